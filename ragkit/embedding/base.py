@@ -1,0 +1,53 @@
+"""What an embedder is: one method, and what an index needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+TextKind = Literal["query", "document"]
+
+
+class Tokenizer(Protocol):
+    """The tokenizer of an embedding model."""
+
+    specials: int
+    """Tokens that the model adds around a text, such as [CLS] and [SEP]."""
+
+    def offsets(self, text: str) -> NDArray[np.int64]:
+        """Return the character span of each token of ``text``, specials left out: int64 ``[tokens, 2]``."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``, specials left out."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    model_id: str
+    """Names the weights, not the runtime: ``all-MiniLM-L6-v2@53aa51172d14``. An index holds one model_id."""
+    runtime: str
+    """Such as ``onnx-int8``, ``sentence-transformers (cuda)``."""
+    dimension: int
+    window: int
+    """Tokens that the model reads, specials included; nothing past it may ever be passed in."""
+    tokenizer: Tokenizer
+
+    def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
+        """Return one unit vector a text, in the order of ``texts``: float32 ``[n, dimension]``."""
+        ...
+
+
+@runtime_checkable
+class TokenEmbedder(Protocol):
+    """An embedder that also gives a vector a token, for late interaction (ColBERT, arXiv:2004.12832)."""
+
+    def embed_tokens(self, texts: Sequence[str], kind: TextKind = "document") -> list[Vectors]:
+        """Return the unit vectors of each text's tokens, specials left out: float32 ``[tokens, dimension]`` each."""
+        ...

@@ -1,0 +1,193 @@
+"""Every error that ragkit raises on purpose.
+
+    RagkitError
+    ├── SettingsError             a setting or argument is wrong
+    ├── MissingExtraError         an optional package is not installed
+    ├── DocumentError             a file can't be read
+    │   ├── UnsupportedFileError      no loader for this content
+    │   ├── UnreadableFileError       damaged, empty, mislabelled, or no permission
+    │   ├── EncryptedFileError        needs a password, or another one
+    │   └── ParserLimitError          the parser ran past its time or memory
+    ├── EmbeddingError            an embedding model can't be loaded or run
+    ├── StoreError                an index on disk
+    │   ├── IndexNotFoundError        no index at that path
+    │   ├── IndexLockedError          another process is writing
+    │   ├── IndexDamagedError         a file fails its checksum
+    │   ├── IndexMismatchError        made with another model or dimension
+    │   └── IndexWriteError           disk full, folder not writable
+    ├── QueryError                a query or filter that can't be run
+    ├── PromptError               a prompt that can't be built
+    │   ├── TemplateError             a template is missing or names an unknown field
+    │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
+    └── ModelError                a language model
+        ├── ModelNotFoundError        not installed, or no such file or name
+        ├── ModelFileError            cut short, damaged, or the wrong checksum
+        ├── ModelOutputError          output that breaks the asked-for schema
+        └── ModelRequestError         an endpoint refused or failed
+            ├── ModelTimeoutError         it took too long (worth a retry)
+            ├── ModelRateLimitError       too many requests (worth a retry)
+            ├── ModelUnavailableError     unreachable or a server error (worth a retry)
+            └── ModelAuthenticationError  the key is missing or refused
+
+Each error says what happened, with the values, and in ``hint`` the command or argument that mends it.
+"""
+
+from __future__ import annotations
+
+
+class RagkitError(Exception):
+    """Base of every error ragkit raises on purpose.
+
+    Args:
+        message: what happened, with the values.
+        hint: the command or argument that mends it.
+    """
+
+    exit_code = 1
+    """What the command line exits with."""
+    retry = False
+    """Whether the same call may succeed later."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class SettingsError(RagkitError):
+    """A setting or argument is wrong."""
+
+    exit_code = 2
+
+
+class MissingExtraError(RagkitError):
+    """An optional package is not installed.
+
+    Args:
+        package: the import that failed.
+        extra: the ragkit extra that brings it.
+        purpose: what it is needed for, as in "to run local models".
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{package} is not installed; it is needed {purpose}.", f"Install it: pip install 'ragkit[{extra}]'"
+        )
+
+
+class DocumentError(RagkitError):
+    """A file can't be read."""
+
+
+class UnsupportedFileError(DocumentError):
+    """No loader takes this content."""
+
+
+class UnreadableFileError(DocumentError):
+    """The file is damaged, empty, not what its name says, or may not be read."""
+
+
+class EncryptedFileError(DocumentError):
+    """The file needs a password, or another one."""
+
+
+class ParserLimitError(DocumentError):
+    """The parser ran past its time or memory limit."""
+
+
+class EmbeddingError(RagkitError):
+    """An embedding model can't be loaded or run."""
+
+
+class StoreError(RagkitError):
+    """An index on disk can't be used."""
+
+
+class IndexNotFoundError(StoreError):
+    """There is no index at that path."""
+
+
+class IndexLockedError(StoreError):
+    """Another process is writing to the index."""
+
+    exit_code = 5
+    retry = True
+
+
+class IndexDamagedError(StoreError):
+    """A file of the index fails its checksum or can't be read."""
+
+    exit_code = 4
+
+
+class IndexMismatchError(StoreError):
+    """The index was made with another embedding model or dimension."""
+
+
+class IndexWriteError(StoreError):
+    """The disk is full or the folder can't be written."""
+
+    retry = True
+
+
+class QueryError(RagkitError):
+    """A query or filter that can't be run."""
+
+    exit_code = 2
+
+
+class PromptError(RagkitError):
+    """A prompt can't be built."""
+
+
+class TemplateError(PromptError):
+    """A template is missing or names an unknown field."""
+
+
+class PromptOverflowError(PromptError):
+    """What must be in the prompt does not fit the model's window."""
+
+
+class ModelError(RagkitError):
+    """A language model can't be loaded or run."""
+
+
+class ModelNotFoundError(ModelError):
+    """The model is not installed, or there is no such file or name."""
+
+
+class ModelFileError(ModelError):
+    """The model file is cut short, damaged, or has the wrong checksum."""
+
+
+class ModelOutputError(ModelError):
+    """The model's output breaks the schema that was asked for."""
+
+
+class ModelRequestError(ModelError):
+    """An endpoint refused the request or failed."""
+
+
+class ModelTimeoutError(ModelRequestError):
+    """The endpoint took longer than the time limit."""
+
+    retry = True
+
+
+class ModelRateLimitError(ModelRequestError):
+    """The endpoint takes no more requests for now."""
+
+    retry = True
+
+
+class ModelUnavailableError(ModelRequestError):
+    """The endpoint can't be reached or answers with a server error."""
+
+    retry = True
+
+
+class ModelAuthenticationError(ModelRequestError):
+    """The API key is missing or was refused."""

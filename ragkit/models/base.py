@@ -1,0 +1,98 @@
+"""What a chat model is: one method that streams, and two numbers a prompt needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from ragkit.records import Message, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How to generate."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """0 takes the likeliest token each time."""
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    """Generation ends before any of these; they are not part of the text."""
+    json_schema: Mapping[str, Any] | None = None
+    """Only text that validates against this JSON schema can come out."""
+    logprobs: bool = False
+    """Ask for each token's log-probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed reply. The last one carries ``finish`` and ``usage``."""
+
+    text: str
+    logprob: float | None = None
+    """Natural logarithm, where asked for and known."""
+    finish: str | None = None
+    """``stop`` or ``length``, on the last delta only."""
+    usage: Usage | None = None
+    """On the last delta only."""
+
+
+class ChatModel(Protocol):
+    """Streams a reply to messages."""
+
+    name: str
+    window: int
+    """Tokens of prompt and reply together."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Return the exact tokens of the prompt that ``stream`` would send, chat template included."""
+        ...
+
+    def stream(
+        self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()
+    ) -> Iterator[Delta]:
+        """Yield the reply as it is made.
+
+        Raises:
+            ModelError: see ``ragkit.errors``; ``retry`` says whether the same call may succeed later.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoringModel(Protocol):
+    """A model that tells how likely it finds given continuations."""
+
+    def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[list[float]]:
+        """Return the log-probability (natural) of each token of each continuation after the messages.
+
+        The prompt is evaluated once; what continuations share with each other is evaluated once too.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole reply."""
+
+    text: str
+    finish: str
+    usage: Usage
+    logprobs: tuple[float, ...] = field(default=())
+
+
+def complete(
+    model: ChatModel, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()
+) -> Completion:
+    """Collect a streamed reply into one."""
+    parts: list[str] = []
+    logprobs: list[float] = []
+    finish, usage = "stop", Usage()
+    for delta in model.stream(messages, options):
+        parts.append(delta.text)
+        if delta.logprob is not None:
+            logprobs.append(delta.logprob)
+        finish = delta.finish or finish
+        usage = delta.usage or usage
+    return Completion("".join(parts), finish, usage, tuple(logprobs))

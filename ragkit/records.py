@@ -1,0 +1,221 @@
+"""The nouns of ragkit: frozen records that every room passes on.
+
+All offsets are character offsets (Python ``str`` indices) into ``Document.text``; all spans are half-open,
+``text[start:end]``. The records are slotted dataclasses because millions of them flow; where data crosses the
+border (files, HTTP, settings) ``pydantic.TypeAdapter(Document)`` validates them as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+MetadataValue = str | int | float | bool
+Metadata = Mapping[str, MetadataValue]
+Role = Literal["system", "user", "assistant"]
+
+
+def document_id(source: str) -> str:
+    """Return the id of the document at ``source``: 32 hexadecimal digits, the same on every machine."""
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """Where one page of a paginated document lies in its text."""
+
+    number: int
+    """Counted from 1, as a reader counts."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeadingSpan:
+    """A heading and the section under it, up to the next heading of the same or a higher level."""
+
+    title: str
+    level: int
+    """1 for the highest."""
+    start: int
+    """Where the heading's own line begins."""
+    end: int
+    """Where its section ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text with everything needed to point back into its source."""
+
+    id: str
+    """``document_id(source)``."""
+    source: str
+    """Where it is from: an absolute path, a URL, or ``path#row-12`` for a row of a table file."""
+    origin: str
+    """The file or URL that was read; equal to ``source`` except for rows of a table file."""
+    text: str
+    title: str
+    sha256: str
+    """Of the origin's bytes, or of the row's own content where ``source`` is a row."""
+    media_type: str
+    """Such as ``application/pdf`` or ``text/markdown``."""
+    metadata: Metadata = field(default_factory=dict)
+    pages: tuple[PageSpan, ...] = ()
+    """Empty for formats without pages."""
+    headings: tuple[HeadingSpan, ...] = ()
+    """In the order of the text; sections nest by level."""
+
+    def page_at(self, offset: int) -> int | None:
+        """Return the number of the page that holds ``offset``, or None for a document without pages."""
+        found = None
+        for page in self.pages:
+            if page.start > offset:
+                break
+            found = page.number
+        return found
+
+    def headings_at(self, offset: int) -> tuple[HeadingSpan, ...]:
+        """Return the sections that hold ``offset``, outermost first."""
+        return tuple(h for h in self.headings if h.start <= offset < h.end)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """What an index knows of a document without reading its text."""
+
+    id: str
+    source: str
+    origin: str
+    title: str
+    sha256: str
+    media_type: str
+    metadata: Metadata
+    characters: int
+    pages: int
+    """0 for formats without pages."""
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A window of a document: ``document.text[start:end] == text``, always."""
+
+    document_id: str
+    ordinal: int
+    """Position among the document's chunks, from 0."""
+    start: int
+    end: int
+    text: str
+    tokens: int
+    """Tokens of what is embedded (header and text), counted by the embedder's tokenizer, specials included."""
+    page: int | None = None
+    """Page of ``start``."""
+    last_page: int | None = None
+    """Page of the last character."""
+    heading_path: tuple[str, ...] = ()
+    """Titles of the sections around ``start``, outermost first."""
+    section_start: int = 0
+    """The innermost section (or a window of it) around the chunk; the prompt may take it whole."""
+    section_end: int = 0
+    header: str = ""
+    """Context that is embedded before the text and is no part of the quote: title and heading path."""
+    key: int = -1
+    """Row key in its index, never reused; -1 before the chunk is stored."""
+
+    @property
+    def embedded_text(self) -> str:
+        """What the embedder and the keyword index read: the header, a line break and the text."""
+        return f"{self.header}\n{self.text}" if self.header else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a search found, with the reasons."""
+
+    chunk: Chunk
+    document: DocumentInfo
+    score: float
+    """What the hits are ordered by; higher is better. Comparable within one search only."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """By stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; absent where unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An input with the output that is wanted for it."""
+
+    input: str
+    output: str
+    metadata: Metadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote and exactly where it stands: ``document.text[start:end] == quote``."""
+
+    number: int
+    """The n of ``[n]`` in the answer's text, from 1."""
+    document_id: str
+    source: str
+    title: str
+    quote: str
+    start: int
+    end: int
+    page: int | None = None
+    heading_path: tuple[str, ...] = ()
+    chunk_key: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and money that an answer took."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt tokens, those that the model had evaluated before and reused."""
+    cost: float | None = None
+    """In US dollars; None where the price is not known, 0.0 for a local model."""
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add up two usages; the cost is known only where both are."""
+        cost = None if self.cost is None or other.cost is None else self.cost + other.cost
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            cost,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a question."""
+
+    question: str
+    text: str
+    mode: str
+    """The way of answering: ``chat``, ``extract`` or ``quotes``."""
+    citations: tuple[Citation, ...]
+    abstained: bool
+    """True where nothing that was retrieved supports an answer; ``text`` then says so."""
+    confidence: float
+    """0 to 1: how well the retrieved text supports the answer; below the threshold ragkit abstains."""
+    unsupported: tuple[tuple[int, int], ...] = ()
+    """Spans of ``text`` (sentences) that no cited source bears out."""
+    trace: Any = None
+    """A ``ragkit.answering.Trace``: the query, hits, prompt receipt, model, timings and usage."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists and scalars, ready for ``json.dumps``."""
+        return asdict(self)

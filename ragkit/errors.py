@@ -74,7 +74,8 @@ class MissingExtraError(RagkitError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{package} is not installed; it is needed {purpose}.", f"Install it: pip install 'ragkit[{extra}]'"
+            f"{package} is not installed; it is needed {purpose}.",
+            f"Install it: pip install 'ragkit[{extra}]'",
         )
 
 

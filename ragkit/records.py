@@ -109,7 +109,7 @@ class Chunk:
     end: int
     text: str
     tokens: int
-    """Tokens of what is embedded (header and text), counted by the embedder's tokenizer, specials included."""
+    """Of what is embedded (header and text), counted by the embedder's tokenizer, specials included."""
     page: int | None = None
     """Page of ``start``."""
     last_page: int | None = None
@@ -139,7 +139,7 @@ class Hit:
     score: float
     """What the hits are ordered by; higher is better. Comparable within one search only."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """By stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; absent where unseen."""
+    """By stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; absent if unseen."""
 
 
 @dataclass(frozen=True, slots=True)

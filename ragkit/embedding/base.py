@@ -49,5 +49,5 @@ class TokenEmbedder(Protocol):
     """An embedder that also gives a vector a token, for late interaction (ColBERT, arXiv:2004.12832)."""
 
     def embed_tokens(self, texts: Sequence[str], kind: TextKind = "document") -> list[Vectors]:
-        """Return the unit vectors of each text's tokens, specials left out: float32 ``[tokens, dimension]`` each."""
+        """Return the unit vectors of each text's tokens: float32 ``[tokens, dimension]``, specials left out."""
         ...

@@ -1,0 +1,37 @@
+# `make demo` and `make test` do all their own set-up, once; after a change of pyproject.toml they do it again.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types unit clean
+
+demo: $(READY)
+	$(BIN)/ragkit sync docs/samples --index indexes/demo
+	@for question in $(DEMO_QUESTIONS); do $(BIN)/ragkit ask indexes/demo "$$question" --stats || exit 1; done
+
+DEMO_QUESTIONS = \
+	"What is the opening time?" 
+
+test: lint types unit
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest
+
+# pip keeps the wheel that llama-cpp-python compiles to (some 4 minutes, the first time on a machine) in its cache.
+$(READY): pyproject.toml .ci/constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "ragkit needs Python 3.11 to 3.13, and $(PYTHON) is %d.%d; name another: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --progress-bar on -c .ci/constraints.txt -e '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,100 @@
+"""What a person sets once: from ``ragkit.toml`` and the environment, checked, and passed on as arguments.
+
+The nearest ``ragkit.toml`` from the working folder upwards is read; environment variables named
+``RAGKIT_<SETTING>`` (such as ``RAGKIT_MODEL=qwen2.5-coder-0.5b``) win over it, and command-line options win
+over both. Only the command line and the server read settings; the Python rooms take plain arguments.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ragkit.errors import SettingsError
+
+FILE_NAME = "ragkit.toml"
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="RAGKIT_", extra="forbid", frozen=True)
+
+    indexes: Path = Path("indexes")
+    """Folder in which built indexes live."""
+    embedding_model: str = "default"
+    """A packaged model's name or a sentence-transformers folder; used when an index is made."""
+    embedding_runtime: Literal["auto", "onnx", "torch"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    model: str = "auto"
+    """The language model: ``auto`` (the best installed), ``none``, a name from `ragkit models list`, a .gguf
+    file, or ``openai:NAME`` with ``base_url``."""
+    mode: Literal["auto", "chat", "extract", "quotes"] = "auto"
+    """How to answer; ``auto`` takes ``extract`` with a local model and ``quotes`` with none."""
+    k: int = Field(default=8, ge=1, le=1000)
+    """Passages to retrieve for an answer."""
+    base_url: str | None = None
+    """Of an OpenAI-compatible endpoint, such as ``http://localhost:8080/v1``."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the endpoint's key; the key itself is never a setting."""
+    templates: Path | None = None
+    """A folder of prompt templates that replace the ones ragkit ships."""
+    passwords: tuple[str, ...] = ()
+    """Tried in turn on encrypted files."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment before what the file gave."""
+        return env_settings, init_settings
+
+
+def find_file(folder: Path) -> Path | None:
+    """Return the nearest ``ragkit.toml`` from ``folder`` upwards."""
+    for parent in (folder, *folder.parents):
+        if (parent / FILE_NAME).is_file():
+            return parent / FILE_NAME
+    return None
+
+
+def load_settings(folder: Path | None = None) -> Settings:
+    """Read the settings that hold in ``folder`` (the working folder by default).
+
+    Relative paths in the file are taken from the file's own folder.
+
+    Raises:
+        SettingsError: if the file is no TOML, or a value is unknown or out of range.
+    """
+    file = find_file((folder or Path.cwd()).resolve())
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{file} is not valid TOML: {error}.", "Mend the line that is named."
+            ) from error
+        for name in ("indexes", "templates"):
+            if isinstance(values.get(name), str):
+                values[name] = file.parent / values[name]
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (got {item['input']!r})"
+            for item in error.errors()
+        )
+        known = ", ".join(Settings.model_fields)
+        raise SettingsError(
+            f"Wrong settings in {file or 'the environment'}: {wrong}.", f"Settings are: {known}."
+        ) from error

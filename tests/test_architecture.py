@@ -1,0 +1,127 @@
+"""The shape that design and users rely on: import direction, public names, light imports, small modules."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ragkit
+
+PACKAGE = Path(ragkit.__file__).parent
+ROOMS = [
+    "records",
+    "errors",
+    "settings",
+    "documents",
+    "chunking",
+    "embedding",
+    "indexing",
+    "retrieval",
+    "examples",
+    "prompting",
+    "models",
+    "answering",
+    "datagen",
+    "tuning",
+    "planning",
+    "evaluation",
+    "serving",
+    "cli",
+    "integrations",
+]
+HEAVY = [
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "langchain_core",
+    "faiss",
+    "llama_cpp",
+    "onnxruntime",
+    "trafilatura",
+    "pypdf",
+]
+KNOW_EVERYTHING = {"cli", "serving", "integrations"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write the whole name"
+            names = [node.module or ""]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("ragkit.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_up_only(path):
+    room = room_of(path)
+    if room == "__init__":
+        return
+    assert room in ROOMS, f"{room} is no room of the design"
+    if room in KNOW_EVERYTHING:
+        return
+    below = {other for other in imported_rooms(path) if ROOMS.index(other) > ROOMS.index(room)}
+    assert not below, f"{path.relative_to(PACKAGE)} imports {below}, which come after {room}"
+    if room not in {"settings"}:
+        assert "settings" not in imported_rooms(path), "settings are passed on as arguments"
+
+
+def test_public_names_are_listed_and_load():
+    assert sorted(ragkit.__all__) == [
+        "Answer",
+        "Assistant",
+        "Chunk",
+        "Citation",
+        "Document",
+        "Example",
+        "Hit",
+        "Index",
+        "Message",
+        "RagkitError",
+        "Retriever",
+        "Usage",
+        "__version__",
+    ]
+    for name in ragkit.__all__:
+        assert getattr(ragkit, name) is not None
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(AttributeError, match="Assistant"):
+        ragkit.Asistant  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import ragkit", "import ragkit.cli.main", "from ragkit import Answer, Document, Index, Assistant"],
+)
+def test_import_loads_nothing_heavy(statement):
+    code = f"{statement}\nimport sys\nprint(*[m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_room_exports_at_most_ten_names():
+    for init in PACKAGE.glob("*/__init__.py"):
+        for node in ast.parse(init.read_text()).body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+                exported = ast.literal_eval(node.value)
+                assert len(exported) <= 10, f"{init.parent.name} exports {len(exported)} names"
+
+
+def test_langchain_community_is_never_imported():
+    for path in [*MODULES, *PACKAGE.parent.glob("benchmarks/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("langchain_community"), path

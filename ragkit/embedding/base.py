@@ -22,6 +22,9 @@ class Tokenizer(Protocol):
         """Return the character span of each token of ``text``, specials left out: int64 ``[tokens, 2]``."""
         ...
 
+    splits_on_whitespace: bool
+    """True where the tokens of two words are the same apart as together, so that counts add up at a space."""
+
     def count(self, text: str) -> int:
         """Return the number of tokens of ``text``, specials left out."""
         ...
@@ -37,7 +40,11 @@ class Embedder(Protocol):
     dimension: int
     window: int
     """Tokens that the model reads, specials included; nothing past it may ever be passed in."""
-    tokenizer: Tokenizer
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own tokenizer."""
+        ...
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
         """Return one unit vector a text, in the order of ``texts``: float32 ``[n, dimension]``."""
@@ -49,5 +56,5 @@ class TokenEmbedder(Protocol):
     """An embedder that also gives a vector a token, for late interaction (ColBERT, arXiv:2004.12832)."""
 
     def embed_tokens(self, texts: Sequence[str], kind: TextKind = "document") -> list[Vectors]:
-        """Return the unit vectors of each text's tokens: float32 ``[tokens, dimension]``, specials left out."""
+        """Return unit vectors of each text's tokens: float32 ``[tokens, dimension]``, specials left out."""
         ...

@@ -49,9 +49,7 @@ class ChatModel(Protocol):
         """Return the exact tokens of the prompt that ``stream`` would send, chat template included."""
         ...
 
-    def stream(
-        self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()
-    ) -> Iterator[Delta]:
+    def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
         """Yield the reply as it is made.
 
         Raises:

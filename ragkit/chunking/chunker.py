@@ -1,0 +1,260 @@
+"""Token windows cut where the text itself pauses, in one tokenizer pass a document."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.chunking.sentences import sentence_ends
+from ragkit.embedding.base import Tokenizer
+from ragkit.errors import SettingsError
+from ragkit.records import Chunk, Document, HeadingSpan
+
+# What a cut before a token falls on; the higher, the better.
+_INSIDE, _WORD, _LINE, _SENTENCE, _PARAGRAPH, _HEADING = range(6)
+
+_PARAGRAPH_BREAK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
+_LINE_BREAK = re.compile(r"\n")
+_BLOCK = 200_000
+"""Characters tokenised at a time, so that a document of any size takes linear time and bounded memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingOptions:
+    """How documents are cut. An index keeps the options it was made with."""
+
+    size: int = 0
+    """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves."""
+    overlap: int = 32
+    """Tokens that a chunk repeats of the one before it, where the cut fell inside a paragraph."""
+    header: bool = True
+    """Embed the title and heading path before each chunk's text (never part of the quote)."""
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or self.overlap < 0:
+            raise SettingsError(
+                f"Chunks of size {self.size} with overlap {self.overlap} can't be.", "Both must be 0 or more."
+            )
+        if self.size and self.overlap >= self.size:
+            raise SettingsError(
+                f"An overlap of {self.overlap} tokens leaves nothing new in chunks of {self.size}.",
+                "Make the overlap smaller than the size.",
+            )
+
+
+def chunk_document(
+    document: Document, tokenizer: Tokenizer, window: int, options: ChunkingOptions | None = None
+) -> list[Chunk]:
+    """Cut a document into chunks that hold all of its text that is not white space.
+
+    Args:
+        document: what to cut.
+        tokenizer: of the embedding model.
+        window: tokens that the model reads, specials included; no chunk with its header is longer.
+        options: the size, overlap and header.
+
+    Raises:
+        SettingsError: if the window has no room for text.
+    """
+    options = options or ChunkingOptions()
+    room = window - tokenizer.specials
+    if room < 8:
+        raise SettingsError(f"A window of {window} tokens has no room for text.", "Use a model with a longer one.")
+    spans = _token_spans(document.text, tokenizer)
+    if not len(spans):
+        return []
+    sections = _Sections(document.headings)
+    levels = _cut_levels(document, spans)
+    header_room = room // 4 if options.header else 0
+    headers = _Headers(document, tokenizer, header_room)
+    chunks: list[Chunk] = []
+    first, count = 0, len(spans)
+    while first < count:
+        path, heading = sections.at(int(spans[first, 0]))
+        header, header_tokens = headers.for_path(path)
+        size = max(1, min(options.size or room, room - header_tokens))
+        last = _cut(levels, first, size, count)
+        if not (tokenizer.splits_on_whitespace and (last == count or levels[last] >= _WORD)):
+            last = _shrink(document.text, spans, first, last, header, tokenizer, room)
+        start, end = int(spans[first, 0]), int(spans[last - 1, 1])
+        section_start, section_end = _section(document, spans, first, last, heading, size)
+        chunks.append(
+            Chunk(
+                document_id=document.id,
+                ordinal=len(chunks),
+                start=start,
+                end=end,
+                text=document.text[start:end],
+                tokens=last - first + header_tokens + tokenizer.specials,
+                page=document.page_at(start) if document.pages else None,
+                last_page=document.page_at(end - 1) if document.pages else None,
+                heading_path=path,
+                section_start=section_start,
+                section_end=section_end,
+                header=header,
+            )
+        )
+        first = _next_start(levels, first, last, count, min(options.overlap, size // 3))
+    return chunks
+
+
+def _token_spans(text: str, tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """Return the spans of the tokens that have characters: int64 ``[tokens, 2]``."""
+    parts = []
+    for start, end in _blocks(text):
+        spans = tokenizer.offsets(text[start:end]) + start
+        parts.append(spans[spans[:, 1] > spans[:, 0]])
+    return np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int64)
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < len(text):
+        end = min(start + _BLOCK, len(text))
+        if end < len(text):
+            for border in ("\n\n", "\n", " "):
+                found = text.rfind(border, start + _BLOCK // 2, end)
+                if found > 0:
+                    end = found + len(border)
+                    break
+        yield start, end
+        start = end
+
+
+def _cut_levels(document: Document, spans: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Return how good a cut before each token is: int8 ``[tokens]``."""
+    text, starts = document.text, spans[:, 0]
+    levels = np.full(len(spans), _INSIDE, dtype=np.int8)
+    levels[1:][starts[1:] > spans[:-1, 1]] = _WORD
+    borders = (
+        (_LINE, [match.end() for match in _LINE_BREAK.finditer(text)]),
+        (_SENTENCE, list(sentence_ends(text))),
+        (_PARAGRAPH, [match.end() for match in _PARAGRAPH_BREAK.finditer(text)]),
+        (_HEADING, [heading.start for heading in document.headings]),
+    )
+    for level, offsets in borders:
+        if offsets:
+            tokens = np.searchsorted(starts, np.asarray(offsets), side="left")
+            levels[tokens[tokens < len(levels)]] = level
+    return levels
+
+
+def _cut(levels: NDArray[np.int8], first: int, size: int, count: int) -> int:
+    """Return the token before which the chunk that begins at ``first`` ends.
+
+    The first heading ends it, unless next to nothing was said yet; else the last of the best borders in the second
+    half of the window.
+    """
+    full = first + size
+    fewest = first + max(1, size // 10)
+    headings = np.flatnonzero(levels[fewest : full + 1] == _HEADING)
+    if len(headings):
+        return fewest + int(headings[0])
+    if full >= count:
+        return count
+    half = first + max(1, size // 2)
+    choices = levels[half : full + 1]
+    best = choices.max()
+    return half + len(choices) - 1 - int(np.argmax(choices[::-1] == best))
+
+
+def _shrink(
+    text: str, spans: NDArray[np.int64], first: int, last: int, header: str, tokenizer: Tokenizer, room: int
+) -> int:
+    """Move the end back until the text's tokens, counted anew with its header, fit.
+
+    Only a cut inside a word, or a tokenizer that reads across spaces, can make counts differ.
+    """
+    while last > first + 1:
+        piece = text[spans[first, 0] : spans[last - 1, 1]]
+        over = tokenizer.count(f"{header}\n{piece}" if header else piece) - room
+        if over <= 0:
+            break
+        last = max(first + 1, last - over)
+    return last
+
+
+def _next_start(levels: NDArray[np.int8], first: int, last: int, count: int, overlap: int) -> int:
+    """Return where the next chunk begins: at the cut, or some sentences or words before it inside a paragraph."""
+    if last >= count or levels[last] >= _PARAGRAPH or overlap == 0:
+        return last
+    back = max(first + 1, last - overlap)
+    choices = levels[back:last]
+    if not len(choices) or choices.max() < _WORD:
+        return last
+    return back + int(np.argmax(choices == choices.max()))
+
+
+def _section(
+    document: Document, spans: NDArray[np.int64], first: int, last: int, heading: HeadingSpan | None, size: int
+) -> tuple[int, int]:
+    """Return the innermost section around the chunk, at most ``size`` tokens more on either side."""
+    low = int(spans[max(0, first - size), 0])
+    high = int(spans[min(len(spans), last + size) - 1, 1])
+    start, end = int(spans[first, 0]), int(spans[last - 1, 1])
+    if heading is not None:
+        low, high = max(low, heading.start), min(high, max(heading.end, end))
+        high = low + len(document.text[low:high].rstrip())
+    return min(low, start), max(high, end)
+
+
+class _Sections:
+    """Finds the sections around an offset without walking all headings each time."""
+
+    def __init__(self, headings: tuple[HeadingSpan, ...]) -> None:
+        self._headings = headings
+        self._starts = [heading.start for heading in headings]
+        self._parents: list[int] = []
+        for number, heading in enumerate(headings):
+            parent = number - 1
+            while parent >= 0 and headings[parent].end <= heading.start:
+                parent = self._parents[parent]
+            self._parents.append(parent)
+
+    def at(self, offset: int) -> tuple[tuple[str, ...], HeadingSpan | None]:
+        """Return the titles around ``offset``, outermost first, and the innermost heading."""
+        number = bisect_right(self._starts, offset) - 1
+        while number >= 0 and self._headings[number].end <= offset:
+            number = self._parents[number]
+        innermost = self._headings[number] if number >= 0 else None
+        path = []
+        while number >= 0:
+            path.append(self._headings[number].title)
+            number = self._parents[number]
+        return tuple(reversed(path)), innermost
+
+
+class _Headers:
+    """Makes the header of each heading path once: the title, then the path, the innermost parts kept first."""
+
+    def __init__(self, document: Document, tokenizer: Tokenizer, room: int) -> None:
+        self._title = document.title
+        self._plain = document.text[: len(document.title) + 80]
+        self._tokenizer = tokenizer
+        self._room = room
+        self._made: dict[tuple[str, ...], tuple[str, int]] = {}
+
+    def for_path(self, path: tuple[str, ...]) -> tuple[str, int]:
+        """Return the header's text and its tokens."""
+        if path not in self._made:
+            self._made[path] = self._make(path)
+        return self._made[path]
+
+    def _make(self, path: tuple[str, ...]) -> tuple[str, int]:
+        if not self._room:
+            return "", 0
+        parts = list(dict.fromkeys(part for part in (self._title, *path) if part.strip()))
+        if not path and self._title in self._plain:
+            return "", 0
+        while parts:
+            header = " > ".join(" ".join(part.split()) for part in parts)
+            tokens = self._tokenizer.count(header)
+            if tokens <= self._room:
+                return header, tokens
+            parts.pop(0)
+        return "", 0

@@ -1,0 +1,62 @@
+"""Where sentences end, in any script, in time that grows with the text's length only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_CLOSERS = "\"'”’»)\\]』」）】"
+_END = re.compile(
+    rf"[.!?…]+[{_CLOSERS}]*(?=\s)"  # scripts with spaces
+    rf"|[。！？｡]+[{_CLOSERS}]*"  # Chinese and Japanese end without one
+    rf"|[؟۔।॥]+[{_CLOSERS}]*(?=\s|$)"  # Arabic, Urdu, Devanagari
+    r"|\n[ \t\r\f\v]*(?=\n)"  # an empty line ends whatever came before
+)
+_WORD_BEFORE = re.compile(r"(\S{1,12})$")
+_ABBREVIATIONS = frozenset(
+    ["mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "eg", "ie", "cf", "al", "fig", "figs", "no", "nos", "vol", "pp", "p", "ca", "approx", "inc", "ltd", "co", "corp", "dept", "est", "gen", "col", "capt", "lt", "sgt", "rev", "hon", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "z.b", "bzw", "usw", "d.h", "u.a", "nr", "bspw", "p.ex", "av", "env"]
+)
+
+
+def sentence_ends(text: str) -> Iterator[int]:
+    """Yield the offsets just after each sentence, in order; the end of the text is not among them."""
+    for match in _END.finditer(text):
+        end = match.end()
+        if end >= len(text):
+            return
+        if match.group()[0] == "." and _abbreviates(text, match.start(), end):
+            continue
+        yield end
+
+
+def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+    """Return the spans of the sentences of ``text[start:end]``, without the white space around them.
+
+    The spans are offsets into ``text``, in order, and hold all that is not white space.
+    """
+    part = text[start : len(text) if end is None else end]
+    spans = []
+    first = 0
+    for last in (*sentence_ends(part), len(part)):
+        piece = part[first:last]
+        stripped = piece.strip()
+        if stripped:
+            begin = start + first + (len(piece) - len(piece.lstrip()))
+            spans.append((begin, begin + len(stripped)))
+        first = last
+    return spans
+
+
+def _abbreviates(text: str, dot: int, end: int) -> bool:
+    """Tell whether the full stop at ``dot`` belongs to an abbreviation, an initial or a list number."""
+    before = _WORD_BEFORE.search(text, max(0, dot - 13), dot)
+    if before is None:
+        return True
+    word = before.group(1).lstrip("([\"'“‘«").casefold()
+    if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
+        return True
+    line_start = text.rfind("\n", max(0, dot - 6), dot) + 1
+    if word.isdigit() and len(word) <= 3 and text[line_start:dot].strip() == word:
+        return True
+    following = text[end : end + 40].lstrip()
+    return bool(following) and following[0].islower() and "." in word

@@ -1,0 +1,193 @@
+"""``ragkit search`` and ``ragkit ask``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import Json, TargetName, Where
+from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text
+from ragkit.cli.targets import resolve_target
+
+if TYPE_CHECKING:
+    from ragkit.answering import Assistant
+    from ragkit.indexing import Index
+    from ragkit.records import Answer
+    from ragkit.settings import Settings
+
+NoUpdate = Annotated[
+    bool,
+    typer.Option("--no-update", help="Use a folder's index as it is, without looking for changed files."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(ask)
+    app.command()(search)
+
+
+@contextmanager
+def _opened(name: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
+    """Open the index that ``name`` means, following its documents first where it has some."""
+    from ragkit.cli.indexes import load_options, print_report
+    from ragkit.indexing import Index
+
+    target = resolve_target(name, settings)
+    with Index.open(target.index, embedder=settings.embedding_model, create=target.documents is not None) as index:
+        if target.documents is not None and update:
+            with progress_bar(quiet=quiet or not err.is_terminal) as progress:
+                report = index.sync(target.documents, load=load_options(settings), progress=progress)
+            if not report.complete and not quiet:
+                print_report(report, err)
+        yield index
+
+
+def search(
+    target: TargetName,
+    query: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 5,
+    mode: Annotated[str, typer.Option(help="hybrid, dense or keyword.")] = "hybrid",
+    where: Where = None,
+    no_update: NoUpdate = False,
+    json: Json = False,
+) -> None:
+    """Find the passages that fit a query best, without asking a model."""
+    from ragkit.retrieval import RetrievalOptions, Retriever
+    from ragkit.settings import load_settings
+
+    with _opened(target, load_settings(), update=not no_update, quiet=json) as index:
+        found = Retriever(index, RetrievalOptions(mode=mode)).retrieve(query, k=k, where=where)  # type: ignore[arg-type]
+    if json:
+        print_json({"query": query, "hits": found.hits, "seconds": found.timings})
+        return
+    for number, hit in enumerate(found.hits, 1):
+        place = f", page {hit.chunk.page}" if hit.chunk.page is not None else ""
+        path = " > ".join(hit.chunk.heading_path)
+        out.print(f"[bold]{number}[/] [cyan]{hit.score:.3f}[/] ", end="")
+        out.print(f"{_short(hit.document.source)}{place}", style="bold", markup=False)
+        if path:
+            out.print(f"   {path}", style="dim", markup=False)
+        out.print(f"   {_one_line(hit.chunk.text, 300)}", markup=False)
+    if not found.hits:
+        out.print("Nothing found.")
+
+
+def ask(
+    target: TargetName,
+    question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A name from `ragkit models list`, a .gguf file, openai:NAME, or none."),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="chat (free text, checked), extract (a span of the documents), quotes (no model), auto."),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to retrieve.")] = None,
+    where: Where = None,
+    show_prompt: Annotated[
+        bool,
+        typer.Option("--show-prompt", help="Show the prompt as sent, with its receipt: what is in it and why."),
+    ] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Show the time of each stage and the tokens.")] = False,
+    no_update: NoUpdate = False,
+    json: Json = False,
+) -> None:
+    """Answer a question from documents, with citations that show file, page and quote.
+
+    Works straight on a folder: its index is made, or brought up to date, first.
+    """
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    with _opened(target, settings, update=not no_update, quiet=json) as index:
+        assistant = _assistant(index, settings, model, mode, k)
+        if json:
+            answer = assistant.ask(question, where=where)
+            print_json(answer)
+            return
+        answer = _stream(assistant, question, where)
+    if show_prompt:
+        _print_prompt(answer)
+    if stats:
+        _print_stats(answer)
+
+
+def _assistant(index: Index, settings: Settings, model: str | None, mode: str | None, k: int | None) -> Assistant:
+    import os
+
+    from ragkit.answering import AnswerOptions, Assistant
+    from ragkit.models import open_model
+    from ragkit.retrieval import RetrievalOptions
+
+    name = model or settings.model
+    opened = (
+        open_model(name, base_url=settings.base_url, api_key=os.environ.get(settings.api_key_env))
+        if name.startswith("openai:")
+        else None
+        if name == "none"
+        else name
+    )
+    options = AnswerOptions(templates=settings.templates, retrieval=RetrievalOptions(k=k or settings.k))
+    return Assistant(index, model=opened, mode=mode or settings.mode, options=options)  # type: ignore[arg-type]
+
+
+def _stream(assistant: Assistant, question: str, where: str | None) -> Answer:
+    """Print the answer as it is made, then its citations."""
+    from ragkit.answering import Finished, TextDelta
+
+    streamed = False
+    for event in assistant.stream(question, where=where):
+        if isinstance(event, TextDelta):
+            out.print(event.text, end="", markup=False)
+            streamed = True
+        elif isinstance(event, Finished):
+            answer = event.answer
+    if streamed:
+        out.print()
+    else:
+        out.print(answer.text, style="bold", markup=False)
+    for start, end in answer.unsupported:
+        out.print("unsupported:", style="yellow", end=" ")
+        out.print(_one_line(answer.text[start:end], 200), markup=False)
+    for citation in answer.citations:
+        page = f", page {citation.page}" if citation.page is not None else ""
+        out.print(f"  [{citation.number}] {_short(citation.source)}{page}:", style="cyan", markup=False, end=" ")
+        out.print(f"“{_one_line(citation.quote, 240)}”", markup=False)
+    return answer
+
+
+def _print_prompt(answer: Answer) -> None:
+    if answer.trace.prompt is None:
+        out.print("No prompt: this answer took no model.")
+        return
+    for message in answer.trace.prompt.messages:
+        out.rule(message.role)
+        out.print(message.content, markup=False)
+    out.rule("receipt")
+    out.print(answer.trace.prompt.receipt.render(), markup=False)
+
+
+def _print_stats(answer: Answer) -> None:
+    trace = answer.trace
+    stages = " · ".join(f"{stage} {seconds_text(seconds)}" for stage, seconds in trace.seconds.items())
+    usage = trace.usage
+    tokens = f"{usage.prompt_tokens} prompt tokens ({usage.cached_tokens} cached), {usage.completion_tokens} generated"
+    out.print(f"  {answer.mode} · {trace.model or 'no model'} · {stages} · {tokens}", style="dim", markup=False)
+
+
+def _short(source: str) -> str:
+    """Show a path relative to the working folder where it lies below it."""
+    path = Path(source)
+    cwd = Path.cwd()
+    return str(path.relative_to(cwd)) if path.is_absolute() and path.is_relative_to(cwd) else source
+
+
+def _one_line(text: str, limit: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"

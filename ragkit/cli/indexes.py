@@ -1,0 +1,291 @@
+"""The commands that make, follow and care for an index: add, sync, remove, list, verify, repair, compact, reembed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import Exclude, Include, IndexName, Json, OwnIndexName, Password, TargetName, Where
+from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text
+from ragkit.cli.targets import index_path, own_index, resolve_target
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ragkit.documents import LoadOptions
+    from ragkit.indexing import AddReport, Index, SyncPlan
+    from ragkit.settings import Settings
+
+MISSING = 3
+DAMAGED = 4
+ISSUES_SHOWN = 20
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(add)
+    app.command()(sync)
+    app.command()(remove)
+    app.command("list")(list_documents)
+    app.command()(verify)
+    app.command()(repair)
+    app.command()(compact)
+    app.command()(reembed)
+
+
+def add(
+    paths: Paths,
+    index: IndexName = "default",
+    include: Include = None,
+    exclude: Exclude = None,
+    password: Password = None,
+    json: Json = False,
+) -> None:
+    """Add files and folders to an index; what is already in it and unchanged costs nothing.
+
+    Ends with a coverage report. Exit code 3 says that something of the documents is missing.
+    """
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    options = load_options(settings, include, exclude, password)
+    with _open(index_path(index, settings), settings) as opened, progress_bar(quiet=json) as progress:
+        report = opened.add(*paths, load=options, progress=progress)
+    _finish(report, index_path(index, settings), json)
+
+
+def sync(
+    path: Annotated[Path, typer.Argument(help="The folder or file to follow.", show_default=False)],
+    index: OwnIndexName = None,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Only show what would be added, re-embedded and deleted, and how long."),
+    ] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    password: Password = None,
+    json: Json = False,
+) -> None:
+    """Make an index follow a folder: add what is new, replace what changed, delete what is gone."""
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    options = load_options(settings, include, exclude, password)
+    where = own_index(path, settings) if index is None else index_path(index, settings)
+    with _open(where, settings) as opened:
+        if plan:
+            _print_plan(opened.plan_sync(path, load=options), json)
+            return
+        with progress_bar(quiet=json) as progress:
+            report = opened.sync(path, load=options, progress=progress)
+    _finish(report, where, json)
+
+
+def remove(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="As `ragkit list` shows them.", show_default=False),
+    ],
+    index: IndexName = "default",
+    json: Json = False,
+) -> None:
+    """Remove documents from an index; the files themselves stay."""
+    from ragkit.errors import QueryError
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    with _open(index_path(index, settings), settings, create=False) as opened:
+        whole = [source if "://" in source else str(Path(source).absolute()) for source in sources]
+        removed = opened.remove(*dict.fromkeys([*sources, *whole]))
+    if not removed:
+        raise QueryError(
+            f"The index {index} holds none of: {', '.join(sources)}.",
+            f"See what it holds: ragkit list {index}",
+        )
+    if json:
+        print_json({"removed": removed})
+    else:
+        out.print(f"Removed {removed} document{'s' if removed != 1 else ''}.")
+
+
+def list_documents(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[TARGET]", help="An index or its documents; without it, all indexes."),
+    ] = None,
+    where: Where = None,
+    json: Json = False,
+) -> None:
+    """List the documents of an index, or the indexes there are."""
+    from rich.table import Table
+
+    from ragkit.cli.targets import index_names
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    if target is None:
+        names = index_names(settings)
+        if json:
+            print_json({"indexes": names})
+        else:
+            out.print("\n".join(names) or f"No index in {settings.indexes}/ yet; make one: ragkit add PATH")
+        return
+    with _open(resolve_target(target, settings).index, settings, create=False) as opened:
+        documents = opened.documents(where=where)
+    if json:
+        print_json({"documents": documents})
+        return
+    table = Table("source", "title", "pages", "chunks", "characters", box=None, header_style="bold")
+    for info in documents:
+        table.add_row(info.source, info.title, str(info.pages or ""), str(info.chunks), f"{info.characters:,}")
+    out.print(table)
+
+
+def verify(target: TargetName, json: Json = False) -> None:
+    """Check every file and every row of an index against its checksum. Exit code 4 says that there is damage."""
+    from ragkit.indexing import Index
+    from ragkit.settings import load_settings
+
+    report = Index.verify_path(resolve_target(target, load_settings()).index)
+    if json:
+        print_json(report)
+    elif not report.damage:
+        out.print("[green]No damage.[/]")
+    else:
+        for damage in report.damage:
+            out.print(f"[red]damaged[/] {damage}", markup=True)
+        out.print(f"Mend it: ragkit repair {target}", style="cyan", markup=False)
+    if report.damage:
+        raise typer.Exit(DAMAGED)
+
+
+def repair(target: TargetName, json: Json = False) -> None:
+    """Rebuild what is damaged from what is not; what can't be had back is named."""
+    from ragkit.indexing import Index
+    from ragkit.settings import load_settings
+
+    with progress_bar(quiet=json) as progress:
+        report = Index.repair_path(resolve_target(target, load_settings()).index, progress=progress)
+    if json:
+        print_json(report)
+    else:
+        for line in report.actions:
+            out.print(line, markup=False)
+        for lost in report.lost:
+            out.print(f"[red]lost[/] {lost}")
+        if not report.actions and not report.lost:
+            out.print("[green]Nothing to mend.[/]")
+    if report.lost:
+        raise typer.Exit(MISSING)
+
+
+def compact(target: TargetName, json: Json = False) -> None:
+    """Merge the files of an index and drop what was deleted, for the fastest search and the least disk."""
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    path = resolve_target(target, settings).index
+    before = _folder_size(path)
+    with _open(path, settings, create=False) as opened:
+        opened.compact()
+    after = _folder_size(path)
+    if json:
+        print_json({"bytes_before": before, "bytes_after": after})
+    else:
+        out.print(f"{size_text(before)} before, {size_text(after)} after.")
+
+
+def reembed(
+    target: TargetName,
+    model: Annotated[str, typer.Argument(help="An embedding model: default, or a local folder.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Move an index to another embedding model; the old one serves until the new one is whole."""
+    from ragkit.embedding import open_embedder
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    embedder = open_embedder(model, runtime=settings.embedding_runtime, device=settings.device)
+    path = resolve_target(target, settings).index
+    with _open(path, settings, create=False) as opened, progress_bar(quiet=json) as progress:
+        report = opened.reembed(embedder, progress=progress)
+    if json:
+        print_json(report)
+    else:
+        out.print(f"{path} now uses {embedder.model_id}.")
+
+
+def load_options(
+    settings: Settings,
+    include: list[str] | None = None,
+    exclude: list[str] | None = None,
+    passwords: list[str] | None = None,
+) -> LoadOptions:
+    """Return the options for loading files that settings and command line ask for."""
+    from ragkit.documents import LoadOptions
+
+    defaults = LoadOptions()
+    return LoadOptions(
+        include=tuple(include or ()),
+        exclude=(*defaults.exclude, *(exclude or ())),
+        passwords=(*(passwords or ()), *settings.passwords),
+    )
+
+
+def print_report(report: AddReport, console: Console) -> None:
+    """Print the coverage report: what went in, and everything that did not and why."""
+    console.print(
+        f"{report.added} added, {report.replaced} replaced, {report.removed} removed, {report.unchanged} unchanged; "
+        f"{report.chunks} chunks in {seconds_text(sum(report.seconds.values()))}",
+        markup=False,
+    )
+    for issue in report.issues[:ISSUES_SHOWN]:
+        page = f", page {issue.page}" if issue.page is not None else ""
+        console.print(f"  {issue.kind}: {issue.origin}{page}: {issue.detail}", style="yellow", markup=False)
+        if issue.hint:
+            console.print(f"    {issue.hint}", style="cyan", markup=False)
+    if len(report.issues) > ISSUES_SHOWN:
+        console.print(f"  … and {len(report.issues) - ISSUES_SHOWN} more; see them all with --json")
+    if report.complete:
+        console.print("[green]Complete:[/] nothing of the documents is missing.")
+    else:
+        console.print("[yellow]Incomplete:[/] what is listed above is not in the index.")
+
+
+def _open(path: Path, settings: Settings, *, create: bool = True) -> Index:
+    from ragkit.indexing import Index
+
+    return Index.open(path, embedder=settings.embedding_model, create=create)
+
+
+def _finish(report: AddReport, index: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"index": index, "complete": report.complete, "report": report})
+    else:
+        print_report(report, out)
+        out.print(f'Ask it: ragkit ask {index} "…"', style="cyan", markup=False)
+    if not report.complete:
+        raise typer.Exit(MISSING)
+
+
+def _print_plan(plan: SyncPlan, as_json: bool) -> None:
+    if as_json:
+        print_json(plan)
+        return
+    for name, origins in (("add", plan.add), ("re-embed", plan.change), ("delete", plan.delete)):
+        for origin in origins:
+            out.print(f"{name:<9} {origin}", markup=False)
+    out.print(
+        f"{len(plan.add)} to add, {len(plan.change)} to re-embed, {len(plan.delete)} to delete, "
+        f"{plan.unchanged} unchanged; about {plan.chunks} chunks, {seconds_text(plan.seconds)}.",
+        markup=False,
+    )
+    err.print("Nothing was changed.", style="dim")
+
+
+def _folder_size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,72 @@
+"""The ``ragkit`` command: its commands, and how errors become exit codes.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage, setting or query; 3 done, but something of the documents is missing
+(the coverage report names it); 4 an index is damaged; 5 an index is in use by another writer; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ragkit import __version__
+from ragkit.cli import asking, doctor, indexes, models
+from ragkit.cli.output import err, print_error
+from ragkit.errors import RagkitError
+
+HELP = """Ask your documents, and get short, true answers with exact citations.
+
+    ragkit ask ./docs "What does it cost?"
+
+makes an index of the folder (or brings it up to date), finds the passages, and answers. Nothing leaves this machine
+unless you name an endpoint.
+
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 done, but some of the documents could not be read ·
+4 index damaged · 5 index in use by another writer · 130 interrupted.
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=True,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"ragkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what holds for all commands; ``--version`` ends in its callback."""
+
+
+asking.register(app)
+indexes.register(app)
+doctor.register(app)
+models.register(app)
+
+
+def main() -> None:
+    """Run the command line; every RagkitError becomes a message, a hint and an exit code."""
+    try:
+        app()
+    except RagkitError as error:
+        print_error(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("Interrupted. What was acknowledged is kept; run the same command to go on.")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

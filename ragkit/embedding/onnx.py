@@ -1,0 +1,162 @@
+"""The ONNX int8 runtime: the default on a CPU, without torch.
+
+Texts run one at a time, as many side by side as there are cores. Dynamic quantisation scales activations over a
+whole batch, so in a batch a text's vector would depend on its companions (cosine down to .990); alone it depends on
+the text only, and on a CPU that costs no speed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from ragkit.embedding.base import TextKind, Vectors
+from ragkit.embedding.model_files import ModelFiles, cache_folder
+from ragkit.embedding.tokenizer import FastTokenizer
+from ragkit.embedding.windows import fit, gather, unit
+from ragkit.errors import EmbeddingError
+
+
+class OnnxEmbedder:
+    """Embeds with onnxruntime on the CPU, from an int8 graph that is exported once and kept in the cache folder.
+
+    Args:
+        files: the model, as ``locate`` found it.
+        threads: texts embedded side by side; 0 for one a core.
+
+    Raises:
+        EmbeddingError: if the model can't be exported or its graph can't be loaded.
+    """
+
+    runtime = "onnx-int8"
+
+    def __init__(self, files: ModelFiles, threads: int = 0) -> None:
+        import onnxruntime
+
+        self.model_id = files.model_id()
+        self.dimension = files.dimension
+        self.window = files.window
+        self.tokenizer = FastTokenizer(files.folder / "tokenizer.json")
+        self._files = files
+        self._threads = threads or len(os.sched_getaffinity(0))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        graph = exported(files, self.model_id)
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
+        """Return one unit vector a text: float32 ``[n, dimension]``.
+
+        Raises:
+            EmbeddingError: if a document is longer than the window.
+        """
+        pieces, owners = fit(texts, kind, self._files.prompts, self.tokenizer, self.window)
+        if not pieces:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        return gather(np.stack(self._each(self._pooled, pieces)), owners, len(texts))
+
+    def embed_tokens(self, texts: Sequence[str], kind: TextKind = "document") -> list[Vectors]:
+        """Return unit vectors of each text's tokens: float32 ``[tokens, dimension]``, specials left out."""
+        pieces, owners = fit(texts, kind, self._files.prompts, self.tokenizer, self.window)
+        parts: list[list[Vectors]] = [[] for _ in texts]
+        for owner, vectors in zip(owners, self._each(self._token_vectors, pieces), strict=True):
+            parts[owner].append(vectors)
+        return [np.concatenate(vectors) for vectors in parts]
+
+    def _each(self, function: Callable[[str], Vectors], pieces: Sequence[str]) -> list[Vectors]:
+        if len(pieces) == 1 or self._threads == 1:
+            return [function(piece) for piece in pieces]
+        # The longest first, so that no core is left with a long text at the end.
+        order = sorted(range(len(pieces)), key=lambda number: -len(pieces[number]))
+        with ThreadPoolExecutor(self._threads) as pool:
+            done = list(pool.map(function, (pieces[number] for number in order)))
+        results: list[Vectors] = [done[0]] * len(pieces)
+        for number, vectors in zip(order, done, strict=True):
+            results[number] = vectors
+        return results
+
+    def _hidden(self, text: str) -> Vectors:
+        ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
+        hidden: Vectors = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        return hidden
+
+    def _pooled(self, text: str) -> Vectors:
+        hidden = self._hidden(text)
+        return unit(hidden[0] if self._files.pooling == "cls" else hidden.mean(axis=0))
+
+    def _token_vectors(self, text: str) -> Vectors:
+        hidden = self._hidden(text)
+        if self.tokenizer.specials == 2:
+            hidden = hidden[1:-1]
+        return unit(hidden)
+
+
+def exported(files: ModelFiles, model_id: str) -> bytes:
+    """Return the int8 graph, exporting it first where the cache holds none that is whole.
+
+    Raises:
+        EmbeddingError: if the export fails or the cache folder can't be written.
+    """
+    folder = cache_folder() / "onnx" / model_id
+    graph, manifest = folder / "int8.onnx", folder / "manifest.json"
+    whole = _read_whole(graph, manifest)
+    if whole is not None:
+        return whole
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            whole = _read_whole(graph, manifest)
+            if whole is not None:
+                return whole
+            files.weights_sha256()
+            _export(files, graph)
+            whole = graph.read_bytes()
+            record = {"model_id": model_id, "sha256": hashlib.sha256(whole).hexdigest(), "bytes": len(whole)}
+            scratch = manifest.with_suffix(".new")
+            scratch.write_text(json.dumps(record))
+            scratch.replace(manifest)
+            return whole
+    except OSError as error:
+        raise EmbeddingError(
+            f"The ONNX export of {model_id} can't be kept in {folder}: {error}.",
+            "Name a folder that can be written: RAGKIT_CACHE=/path",
+        ) from error
+
+
+def is_exported(model_id: str) -> bool:
+    """Tell whether the cache holds a graph of this model."""
+    return (cache_folder() / "onnx" / model_id / "manifest.json").is_file()
+
+
+def _export(files: ModelFiles, target: Path) -> None:
+    command = [sys.executable, "-m", "ragkit.embedding.onnx_export", str(files.folder), str(target)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise EmbeddingError(
+            f"{files.name} can't be exported to ONNX: {last[0]}",
+            "Use the other runtime: open_embedder(model, runtime='torch') or RAGKIT_EMBEDDING_RUNTIME=torch",
+        )
+
+
+def _read_whole(graph: Path, manifest: Path) -> bytes | None:
+    """Return the graph's bytes if they are what the manifest says; a damaged or cut export is as good as none."""
+    try:
+        record = json.loads(manifest.read_text())
+        found = graph.read_bytes()
+    except (OSError, ValueError):
+        return None
+    return found if hashlib.sha256(found).hexdigest() == record.get("sha256") else None

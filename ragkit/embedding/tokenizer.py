@@ -1,0 +1,40 @@
+"""A model's own tokenizer (Hugging Face ``tokenizers``), without truncation or padding."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FastTokenizer:
+    """Counts and places a model's tokens.
+
+    Args:
+        file: the model's ``tokenizer.json``.
+    """
+
+    def __init__(self, file: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(file))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.splits_on_whitespace = type(self._tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer"
+        self.specials: int = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    def offsets(self, text: str) -> NDArray[np.int64]:
+        """Return the character span of each token: int64 ``[tokens, 2]``, specials left out."""
+        spans = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return np.fromiter(chain.from_iterable(spans), dtype=np.int64, count=2 * len(spans)).reshape(-1, 2)
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``, specials left out."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def ids(self, text: str) -> list[int]:
+        """Return the token ids of ``text`` as the model reads them, specials included."""
+        ids: list[int] = self._tokenizer.encode(text).ids
+        return ids

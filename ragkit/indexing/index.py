@@ -1,0 +1,367 @@
+"""The index: a folder that takes documents in and gives chunks out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ragkit.chunking import ChunkingOptions
+from ragkit.documents import LoadOptions, discover, file_sha256
+from ragkit.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError, IndexWriteError, QueryError
+from ragkit.indexing.adding import Adder, below, file_record, forget_files
+from ragkit.indexing.filters import Filter, as_filter
+from ragkit.indexing.reports import AddReport, ProgressCallback, SyncPlan
+from ragkit.indexing.store import FILE_NAME, Store
+from ragkit.indexing.vectors import Scored, VectorOptions
+from ragkit.indexing.view import View
+from ragkit.indexing.writing import Changes, commit, settle, writer_lock
+from ragkit.records import Chunk, Document, DocumentInfo
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder, Vectors
+
+_BYTES_PER_CHUNK = 900
+_CHUNKS_PER_SECOND = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How an index is made. The chunking of an index that exists is its own and is not changed by this."""
+
+    chunking: ChunkingOptions = field(default_factory=ChunkingOptions)
+    vectors: VectorOptions = field(default_factory=VectorOptions)
+    device: str = "cpu"
+    """Where vectors are searched: ``cpu``, or ``cuda`` for exact search on the GPU."""
+
+
+class Index:
+    """Documents, their chunks, vectors and keywords in one folder. Open one with ``Index.open``."""
+
+    def __init__(self, path: Path, embedder: Embedder | str | None, options: IndexOptions, store: Store) -> None:
+        self.path = path
+        self.options = options
+        self._wanted = embedder
+        self._embedder: Embedder | None = None
+        self._store = store
+        self._view: View | None = None
+        self._loading = threading.RLock()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        embedder: Embedder | str | None = None,
+        create: bool = True,
+        options: IndexOptions | None = None,
+    ) -> Self:
+        """Open an index, or make one.
+
+        Args:
+            path: the index's folder.
+            embedder: an embedding model, or the name of one for ``open_embedder``; by default the one that the index
+                was made with, and for a new index the default one. It is loaded when first needed.
+            create: make the index where there is none.
+            options: for a new index, how to cut documents; for any, how to search vectors.
+
+        Raises:
+            IndexNotFoundError: if there is no index and ``create`` is False.
+            IndexWriteError: if it can't be made.
+            IndexDamagedError: if its SQLite file is damaged.
+            IndexMismatchError: if it is of a format that this version can't read.
+        """
+        folder = Path(path).expanduser()
+        if not cls.exists(folder):
+            if not create:
+                raise IndexNotFoundError(
+                    f"There is no index in {folder}.", "Make one: ragkit add PATH --index NAME, or Index.open(path)."
+                )
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise IndexWriteError(
+                    f"{folder} can't be made: {error.strerror}.", "Choose a folder that can be written."
+                ) from error
+            if any(folder.iterdir()) and {p.name for p in folder.iterdir()} - {"lock", "segments", f"{FILE_NAME}-wal"}:
+                raise IndexWriteError(f"{folder} is not empty and holds no index.", "Choose an empty or a new folder.")
+        return cls(folder, embedder, options or IndexOptions(), Store(folder, create=create))
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Tell whether there is an index in the folder ``path``."""
+        return (Path(path) / FILE_NAME).is_file()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files; the index can't be used afterwards."""
+        self._store.close()
+        self._view = None
+
+    # What goes in
+
+    def add(
+        self,
+        *items: str | Path | Document,
+        load: LoadOptions | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> AddReport:
+        """Add files, folders and documents. What is in the index unchanged costs nothing; what changed is replaced.
+
+        Args:
+            items: paths, or documents made in Python.
+            load: which files of a folder to take, passwords, columns, limits.
+            progress: called with a ``Progress`` as work goes on.
+
+        Returns:
+            The coverage report: what came in, and everything that is missing and why.
+
+        Raises:
+            DocumentError: if a path does not exist. A file that can't be read is in the report, and the others go on.
+            IndexLockedError: if another process is writing.
+            IndexWriteError: if the disk is full; what was acknowledged is kept.
+            IndexMismatchError: if the index was made with another embedding model.
+        """
+        load = load or LoadOptions()
+        documents = [item for item in items if isinstance(item, Document)]
+        files = discover([Path(item) for item in items if not isinstance(item, Document)], load)
+        with writer_lock(self.path):
+            adder = self._adder(progress)
+            if files:
+                adder.add_files(files, load)
+            adder.add_documents(documents)
+            return adder.finish()
+
+    def plan_sync(self, *paths: str | Path, load: LoadOptions | None = None) -> SyncPlan:
+        """Return what ``sync`` would add, re-embed and delete, and about how long that takes; changes nothing."""
+        files = discover([Path(path) for path in paths], load or LoadOptions())
+        added, changed, unchanged, size = [], [], 0, 0
+        for file in files:
+            known = file_record(self._store, file.origin)
+            if known is None:
+                added.append(file.origin)
+                size += file.size
+            elif (known.size, known.mtime_ns) == (file.size, file.mtime_ns) or known.sha256 == file_sha256(file.path):
+                unchanged += 1
+            else:
+                changed.append(file.origin)
+                size += file.size
+        rate = float(self._store.state("chunks_per_second") or _CHUNKS_PER_SECOND)
+        chunks = -(-size // _BYTES_PER_CHUNK)
+        gone = self._gone(paths, {file.origin for file in files})
+        return SyncPlan(tuple(added), tuple(changed), tuple(gone), unchanged, chunks, round(chunks / rate, 1))
+
+    def sync(
+        self, *paths: str | Path, load: LoadOptions | None = None, progress: ProgressCallback | None = None
+    ) -> AddReport:
+        """Follow files and folders: add what is new, replace what changed, remove what is gone below them.
+
+        Raises:
+            DocumentError: if a path itself does not exist; remove it with ``remove`` if it is meant to be gone.
+            IndexLockedError: if another process is writing.
+            IndexWriteError: if the disk is full; what was acknowledged is kept.
+        """
+        load = load or LoadOptions()
+        files = discover([Path(path) for path in paths], load)
+        with writer_lock(self.path):
+            adder = self._adder(progress)
+            adder.remove(self._gone(paths, {file.origin for file in files}))
+            adder.add_files(files, load)
+            return adder.finish()
+
+    def remove(self, *sources: str | Path) -> int:
+        """Remove documents by source, id or origin (all rows of a table file), and return how many there were."""
+        names = [str(source) for source in sources]
+        with writer_lock(self.path):
+            found: dict[str, str] = {}
+            for name in names:
+                rows = self._store.rows(
+                    "SELECT id, origin FROM documents WHERE source = ? OR id = ? OR origin = ?", (name, name, name)
+                )
+                found |= dict(rows)
+            if found:
+                model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
+                commit(self._store, Changes(remove=list(found)), model, dimension, self.options.vectors)
+            with self._store.transaction() as connection:
+                forget_files(connection, {*names, *found.values()})
+            return len(found)
+
+    def compact(self) -> None:
+        """Rebuild the vector and keyword files from SQLite, drop vectors no chunk uses, and give space back."""
+        with writer_lock(self.path):
+            self._settle(force=True)
+            with self._store.transaction() as connection:
+                connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
+            with self._store.errors():
+                self._store.connection.execute("VACUUM")
+                self._store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    # What comes out
+
+    def documents(self, where: Filter | str | None = None) -> list[DocumentInfo]:
+        """Return what is known of the documents that match, by source."""
+        condition = as_filter(where)
+        if condition is None:
+            return self._store.infos()
+        from ragkit.indexing.filters import to_sql
+
+        return self._store.infos(*to_sql(condition))
+
+    def document(self, identity: str) -> Document:
+        """Return a document by its id or source.
+
+        Raises:
+            QueryError: if the index has no such document.
+        """
+        found = self._store.document(identity)
+        if found is None:
+            raise QueryError(f"The index has no document {identity!r}.", f"See what it has: ragkit list {self.path}")
+        return found
+
+    def chunks(self, keys: Sequence[int]) -> list[tuple[Chunk, DocumentInfo]]:
+        """Return chunks with their documents, in the order of their keys.
+
+        Raises:
+            IndexDamagedError: if a row fails its checksum, or a chunk that the searchers know is gone.
+        """
+        found = self._store.chunks(keys)
+        if len(found) < len(keys) and self._view is not None and self._view.generation == self._store.generation:
+            raise IndexDamagedError(
+                f"{len(keys) - len(found)} chunks are missing from {self._store.path}.",
+                f"Mend it: ragkit repair {self.path}",
+            )
+        return found
+
+    def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
+        """Return the chunks around one, itself included, in the order of the text."""
+        return self._store.chunks_of(chunk.document_id, chunk.ordinal - before, chunk.ordinal + after)
+
+    def search_vectors(self, vector: Vectors, k: int, where: Filter | str | None = None) -> Scored:
+        """Return the chunks nearest to a vector.
+
+        Args:
+            vector: of unit length, float32 ``[dimension]``.
+            k: at most so many.
+            where: only chunks of documents that match.
+
+        Returns:
+            Keys, int64 ``[n]``, and cosines, float32 ``[n]``, best first.
+
+        Raises:
+            IndexMismatchError: if the vector has another dimension.
+            IndexDamagedError: if a file of the index is damaged.
+        """
+        view = self._current()
+        return view.search_vectors(vector, k, view.allowed(self._store, as_filter(where)))
+
+    def search_keywords(self, text: str, k: int, where: Filter | str | None = None) -> Scored:
+        """Return the best chunks for a text by BM25: keys and scores, as ``search_vectors`` does."""
+        view = self._current()
+        return view.search_keywords(text, k, view.allowed(self._store, as_filter(where)))
+
+    def term_frequency(self, text: str) -> dict[str, int]:
+        """Return each term of a text with the number of chunks that hold it."""
+        view = self._current()
+        if view.keywords is None:
+            return {}
+        words = view.keywords[1]
+        return {term: words.frequency(term) for term in words.terms(text)}
+
+    @property
+    def generation(self) -> int:
+        """Counts the commits that changed what a search can find."""
+        return self._store.generation
+
+    @property
+    def embedder(self) -> Embedder:
+        """The index's embedding model, loaded on first use.
+
+        Raises:
+            IndexMismatchError: if the model asked for is not the one the index was made with.
+            EmbeddingError: if it can't be loaded.
+        """
+        if self._embedder is None:
+            with self._loading:
+                if self._embedder is None:
+                    self._embedder = self._opened_embedder()
+        return self._embedder
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts, model, chunking and sizes."""
+        counts = self._store.rows("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks)")[0]
+        return {
+            "documents": counts[0],
+            "chunks": counts[1],
+            "generation": self.generation,
+            "model_id": self._store.state("model_id"),
+            "dimension": int(self._store.state("dimension") or 0),
+            "chunking": json.loads(self._store.state("chunking") or "{}"),
+            "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        }
+
+    # Inside
+
+    def _opened_embedder(self) -> Embedder:
+        from ragkit.embedding import open_embedder
+
+        recorded = self._store.state("model_id")
+        wanted = self._wanted
+        if wanted is None:
+            wanted = self._store.state("model") or "default"
+        embedder = open_embedder(wanted) if isinstance(wanted, str) else wanted
+        if recorded is not None and embedder.model_id != recorded:
+            raise IndexMismatchError(
+                f"{self.path} was made with the embedding model {recorded}, and {embedder.model_id} was asked for.",
+                f"Open it with its own model, or move it to the other: ragkit reembed {self.path} MODEL",
+            )
+        return embedder
+
+    def _adder(self, progress: ProgressCallback | None) -> Adder:
+        embedder = self.embedder
+        if self._store.state("model_id") is None:
+            with self._store.transaction():
+                self._store.set_state(
+                    model_id=embedder.model_id,
+                    model=self._wanted if isinstance(self._wanted, str) else "default",
+                    dimension=embedder.dimension,
+                    chunking=json.dumps(asdict(self.options.chunking)),
+                )
+        return Adder(self._store, embedder, self.chunking, self.options.vectors, progress)
+
+    @property
+    def chunking(self) -> ChunkingOptions:
+        """How this index cuts documents."""
+        recorded = self._store.state("chunking")
+        return ChunkingOptions(**json.loads(recorded)) if recorded else self.options.chunking
+
+    def _settle(self, *, force: bool) -> None:
+        model = self._store.state("model_id")
+        if model is not None:
+            settle(self._store, model, int(self._store.state("dimension") or 0), self.options.vectors, force=force)
+
+    def _gone(self, paths: Sequence[str | Path], present: set[str]) -> list[str]:
+        roots = [Path(path).expanduser().absolute() for path in paths]
+        rows = self._store.rows("SELECT origin FROM files UNION SELECT origin FROM documents ORDER BY 1")
+        return [row[0] for row in rows if row[0] not in present and below(roots, row[0])]
+
+    def _current(self) -> View:
+        """Return the view of the newest generation, loading it if another has been committed."""
+        view, newest = self._view, self._store.generation
+        if view is None or view.generation != newest:
+            with self._loading:
+                view = self._view
+                if view is None or view.generation != newest:
+                    view = View.load(self._store, self.options.vectors, self.options.device, view)
+                    self._view = view
+        return view

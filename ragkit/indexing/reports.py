@@ -1,0 +1,105 @@
+"""What writing to an index tells: while it goes on, and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ragkit.documents import Issue
+
+_NOTHING_MISSING = frozenset({"duplicate", "encoding_guessed", "mislabelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long piece of work is."""
+
+    stage: str
+    """``files``, ``chunks``, ``documents``, ``checking`` or ``rebuilding``."""
+    done: int
+    total: int | None
+    """None while it is not known."""
+    current: str = ""
+    """What is in hand, such as a file."""
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class AddReport:
+    """The coverage report: what went in, and what did not and why."""
+
+    added: int = 0
+    """Documents; so are the next three."""
+    replaced: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    chunks: int = 0
+    """Of the documents that were added or replaced."""
+    embedded: int = 0
+    """Of these chunks, those that had to be embedded; the vectors of the others were there already."""
+    characters: int = 0
+    characters_lost: int = 0
+    """Characters, white space aside, that are in no chunk; 0 unless the chunker is at fault."""
+    tokens: int = 0
+    tokens_over_window: int = 0
+    """Tokens that the embedder would not read; 0 unless the chunker is at fault."""
+    issues: list[Issue] = field(default_factory=list)
+    """Everything that is missing or was guessed, of unchanged files too."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By stage: ``read``, ``chunk``, ``embed``, ``write``."""
+
+    @property
+    def duplicates(self) -> int:
+        """Files whose content is in the index under another name; they are not indexed twice."""
+        return sum(issue.kind == "duplicate" for issue in self.issues)
+
+    @property
+    def pages_without_text(self) -> int:
+        """Pages that hold no text, such as scans."""
+        return sum(issue.kind == "page_without_text" for issue in self.issues)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of the documents is missing from the index."""
+        return (
+            not self.tokens_over_window
+            and not self.characters_lost
+            and all(issue.kind in _NOTHING_MISSING for issue in self.issues)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """What ``sync`` would do."""
+
+    add: tuple[str, ...]
+    """Origins; so are the next two."""
+    change: tuple[str, ...]
+    delete: tuple[str, ...]
+    unchanged: int
+    """Files."""
+    chunks: int
+    """About how many chunks it would embed."""
+    seconds: float
+    """About how long that takes, by the speed this index measured when it last embedded."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """Everything that was found damaged; empty where all is well."""
+
+    damage: tuple[str, ...]
+    """A line each: the file or row, and what is wrong with it."""
+    checked: int = 0
+    """Rows and files that were looked at."""
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """What was mended, and what could not be."""
+
+    actions: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Sources of documents that can't be had back, and why."""

@@ -1,0 +1,129 @@
+"""One generation, opened for searching: it never changes; a newer generation is another view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.errors import IndexDamagedError, IndexMismatchError
+from ragkit.indexing.filters import Filter, to_sql
+from ragkit.indexing.keywords import KeywordFile
+from ragkit.indexing.segments import FOLDER, Segment, check, read_segments
+from ragkit.indexing.store import Store
+from ragkit.indexing.vectors import Keys, Scored, VectorFile, VectorOptions, best, empty, open_vector_file
+
+if TYPE_CHECKING:
+    from ragkit.embedding.base import Vectors
+
+_FILTERS_KEPT = 64
+
+
+class View:
+    """The vector and keyword files of one generation.
+
+    Args:
+        generation: its number.
+        vector_files: by segment name.
+        keywords: the keyword folder's name and reader; None for an empty index.
+        dead: keys that are in the files and no longer in the index; sorted int64.
+    """
+
+    def __init__(
+        self,
+        generation: int,
+        vector_files: dict[str, VectorFile],
+        keywords: tuple[str, KeywordFile] | None,
+        dead: Keys,
+    ) -> None:
+        self.generation = generation
+        self.vector_files = vector_files
+        self.keywords = keywords
+        self.dead = dead
+        self._allowed: dict[Filter, Keys] = {}
+
+    @classmethod
+    def load(cls, store: Store, options: VectorOptions, device: str, previous: View | None = None) -> View:
+        """Open the current generation; segments that ``previous`` has open are taken over as they are.
+
+        Raises:
+            IndexDamagedError: if a file is missing or fails its checksum.
+        """
+        root = store.path.parent / FOLDER
+        for _ in range(5):
+            generation, segments, dead = _snapshot(store)
+            opened = dict(previous.vector_files) if previous else {}
+            named = {previous.keywords[0]: previous.keywords[1]} if previous and previous.keywords else {}
+            try:
+                check(root, [s for s in segments if s.name not in opened and s.name not in named])
+                files = {
+                    s.name: opened.get(s.name) or open_vector_file(root / s.name, options, device)
+                    for s in segments
+                    if s.kind == "vectors"
+                }
+                keywords = next(
+                    (
+                        (s.name, named.get(s.name) or KeywordFile(root / s.name))
+                        for s in segments
+                        if s.kind == "keywords"
+                    ),
+                    None,
+                )
+                return cls(generation, files, keywords, dead)
+            except IndexDamagedError:
+                # A writer may have moved on to the next generation and removed these files.
+                if store.generation == generation:
+                    raise
+        raise IndexDamagedError(
+            f"{store.path.parent} changes faster than it can be opened.", "Try again when the writer is done."
+        )
+
+    def search_vectors(self, query: Vectors, k: int, allowed: Keys | None) -> Scored:
+        """Return the nearest chunks over all vector files; see ``VectorFile.search``."""
+        found = []
+        for file in self.vector_files.values():
+            if file.dimension != len(query):
+                raise IndexMismatchError(
+                    f"The query's vector has {len(query)} dimensions and the index's have {file.dimension}.",
+                    "Embed the query with the index's own model: index.embedder.",
+                )
+            denied = self.dead if allowed is None else None
+            found.append(file.search(query, k, allowed, denied))
+        if not found:
+            return empty()
+        return best(np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found]), k)
+
+    def search_keywords(self, text: str, k: int, allowed: Keys | None) -> Scored:
+        """Return the best chunks by BM25; see ``KeywordFile.search``."""
+        return self.keywords[1].search(text, k, allowed) if self.keywords else empty()
+
+    def allowed(self, store: Store, condition: Filter | None) -> Keys | None:
+        """Return the keys of the chunks whose document matches, sorted; None for no filter."""
+        if condition is None:
+            return None
+        if condition not in self._allowed:
+            sql, parameters = to_sql(condition)
+            rows = store.rows(
+                "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
+                f"WHERE c.edition = ? AND {sql} ORDER BY c.key",
+                (store.edition, *parameters),
+            )
+            if len(self._allowed) >= _FILTERS_KEPT:
+                self._allowed.pop(next(iter(self._allowed)), None)
+            self._allowed[condition] = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+        return self._allowed[condition]
+
+
+def _snapshot(store: Store) -> tuple[int, list[Segment], Keys]:
+    """Read generation, segments and dead keys as of one moment."""
+    with store.errors():
+        connection = store.connection
+        inside = connection.in_transaction
+        if not inside:
+            connection.execute("BEGIN")
+        try:
+            dead = [row[0] for row in store.rows("SELECT key FROM dead ORDER BY key")]
+            return store.generation, read_segments(store), np.array(dead, dtype=np.int64)
+        finally:
+            if not inside:
+                connection.execute("COMMIT")

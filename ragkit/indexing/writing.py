@@ -1,0 +1,255 @@
+"""Changing an index: one writer at a time, and one SQLite commit that flips the generation."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ragkit.embedding.base import Embedder, Vectors
+from ragkit.errors import IndexLockedError, IndexWriteError
+from ragkit.indexing.keywords import extend_keywords
+from ragkit.indexing.segments import FOLDER, Segment, clean, read_segments, seal, write_segments
+from ragkit.indexing.store import Store
+from ragkit.indexing.vectors import VectorOptions, build_vector_file
+from ragkit.records import Chunk, Document
+
+_DEAD_SHARE = 0.2
+"""Files are rebuilt when more than this share of their rows is dead."""
+_DELTA_SHARE = 0.25
+"""Flat files beside an IVF file are merged into it when they grow past this share of it."""
+_FILES_AT_MOST = 8
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one commit changes."""
+
+    remove: list[str] = field(default_factory=list)
+    """Ids of documents."""
+    put: list[tuple[Document, list[Chunk]]] = field(default_factory=list)
+    vectors: dict[bytes, Vectors] = field(default_factory=dict)
+    """New vectors by content hash."""
+
+    @property
+    def chunks(self) -> int:
+        """Chunks to insert."""
+        return sum(len(chunks) for _, chunks in self.put)
+
+
+def content_hash(chunk: Chunk) -> bytes:
+    """Return the hash of what is embedded: equal text has an equal vector, which is computed once."""
+    return hashlib.blake2b(chunk.embedded_text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@contextmanager
+def writer_lock(folder: Path) -> Iterator[None]:
+    """Hold the right to write.
+
+    Raises:
+        IndexLockedError: at once, if another process or thread holds it.
+        IndexWriteError: if the folder can't be written.
+    """
+    try:
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise IndexWriteError(f"{folder} can't be written: {error.strerror}.", "Mend its permissions.") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
+            raise IndexLockedError(
+                f"{folder} is being written to by process {holder}.",
+                "Wait until it is done; reading goes on meanwhile.",
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    except OSError as error:
+        raise IndexWriteError(
+            f"{folder} can't be written: {error.strerror or error}.",
+            "Free disk space or mend the permissions, then run the same command again; what was acknowledged is kept.",
+        ) from error
+    finally:
+        os.close(handle)
+
+
+def commit(store: Store, changes: Changes, model: str, dimension: int, options: VectorOptions) -> None:
+    """Make changes durable and visible, all at once.
+
+    Args:
+        store: of the index.
+        changes: documents to remove and to put, with the vectors that are new.
+        model: the embedding model's id.
+        dimension: of its vectors.
+        options: of vector files.
+
+    Raises:
+        IndexWriteError: if the disk is full; the old state still serves.
+    """
+    edition = store.edition
+    with store.transaction():
+        dead = _remove(store, changes.remove)
+        store.put_vectors(model, changes.vectors.items())
+        keys: list[int] = []
+        chunks: list[Chunk] = []
+        hashes: list[bytes] = []
+        for document, cut in changes.put:
+            store.put_document(document)
+            for chunk in cut:
+                content = content_hash(chunk)
+                keys.append(store.put_chunk(chunk, edition, content))
+                chunks.append(chunk)
+                hashes.append(content)
+        if keys or dead:
+            _flip(store, keys, chunks, hashes, dead, model, dimension, options)
+    clean(store.path.parent / FOLDER, read_segments(store))
+
+
+def settle(store: Store, model: str, dimension: int, options: VectorOptions, *, force: bool = False) -> bool:
+    """Merge vector files where there are many, or rebuild them where much is dead; return whether it did.
+
+    Args:
+        store: of the index.
+        model: the embedding model's id.
+        dimension: of its vectors.
+        options: of vector files.
+        force: rebuild everything from SQLite in any case.
+    """
+    segments = read_segments(store)
+    files = [segment for segment in segments if segment.kind == "vectors"]
+    rows = sum(segment.rows for segment in files)
+    dead = store.rows("SELECT count(*) FROM dead")[0][0]
+    small = sum(segment.rows for segment in files if segment.rows <= options.flat_rows)
+    large = rows - small
+    crowded = len(files) > _FILES_AT_MOST or (small > options.flat_rows and small > _DELTA_SHARE * large)
+    if not (force or crowded or dead > _DEAD_SHARE * rows):
+        return False
+    with store.transaction():
+        rebuild(store, store.edition, model, dimension, options)
+    clean(store.path.parent / FOLDER, read_segments(store))
+    return True
+
+
+def rebuild(store: Store, edition: int, model: str, dimension: int, options: VectorOptions) -> None:
+    """Write all vector and keyword files anew from SQLite, inside a transaction."""
+    root = _root(store)
+    generation = store.generation + 1
+    rows = store.rows("SELECT key, hash FROM chunks WHERE edition = ? ORDER BY key", (edition,))
+    segments = []
+    if rows:
+        keys = np.fromiter((key for key, _ in rows), dtype=np.int64, count=len(rows))
+        vectors = store.vectors(model, [content for _, content in rows], dimension)
+        name = f"vectors-{generation}"
+        build_vector_file(root / name, keys, vectors, options)
+        segments.append(seal(root, name, "vectors", len(keys)))
+        del vectors
+        name = f"keywords-{generation}"
+        extend_keywords(None, root / name, ((key, c.embedded_text) for key, c, _ in store.each_chunk(edition)))
+        segments.append(seal(root, name, "keywords", len(keys)))
+    store.connection.execute("DELETE FROM dead")
+    write_segments(store, segments)
+    store.set_state(generation=generation)
+
+
+def embed_missing(
+    store: Store, embedder: Embedder, chunks: Iterable[Chunk], pending: dict[bytes, Vectors]
+) -> dict[bytes, Vectors]:
+    """Return the vectors of chunks that neither the index nor ``pending`` knows, by content hash."""
+    wanted: dict[bytes, str] = {}
+    for chunk in chunks:
+        content = content_hash(chunk)
+        if content not in pending:
+            wanted[content] = chunk.embedded_text
+    known = store.known_hashes(embedder.model_id, list(wanted))
+    hashes = [content for content in wanted if content not in known]
+    vectors = embedder.embed([wanted[content] for content in hashes], "document")
+    return dict(zip(hashes, vectors, strict=True))
+
+
+def _root(store: Store) -> Path:
+    root = store.path.parent / FOLDER
+    root.mkdir(exist_ok=True)
+    return root
+
+
+def _remove(store: Store, documents: Sequence[str]) -> list[int]:
+    """Delete documents and their chunks, and return the keys that files still hold."""
+    dead: list[int] = []
+    edition = store.edition
+    for document in documents:
+        rows = store.rows("SELECT key FROM chunks WHERE document = ? AND edition = ?", (document, edition))
+        dead += [row[0] for row in rows]
+        store.connection.execute("DELETE FROM chunks WHERE document = ?", (document,))
+        store.connection.execute("DELETE FROM documents WHERE id = ?", (document,))
+    return dead
+
+
+def _flip(
+    store: Store,
+    keys: list[int],
+    chunks: list[Chunk],
+    hashes: list[bytes],
+    dead: list[int],
+    model: str,
+    dimension: int,
+    options: VectorOptions,
+) -> None:
+    """Write the files of the next generation and list them."""
+    root = _root(store)
+    generation = store.generation + 1
+    segments = read_segments(store)
+    files = [segment for segment in segments if segment.kind == "vectors"]
+    store.connection.executemany("INSERT OR IGNORE INTO dead VALUES (?)", [(key,) for key in dead])
+    if keys:
+        files = _with_new_rows(store, files, keys, hashes, f"vectors-{generation}", model, dimension, options)
+    old = next((segment for segment in segments if segment.kind == "keywords"), None)
+    name = f"keywords-{generation}"
+    added = ((key, chunk.embedded_text) for key, chunk in zip(keys, chunks, strict=True))
+    extend_keywords(root / old.name if old else None, root / name, added, dead)
+    known = {Path(path).name: entry for path, entry in old.files.items()} if old else {}
+    for mutable in ("meta.json", ".managed.json"):
+        known.pop(mutable, None)
+    words = seal(root, name, "keywords", (old.rows if old else 0) + len(keys) - len(dead), known)
+    write_segments(store, [*files, words])
+    store.set_state(generation=generation)
+
+
+def _with_new_rows(
+    store: Store,
+    files: list[Segment],
+    keys: list[int],
+    hashes: list[bytes],
+    name: str,
+    model: str,
+    dimension: int,
+    options: VectorOptions,
+) -> list[Segment]:
+    """Put new rows into a flat file of their own, together with flat files that are not much larger.
+
+    Merging only into what is of like size keeps the number of files to the logarithm of the rows, and each row is
+    rewritten as often.
+    """
+    kept = sorted(files, key=lambda segment: segment.first_key)
+    first, total = keys[0], len(keys)
+    while kept and kept[-1].rows <= 2 * total and total + kept[-1].rows <= options.flat_rows:
+        # Keys only grow, so the newest files hold the highest ones and what they hold is a range.
+        merged = kept.pop()
+        first, total = merged.first_key, total + merged.rows
+    if total > len(keys):
+        rows = store.rows(
+            "SELECT key, hash FROM chunks WHERE edition = ? AND key >= ? ORDER BY key", (store.edition, first)
+        )
+        keys, hashes = [key for key, _ in rows], [content for _, content in rows]
+        store.connection.execute("DELETE FROM dead WHERE key >= ?", (first,))
+    vectors = store.vectors(model, hashes, dimension)
+    root = _root(store)
+    build_vector_file(root / name, np.array(keys, dtype=np.int64), vectors, options)
+    return [*kept, seal(root, name, "vectors", len(keys), first_key=keys[0])]

@@ -92,7 +92,7 @@ def _read(folder: Path, name: str, sha256: str | None) -> ModelFiles:
     missing = [file for file in ("config.json", "tokenizer.json") if not (folder / file).is_file()]
     if weights is None or missing:
         raise EmbeddingError(
-            f"{folder} lacks {', '.join(missing or ['model.safetensors'])}, so it is no embedding model that ragkit can run.",
+            f"{folder} lacks {', '.join(missing or ['model.safetensors'])}: it is no embedding model ragkit can run.",
             "Save one with SentenceTransformer(...).save_pretrained(folder).",
         )
     config = _json(folder / "config.json")

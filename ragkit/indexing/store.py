@@ -52,6 +52,7 @@ CREATE TABLE segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, rows INTEGER NOT NULL, files TEXT NOT NULL, first_key INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE dead (key INTEGER PRIMARY KEY) STRICT;
+INSERT INTO state VALUES ('format', '1'), ('generation', '0'), ('edition', '1');
 """
 
 _CHUNK_COLUMNS = "c.key, c.document, c.ordinal, c.place, c.header, c.text, c.hash, c.checksum"
@@ -81,10 +82,7 @@ class Store:
         self._guard = threading.Lock()
         with self.errors():
             if create and not self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
-                self.connection.executescript(
-                    f"BEGIN IMMEDIATE; {_SCHEMA} INSERT INTO state VALUES ('format', '{FORMAT}'), "
-                    "('generation', '0'), ('edition', '1'); COMMIT;"
-                )
+                self.connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         found = int(self.state("format") or 0)
         if found != FORMAT:
             raise IndexMismatchError(

@@ -37,7 +37,20 @@ def workplace(tmp_path_factory):
 
 def test_help_names_every_command(tmp_path):
     text = ragkit("--help", cwd=tmp_path).stdout
-    for command in ["ask", "search", "add", "sync", "remove", "list", "verify", "repair", "compact", "reembed", "doctor", "models"]:
+    for command in [
+        "ask",
+        "search",
+        "add",
+        "sync",
+        "remove",
+        "list",
+        "verify",
+        "repair",
+        "compact",
+        "reembed",
+        "doctor",
+        "models",
+    ]:
         assert command in text
 
 

@@ -1,0 +1,10 @@
+"""Files to documents: a module per format, run in a child process with limits on time and memory.
+
+``Loader(options).load(file)`` yields documents and issues; a file that can't be read is an issue, never an exception.
+"""
+
+from ragkit.documents.base import Issue, LoadOptions, SourceFile
+from ragkit.documents.discovery import discover, file_sha256
+from ragkit.documents.loader import Loader, load
+
+__all__ = ["Issue", "LoadOptions", "Loader", "SourceFile", "discover", "file_sha256", "load"]

@@ -1,0 +1,175 @@
+"""What loaders take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
+
+IssueKind = Literal[
+    "refused", "page_without_text", "text_lost", "row_refused", "duplicate", "encoding_guessed", "mislabelled"
+]
+
+DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Which files of a folder to take, and how to read them."""
+
+    include: tuple[str, ...] = ()
+    """Patterns such as ``*.pdf`` or ``reports/**``; a file must match one. Empty takes every file."""
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    """Patterns of file and folder names, or of paths below the folder, to leave out."""
+    passwords: tuple[str, ...] = ()
+    """Tried in turn on encrypted files."""
+    text_columns: tuple[str, ...] = ()
+    """Columns of a table file that make a row's text; empty for all."""
+    metadata_columns: tuple[str, ...] = ()
+    """Columns that become metadata; empty for all that hold short values."""
+    time_limit: float = 10.0
+    """Seconds that a file may take; one larger than 1 MB gets as many more for each further MB, and a step (a page,
+    a batch of rows) never more than this."""
+    memory_limit: int = 512 * 2**20
+    """Bytes that a parser may use."""
+    encoding: str | None = None
+    """Of text files; None to find out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that was found."""
+
+    path: Path
+    origin: str
+    """The absolute path."""
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something of a file that is missing or was guessed, and why."""
+
+    origin: str
+    kind: IssueKind
+    detail: str
+    page: int | None = None
+    hint: str = ""
+
+
+@dataclass(slots=True)
+class Source:
+    """A file as a parser sees it: in the child process, with its bytes' sha256."""
+
+    path: Path
+    origin: str
+    sha256: str
+    options: LoadOptions
+
+    def document(
+        self,
+        text: str,
+        media_type: str,
+        *,
+        title: str = "",
+        metadata: Metadata | None = None,
+        pages: tuple[PageSpan, ...] = (),
+        headings: tuple[HeadingSpan, ...] = (),
+    ) -> Document:
+        """Return the file as one document; without a title, the first heading or the file's name is one."""
+        if not title.strip():
+            title = headings[0].title if headings else self.path.stem
+        return Document(
+            id=document_id(self.origin),
+            source=self.origin,
+            origin=self.origin,
+            text=text,
+            title=" ".join(title.split())[:300],
+            sha256=self.sha256,
+            media_type=media_type,
+            metadata={"name": self.path.name, "suffix": self.path.suffix.lower(), **(metadata or {})},
+            pages=pages,
+            headings=headings,
+        )
+
+    def issue(self, kind: IssueKind, detail: str, page: int | None = None, hint: str = "") -> Issue:
+        """Return an issue of this file."""
+        return Issue(self.origin, kind, detail, page, hint)
+
+
+class Parser(Protocol):
+    """Reads one format. A parser raises ``DocumentError`` for a file that it can't read at all."""
+
+    def __call__(self, source: Source) -> Iterator[Document | Issue | None]:
+        """Yield the file's documents and issues, and None as a sign of life during long work."""
+        ...
+
+
+def clean_text(text: str) -> str:
+    r"""Return ``text`` without NUL characters and lone surrogates, and with ``\\n`` for every line break.
+
+    Done before offsets are taken, never after.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if not text.isascii():
+        text = text.encode("utf-8", "ignore").decode("utf-8")
+    return text
+
+
+@dataclass(slots=True)
+class TextBuilder:
+    """Joins blocks to one text and keeps where its headings are."""
+
+    _parts: list[str] = field(default_factory=list)
+    _length: int = 0
+    _headings: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def add(self, block: str, level: int = 0) -> None:
+        """Add a block, an empty line before it; ``level`` 1 and above makes it a heading."""
+        block = clean_text(block).strip()
+        if not block:
+            return
+        if self._parts:
+            self._parts.append("\n\n")
+            self._length += 2
+        if level:
+            self._headings.append((" ".join(block.split()), level, self._length))
+        self._parts.append(block)
+        self._length += len(block)
+
+    def text(self) -> str:
+        """Return the text so far."""
+        return "".join(self._parts)
+
+    def headings(self) -> tuple[HeadingSpan, ...]:
+        """Return the headings with the sections under them."""
+        return nest(self._headings, self._length)
+
+
+def nest(headings: list[tuple[str, int, int]], length: int) -> tuple[HeadingSpan, ...]:
+    """Return heading spans from (title, level, start) in order: each section ends at the next of its level or above."""
+    spans: list[HeadingSpan | None] = [None] * len(headings)
+    open_: list[int] = []
+    for number, (_, level, start) in enumerate(headings):
+        while open_ and headings[open_[-1]][1] >= level:
+            closed = open_.pop()
+            spans[closed] = HeadingSpan(*headings[closed], start)
+        open_.append(number)
+    for closed in open_:
+        spans[closed] = HeadingSpan(*headings[closed], length)
+    return tuple(span for span in spans if span is not None)
+
+
+def plain_metadata(values: Mapping[str, object]) -> dict[str, str | int | float | bool]:
+    """Return those values that metadata can hold, text without white space around it."""
+    kept: dict[str, str | int | float | bool] = {}
+    for name, value in values.items():
+        if isinstance(value, str):
+            value = clean_text(value).strip()
+        if value not in (None, "") and isinstance(value, (str, int, float, bool)) and value == value:
+            kept[clean_text(str(name))] = value
+    return kept

@@ -1,0 +1,81 @@
+"""Markdown, kept as it is written: offsets are those of the file's own text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ragkit.documents.base import Issue, Source, nest, plain_metadata
+from ragkit.documents.text import read_text
+from ragkit.records import Document
+
+_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_FRONT = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
+_PAIR = re.compile(r"^([A-Za-z_][\w -]*):[ \t]*(.*)$", re.MULTILINE)
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+
+
+def parse(source: Source) -> Iterator[Document | Issue]:
+    """Yield the file as one document with its headings."""
+    text, issues = read_text(source)
+    yield from issues
+    metadata: dict[str, str | int | float | bool] = {}
+    front = _FRONT.match(text)
+    if front:
+        metadata = plain_metadata({name.strip(): _scalar(value) for name, value in _PAIR.findall(front.group(1))})
+        text = text[front.end() :]
+    if text.strip():
+        headings = nest(find_headings(text), len(text))
+        title = metadata.get("title")
+        yield source.document(
+            text, "text/markdown", title=title if isinstance(title, str) else "", metadata=metadata, headings=headings
+        )
+
+
+def find_headings(text: str) -> list[tuple[str, int, int]]:
+    """Return title, level and offset of each heading outside fenced code."""
+    headings: list[tuple[str, int, int]] = []
+    fence = ""
+    offset, before, before_offset = 0, "", 0
+    for line in text.split("\n"):
+        opened = _FENCE.match(line)
+        if fence:
+            if opened and opened.group(1).startswith(fence) and not line.strip().strip(fence[0]):
+                fence = ""
+            before = ""
+        elif opened:
+            fence, before = opened.group(1), ""
+        else:
+            atx = _ATX.match(line)
+            if atx:
+                title = _plain(atx.group(2) or "")
+                if title:
+                    headings.append((title, len(atx.group(1)), offset))
+                before = ""
+            elif (
+                before.strip() and _UNDERLINE.match(line) and not before.lstrip().startswith(("-", "*", ">", "|", "+"))
+            ):
+                headings.append((_plain(before), 1 if line.strip()[0] == "=" else 2, before_offset))
+                before = ""
+            else:
+                before, before_offset = line, offset
+        offset += len(line) + 1
+    return headings
+
+
+def _plain(title: str) -> str:
+    return " ".join(_LINK.sub(r"\1", title).replace("`", "").replace("**", "").split())
+
+
+def _scalar(value: str) -> str | int | float | bool:
+    value = value.strip().strip("\"'")
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value

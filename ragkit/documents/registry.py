@@ -1,0 +1,106 @@
+"""Which parser reads a file: what its first bytes say, then its suffix."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from ragkit.documents.base import Parser
+from ragkit.errors import UnreadableFileError, UnsupportedFileError
+
+# Each parser's module has a function of the name `parse`; it is imported when the first such file comes.
+_BY_SUFFIX = {
+    "pdf": (".pdf",),
+    "html": (".html", ".htm", ".xhtml"),
+    "docx": (".docx",),
+    "markdown": (".md", ".markdown", ".mdown", ".mkd"),
+    "tables": (".csv", ".tsv"),
+    "json_lines": (".jsonl", ".ndjson"),
+    "code": (
+        *(".py", ".js", ".ts", ".jsx", ".tsx", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb"),
+        *(".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".sql", ".r", ".lua", ".pl"),
+    ),
+    "text": (
+        *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json", ".xml"),
+        *(".srt", ".vtt", ".org", ".adoc"),
+    ),
+}
+_PARSER_OF = {suffix: name for name, suffixes in _BY_SUFFIX.items() for suffix in suffixes}
+_BINARY = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"\xd0\xcf\x11\xe0": "an old Office file (.doc, .xls, .ppt) or a password-protected one",
+    b"\x1f\x8b": "a gzip archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"SQLite format 3": "a SQLite database",
+    b"{\\rtf": "an RTF file",
+}
+_BINARY_HINTS = {
+    "an old Office file (.doc, .xls, .ppt) or a password-protected one": "Save it as .docx or PDF without a password.",
+    "an RTF file": "Save it as .docx or PDF.",
+}
+
+
+def supported_suffixes() -> tuple[str, ...]:
+    """Return the suffixes that have a parser of their own; other files are read if they are text."""
+    return tuple(sorted(_PARSER_OF))
+
+
+def choose(path: Path) -> tuple[str, str | None]:
+    """Return the name of the parser for a file, and what is wrong with the file's suffix, if anything.
+
+    Raises:
+        UnreadableFileError: if the file is empty or its content is not what its suffix says.
+        UnsupportedFileError: if nothing reads such content.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head:
+        raise UnreadableFileError("It is empty (0 bytes).", "Put the real file in its place, or exclude it.")
+    suffix = path.suffix.lower()
+    wanted = _PARSER_OF.get(suffix)
+    by_content = _by_content(head)
+    if by_content is not None:
+        return by_content, None if by_content == wanted else f"its content is {by_content}, whatever its name says"
+    if wanted in ("pdf", "docx"):
+        kind = "PDF" if wanted == "pdf" else "DOCX"
+        raise UnreadableFileError(
+            f"It is named {suffix} and does not begin as a {kind} file does.", "Give it the suffix of what it is."
+        )
+    for magic, kind in _BINARY.items():
+        if head.startswith(magic):
+            raise UnsupportedFileError(
+                f"It is {kind}, which has no text that ragkit reads.", _BINARY_HINTS.get(kind, "Exclude it.")
+            )
+    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in head and not utf16 and not _looks_utf16(head):
+        raise UnsupportedFileError(
+            "It is a binary file of no kind that ragkit reads.", "Exclude it, or export it as PDF."
+        )
+    if wanted is None and head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "html", None
+    return wanted or "text", None
+
+
+def parser(name: str) -> Parser:
+    """Return a parser by name."""
+    found: Parser = import_module(f"ragkit.documents.{name}").parse
+    return found
+
+
+def _by_content(head: bytes) -> str | None:
+    if b"%PDF-" in head[:1024]:
+        return "pdf"
+    if head.startswith(b"PK\x03\x04"):
+        return "docx"
+    return None
+
+
+def _looks_utf16(head: bytes) -> bool:
+    """Tell whether text without a byte order mark is of two bytes a character: every other byte is mostly 0."""
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    return max(even, odd) > 0.7 * len(head) / 2 and min(even, odd) < 0.05 * len(head) / 2

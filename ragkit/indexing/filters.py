@@ -1,0 +1,251 @@
+"""Typed filters over documents: written in Python or as text, run as SQL, and checked against plain Python.
+
+    Field("year") >= 2020
+    (Field("lang") == "en") & ~Field("draft").exists()
+    parse("year >= 2020 and lang in ('en', 'de') and not draft")
+
+A field is one of the document's own (``source``, ``origin``, ``title``, ``media_type``, ``sha256``) or one of its
+metadata. A comparison with a field that is missing or holds another type (text, number, boolean) is false; ``~``
+turns that into true.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ragkit.errors import QueryError
+from ragkit.records import MetadataValue
+
+OWN_FIELDS = ("source", "origin", "title", "media_type", "sha256")
+Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+_SQL_OPERATORS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+class Filter:
+    """A condition on a document; combine conditions with ``&``, ``|`` and ``~``."""
+
+    __slots__ = ()
+
+    def __and__(self, other: Filter) -> Filter:
+        """Both hold."""
+        return And((self, other))
+
+    def __or__(self, other: Filter) -> Filter:
+        """At least one holds."""
+        return Or((self, other))
+
+    def __invert__(self) -> Filter:
+        """It does not hold."""
+        return Not(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Filter):
+    """A field against a value."""
+
+    field: str
+    operator: Operator
+    value: MetadataValue
+
+
+@dataclass(frozen=True, slots=True)
+class In(Filter):
+    """A field is one of some values."""
+
+    field: str
+    values: tuple[MetadataValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(Filter):
+    """A field is there."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class And(Filter):
+    """All hold."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Filter):
+    """At least one holds."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Filter):
+    """It does not hold."""
+
+    part: Filter
+
+
+class Field:
+    """A field to compare: ``Field("year") >= 2020``.
+
+    Args:
+        name: one of the document's own fields or of its metadata.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        if not name or "\0" in name:
+            raise QueryError(f"{name!r} is no field name.", "Name a field of the documents' metadata.")
+        self.name = name
+
+    def __eq__(self, value: object) -> Filter:  # type: ignore[override]
+        return self._compare("==", value)
+
+    def __ne__(self, value: object) -> Filter:  # type: ignore[override]
+        return self._compare("!=", value)
+
+    def __lt__(self, value: object) -> Filter:
+        return self._compare("<", value)
+
+    def __le__(self, value: object) -> Filter:
+        return self._compare("<=", value)
+
+    def __gt__(self, value: object) -> Filter:
+        return self._compare(">", value)
+
+    def __ge__(self, value: object) -> Filter:
+        return self._compare(">=", value)
+
+    def in_(self, values: Iterable[MetadataValue]) -> Filter:
+        """Return the filter that the field is one of ``values``."""
+        return In(self.name, tuple(_checked(value) for value in values))
+
+    def exists(self) -> Filter:
+        """Return the filter that the field is there."""
+        return Exists(self.name)
+
+    def _compare(self, operator: Operator, value: object) -> Filter:
+        return Compare(self.name, operator, _checked(value))
+
+
+def _checked(value: object) -> MetadataValue:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QueryError(f"{value} can't be compared with.", "Use a finite number.")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        raise QueryError(f"{value} is too large to compare with.", "Use a number of less than 63 bits.")
+    if not isinstance(value, (str, int, float, bool)):
+        raise QueryError(f"{value!r} can't be compared with.", "Use text, a number, true or false.")
+    if isinstance(value, str) and ("\0" in value or (not value.isascii() and _has_surrogate(value))):
+        raise QueryError(f"{value!r} holds a character that no document can hold.", "Leave out NUL and surrogates.")
+    return value
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _kind(value: MetadataValue) -> str:
+    return "boolean" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+def evaluate(condition: Filter, metadata: Mapping[str, MetadataValue]) -> bool:
+    """Tell whether a document with these fields (its own and its metadata together) matches."""
+    match condition:
+        case Compare(field, operator, value):
+            found = metadata.get(field)
+            if found is None or _kind(found) != _kind(value):
+                return False
+            return _compare(operator, found, value)
+        case In(field, values):
+            return any(evaluate(Compare(field, "==", value), metadata) for value in values)
+        case Exists(field):
+            return metadata.get(field) is not None
+        case And(parts):
+            return all(evaluate(part, metadata) for part in parts)
+        case Or(parts):
+            return any(evaluate(part, metadata) for part in parts)
+        case Not(part):
+            return not evaluate(part, metadata)
+    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+
+
+def _compare(operator: Operator, left: Any, right: Any) -> bool:
+    match operator:
+        case "==":
+            return bool(left == right)
+        case "!=":
+            return bool(left != right)
+        case "<":
+            return bool(left < right)
+        case "<=":
+            return bool(left <= right)
+        case ">":
+            return bool(left > right)
+        case _:
+            return bool(left >= right)
+
+
+def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue]]:
+    """Return the filter as an SQLite condition over the documents table, with its parameters.
+
+    Args:
+        condition: the filter.
+        alias: the table's name in the query; it has the document's own fields as columns and ``metadata`` as JSON.
+
+    Raises:
+        QueryError: if something in it is no filter.
+    """
+    match condition:
+        case Compare(field, operator, value):
+            if field in OWN_FIELDS:
+                if not isinstance(value, str):
+                    return "0", []
+                return f"{alias}.{field} {_SQL_OPERATORS[operator]} ?", [value]
+            path = _json_path(field)
+            extracted = f"json_extract({alias}.metadata, ?)"
+            kinds = {"boolean": "('true', 'false')", "text": "('text')", "number": "('integer', 'real')"}[_kind(value)]
+            return (
+                f"(coalesce(json_type({alias}.metadata, ?), '') IN {kinds} "
+                f"AND {extracted} {_SQL_OPERATORS[operator]} ?)",
+                [path, path, int(value) if isinstance(value, bool) else value],
+            )
+        case In(field, values):
+            return to_sql(Or(tuple(Compare(field, "==", value) for value in values)), alias)
+        case Exists(field):
+            if field in OWN_FIELDS:
+                return "1", []
+            return f"coalesce(json_type({alias}.metadata, ?), 'null') <> 'null'", [_json_path(field)]
+        case And(parts) | Or(parts):
+            word = " AND " if isinstance(condition, And) else " OR "
+            pieces = [to_sql(part, alias) for part in parts]
+            if not pieces:
+                return ("1" if isinstance(condition, And) else "0"), []
+            return "(" + word.join(sql for sql, _ in pieces) + ")", [item for _, values in pieces for item in values]
+        case Not(part):
+            sql, inner = to_sql(part, alias)
+            return f"(NOT {sql})", inner
+    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+
+
+def _json_path(field: str) -> str:
+    """Return the path of a metadata field; SQLite takes the label between the quotes as JSON text."""
+    return "$." + json.dumps(field, ensure_ascii=False)
+
+
+def as_filter(condition: Filter | str | None) -> Filter | None:
+    """Return a filter as it is, and text parsed into one.
+
+    Raises:
+        QueryError: if the text is no filter.
+    """
+    if isinstance(condition, str):
+        from ragkit.indexing.filter_text import parse
+
+        return parse(condition)
+    if condition is not None and not isinstance(condition, Filter):
+        raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or pass text.")
+    return condition

@@ -1,0 +1,174 @@
+"""Keyword files: immutable tantivy folders, BM25 over what is embedded.
+
+A new generation links the unchanged segment files of the one before and adds to them, so an addition costs what it
+adds. Text is analysed into terms by us and by tantivy's English stemmer; a query is a set of terms and never query
+syntax. Chinese, Japanese and Korean, which have no spaces, are indexed as overlapping pairs of characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragkit.errors import IndexDamagedError
+from ragkit.indexing.vectors import Keys, Scored, best, empty
+
+_TERMS_AT_MOST = 1024
+"""Distinct terms of one query; beyond, the rarest are kept."""
+_SET_BELOW = 20_000
+"""Filters that leave fewer rows than this go into the query itself; above, hits are filtered as they come."""
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
+_MUTABLE = frozenset({"meta.json", ".managed.json"})
+_LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
+_HEAP = 64_000_000
+
+
+def _schema() -> Any:
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_integer_field("key", stored=False, indexed=True, fast=True)
+    builder.add_text_field("text", stored=False, tokenizer_name="en_stem", index_option="freq")
+    return builder.build()
+
+
+def spaced(text: str) -> str:
+    """Return ``text`` with runs of Chinese, Japanese or Korean characters as pairs with spaces between."""
+    return _CJK.sub(lambda run: f" {_pairs(run.group())} ", text)
+
+
+def _pairs(run: str) -> str:
+    return run if len(run) < 2 else " ".join(run[at : at + 2] for at in range(len(run) - 1))
+
+
+def extend_keywords(
+    previous: Path | None, folder: Path, add: Iterable[tuple[int, str]], delete: Iterable[int] = ()
+) -> None:
+    """Make a keyword folder from the one before.
+
+    Args:
+        previous: the folder to start from, left as it is; None to start empty.
+        folder: the new one; it must not exist.
+        add: chunk keys with their text.
+        delete: chunk keys to leave out.
+    """
+    import tantivy
+
+    folder.mkdir(parents=True)
+    if previous is not None:
+        for file in previous.iterdir():
+            if file.name in _MUTABLE:
+                (folder / file.name).write_bytes(file.read_bytes())
+            elif file.name not in _LOCKS:
+                (folder / file.name).hardlink_to(file)
+    index = tantivy.Index(_schema(), path=str(folder))
+    writer = index.writer(heap_size=_HEAP, num_threads=1)
+    for key in delete:
+        writer.delete_documents_by_term("key", key)
+    for key, text in add:
+        writer.add_document(tantivy.Document(key=key, text=spaced(text)))
+    writer.commit()
+    writer.wait_merging_threads()
+    for name in _LOCKS:
+        (folder / name).unlink(missing_ok=True)
+
+
+class KeywordFile:
+    """One open keyword folder.
+
+    Args:
+        folder: as ``extend_keywords`` made it; the caller has checked its checksums.
+
+    Raises:
+        IndexDamagedError: if tantivy can't read it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import tantivy
+
+        try:
+            self._index = tantivy.Index(_schema(), path=str(folder), reuse=True)
+            self._searcher = self._index.searcher()
+        except (ValueError, OSError) as error:
+            raise IndexDamagedError(
+                f"{folder} can't be read as a keyword index: {error}.", "Run: ragkit repair INDEX"
+            ) from error
+        self._analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        self._analyzer = (
+            self._analyzer.filter(tantivy.Filter.remove_long(40))
+            .filter(tantivy.Filter.lowercase())
+            .filter(tantivy.Filter.stemmer("english"))
+            .build()
+        )
+        self.rows: int = self._searcher.num_docs
+
+    def terms(self, text: str) -> list[str]:
+        """Return the distinct terms of a query, in order of appearance, at most the 1,024 rarest."""
+        found = list(dict.fromkeys(self._analyzer.analyze(spaced(text))))
+        if len(found) > _TERMS_AT_MOST:
+            found.sort(key=lambda term: self.frequency(term) or self.rows)
+            found = found[:_TERMS_AT_MOST]
+        return found
+
+    def frequency(self, term: str) -> int:
+        """Return the number of chunks that hold a term."""
+        return int(self._searcher.doc_freq("text", term))
+
+    def search(self, text: str, k: int, allowed: Keys | None = None, denied: Keys | None = None) -> Scored:
+        """Return the best chunks by BM25 (k1 1.2, b 0.75).
+
+        Args:
+            text: any text; nothing in it is query syntax.
+            k: at most so many.
+            allowed: only these keys; sorted int64.
+            denied: none of these keys; sorted int64.
+        """
+        import tantivy
+
+        terms = self.terms(text)
+        k = min(k, self.rows)
+        if not terms or k <= 0 or (allowed is not None and not len(allowed)):
+            return empty()
+        schema = self._index.schema
+        should = tantivy.Occur.Should
+        query = tantivy.Query.boolean_query(
+            [(should, tantivy.Query.term_query(schema, "text", term, "freq")) for term in terms]
+        )
+        if allowed is not None and len(allowed) < _SET_BELOW:
+            among = tantivy.Query.const_score_query(
+                tantivy.Query.term_set_query(schema, "key", [int(key) for key in allowed]), 0.0
+            )
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
+            allowed = None
+        # One more than asked for shows whether the last place is tied; ties are settled by key.
+        limit = k + 16
+        while True:
+            limit = min(limit, max(self.rows, 1))
+            keys, scores = self._hits(query, limit)
+            exhausted = len(keys) < limit or limit >= self.rows
+            kept = _kept(keys, allowed, denied)
+            enough = int(kept.sum()) > k and scores[-1] < scores[kept][k - 1]
+            if exhausted or enough:
+                return best(keys[kept], scores[kept], k)
+            limit *= 4
+
+    def _hits(self, query: Any, limit: int) -> Scored:
+        hits = self._searcher.search(query, limit, count=False).hits
+        keys = self._searcher.fast_field_values("key", [address for _, address in hits])
+        return (
+            np.array(keys, dtype=np.int64).reshape(-1),
+            np.array([score for score, _ in hits], dtype=np.float32).reshape(-1),
+        )
+
+
+def _kept(keys: Keys, allowed: Keys | None, denied: Keys | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    kept = np.ones(len(keys), dtype=bool)
+    if allowed is not None:
+        kept &= np.isin(keys, allowed)
+    if denied is not None and len(denied):
+        kept &= ~np.isin(keys, denied)
+    return kept

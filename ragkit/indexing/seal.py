@@ -1,0 +1,203 @@
+"""The seal on an index's SQLite file: checksums of all its blocks while nobody writes, and parity to mend them.
+
+SQLite has no checksums of its own. A writer breaks the seal before its first change and puts a new one on when it is
+done; in between, and in files too large to be read whole at each opening, the checksums of the rows have to do.
+Parity is by exclusive or over every n-th block, as in RAID 5: any one block of each group can be computed from the
+others, so a damaged sector, or a file cut short by a few percent, comes back bit by bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ragkit.errors import IndexDamagedError
+
+FILE_NAME = "index.seal"
+LARGEST = 256 * 2**20
+"""Larger SQLite files are not sealed: reading them whole at each opening would take too long."""
+_BLOCK = 16384
+_GROUP = 16
+"""Blocks that share one block of parity."""
+_MAGIC = b"ragkit seal 1\n"
+_DIGEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a sealed file was like."""
+
+    size: int
+    origins: dict[str, str]
+    """The files that the index was made from, with their sha256: known even if the SQLite file is lost."""
+    digests: tuple[bytes, ...]
+    """Of each block."""
+    parity: bytes
+    """One block a group; block ``i`` is in group ``i % groups``."""
+
+    @property
+    def groups(self) -> int:
+        """Number of parity groups."""
+        return len(self.parity) // _BLOCK
+
+
+def break_seal(folder: Path) -> None:
+    """Remove the seal and make sure that it is gone from the disk before anything is changed."""
+    file = folder / FILE_NAME
+    if file.exists():
+        file.unlink()
+        _sync(folder)
+
+
+def put_seal(database: Path, origins: dict[str, str]) -> None:
+    """Seal an SQLite file that nobody writes to and whose write-ahead log is empty.
+
+    Raises:
+        OSError: if the seal can't be written.
+    """
+    data = database.read_bytes()
+    digests = _digests(data)
+    groups = max(1, -(-len(digests) // _GROUP))
+    parity = np.zeros((groups, _BLOCK), dtype=np.uint8)
+    for number, block in enumerate(_blocks(data)):
+        parity[number % groups, : len(block)] ^= np.frombuffer(block, dtype=np.uint8)
+    header = json.dumps({"size": len(data), "groups": groups, "origins": origins}).encode()
+    body = b"".join((_MAGIC, len(header).to_bytes(8, "big"), header, *digests, parity.tobytes()))
+    target = database.parent / FILE_NAME
+    scratch = target.with_suffix(".new")
+    try:
+        with scratch.open("wb") as file:
+            file.write(body + hashlib.sha256(body).digest())
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+    _sync(database.parent)
+
+
+def read_seal(folder: Path) -> Seal | None:
+    """Return the seal of an index, or None where a writer is at work, was killed, or the file is too large for one.
+
+    Raises:
+        IndexDamagedError: if the seal itself is damaged.
+    """
+    try:
+        whole = (folder / FILE_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    body, digest = whole[:-32], whole[-32:]
+    if len(whole) < 64 or hashlib.sha256(body).digest() != digest or not body.startswith(_MAGIC):
+        raise IndexDamagedError(f"{folder / FILE_NAME} fails its checksum.", f"Mend it: ragkit repair {folder}")
+    start = len(_MAGIC) + 8
+    end = start + int.from_bytes(body[len(_MAGIC) : start], "big")
+    header = json.loads(body[start:end])
+    count = -(-header["size"] // _BLOCK)
+    digests = tuple(body[end + at : end + at + _DIGEST] for at in range(0, count * _DIGEST, _DIGEST))
+    return Seal(header["size"], header["origins"], digests, body[end + count * _DIGEST :])
+
+
+def seal_damage(database: Path) -> str | None:
+    """Return what is wrong with an SQLite file by its seal; None where it is whole or has none.
+
+    Raises:
+        IndexDamagedError: if the seal itself is damaged.
+    """
+    for _ in range(5):
+        seal = read_seal(database.parent)
+        if seal is None:
+            return None
+        damage = _damage(database, seal)
+        # A writer may have broken the seal and changed the file while it was being read.
+        if damage is None or (read_seal(database.parent) == seal and not _has_log(database)):
+            return damage
+    return None
+
+
+def mend(database: Path) -> int:
+    """Rebuild the damaged blocks of a sealed SQLite file from parity; return how many, or -1 if they are too many.
+
+    Raises:
+        IndexDamagedError: if the seal itself is damaged.
+        OSError: if the file can't be written.
+    """
+    seal = read_seal(database.parent)
+    if seal is None:
+        return -1
+    data = bytearray(database.read_bytes() if database.exists() else b"")
+    data = data[: seal.size].ljust(seal.size, b"\0")
+    blocks = [bytearray(block.ljust(_BLOCK, b"\0")) for block in _blocks(bytes(data))]
+    bad = [number for number, digest in enumerate(_digests(bytes(data))) if digest != seal.digests[number]]
+    if len({number % seal.groups for number in bad}) < len(bad):
+        return -1
+    for number in bad:
+        group = number % seal.groups
+        whole = np.frombuffer(seal.parity[group * _BLOCK : (group + 1) * _BLOCK], dtype=np.uint8).copy()
+        for other in range(group, len(blocks), seal.groups):
+            if other != number:
+                whole ^= np.frombuffer(blocks[other], dtype=np.uint8)
+        blocks[number] = bytearray(whole.tobytes())
+    mended = b"".join(blocks)[: seal.size]
+    if _digests(mended) != seal.digests:
+        return -1
+    scratch = database.with_suffix(".mended")
+    with scratch.open("wb") as file:
+        file.write(mended)
+        file.flush()
+        os.fsync(file.fileno())
+    remove_log(database)
+    scratch.replace(database)
+    _sync(database.parent)
+    return max(1, len(bad))
+
+
+def remove_log(database: Path) -> None:
+    """Remove the write-ahead log that belongs to an SQLite file which is about to be replaced."""
+    for suffix in ("-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+
+
+def checkpointed(connection: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the SQLite file; return whether nothing of it is left."""
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
+def _damage(database: Path, seal: Seal) -> str | None:
+    try:
+        data = database.read_bytes()
+    except FileNotFoundError:
+        return f"{database} is missing"
+    if len(data) != seal.size:
+        return f"{database} has {len(data)} bytes instead of {seal.size}"
+    bad = sum(found != wanted for found, wanted in zip(_digests(data), seal.digests, strict=True))
+    return f"{database} fails the checksums of {bad} of its {len(seal.digests)} blocks" if bad else None
+
+
+def _has_log(database: Path) -> bool:
+    log = database.with_name(database.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _blocks(data: bytes) -> list[memoryview]:
+    view = memoryview(data)
+    return [view[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)]
+
+
+def _digests(data: bytes) -> tuple[bytes, ...]:
+    return tuple(hashlib.sha256(block).digest()[:_DIGEST] for block in _blocks(data))
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

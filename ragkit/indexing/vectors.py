@@ -1,0 +1,161 @@
+"""Vector files: immutable FAISS indexes that map unit vectors to chunk keys.
+
+The kind follows from the size. Up to ``VectorOptions.flat_rows`` rows a file is flat (exact, float32); above, an
+inverted file (IVF) of float16 vectors, which is read from disk as it is and searched in ``probes`` of its lists.
+docs/benchmarks.md has the recall, time and memory of the alternatives.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import IndexDamagedError
+
+if TYPE_CHECKING:
+    from ragkit.embedding.base import Vectors
+
+Keys = NDArray[np.int64]
+Scored = tuple[Keys, NDArray[np.float32]]
+"""Keys and their scores, best first: int64 ``[n]``, float32 ``[n]``."""
+
+_EXACT_BELOW = 20_000
+"""Filters that leave fewer rows than this are searched exactly among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorOptions:
+    """How vector files are made and searched."""
+
+    flat_rows: int = 50_000
+    """Up to this many rows a file is flat."""
+    probes: int = 0
+    """Lists of an IVF file that a search reads; 0 for a number chosen by the size."""
+    training_rows: int = 100_000
+    """At most this many rows teach an IVF file its lists."""
+
+
+def empty() -> Scored:
+    """Return no hits."""
+    return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+
+
+def best(keys: Keys, scores: NDArray[np.float32], k: int) -> Scored:
+    """Return the ``k`` best, highest score first and equal scores by key."""
+    if 0 < k < len(keys):
+        # Everything that ties with the k-th score takes part in the ordering, so that ties fall the same way.
+        limit = np.partition(scores, len(scores) - k)[len(scores) - k]
+        kept = scores >= limit
+        keys, scores = keys[kept], scores[kept]
+    order = np.lexsort((keys, -scores))[:k]
+    return keys[order], scores[order]
+
+
+def build_vector_file(path: Path, keys: Keys, vectors: Vectors, options: VectorOptions) -> str:
+    """Write a vector file and return its kind, ``flat`` or ``ivf``.
+
+    Args:
+        path: of the file; the caller syncs it to disk.
+        keys: int64 ``[n]``, distinct.
+        vectors: unit vectors, float32 ``[n, d]``.
+        options: which kind for which size.
+    """
+    import faiss
+
+    rows, dimension = vectors.shape
+    if rows <= options.flat_rows:
+        inner = faiss.IndexFlatIP(dimension)
+        kind = "flat"
+    else:
+        lists = 2 ** round(math.log2(4 * math.sqrt(rows)))
+        quantizer = faiss.IndexFlatIP(dimension)
+        inner = faiss.IndexIVFScalarQuantizer(
+            quantizer, dimension, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        )
+        inner.cp.niter = 8
+        inner.cp.seed = 1
+        chosen = np.random.default_rng(1).permutation(rows)[: min(options.training_rows, 64 * lists)]
+        inner.train(np.ascontiguousarray(vectors[np.sort(chosen)]))
+        kind = "ivf"
+    if kind == "flat":
+        index = faiss.IndexIDMap2(inner)
+        index.add_with_ids(np.ascontiguousarray(vectors), keys)
+    else:
+        index = inner
+        index.add_with_ids(np.ascontiguousarray(vectors), keys)
+    faiss.write_index(index, str(path))
+    return kind
+
+
+class VectorFile:
+    """One open vector file.
+
+    Args:
+        path: of the file; the caller has checked its checksum.
+        options: how it is searched.
+
+    Raises:
+        IndexDamagedError: if FAISS can't read it.
+    """
+
+    def __init__(self, path: Path, options: VectorOptions) -> None:
+        import faiss
+
+        try:
+            self._index: Any = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise IndexDamagedError(f"{path} can't be read as a vector file.", "Run: ragkit repair INDEX") from error
+        self.rows: int = self._index.ntotal
+        self.dimension: int = self._index.d
+        self._ivf = faiss.try_extract_index_ivf(self._index)
+        self._probes = options.probes
+        if self._ivf is not None and not options.probes:
+            self._probes = max(16, self._ivf.nlist // 32)
+
+    def search(self, query: Vectors, k: int, allowed: Keys | None = None, denied: Keys | None = None) -> Scored:
+        """Return the nearest rows by inner product.
+
+        Args:
+            query: a unit vector, float32 ``[d]``.
+            k: at most so many.
+            allowed: only these keys; sorted int64.
+            denied: none of these keys; sorted int64. Not together with ``allowed``.
+        """
+        import faiss
+
+        k = min(k, self.rows)
+        if k <= 0 or (allowed is not None and not len(allowed)):
+            return empty()
+        parameters: dict[str, Any] = {}
+        exhaustive = False
+        if allowed is not None:
+            parameters["sel"] = faiss.IDSelectorBatch(allowed)
+            exhaustive = len(allowed) < _EXACT_BELOW or len(allowed) < self.rows // 4
+        elif denied is not None and len(denied):
+            parameters["sel"] = faiss.IDSelectorNot(faiss.IDSelectorBatch(denied))
+        if self._ivf is not None:
+            # Reading every list makes a filtered search exact; the selector skips what is filtered out cheaply.
+            probes = self._ivf.nlist if exhaustive or k > self.rows // 8 else self._probes
+            parameters["nprobe"] = max(probes, min(self._ivf.nlist, k // 4))
+            found = self._index.search(query[None], k, params=faiss.SearchParametersIVF(**parameters))
+        elif parameters:
+            found = self._index.search(query[None], k, params=faiss.SearchParameters(**parameters))
+        else:
+            found = self._index.search(query[None], k)
+        scores, keys = found[0][0], found[1][0]
+        real = keys >= 0
+        return best(keys[real], scores[real], k)
+
+
+def open_vector_file(path: Path, options: VectorOptions, device: str = "cpu") -> VectorFile:
+    """Open a vector file on the CPU, or on a GPU where ``device`` is ``cuda``: the same hits."""
+    if device == "cuda":
+        from ragkit.indexing.gpu import GpuVectorFile
+
+        return GpuVectorFile(path, options)
+    return VectorFile(path, options)

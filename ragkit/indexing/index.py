@@ -16,10 +16,12 @@ from ragkit.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundEr
 from ragkit.indexing.adding import Adder, below, file_record, forget_files
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.indexing.reports import AddReport, ProgressCallback, SyncPlan
+from ragkit.indexing.seal import FILE_NAME as SEAL
+from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.store import FILE_NAME, Store
 from ragkit.indexing.vectors import Scored, VectorOptions
 from ragkit.indexing.view import View
-from ragkit.indexing.writing import Changes, commit, settle, writer_lock
+from ragkit.indexing.writing import Changes, commit, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -87,14 +89,21 @@ class Index:
                 raise IndexWriteError(
                     f"{folder} can't be made: {error.strerror}.", "Choose a folder that can be written."
                 ) from error
-            if any(folder.iterdir()) and {p.name for p in folder.iterdir()} - {"lock", "segments", f"{FILE_NAME}-wal"}:
+            names = {file.name for file in folder.iterdir()} - {"lock", FILE_NAME, f"{FILE_NAME}-wal"}
+            if "segments" in names:
+                raise IndexDamagedError(f"{folder / FILE_NAME} is missing.", f"Run: ragkit repair {folder}")
+            if names:
                 raise IndexWriteError(f"{folder} is not empty and holds no index.", "Choose an empty or a new folder.")
+        damage = seal_damage(folder / FILE_NAME)
+        if damage:
+            raise IndexDamagedError(f"{damage}.", f"Mend it: ragkit repair {folder}")
         return cls(folder, embedder, options or IndexOptions(), Store(folder, create=create))
 
     @staticmethod
     def exists(path: str | Path) -> bool:
         """Tell whether there is an index in the folder ``path``."""
-        return (Path(path) / FILE_NAME).is_file()
+        file = Path(path) / FILE_NAME
+        return (file.is_file() and file.stat().st_size > 0) or file.with_name(SEAL).is_file()
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +145,7 @@ class Index:
         load = load or LoadOptions()
         documents = [item for item in items if isinstance(item, Document)]
         files = discover([Path(item) for item in items if not isinstance(item, Document)], load)
-        with writer_lock(self.path):
+        with writing(self._store):
             adder = self._adder(progress)
             if files:
                 adder.add_files(files, load)
@@ -174,7 +183,7 @@ class Index:
         """
         load = load or LoadOptions()
         files = discover([Path(path) for path in paths], load)
-        with writer_lock(self.path):
+        with writing(self._store):
             adder = self._adder(progress)
             adder.remove(self._gone(paths, {file.origin for file in files}))
             adder.add_files(files, load)
@@ -183,7 +192,7 @@ class Index:
     def remove(self, *sources: str | Path) -> int:
         """Remove documents by source, id or origin (all rows of a table file), and return how many there were."""
         names = [str(source) for source in sources]
-        with writer_lock(self.path):
+        with writing(self._store):
             found: dict[str, str] = {}
             for name in names:
                 rows = self._store.rows(
@@ -199,7 +208,7 @@ class Index:
 
     def compact(self) -> None:
         """Rebuild the vector and keyword files from SQLite, drop vectors no chunk uses, and give space back."""
-        with writer_lock(self.path):
+        with writing(self._store):
             self._settle(force=True)
             with self._store.transaction() as connection:
                 connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")

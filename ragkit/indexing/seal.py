@@ -133,7 +133,7 @@ def mend(database: Path) -> int:
         return -1
     data = bytearray(database.read_bytes() if database.exists() else b"")
     data = data[: seal.size].ljust(seal.size, b"\0")
-    blocks = [bytearray(block.ljust(_BLOCK, b"\0")) for block in _blocks(bytes(data))]
+    blocks = [bytearray(bytes(block).ljust(_BLOCK, b"\0")) for block in _blocks(bytes(data))]
     bad = [number for number, digest in enumerate(_digests(bytes(data))) if digest != seal.digests[number]]
     if len({number % seal.groups for number in bad}) < len(bad):
         return -1

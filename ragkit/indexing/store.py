@@ -20,12 +20,15 @@ import numpy as np
 
 from ragkit.embedding.base import Vectors
 from ragkit.errors import IndexDamagedError, IndexMismatchError, IndexWriteError
+from ragkit.indexing.seal import break_seal
 from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
 
 FORMAT = 1
 FILE_NAME = "index.sqlite"
 MANY = 500
 """Parameters of one statement at most."""
+
+_DISK_WORDS = ("No space left", "os error 28", "os error 27", "File too large", "write error", "disk is full")
 
 _SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -137,10 +140,11 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Hold a write transaction that commits at the end and rolls back on an error."""
-        with self.errors():
+        with self.errors(), write_errors(self.path.parent):
             connection = self.connection
             connection.execute("BEGIN IMMEDIATE")
             try:
+                break_seal(self.path.parent)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -350,6 +354,26 @@ class Store:
                     )
                 found[number] = np.frombuffer(row[0], dtype=np.float32)
         return found
+
+
+@contextmanager
+def write_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk, FAISS and tantivy raise when they can't write into one error.
+
+    Raises:
+        IndexWriteError: saying why.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        # FAISS and tantivy tell in words only that the disk is full.
+        if not isinstance(error, OSError) and not any(words in str(error) for words in _DISK_WORDS):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)[:300]
+        raise IndexWriteError(
+            f"{folder} can't be written: {reason}.",
+            "Free disk space or mend the permissions, then run the same command again; what was acknowledged is kept.",
+        ) from error
 
 
 def crc(*values: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from ragkit.embedding.base import Embedder, Vectors
-from ragkit.errors import IndexLockedError, IndexWriteError
+from ragkit.errors import IndexLockedError, StoreError
 from ragkit.indexing.keywords import extend_keywords
+from ragkit.indexing.seal import FILE_NAME as SEAL
+from ragkit.indexing.seal import LARGEST, break_seal, checkpointed, put_seal
 from ragkit.indexing.segments import FOLDER, Segment, clean, read_segments, seal, write_segments
-from ragkit.indexing.store import Store
+from ragkit.indexing.store import Store, write_errors
 from ragkit.indexing.vectors import VectorOptions, build_vector_file
 from ragkit.records import Chunk, Document
 
@@ -50,16 +53,14 @@ def content_hash(chunk: Chunk) -> bytes:
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Hold the right to write.
+    """Hold the right to write; it ends with the process, however that ends.
 
     Raises:
         IndexLockedError: at once, if another process or thread holds it.
         IndexWriteError: if the folder can't be written.
     """
-    try:
+    with write_errors(folder):
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise IndexWriteError(f"{folder} can't be written: {error.strerror}.", "Mend its permissions.") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,16 +70,37 @@ def writer_lock(folder: Path) -> Iterator[None]:
                 f"{folder} is being written to by process {holder}.",
                 "Wait until it is done; reading goes on meanwhile.",
             ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        with write_errors(folder):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
-    except OSError as error:
-        raise IndexWriteError(
-            f"{folder} can't be written: {error.strerror or error}.",
-            "Free disk space or mend the permissions, then run the same command again; what was acknowledged is kept.",
-        ) from error
     finally:
         os.close(handle)
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[None]:
+    """Hold the right to write to an index; at the end its SQLite file is sealed, where the seal was broken.
+
+    Raises:
+        IndexLockedError: at once, if another process or thread holds it.
+        IndexWriteError: if the disk is full or can't be written; what was committed before still serves.
+    """
+    with writer_lock(store.path.parent):
+        try:
+            yield
+        finally:
+            if not (store.path.parent / SEAL).exists():
+                seal_store(store)
+
+
+def seal_store(store: Store) -> None:
+    """Seal the SQLite file, if it is not too large and no reader holds on to its log; without a seal it serves too."""
+    try:
+        if checkpointed(store.connection) and store.path.stat().st_size <= LARGEST:
+            put_seal(store.path, dict(store.rows("SELECT origin, sha256 FROM files WHERE documents > 0")))
+    except (OSError, sqlite3.Error, StoreError):
+        break_seal(store.path.parent)
 
 
 def commit(store: Store, changes: Changes, model: str, dimension: int, options: VectorOptions) -> None:

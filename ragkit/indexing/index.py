@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, discover, file_sha256
-from ragkit.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError, IndexWriteError, QueryError
+from ragkit.errors import IndexDamagedError, IndexNotFoundError, IndexWriteError, QueryError
 from ragkit.indexing.adding import Adder, below, file_record, forget_files
 from ragkit.indexing.filters import Filter, as_filter
-from ragkit.indexing.reports import AddReport, ProgressCallback, SyncPlan
+from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
+from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.store import FILE_NAME, Store
@@ -216,6 +217,95 @@ class Index:
                 self._store.connection.execute("VACUUM")
                 self._store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def reembed(
+        self,
+        embedder: Embedder | str,
+        progress: ProgressCallback | None = None,
+        chunking: ChunkingOptions | None = None,
+    ) -> AddReport:
+        """Move the index to another embedding model, documents cut anew for its window.
+
+        The old model serves until the new one has everything; interrupted, the same call goes on where it stopped.
+
+        Args:
+            embedder: the new model, or its name for ``open_embedder``.
+            progress: called with a ``Progress`` as work goes on.
+            chunking: how to cut from now on; by default as before.
+        """
+        from ragkit.embedding import open_embedder
+        from ragkit.indexing.reembed import reembed
+
+        name = embedder if isinstance(embedder, str) else ""
+        model = open_embedder(embedder) if isinstance(embedder, str) else embedder
+        with writing(self._store):
+            report = reembed(self._store, model, name, chunking or self.chunking, self.options.vectors, progress)
+        self._embedder = self._wanted = model
+        return report
+
+    # Care
+
+    def verify(self, progress: ProgressCallback | None = None) -> VerifyReport:
+        """Check every file and every row against its checksum; changes nothing."""
+        from ragkit.indexing.verify import verify_index
+
+        return verify_index(self.path, self._store, progress)
+
+    def repair(self, progress: ProgressCallback | None = None) -> RepairReport:
+        """Rebuild what is damaged from what is not; see ``repair_path``."""
+        self.close()
+        try:
+            return self._repair(self.path, self._wanted, self.options, progress)
+        finally:
+            self._store = Store(self.path, create=True)
+
+    @staticmethod
+    def verify_path(path: str | Path, progress: ProgressCallback | None = None) -> VerifyReport:
+        """Check an index that may be too damaged to open.
+
+        Raises:
+            IndexNotFoundError: if there is none.
+        """
+        from ragkit.indexing.verify import verify_index
+
+        return verify_index(_existing(path), None, progress)
+
+    @classmethod
+    def repair_path(
+        cls,
+        path: str | Path,
+        *,
+        embedder: Embedder | str | None = None,
+        options: IndexOptions | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> RepairReport:
+        """Mend an index that may be too damaged to open.
+
+        Args:
+            path: the index's folder.
+            embedder: its model, where it was made with one that is not the default.
+            options: of vector files.
+            progress: called with a ``Progress`` as work goes on.
+
+        Returns:
+            What was mended, and the documents that can't be had back.
+
+        Raises:
+            IndexNotFoundError: if there is none.
+            IndexLockedError: if another process is writing.
+            IndexWriteError: if the disk is full or can't be written.
+        """
+        return cls._repair(_existing(path), embedder, options or IndexOptions(), progress)
+
+    @staticmethod
+    def _repair(
+        folder: Path, embedder: Embedder | str | None, options: IndexOptions, progress: ProgressCallback | None
+    ) -> RepairReport:
+        from ragkit.indexing.repair import repair_index
+
+        return repair_index(
+            folder, lambda store: restored_embedder(store, embedder, options.chunking), options.vectors, progress
+        )
+
     # What comes out
 
     def documents(self, where: Filter | str | None = None) -> list[DocumentInfo]:
@@ -303,7 +393,7 @@ class Index:
         if self._embedder is None:
             with self._loading:
                 if self._embedder is None:
-                    self._embedder = self._opened_embedder()
+                    self._embedder = opened_embedder(self._store, self._wanted)
         return self._embedder
 
     def stats(self) -> dict[str, Any]:
@@ -321,31 +411,9 @@ class Index:
 
     # Inside
 
-    def _opened_embedder(self) -> Embedder:
-        from ragkit.embedding import open_embedder
-
-        recorded = self._store.state("model_id")
-        wanted = self._wanted
-        if wanted is None:
-            wanted = self._store.state("model") or "default"
-        embedder = open_embedder(wanted) if isinstance(wanted, str) else wanted
-        if recorded is not None and embedder.model_id != recorded:
-            raise IndexMismatchError(
-                f"{self.path} was made with the embedding model {recorded}, and {embedder.model_id} was asked for.",
-                f"Open it with its own model, or move it to the other: ragkit reembed {self.path} MODEL",
-            )
-        return embedder
-
     def _adder(self, progress: ProgressCallback | None) -> Adder:
         embedder = self.embedder
-        if self._store.state("model_id") is None:
-            with self._store.transaction():
-                self._store.set_state(
-                    model_id=embedder.model_id,
-                    model=self._wanted if isinstance(self._wanted, str) else "default",
-                    dimension=embedder.dimension,
-                    chunking=json.dumps(asdict(self.options.chunking)),
-                )
+        record_model(self._store, embedder, self._wanted, self.options.chunking)
         return Adder(self._store, embedder, self.chunking, self.options.vectors, progress)
 
     @property
@@ -374,3 +442,10 @@ class Index:
                     view = View.load(self._store, self.options.vectors, self.options.device, view)
                     self._view = view
         return view
+
+
+def _existing(path: str | Path) -> Path:
+    folder = Path(path).expanduser()
+    if not Index.exists(folder) and not (folder / "segments").is_dir():
+        raise IndexNotFoundError(f"There is no index in {folder}.", "Make one: ragkit add PATH --index NAME")
+    return folder

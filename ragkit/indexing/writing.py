@@ -86,9 +86,15 @@ def writing(store: Store) -> Iterator[None]:
         IndexLockedError: at once, if another process or thread holds it.
         IndexWriteError: if the disk is full or can't be written; what was committed before still serves.
     """
+    root = store.path.parent / FOLDER
     with writer_lock(store.path.parent):
+        # A writer that was killed leaves files under names that come next.
+        clean(root, read_segments(store))
         try:
             yield
+        except BaseException:
+            clean(root, read_segments(store))
+            raise
         finally:
             if not (store.path.parent / SEAL).exists():
                 seal_store(store)

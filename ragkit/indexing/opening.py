@@ -1,0 +1,56 @@
+"""Which embedding model an index is with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from ragkit.chunking import ChunkingOptions
+from ragkit.embedding.base import Embedder
+from ragkit.errors import IndexMismatchError
+from ragkit.indexing.store import Store
+
+
+def opened_embedder(store: Store, wanted: Embedder | str | None) -> Embedder:
+    """Open an index's embedding model.
+
+    Args:
+        store: of the index.
+        wanted: a model, its name, or None; None and ``default`` mean the model that the index was made with.
+
+    Raises:
+        IndexMismatchError: if it is not the one that the index was made with.
+        EmbeddingError: if it can't be loaded.
+    """
+    from ragkit.embedding import open_embedder
+
+    recorded, dimension = store.state("model_id"), int(store.state("dimension") or 0)
+    if wanted is None or wanted == "default":
+        wanted = store.state("model") or "default"
+    embedder = open_embedder(wanted) if isinstance(wanted, str) else wanted
+    if recorded is not None and (embedder.model_id != recorded or embedder.dimension != dimension):
+        raise IndexMismatchError(
+            f"{store.path.parent} was made with the embedding model {recorded} ({dimension} dimensions), and "
+            f"{embedder.model_id} ({embedder.dimension} dimensions) was asked for.",
+            f"Open it with its own model, or move it to the other: ragkit reembed {store.path.parent} MODEL",
+        )
+    return embedder
+
+
+def record_model(store: Store, embedder: Embedder, wanted: Embedder | str | None, chunking: ChunkingOptions) -> None:
+    """Write down which model an index is with, and how it cuts documents, where that is not known yet."""
+    if store.state("model_id") is None:
+        with store.transaction():
+            store.set_state(
+                model_id=embedder.model_id,
+                model=wanted if isinstance(wanted, str) else "default",
+                dimension=embedder.dimension,
+                chunking=json.dumps(asdict(chunking)),
+            )
+
+
+def restored_embedder(store: Store, wanted: Embedder | str | None, chunking: ChunkingOptions) -> Embedder:
+    """Open the model of an index under repair, whose record of it may be lost."""
+    embedder = opened_embedder(store, wanted)
+    record_model(store, embedder, wanted, chunking)
+    return embedder

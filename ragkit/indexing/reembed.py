@@ -1,0 +1,99 @@
+"""Moves an index to another embedding model: the old one serves until one commit flips to the new."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+
+from ragkit.chunking import ChunkingOptions, chunk_document
+from ragkit.embedding.base import Embedder, Vectors
+from ragkit.indexing.reports import AddReport, Progress, ProgressCallback
+from ragkit.indexing.segments import FOLDER, clean, read_segments
+from ragkit.indexing.store import Store
+from ragkit.indexing.vectors import VectorOptions
+from ragkit.indexing.writing import content_hash, embed_missing, rebuild
+from ragkit.records import Chunk
+
+_BATCH_CHUNKS = 1000
+
+
+def reembed(
+    store: Store,
+    embedder: Embedder,
+    name: str,
+    chunking: ChunkingOptions,
+    vectors: VectorOptions,
+    progress: ProgressCallback | None = None,
+) -> AddReport:
+    """Cut and embed all documents anew for a model with its own window; interrupted, it goes on where it stopped.
+
+    Args:
+        store: of the index; the caller holds the right to write.
+        embedder: the new model.
+        name: what ``open_embedder`` takes to open it again.
+        chunking: how documents are cut for it.
+        vectors: options of vector files.
+        progress: told how many documents are done.
+
+    Raises:
+        IndexWriteError: if the disk is full; the old edition still serves.
+        EmbeddingError: if the model fails.
+    """
+    report = AddReport(seconds={"embed": 0.0, "write": 0.0})
+    old = store.edition
+    new = old + 1
+    plan = json.dumps([embedder.model_id, asdict(chunking)])
+    with store.transaction() as connection:
+        if store.state("reembedding") != plan:
+            connection.execute("DELETE FROM chunks WHERE edition <> ?", (old,))
+            store.set_state(reembedding=plan)
+    names = [row[0] for row in store.rows("SELECT id FROM documents ORDER BY id")]
+    done = {row[0] for row in store.rows("SELECT DISTINCT document FROM chunks WHERE edition = ?", (new,))}
+    waiting: list[Chunk] = []
+    for number, identity in enumerate(names):
+        if progress is not None:
+            progress(Progress("documents", number, len(names)))
+        document = store.document(identity) if identity not in done else None
+        if document is None:
+            continue
+        waiting += chunk_document(document, embedder.tokenizer, embedder.window, chunking)
+        if len(waiting) >= _BATCH_CHUNKS:
+            _put(store, embedder, waiting, new, report)
+            waiting = []
+    _put(store, embedder, waiting, new, report)
+    started = time.perf_counter()
+    with store.transaction() as connection:
+        rebuild(store, new, embedder.model_id, embedder.dimension, vectors)
+        connection.execute("DELETE FROM chunks WHERE edition <> ?", (new,))
+        connection.execute("DELETE FROM state WHERE name = 'reembedding'")
+        store.set_state(
+            edition=new,
+            model_id=embedder.model_id,
+            model=name,
+            dimension=embedder.dimension,
+            chunking=json.dumps(asdict(chunking)),
+        )
+    clean(store.path.parent / FOLDER, read_segments(store))
+    report.seconds["write"] += time.perf_counter() - started
+    report.replaced = len(names)
+    report.chunks = store.rows("SELECT count(*) FROM chunks")[0][0]
+    if progress is not None:
+        progress(Progress("documents", len(names), len(names)))
+    return report
+
+
+def _put(store: Store, embedder: Embedder, chunks: list[Chunk], edition: int, report: AddReport) -> None:
+    """Embed and store whole documents' chunks; no search sees them yet."""
+    started = time.perf_counter()
+    new: dict[bytes, Vectors] = {}
+    for first in range(0, len(chunks), 256):
+        new |= embed_missing(store, embedder, chunks[first : first + 256], new)
+    report.embedded += len(new)
+    report.seconds["embed"] += time.perf_counter() - started
+    started = time.perf_counter()
+    with store.transaction():
+        store.put_vectors(embedder.model_id, new.items())
+        for chunk in chunks:
+            store.put_chunk(chunk, edition, content_hash(chunk))
+    report.seconds["write"] += time.perf_counter() - started

@@ -1,0 +1,74 @@
+"""Gets the rows that are still whole out of a damaged SQLite file into a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ragkit.indexing.store import Store
+
+_FURTHEST = 2**40
+_COLUMNS = {
+    "state": "name, value",
+    "files": "origin, sha256, size, mtime_ns, documents, issues",
+    "documents": "id, source, origin, title, sha256, media_type, metadata, spans, pages, characters, text, checksum",
+    "chunks": "key, edition, document, ordinal, place, header, text, hash, checksum",
+    "vectors": "model, hash, vector, checksum",
+}
+
+
+def salvage(damaged: Path, target: Store) -> dict[str, int]:
+    """Copy every row that can be read into an empty store, and return how many of each table.
+
+    Rows are copied as they are; whoever reads them checks their checksums. The lists of files and of dead keys are
+    left behind, since vector and keyword files are made anew.
+    """
+    counts: dict[str, int] = {}
+    try:
+        source = sqlite3.connect(f"file:{damaged}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return counts
+    source.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    try:
+        for table, columns in _COLUMNS.items():
+            marks = ", ".join("?" * len(columns.split(", ")))
+            verb = "REPLACE" if table == "state" else "IGNORE"
+            sql = f"INSERT OR {verb} INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+            counts[table] = 0
+            with target.transaction() as connection:
+                for row in _rows(source, table, columns):
+                    try:
+                        counts[table] += connection.execute(sql, row).rowcount
+                    except sqlite3.IntegrityError:
+                        # A value of a type that the column does not take is damage.
+                        continue
+    finally:
+        source.close()
+    return counts
+
+
+def _rows(source: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequence[Any]]:
+    """Yield what can be read of a table, going around what can't by halving the range of row numbers."""
+    try:
+        last = source.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0]  # noqa: S608
+    except sqlite3.Error:
+        last = _FURTHEST
+    if last is None:
+        return
+    sql = f"SELECT {columns} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"  # noqa: S608
+    ranges = [(1, min(int(last), _FURTHEST))]
+    while ranges:
+        low, high = ranges.pop()
+        if low > high:
+            continue
+        at = low
+        try:
+            for row in source.execute(sql.replace(columns, f"rowid, {columns}", 1), (low, high)):
+                at = row[0] + 1
+                yield row[1:]
+        except (sqlite3.Error, OverflowError):
+            if at < high:
+                middle = (at + high) // 2
+                ranges += [(middle + 1, high), (at, middle)]

@@ -1,0 +1,148 @@
+"""Finds every damage of an index before a search meets it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ragkit.errors import IndexDamagedError
+from ragkit.indexing.reports import Progress, ProgressCallback, VerifyReport
+from ragkit.indexing.seal import seal_damage
+from ragkit.indexing.segments import FOLDER, damaged_files, read_segments
+from ragkit.indexing.store import FILE_NAME, Store
+from ragkit.records import Chunk, Document
+
+
+def verify_index(folder: Path, store: Store | None = None, progress: ProgressCallback | None = None) -> VerifyReport:
+    """Check the files of an index against their checksums, and every row of its SQLite file.
+
+    Args:
+        folder: of the index.
+        store: its open SQLite file, if there is one.
+        progress: told how many documents are done.
+    """
+    damage: list[str] = []
+    checked = 0
+    try:
+        wrong = seal_damage(folder / FILE_NAME)
+        if wrong:
+            damage.append(f"{wrong}.")
+    except IndexDamagedError as error:
+        damage.append(error.message)
+    opened = store
+    try:
+        opened = store or Store(folder, create=False)
+        segments = read_segments(opened)
+        files = damaged_files(folder / FOLDER, segments)
+        damage += files
+        checked += sum(len(segment.files) for segment in segments)
+        for line in store_damage(opened, progress):
+            damage.append(line)
+        checked += opened.rows("SELECT (SELECT count(*) FROM documents) + (SELECT count(*) FROM chunks)")[0][0]
+    except IndexDamagedError as error:
+        damage.append(error.message)
+    finally:
+        if store is None and opened is not None:
+            opened.close()
+    return VerifyReport(tuple(dict.fromkeys(damage)), checked)
+
+
+def store_damage(store: Store, progress: ProgressCallback | None = None) -> Iterator[str]:
+    """Yield a line for each row that fails a check, and for all that is missing.
+
+    Raises:
+        IndexDamagedError: if the file can't be read any further.
+    """
+    with store.errors():
+        for (line,) in store.connection.execute("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                yield f"{store.path}: {line}"
+    model, edition = store.state("model_id"), store.edition
+    names = store.rows("SELECT id, source FROM documents ORDER BY id")
+    for number, (identity, source) in enumerate(names):
+        if progress is not None and number % 100 == 0:
+            progress(Progress("checking", number, len(names), source))
+        wrong = document_damage(store, identity)
+        if wrong:
+            yield f"{source}: {wrong}"
+    yield from _vector_damage(store, model or "", edition)
+    yield from _count_damage(store, edition)
+    if progress is not None:
+        progress(Progress("checking", len(names), len(names)))
+
+
+def document_damage(store: Store, identity: str) -> str | None:
+    """Return what is wrong with a document or its chunks; None where they are whole."""
+    try:
+        document = store.document(identity)
+        if document is None:
+            return "its row can't be found by its id"
+        row = store.rows("SELECT pages, characters FROM documents WHERE id = ?", (identity,))
+        if row != [(len(document.pages), len(document.text))]:
+            return "its counts of pages and characters are wrong"
+        return chunk_damage(document, store.chunks_of(identity))
+    except IndexDamagedError as error:
+        return error.message
+    except (ValueError, TypeError, KeyError) as error:
+        return f"its row can't be read: {error}"
+
+
+def chunk_damage(document: Document, chunks: Sequence[Chunk]) -> str | None:
+    """Return what is wrong with a document's chunks: they must be exact, in order, and hold all of its text."""
+    covered = 0
+    for number, chunk in enumerate(chunks):
+        if chunk.ordinal != number:
+            return f"its chunk {number} is missing"
+        if document.text[chunk.start : chunk.end] != chunk.text:
+            return f"its chunk {number} is not what the text has there"
+        if document.text[covered : chunk.start].strip():
+            return f"its text before chunk {number} is in no chunk"
+        covered = max(covered, chunk.end)
+    return "its last chunks are missing" if document.text[covered:].strip() else None
+
+
+def _vector_damage(store: Store, model: str, edition: int) -> Iterator[str]:
+    missing = store.rows(
+        "SELECT count(*) FROM chunks c WHERE edition = ? AND NOT EXISTS "
+        "(SELECT 1 FROM vectors v WHERE v.model = ? AND v.hash = c.hash)",
+        (edition, model),
+    )[0][0]
+    if missing:
+        yield f"{store.path}: the vectors of {missing} chunks are missing"
+    with store.errors():
+        for number, vector, checksum in store.connection.execute("SELECT rowid, vector, checksum FROM vectors"):
+            if zlib.crc32(vector) != checksum:
+                yield f"{store.path}: vector {number} fails its checksum"
+
+
+def _count_damage(store: Store, edition: int) -> Iterator[str]:
+    """Compare what the files hold with what the rows say, and read what no search reads."""
+    keys = store.rows("SELECT count(*) FROM chunks WHERE edition = ?", (edition,))[0][0]
+    dead = store.rows("SELECT count(*) FROM dead")[0][0]
+    for kind, gone in (("vectors", dead), ("keywords", 0)):
+        rows = sum(segment.rows for segment in read_segments(store) if segment.kind == kind)
+        if rows - gone != keys:
+            yield f"{store.path}: the {kind} files hold {rows - gone} chunks, and the rows are {keys}"
+    orphans = store.rows("SELECT count(*) FROM chunks WHERE document NOT IN (SELECT id FROM documents)")[0][0]
+    if orphans:
+        yield f"{store.path}: the documents of {orphans} chunks are missing"
+    for origin, issues in store.rows("SELECT origin, issues FROM files"):
+        try:
+            json.loads(issues)
+        except ValueError:
+            yield f"{store.path}: the issues of {origin} can't be read"
+
+
+def readable(database: Path) -> bool:
+    """Tell whether SQLite opens a file and finds its structure whole."""
+    try:
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        try:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False

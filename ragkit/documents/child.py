@@ -36,8 +36,7 @@ def main() -> None:
     _send(results, "ready", None)
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        given: dict[str, Any] = request["options"]
-        options = LoadOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
+        options = _options(request["options"])
         for item in _parse(Path(request["path"]), request["origin"], options):
             if item is None:
                 _send(results, "alive", None)
@@ -72,6 +71,12 @@ def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document |
             f"It is damaged or not what it says ({type(error).__name__}: {str(error)[:200]}).",
             hint="Open and save it anew in the program it is from.",
         )
+
+
+def _options(given: dict[str, Any]) -> LoadOptions:
+    """Return options from JSON, which has lists where they have tuples."""
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    return LoadOptions(**values)
 
 
 def _send(results: BinaryIO, kind: str, value: dict[str, Any] | None) -> None:

@@ -1,0 +1,85 @@
+"""Messages to tokens by the model's own chat template, with what people wrote kept apart from what controls.
+
+The template is rendered around marks that stand for the messages' contents. Only the template's own text may name
+control tokens; contents are tokenised as plain text, so a document that says ``<|im_end|>`` says just that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import ModelError, PromptError
+from ragkit.records import Message
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_MARK = re.compile("\ue000(\\d+)\ue001")
+
+PLAIN = (
+    "{% for message in messages %}{% if message.role == 'assistant' %}Answer: {{ message.content }}\n\n"
+    "{% elif message.role == 'user' %}{{ message.content }}\n{% else %}{{ message.content }}\n\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}"
+)
+"""For base models, which have no template: the messages one after the other, replies after ``Answer:``."""
+
+
+class ChatTemplate:
+    """One model's chat template.
+
+    Args:
+        source: in Jinja, as the model's file has it.
+        start: the text of the token that begins a prompt.
+        end: the text of the token that ends a reply.
+
+    Raises:
+        ModelError: if the template can't be read.
+    """
+
+    def __init__(self, source: str, start: str = "", end: str = "") -> None:
+        from jinja2 import TemplateError as JinjaError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _refuse
+        try:
+            self._template: Template = environment.from_string(source)
+        except JinjaError as error:
+            raise ModelError(f"The model's chat template can't be read: {error}.", "Use another model file.") from error
+        self._known = {"bos_token": start, "eos_token": end}
+
+    def tokens(self, messages: Sequence[Message], tokenize: Callable[[str, bool], list[int]]) -> list[int]:
+        """Return the tokens of a prompt that asks for the next reply.
+
+        Args:
+            messages: the chat.
+            tokenize: takes a text and whether control tokens may be named in it.
+
+        Raises:
+            PromptError: if there are no messages, or the template refuses their roles.
+        """
+        if not messages:
+            raise PromptError("There are no messages to reply to.", "Give at least one user message.")
+        from jinja2 import TemplateError as JinjaError
+
+        marked = [{"role": m.role, "content": f"\ue000{number}\ue001"} for number, m in enumerate(messages)]
+        try:
+            text = self._template.render(messages=marked, add_generation_prompt=True, **self._known)
+        except JinjaError as error:
+            raise PromptError(f"The model's chat template refuses these messages: {error}.") from error
+        tokens: list[int] = []
+        parts = _MARK.split(text)
+        for number, part in enumerate(parts):
+            if number % 2:
+                tokens += tokenize(messages[int(part)].content, False)
+            elif part:
+                tokens += tokenize(part, True)
+        return tokens
+
+
+def _refuse(message: str) -> Any:
+    from jinja2 import TemplateError as JinjaError
+
+    raise JinjaError(message)

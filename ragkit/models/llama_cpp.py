@@ -1,0 +1,209 @@
+"""Local models with llama.cpp."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragkit.errors import ModelError, ModelFileError, ModelNotFoundError, PromptOverflowError
+from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.chat_template import PLAIN, ChatTemplate
+from ragkit.models.engine import Engine, Logits, log_softmax
+from ragkit.records import Message, Usage
+
+
+class LlamaCppModel:
+    """A GGUF model on this machine. Safe to share between threads, which take turns.
+
+    Args:
+        path: of the GGUF file.
+        name: to show; the file's name by default.
+        window: tokens of context; 0 for what the model was trained on, at most 8,192.
+        threads: 0 for all cores.
+        gpu_layers: layers on the GPU, -1 for all, where llama-cpp-python was built for one.
+        lora: a LoRA adapter in GGUF form, made for this model.
+
+    Raises:
+        MissingExtraError: if llama-cpp-python is not installed.
+        ModelNotFoundError: if there is no such file.
+        ModelFileError: if it is no model that llama.cpp reads.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        name: str = "",
+        window: int = 0,
+        threads: int = 0,
+        gpu_layers: int = 0,
+        lora: str | Path | None = None,
+    ) -> None:
+        file = Path(path).expanduser()
+        check_gguf(file)
+        adapter = Path(lora).expanduser() if lora is not None else None
+        self.name = name or file.stem
+        self._engine = Engine(file, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
+        self.window = self._engine.window
+        source = self._engine.metadata("tokenizer.chat_template")
+        self.has_template = source is not None
+        self._template = ChatTemplate(source or PLAIN)
+        self._lock = threading.Lock()
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Return the exact tokens of the prompt that ``stream`` evaluates."""
+        return len(self._prompt(messages))
+
+    def count_text(self, text: str) -> int:
+        """Return the tokens of a text on its own."""
+        return len(self._engine.tokenize(text))
+
+    def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
+        """Yield the reply as it is made; the prompt's beginning is reused from the last call where it is the same.
+
+        Raises:
+            PromptOverflowError: if prompt and reply do not fit the window.
+            ModelError: if the JSON schema can't be held to.
+        """
+        prompt = self._prompt(messages)
+        self._check_room(prompt, options.max_tokens)
+        with self._lock:
+            grammar = self._grammar(options)
+            try:
+                yield from self._generate(prompt, options, grammar)
+            finally:
+                if grammar is not None:
+                    self._engine.free_grammar(grammar)
+
+    def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[list[float]]:
+        """Return the log-probability of each token of each continuation; see ``ScoringModel``.
+
+        Raises:
+            PromptOverflowError: if prompt and continuation do not fit the window.
+        """
+        prompt = self._prompt(messages)
+        tokens = [self._engine.tokenize(self.lead + text) for text in continuations]
+        self._check_room(prompt, max(map(len, tokens), default=0))
+        with self._lock:
+            self._engine.evaluate(prompt)
+            return self._engine.score(tokens)
+
+    @property
+    def lead(self) -> str:
+        """What stands between the prompt and a reply: a space after a base model's ``Answer:``, else nothing."""
+        return "" if self.has_template else " "
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        with self._lock:
+            self._engine.close()
+
+    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+        tokens = self._template.tokens(messages, lambda text, special: self._engine.tokenize(text, special=special))
+        if self._engine.adds_start and tokens[:1] != [self._engine.start]:
+            tokens.insert(0, self._engine.start)
+        return tokens
+
+    def _check_room(self, prompt: list[int], reply: int) -> None:
+        if len(prompt) + reply > self.window:
+            raise PromptOverflowError(
+                f"The prompt has {len(prompt)} tokens and the reply may have {reply}, but the window of {self.name} is "
+                f"{self.window}.",
+                "Send less, ask for a shorter reply, or use a model with a longer window.",
+            )
+
+    def _grammar(self, options: GenerationOptions) -> Any | None:
+        if options.json_schema is None:
+            return None
+        from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+        try:
+            return self._engine.grammar(json_schema_to_gbnf(json.dumps(options.json_schema)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"The JSON schema can't be made a grammar: {error}.", "Simplify the schema.") from error
+
+    def _generate(self, prompt: list[int], options: GenerationOptions, grammar: Any | None) -> Iterator[Delta]:
+        logits, cached = self._engine.evaluate(prompt)
+        random = np.random.default_rng(options.seed)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        held = ""
+        made = 0
+        finish = "length"
+        longest = max(map(len, options.stop), default=0)
+        stopped = False
+        logprob: float | None = None
+        while made < options.max_tokens:
+            token = _choose(logits if grammar is None else self._engine.mask(grammar, logits), options, random)
+            if self._engine.ends(token):
+                finish = "stop"
+                break
+            if options.logprobs:
+                logprob = float(log_softmax(logits)[token])
+            made += 1
+            held += decoder.decode(self._engine.piece(token))
+            if made == 1 and not self.has_template:
+                held = held.lstrip(" ")
+            at = _first_stop(held, options.stop)
+            if at is not None:
+                held, finish, stopped = held[:at], "stop", True
+                break
+            # What may be the beginning of a stop string waits.
+            safe = len(held) - _overlap(held, options.stop, longest)
+            if safe > 0 or options.logprobs:
+                yield Delta(held[:safe], logprob)
+                held = held[safe:]
+            if grammar is not None:
+                self._engine.accept(grammar, token)
+            if made < options.max_tokens:
+                logits = self._engine.extend(token)
+        if not stopped:
+            held += decoder.decode(b"", final=True)
+        usage = Usage(len(prompt), made, cached, 0.0)
+        yield Delta(held, logprob if stopped else None, finish, usage)
+
+
+def check_gguf(path: Path) -> None:
+    """Make sure that a file is there and begins as a GGUF file does.
+
+    Raises:
+        ModelNotFoundError: if it is not there.
+        ModelFileError: if it is something else.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise ModelNotFoundError(
+            f"There is no model file {path} that can be read: {error.strerror}.", "See: ragkit models list"
+        ) from error
+    if head != b"GGUF":
+        raise ModelFileError(
+            f"{path} is no GGUF file: it begins with {head!r}.", "Convert the model to GGUF, or get it anew."
+        )
+
+
+def _choose(logits: Logits, options: GenerationOptions, random: np.random.Generator) -> int:
+    """Return the likeliest token, or one drawn at the temperature asked for."""
+    if options.temperature <= 0:
+        return int(np.argmax(logits))
+    weights = np.exp(log_softmax(logits / options.temperature).astype(np.float64))
+    return int(random.choice(len(weights), p=weights / weights.sum()))
+
+
+def _first_stop(text: str, stops: Sequence[str]) -> int | None:
+    found = [at for at in (text.find(stop) for stop in stops) if at >= 0]
+    return min(found) if found else None
+
+
+def _overlap(text: str, stops: Sequence[str], longest: int) -> int:
+    """Return the length of the longest end of ``text`` that begins a stop string."""
+    for length in range(min(longest - 1, len(text)), 0, -1):
+        if any(stop.startswith(text[-length:]) for stop in stops):
+            return length
+    return 0

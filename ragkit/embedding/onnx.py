@@ -75,7 +75,7 @@ class OnnxEmbedder:
         return [np.concatenate(vectors) for vectors in parts]
 
     def _each(self, function: Callable[[str], Vectors], pieces: Sequence[str]) -> list[Vectors]:
-        if len(pieces) == 1 or self._threads == 1:
+        if len(pieces) <= 1 or self._threads == 1:
             return [function(piece) for piece in pieces]
         # The longest first, so that no core is left with a long text at the end.
         order = sorted(range(len(pieces)), key=lambda number: -len(pieces[number]))

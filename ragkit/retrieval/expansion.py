@@ -1,0 +1,29 @@
+"""Small to large: hits are small so that search is sharp; the prompt may take the text around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ragkit.records import Chunk
+
+if TYPE_CHECKING:
+    from ragkit.indexing import Index
+
+Expansion = Literal["none", "neighbours", "section"]
+
+
+def expanded_span(index: Index, chunk: Chunk, expansion: Expansion) -> tuple[int, int]:
+    """Return the span of the document's text to show for a chunk; it always holds the chunk.
+
+    Args:
+        index: that the chunk is from.
+        chunk: a hit's.
+        expansion: ``none`` for the chunk itself, ``neighbours`` for the chunks before and after too, ``section`` for
+            the innermost section around it.
+    """
+    if expansion == "section":
+        return min(chunk.section_start, chunk.start), max(chunk.section_end, chunk.end)
+    if expansion == "neighbours":
+        around = index.neighbours(chunk)
+        return min([chunk.start, *(c.start for c in around)]), max([chunk.end, *(c.end for c in around)])
+    return chunk.start, chunk.end

@@ -1,0 +1,37 @@
+"""Maximal marginal relevance: hits that are relevant and unlike each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def maximal_marginal_relevance(
+    relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, balance: float
+) -> list[int]:
+    """Choose ``k`` items one by one, each by its relevance less its likeness to those chosen before.
+
+    Args:
+        relevance: of each item, float32 ``[n]``, on the scale of cosines.
+        vectors: unit vectors of the items, float32 ``[n, d]``.
+        k: how many; fewer where there are fewer.
+        balance: 1 for relevance only, 0 for difference only.
+
+    Returns:
+        Numbers of the items in the order of choice. Carbonell and Goldstein, SIGIR 1998.
+    """
+    chosen: list[int] = []
+    likeness = np.zeros(len(relevance), dtype=np.float32)
+    left = np.ones(len(relevance), dtype=bool)
+    for _ in range(min(k, len(relevance))):
+        gain = balance * relevance - (1 - balance) * likeness
+        gain[~left] = -np.inf
+        best = int(np.argmax(gain))
+        chosen.append(best)
+        left[best] = False
+        likeness = np.maximum(likeness, vectors @ vectors[best])
+    return chosen

@@ -1,0 +1,222 @@
+"""A query to hits: search, fuse, rerank, diversify."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from ragkit.errors import QueryError, SettingsError
+from ragkit.indexing.filters import Filter, as_filter
+from ragkit.records import Chunk, DocumentInfo, Hit
+from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion
+from ragkit.retrieval.mmr import maximal_marginal_relevance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragkit.indexing import Index
+    from ragkit.indexing.vectors import Scored
+
+Mode = Literal["hybrid", "dense", "keyword"]
+LONGEST_QUERY = 100_000
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalOptions:
+    """How to find passages. The defaults are what measured best (docs/benchmarks.md)."""
+
+    k: int = 8
+    mode: Mode = "hybrid"
+    candidates: int = 100
+    """Hits that each searcher gives to the fusion; at least ``k`` are taken in any case."""
+    fusion: Literal["convex", "rrf"] = "convex"
+    keyword_weight: float = 0.5
+    """Of the keyword searcher in the fusion, 0 to 1; the vector searcher has the rest."""
+    rerank: str | None = None
+    """``late`` for late interaction, or the folder of a cross-encoder."""
+    rerank_candidates: int = 20
+    diversity: float = 0.0
+    """0 for the most relevant hits, towards 1 for hits that differ (MMR)."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("hybrid", "dense", "keyword"):
+            raise SettingsError(f"Unknown mode {self.mode!r}.", "Legal values: hybrid, dense, keyword.")
+        if self.fusion not in ("convex", "rrf"):
+            raise SettingsError(f"Unknown fusion {self.fusion!r}.", "Legal values: convex, rrf.")
+        if not (0 <= self.keyword_weight <= 1 and 0 <= self.diversity <= 1):
+            raise SettingsError(
+                f"keyword_weight {self.keyword_weight} and diversity {self.diversity} must be between 0 and 1.",
+                "Change the one that is not.",
+            )
+        if self.k < 1 or self.candidates < 1 or self.rerank_candidates < 1:
+            raise SettingsError("k, candidates and rerank_candidates must be 1 or more.", "Change the one that is not.")
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What a query found, and how."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    timings: Mapping[str, float]
+    """Seconds by stage: ``embed``, ``dense``, ``keyword``, ``fuse``, ``fetch``, ``rerank``."""
+    best_cosine: float = 0.0
+    """Of any chunk to the query, whatever the hits are ordered by; 0 where no vectors were searched."""
+    found: Mapping[str, int] = field(default_factory=dict)
+    """Hits of each searcher before the fusion."""
+
+
+class Reranker(Protocol):
+    """Scores passages anew."""
+
+    def score(self, query: str, chunks: Sequence[Chunk]) -> list[float]:
+        """Return a score for each chunk, higher is better."""
+        ...
+
+
+class Retriever:
+    """Finds passages in an index.
+
+    Args:
+        index: to search.
+        options: how.
+    """
+
+    def __init__(self, index: Index, options: RetrievalOptions | None = None) -> None:
+        self.index = index
+        self.options = options or RetrievalOptions()
+        self._reranker: Reranker | None = None
+
+    def search(self, query: str, k: int | None = None, where: Filter | str | None = None) -> tuple[Hit, ...]:
+        """Return the best hits; see ``retrieve``."""
+        return self.retrieve(query, k, where).hits
+
+    def retrieve(self, query: str, k: int | None = None, where: Filter | str | None = None) -> Retrieval:
+        """Find the passages that fit a query best.
+
+        Args:
+            query: any text, up to 100,000 characters.
+            k: at most so many hits; by default ``options.k``. More than there are gives all there are.
+            where: only documents that match; k matching hits come back where they exist.
+
+        Raises:
+            QueryError: if the query is empty or too long, k is less than 1, or the filter can't be read.
+            IndexDamagedError: if a file of the index is damaged.
+        """
+        wanted = self.options.k if k is None else k
+        _check(query, wanted)
+        condition = as_filter(where)
+        timings: dict[str, float] = {}
+        lists = self._lists(query, max(wanted, self.options.candidates), condition, timings)
+        with _timed(timings, "fuse"):
+            order, fused = self._fused(lists)
+        reranking = self.options.rerank is not None
+        taken = order[: max(wanted, self.options.rerank_candidates) if reranking else wanted]
+        if self.options.diversity:
+            taken = order[: max(wanted, min(len(order), 4 * wanted))]
+        with _timed(timings, "fetch"):
+            rows = self.index.chunks(taken)
+        hits = [_hit(chunk, info, lists, fused) for chunk, info in rows]
+        if reranking:
+            with _timed(timings, "rerank"):
+                hits = self._reranked(query, hits)
+        if self.options.diversity:
+            with _timed(timings, "diversify"):
+                hits = self._diverse(hits, wanted)
+        cosines = lists["dense"][1].tolist() if "dense" in lists else []
+        return Retrieval(
+            query,
+            tuple(hits[:wanted]),
+            timings,
+            cosines[0] if cosines else 0.0,
+            {name: len(keys) for name, (keys, _) in lists.items()},
+        )
+
+    def _lists(
+        self, query: str, candidates: int, condition: Filter | None, timings: dict[str, float]
+    ) -> dict[str, Scored]:
+        lists: dict[str, Scored] = {}
+        if self.options.mode != "keyword":
+            with _timed(timings, "embed"):
+                vector = self.index.embedder.embed([query], "query")[0]
+            with _timed(timings, "dense"):
+                lists["dense"] = self.index.search_vectors(vector, candidates, condition)
+        if self.options.mode != "dense":
+            with _timed(timings, "keyword"):
+                lists["keyword"] = self.index.search_keywords(query, candidates, condition)
+        return lists
+
+    def _fused(self, lists: dict[str, Scored]) -> tuple[list[int], dict[int, float]]:
+        """Return the keys, best first, and their fused scores; equal scores by key."""
+        if len(lists) == 1:
+            keys, scores = next(iter(lists.values()))
+            return keys.tolist(), dict(zip(keys.tolist(), scores.tolist(), strict=True))
+        weights = {"keyword": self.options.keyword_weight, "dense": 1 - self.options.keyword_weight}
+        fuse = convex_combination if self.options.fusion == "convex" else reciprocal_rank_fusion
+        fused = fuse(lists, weights)
+        return sorted(fused, key=lambda key: (-fused[key], key)), fused
+
+    def _reranked(self, query: str, hits: list[Hit]) -> list[Hit]:
+        head, tail = hits[: self.options.rerank_candidates], hits[self.options.rerank_candidates :]
+        if self._reranker is None:
+            self._reranker = self._open_reranker()
+        scores = self._reranker.score(query, [hit.chunk for hit in head])
+        if self.options.rerank == "late":
+            # Late interaction alone is no better than the fusion; together they are better than either.
+            scores = [(hit.score + score) / 2 for hit, score in zip(head, scores, strict=True)]
+        pairs = sorted(zip(scores, head, strict=True), key=lambda pair: (-pair[0], pair[1].chunk.key))
+        return [Hit(h.chunk, h.document, score, {**h.scores, "rerank": score}) for score, h in pairs] + tail
+
+    def _open_reranker(self) -> Reranker:
+        if self.options.rerank == "late":
+            from ragkit.retrieval.late_interaction import LateInteraction
+
+            return LateInteraction(self.index.embedder)
+        from ragkit.retrieval.cross_encoder import CrossEncoderReranker
+
+        return CrossEncoderReranker(Path(self.options.rerank or ""))
+
+    def _diverse(self, hits: list[Hit], k: int) -> list[Hit]:
+        if not hits:
+            return hits
+        vectors = self.index.embedder.embed([hit.chunk.embedded_text for hit in hits], "document")
+        relevance = np.array([hit.score for hit in hits], dtype=np.float32)
+        return [hits[n] for n in maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)]
+
+
+def _check(query: str, k: int) -> None:
+    if not query.strip():
+        raise QueryError("The query is empty.", "Say what to look for.")
+    if len(query) > LONGEST_QUERY:
+        raise QueryError(
+            f"The query has {len(query):,} characters; {LONGEST_QUERY:,} is the most.", "Ask for the part that matters."
+        )
+    if k < 1:
+        raise QueryError(f"k is {k}.", "Ask for 1 hit or more.")
+
+
+def _hit(chunk: Chunk, info: DocumentInfo, lists: dict[str, Scored], fused: dict[int, float]) -> Hit:
+    scores: dict[str, float] = {}
+    for name, (keys, values) in lists.items():
+        at = np.flatnonzero(keys == chunk.key)
+        if len(at):
+            scores[name] = float(values[at[0]])
+    if len(lists) > 1:
+        scores["fused"] = fused[chunk.key]
+    return Hit(chunk, info, fused[chunk.key], scores)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - started

@@ -53,7 +53,9 @@ def repair_index(
         if store is None:
             store = _new_store(folder, report)
             clean(folder / FOLDER, [])
+            keys = store.rows("SELECT key, document, ordinal FROM chunks WHERE edition = ?", (store.edition,))
             _restore_documents(store, origins, open_embedder, vectors, report, progress)
+            _keep_keys(store, keys)
             _rebuild(store, vectors)
             report.actions.append("All vector and keyword files were made anew.")
         else:
@@ -164,7 +166,7 @@ def _restore_documents(
             connection.execute("DELETE FROM documents WHERE source = ?", (source,))
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT id FROM documents)")
     wanted = {origin for origin in files if not _complete(store, origin)} | set(broken.values())
-    again = [origin for origin in sorted(wanted) if files.get(origin) == _sha256(origin)]
+    again = [origin for origin in sorted(wanted) if origin in files and files[origin] == _sha256(origin)]
     with store.transaction() as connection:
         connection.executemany("DELETE FROM files WHERE origin = ?", [(origin,) for origin in wanted])
     if again:
@@ -219,6 +221,15 @@ def _cut_again(store: Store, document: Document, embedder: Embedder, chunking: C
         store.put_vectors(embedder.model_id, new.items())
         for chunk in chunks:
             store.put_chunk(chunk, store.edition, content_hash(chunk))
+
+
+def _keep_keys(store: Store, old: list[tuple[int, str, int]]) -> None:
+    """Give chunks that were made anew the keys they had, since hits that tie are ordered by key."""
+    with store.transaction() as connection:
+        connection.executemany(
+            "UPDATE OR IGNORE chunks SET key = ? WHERE document = ? AND ordinal = ? AND edition = ? AND key <> ?",
+            [(key, document, ordinal, store.edition, key) for key, document, ordinal in old],
+        )
 
 
 def _rebuild(store: Store, vectors: VectorOptions) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from ragkit.indexing.store import Store
 
 _FURTHEST = 2**40
+_FAILURES_AT_MOST = 20_000
+"""Reads of one table that may fail before the rest of it is given up."""
 _COLUMNS = {
     "state": "name, value",
     "files": "origin, sha256, size, mtime_ns, documents, issues",
@@ -59,7 +61,8 @@ def _rows(source: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequ
         return
     sql = f"SELECT {columns} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"  # noqa: S608
     ranges = [(1, min(int(last), _FURTHEST))]
-    while ranges:
+    failures = 0
+    while ranges and failures < _FAILURES_AT_MOST:
         low, high = ranges.pop()
         if low > high:
             continue
@@ -69,6 +72,7 @@ def _rows(source: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequ
                 at = row[0] + 1
                 yield row[1:]
         except (sqlite3.Error, OverflowError):
+            failures += 1
             if at < high:
                 middle = (at + high) // 2
                 ranges += [(middle + 1, high), (at, middle)]

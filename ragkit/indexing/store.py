@@ -83,6 +83,8 @@ class Store:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
+        if not create and not self.path.exists():
+            raise IndexDamagedError(f"{self.path} is missing.", _repair(self.path))
         with self.errors():
             if create and not self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
                 self.connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")

@@ -40,7 +40,7 @@ class View:
         self.vector_files = vector_files
         self.keywords = keywords
         self.dead = dead
-        self._allowed: dict[Filter, Keys] = {}
+        self._allowed: dict[str, Keys] = {}
 
     @classmethod
     def load(cls, store: Store, options: VectorOptions, device: str, previous: View | None = None) -> View:
@@ -88,7 +88,7 @@ class View:
                     "Embed the query with the index's own model: index.embedder.",
                 )
             denied = self.dead if allowed is None else None
-            found.append(file.search(query, k, allowed, denied))
+            found.append(_with_ties(file, query, k, allowed, denied))
         if not found:
             return empty()
         return best(np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found]), k)
@@ -101,7 +101,10 @@ class View:
         """Return the keys of the chunks whose document matches, sorted; None for no filter."""
         if condition is None:
             return None
-        if condition not in self._allowed:
+        # By its text: as dictionary keys, 1, 1.0 and True are the same.
+        name = repr(condition)
+        found = self._allowed.get(name)
+        if found is None:
             sql, parameters = to_sql(condition)
             rows = store.rows(
                 "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
@@ -110,8 +113,19 @@ class View:
             )
             if len(self._allowed) >= _FILTERS_KEPT:
                 self._allowed.pop(next(iter(self._allowed)), None)
-            self._allowed[condition] = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
-        return self._allowed[condition]
+            found = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+            self._allowed[name] = found
+        return found
+
+
+def _with_ties(file: VectorFile, query: Vectors, k: int, allowed: Keys | None, denied: Keys | None) -> Scored:
+    """Return the nearest rows and those that tie with the last: FAISS picks among ties as they come, we by key."""
+    more = 8
+    while True:
+        keys, scores = file.search(query, k + more, allowed, denied)
+        if len(keys) < k + more or scores[-1] < scores[k - 1]:
+            return keys, scores
+        more *= 8
 
 
 def _snapshot(store: Store) -> tuple[int, list[Segment], Keys]:

@@ -1,0 +1,17 @@
+"""Question, sources, examples and history to a prompt that fits the model, with a receipt for every token of it."""
+
+from ragkit.prompting.assembler import PromptAssembler, PromptOptions
+from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection
+from ragkit.prompting.sources import Source, sources_from_hits
+from ragkit.prompting.template_files import Templates
+
+__all__ = [
+    "Prompt",
+    "PromptAssembler",
+    "PromptOptions",
+    "Receipt",
+    "ReceiptSection",
+    "Source",
+    "Templates",
+    "sources_from_hits",
+]

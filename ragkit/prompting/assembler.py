@@ -1,0 +1,233 @@
+"""Builds prompts that fit: counted by the model's own tokenizer, with nothing cut in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragkit.chunking import sentence_spans
+from ragkit.errors import PromptOverflowError, SettingsError
+from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection
+from ragkit.prompting.sources import Source, trimmed
+from ragkit.prompting.template_files import Templates
+from ragkit.records import Example, Message
+
+if TYPE_CHECKING:
+    from ragkit.prompting.receipt import Counter
+
+_LEAST_SHARE = 0.3
+"""A passage is trimmed only where at least this share of it stays; else it is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions:
+    """How a window is shared. What shots and history leave goes to the passages."""
+
+    answer_tokens: int = 160
+    """Kept free for the reply."""
+    shots_share: float = 0.25
+    """Of what instructions, question and reply leave, shots get at most this."""
+    history_share: float = 0.25
+    """And the chat so far at most this."""
+    passages: int = 4
+    """At most so many sources."""
+
+    def __post_init__(self) -> None:
+        if not (self.shots_share >= 0 and self.history_share >= 0 and self.shots_share + self.history_share < 1):
+            raise SettingsError(
+                f"Shares of {self.shots_share} and {self.history_share} leave nothing for passages.",
+                "Their sum must be less than 1.",
+            )
+        if self.answer_tokens < 1 or self.passages < 0:
+            raise SettingsError(
+                "answer_tokens must be 1 or more, and passages 0 or more.", "Change the one that is not."
+            )
+
+
+class PromptAssembler:
+    """Puts prompts for ``chat`` together.
+
+    In order: instructions, shots, the chat so far, then sources and question, so that what stays the same from call to
+    call comes first and the model's prefix cache is used.
+
+    Args:
+        model: counts tokens and has a window.
+        templates: the texts around.
+        options: how the window is shared.
+    """
+
+    def __init__(
+        self, model: Counter, templates: Templates | None = None, options: PromptOptions | None = None
+    ) -> None:
+        self.model = model
+        self.templates = templates or Templates.load()
+        self.options = options or PromptOptions()
+
+    def assemble(
+        self,
+        question: str,
+        sources: Sequence[Source],
+        shots: Sequence[Example] = (),
+        history: Sequence[Message] = (),
+    ) -> Prompt:
+        """Build a prompt.
+
+        Given up for want of room, in this order: the oldest turns of the chat, the last shots, the last sources; the
+        first source that does not fit whole is trimmed at a sentence's end.
+
+        Args:
+            question: as asked.
+            sources: best first.
+            shots: questions with their answers, the most useful first.
+            history: the turns so far, oldest first.
+
+        Raises:
+            PromptOverflowError: if instructions, question and reply alone do not fit the model's window.
+        """
+        system = Message("system", self.templates.fill("chat_system", abstention=self.templates.texts["abstention"]))
+        fixed = self._count([system], "", question)
+        room = self.model.window - self.options.answer_tokens - fixed
+        if room < 0:
+            raise PromptOverflowError(
+                f"Instructions and question take {fixed} tokens and the reply {self.options.answer_tokens}, but the "
+                f"window of the model is {self.model.window}.",
+                "Ask a shorter question, allow a shorter reply, or use a model with a longer window.",
+            )
+        sections = [
+            ReceiptSection("instructions", system.content, "chat_system.txt", self.model.count_tokens([system]), "kept")
+        ]
+        before: list[Message] = [system]
+        self._add_shots(shots, before, sections, int(room * self.options.shots_share))
+        self._add_history(history, before, sections, int(room * self.options.history_share))
+        kept = self._add_sources(sources, question, before, sections)
+        text = "\n".join(self._shown(source) for source in kept)
+        user = Message("user", self.templates.fill("chat_user", sources=text or "none", question=question))
+        messages = (*before, user)
+        total = self.model.count_tokens(messages)
+        asked = total - sum(section.tokens for section in sections)
+        sections.append(ReceiptSection("question", question, "the caller, in chat_user.txt", asked, "kept"))
+        return Prompt(
+            messages, tuple(kept), Receipt(tuple(sections), total, self.model.window, self.options.answer_tokens)
+        )
+
+    def _count(self, before: Sequence[Message], sources: str, question: str) -> int:
+        user = Message("user", self.templates.fill("chat_user", sources=sources, question=question))
+        return self.model.count_tokens([*before, user])
+
+    def _add_shots(
+        self, shots: Sequence[Example], before: list[Message], sections: list[ReceiptSection], room: int
+    ) -> None:
+        used = 0
+        for number, shot in enumerate(shots, 1):
+            pair = [Message("user", shot.input), Message("assistant", shot.output)]
+            tokens = self.model.count_tokens([*before, *pair]) - self.model.count_tokens(before)
+            text = f"{shot.input}\n{shot.output}"
+            if used + tokens > room:
+                why = f"shots have {room} tokens and this one takes {tokens} more"
+                sections.append(ReceiptSection(f"shot {number}", text, "examples", 0, "left out", why))
+                continue
+            used += tokens
+            before += pair
+            sections.append(ReceiptSection(f"shot {number}", text, "examples", tokens, "kept"))
+
+    def _add_history(
+        self, history: Sequence[Message], before: list[Message], sections: list[ReceiptSection], room: int
+    ) -> None:
+        base = self.model.count_tokens(before)
+        first = 0
+        while first < len(history):
+            # A chat begins with what the user said.
+            if history[first].role != "assistant":
+                tokens = self.model.count_tokens([*before, *history[first:]]) - base
+                if tokens <= room:
+                    break
+            first += 1
+        for number, message in enumerate(history, 1):
+            name = f"history {number}"
+            if number <= first:
+                why = f"the chat so far has {room} tokens; the oldest turns go first"
+                sections.append(ReceiptSection(name, message.content, message.role, 0, "left out", why))
+                continue
+            already = self.model.count_tokens(before)
+            before.append(message)
+            tokens = self.model.count_tokens(before) - already
+            sections.append(ReceiptSection(name, message.content, message.role, tokens, "kept"))
+
+    def _add_sources(
+        self, sources: Sequence[Source], question: str, before: list[Message], sections: list[ReceiptSection]
+    ) -> list[Source]:
+        limit = self.model.window - self.options.answer_tokens
+        kept: list[Source] = []
+        shown = ""
+        already = self._count(before, "", question)
+        full = False
+        for source in sources:
+            name, place = f"source {source.number}", _where(source)
+            if len(kept) >= self.options.passages:
+                why = f"at most {self.options.passages} sources are shown"
+                sections.append(ReceiptSection(name, source.text, place, 0, "left out", why))
+                continue
+            if full:
+                sections.append(ReceiptSection(name, source.text, place, 0, "left out", "the window is full"))
+                continue
+            fitting, tokens = self._fitting(source, shown, question, before, already, limit)
+            if fitting is None:
+                full = True
+                why = f"the window has {limit - already} tokens left and this takes {tokens}"
+                sections.append(ReceiptSection(name, source.text, place, 0, "left out", why))
+                continue
+            state, why = ("kept", "") if fitting.end == source.end else ("trimmed", "cut at a sentence's end to fit")
+            full = state == "trimmed"
+            kept.append(fitting)
+            shown = "\n".join(self._shown(one) for one in kept)
+            already += tokens
+            sections.append(ReceiptSection(name, fitting.text, _where(fitting), tokens, state, why))  # type: ignore[arg-type]
+        return kept
+
+    def _fitting(
+        self, source: Source, shown: str, question: str, before: list[Message], already: int, limit: int
+    ) -> tuple[Source | None, int]:
+        """Return the source, whole or trimmed so that it fits, with the tokens it adds; None where too little would."""
+
+        def cost(candidate: Source) -> int:
+            text = f"{shown}\n{self._shown(candidate)}" if shown else self._shown(candidate)
+            return self._count(before, text, question) - already
+
+        whole = cost(source)
+        if already + whole <= limit:
+            return source, whole
+        ends = [end for _, end in sentence_spans(source.text)][:-1]
+        low, high = 0, len(ends)
+        best: tuple[Source, int] | None = None
+        while low < high:
+            middle = (low + high) // 2
+            candidate = trimmed(source, source.start + ends[middle])
+            tokens = cost(candidate)
+            if already + tokens <= limit:
+                best, low = (candidate, tokens), middle + 1
+            else:
+                high = middle
+        if best is not None and len(best[0].text) >= _LEAST_SHARE * len(source.text):
+            return best
+        return None, whole
+
+    def _shown(self, source: Source) -> str:
+        """Return a source as the prompt shows it; the marks of the fence can't stand in its text."""
+        path = " > ".join(source.hit.chunk.heading_path)
+        page = f", page {source.hit.chunk.page}" if source.hit.chunk.page is not None else ""
+        return self.templates.fill(
+            "source",
+            number=source.number,
+            title=_unfenced(source.document.title),
+            place=_unfenced(f"{f', {path}' if path and path != source.document.title else ''}{page}"),
+            text=_unfenced(source.text),
+        )
+
+
+def _unfenced(text: str) -> str:
+    return text.replace("<<<", "< < <").replace(">>>", "> > >")
+
+
+def _where(source: Source) -> str:
+    return f"{source.document.source}:{source.start}-{source.end}"

@@ -1,0 +1,74 @@
+"""A prompt and its receipt: section by section what is in it, where it is from, its tokens, and what is not and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from ragkit.prompting.sources import Source
+from ragkit.records import Message
+
+
+class Counter(Protocol):
+    """What a prompt needs of a model; every ``ChatModel`` has it."""
+
+    window: int
+    """Tokens of prompt and reply together."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Return the exact tokens of a prompt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptSection:
+    """One part of a prompt, or one that was left out."""
+
+    name: str
+    """``instructions``, ``shot 1``, ``history 1``, ``source 1``, ``question``."""
+    text: str
+    source: str
+    """Where it is from: a template, a document with its span, the caller."""
+    tokens: int
+    """By the model's tokenizer, in its place in the prompt; 0 for what was left out."""
+    state: Literal["kept", "trimmed", "left out"]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a prompt is made of."""
+
+    sections: tuple[ReceiptSection, ...]
+    tokens: int
+    """Of the whole prompt: the sum of the sections, exactly."""
+    window: int
+    answer_tokens: int
+    """Kept free for the reply."""
+
+    def render(self) -> str:
+        """Return the receipt as a table for reading."""
+        lines = [f"{'section':<14}{'tokens':>7}  {'state':<9} source"]
+        for section in self.sections:
+            why = f" ({section.why})" if section.why else ""
+            lines.append(f"{section.name:<14}{section.tokens:>7}  {section.state:<9} {section.source}{why}")
+        free = self.window - self.tokens - self.answer_tokens
+        lines.append(f"{'prompt':<14}{self.tokens:>7}")
+        lines.append(f"{'for the reply':<14}{self.answer_tokens:>7}")
+        lines.append(f"{'unused':<14}{free:>7}  of a window of {self.window}")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Messages ready to send, the sources they show, and the receipt."""
+
+    messages: tuple[Message, ...]
+    sources: tuple[Source, ...]
+    """As shown: those kept, trimmed ones as trimmed."""
+    receipt: Receipt

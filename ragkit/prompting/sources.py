@@ -1,0 +1,63 @@
+"""Hits to numbered sources: what of the documents a prompt may show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ragkit.records import DocumentInfo, Hit
+from ragkit.retrieval.expansion import Expansion, expanded_span
+
+if TYPE_CHECKING:
+    from ragkit.indexing import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage of a document: ``document.text[start:end] == text``."""
+
+    number: int
+    """The n of ``[n]``, from 1."""
+    hit: Hit
+    """The best of the hits that lie in it."""
+    text: str
+    start: int
+    end: int
+
+    @property
+    def document(self) -> DocumentInfo:
+        """The document that it is of."""
+        return self.hit.document
+
+
+def sources_from_hits(index: Index, hits: Sequence[Hit], expansion: Expansion = "none") -> tuple[Source, ...]:
+    """Return the passages of hits, best first; hits that overlap or touch in a document become one source.
+
+    Args:
+        index: that the hits are from.
+        hits: best first.
+        expansion: how much of the text around a hit is shown.
+    """
+    spans: list[tuple[Hit, int, int]] = []
+    for hit in hits:
+        start, end = expanded_span(index, hit.chunk, expansion)
+        for number, (other, low, high) in enumerate(spans):
+            if other.chunk.document_id == hit.chunk.document_id and start <= high + 2 and low <= end + 2:
+                spans[number] = (other, min(start, low), max(end, high))
+                break
+        else:
+            spans.append((hit, start, end))
+    sources = []
+    for number, (hit, start, end) in enumerate(spans, 1):
+        if (start, end) == (hit.chunk.start, hit.chunk.end):
+            text = hit.chunk.text
+        else:
+            text = index.document(hit.chunk.document_id).text[start:end]
+        sources.append(Source(number, hit, text, start, end))
+    return tuple(sources)
+
+
+def trimmed(source: Source, end: int) -> Source:
+    """Return a source cut at ``end``, an offset into its document."""
+    return replace(source, text=source.text[: end - source.start], end=end)

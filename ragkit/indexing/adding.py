@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ragkit.chunking import ChunkingOptions, chunk_document
@@ -17,7 +18,7 @@ from ragkit.indexing.reports import AddReport, Progress, ProgressCallback
 from ragkit.indexing.store import Store, as_json
 from ragkit.indexing.vectors import VectorOptions
 from ragkit.indexing.writing import Changes, commit, embed_missing, settle
-from ragkit.records import Document
+from ragkit.records import Chunk, Document
 
 _BATCH_CHUNKS = 2000
 _BATCH_SECONDS = 10.0
@@ -49,15 +50,27 @@ class Adder:
         self._vectors = vectors
         self._progress = progress
         self._changes = Changes()
-        self._files: list[tuple[str, str, int, int, int, str]] = []
+        self._staged_chunks = 0
+        self._files: list[tuple[str, str, int, int, int, str, str]] = []
+        self._reading = ""
         self._last_commit = time.monotonic()
 
     def add_files(self, files: Sequence[SourceFile], options: LoadOptions) -> None:
         """Add files; what is unchanged is passed over."""
+        self._reading = reading(options)
+        twins: list[SourceFile] = []
         with Loader(options) as loader:
             for number, file in enumerate(files):
                 self._tell("files", number, len(files), file.origin)
-                self._add_file(file, loader)
+                if self._is_twin(file):
+                    twins.append(file)
+                else:
+                    self._add_file(file, loader)
+            if twins:
+                # The file with the same content may itself have changed by now, so twins are looked at last.
+                self._flush()
+                for file in twins:
+                    self._add_file(file, loader)
             self._tell("files", len(files), len(files), "")
 
     def add_documents(self, documents: Iterable[Document]) -> None:
@@ -87,33 +100,54 @@ class Adder:
                 self._store.set_state(chunks_per_second=round(self.report.embedded / spent, 2))
         return self.report
 
-    def _add_file(self, file: SourceFile, loader: Loader) -> None:
+    def _is_twin(self, file: SourceFile) -> bool:
+        """Tell whether a file's content seems to be there under another name."""
+        try:
+            return self._holder(self._sha256(file), file.origin) is not None
+        except (OSError, DocumentError):
+            return False
+
+    def _sha256(self, file: SourceFile) -> str:
+        """Return a file's sha256, from what is known of it where neither size nor time of change differ."""
         known = file_record(self._store, file.origin)
-        if known is not None and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
-            self._unchanged(known)
-            return
+        if known is not None and known.same_stat(file):
+            return known.sha256
         with self._timed("read"):
-            try:
-                sha256 = file_sha256(file.path)
-            except (OSError, DocumentError) as error:
-                self._refuse(file.origin, f"can't be read: {error}")
-                return
-        if known is not None and known.sha256 == sha256:
-            self._record(file, sha256, known.documents, known.issues)
-            self._unchanged(known)
-            return
-        twin = self._store.rows(
-            "SELECT origin FROM files WHERE sha256 = ? AND documents > 0 AND origin <> ?", (sha256, file.origin)
+            return file_sha256(file.path)
+
+    def _holder(self, sha256: str, origin: str) -> str | None:
+        """Return another file with this content that has documents in the index, or is about to."""
+        pending = {record[0]: record for record in self._files}
+        rows = self._store.rows(
+            "SELECT origin FROM files WHERE sha256 = ? AND documents > 0 AND origin <> ?", (sha256, origin)
         )
-        pending = [
-            record[0] for record in self._files if record[1] == sha256 and record[4] and record[0] != file.origin
-        ]
-        if (twin or pending) and file.size:
-            first = twin[0][0] if twin else pending[0]
-            issue = Issue(file.origin, "duplicate", f"has the same content as {first}, which is in the index")
+        held = [row[0] for row in rows if row[0] not in pending]
+        held += [name for name, record in pending.items() if record[1] == sha256 and record[4] and name != origin]
+        return held[0] if held else None
+
+    def _add_file(self, file: SourceFile, loader: Loader) -> None:
+        try:
+            sha256 = self._sha256(file)
+        except (OSError, DocumentError) as error:
+            self.report.issues.append(Issue(file.origin, "refused", f"It can't be read: {error}."))
+            return
+        holder = self._holder(sha256, file.origin) if file.size else None
+        known = file_record(self._store, file.origin)
+        if known is not None and known.sha256 == sha256 and known.reading == self._reading and holder is None:
+            # What was refused may open with a password; what was a twin has lost the other.
+            refused = any(issue.kind == "refused" for issue in known.issues) and loader.options.passwords
+            if not refused and not known.is_twin:
+                if not known.same_stat(file):
+                    self._record(file, sha256, known.documents, known.issues)
+                self.report.unchanged += known.documents
+                self.report.issues += known.issues
+                return
+        if holder is not None and (known is None or not known.documents or known.sha256 != sha256):
+            issue = Issue(file.origin, "duplicate", f"It has the same content as {holder}, which is in the index.")
             self._drop_old(file.origin, set())
             self.report.issues.append(issue)
-            self._record(file, sha256, 0, [issue])
+            if known is None or known.sha256 != sha256 or not known.same_stat(file) or not known.is_twin:
+                self._record(file, sha256, 0, [issue])
             return
         self._load(file, sha256, loader)
 
@@ -138,8 +172,7 @@ class Adder:
 
     def _drop_old(self, origin: str, seen: set[str]) -> None:
         rows = self._store.rows("SELECT id FROM documents WHERE origin = ?", (origin,))
-        staged = {document.id for document, _ in self._changes.put}
-        gone = [row[0] for row in rows if row[0] not in seen and row[0] not in staged]
+        gone = [row[0] for row in rows if row[0] not in seen and row[0] not in self._changes.put]
         self._changes.remove += gone
         self.report.removed += len(gone)
 
@@ -148,12 +181,12 @@ class Adder:
         return rows[0][0] if rows else None
 
     def _add_document(self, document: Document, known_sha256: str | None) -> None:
-        staged = next((n for n, (other, _) in enumerate(self._changes.put) if other.id == document.id), None)
+        staged = self._changes.put.get(document.id)
         if staged is not None:
-            if self._changes.put[staged][0].sha256 == document.sha256:
+            if staged[0].sha256 == document.sha256:
                 self.report.unchanged += 1
                 return
-            del self._changes.put[staged]
+            self._staged_chunks -= len(staged[1])
         elif known_sha256 == document.sha256:
             self.report.unchanged += 1
             return
@@ -164,13 +197,15 @@ class Adder:
             self.report.replaced += 1
         else:
             self.report.added += 1
-        self._changes.put.append((document, chunks))
+        self._changes.put[document.id] = (document, chunks)
+        self._staged_chunks += len(chunks)
         self.report.chunks += len(chunks)
         self.report.characters += len(document.text)
         self.report.tokens += sum(chunk.tokens for chunk in chunks)
         self.report.tokens_over_window += sum(max(0, chunk.tokens - self._embedder.window) for chunk in chunks)
+        self.report.characters_lost += characters_lost(document, chunks)
         late = time.monotonic() - self._last_commit > _BATCH_SECONDS
-        if self._changes.chunks >= _BATCH_CHUNKS or late:
+        if self._staged_chunks >= _BATCH_CHUNKS or late:
             self._flush()
 
     def _flush(self) -> None:
@@ -180,6 +215,7 @@ class Adder:
                 self._embed()
             except EmbeddingError:
                 self._changes = Changes()
+                self._staged_chunks = 0
                 self._files.clear()
                 raise
             with self._timed("write"):
@@ -187,13 +223,14 @@ class Adder:
                     commit(self._store, self._changes, self._embedder.model_id, self._embedder.dimension, self._vectors)
                 if self._files:
                     with self._store.transaction() as connection:
-                        connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", self._files)
+                        connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", self._files)
         self._changes = Changes()
+        self._staged_chunks = 0
         self._files.clear()
         self._last_commit = time.monotonic()
 
     def _embed(self) -> None:
-        chunks = [chunk for _, cut in self._changes.put for chunk in cut]
+        chunks = [chunk for _, cut in self._changes.put.values() for chunk in cut]
         step = 256
         for first in range(0, len(chunks), step):
             with self._timed("embed"):
@@ -203,15 +240,8 @@ class Adder:
             done = self.report.chunks - len(chunks) + min(first + step, len(chunks))
             self._tell("chunks", done, self.report.chunks, "")
 
-    def _unchanged(self, known: FileRecord) -> None:
-        self.report.unchanged += known.documents
-        self.report.issues += known.issues
-
-    def _refuse(self, origin: str, detail: str) -> None:
-        self.report.issues.append(Issue(origin, "refused", detail))
-
     def _record(self, file: SourceFile, sha256: str, documents: int, issues: Sequence[Issue]) -> None:
-        self._files.append((file.origin, sha256, file.size, file.mtime_ns, documents, as_json(issues)))
+        self._files.append((file.origin, sha256, file.size, file.mtime_ns, documents, as_json(issues), self._reading))
 
     def _tell(self, stage: str, done: int, total: int | None, current: str) -> None:
         if self._progress is not None:
@@ -226,22 +256,53 @@ class Adder:
             self.report.seconds[stage] += time.perf_counter() - started
 
 
+@dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What an index remembers of a file.
+    """What an index remembers of a file."""
 
-    Args:
-        row: sha256, size, mtime_ns, documents, issues as JSON.
-    """
+    sha256: str
+    size: int
+    mtime_ns: int
+    documents: int
+    issues: list[Issue]
+    reading: str
+    """How it was read: see ``reading``."""
 
-    def __init__(self, row: tuple[str, int, int, int, str]) -> None:
-        self.sha256, self.size, self.mtime_ns, self.documents, issues = row
-        self.issues = [Issue(**issue) for issue in json.loads(issues)]
+    def same_stat(self, file: SourceFile) -> bool:
+        """Tell whether size and time of change are as they were."""
+        return (self.size, self.mtime_ns) == (file.size, file.mtime_ns)
+
+    @property
+    def is_twin(self) -> bool:
+        """Whether it was left out because another file has the same content."""
+        return any(issue.kind == "duplicate" for issue in self.issues)
 
 
 def file_record(store: Store, origin: str) -> FileRecord | None:
     """Return what the index remembers of a file, or None."""
-    rows = store.rows("SELECT sha256, size, mtime_ns, documents, issues FROM files WHERE origin = ?", (origin,))
-    return FileRecord(rows[0]) if rows else None
+    rows = store.rows(
+        "SELECT sha256, size, mtime_ns, documents, issues, reading FROM files WHERE origin = ?", (origin,)
+    )
+    if not rows:
+        return None
+    sha256, size, mtime_ns, documents, issues, how = rows[0]
+    return FileRecord(sha256, size, mtime_ns, documents, [Issue(**issue) for issue in json.loads(issues)], how)
+
+
+def reading(options: LoadOptions) -> str:
+    """Return those options, as JSON, that change what comes out of a file: with others it is read again."""
+    names = ("text_columns", "metadata_columns", "encoding")
+    return json.dumps({name: getattr(options, name) for name in names})
+
+
+def characters_lost(document: Document, chunks: Sequence[Chunk]) -> int:
+    """Return how many characters of a document, white space aside, are in none of its chunks."""
+    lost, covered = 0, 0
+    for start, end in [*((chunk.start, chunk.end) for chunk in chunks), (len(document.text), len(document.text))]:
+        if start > covered:
+            lost += len("".join(document.text[covered:start].split()))
+        covered = max(covered, end)
+    return lost
 
 
 def forget_files(connection: sqlite3.Connection, origins: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, discover, file_sha256
 from ragkit.errors import IndexDamagedError, IndexNotFoundError, IndexWriteError, QueryError
-from ragkit.indexing.adding import Adder, below, file_record, forget_files
+from ragkit.indexing.adding import Adder, below, file_record, forget_files, reading
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
@@ -156,13 +156,14 @@ class Index:
     def plan_sync(self, *paths: str | Path, load: LoadOptions | None = None) -> SyncPlan:
         """Return what ``sync`` would add, re-embed and delete, and about how long that takes; changes nothing."""
         files = discover([Path(path) for path in paths], load or LoadOptions())
+        how = reading(load or LoadOptions())
         added, changed, unchanged, size = [], [], 0, 0
         for file in files:
             known = file_record(self._store, file.origin)
             if known is None:
                 added.append(file.origin)
                 size += file.size
-            elif (known.size, known.mtime_ns) == (file.size, file.mtime_ns) or known.sha256 == file_sha256(file.path):
+            elif known.reading == how and (known.same_stat(file) or known.sha256 == file_sha256(file.path)):
                 unchanged += 1
             else:
                 changed.append(file.origin)
@@ -213,6 +214,7 @@ class Index:
             self._settle(force=True)
             with self._store.transaction() as connection:
                 connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
+                connection.execute("DELETE FROM gone")
             with self._store.errors():
                 self._store.connection.execute("VACUUM")
                 self._store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -344,7 +346,9 @@ class Index:
 
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """Return the chunks around one, itself included, in the order of the text."""
-        return self._store.chunks_of(chunk.document_id, chunk.ordinal - before, chunk.ordinal + after)
+        found = self._store.chunks_of(chunk.document_id, chunk.ordinal - before, chunk.ordinal + after)
+        # The document may have been replaced since the chunk was found; its new text is not what is around it.
+        return found if any(other.key == chunk.key for other in found) else [chunk]
 
     def search_vectors(self, vector: Vectors, k: int, where: Filter | str | None = None) -> Scored:
         """Return the chunks nearest to a vector.
@@ -395,6 +399,12 @@ class Index:
                 if self._embedder is None:
                     self._embedder = opened_embedder(self._store, self._wanted)
         return self._embedder
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks that a search can find."""
+        view = self._current()
+        return view.keywords[1].rows if view.keywords else 0
 
     def stats(self) -> dict[str, Any]:
         """Return counts, model, chunking and sizes."""

@@ -7,9 +7,11 @@ syntax. Chinese, Japanese and Korean, which have no spaces, are indexed as overl
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -90,6 +92,13 @@ class KeywordFile:
     def __init__(self, folder: Path) -> None:
         import tantivy
 
+        self._links: TemporaryDirectory[str] | None = None
+        if not os.access(folder, os.W_OK):
+            # tantivy makes a lock file even to read: where it can't, it gets a folder of links.
+            self._links = TemporaryDirectory(prefix="ragkit-")
+            for file in folder.iterdir():
+                (Path(self._links.name) / file.name).symlink_to(file.resolve())
+            folder = Path(self._links.name)
         try:
             self._index = tantivy.Index(_schema(), path=str(folder), reuse=True)
             self._searcher = self._index.searcher()

@@ -14,7 +14,7 @@ _FAILURES_AT_MOST = 20_000
 """Reads of one table that may fail before the rest of it is given up."""
 _COLUMNS = {
     "state": "name, value",
-    "files": "origin, sha256, size, mtime_ns, documents, issues",
+    "files": "origin, sha256, size, mtime_ns, documents, issues, reading",
     "documents": "id, source, origin, title, sha256, media_type, metadata, spans, pages, characters, text, checksum",
     "chunks": "key, edition, document, ordinal, place, header, text, hash, checksum",
     "vectors": "model, hash, vector, checksum",

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -34,7 +35,7 @@ _SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE files (
     origin TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    documents INTEGER NOT NULL, issues TEXT NOT NULL
+    documents INTEGER NOT NULL, issues TEXT NOT NULL, reading TEXT NOT NULL
 ) STRICT;
 CREATE INDEX files_sha256 ON files (sha256);
 CREATE TABLE documents (
@@ -55,6 +56,9 @@ CREATE TABLE segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, rows INTEGER NOT NULL, files TEXT NOT NULL, first_key INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE dead (key INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE gone (
+    key INTEGER PRIMARY KEY, generation INTEGER NOT NULL, chunk TEXT NOT NULL, info TEXT NOT NULL
+) STRICT;
 INSERT INTO state VALUES ('format', '1'), ('generation', '0'), ('edition', '1');
 """
 
@@ -100,13 +104,27 @@ class Store:
         """This thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            # Each thread uses its own; only close() touches those of others.
-            connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection = self._connect()
             self._local.connection = connection
             with self._guard:
                 self._open.append(connection)
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # Each thread uses its own; only close() touches those of others.
+        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            log = self.path.with_name(f"{FILE_NAME}-wal")
+            if not self.path.exists() or (log.exists() and log.stat().st_size):
+                raise
+            # On a disk that is full or read-only SQLite can't make its shared memory; nobody can write there either.
+            address = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         return connection
 
     def close(self) -> None:
@@ -258,15 +276,39 @@ class Store:
             marks = ", ".join("?" * len(part))
             sql = f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.key IN ({marks})"  # noqa: S608
             found |= {row[0]: self.chunk(row) for row in self.rows(sql, part)}
+        missing = [int(key) for key in keys if int(key) not in found]
+        gone = self._gone(missing) if missing else {}
         owners = sorted({chunk.document_id for chunk in found.values()})
         infos: dict[str, DocumentInfo] = {}
         for names in _parts(owners):
             infos |= {info.id: info for info in self.infos(f"d.id IN ({', '.join('?' * len(names))})", names)}
-        return [
-            (found[int(key)], infos[found[int(key)].document_id])
-            for key in keys
-            if int(key) in found and found[int(key)].document_id in infos
-        ]
+        live = {key: (chunk, infos[chunk.document_id]) for key, chunk in found.items() if chunk.document_id in infos}
+        both = gone | live
+        return [both[int(key)] for key in keys if int(key) in both]
+
+    def bury(self, document: str) -> None:
+        """Keep the chunks of a document that is about to be removed for searches that are under way."""
+        for info in self.infos("d.id = ?", (document,)):
+            text = json.dumps(asdict(info), ensure_ascii=False)
+            generation = self.generation
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO gone VALUES (?, ?, ?, ?)",
+                [
+                    (chunk.key, generation, json.dumps(asdict(chunk), ensure_ascii=False), text)
+                    for chunk in self.chunks_of(document)
+                ],
+            )
+
+    def _gone(self, keys: Sequence[int]) -> dict[int, tuple[Chunk, DocumentInfo]]:
+        """Return chunks that were removed a moment ago."""
+        found = {}
+        for part in _parts(keys):
+            marks = ", ".join("?" * len(part))
+            for key, chunk, info in self.rows(f"SELECT key, chunk, info FROM gone WHERE key IN ({marks})", part):  # noqa: S608
+                values = json.loads(chunk)
+                values["heading_path"] = tuple(values["heading_path"])
+                found[key] = (Chunk(**values), DocumentInfo(**json.loads(info)))
+        return found
 
     def chunks_of(self, document: str, first: int = 0, last: int = 2**62) -> list[Chunk]:
         """Return a document's chunks from ordinal ``first`` to ``last``, in order."""

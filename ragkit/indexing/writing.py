@@ -28,6 +28,8 @@ _DEAD_SHARE = 0.2
 _DELTA_SHARE = 0.25
 """Flat files beside an IVF file are merged into it when they grow past this share of it."""
 _FILES_AT_MOST = 8
+_GENERATIONS_KEPT = 2
+"""A search that began so many generations ago still finds the rows of its hits."""
 
 
 @dataclass(slots=True)
@@ -36,14 +38,10 @@ class Changes:
 
     remove: list[str] = field(default_factory=list)
     """Ids of documents."""
-    put: list[tuple[Document, list[Chunk]]] = field(default_factory=list)
+    put: dict[str, tuple[Document, list[Chunk]]] = field(default_factory=dict)
+    """By id."""
     vectors: dict[bytes, Vectors] = field(default_factory=dict)
     """New vectors by content hash."""
-
-    @property
-    def chunks(self) -> int:
-        """Chunks to insert."""
-        return sum(len(chunks) for _, chunks in self.put)
 
 
 def content_hash(chunk: Chunk) -> bytes:
@@ -129,7 +127,7 @@ def commit(store: Store, changes: Changes, model: str, dimension: int, options: 
         keys: list[int] = []
         chunks: list[Chunk] = []
         hashes: list[bytes] = []
-        for document, cut in changes.put:
+        for document, cut in changes.put.values():
             store.put_document(document)
             for chunk in cut:
                 content = content_hash(chunk)
@@ -183,6 +181,7 @@ def rebuild(store: Store, edition: int, model: str, dimension: int, options: Vec
         extend_keywords(None, root / name, ((key, c.embedded_text) for key, c, _ in store.each_chunk(edition)))
         segments.append(seal(root, name, "keywords", len(keys)))
     store.connection.execute("DELETE FROM dead")
+    store.connection.execute("DELETE FROM gone WHERE generation < ?", (generation - 1,))
     write_segments(store, segments)
     store.set_state(generation=generation)
 
@@ -215,6 +214,7 @@ def _remove(store: Store, documents: Sequence[str]) -> list[int]:
     for document in documents:
         rows = store.rows("SELECT key FROM chunks WHERE document = ? AND edition = ?", (document, edition))
         dead += [row[0] for row in rows]
+        store.bury(document)
         store.connection.execute("DELETE FROM chunks WHERE document = ?", (document,))
         store.connection.execute("DELETE FROM documents WHERE id = ?", (document,))
     return dead
@@ -246,6 +246,7 @@ def _flip(
     for mutable in ("meta.json", ".managed.json"):
         known.pop(mutable, None)
     words = seal(root, name, "keywords", (old.rows if old else 0) + len(keys) - len(dead), known)
+    store.connection.execute("DELETE FROM gone WHERE generation < ?", (generation - _GENERATIONS_KEPT,))
     write_segments(store, [*files, words])
     store.set_state(generation=generation)
 

@@ -15,9 +15,11 @@ from ragkit.indexing import Index
 from ragkit.records import Document, document_id
 from tests.indexing.hashing import HashingEmbedder
 
+TREES = ["oak", "elm", "ash", "fir", "yew", "box", "may", "tea", "rye", "hop", "fig", "pea"]
+
 
 def document(name, version):
-    words = random.Random(f"{name}-{version}").choices("oak elm ash fir yew box may tea rye hop fig pea".split(), k=90)
+    words = random.Random(f"{name}-{version}").choices(TREES, k=90)
     text = f"{name} in version {version}.\n\n" + " ".join(words)
     return Document(document_id(name), name, name, text, name, f"{name}-{version}", "text/plain", {"version": version})
 

@@ -107,7 +107,7 @@ def test_missing_part_is_found_and_mended(healthy, tmp_path, what):
     else:
         (path / what).unlink()
     if what != "index.seal":
-        with pytest.raises(IndexDamagedError, match="missing|can't be read"):
+        with pytest.raises(IndexDamagedError, match=r"missing|can't be read"):
             searched(path)
         assert Index.verify_path(path).damage
         assert Index.repair_path(path, embedder=HashingEmbedder()).lost == []

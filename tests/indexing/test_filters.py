@@ -1,0 +1,165 @@
+"""Filters: the same answer in SQL as in plain Python, and clear errors."""
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragkit.errors import QueryError
+from ragkit.indexing.filter_text import parse
+from ragkit.indexing.filters import OWN_FIELDS, And, Compare, Exists, Field, In, Not, Or, evaluate, to_sql
+
+NAMES = ["year", "lang", "draft", 'quo"te', "a.b", "$", "with space", "emoji 🙂", "back\\slash", "it's", "größe", "\n", "é"]
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+values = st.one_of(
+    texts,
+    st.booleans(),
+    st.integers(-3, 3),
+    st.integers(-(2**63), 2**63 - 1),
+    st.sampled_from([-1.0, 0.0, -0.0, 0.5, 1.0, 2.0, 1e300, 5e-324, 2.0**53, 2.0**63]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", "1", "true", "a", "A", "é", "e\u0301", "🙂", "ﬀ", "'", "a'; DROP TABLE documents; --", 2**53 + 1]),
+)
+fields = st.sampled_from([*NAMES, *OWN_FIELDS])
+compares = st.builds(Compare, fields, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), values)
+leaves = st.one_of(compares, st.builds(In, fields, st.lists(values, max_size=4).map(tuple)), st.builds(Exists, fields))
+filters = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Not, inner),
+    ),
+    max_leaves=8,
+)
+documents = st.tuples(
+    st.fixed_dictionaries({name: texts for name in OWN_FIELDS}),
+    st.dictionaries(st.sampled_from(NAMES), values, max_size=6),
+)
+
+
+def in_sqlite(condition, own, metadata):
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute(f"CREATE TABLE documents ({', '.join(OWN_FIELDS)}, metadata)")
+        connection.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)",
+            [own[name] for name in OWN_FIELDS] + [json.dumps(metadata, ensure_ascii=False)],
+        )
+        sql, parameters = to_sql(condition)
+        return bool(connection.execute(f"SELECT count(*) FROM documents d WHERE {sql}", parameters).fetchone()[0])
+    finally:
+        connection.close()
+
+
+@settings(max_examples=500, deadline=None)
+@given(filters, documents)
+def test_sql_agrees_with_python(condition, document):
+    own, metadata = document
+    assert in_sqlite(condition, own, metadata) == evaluate(condition, {**metadata, **own})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(NAMES), values, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), values)
+def test_sql_agrees_with_python_where_the_field_is_there(name, held, operator, wanted):
+    own = dict.fromkeys(OWN_FIELDS, "")
+    condition = Compare(name, operator, wanted)
+    assert in_sqlite(condition, own, {name: held}) == evaluate(condition, {name: held})
+
+
+OWN = dict.fromkeys(OWN_FIELDS, "x")
+
+
+@pytest.mark.parametrize(
+    ("condition", "metadata", "wanted"),
+    [
+        (Field("year") == 1, {"year": True}, False),
+        (Field("year") == True, {"year": 1}, False),  # noqa: E712
+        (Field("year") == True, {"year": True}, True),  # noqa: E712
+        (Field("year") == 1, {"year": 1.0}, True),
+        (Field("year") == 1, {"year": "1"}, False),
+        (Field("year") != 1, {"year": "1"}, False),
+        (~(Field("year") == 1), {"year": "1"}, True),
+        (Field("year") != 1, {}, False),
+        (~(Field("year") >= 1), {}, True),
+        (Field("lang").in_(["en", "de"]), {"lang": "de"}, True),
+        (Field("lang").in_([]), {"lang": "de"}, False),
+        (Field("lang").exists(), {"lang": ""}, True),
+        (~Field("lang").exists(), {}, True),
+        (Field("year").in_([1, True]), {"year": True}, True),
+        (Field("year") > 2**53, {"year": 2**53 + 1}, True),
+        ((Field("a.b") == 1) & (Field("$") == 2), {"a.b": 1, "$": 2}, True),
+        (Field("a.b") == 1, {"a": "b"}, False),
+        ((Field("year") < 1) | (Field("year") > 3), {"year": 2}, False),
+        (Field("title") == "x", {}, True),
+        (Field("title") == 1, {}, False),
+        (~(Field("title") == 1), {}, True),
+    ],
+)
+def test_filter_means_what_is_stated(condition, metadata, wanted):
+    assert evaluate(condition, {**metadata, **OWN}) is wanted
+    assert in_sqlite(condition, OWN, metadata) is wanted
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, [1], 2**63, "\0", "\ud800", b"x"])
+def test_field_refuses_values_no_document_can_hold(value):
+    with pytest.raises(QueryError):
+        Field("year") == value  # noqa: B015
+    with pytest.raises(QueryError):
+        Field("year").in_([value])
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("year >= 2020", Field("year") >= 2020),
+        ("year = -2.5", Field("year") == -2.5),
+        ("lang in ('en', \"de\")", Field("lang").in_(["en", "de"])),
+        ("not draft", ~(Field("draft") == True)),  # noqa: E712
+        ("has draft", Field("draft").exists()),
+        ("a == 1 or b == 2 and c == 3", (Field("a") == 1) | ((Field("b") == 2) & (Field("c") == 3))),
+        ("(a == 1 or b == 2) and c == 3", ((Field("a") == 1) | (Field("b") == 2)) & (Field("c") == 3)),
+        ("NOT a == 1 AND b", And((~(Field("a") == 1), Field("b") == True))),  # noqa: E712
+        ("`with space` == 'it\\'s'", Field("with space") == "it's"),
+        ("größe < 1e3", Field("größe") < 1000.0),
+        ("title == ') or 1=1 --'", Field("title") == ") or 1=1 --"),
+    ],
+)
+def test_parse_reads(text, wanted):
+    # By their text, since 1 == 1.0 == True among values.
+    assert repr(parse(text)) == repr(wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("", 1),
+        ("year >=", 8),
+        ("year >> 3", 7),
+        ("year >= 2020 lang", 14),
+        ("lang in 'en'", 9),
+        ("lang in ('en'", 14),
+        ("(year > 1", 10),
+        ("year ~ 3", 6),
+        ("'en' == lang", 1),
+        ("lang == 'en", 9),
+        ("not " * 60 + "a", 201),
+    ],
+)
+def test_parse_error_points_at_the_place_and_lists_what_may_stand_there(text, position):
+    with pytest.raises(QueryError) as caught:
+        parse(text)
+    assert f"at character {position}." in str(caught.value)
+    assert "There may stand: " in str(caught.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60))
+def test_parse_gives_a_filter_or_its_own_error(text):
+    try:
+        condition = parse(text)
+    except QueryError:
+        return
+    assert in_sqlite(condition, OWN, {}) == evaluate(condition, OWN)

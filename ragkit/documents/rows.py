@@ -28,8 +28,18 @@ def check_columns(source: Source, columns: list[str]) -> None:
         )
 
 
-def row_document(source: Source, number: int, row: Mapping[str, object], media_type: str) -> Document | None:
-    """Return row ``number`` (from 1) as a document, or None if it has no text."""
+def row_document(
+    source: Source, number: int, row: Mapping[str, object], media_type: str, typed: Mapping[str, object] | None = None
+) -> Document | None:
+    """Return row ``number`` (from 1) as a document, or None if it has no text.
+
+    Args:
+        source: the file.
+        number: of the row.
+        row: values as they are written, for the text.
+        media_type: of the file.
+        typed: the values as metadata has them, where these are not the same.
+    """
     options = source.options
     names = options.text_columns or tuple(row)
     lines = [f"{name}: {_shown(row[name])}" for name in names if name in row and _shown(row[name])]
@@ -37,7 +47,7 @@ def row_document(source: Source, number: int, row: Mapping[str, object], media_t
         return None
     kept = {
         name: value
-        for name, value in row.items()
+        for name, value in (typed or row).items()
         if (name in options.metadata_columns if options.metadata_columns else len(_shown(value)) <= _SHORT)
     }
     text = "\n".join(lines)

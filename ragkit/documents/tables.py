@@ -45,8 +45,8 @@ def parse(source: Source) -> Iterator[Document | Issue]:
                     hint=f"Quote values that hold the delimiter {delimiter!r}.",
                 )
                 continue
-            row = {name: _typed(value) for name, value in zip(columns, values, strict=False)}
-            document = row_document(source, number, row, media_type)
+            row = dict(zip(columns, values, strict=False))
+            document = row_document(source, number, row, media_type, {name: _typed(row[name]) for name in row})
             if document is not None:
                 yield document
     except csv.Error as error:

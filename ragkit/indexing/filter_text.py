@@ -62,6 +62,7 @@ class _Parser:
         while position < len(text):
             match = _TOKEN.match(text, position)
             if match is None:
+                position += len(text[position:]) - len(text[position:].lstrip())
                 raise self._error(position, "a field, a value or an operator (== != < <= > >= in)")
             kind = match.lastgroup or ""
             tokens.append(_Token(kind, match.group(kind), match.start(kind)))

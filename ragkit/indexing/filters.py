@@ -11,7 +11,6 @@ turns that into true.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -205,20 +204,15 @@ def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue
                 if not isinstance(value, str):
                     return "0", []
                 return f"{alias}.{field} {_SQL_OPERATORS[operator]} ?", [value]
-            path = _json_path(field)
-            extracted = f"json_extract({alias}.metadata, ?)"
             kinds = {"boolean": "('true', 'false')", "text": "('text')", "number": "('integer', 'real')"}[_kind(value)]
-            return (
-                f"(coalesce(json_type({alias}.metadata, ?), '') IN {kinds} "
-                f"AND {extracted} {_SQL_OPERATORS[operator]} ?)",
-                [path, path, int(value) if isinstance(value, bool) else value],
-            )
+            meets = f"m.type IN {kinds} AND m.value {_SQL_OPERATORS[operator]} ?"
+            return _some_field(alias, meets), [field, int(value) if isinstance(value, bool) else value]
         case In(field, values):
             return to_sql(Or(tuple(Compare(field, "==", value) for value in values)), alias)
         case Exists(field):
             if field in OWN_FIELDS:
                 return "1", []
-            return f"coalesce(json_type({alias}.metadata, ?), 'null') <> 'null'", [_json_path(field)]
+            return _some_field(alias, "m.type <> 'null'"), [field]
         case And(parts) | Or(parts):
             word = " AND " if isinstance(condition, And) else " OR "
             pieces = [to_sql(part, alias) for part in parts]
@@ -231,9 +225,12 @@ def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue
     raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
 
 
-def _json_path(field: str) -> str:
-    """Return the path of a metadata field; SQLite takes the label between the quotes as JSON text."""
-    return "$." + json.dumps(field, ensure_ascii=False)
+def _some_field(alias: str, meets: str) -> str:
+    """Return SQL for a metadata field, its name a parameter, that meets a condition.
+
+    Not by a JSON path: which names with quotes and backslashes one can express differs between versions of SQLite.
+    """
+    return f"EXISTS (SELECT 1 FROM json_each({alias}.metadata) m WHERE m.key = ? AND {meets})"  # noqa: S608
 
 
 def as_filter(condition: Filter | str | None) -> Filter | None:

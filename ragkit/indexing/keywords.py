@@ -24,6 +24,8 @@ _TERMS_AT_MOST = 1024
 _SET_BELOW = 20_000
 """Filters that leave fewer rows than this go into the query itself; above, hits are filtered as they come."""
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
+_LONE = re.compile(r"[\ud800-\udfff]")
+"""Halves of surrogate pairs, which Python's text can hold and UTF-8 can't."""
 _MUTABLE = frozenset({"meta.json", ".managed.json"})
 _LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
 _HEAP = 64_000_000
@@ -40,7 +42,7 @@ def _schema() -> Any:
 
 def spaced(text: str) -> str:
     """Return ``text`` with runs of Chinese, Japanese or Korean characters as pairs with spaces between."""
-    return _CJK.sub(lambda run: f" {_pairs(run.group())} ", text)
+    return _CJK.sub(lambda run: f" {_pairs(run.group())} ", _LONE.sub(" ", text))
 
 
 def _pairs(run: str) -> str:

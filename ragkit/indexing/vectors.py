@@ -140,16 +140,19 @@ class VectorFile:
             parameters["sel"] = faiss.IDSelectorNot(faiss.IDSelectorBatch(denied))
         if self._ivf is not None:
             # Reading every list makes a filtered search exact; the selector skips what is filtered out cheaply.
-            probes = self._ivf.nlist if exhaustive or k > self.rows // 8 else self._probes
-            parameters["nprobe"] = max(probes, min(self._ivf.nlist, k // 4))
-            found = self._index.search(query[None], k, params=faiss.SearchParametersIVF(**parameters))
-        elif parameters:
-            found = self._index.search(query[None], k, params=faiss.SearchParameters(**parameters))
-        else:
-            found = self._index.search(query[None], k)
-        scores, keys = found[0][0], found[1][0]
-        real = keys >= 0
-        return best(keys[real], scores[real], k)
+            every = self._ivf.nlist
+            probes = every if exhaustive or k > self.rows // 8 else min(every, max(self._probes, k // 4))
+            found = self._found(query, k, faiss.SearchParametersIVF(nprobe=probes, **parameters))
+            if len(found[0]) < k and probes < every:
+                # The lists near the query hold too little that is not filtered out.
+                found = self._found(query, k, faiss.SearchParametersIVF(nprobe=every, **parameters))
+            return found
+        return self._found(query, k, faiss.SearchParameters(**parameters) if parameters else None)
+
+    def _found(self, query: Vectors, k: int, parameters: Any) -> Scored:
+        scores, keys = self._index.search(query[None], k, params=parameters)
+        real = keys[0] >= 0
+        return best(keys[0][real], scores[0][real], k)
 
 
 def open_vector_file(path: Path, options: VectorOptions, device: str = "cpu") -> VectorFile:

@@ -11,7 +11,21 @@ from ragkit.errors import QueryError
 from ragkit.indexing.filter_text import parse
 from ragkit.indexing.filters import OWN_FIELDS, And, Compare, Exists, Field, In, Not, Or, evaluate, to_sql
 
-NAMES = ["year", "lang", "draft", 'quo"te', "a.b", "$", "with space", "emoji 🙂", "back\\slash", "it's", "größe", "\n", "é"]
+NAMES = [
+    "year",
+    "lang",
+    "draft",
+    'quo"te',
+    "a.b",
+    "$",
+    "with space",
+    "emoji 🙂",
+    "back\\slash",
+    "it's",
+    "größe",
+    "\n",
+    "é",
+]
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 values = st.one_of(
     texts,
@@ -20,7 +34,9 @@ values = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
     st.sampled_from([-1.0, 0.0, -0.0, 0.5, 1.0, 2.0, 1e300, 5e-324, 2.0**53, 2.0**63]),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(["", "1", "true", "a", "A", "é", "e\u0301", "🙂", "ﬀ", "'", "a'; DROP TABLE documents; --", 2**53 + 1]),
+    st.sampled_from(
+        ["", "1", "true", "a", "A", "é", "e\u0301", "🙂", "ﬀ", "'", "a'; DROP TABLE documents; --", 2**53 + 1]
+    ),
 )
 fields = st.sampled_from([*NAMES, *OWN_FIELDS])
 compares = st.builds(Compare, fields, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), values)
@@ -35,7 +51,7 @@ filters = st.recursive(
     max_leaves=8,
 )
 documents = st.tuples(
-    st.fixed_dictionaries({name: texts for name in OWN_FIELDS}),
+    st.fixed_dictionaries(dict.fromkeys(OWN_FIELDS, texts)),
     st.dictionaries(st.sampled_from(NAMES), values, max_size=6),
 )
 

@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.chunking import ChunkingOptions
-from ragkit.documents import LoadOptions, discover, file_sha256
+from ragkit.documents import LoadOptions, discover
 from ragkit.errors import IndexDamagedError, IndexNotFoundError, IndexWriteError, QueryError
-from ragkit.indexing.adding import Adder, below, file_record, forget_files, reading
+from ragkit.indexing.adding import Adder, forget_files
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
+from ragkit.indexing.planning import gone_origins, plan_sync
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
@@ -27,9 +28,6 @@ from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
-
-_BYTES_PER_CHUNK = 900
-_CHUNKS_PER_SECOND = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,8 @@ class Index:
                 raise IndexWriteError(
                     f"{folder} can't be made: {error.strerror}.", "Choose a folder that can be written."
                 ) from error
-            names = {file.name for file in folder.iterdir()} - {"lock", FILE_NAME, f"{FILE_NAME}-wal"}
+            # A writer that was killed while it made the index may have left an empty SQLite file, or its journal.
+            names = {file.name for file in folder.iterdir() if not file.name.startswith(FILE_NAME)} - {"lock"}
             if "segments" in names:
                 raise IndexDamagedError(f"{folder / FILE_NAME} is missing.", f"Run: ragkit repair {folder}")
             if names:
@@ -155,23 +154,9 @@ class Index:
 
     def plan_sync(self, *paths: str | Path, load: LoadOptions | None = None) -> SyncPlan:
         """Return what ``sync`` would add, re-embed and delete, and about how long that takes; changes nothing."""
-        files = discover([Path(path) for path in paths], load or LoadOptions())
-        how = reading(load or LoadOptions())
-        added, changed, unchanged, size = [], [], 0, 0
-        for file in files:
-            known = file_record(self._store, file.origin)
-            if known is None:
-                added.append(file.origin)
-                size += file.size
-            elif known.reading == how and (known.same_stat(file) or known.sha256 == file_sha256(file.path)):
-                unchanged += 1
-            else:
-                changed.append(file.origin)
-                size += file.size
-        rate = float(self._store.state("chunks_per_second") or _CHUNKS_PER_SECOND)
-        chunks = -(-size // _BYTES_PER_CHUNK)
-        gone = self._gone(paths, {file.origin for file in files})
-        return SyncPlan(tuple(added), tuple(changed), tuple(gone), unchanged, chunks, round(chunks / rate, 1))
+        load = load or LoadOptions()
+        roots = [Path(path) for path in paths]
+        return plan_sync(self._store, roots, discover(roots, load), load)
 
     def sync(
         self, *paths: str | Path, load: LoadOptions | None = None, progress: ProgressCallback | None = None
@@ -187,7 +172,7 @@ class Index:
         files = discover([Path(path) for path in paths], load)
         with writing(self._store):
             adder = self._adder(progress)
-            adder.remove(self._gone(paths, {file.origin for file in files}))
+            adder.remove(gone_origins(self._store, [Path(path) for path in paths], files))
             adder.add_files(files, load)
             return adder.finish()
 
@@ -436,11 +421,6 @@ class Index:
         model = self._store.state("model_id")
         if model is not None:
             settle(self._store, model, int(self._store.state("dimension") or 0), self.options.vectors, force=force)
-
-    def _gone(self, paths: Sequence[str | Path], present: set[str]) -> list[str]:
-        roots = [Path(path).expanduser().absolute() for path in paths]
-        rows = self._store.rows("SELECT origin FROM files UNION SELECT origin FROM documents ORDER BY 1")
-        return [row[0] for row in rows if row[0] not in present and below(roots, row[0])]
 
     def _current(self) -> View:
         """Return the view of the newest generation, loading it if another has been committed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ragkit.documents import Issue
 
@@ -68,6 +69,15 @@ class AddReport:
             and not self.characters_lost
             and all(issue.kind in _NOTHING_MISSING for issue in self.issues)
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as dicts, lists and scalars, with what is counted from the issues."""
+        counted = {
+            "complete": self.complete,
+            "duplicates": self.duplicates,
+            "pages_without_text": self.pages_without_text,
+        }
+        return asdict(self) | counted
 
 
 @dataclass(frozen=True, slots=True)

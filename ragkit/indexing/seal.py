@@ -12,7 +12,9 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +63,14 @@ def put_seal(database: Path, origins: dict[str, str]) -> None:
     Raises:
         OSError: if the seal can't be written.
     """
-    data = database.read_bytes()
-    digests = _digests(data)
-    groups = max(1, -(-len(digests) // _GROUP))
+    size = database.stat().st_size
+    groups = max(1, -(-size // (_BLOCK * _GROUP)))
     parity = np.zeros((groups, _BLOCK), dtype=np.uint8)
-    for number, block in enumerate(_blocks(data)):
+    digests = []
+    for number, block in enumerate(_read(database)):
+        digests.append(_digest(block))
         parity[number % groups, : len(block)] ^= np.frombuffer(block, dtype=np.uint8)
-    header = json.dumps({"size": len(data), "groups": groups, "origins": origins}).encode()
+    header = json.dumps({"size": size, "groups": groups, "origins": origins}).encode()
     body = b"".join((_MAGIC, len(header).to_bytes(8, "big"), header, *digests, parity.tobytes()))
     target = database.parent / FILE_NAME
     scratch = target.with_suffix(".new")
@@ -172,12 +175,13 @@ def checkpointed(connection: sqlite3.Connection) -> bool:
 
 def _damage(database: Path, seal: Seal) -> str | None:
     try:
-        data = database.read_bytes()
+        size = database.stat().st_size
+        if size != seal.size:
+            return f"{database} has {size} bytes instead of {seal.size}"
+        found = [_digest(block) for block in _read(database)]
     except FileNotFoundError:
         return f"{database} is missing"
-    if len(data) != seal.size:
-        return f"{database} has {len(data)} bytes instead of {seal.size}"
-    bad = sum(found != wanted for found, wanted in zip(_digests(data), seal.digests, strict=True))
+    bad = sum(digest != wanted for digest, wanted in zip_longest(found, seal.digests))
     return f"{database} fails the checksums of {bad} of its {len(seal.digests)} blocks" if bad else None
 
 
@@ -186,13 +190,24 @@ def _has_log(database: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
+def _read(database: Path) -> Iterator[memoryview]:
+    """Yield a file's blocks without holding all of it."""
+    with database.open("rb", buffering=0) as file:
+        while data := file.read(64 * _BLOCK):
+            yield from _blocks(data)
+
+
+def _digest(block: memoryview) -> bytes:
+    return hashlib.sha256(block).digest()[:_DIGEST]
+
+
 def _blocks(data: bytes) -> list[memoryview]:
     view = memoryview(data)
     return [view[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)]
 
 
 def _digests(data: bytes) -> tuple[bytes, ...]:
-    return tuple(hashlib.sha256(block).digest()[:_DIGEST] for block in _blocks(data))
+    return tuple(_digest(block) for block in _blocks(data))
 
 
 def _sync(folder: Path) -> None:

@@ -91,6 +91,20 @@ def test_sync_follows_deletions_below_its_path_only(index, notes, tmp_path):
     ]
 
 
+def test_sync_follows_a_path_with_dots(index, notes):
+    roundabout = notes / ".." / notes.name
+    index.add(roundabout)
+    (notes / "owl.txt").unlink()
+    assert index.sync(roundabout).removed == 1
+
+
+def test_killed_creation_is_taken_up(tmp_path, hashing, make_document):
+    for name in ("index.sqlite", "index.sqlite-journal", "lock"):
+        (tmp_path / name).write_bytes(b"")
+    with Index.open(tmp_path, embedder=hashing) as index:
+        assert index.add(make_document("a", "A first note.")).added == 1
+
+
 def test_duplicate_is_reported_and_takes_over(index, notes):
     (notes / "zzz.txt").write_text((notes / "cheese.txt").read_text())
     report = index.add(notes)

@@ -1,0 +1,25 @@
+"""A question to an answer with citations, checked: by a chat model, by a span of the documents, or by quotes."""
+
+from ragkit.answering.assistant import (
+    AnswerOptions,
+    Assistant,
+    Event,
+    Finished,
+    PromptBuilt,
+    Retrieved,
+    TextDelta,
+)
+from ragkit.answering.extract import ExtractOptions
+from ragkit.answering.trace import Trace
+
+__all__ = [
+    "AnswerOptions",
+    "Assistant",
+    "Event",
+    "ExtractOptions",
+    "Finished",
+    "PromptBuilt",
+    "Retrieved",
+    "TextDelta",
+    "Trace",
+]

@@ -1,0 +1,113 @@
+"""The way ``chat``: free text whose every sentence is checked against the sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragkit.answering.sentences import Sentence, cite, sentences_of
+from ragkit.answering.terms import content_terms, numbers
+from ragkit.chunking import sentence_spans
+from ragkit.prompting import Source
+from ragkit.records import Citation
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder
+
+_MARK = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
+SUPPORT_OVERLAP = 0.6
+"""A sentence is supported where a source's sentence holds this share of its terms and all of its numbers…"""
+SUPPORT_COSINE = 0.75
+"""…or is this near in meaning and holds all of its numbers and half of its terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A reply after checking."""
+
+    text: str
+    """With the numbers of its citations, renumbered in the order of appearance."""
+    citations: tuple[Citation, ...]
+    unsupported: tuple[tuple[int, int], ...]
+    """Spans of ``text`` that no source bears out."""
+    supported_share: float
+    """Of the sentences."""
+
+
+def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Checked:
+    """Align each sentence of a reply with the sentence of a source that bears it out.
+
+    A number that the model put down is looked at first; where that source does not bear the sentence out, the others
+    are. Numbers of sources that are not there are dropped.
+
+    Args:
+        reply: the model's.
+        sources: that it was shown.
+        embedder: of the index.
+    """
+    by_number = {source.number: source for source in sources}
+    candidates = [sentence for source in sources for sentence in sentences_of(source)]
+    parts: list[str] = []
+    citations: list[Citation] = []
+    unsupported: list[tuple[int, int]] = []
+    length = supported = total = 0
+    for start, end in sentence_spans(_marks_inside(reply)):
+        raw = _marks_inside(reply)[start:end]
+        named = [int(n) for group in _MARK.findall(raw) for n in re.findall(r"\d+", group)]
+        plain = _MARK.sub("", raw).strip()
+        if not content_terms(plain):
+            continue
+        total += 1
+        evidence = _evidence(plain, [by_number[n] for n in named if n in by_number], candidates, embedder)
+        if evidence is None:
+            text = plain
+        else:
+            supported += 1
+            known = next((c for c in citations if (c.document_id, c.start) == _place(evidence)), None)
+            if known is None:
+                known = cite(len(citations) + 1, evidence.source, evidence.start, evidence.end)
+                citations.append(known)
+            text = f"{plain} [{known.number}]"
+        at = length + (1 if parts else 0)
+        if evidence is None:
+            unsupported.append((at, at + len(text)))
+        parts.append(text)
+        length = at + len(text)
+    return Checked(" ".join(parts), tuple(citations), tuple(unsupported), supported / total if total else 0.0)
+
+
+def _marks_inside(reply: str) -> str:
+    """Return the reply with each ``[n]`` that follows a full stop moved before it, into the sentence it belongs to."""
+    return re.sub(r"([.!?。！？])((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)", r"\2\1", reply.strip())
+
+
+def _place(sentence: Sentence) -> tuple[str, int]:
+    return sentence.source.document.id, sentence.start
+
+
+def _evidence(
+    plain: str, named: Sequence[Source], candidates: Sequence[Sentence], embedder: Embedder
+) -> Sentence | None:
+    """Return the sentence that bears ``plain`` out, of a named source if one does, or None."""
+    wanted, figures = set(content_terms(plain)), numbers(plain)
+    overlaps = []
+    for sentence in candidates:
+        if not figures <= numbers(sentence.text):
+            continue
+        share = len(wanted & set(content_terms(sentence.text))) / len(wanted)
+        overlaps.append((share, sentence.source in named, sentence))
+    overlaps.sort(key=lambda item: (-item[0] - 0.1 * item[1], item[2].source.number, item[2].start))
+    if not overlaps:
+        return None
+    if overlaps[0][0] >= SUPPORT_OVERLAP:
+        return overlaps[0][2]
+    near = [sentence for share, _, sentence in overlaps[:8] if share >= 0.5]
+    if near:
+        try_these = [plain, *(sentence.text for sentence in near)]
+        vectors = embedder.embed(try_these, "query")
+        cosines = vectors[1:] @ vectors[0]
+        if float(cosines.max()) >= SUPPORT_COSINE:
+            return near[int(cosines.argmax())]
+    return None

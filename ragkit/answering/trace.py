@@ -1,0 +1,53 @@
+"""Everything that led to an answer, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ragkit.prompting import Prompt
+from ragkit.records import Example, Hit, Usage
+
+
+@dataclass(slots=True)
+class Trace:
+    """What was searched, found, shown and asked, and what it took."""
+
+    query: str
+    mode: str = ""
+    why_mode: str = ""
+    """Why this way of answering was taken."""
+    hits: tuple[Hit, ...] = ()
+    """With their scores from each searcher."""
+    found: Mapping[str, int] = field(default_factory=dict)
+    """Hits of each searcher before the fusion."""
+    shots: tuple[Example, ...] = ()
+    prompt: Prompt | None = None
+    """As sent, with its receipt; None where no model was asked."""
+    model: str | None = None
+    why_model: str = ""
+    reply: str = ""
+    """What the model said, before anything was checked."""
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """What the confidence is made of."""
+    threshold: float = 0.0
+    """Below this confidence the answer is an abstention."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By stage, in the order in which they ran."""
+    usage: Usage = field(default_factory=lambda: Usage(cost=0.0))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that a stage takes."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ragkit.errors import IndexDamagedError
-from ragkit.indexing.vectors import Keys, Scored, best, empty
+from ragkit.indexing.vectors import Keys, Scored, best, empty, holds
 
 _TERMS_AT_MOST = 1024
 """Distinct terms of one query; beyond, the rarest are kept."""
@@ -179,7 +179,7 @@ class KeywordFile:
 def _kept(keys: Keys, allowed: Keys | None, denied: Keys | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
     kept = np.ones(len(keys), dtype=bool)
     if allowed is not None:
-        kept &= np.isin(keys, allowed)
+        kept &= holds(allowed, keys)
     if denied is not None and len(denied):
-        kept &= ~np.isin(keys, denied)
+        kept &= ~holds(denied, keys)
     return kept

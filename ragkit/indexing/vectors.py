@@ -79,6 +79,7 @@ def build_vector_file(path: Path, keys: Keys, vectors: Vectors, options: VectorO
         )
         inner.cp.niter = 8
         inner.cp.seed = 1
+        inner.cp.min_points_per_centroid = 1
         chosen = np.random.default_rng(1).permutation(rows)[: min(options.training_rows, 64 * lists)]
         inner.train(np.ascontiguousarray(vectors[np.sort(chosen)]))
         kind = "ivf"
@@ -134,10 +135,10 @@ class VectorFile:
         parameters: dict[str, Any] = {}
         exhaustive = False
         if allowed is not None:
-            parameters["sel"] = faiss.IDSelectorBatch(allowed)
+            parameters["sel"] = _selector(allowed)
             exhaustive = len(allowed) < _EXACT_BELOW or len(allowed) < self.rows // 4
         elif denied is not None and len(denied):
-            parameters["sel"] = faiss.IDSelectorNot(faiss.IDSelectorBatch(denied))
+            parameters["sel"] = faiss.IDSelectorNot(_selector(denied))
         if self._ivf is not None:
             # Reading every list makes a filtered search exact; the selector skips what is filtered out cheaply.
             every = self._ivf.nlist
@@ -153,6 +154,26 @@ class VectorFile:
         scores, keys = self._index.search(query[None], k, params=parameters)
         real = keys[0] >= 0
         return best(keys[0][real], scores[0][real], k)
+
+
+def _selector(keys: Keys) -> Any:
+    """Return the FAISS selector of some keys, which are sorted: a bitmap where they lie close, else a set."""
+    import faiss
+
+    last = int(keys[-1])
+    if keys[0] >= 0 and last < 64 * len(keys):
+        bits = np.zeros(last + 1, dtype=np.uint8)
+        bits[keys] = 1
+        return faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+    return faiss.IDSelectorBatch(keys)
+
+
+def holds(sorted_keys: Keys, keys: Keys) -> NDArray[np.bool_]:
+    """Tell which of ``keys`` are among some sorted ones, without looking at all of those as ``np.isin`` does."""
+    if not len(sorted_keys):
+        return np.zeros(len(keys), dtype=np.bool_)
+    at = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.asarray(sorted_keys[at] == keys)
 
 
 def open_vector_file(path: Path, options: VectorOptions, device: str = "cpu") -> VectorFile:

@@ -110,7 +110,7 @@ def test_search_filtered_after_the_query_gives_what_the_filter_in_it_gives(many,
 
 
 def test_search_leaves_denied_keys_out_and_gives_k_others(many):
-    words, rows = many
+    words, _ = many
     first = words.search("common", 50)[0]
     keys = words.search("common", 10, denied=np.sort(first))[0]
     assert len(keys) == 10

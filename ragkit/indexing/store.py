@@ -32,34 +32,34 @@ MANY = 500
 _DISK_WORDS = ("No space left", "os error 28", "os error 27", "File too large", "write error", "disk is full")
 
 _SCHEMA = """
-CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE files (
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS files (
     origin TEXT PRIMARY KEY, sha256 TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     documents INTEGER NOT NULL, issues TEXT NOT NULL, reading TEXT NOT NULL
 ) STRICT;
-CREATE INDEX files_sha256 ON files (sha256);
-CREATE TABLE documents (
+CREATE INDEX IF NOT EXISTS files_sha256 ON files (sha256);
+CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, source TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, title TEXT NOT NULL, sha256 TEXT NOT NULL,
     media_type TEXT NOT NULL, metadata TEXT NOT NULL, spans TEXT NOT NULL, pages INTEGER NOT NULL,
     characters INTEGER NOT NULL, text TEXT NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX documents_origin ON documents (origin);
-CREATE TABLE chunks (
+CREATE INDEX IF NOT EXISTS documents_origin ON documents (origin);
+CREATE TABLE IF NOT EXISTS chunks (
     key INTEGER PRIMARY KEY AUTOINCREMENT, edition INTEGER NOT NULL, document TEXT NOT NULL, ordinal INTEGER NOT NULL,
     place TEXT NOT NULL, header TEXT NOT NULL, text TEXT NOT NULL, hash BLOB NOT NULL, checksum INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX chunks_document ON chunks (document, edition, ordinal);
-CREATE TABLE vectors (
+CREATE INDEX IF NOT EXISTS chunks_document ON chunks (document, edition, ordinal);
+CREATE TABLE IF NOT EXISTS vectors (
     model TEXT NOT NULL, hash BLOB NOT NULL, vector BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (model, hash)
 ) STRICT;
-CREATE TABLE segments (
+CREATE TABLE IF NOT EXISTS segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, rows INTEGER NOT NULL, files TEXT NOT NULL, first_key INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE dead (key INTEGER PRIMARY KEY) STRICT;
-CREATE TABLE gone (
+CREATE TABLE IF NOT EXISTS dead (key INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS gone (
     key INTEGER PRIMARY KEY, generation INTEGER NOT NULL, chunk TEXT NOT NULL, info TEXT NOT NULL
 ) STRICT;
-INSERT INTO state VALUES ('format', '1'), ('generation', '0'), ('edition', '1');
+INSERT OR IGNORE INTO state VALUES ('format', '1'), ('generation', '0'), ('edition', '1');
 """
 
 _CHUNK_COLUMNS = "c.key, c.document, c.ordinal, c.place, c.header, c.text, c.hash, c.checksum"

@@ -403,3 +403,23 @@ def test_garbage_in_place_of_the_database(tmp_path):
     with pytest.raises(IndexDamagedError) as caught:
         Index.open(tmp_path)
     assert "ragkit repair" in caught.value.hint
+
+
+def test_several_make_the_same_index_at_once(tmp_path):
+    for attempt in range(10):
+        path, start, errors = tmp_path / str(attempt), threading.Barrier(4), []
+
+        def make(path=path, start=start, errors=errors):
+            start.wait()
+            try:
+                with Index.open(path) as opened:
+                    assert opened.documents() == []
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=make) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors

@@ -102,22 +102,22 @@ class Field:
         self.name = name
 
     def __eq__(self, value: object) -> Filter:  # type: ignore[override]
-        return self._compare("==", value)
+        return self.compared("==", value)
 
     def __ne__(self, value: object) -> Filter:  # type: ignore[override]
-        return self._compare("!=", value)
+        return self.compared("!=", value)
 
     def __lt__(self, value: object) -> Filter:
-        return self._compare("<", value)
+        return self.compared("<", value)
 
     def __le__(self, value: object) -> Filter:
-        return self._compare("<=", value)
+        return self.compared("<=", value)
 
     def __gt__(self, value: object) -> Filter:
-        return self._compare(">", value)
+        return self.compared(">", value)
 
     def __ge__(self, value: object) -> Filter:
-        return self._compare(">=", value)
+        return self.compared(">=", value)
 
     def in_(self, values: Iterable[MetadataValue]) -> Filter:
         """Return the filter that the field is one of ``values``."""
@@ -127,7 +127,8 @@ class Field:
         """Return the filter that the field is there."""
         return Exists(self.name)
 
-    def _compare(self, operator: Operator, value: object) -> Filter:
+    def compared(self, operator: Operator, value: object) -> Filter:
+        """Return the filter that the field compares so with ``value``; what ``==``, ``<`` and the others do."""
         return Compare(self.name, operator, _checked(value))
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.errors import QueryError
+from ragkit.indexing.filter_json import from_json, to_json
 from ragkit.indexing.filter_text import parse
 from ragkit.indexing.filters import OWN_FIELDS, And, Compare, Exists, Field, In, Not, Or, evaluate, to_sql
 
@@ -179,3 +180,39 @@ def test_parse_gives_a_filter_or_its_own_error(text):
     except QueryError:
         return
     assert in_sqlite(condition, OWN, {}) == evaluate(condition, OWN)
+
+
+@settings(max_examples=200, deadline=None)
+@given(filters)
+def test_json_and_back_gives_the_same_filter(condition):
+    assert repr(from_json(json.loads(json.dumps(to_json(condition))))) == repr(condition)
+
+
+def nested(depth):
+    return {"not": nested(depth - 1)} if depth else {"field": "a", "exists": True}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "filter is None"),
+        ([], "filter is []"),
+        ({}, "filter is {}"),
+        ({"and": {"field": "a", "exists": True}}, "filter is"),
+        ({"and": [{"field": "a", "exists": True}, {"or": [3]}]}, "filter.and[1].or[0] is 3"),
+        ({"field": "a", "op": "like", "value": "x"}, "filter is"),
+        ({"field": "a", "op": ["=="], "value": "x"}, "filter is"),
+        ({"field": "a", "op": "==", "value": None}, "None can't be compared"),
+        ({"field": "a", "op": "==", "value": float("nan")}, "nan can't be compared"),
+        ({"field": "a", "op": "==", "value": 1, "more": 2}, "filter is"),
+        ({"field": "", "exists": True}, "no field name"),
+        ({"field": 3, "exists": True}, "filter is"),
+        ({"field": "a", "in": "abc"}, "filter is"),
+        ({"field": "a", "exists": False}, "filter is"),
+        (nested(60), "nested too deeply"),
+    ],
+)
+def test_json_that_is_no_filter_is_refused_with_its_place(value, said):
+    with pytest.raises(QueryError) as caught:
+        from_json(value)
+    assert said in str(caught.value)

@@ -1,0 +1,70 @@
+"""Filters as JSON, for HTTP and settings.
+
+{"and": [{"field": "year", "op": ">=", "value": 2020}, {"field": "lang", "in": ["en", "de"]},
+         {"not": {"field": "draft", "exists": true}}]}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ragkit.errors import QueryError
+from ragkit.indexing.filters import And, Compare, Exists, Field, Filter, In, Not, Operator, Or
+
+_OPERATORS: tuple[Operator, ...] = ("==", "!=", "<", "<=", ">", ">=")
+_DEEPEST = 50
+_SHAPES = (
+    '{"field": name, "op": one of == != < <= > >=, "value": v}, {"field": name, "in": [v, ...]}, '
+    '{"field": name, "exists": true}, {"and": [...]}, {"or": [...]}, {"not": {...}}'
+)
+
+
+def to_json(condition: Filter) -> dict[str, Any]:
+    """Return a filter as a dictionary that ``json.dumps`` takes.
+
+    Raises:
+        QueryError: if something in it is no filter.
+    """
+    match condition:
+        case Compare(field, operator, value):
+            return {"field": field, "op": operator, "value": value}
+        case In(field, values):
+            return {"field": field, "in": list(values)}
+        case Exists(field):
+            return {"field": field, "exists": True}
+        case And(parts):
+            return {"and": [to_json(part) for part in parts]}
+        case Or(parts):
+            return {"or": [to_json(part) for part in parts]}
+        case Not(part):
+            return {"not": to_json(part)}
+    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+
+
+def from_json(value: object) -> Filter:
+    """Return the filter of a dictionary from ``to_json`` or from elsewhere; nothing in it is trusted.
+
+    Raises:
+        QueryError: naming the part that is wrong and the legal shapes.
+    """
+    return _read(value, "filter", 0)
+
+
+def _read(value: object, where: str, depth: int) -> Filter:
+    if depth > _DEEPEST:
+        raise QueryError(f"{where[:60]}… is nested too deeply.", f"At most {_DEEPEST} levels are read.")
+    match value:
+        case {"field": str(name), "op": operator, "value": wanted} if len(value) == 3 and operator in _OPERATORS:
+            # By way of Field, which refuses names and values that no document can hold.
+            return Field(name).compared(operator, wanted)
+        case {"field": str(name), "in": list(values)} if len(value) == 2:
+            return Field(name).in_(values)
+        case {"field": str(name), "exists": True} if len(value) == 2:
+            return Field(name).exists()
+        case {"and": list(parts)} if len(value) == 1:
+            return And(tuple(_read(part, f"{where}.and[{n}]", depth + 1) for n, part in enumerate(parts)))
+        case {"or": list(parts)} if len(value) == 1:
+            return Or(tuple(_read(part, f"{where}.or[{n}]", depth + 1) for n, part in enumerate(parts)))
+        case {"not": part} if len(value) == 1:
+            return Not(_read(part, f"{where}.not", depth + 1))
+    raise QueryError(f"{where} is {str(value)[:200]}, which is no filter.", f"Legal shapes: {_SHAPES}.")

@@ -53,18 +53,19 @@ def from_json(value: object) -> Filter:
 def _read(value: object, where: str, depth: int) -> Filter:
     if depth > _DEEPEST:
         raise QueryError(f"{where[:60]}… is nested too deeply.", f"At most {_DEEPEST} levels are read.")
-    match value:
-        case {"field": str(name), "op": operator, "value": wanted} if len(value) == 3 and operator in _OPERATORS:
+    given: dict[Any, Any] = value if isinstance(value, dict) else {}
+    match given:
+        case {"field": str(name), "op": operator, "value": wanted} if len(given) == 3 and operator in _OPERATORS:
             # By way of Field, which refuses names and values that no document can hold.
             return Field(name).compared(operator, wanted)
-        case {"field": str(name), "in": list(values)} if len(value) == 2:
+        case {"field": str(name), "in": list(values)} if len(given) == 2:
             return Field(name).in_(values)
-        case {"field": str(name), "exists": True} if len(value) == 2:
+        case {"field": str(name), "exists": True} if len(given) == 2:
             return Field(name).exists()
-        case {"and": list(parts)} if len(value) == 1:
+        case {"and": list(parts)} if len(given) == 1:
             return And(tuple(_read(part, f"{where}.and[{n}]", depth + 1) for n, part in enumerate(parts)))
-        case {"or": list(parts)} if len(value) == 1:
+        case {"or": list(parts)} if len(given) == 1:
             return Or(tuple(_read(part, f"{where}.or[{n}]", depth + 1) for n, part in enumerate(parts)))
-        case {"not": part} if len(value) == 1:
+        case {"not": part} if len(given) == 1:
             return Not(_read(part, f"{where}.not", depth + 1))
     raise QueryError(f"{where} is {str(value)[:200]}, which is no filter.", f"Legal shapes: {_SHAPES}.")

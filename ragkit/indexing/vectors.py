@@ -2,7 +2,10 @@
 
 The kind follows from the size. Up to ``VectorOptions.flat_rows`` rows a file is flat (exact, float32); above, an
 inverted file (IVF) of float16 vectors, which is read from disk as it is and searched in ``probes`` of its lists.
-docs/benchmarks.md has the recall, time and memory of the alternatives.
+Measured on vectors mixed from MiniLM's, one thread (benchmarks/vector_choice.py): 200,000 rows give recall@10 .993 at
+0.2 ms and 158 MB, built in 26 s; 1,000,000 rows .995 at 1.0 ms and 782 MB, built in 108 s. HNSW took a quarter more
+memory and three times the building at 20,000 rows, for .997 at 0.06 ms; with IVF a filtered search is made exact by
+reading every list.
 """
 
 from __future__ import annotations
@@ -116,7 +119,7 @@ class VectorFile:
         self._ivf = faiss.try_extract_index_ivf(self._index)
         self._probes = options.probes
         if self._ivf is not None and not options.probes:
-            self._probes = max(16, self._ivf.nlist // 32)
+            self._probes = max(64, self._ivf.nlist // 32)
 
     def search(self, query: Vectors, k: int, allowed: Keys | None = None, denied: Keys | None = None) -> Scored:
         """Return the nearest rows by inner product.

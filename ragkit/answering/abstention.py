@@ -1,8 +1,8 @@
 """Whether what was retrieved supports an answer at all.
 
 The confidence is a logistic function of three signals that need no model call. Its weights and the threshold were
-fitted on XQuAD-en by ``benchmarks/abstention.py``: each question asked of an index with its article and of one without, on one
-half of the articles; docs/benchmarks.md has what the other half gives.
+fitted on XQuAD-en by ``benchmarks/abstention.py``: each question asked of an index with its article and of one without,
+on one half of the articles; docs/benchmarks.md has what the other half gives.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _STOP = frozenset(
     with would you your about after all also any because before between both during each few further here many
     much name named only other over same s t der die das und ist sind ein eine von zu mit für auf dem den des im
     in wer was wie wann wo
-    """.split()
+    """.split()  # noqa: SIM905
 )
 _SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ies", "ied", "ers", "er", "ed", "es", "ly", "s")
 

@@ -2,5 +2,6 @@
 
 from ragkit.chunking.chunker import ChunkingOptions, chunk_document
 from ragkit.chunking.sentences import sentence_spans
+from ragkit.chunking.tokenizer import Tokenizer
 
-__all__ = ["ChunkingOptions", "chunk_document", "sentence_spans"]
+__all__ = ["ChunkingOptions", "Tokenizer", "chunk_document", "sentence_spans"]

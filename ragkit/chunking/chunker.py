@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.chunking.sentences import sentence_ends
-from ragkit.embedding.base import Tokenizer
+from ragkit.chunking.tokenizer import Tokenizer
 from ragkit.errors import SettingsError
 from ragkit.records import Chunk, Document, HeadingSpan
 

@@ -6,76 +6,20 @@ import re
 from collections.abc import Iterator
 
 _CLOSERS = "\"'”’»)\\]』」）】"
+# Possessive, and begun only where a run begins, so that no text can make a match start over and over.
 _END = re.compile(
-    rf"[.!?…]+[{_CLOSERS}]*(?=\s)"  # scripts with spaces
-    rf"|[。！？｡]+[{_CLOSERS}]*"  # Chinese and Japanese end without one
-    rf"|[؟۔।॥]+[{_CLOSERS}]*(?=\s|$)"  # Arabic, Urdu, Devanagari
-    r"|\n[ \t\r\f\v]*(?=\n)"  # an empty line ends whatever came before
+    rf"(?<![.!?…])[.!?…]++[{_CLOSERS}]*+(?=\s)"  # scripts with spaces
+    rf"|(?<![。！？｡])[。！？｡]++[{_CLOSERS}]*+"  # Chinese and Japanese end without one
+    rf"|(?<![؟۔।॥])[؟۔।॥]++[{_CLOSERS}]*+(?=\s|$)"  # Arabic, Urdu, Devanagari
+    r"|\n[ \t\r\f\v]*+(?=\n)"  # an empty line ends whatever came before
 )
 _WORD_BEFORE = re.compile(r"(\S{1,12})$")
 _ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "jr",
-        "sr",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "eg",
-        "ie",
-        "cf",
-        "al",
-        "fig",
-        "figs",
-        "no",
-        "nos",
-        "vol",
-        "pp",
-        "p",
-        "ca",
-        "approx",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "dept",
-        "est",
-        "gen",
-        "col",
-        "capt",
-        "lt",
-        "sgt",
-        "rev",
-        "hon",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-        "z.b",
-        "bzw",
-        "usw",
-        "d.h",
-        "u.a",
-        "nr",
-        "bspw",
-        "p.ex",
-        "av",
-        "env",
-    ]
+    """
+    mr mrs ms dr prof st jr sr vs etc e.g i.e eg ie cf al fig figs no nos vol pp p ca approx inc ltd co corp dept
+    est gen col capt lt sgt rev hon jan feb mar apr jun jul aug sep sept oct nov dec z.b bzw usw d.h u.a nr bspw
+    p.ex av env
+    """.split()  # noqa: SIM905
 )
 
 

@@ -28,6 +28,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     except (PackageNotFoundError, KeyError, ValueError) as error:
         raise UnreadableFileError(f"It is no whole DOCX file: {error}.", "Save it anew in its program.") from error
     builder = TextBuilder()
+    # A title stands above all headings.
+    titled = 0
     for block in document.iter_inner_content():
         if isinstance(block, Table):
             builder.add(_table(block))
@@ -35,7 +37,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
             continue
         style = block.style.name if block.style is not None else ""
         heading = _HEADING.match(style or "")
-        level = int(heading.group(1)) if heading else 1 if style == "Title" else 0
+        level = int(heading.group(1)) + titled if heading else 1 if style == "Title" else 0
+        titled = titled or int(style == "Title")
         text = block.text
         if style and style.startswith("List") and text.strip():
             text = f"- {text.strip()}"

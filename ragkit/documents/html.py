@@ -12,6 +12,8 @@ from ragkit.records import Document
 
 _LOST_SHARE = 0.4
 """An issue says so where more than this share of the visible text is no part of the main text."""
+_SHORT = 200
+"""Characters below which a main text that leaves much out is no main text."""
 _HIDDEN = ("script", "style", "noscript", "template", "head", "svg")
 
 
@@ -38,16 +40,15 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     builder = TextBuilder()
     if body is not None and body.body is not None:
         _walk(body.body, builder)
-    if not builder.text():
-        for line in visible.split("\n"):
-            builder.add(line)
+    lost, total = _lost(visible, builder.text())
+    if len(builder.text()) < _SHORT and lost > _LOST_SHARE * total:
+        # What was found is too little to be the main text of anything.
+        builder, lost = TextBuilder(), 0
+        builder.add(visible)
     text = builder.text()
     if not text:
         return
-    words, kept = visible.split(), set(text.split())
-    lost = sum(len(word) for word in words if word not in kept)
-    total = sum(map(len, words))
-    if total and lost > _LOST_SHARE * total:
+    if lost > _LOST_SHARE * total:
         yield source.issue("text_lost", f"{lost} of {total} characters are no part of the main text and were left out.")
     metadata: dict[str, Any] = {}
     title = ""
@@ -60,6 +61,12 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     if language:
         metadata["language"] = language
     yield source.document(text, "text/html", title=title, metadata=metadata, headings=builder.headings())
+
+
+def _lost(visible: str, text: str) -> tuple[int, int]:
+    """Return the characters of visible words that the text lacks, and of all visible words."""
+    words, kept = visible.split(), set(text.split())
+    return sum(len(word) for word in words if word not in kept), sum(map(len, words))
 
 
 def _visible(tree: Any) -> str:

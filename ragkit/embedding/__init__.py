@@ -4,7 +4,7 @@
 interaction (``TokenEmbedder``).
 """
 
-from ragkit.embedding.base import Embedder, TextKind, TokenEmbedder, Tokenizer, Vectors
+from ragkit.embedding.base import Embedder, TextKind, TokenEmbedder, Vectors
 from ragkit.embedding.model_files import ModelFiles, cache_folder, locate
 from ragkit.embedding.opening import open_embedder, runtime_report
 
@@ -13,7 +13,6 @@ __all__ = [
     "ModelFiles",
     "TextKind",
     "TokenEmbedder",
-    "Tokenizer",
     "Vectors",
     "cache_folder",
     "locate",

@@ -8,26 +8,10 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit.chunking.tokenizer import Tokenizer
+
 Vectors = NDArray[np.float32]
 TextKind = Literal["query", "document"]
-
-
-class Tokenizer(Protocol):
-    """The tokenizer of an embedding model."""
-
-    specials: int
-    """Tokens that the model adds around a text, such as [CLS] and [SEP]."""
-
-    def offsets(self, text: str) -> NDArray[np.int64]:
-        """Return the character span of each token of ``text``, specials left out: int64 ``[tokens, 2]``."""
-        ...
-
-    splits_on_whitespace: bool
-    """True where the tokens of two words are the same apart as together, so that counts add up at a space."""
-
-    def count(self, text: str) -> int:
-        """Return the number of tokens of ``text``, specials left out."""
-        ...
 
 
 class Embedder(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,20 @@ _SEQUENCES = 64
 _BATCH = 512
 
 
-def _quiet(level: int, text: bytes, data: Any) -> None:
-    """Say nothing: llama.cpp logs hundreds of lines for each model, and its errors come back as codes."""
+@cache
+def _quiet(library: Any) -> Any:
+    """Make llama.cpp say nothing: it logs hundreds of lines for each model, and its errors come back as codes.
+
+    llama.cpp keeps the callback for as long as it is loaded, so it is kept here too.
+    """
+
+    def say_nothing(level: int, text: bytes, data: Any) -> None:
+        """Take a line and drop it."""
+
+    callback = library.llama_log_callback(say_nothing)
+    library.llama_log_set(callback, ctypes.c_void_p(0))
+    library.llama_backend_init()
+    return callback
 
 
 class Engine:
@@ -51,9 +64,7 @@ class Engine:
         except ImportError as error:
             raise MissingExtraError("llama-cpp-python", "local", "to run local models") from error
         self._library = library
-        self._log = library.llama_log_callback(_quiet)
-        library.llama_log_set(self._log, ctypes.c_void_p(0))
-        library.llama_backend_init()
+        _quiet(library)
         settings = library.llama_model_default_params()
         settings.n_gpu_layers = 999 if gpu_layers < 0 else gpu_layers
         self._model = library.llama_model_load_from_file(str(path).encode(), settings)

@@ -1,0 +1,153 @@
+"""Chunks: exact offsets, nothing lost, never past the window."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragkit.chunking import ChunkingOptions, chunk_document, sentence_spans
+from ragkit.documents.base import nest
+from ragkit.embedding import locate
+from ragkit.embedding.tokenizer import FastTokenizer
+from ragkit.errors import SettingsError
+from ragkit.records import Document, PageSpan
+
+TOKENIZER = FastTokenizer(locate().folder / "tokenizer.json")
+WORDS = st.sampled_from(
+    [
+        "the",
+        "Straße",
+        "überraschend",
+        "你好世界",
+        "مرحبا",
+        "🎉👩‍👩‍👧",
+        "a.b",
+        "3,141.59",
+        "\n\n",
+        "\n",
+        ". ",
+        "!",
+        "—",
+        "x" * 70,
+        "。",
+    ]
+)
+
+
+def make(text, headings=(), pages=()):
+    return Document("id", "s", "s", text, "Title", "0", "text/plain", {}, tuple(pages), nest(list(headings), len(text)))
+
+
+def check(document, chunks, window):
+    covered = [False] * len(document.text)
+    for number, chunk in enumerate(chunks):
+        assert chunk.ordinal == number
+        assert document.text[chunk.start : chunk.end] == chunk.text
+        assert TOKENIZER.count(chunk.embedded_text) + TOKENIZER.specials <= window
+        assert chunk.section_start <= chunk.start < chunk.end <= chunk.section_end
+        covered[chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
+    for offset, character in enumerate(document.text):
+        if not covered[offset] and not character.isspace():
+            # Characters that the tokenizer itself drops (controls, joiners) may lie between two chunks.
+            assert TOKENIZER.count(character) == 0, f"lost {character!r} at {offset}"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WORDS, max_size=120), st.integers(12, 80), st.integers(0, 10))
+def test_chunks_are_exact_and_lose_nothing(words, window, overlap):
+    document = make(" ".join(words))
+    check(document, chunk_document(document, TOKENIZER, window, ChunkingOptions(overlap=overlap)), window)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=400), st.integers(12, 60))
+def test_any_text_keeps_exact_offsets(text, window):
+    text = text.encode("utf-8", "ignore").decode()
+    document = make(text)
+    check(document, chunk_document(document, TOKENIZER, window), window)
+
+
+def test_chunks_end_at_headings_and_carry_their_path():
+    parts = [
+        ("# Alpha\n\n" + "One two three four five. " * 8, 1),
+        ("## Beta\n\n" + "Six seven eight nine ten. " * 8, 2),
+    ]
+    text, headings = "", []
+    for part, level in parts:
+        headings.append((part.split("\n")[0].lstrip("# "), level, len(text)))
+        text += part + "\n\n"
+    document = make(text, headings)
+    chunks = chunk_document(document, TOKENIZER, 256)
+    assert [chunk.heading_path for chunk in chunks] == [("Alpha",), ("Alpha", "Beta")]
+    assert chunks[1].text.startswith("## Beta")
+    assert chunks[1].header == "Title > Alpha > Beta"
+    assert chunks[1].header not in chunks[1].text
+
+
+def test_chunks_end_at_sentences_and_overlap_by_sentences():
+    sentences = [f"Sentence number {number} tells of thing {number}." for number in range(60)]
+    document = make(" ".join(sentences))
+    chunks = chunk_document(document, TOKENIZER, 80, ChunkingOptions(overlap=16))
+    assert len(chunks) > 5
+    for chunk in chunks:
+        assert chunk.text.startswith("Sentence")
+        assert chunk.text.endswith(".")
+    assert all(later.start < earlier.end for earlier, later in zip(chunks, chunks[1:], strict=False))
+
+
+def test_pages_of_a_chunk_are_those_of_its_ends():
+    first, second = "First page words. " * 30, "Second page words. " * 30
+    document = make(
+        f"{first}\n\n{second}",
+        pages=[PageSpan(1, 0, len(first)), PageSpan(2, len(first) + 2, len(first) + 2 + len(second))],
+    )
+    chunks = chunk_document(document, TOKENIZER, 64)
+    assert {chunk.page for chunk in chunks} == {1, 2}
+    for chunk in chunks:
+        assert chunk.page == document.page_at(chunk.start)
+        assert chunk.last_page == document.page_at(chunk.end - 1)
+
+
+def test_long_document_is_cut_in_blocks_without_a_seam():
+    text = "\n\n".join(f"Paragraph {number} has a few plain words in it." for number in range(12_000))
+    document = make(text)
+    chunks = chunk_document(document, TOKENIZER, 256, ChunkingOptions(overlap=0))
+    assert len(text) > 400_000
+    assert " ".join(" ".join(chunk.text.split()) for chunk in chunks) == " ".join(text.split())
+
+
+def test_empty_text_gives_no_chunks_and_a_short_one_gives_one():
+    assert chunk_document(make("  \n "), TOKENIZER, 256) == []
+    assert len(chunk_document(make("Short."), TOKENIZER, 256)) == 1
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(-1, 0), (10, 10), (10, 20)])
+def test_impossible_options_are_refused(size, overlap):
+    with pytest.raises(SettingsError):
+        ChunkingOptions(size=size, overlap=overlap)
+
+
+def test_window_without_room_is_refused():
+    with pytest.raises(SettingsError, match="window of 4"):
+        chunk_document(make("text"), TOKENIZER, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("Dr. Smith came at 5 p.m. on Monday. He left.", ["Dr. Smith came at 5 p.m. on Monday.", "He left."]),
+        ("It costs 3.50 euros, i.e. little. Fine.", ["It costs 3.50 euros, i.e. little.", "Fine."]),
+        ("你好。再见！", ["你好。", "再见！"]),
+        ("هل أنت بخير؟ نعم.", ["هل أنت بخير؟", "نعم."]),
+        ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
+        ("Heading\n\nBody text.", ["Heading", "Body text."]),
+        ("", []),
+    ],
+)
+def test_sentences_end_where_they_end(text, expected):
+    assert [text[start:end] for start, end in sentence_spans(text)] == expected
+
+
+def test_sentences_of_hostile_text_take_linear_time():
+    for text in ("." * 200_000, "a." * 100_000, "\n " * 100_000, '."' * 100_000):
+        assert sum(end - start for start, end in sentence_spans(text)) <= len(text)

@@ -1,0 +1,146 @@
+"""What every embedder keeps to."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ragkit.embedding import TokenEmbedder, locate, open_embedder, runtime_report
+from ragkit.embedding.onnx import OnnxEmbedder
+from ragkit.errors import EmbeddingError, SettingsError
+
+TEXTS = [
+    "The last bus back leaves at 23:10.",
+    "Der letzte Bus fährt um 23:10 Uhr zurück.",
+    "最后一班车于23:10发车。",
+    "آخر حافلة تغادر في الساعة 23:10.",
+    "🚌🌙",
+    "x",
+    "A sentence that is rather longer than the others, so that padding would show in its vector if there were any.",
+]
+
+
+@pytest.fixture(scope="module", params=["onnx", "torch"])
+def embedder(request):
+    return open_embedder(runtime=request.param, device="cpu")
+
+
+def test_vectors_are_unit_length_in_the_order_of_the_texts(embedder):
+    vectors = embedder.embed(TEXTS)
+    assert vectors.shape == (len(TEXTS), embedder.dimension)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    for number, text in enumerate(TEXTS):
+        assert int(np.argmax(vectors @ embedder.embed([text])[0])) == number
+
+
+def test_a_texts_vector_does_not_depend_on_its_companions(embedder):
+    together = embedder.embed(TEXTS)
+    alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
+    np.testing.assert_allclose((together * alone).sum(axis=1), 1.0, atol=1e-4)
+
+
+def test_nothing_gives_nothing_and_an_empty_text_a_vector(embedder):
+    assert embedder.embed([]).shape == (0, embedder.dimension)
+    assert np.isfinite(embedder.embed([""])).all()
+
+
+def test_document_past_the_window_is_an_error_and_a_query_is_cut_in_windows(embedder):
+    long = "word " * 2000
+    with pytest.raises(EmbeddingError, match="longer than the model's window"):
+        embedder.embed([long], "document")
+    vector = embedder.embed([long + "telescope"], "query")
+    np.testing.assert_allclose(np.linalg.norm(vector), 1.0, atol=1e-5)
+
+
+def test_token_vectors_are_one_a_token_and_unit_length(embedder):
+    assert isinstance(embedder, TokenEmbedder)
+    for text, vectors in zip(TEXTS, embedder.embed_tokens(TEXTS), strict=True):
+        assert vectors.shape == (embedder.tokenizer.count(text), embedder.dimension)
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_int8_stays_close_to_float32():
+    fast = open_embedder(runtime="onnx").embed(TEXTS)
+    exact = open_embedder(runtime="torch", device="cpu").embed(TEXTS)
+    cosines = (fast * exact).sum(axis=1)
+    assert cosines.mean() > 0.99
+    assert cosines.min() > 0.97
+
+
+def test_both_runtimes_have_one_model_id():
+    assert open_embedder(runtime="onnx").model_id == open_embedder(runtime="torch", device="cpu").model_id
+
+
+def test_onnx_serves_without_torch_and_transformers():
+    code = (
+        "import sys; from ragkit.embedding import open_embedder; open_embedder(runtime='onnx').embed(['x']);"
+        "print(*[m for m in ('torch', 'transformers', 'sentence_transformers') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_prompts_of_a_model_are_put_before_its_texts(tmp_path):
+    folder = tmp_path / "prompted"
+    shutil.copytree(locate().folder, folder)
+    settings = folder / "config_sentence_transformers.json"
+    settings.write_text(json.dumps({"prompts": {"query": "query: ", "document": "passage: "}}))
+    plain, prompted = open_embedder(runtime="torch", device="cpu"), open_embedder(folder, runtime="torch", device="cpu")
+    np.testing.assert_allclose(prompted.embed(["x"], "query"), plain.embed(["query: x"]), atol=1e-5)
+    np.testing.assert_allclose(prompted.embed(["x"]), plain.embed(["passage: x"]), atol=1e-5)
+
+
+def test_damaged_export_is_made_anew(tmp_path, monkeypatch):
+    cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ragkit" / "onnx" / locate().model_id()
+    open_embedder(runtime="onnx")
+    target = tmp_path / "onnx" / locate().model_id()
+    shutil.copytree(cached, target)
+    graph = target / "int8.onnx"
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(data)
+    monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path))
+    expected = open_embedder(runtime="onnx").embed(["x"])
+    monkeypatch.undo()
+    np.testing.assert_allclose(expected, open_embedder(runtime="onnx").embed(["x"]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
+    ],
+)
+def test_incomplete_model_folder_says_what_is_missing(tmp_path, make, told):
+    folder = tmp_path / "model"
+    shutil.copytree(locate().folder, folder)
+    make(folder)
+    with pytest.raises(EmbeddingError, match=told):
+        open_embedder(folder)
+
+
+def test_damaged_weights_are_refused(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(locate().weights.read_bytes()[:-1] + b"\0")
+    monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(EmbeddingError, match="sha256"):
+        OnnxEmbedder(replace(locate(), weights=weights))
+
+
+def test_unknown_names_list_the_legal_ones():
+    with pytest.raises(EmbeddingError, match="no embedding model"):
+        open_embedder("no-such-model")
+    with pytest.raises(SettingsError, match="onnx, torch"):
+        open_embedder(runtime="gpu")
+    with pytest.raises(SettingsError, match="CPU only"):
+        open_embedder(runtime="onnx", device="cuda")
+    assert runtime_report().reason

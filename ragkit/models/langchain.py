@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import MissingExtraError, ModelRequestError, ModelTimeoutError, PromptError, SettingsError
 from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
 if TYPE_CHECKING:
@@ -63,22 +64,20 @@ class LangChainModel:
         made = 0
         finish = "stop"
         counts: Any = None
-        text = ""
+        guard = StopGuard(options.stop)
         try:
             for chunk in self._model.stream(chat, stop=list(options.stop) or None):
-                piece = _text(chunk.content)
                 counts = chunk.usage_metadata or counts
                 if chunk.response_metadata.get("finish_reason") == "length":
                     finish = "length"
-                before, text = text, text + piece
-                at = min((at for at in (text.find(stop) for stop in options.stop) if at >= 0), default=None)
-                if at is not None:
-                    if at > len(before):
-                        yield Delta(text[len(before) : at])
+                piece = _text(chunk.content)
+                made += bool(piece)
+                text = guard.feed(piece)
+                if text:
+                    yield Delta(text)
+                if guard.stopped:
+                    finish = "stop"
                     break
-                if piece:
-                    made += 1
-                    yield Delta(piece)
                 if made >= options.max_tokens:
                     finish = "length"
                     break
@@ -89,7 +88,12 @@ class LangChainModel:
                 f"{self.name} failed: {type(error).__name__}: {str(error)[:300]}.", "See the model's own documentation."
             ) from error
         prompt = counts["input_tokens"] if counts else self.count_tokens(messages)
-        yield Delta("", None, finish, Usage(prompt, counts["output_tokens"] if counts else made))
+        yield Delta(
+            "" if guard.stopped else guard.rest(),
+            None,
+            finish,
+            Usage(prompt, counts["output_tokens"] if counts else made),
+        )
 
 
 def _text(content: Any) -> str:

@@ -15,6 +15,7 @@ from ragkit.errors import ModelError, ModelFileError, ModelNotFoundError, Prompt
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
 from ragkit.models.engine import Engine, Logits, log_softmax
+from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
 
@@ -132,11 +133,9 @@ class LlamaCppModel:
         logits, cached = self._engine.evaluate(prompt)
         random = np.random.default_rng(options.seed)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        held = ""
+        guard = StopGuard(options.stop)
         made = 0
         finish = "length"
-        longest = max(map(len, options.stop), default=0)
-        stopped = False
         logprob: float | None = None
         while made < options.max_tokens:
             token = _choose(logits if grammar is None else self._engine.mask(grammar, logits), options, random)
@@ -146,26 +145,22 @@ class LlamaCppModel:
             if options.logprobs:
                 logprob = float(log_softmax(logits)[token])
             made += 1
-            held += decoder.decode(self._engine.piece(token))
+            piece = decoder.decode(self._engine.piece(token))
             if made == 1 and not self.has_template:
-                held = held.lstrip(" ")
-            at = _first_stop(held, options.stop)
-            if at is not None:
-                held, finish, stopped = held[:at], "stop", True
+                piece = piece.lstrip(" ")
+            text = guard.feed(piece)
+            if guard.stopped:
+                finish = "stop"
+                yield Delta(text, logprob)
                 break
-            # What may be the beginning of a stop string waits.
-            safe = len(held) - _overlap(held, options.stop, longest)
-            if safe > 0 or options.logprobs:
-                yield Delta(held[:safe], logprob)
-                held = held[safe:]
+            if text or options.logprobs:
+                yield Delta(text, logprob)
             if grammar is not None:
                 self._engine.accept(grammar, token)
             if made < options.max_tokens:
                 logits = self._engine.extend(token)
-        if not stopped:
-            held += decoder.decode(b"", final=True)
-        usage = Usage(len(prompt), made, cached, 0.0)
-        yield Delta(held, logprob if stopped else None, finish, usage)
+        rest = "" if guard.stopped else guard.feed(decoder.decode(b"", final=True)) + guard.rest()
+        yield Delta(rest, None, finish, Usage(len(prompt), made, cached, 0.0))
 
 
 def check_gguf(path: Path) -> None:
@@ -194,16 +189,3 @@ def _choose(logits: Logits, options: GenerationOptions, random: np.random.Genera
         return int(np.argmax(logits))
     weights = np.exp(log_softmax(logits / options.temperature).astype(np.float64))
     return int(random.choice(len(weights), p=weights / weights.sum()))
-
-
-def _first_stop(text: str, stops: Sequence[str]) -> int | None:
-    found = [at for at in (text.find(stop) for stop in stops) if at >= 0]
-    return min(found) if found else None
-
-
-def _overlap(text: str, stops: Sequence[str], longest: int) -> int:
-    """Return the length of the longest end of ``text`` that begins a stop string."""
-    for length in range(min(longest - 1, len(text)), 0, -1):
-        if any(stop.startswith(text[-length:]) for stop in stops):
-            return length
-    return 0

@@ -1,5 +1,7 @@
 """Chunks: exact offsets, nothing lost, never past the window."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,7 +93,7 @@ def test_chunks_end_at_sentences_and_overlap_by_sentences():
     for chunk in chunks:
         assert chunk.text.startswith("Sentence")
         assert chunk.text.endswith(".")
-    assert all(later.start < earlier.end for earlier, later in zip(chunks, chunks[1:], strict=False))
+    assert all(later.start < earlier.end for earlier, later in pairwise(chunks))
 
 
 def test_pages_of_a_chunk_are_those_of_its_ends():

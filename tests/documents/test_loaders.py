@@ -4,7 +4,6 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
-import docx
 import pytest
 from fpdf import FPDF
 

@@ -8,10 +8,11 @@ READY := $(VENV)/.ready
 
 demo: $(READY)
 	$(BIN)/ragkit sync docs/samples --index indexes/demo
-	@for question in $(DEMO_QUESTIONS); do $(BIN)/ragkit ask indexes/demo "$$question" --stats || exit 1; done
+	@$(call ask,When does the last bus back leave?)
+	@$(call ask,What does error E27 mean?)
+	@$(call ask,How many people watched the Perseids on 12 August?)
 
-DEMO_QUESTIONS = \
-	"What is the opening time?" 
+ask = echo; echo "? $(1)"; $(BIN)/ragkit ask indexes/demo "$(1)" --stats
 
 test: lint types unit
 

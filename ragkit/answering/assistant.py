@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -178,6 +178,7 @@ class Assistant:
         if trace.mode == "quotes":
             with trace.timed("quote"):
                 text, citations = quote(ranked)
+                citations = self._placed(citations)
             yield Finished(Answer(question, text, "quotes", citations, False, sure, trace=trace))
         elif trace.mode == "extract":
             yield Finished(self._extract(ranked, sources, sure, trace))
@@ -192,7 +193,7 @@ class Assistant:
         if found.span is None:
             return self._abstention(trace, min(sure, found.probability))
         source, start, end = found.span
-        citation = cite(1, source, start, end)
+        (citation,) = self._placed((cite(1, source, start, end),))
         text = " ".join(citation.quote.split())
         return Answer(trace.query, text, "extract", (citation,), False, sure, trace=trace)
 
@@ -222,11 +223,19 @@ class Assistant:
             return
         with trace.timed("check"):
             checked = check_reply(reply, prompt.sources, self.index.embedder)
+            citations = self._placed(checked.citations)
         # What no source bears out is not made surer by how well the sources fit the question.
         sure *= checked.supported_share
-        yield Finished(
-            Answer(trace.query, checked.text, "chat", checked.citations, False, sure, checked.unsupported, trace)
-        )
+        yield Finished(Answer(trace.query, checked.text, "chat", citations, False, sure, checked.unsupported, trace))
+
+    def _placed(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
+        """Return citations with the page and headings of where the quote itself begins, not where its chunk does."""
+        placed = []
+        for citation in citations:
+            document = self.index.document(citation.document_id)
+            path = tuple(heading.title for heading in document.headings_at(citation.start))
+            placed.append(replace(citation, page=document.page_at(citation.start), heading_path=path))
+        return tuple(placed)
 
     def _abstention(self, trace: Trace, sure: float) -> Answer:
         none: tuple[Citation, ...] = ()

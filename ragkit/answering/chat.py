@@ -57,8 +57,6 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
         raw = _marks_inside(reply)[start:end]
         named = [int(n) for group in _MARK.findall(raw) for n in re.findall(r"\d+", group)]
         plain = _MARK.sub("", raw).strip()
-        if not content_terms(plain):
-            continue
         total += 1
         evidence = _evidence(plain, [by_number[n] for n in named if n in by_number], candidates, embedder)
         if evidence is None:
@@ -92,6 +90,8 @@ def _evidence(
 ) -> Sentence | None:
     """Return the sentence that bears ``plain`` out, of a named source if one does, or None."""
     wanted, figures = set(content_terms(plain)), numbers(plain)
+    if not wanted:
+        return None
     overlaps = []
     for sentence in candidates:
         if not figures <= numbers(sentence.text):

@@ -152,7 +152,7 @@ def test_history_and_shots_go_into_the_prompt(samples):
     assistant = Assistant(samples, model=ScriptedModel("It leaves at 23:10."), mode="chat")
     answer = assistant.ask("When does the last bus back leave?", history=history)
     assert (
-        "bus 47" in [section.text for section in answer.trace.prompt.receipt.sections if section.name == "history 2"][0]
+        "bus 47" in next(section.text for section in answer.trace.prompt.receipt.sections if section.name == "history 2")
     )
 
 

@@ -151,9 +151,8 @@ def test_history_and_shots_go_into_the_prompt(samples):
     history = [Message("user", "Is there a bus?"), Message("assistant", "Yes, bus 47.")]
     assistant = Assistant(samples, model=ScriptedModel("It leaves at 23:10."), mode="chat")
     answer = assistant.ask("When does the last bus back leave?", history=history)
-    assert (
-        "bus 47" in next(section.text for section in answer.trace.prompt.receipt.sections if section.name == "history 2")
-    )
+    sections = {section.name: section.text for section in answer.trace.prompt.receipt.sections}
+    assert "bus 47" in sections["history 2"]
 
 
 def test_empty_index_abstains(tmp_path):

@@ -42,7 +42,9 @@ class ChatTemplate:
         from jinja2 import TemplateError as JinjaError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
         environment.globals["raise_exception"] = _refuse
         try:
             self._template: Template = environment.from_string(source)
@@ -67,8 +69,12 @@ class ChatTemplate:
         marked = [{"role": m.role, "content": f"\ue000{number}\ue001"} for number, m in enumerate(messages)]
         try:
             text = self._template.render(messages=marked, add_generation_prompt=True, **self._known)
-        except JinjaError as error:
-            raise PromptError(f"The model's chat template refuses these messages: {error}.") from error
+        except (JinjaError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A template is a program that came with the model; its faults are of any kind.
+            raise PromptError(
+                f"The model's chat template refuses these messages: {type(error).__name__}: {error}.",
+                "Check the order of roles: a system message first, if any, then user and assistant in turn.",
+            ) from error
         tokens: list[int] = []
         parts = _MARK.split(text)
         for number, part in enumerate(parts):

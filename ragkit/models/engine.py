@@ -8,37 +8,23 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragkit.errors import MissingExtraError, ModelError, ModelFileError
-
-Logits = NDArray[np.float32]
+from ragkit.errors import MissingExtraError, ModelError, ModelFileError, SettingsError
+from ragkit.models.grammar import Grammar, Logits
+from ragkit.models.llama_log import log_of
 
 _SEQUENCES = 64
 """Sequences of one batch, the prompt's own included."""
 _BATCH = 512
 
 
-@cache
-def _quiet(library: Any) -> Any:
-    """Make llama.cpp say nothing: it logs hundreds of lines for each model, and its errors come back as codes.
-
-    llama.cpp keeps the callback for as long as it is loaded, so it is kept here too.
-    """
-
-    def say_nothing(level: int, text: bytes, data: Any) -> None:
-        """Take a line and drop it."""
-
-    callback = library.llama_log_callback(say_nothing)
-    library.llama_log_set(callback, ctypes.c_void_p(0))
-    library.llama_backend_init()
-    return callback
+_OUTPUT_CELLS = 2**24
+"""Logits that one batch may give while scoring: 64 MiB of them, whatever the size of the vocabulary."""
 
 
 class Engine:
@@ -54,6 +40,8 @@ class Engine:
     Raises:
         MissingExtraError: if llama-cpp-python is not installed.
         ModelFileError: if the file is no model that llama.cpp reads.
+        ModelError: if there is not enough memory for the window.
+        SettingsError: if the window or the threads are no number that can be.
     """
 
     def __init__(
@@ -63,14 +51,20 @@ class Engine:
             from llama_cpp import llama_cpp as library
         except ImportError as error:
             raise MissingExtraError("llama-cpp-python", "local", "to run local models") from error
+        if window < 0 or threads < 0:
+            raise SettingsError(
+                f"A window of {window} tokens and {threads} threads can't be.", "Give 0, or a number above it."
+            )
         self._library = library
-        _quiet(library)
+        log = log_of(library)
+        log.clear()
         settings = library.llama_model_default_params()
         settings.n_gpu_layers = 999 if gpu_layers < 0 else gpu_layers
         self._model = library.llama_model_load_from_file(str(path).encode(), settings)
         if not self._model:
             raise ModelFileError(
-                f"{path} can't be loaded as a model: it is cut short, damaged, or of a kind this build does not know.",
+                f"{path} can't be loaded as a model: it is cut short, damaged, or of a kind this build does not know"
+                f"{log.told()}.",
                 "Get it anew (ragkit models pull NAME), or name another file.",
             )
         self.trained_window: int = library.llama_model_n_ctx_train(self._model)
@@ -90,7 +84,8 @@ class Engine:
         if not self._context:
             self.close()
             raise ModelError(
-                f"A context of {self.window} tokens for {path.name} can't be made.", "Ask for a smaller window."
+                f"A context of {self.window} tokens for {path.name} can't be made{log.told()}.",
+                "Ask for a smaller window.",
             )
         self._vocabulary = library.llama_model_get_vocab(self._model)
         self._memory = library.llama_get_memory(self._context)
@@ -99,6 +94,7 @@ class Engine:
         self.start: int = library.llama_vocab_bos(self._vocabulary)
         self.end: int = library.llama_vocab_eos(self._vocabulary)
         self._batch = library.llama_batch_init(_BATCH, 0, _SEQUENCES)
+        self._scored_rows = max(16, min(_BATCH, _OUTPUT_CELLS // self.vocabulary_size))
         self._kept: list[int] = []
         self._last: Logits | None = None
         if lora is not None:
@@ -113,6 +109,15 @@ class Engine:
         if getattr(self, "_model", None):
             self._library.llama_model_free(self._model)
             self._model = None
+
+    def check_open(self) -> None:
+        """Make sure that the model is still in memory.
+
+        Raises:
+            ModelError: if it was closed.
+        """
+        if self._model is None:
+            raise ModelError("The model was closed.", "Open it again: open_model(NAME).")
 
     def __del__(self) -> None:
         self.close()
@@ -131,6 +136,7 @@ class Engine:
             text: any.
             special: read the names of control tokens as these tokens; never for text from outside.
         """
+        self.check_open()
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         tokens = (self._library.llama_token * room)()
@@ -139,17 +145,28 @@ class Engine:
             raise ModelError(f"A text of {len(data)} bytes can't be tokenised.", "Leave out what is no text.")
         return list(tokens[:count])
 
+    def name_of(self, token: int) -> str:
+        """Return the text that names a token in templates, control tokens too; empty where there is no such token."""
+        if token < 0:
+            return ""
+        name: bytes = self._library.llama_vocab_get_text(self._vocabulary, token)
+        return name.decode("utf-8", "replace")
+
     def piece(self, token: int) -> bytes:
         """Return the bytes of a token; control tokens have none."""
-        buffer = ctypes.create_string_buffer(256)
-        length = self._library.llama_token_to_piece(self._vocabulary, token, buffer, 256, 0, False)
+        size = 256
+        buffer = ctypes.create_string_buffer(size)
+        length = self._library.llama_token_to_piece(self._vocabulary, token, buffer, size, 0, False)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = self._library.llama_token_to_piece(self._vocabulary, token, buffer, -length, 0, False)
         return buffer.raw[:length] if length > 0 else b""
 
     def ends(self, token: int) -> bool:
         """Tell whether a token ends the reply."""
         return bool(self._library.llama_vocab_is_eog(self._vocabulary, token))
 
-    def evaluate(self, tokens: Sequence[int]) -> tuple[Logits, int]:
+    def evaluate(self, tokens: list[int]) -> tuple[Logits, int]:
         """Evaluate a prompt.
 
         Args:
@@ -159,129 +176,110 @@ class Engine:
             The logits after the last token, float32 ``[vocabulary]``, and how many tokens were taken from the last
             prompt.
         """
-        shared = 0
-        for old, new in zip(self._kept, tokens, strict=False):
-            if old != new:
-                break
-            shared += 1
-        if shared == len(tokens) == len(self._kept) and self._last is not None:
+        self.check_open()
+        kept = self._kept
+        if kept == tokens[: len(kept)]:
+            shared = len(kept)
+        else:
+            pairs = zip(kept, tokens, strict=False)
+            shared = next((n for n, (old, new) in enumerate(pairs) if old != new), min(len(kept), len(tokens)))
+        if shared == len(tokens) == len(kept) and self._last is not None:
             return self._last, shared
         shared = min(shared, len(tokens) - 1)
-        self._library.llama_memory_seq_rm(self._memory, 0, shared, -1)
-        del self._kept[shared:]
-        logits = None
+        if not self._library.llama_memory_seq_rm(self._memory, 0, shared, -1):
+            # A recurrent model can't go back to a position: it begins anew.
+            self._library.llama_memory_clear(self._memory, True)
+            shared = 0
+        del kept[shared:]
+        part: list[int] = []
         for first in range(shared, len(tokens), _BATCH):
             part = tokens[first : first + _BATCH]
             final = first + len(part) == len(tokens)
-            rows = [(token, first + n, (0,), final and n == len(part) - 1) for n, token in enumerate(part)]
-            logits = self._decode(rows)
-            self._kept += part
-        assert logits is not None
-        self._last = logits[-1]
+            self._decode([(token, first + n, (0,), final and n == len(part) - 1) for n, token in enumerate(part)])
+            kept += part
+        self._last = self._row(len(part) - 1).copy()
         return self._last, shared
-
-    def extend(self, token: int) -> Logits:
-        """Evaluate one more token after what was evaluated last, and return the logits after it."""
-        self._last = self._decode([(token, len(self._kept), (0,), True)])[-1]
-        self._kept.append(token)
-        return self._last
 
     def score(self, continuations: Sequence[Sequence[int]]) -> list[list[float]]:
         """Return the log-probability (natural) of each token of each continuation of what was evaluated last.
 
-        What continuations share with each other is evaluated once. The context is as before afterwards.
+        What continuations share with each other is evaluated once. The context is as before afterwards. Each
+        continuation must fit the window.
         """
         assert self._last is not None
         results: list[list[float]] = [[] for _ in continuations]
         first = log_softmax(self._last)
-        position = len(self._kept)
-        group: list[int] = []
-        nodes: set[tuple[int, ...]] = set()
-        order = sorted(range(len(continuations)), key=lambda number: list(continuations[number]))
-        for number in order:
-            tokens = tuple(continuations[number])
-            new = {tokens[:length] for length in range(1, len(tokens))} - nodes
-            if group and (len(group) >= _SEQUENCES - 1 or len(nodes) + len(new) > _BATCH):
-                self._score_group(group, continuations, first, position, results)
-                group, nodes = [], set()
-                new = {tokens[:length] for length in range(1, len(tokens))}
-            group.append(number)
-            nodes |= new
-        if group:
-            self._score_group(group, continuations, first, position, results)
+        for group in self._groups(continuations):
+            known = self._score_group([tuple(continuations[number]) for number in group])
+            for number in group:
+                tokens = tuple(continuations[number])
+                results[number] = [
+                    known[tokens[: length + 1]] if length else float(first[token])
+                    for length, token in enumerate(tokens)
+                ]
         return results
 
-    def _score_group(
-        self,
-        group: list[int],
-        continuations: Sequence[Sequence[int]],
-        first: Logits,
-        position: int,
-        results: list[list[float]],
-    ) -> None:
-        """Score continuations as sequences 1, 2, … of one batch."""
-        owners: dict[tuple[int, ...], list[int]] = {}
-        for sequence, number in enumerate(group, 1):
+    def _groups(self, continuations: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Yield the numbers of continuations that fit the context together, those with a common beginning together."""
+        room = self.window - len(self._kept)
+        group: list[int] = []
+        nodes: set[tuple[int, ...]] = set()
+        for number in sorted(range(len(continuations)), key=lambda number: list(continuations[number])):
             tokens = tuple(continuations[number])
+            own = {tokens[:length] for length in range(1, len(tokens))}
+            if group and (len(group) == _SEQUENCES - 1 or len(nodes | own) > room):
+                yield group
+                group, nodes = [], set()
+            group.append(number)
+            nodes |= own
+        if group:
+            yield group
+
+    def _score_group(self, continuations: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
+        """Evaluate continuations as sequences 1, 2, … beside the prompt.
+
+        Returns:
+            For each beginning of two tokens or more, the log-probability of its last token.
+        """
+        owners: dict[tuple[int, ...], list[int]] = {}
+        followers: dict[tuple[int, ...], set[int]] = {}
+        for sequence, tokens in enumerate(continuations, 1):
             for length in range(1, len(tokens)):
                 owners.setdefault(tokens[:length], []).append(sequence)
-        after: dict[tuple[int, ...], Logits] = {}
-        if owners:
-            for sequence in range(1, len(group) + 1):
-                self._library.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
-            # Parents come before their children, as the batch's positions need.
-            paths = sorted(owners, key=lambda path: (len(path), path))
-            try:
-                rows = [(path[-1], position + len(path) - 1, tuple(owners[path]), True) for path in paths]
-                after = {path: log_softmax(row) for path, row in zip(paths, self._decode(rows), strict=True)}
-            finally:
-                for sequence in range(1, len(group) + 1):
-                    self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-        for number in group:
-            tokens = tuple(continuations[number])
-            results[number] = [
-                float((first if length == 0 else after[tokens[:length]])[token]) for length, token in enumerate(tokens)
-            ]
+                followers.setdefault(tokens[:length], set()).add(tokens[length])
+        known: dict[tuple[int, ...], float] = {}
+        position = len(self._kept)
+        # Parents come before their children, as the positions of a sequence must.
+        paths = sorted(owners, key=lambda path: (len(path), path))
+        try:
+            if paths:
+                for sequence in range(1, len(continuations) + 1):
+                    self._library.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+            for start in range(0, len(paths), self._scored_rows):
+                part = paths[start : start + self._scored_rows]
+                self._decode([(path[-1], position + len(path) - 1, tuple(owners[path]), True) for path in part])
+                for number, path in enumerate(part):
+                    row = self._row(number)
+                    norm = _log_sum(row)
+                    known.update({(*path, token): float(row[token] - norm) for token in followers[path]})
+        finally:
+            for sequence in range(1, len(continuations) + 1):
+                self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return known
 
-    def grammar(self, text: str) -> Any:
-        """Return a sampler that holds output to a grammar in llama.cpp's GBNF; free it with ``free_grammar``.
+    def grammar(self, text: str) -> Grammar:
+        """Return what holds output to a grammar in llama.cpp's GBNF.
 
         Raises:
             ModelError: if the grammar can't be read.
         """
-        sampler = self._library.llama_sampler_init_grammar(self._vocabulary, text.encode(), b"root")
-        if not sampler:
-            raise ModelError("The JSON schema gives a grammar that llama.cpp can't read.", "Simplify the schema.")
-        return sampler
+        self.check_open()
+        return Grammar(self._library, self._vocabulary, text)
 
-    def mask(self, grammar: Any, logits: Logits) -> Logits:
-        """Return the logits with every token that the grammar forbids at minus infinity."""
-        library = self._library
-        size = self.vocabulary_size
-        data = np.zeros(size, dtype=np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)]))
-        data["id"] = np.arange(size, dtype=np.int32)
-        data["logit"] = logits
-        pointer = data.ctypes.data_as(ctypes.POINTER(library.llama_token_data))
-        candidates = library.llama_token_data_array(pointer, size, -1, False)
-        library.llama_sampler_apply(grammar, ctypes.byref(candidates))
-        masked = np.full(size, -np.inf, dtype=np.float32)
-        kept = data[: candidates.size]
-        masked[kept["id"]] = kept["logit"]
-        return masked
-
-    def accept(self, grammar: Any, token: int) -> None:
-        """Move a grammar past a token."""
-        self._library.llama_sampler_accept(grammar, token)
-
-    def free_grammar(self, grammar: Any) -> None:
-        """Free what ``grammar`` made."""
-        self._library.llama_sampler_free(grammar)
-
-    def _decode(self, rows: Sequence[tuple[int, int, tuple[int, ...], bool]]) -> Logits:
-        """Evaluate rows of (token, position, sequences, wants logits); return the wanted logits ``[n, vocabulary]``."""
+    def _decode(self, rows: Sequence[tuple[int, int, tuple[int, ...], bool]]) -> None:
+        """Evaluate at most ``_BATCH`` rows of (token, position, sequences, wants logits)."""
         batch = self._batch
         batch.n_tokens = len(rows)
-        wanted = []
         for number, (token, position, sequences, wants) in enumerate(rows):
             batch.token[number] = token
             batch.pos[number] = position
@@ -289,20 +287,17 @@ class Engine:
             for slot, sequence in enumerate(sequences):
                 batch.seq_id[number][slot] = sequence
             batch.logits[number] = wants
-            if wants:
-                wanted.append(number)
         code = self._library.llama_decode(self._context, batch)
         if code != 0:
             self._kept.clear()
             self._last = None
             self._library.llama_memory_clear(self._memory, True)
             raise ModelError(f"llama.cpp could not evaluate {len(rows)} tokens (code {code}).", "Use a smaller prompt.")
-        size = self.vocabulary_size
-        logits = np.empty((len(wanted), size), dtype=np.float32)
-        for row, number in enumerate(wanted):
-            pointer = self._library.llama_get_logits_ith(self._context, number)
-            logits[row] = np.ctypeslib.as_array(pointer, shape=(size,))
-        return logits
+
+    def _row(self, number: int) -> Logits:
+        """Return the logits of a row of the last ``_decode``, valid until the next one."""
+        pointer = self._library.llama_get_logits_ith(self._context, number)
+        return np.ctypeslib.as_array(pointer, shape=(self.vocabulary_size,))
 
     def _apply(self, lora: Path) -> None:
         adapter = self._library.llama_adapter_lora_init(self._model, str(lora).encode()) if lora.is_file() else None
@@ -319,6 +314,11 @@ class Engine:
 
 def log_softmax(logits: Logits) -> Logits:
     """Return log-probabilities of logits, float32 of the same shape."""
-    top = logits.max()
-    normalised: Logits = logits - (top + np.log(np.exp(logits - top).sum()))
+    normalised: Logits = logits - _log_sum(logits)
     return normalised
+
+
+def _log_sum(logits: Logits) -> np.float32:
+    top = logits.max()
+    total: np.float32 = top + np.log(np.exp(logits - top).sum())
+    return total

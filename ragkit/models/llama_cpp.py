@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import codecs
-import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ragkit.errors import ModelError, ModelFileError, ModelNotFoundError, PromptOverflowError
+from ragkit.errors import ModelFileError, ModelNotFoundError, PromptOverflowError
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
-from ragkit.models.engine import Engine, Logits, log_softmax
+from ragkit.models.engine import Engine, log_softmax
+from ragkit.models.grammar import Grammar, Logits, gbnf
+from ragkit.models.schema import held_to_schema
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
+
+_PATIENCE = 60.0
+"""Seconds that a call waits for its turn before it goes on beside the one that has it."""
 
 
 class LlamaCppModel:
     """A GGUF model on this machine. Safe to share between threads, which take turns.
+
+    A stream holds the turn until it ends or is closed. One that was left half-read does not block: a call of the same
+    thread overtakes it at once, and it evaluates its prompt again when it goes on.
 
     Args:
         path: of the GGUF file.
@@ -54,8 +61,13 @@ class LlamaCppModel:
         self.window = self._engine.window
         source = self._engine.metadata("tokenizer.chat_template")
         self.has_template = source is not None
-        self._template = ChatTemplate(source or PLAIN)
+        self._template = ChatTemplate(
+            source or PLAIN, self._engine.name_of(self._engine.start), self._engine.name_of(self._engine.end)
+        )
+        self._turn = threading.Lock()
+        # Guards the context for the length of one evaluation; the turn above only spares evaluating things twice.
         self._lock = threading.Lock()
+        self._last_thread = 0
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the exact tokens of the prompt that ``stream`` evaluates."""
@@ -71,16 +83,17 @@ class LlamaCppModel:
         Raises:
             PromptOverflowError: if prompt and reply do not fit the window.
             ModelError: if the JSON schema can't be held to.
+            ModelOutputError: if the reply is cut before its JSON is whole.
         """
         prompt = self._prompt(messages)
         self._check_room(prompt, options.max_tokens)
-        with self._lock:
-            grammar = self._grammar(options)
+        with self._taking_turns():
+            grammar = None if options.json_schema is None else self._engine.grammar(gbnf(options.json_schema))
             try:
-                yield from self._generate(prompt, options, grammar)
+                yield from held_to_schema(self._generate(prompt, options, grammar), options)
             finally:
                 if grammar is not None:
-                    self._engine.free_grammar(grammar)
+                    grammar.close()
 
     def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[list[float]]:
         """Return the log-probability of each token of each continuation; see ``ScoringModel``.
@@ -91,7 +104,7 @@ class LlamaCppModel:
         prompt = self._prompt(messages)
         tokens = [self._engine.tokenize(self.lead + text) for text in continuations]
         self._check_room(prompt, max(map(len, tokens), default=0))
-        with self._lock:
+        with self._taking_turns(), self._lock:
             self._engine.evaluate(prompt)
             return self._engine.score(tokens)
 
@@ -119,18 +132,26 @@ class LlamaCppModel:
                 "Send less, ask for a shorter reply, or use a model with a longer window.",
             )
 
-    def _grammar(self, options: GenerationOptions) -> Any | None:
-        if options.json_schema is None:
-            return None
-        from llama_cpp.llama_grammar import json_schema_to_gbnf
-
+    @contextmanager
+    def _taking_turns(self) -> Iterator[None]:
+        """Wait until no other call is under way, unless it can't end before this one: one that this thread left."""
+        mine = self._turn.acquire(blocking=False)
+        if not mine and self._last_thread != threading.get_ident():
+            mine = self._turn.acquire(timeout=_PATIENCE)
         try:
-            return self._engine.grammar(json_schema_to_gbnf(json.dumps(options.json_schema)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"The JSON schema can't be made a grammar: {error}.", "Simplify the schema.") from error
+            yield
+        finally:
+            if mine:
+                self._turn.release()
 
-    def _generate(self, prompt: list[int], options: GenerationOptions, grammar: Any | None) -> Iterator[Delta]:
-        logits, cached = self._engine.evaluate(prompt)
+    def _evaluate(self, tokens: list[int]) -> tuple[Logits, int]:
+        with self._lock:
+            self._last_thread = threading.get_ident()
+            return self._engine.evaluate(tokens)
+
+    def _generate(self, prompt: list[int], options: GenerationOptions, grammar: Grammar | None) -> Iterator[Delta]:
+        logits, cached = self._evaluate(prompt)
+        tokens = list(prompt)
         random = np.random.default_rng(options.seed)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         guard = StopGuard(options.stop)
@@ -138,7 +159,7 @@ class LlamaCppModel:
         finish = "length"
         logprob: float | None = None
         while made < options.max_tokens:
-            token = _choose(logits if grammar is None else self._engine.mask(grammar, logits), options, random)
+            token = _choose(logits, options, random, grammar)
             if self._engine.ends(token):
                 finish = "stop"
                 break
@@ -156,10 +177,12 @@ class LlamaCppModel:
             if text or options.logprobs:
                 yield Delta(text, logprob)
             if grammar is not None:
-                self._engine.accept(grammar, token)
+                grammar.accept(token)
+            tokens.append(token)
             if made < options.max_tokens:
-                logits = self._engine.extend(token)
-        rest = "" if guard.stopped else guard.feed(decoder.decode(b"", final=True)) + guard.rest()
+                logits, _ = self._evaluate(tokens)
+        # The bytes of a character that the limit cut in two are dropped.
+        rest = "" if guard.stopped else guard.rest()
         yield Delta(rest, None, finish, Usage(len(prompt), made, cached, 0.0))
 
 
@@ -183,9 +206,12 @@ def check_gguf(path: Path) -> None:
         )
 
 
-def _choose(logits: Logits, options: GenerationOptions, random: np.random.Generator) -> int:
-    """Return the likeliest token, or one drawn at the temperature asked for."""
+def _choose(logits: Logits, options: GenerationOptions, random: np.random.Generator, grammar: Grammar | None) -> int:
+    """Return the likeliest token that may come, or one drawn at the temperature asked for."""
     if options.temperature <= 0:
-        return int(np.argmax(logits))
+        best = int(np.argmax(logits))
+        return best if grammar is None or grammar.allows(best) else int(np.argmax(grammar.mask(logits)))
+    if grammar is not None:
+        logits = grammar.mask(logits)
     weights = np.exp(log_softmax(logits / options.temperature).astype(np.float64))
     return int(random.choice(len(weights), p=weights / weights.sum()))

@@ -1,0 +1,86 @@
+"""Output that can only be JSON of a given schema: llama.cpp's grammars, token by token."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import ModelError
+
+Logits = NDArray[np.float32]
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+"""As llama.cpp lays out a ``llama_token_data``."""
+
+
+class Grammar:
+    """What may come next in a reply; moves on with each token.
+
+    Args:
+        library: llama_cpp's functions.
+        vocabulary: of the model.
+        text: the grammar in llama.cpp's GBNF.
+
+    Raises:
+        ModelError: if the grammar can't be read.
+    """
+
+    def __init__(self, library: Any, vocabulary: Any, text: str) -> None:
+        self._library = library
+        self._size: int = library.llama_vocab_n_tokens(vocabulary)
+        self._sampler = library.llama_sampler_init_grammar(vocabulary, text.encode(), b"root")
+        if not self._sampler:
+            raise ModelError("The JSON schema gives a grammar that llama.cpp can't read.", "Simplify the schema.")
+
+    def mask(self, logits: Logits) -> Logits:
+        """Return the logits ``[vocabulary]`` with every token that may not come at minus infinity."""
+        masked = np.full(self._size, -np.inf, dtype=np.float32)
+        kept = self._apply(np.arange(self._size, dtype=np.int32), logits)
+        masked[kept["id"]] = kept["logit"]
+        return masked
+
+    def allows(self, token: int) -> bool:
+        """Tell whether a token may come, without looking at all the others."""
+        kept = self._apply(np.array([token], dtype=np.int32), np.zeros(1, dtype=np.float32))
+        return len(kept) == 1 and bool(np.isfinite(kept["logit"][0]))
+
+    def accept(self, token: int) -> None:
+        """Move past a token."""
+        self._library.llama_sampler_accept(self._sampler, token)
+
+    def close(self) -> None:
+        """Free the memory."""
+        if self._sampler:
+            self._library.llama_sampler_free(self._sampler)
+            self._sampler = None
+
+    def _apply(self, tokens: NDArray[np.int32], logits: Logits) -> NDArray[np.void]:
+        data = np.zeros(len(tokens), dtype=_CANDIDATE)
+        data["id"] = tokens
+        data["logit"] = logits
+        pointer = data.ctypes.data_as(ctypes.POINTER(self._library.llama_token_data))
+        candidates = self._library.llama_token_data_array(pointer, len(tokens), -1, False)
+        self._library.llama_sampler_apply(self._sampler, ctypes.byref(candidates))
+        kept: NDArray[np.void] = data[: candidates.size]
+        return kept
+
+
+def gbnf(schema: Mapping[str, Any]) -> str:
+    """Return the grammar of a JSON schema.
+
+    Raises:
+        ModelError: if the schema uses what a grammar can't say.
+    """
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    try:
+        text: str = json_schema_to_gbnf(json.dumps(dict(schema)))
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        raise ModelError(
+            f"The JSON schema can't be made a grammar: {type(error).__name__}: {error}.", "Simplify the schema."
+        ) from error
+    return text

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ragkit.errors import IndexNotFoundError
-from ragkit.settings import Settings
+
+if TYPE_CHECKING:
+    from ragkit.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> Runtim
         if device == "cuda":
             raise SettingsError("The ONNX runtime embeds on the CPU only.", "Use runtime='torch' for the GPU.")
         return RuntimeReport("onnx", "cpu", "asked for")
-    cuda = device == "cuda" or (device == "auto" and _cuda_works())
+    cuda = device == "cuda" or (device == "auto" and cuda_works())
     if runtime == "torch":
         return RuntimeReport("torch", "cuda" if cuda else "cpu", "asked for")
     if cuda:
@@ -68,8 +68,8 @@ def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> Runtim
     return RuntimeReport("onnx", "cpu", "no GPU that torch can use; int8 with onnxruntime is the fastest on a CPU")
 
 
-def _cuda_works() -> bool:
-    """Ask torch only where the NVIDIA driver is loaded, since importing torch takes seconds."""
+def cuda_works() -> bool:
+    """Tell whether torch can use a GPU; it is asked only where the NVIDIA driver is loaded, since it loads slowly."""
     if not Path("/proc/driver/nvidia/version").exists() or find_spec("torch") is None:
         return False
     import torch

@@ -36,8 +36,9 @@ class IndexOptions:
 
     chunking: ChunkingOptions = field(default_factory=ChunkingOptions)
     vectors: VectorOptions = field(default_factory=VectorOptions)
-    device: str = "cpu"
-    """Where vectors are searched: ``cpu``, or ``cuda`` for exact search on the GPU."""
+    device: str = "auto"
+    """Where vectors are searched: ``cpu``, ``cuda`` for exact search on the GPU, or ``auto`` for the GPU where there is
+    one that torch can use."""
 
 
 class Index:

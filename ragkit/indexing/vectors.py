@@ -180,8 +180,10 @@ def holds(sorted_keys: Keys, keys: Keys) -> NDArray[np.bool_]:
 
 
 def open_vector_file(path: Path, options: VectorOptions, device: str = "cpu") -> VectorFile:
-    """Open a vector file on the CPU, or on a GPU where ``device`` is ``cuda``: the same hits."""
-    if device == "cuda":
+    """Open a vector file on the CPU, or on a GPU where ``device`` is ``cuda`` or ``auto`` finds one: the same hits."""
+    from ragkit.embedding.opening import cuda_works
+
+    if device == "cuda" or (device == "auto" and cuda_works()):
         from ragkit.indexing.gpu import GpuVectorFile
 
         return GpuVectorFile(path, options)

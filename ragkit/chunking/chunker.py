@@ -69,8 +69,9 @@ def chunk_document(
     if not len(spans):
         return []
     sections = _Sections(document.headings)
-    levels = _cut_levels(document, spans)
     header_room = room // 4 if options.header else 0
+    whole = len(spans) <= min(options.size or room, room - header_room)
+    levels = _cut_levels(document, spans, headings_only=whole)
     headers = _Headers(document, tokenizer, header_room)
     chunks: list[Chunk] = []
     first, count = 0, len(spans)
@@ -126,17 +127,22 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _cut_levels(document: Document, spans: NDArray[np.int64]) -> NDArray[np.int8]:
-    """Return how good a cut before each token is: int8 ``[tokens]``."""
+def _cut_levels(document: Document, spans: NDArray[np.int64], *, headings_only: bool) -> NDArray[np.int8]:
+    """Return how good a cut before each token is: int8 ``[tokens]``.
+
+    A text that fits one chunk is cut at headings only, so other borders need not be looked for.
+    """
     text, starts = document.text, spans[:, 0]
     levels = np.full(len(spans), _INSIDE, dtype=np.int8)
     levels[1:][starts[1:] > spans[:-1, 1]] = _WORD
-    borders = (
-        (_LINE, [match.end() for match in _LINE_BREAK.finditer(text)]),
-        (_SENTENCE, list(sentence_ends(text))),
-        (_PARAGRAPH, [match.end() for match in _PARAGRAPH_BREAK.finditer(text)]),
-        (_HEADING, [heading.start for heading in document.headings]),
-    )
+    borders = [(_HEADING, [heading.start for heading in document.headings])]
+    if not headings_only:
+        borders = [
+            (_LINE, [match.end() for match in _LINE_BREAK.finditer(text)]),
+            (_SENTENCE, list(sentence_ends(text))),
+            (_PARAGRAPH, [match.end() for match in _PARAGRAPH_BREAK.finditer(text)]),
+            *borders,
+        ]
     for level, offsets in borders:
         if offsets:
             tokens = np.searchsorted(starts, np.asarray(offsets), side="left")

@@ -13,7 +13,6 @@ _END = re.compile(
     rf"|(?<![؟۔।॥])[؟۔।॥]++[{_CLOSERS}]*+(?=\s|$)"  # Arabic, Urdu, Devanagari
     r"|\n[ \t\r\f\v]*+(?=\n)"  # an empty line ends whatever came before
 )
-_WORD_BEFORE = re.compile(r"(\S{1,12})$")
 _ABBREVIATIONS = frozenset(
     """
     mr mrs ms dr prof st jr sr vs etc e.g i.e eg ie cf al fig figs no nos vol pp p ca approx inc ltd co corp dept
@@ -54,14 +53,15 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
 
 def _abbreviates(text: str, dot: int, end: int) -> bool:
     """Tell whether the full stop at ``dot`` belongs to an abbreviation, an initial or a list number."""
-    before = _WORD_BEFORE.search(text, max(0, dot - 13), dot)
-    if before is None:
+    before = text[max(0, dot - 12) : dot]
+    if not before or before[-1].isspace():
         return True
-    word = before.group(1).lstrip("([\"'“‘«").casefold()
+    word = before.rsplit(None, 1)[-1].lstrip("([\"'“‘«").casefold()
     if word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha()):
         return True
-    line_start = text.rfind("\n", max(0, dot - 6), dot) + 1
-    if word.isdigit() and len(word) <= 3 and text[line_start:dot].strip() == word:
+    if word.isdigit() and len(word) <= 3 and text[text.rfind("\n", max(0, dot - 6), dot) + 1 : dot].strip() == word:
         return True
+    if "." not in word:
+        return False
     following = text[end : end + 40].lstrip()
-    return bool(following) and following[0].islower() and "." in word
+    return bool(following) and following[0].islower()

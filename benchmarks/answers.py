@@ -2,8 +2,8 @@
 
 Run: python benchmarks/answers.py [--questions N] [--models a,b] [--ways a,b] [--half dev|test|all] [--quick]
 
-The plain prompt is "top-3 passages, answer briefly". Shots come from no article of XQuAD. The abstention columns ask each
-question twice: of the whole index, and of the index without the article that answers it. Results are kept in
+The plain prompt is "top-3 passages, answer briefly". Shots come from no article of XQuAD. The abstention columns ask
+each question twice: of the whole index, and of the index without the article that answers it. Results are kept in
 benchmarks/results, so that a run that was interrupted goes on where it stopped. Targets: extract with SmolLM2 at least
 twice the plain prompt's token F1, and .40 with the 0.5B.
 """

@@ -171,6 +171,9 @@ class ModelOutputError(ModelError):
 class ModelRequestError(ModelError):
     """An endpoint refused the request or failed."""
 
+    retry_after: float | None = None
+    """Seconds that the endpoint asks to wait before the next try, where it does."""
+
 
 class ModelTimeoutError(ModelRequestError):
     """The endpoint took longer than the time limit."""

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from ragkit.errors import (
     SettingsError,
 )
 from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.schema import held_to_schema
 from ragkit.records import Message, Usage
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class OpenAICompatibleModel:
 
     Raises:
         MissingExtraError: if httpx is not installed.
-        SettingsError: if ``base_url`` is no web address.
+        SettingsError: if ``base_url`` is no web address, or the key holds what no header can.
     """
 
     def __init__(
@@ -73,15 +75,26 @@ class OpenAICompatibleModel:
             import httpx
         except ImportError as error:
             raise MissingExtraError("httpx", "api", "to call an endpoint") from error
-        if not base_url.startswith(("http://", "https://")):
+        try:
+            url = httpx.URL(base_url.rstrip("/") + "/chat/completions")
+        except httpx.InvalidURL:
+            url = httpx.URL("")
+        if url.scheme not in ("http", "https") or not url.host:
             raise SettingsError(
                 f"{base_url!r} is no web address.", "Give one such as http://localhost:8080/v1 (base_url)."
+            )
+        key = (api_key or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise SettingsError(
+                "The API key holds line breaks or signs beyond ASCII.", "Copy it again, without anything around it."
             )
         self.name = model
         self.options = options or ApiOptions()
         self.window = self.options.window
-        self._url = base_url.rstrip("/") + "/chat/completions"
-        self._key = api_key
+        self._address = url
+        # What is shown leaves out a password that the address may hold.
+        self._url = str(url.copy_with(userinfo=b""))
+        self._key = key
         self._client = httpx.Client(
             timeout=httpx.Timeout(self.options.timeout, connect=min(10.0, self.options.timeout))
         )
@@ -100,6 +113,10 @@ class OpenAICompatibleModel:
             if self._counter is None:
                 from tokenizers import Tokenizer
 
+                if not Path(self.options.tokenizer).is_file():
+                    raise SettingsError(
+                        f"There is no tokenizer file {self.options.tokenizer}.", "Give the model's tokenizer.json."
+                    )
                 self._counter = Tokenizer.from_file(str(self.options.tokenizer))
             return sum(len(self._counter.encode(m.content, add_special_tokens=False)) + _PER_MESSAGE for m in messages)
         return sum(-(-2 * len(message.content.encode()) // 3) + _PER_MESSAGE for message in messages)
@@ -113,7 +130,7 @@ class OpenAICompatibleModel:
             ModelUnavailableError: if it can't be reached, answers with a server error, or breaks off.
             ModelAuthenticationError: if the key is missing or refused.
             ModelNotFoundError: if it has no such model or path.
-            ModelOutputError: if what comes is not of the protocol.
+            ModelOutputError: if what comes is not of the protocol, or breaks the JSON schema.
             ModelRequestError: if it refuses the request.
         """
         if not messages:
@@ -122,13 +139,13 @@ class OpenAICompatibleModel:
         for attempt in range(self.options.retries + 1):
             given = False
             try:
-                for delta in self._once(body, messages):
+                for delta in held_to_schema(self._once(body, messages), options):
                     given = given or bool(delta.text)
                     yield delta
             except (ModelTimeoutError, ModelRateLimitError, ModelUnavailableError) as error:
                 if given or attempt == self.options.retries:
                     raise
-                time.sleep(_wait(attempt, getattr(error, "retry_after", None)))
+                time.sleep(_wait(attempt, error.retry_after))
             else:
                 return
 
@@ -156,7 +173,7 @@ class OpenAICompatibleModel:
 
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
-            with self._client.stream("POST", self._url, json=body, headers=headers) as response:
+            with self._client.stream("POST", self._address, json=body, headers=headers) as response:
                 if response.status_code != 200:
                     response.read()
                     raise self._refusal(response)
@@ -169,7 +186,7 @@ class OpenAICompatibleModel:
             raise ModelUnavailableError(
                 f"{self._url} can't be reached: {error}.", "Is the server running, and base_url right?"
             ) from error
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             raise ModelUnavailableError(f"The connection to {self._url} broke: {error}.", "Try again.") from error
 
     def _deltas(self, response: httpx.Response, messages: Sequence[Message]) -> Iterator[Delta]:
@@ -192,7 +209,7 @@ class OpenAICompatibleModel:
                 usage = event.get("usage") or usage
                 if "error" in event:
                     raise ModelUnavailableError(f"{self._url} broke off: {_short(event['error'])}.", "Try again.")
-                for choice in event.get("choices", ()):
+                for choice in event.get("choices") or ():
                     text = (choice.get("delta") or {}).get("content") or ""
                     tokens = (choice.get("logprobs") or {}).get("content") or ()
                     finish = choice.get("finish_reason") or finish
@@ -235,7 +252,7 @@ class OpenAICompatibleModel:
             error = ModelUnavailableError(where, "Try again later.")
         else:
             return ModelRequestError(where, "Mend what the endpoint names.")
-        error.retry_after = _seconds(response.headers.get("retry-after"))  # type: ignore[attr-defined]
+        error.retry_after = _seconds(response.headers.get("retry-after"))
         return error
 
     def _foreign(self, text: str) -> ModelOutputError:
@@ -259,8 +276,15 @@ def _short(value: object) -> str:
 
 
 def _seconds(text: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for: it holds a number, or the date of the next try."""
+    if not text:
+        return None
     try:
-        return max(0.0, float(text)) if text else None
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:
         return None
 

@@ -10,7 +10,6 @@ import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -69,6 +68,12 @@ class Engine:
             )
         self.trained_window: int = library.llama_model_n_ctx_train(self._model)
         self.window = window or min(self.trained_window, 8192)
+        if self.window > self.trained_window:
+            self.close()
+            raise SettingsError(
+                f"{path.name} was trained on {self.trained_window:,} tokens, and {window:,} are asked for.",
+                "Ask for a smaller window.",
+            )
         cores = threads or len(os.sched_getaffinity(0))
         context = library.llama_context_default_params()
         context.n_ctx = self.window
@@ -78,6 +83,10 @@ class Engine:
         context.n_threads = cores
         context.n_threads_batch = cores
         context.kv_unified = True
+        if gpu_layers == 0:
+            # On a CPU flash attention is no faster here, and its results depend on how a prompt is cut into batches:
+            # up to 0.7 nats, which changes greedy replies. Without it a reused prefix gives bit for bit the same.
+            context.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
         # Sliding-window models keep all cells, so that any prefix can be taken up again.
         context.swa_full = True
         self._context = library.llama_init_from_model(self._model, context)

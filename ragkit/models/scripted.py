@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ragkit.errors import PromptError, PromptOverflowError
 from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.schema import held_to_schema
 from ragkit.records import Message, Usage
 
 Replies = str | Sequence[str] | Mapping[str, str] | Callable[[Sequence[Message]], str]
@@ -43,6 +44,7 @@ class ScriptedModel:
         Raises:
             PromptError: if there are no messages.
             PromptOverflowError: if prompt and reply do not fit the window.
+            ModelOutputError: if the script's reply breaks the JSON schema.
         """
         if not messages:
             raise PromptError("There are no messages to reply to.", "Give at least one user message.")
@@ -57,9 +59,9 @@ class ScriptedModel:
         cut = min((at for at in (text.find(stop) for stop in options.stop) if at >= 0), default=len(text))
         pieces = re.findall(r"\s*(?:\w+|[^\w\s])\s*$|\s*(?:\w+|[^\w\s])|\s+", text[:cut])
         made = pieces[: options.max_tokens]
-        for piece in made:
-            yield Delta(piece, 0.0 if options.logprobs else None)
-        yield Delta("", None, "stop" if len(made) == len(pieces) else "length", Usage(prompt, len(made), 0, 0.0))
+        deltas = [Delta(piece, 0.0 if options.logprobs else None) for piece in made]
+        finish = "stop" if len(made) == len(pieces) else "length"
+        yield from held_to_schema([*deltas, Delta("", None, finish, Usage(prompt, len(made), 0, 0.0))], options)
 
     def _reply(self, messages: Sequence[Message]) -> str:
         replies, number = self._replies, self._calls

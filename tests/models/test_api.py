@@ -134,8 +134,8 @@ def test_what_will_not_pass_is_not_tried_again():
 
 
 def test_request_holds_what_was_asked_and_the_key_as_a_header_only():
-    with Endpoint((200, {}, GOOD)) as server:
-        model = OpenAICompatibleModel("tiny", server.url, "key-123")
+    with Endpoint((200, {}, event('{"a": 1}', finish_reason="stop") + b"data: [DONE]\n\n")) as server:
+        model = OpenAICompatibleModel("tiny", server.url, " key-123\n")
         schema = {"type": "object"}
         complete(model, ASK, GenerationOptions(max_tokens=7, stop=("x",), json_schema=schema, seed=3, logprobs=True))
         headers, body = server.requests[0]
@@ -144,6 +144,34 @@ def test_request_holds_what_was_asked_and_the_key_as_a_header_only():
     assert "key-123" not in repr(model)
     assert (body["max_tokens"], body["stop"], body["seed"], body["logprobs"]) == (7, ["x"], 3, True)
     assert body["response_format"]["json_schema"]["schema"] == schema
+
+
+@pytest.mark.parametrize(("reply", "says"), [("Hello.", "no JSON"), ('{"a": "x"}', r"\$\.a"), ('{"a": 1', "no JSON")])
+def test_reply_that_breaks_the_schema_is_an_error(reply, says):
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    with Endpoint((200, {}, event(reply, finish_reason="stop") + b"data: [DONE]\n\n")) as server:
+        model = OpenAICompatibleModel("tiny", server.url)
+        with pytest.raises(ModelOutputError, match=says):
+            complete(model, ASK, GenerationOptions(json_schema=schema))
+
+
+def test_retry_date_is_read_as_seconds():
+    with Endpoint((429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, b""), (200, {}, GOOD)) as server:
+        assert ask(server, retries=1).text == "Hello."
+
+
+@pytest.mark.parametrize("key", ["kéy", "one\ntwo"])
+def test_key_that_no_header_holds_is_refused_and_not_shown(key):
+    with pytest.raises(SettingsError, match="API key") as caught:
+        OpenAICompatibleModel("tiny", "http://127.0.0.1:1/v1", key)
+    assert key not in str(caught.value)
+
+
+def test_password_in_the_address_is_not_shown():
+    model = OpenAICompatibleModel("tiny", "http://me:secret@127.0.0.1:1/v1", options=ApiOptions(retries=0, timeout=2))
+    with pytest.raises(ModelUnavailableError) as caught:
+        complete(model, ASK)
+    assert "secret" not in str(caught.value) + repr(model)
 
 
 def test_cost_is_counted_where_prices_are_known():
@@ -156,5 +184,6 @@ def test_cost_is_counted_where_prices_are_known():
 def test_endpoint_without_an_address_is_refused():
     with pytest.raises(SettingsError, match="address"):
         open_model("openai:tiny")
-    with pytest.raises(SettingsError, match="no web address"):
-        open_model("openai:tiny", base_url="localhost:8080")
+    for address in ("localhost:8080", "http://", "http://[::bad/v1", "ftp://x/v1"):
+        with pytest.raises(SettingsError, match="no web address"):
+            open_model("openai:tiny", base_url=address)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,6 +69,9 @@ _INFO_COLUMNS = (
     "(SELECT count(*) FROM chunks n WHERE n.document = d.id AND n.edition = ?)"
 )
 
+_PATIENCE = 5.0
+"""Seconds to wait for another connection's lock."""
+
 
 class Store:
     """The SQLite file of an index; safe to share between threads, each of which gets a connection of its own.
@@ -112,15 +116,13 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         # Each thread uses its own; only close() touches those of others.
-        connection = sqlite3.connect(self.path, timeout=5.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except sqlite3.OperationalError:
+            _set_up(connection)
+        except sqlite3.OperationalError as error:
             connection.close()
             log = self.path.with_name(f"{FILE_NAME}-wal")
-            if not self.path.exists() or (log.exists() and log.stat().st_size):
+            if "locked" in str(error) or not self.path.exists() or (log.exists() and log.stat().st_size):
                 raise
             # On a disk that is full or read-only SQLite can't make its shared memory; nobody can write there either.
             address = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
@@ -447,3 +449,18 @@ def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _repair(path: Path) -> str:
     return f"Mend it: ragkit repair {path.parent}"
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            # Where two make the write-ahead log at once SQLite tells the second without waiting.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -80,7 +80,8 @@ def row(index: Index, name: str, model: ChatModel | None, way: str, questions: l
     told = ["–", "–"]
     if way != "plain":
         told = [f"{sum(r[key] for r in results) / count:.3f}" for key in ("abstained", "abstained_without")]
-    return f"| {name} | {way} | {count} | {sum(scores) / count:.3f} | {same / count:.3f} | {seconds:.2f} | {told[0]} | {told[1]} |"
+    columns = [name, way, str(count), f"{sum(scores) / count:.3f}", f"{same / count:.3f}", f"{seconds:.2f}", *told]
+    return "| " + " | ".join(columns) + " |"
 
 
 def ask(index: Index, model: ChatModel | None, way: str, question: Question) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def ask(index: Index, model: ChatModel | None, way: str, question: Question) -> 
     answer = assistant.ask(question.text)
     seconds = time.perf_counter() - started
     text = " ".join(citation.quote for citation in answer.citations) if way == "quotes" else answer.text
-    # Whether the retrieved text supports an answer is decided before the model is asked, so quotes tell it for all ways.
+    # Whether the retrieved text supports an answer is decided before a model is asked, so quotes tell it for all ways.
     without = Assistant(index, model=None).ask(question.text, where=~(Field("article") == question.article))
     return {
         "question": question.text,

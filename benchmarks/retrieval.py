@@ -3,8 +3,8 @@
 Run: python benchmarks/retrieval.py [--quick]
 
 All rows go through the same Index; the peers are its vectors alone (what LangChain's and LlamaIndex's vector stores
-give for this model), its BM25 alone, and plain reciprocal rank fusion of both. The fusion's weight was chosen on the even
-articles (dev); the odd ones (test) are what counts. Targets: nDCG@10 .975, recall@5 .993.
+give for this model), its BM25 alone, and plain reciprocal rank fusion of both. The fusion's weight was chosen on the
+even articles (dev); the odd ones (test) are what counts. Targets: nDCG@10 .975, recall@5 .993.
 """
 
 from __future__ import annotations

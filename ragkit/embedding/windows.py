@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ragkit.embedding.base import TextKind, Vectors
-from ragkit.embedding.tokenizer import FastTokenizer
+from ragkit.embedding.tokenizer import FastTokenizer, without_lone_surrogates
 from ragkit.errors import EmbeddingError
 
 
@@ -26,7 +26,7 @@ def fit(
     room = window - tokenizer.specials - (tokenizer.count(prompt) if prompt else 0)
     pieces: list[str] = []
     owners: list[int] = []
-    for number, text in enumerate(texts):
+    for number, text in enumerate(map(without_lone_surrogates, texts)):
         # A token is at least a character, so short texts need no counting.
         spans = tokenizer.offsets(text) if len(text) > room else None
         if spans is None or len(spans) <= room:

@@ -23,7 +23,7 @@ from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.store import FILE_NAME, Store
 from ragkit.indexing.vectors import Scored, VectorOptions
 from ragkit.indexing.view import View
-from ragkit.indexing.writing import Changes, commit, settle, writing
+from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -335,6 +335,15 @@ class Index:
         found = self._store.chunks_of(chunk.document_id, chunk.ordinal - before, chunk.ordinal + after)
         # The document may have been replaced since the chunk was found; its new text is not what is around it.
         return found if any(other.key == chunk.key for other in found) else [chunk]
+
+    def vectors(self, chunks: Sequence[Chunk]) -> Vectors:
+        """Return the unit vectors of chunks of this index in their order: float32 ``[n, dimension]``.
+
+        Raises:
+            IndexDamagedError: if one is missing or fails its checksum.
+        """
+        model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
+        return self._store.vectors(model, [content_hash(chunk) for chunk in chunks], dimension)
 
     def search_vectors(self, vector: Vectors, k: int, where: Filter | str | None = None) -> Scored:
         """Return the chunks nearest to a vector.

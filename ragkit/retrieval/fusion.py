@@ -1,11 +1,15 @@
-"""Two ranked lists to one."""
+"""Two ranked lists to one, and scores of different kinds on one scale."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ragkit.indexing.vectors import Scored
 
 RRF_CONSTANT = 60
@@ -25,20 +29,35 @@ def reciprocal_rank_fusion(
     return fused
 
 
-def convex_combination(lists: Mapping[str, Scored], weights: Mapping[str, float]) -> dict[int, float]:
-    """Return key -> sum over the lists of weight times the score brought to 0…1.
+def convex_combination(lists: Mapping[str, Scored], weights: Mapping[str, float], depth: int) -> dict[int, float]:
+    """Return key -> sum over the lists of weight times the score relative to the list's highest.
 
-    BM25 is divided by the list's highest, its lowest possible being 0; cosines are stretched between the list's
-    lowest and highest. A key that a list lacks counts as its lowest. After Bruch, Gai and Ingber, arXiv:2210.11934.
+    Of the combinations that Bruch, Gai and Ingber (arXiv:2210.11934) compare this is the one whose scale depends least
+    on how deep the lists go and so on the size of the index. A key that a list lacks counts as the last of that list,
+    which is the most that it can have; a list shorter than asked for has all that fits, and what it lacks counts 0.
+
+    Args:
+        lists: what each searcher found, best first.
+        weights: of each list.
+        depth: hits that each searcher was asked for.
     """
-    fused: dict[int, float] = {}
+    scaled: dict[str, dict[int, float]] = {}
+    rest: dict[str, float] = {}
     for name, (keys, scores) in lists.items():
-        if not len(keys):
-            continue
-        low = 0.0 if name == "keyword" else float(scores.min())
-        width = float(scores.max()) - low
-        # A list of one, or of equals, says only that these were found.
-        scaled = (scores - low) / width if width > 1e-9 else scores * 0 + 1
-        for key, score in zip(keys.tolist(), scaled.tolist(), strict=True):
-            fused[key] = fused.get(key, 0.0) + weights[name] * score
-    return fused
+        # Cosines can all be below 0; by the largest in size they keep their order and stay within -1 and 1.
+        size = float(np.abs(scores).max()) if len(scores) else 0.0
+        relative = scores / size if size > 0 else scores
+        scaled[name] = dict(zip(keys.tolist(), relative.tolist(), strict=True))
+        last = float(relative[-1]) if len(relative) else 0.0
+        rest[name] = last if len(keys) >= depth else min(last, 0.0)
+    found = dict.fromkeys(key for one in scaled.values() for key in one)
+    return {key: sum(weights[name] * one.get(key, rest[name]) for name, one in scaled.items()) for key in found}
+
+
+def stretched(scores: Sequence[float]) -> NDArray[np.float32]:
+    """Return scores brought to 0…1, the lowest to 0 and the highest to 1; equal ones all to 1."""
+    values = np.asarray(scores, dtype=np.float32)
+    if not len(values):
+        return values
+    width = values.max() - values.min()
+    return (values - values.min()) / width if width > 0 else np.ones_like(values)

@@ -20,8 +20,8 @@ from ragkit.records import Chunk
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
 
-_KEPT = 2000
-"""Passages whose token vectors stay in memory: about 300 kB each at 200 tokens of 384 dimensions."""
+_KEPT = 256 * 2**20
+"""Bytes of token vectors that stay in memory: a passage of 200 tokens of 384 dimensions takes 300 kB."""
 
 
 class LateInteraction:
@@ -29,18 +29,21 @@ class LateInteraction:
 
     Args:
         embedder: one that gives a vector a token.
+        kept: bytes of token vectors to keep.
 
     Raises:
         SettingsError: if it does not.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, kept: int = _KEPT) -> None:
         if not isinstance(embedder, TokenEmbedder):
             raise SettingsError(
                 f"{type(embedder).__name__} gives no token vectors, which rerank='late' needs.", "Use rerank=None."
             )
         self._embedder: TokenEmbedder = embedder
         self._kept: OrderedDict[int, Vectors] = OrderedDict()
+        self._most = kept
+        self._bytes = 0
         self._guard = threading.Lock()
 
     def score(self, query: str, chunks: Sequence[Chunk]) -> list[float]:
@@ -52,14 +55,15 @@ class LateInteraction:
 
     def _of(self, chunks: Sequence[Chunk]) -> list[Vectors]:
         with self._guard:
-            missing = [chunk for chunk in chunks if chunk.key not in self._kept]
+            held = {chunk.key: self._kept[chunk.key] for chunk in chunks if chunk.key in self._kept}
+        missing = [chunk for chunk in chunks if chunk.key not in held]
         found = self._embedder.embed_tokens([chunk.embedded_text for chunk in missing], "document")
-        new = {chunk.key: np.ascontiguousarray(vectors) for chunk, vectors in zip(missing, found, strict=True)}
+        held |= {chunk.key: np.ascontiguousarray(vectors) for chunk, vectors in zip(missing, found, strict=True)}
         with self._guard:
-            vectors = [new[chunk.key] if chunk.key in new else self._kept[chunk.key] for chunk in chunks]
-            for chunk, kept in zip(chunks, vectors, strict=True):
-                self._kept[chunk.key] = kept
-                self._kept.move_to_end(chunk.key)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return vectors
+            for key, vectors in held.items():
+                before = self._kept.pop(key, None)
+                self._kept[key] = vectors
+                self._bytes += vectors.nbytes - (0 if before is None else before.nbytes)
+            while self._bytes > self._most:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return [held[chunk.key] for chunk in chunks]

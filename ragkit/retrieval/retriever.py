@@ -14,7 +14,7 @@ import numpy as np
 from ragkit.errors import QueryError, SettingsError
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.records import Chunk, DocumentInfo, Hit
-from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion
+from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion, stretched
 from ragkit.retrieval.mmr import maximal_marginal_relevance
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Mode = Literal["hybrid", "dense", "keyword"]
 LONGEST_QUERY = 100_000
 """Characters."""
+_LATE_SHARE = 0.7
+"""Of late interaction in the order it makes; the search that found the passages has the rest. Alone it is worse."""
+_DIVERSIFIED = 500
+"""Hits at most that are chosen one by one for difference, which takes time in the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,9 @@ class RetrievalOptions:
     rerank: str | None = None
     """``late`` for late interaction, or the folder of a cross-encoder."""
     rerank_candidates: int = 20
+    """Hits that are reranked, the best ones; those after them stay after them."""
     diversity: float = 0.0
-    """0 for the most relevant hits, towards 1 for hits that differ (MMR)."""
+    """0 for the most relevant hits, towards 1 for hits that differ (MMR), chosen from four times ``k``."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("hybrid", "dense", "keyword"):
@@ -114,13 +119,13 @@ class Retriever:
         _check(query, wanted)
         condition = as_filter(where)
         timings: dict[str, float] = {}
-        lists = self._lists(query, max(wanted, self.options.candidates), condition, timings)
+        depth = max(wanted, self.options.candidates)
+        lists = self._lists(query, depth, condition, timings)
         with _timed(timings, "fuse"):
-            order, fused = self._fused(lists)
+            order, fused = self._fused(lists, depth)
         reranking = self.options.rerank is not None
-        taken = order[: max(wanted, self.options.rerank_candidates) if reranking else wanted]
-        if self.options.diversity:
-            taken = order[: max(wanted, min(len(order), 4 * wanted))]
+        pool = 4 * wanted if self.options.diversity else wanted
+        taken = order[: max(pool, self.options.rerank_candidates) if reranking else pool]
         with _timed(timings, "fetch"):
             rows = self.index.chunks(taken)
         hits = [_hit(chunk, info, lists, fused) for chunk, info in rows]
@@ -153,14 +158,16 @@ class Retriever:
                 lists["keyword"] = self.index.search_keywords(query, candidates, condition)
         return lists
 
-    def _fused(self, lists: dict[str, Scored]) -> tuple[list[int], dict[int, float]]:
+    def _fused(self, lists: dict[str, Scored], depth: int) -> tuple[list[int], dict[int, float]]:
         """Return the keys, best first, and their fused scores; equal scores by key."""
         if len(lists) == 1:
             keys, scores = next(iter(lists.values()))
             return keys.tolist(), dict(zip(keys.tolist(), scores.tolist(), strict=True))
         weights = {"keyword": self.options.keyword_weight, "dense": 1 - self.options.keyword_weight}
-        fuse = convex_combination if self.options.fusion == "convex" else reciprocal_rank_fusion
-        fused = fuse(lists, weights)
+        if self.options.fusion == "convex":
+            fused = convex_combination(lists, weights, depth)
+        else:
+            fused = reciprocal_rank_fusion(lists, weights)
         return sorted(fused, key=lambda key: (-fused[key], key)), fused
 
     def _reranked(self, query: str, hits: list[Hit]) -> list[Hit]:
@@ -169,10 +176,13 @@ class Retriever:
             self._reranker = self._open_reranker()
         scores = self._reranker.score(query, [hit.chunk for hit in head])
         if self.options.rerank == "late":
-            # Late interaction alone is no better than the fusion; together they are better than either.
-            scores = [(hit.score + score) / 2 for hit, score in zip(head, scores, strict=True)]
+            before = stretched([hit.score for hit in head])
+            scores = (_LATE_SHARE * stretched(scores) + (1 - _LATE_SHARE) * before).tolist()
         pairs = sorted(zip(scores, head, strict=True), key=lambda pair: (-pair[0], pair[1].chunk.key))
-        return [Hit(h.chunk, h.document, score, {**h.scores, "rerank": score}) for score, h in pairs] + tail
+        ranked = [Hit(h.chunk, h.document, score, {**h.scores, "rerank": score}) for score, h in pairs]
+        # Scores of two scales in one list would contradict its order: what was not reranked goes on below.
+        down = ranked[-1].score - tail[0].score if tail else 0.0
+        return ranked + [Hit(h.chunk, h.document, h.score + down, h.scores) for h in tail]
 
     def _open_reranker(self) -> Reranker:
         if self.options.rerank == "late":
@@ -184,11 +194,11 @@ class Retriever:
         return CrossEncoderReranker(Path(self.options.rerank or ""))
 
     def _diverse(self, hits: list[Hit], k: int) -> list[Hit]:
-        if not hits:
-            return hits
-        vectors = self.index.embedder.embed([hit.chunk.embedded_text for hit in hits], "document")
-        relevance = np.array([hit.score for hit in hits], dtype=np.float32)
-        return [hits[n] for n in maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)]
+        head, tail = hits[:_DIVERSIFIED], hits[_DIVERSIFIED:]
+        relevance = stretched([hit.score for hit in head])
+        vectors = self.index.vectors([hit.chunk for hit in head])
+        chosen = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
+        return [head[n] for n in chosen] + tail
 
 
 def _check(query: str, k: int) -> None:

@@ -191,7 +191,7 @@ class Assistant:
             found = extract(trace.query, ranked, sources, model, self.templates, self.options.extract)
         trace.reply, trace.usage, trace.prompt = found.reply, found.usage, found.prompt
         if found.span is None:
-            return self._abstention(trace, min(sure, found.probability))
+            return self._abstention(trace, 0.0)
         source, start, end = found.span
         (citation,) = self._placed((cite(1, source, start, end),))
         text = " ".join(citation.quote.split())

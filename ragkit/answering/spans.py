@@ -34,8 +34,8 @@ class Candidate:
     sentence: Sentence
 
 
-def locate(reply: str, sentences: Sequence[Sentence]) -> tuple[Candidate, float] | None:
-    """Return the span that a reply means, with how well they agree (token F1, 0 to 1), or None.
+def locate(reply: str, sentences: Sequence[Sentence]) -> Candidate | None:
+    """Return the span that a reply means, or None.
 
     The reply's very words are looked for first, in the best sentence first; else the span whose words agree best.
 
@@ -51,7 +51,7 @@ def locate(reply: str, sentences: Sequence[Sentence]) -> tuple[Candidate, float]
         for match in pattern.finditer(sentence.text):
             if _whole_words(sentence.text, match.start(), match.end()):
                 start = sentence.start + match.start()
-                return Candidate(match.group(), start, sentence.start + match.end(), sentence), 1.0
+                return Candidate(match.group(), start, sentence.start + match.end(), sentence)
     return _nearest(reply, candidates(sentences))
 
 
@@ -76,7 +76,7 @@ def candidates(sentences: Sequence[Sentence]) -> list[Candidate]:
     return found
 
 
-def _nearest(reply: str, found: Sequence[Candidate]) -> tuple[Candidate, float] | None:
+def _nearest(reply: str, found: Sequence[Candidate]) -> Candidate | None:
     wanted = Counter(word for word in words(reply) if word not in _ARTICLES)
     best: tuple[Candidate, float] | None = None
     for candidate in found:
@@ -85,7 +85,7 @@ def _nearest(reply: str, found: Sequence[Candidate]) -> tuple[Candidate, float] 
         agreement = 2 * shared / (wanted.total() + got.total()) if shared else 0.0
         if agreement >= NEAR and (best is None or agreement > best[1]):
             best = candidate, agreement
-    return best
+    return best[0] if best else None
 
 
 def _tokens(text: str) -> list[tuple[str, int, int]]:

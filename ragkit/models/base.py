@@ -60,7 +60,7 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class ScoringModel(Protocol):
-    """A model that tells how likely it finds given continuations."""
+    """A model that tells how likely it finds given replies."""
 
     def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[list[float]]:
         """Return the log-probability (natural) of each token of each continuation after the messages.
@@ -68,6 +68,27 @@ class ScoringModel(Protocol):
         The prompt is evaluated once; what continuations share with each other is evaluated once too.
         """
         ...
+
+    def choose(self, messages: Sequence[Message], replies: Sequence[str], favours: Sequence[float] = ()) -> Choice:
+        """Return the reply that the model finds likeliest.
+
+        Args:
+            messages: the prompt.
+            replies: whole replies to choose from, at least one.
+            favours: what is added to each reply's log-probability before they are compared; none by default.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several replies."""
+
+    number: int
+    """Its place among them."""
+    logprob: float
+    """Natural log-probability of the whole reply and its end."""
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ by side as sequences of one batch, shared beginnings once.
 from __future__ import annotations
 
 import ctypes
+import heapq
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragkit.errors import MissingExtraError, ModelError, ModelFileError, SettingsError
 from ragkit.models.grammar import Grammar, Logits
@@ -20,8 +23,10 @@ from ragkit.models.llama_log import log_of
 _SEQUENCES = 64
 """Sequences of one batch, the prompt's own included."""
 _BATCH = 512
-
-
+END = -1
+"""Stands for any token that ends a reply."""
+AT_ONCE = 2
+"""Beginnings that ``choose`` evaluates together, one a core of a small machine."""
 _OUTPUT_CELLS = 2**24
 """Logits that one batch may give while scoring: 64 MiB of them, whatever the size of the vocabulary."""
 
@@ -171,6 +176,10 @@ class Engine:
             length = self._library.llama_token_to_piece(self._vocabulary, token, buffer, -length, 0, False)
         return buffer.raw[:length] if length > 0 else b""
 
+    @cached_property
+    def _endings(self) -> NDArray[np.int64]:
+        return np.array([token for token in range(self.vocabulary_size) if self.ends(token)], dtype=np.int64)
+
     def ends(self, token: int) -> bool:
         """Tell whether a token ends the reply."""
         return bool(self._library.llama_vocab_is_eog(self._vocabulary, token))
@@ -227,6 +236,65 @@ class Engine:
                     for length, token in enumerate(tokens)
                 ]
         return results
+
+    def choose(self, replies: Sequence[Sequence[int]], favours: Sequence[float]) -> tuple[int, float]:
+        """Return the best of some replies to what was evaluated last, and its log-probability (natural).
+
+        Best first through the tree of their tokens: a beginning is evaluated only where it promises more than every
+        whole reply found so far, so that what comes out is the best of all and most of the tree is never looked at.
+        The context is as before afterwards.
+
+        Args:
+            replies: tokens of each, at least one reply; none may be empty or the beginning of another, which ``END``
+                at the end of each sees to: any token with which the model ends a reply.
+            favours: of each, what is added to its log-probability.
+        """
+        assert self._last is not None
+        numbers: dict[tuple[int, ...], int] = {}
+        followers: dict[tuple[int, ...], set[int]] = {}
+        favour: dict[tuple[int, ...], float] = {}
+        for number, reply in enumerate(map(tuple, replies)):
+            if favours[number] > favour.get(reply, -np.inf):
+                numbers[reply] = number
+            for length in range(len(reply) + 1):
+                favour[reply[:length]] = max(favours[number], favour.get(reply[:length], -np.inf))
+                if length < len(reply):
+                    followers.setdefault(reply[:length], set()).add(reply[length])
+        ahead: list[tuple[float, tuple[int, ...], float]] = []
+
+        def look(path: tuple[int, ...], logprob: float, after: Logits) -> None:
+            for token in followers[path]:
+                step = _log_sum(after[self._endings]) if token == END else after[token]
+                longer, sum_ = (*path, token), logprob + float(step)
+                # The best comes first; of equals the one with the lower tokens.
+                heapq.heappush(ahead, (-sum_ - favour[longer], longer, sum_))
+
+        look((), 0.0, log_softmax(self._last))
+        try:
+            while ahead[0][1] not in numbers:
+                taken: list[tuple[tuple[int, ...], float]] = []
+                while ahead and len(taken) < AT_ONCE and ahead[0][1] not in numbers:
+                    taken.append(heapq.heappop(ahead)[1:])
+                for (path, logprob), after in zip(taken, self._beside([path for path, _ in taken]), strict=True):
+                    look(path, logprob, after)
+            _, path, logprob = ahead[0]
+            return numbers[path], logprob
+        finally:
+            for sequence in range(1, AT_ONCE + 1):
+                self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def _beside(self, paths: Sequence[tuple[int, ...]]) -> list[Logits]:
+        """Return the log-probabilities, float32 ``[vocabulary]``, after each path of tokens behind the prompt."""
+        position = len(self._kept)
+        rows: list[tuple[int, int, tuple[int, ...], bool]] = []
+        last: list[int] = []
+        for sequence, path in enumerate(paths, 1):
+            self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            self._library.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+            rows += [(token, position + n, (sequence,), n == len(path) - 1) for n, token in enumerate(path)]
+            last.append(len(rows) - 1)
+        self._decode(rows)
+        return [log_softmax(self._row(number)) for number in last]
 
     def _groups(self, continuations: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Yield the numbers of continuations that fit the context together, those with a common beginning together."""

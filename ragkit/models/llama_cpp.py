@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ragkit.errors import ModelFileError, ModelNotFoundError, PromptOverflowError
-from ragkit.models.base import Delta, GenerationOptions
+from ragkit.errors import ModelFileError, ModelNotFoundError, PromptError, PromptOverflowError
+from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
-from ragkit.models.engine import Engine, log_softmax
+from ragkit.models.engine import AT_ONCE, END, Engine, log_softmax
 from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.schema import held_to_schema
 from ragkit.models.stops import StopGuard
@@ -107,6 +107,27 @@ class LlamaCppModel:
         with self._taking_turns(), self._lock:
             self._engine.evaluate(prompt)
             return self._engine.score(tokens)
+
+    def choose(self, messages: Sequence[Message], replies: Sequence[str], favours: Sequence[float] = ()) -> Choice:
+        """Return the likeliest of whole replies; see ``ScoringModel``.
+
+        Raises:
+            PromptError: if there are no replies, or not as many favours.
+            PromptOverflowError: if prompt and reply do not fit the window.
+        """
+        if not replies or (favours and len(favours) != len(replies)):
+            raise PromptError(
+                f"There are {len(replies)} replies to choose from and {len(favours)} favours.",
+                "Give at least one reply, and a favour for each or none.",
+            )
+        prompt = self._prompt(messages)
+        end = [END] if self.has_template else self._engine.tokenize("\n")
+        tokens = [self._engine.tokenize(self.lead + text) + end for text in replies]
+        self._check_room(prompt, AT_ONCE * max(map(len, tokens)))
+        with self._taking_turns(), self._lock:
+            _, cached = self._engine.evaluate(prompt)
+            number, logprob = self._engine.choose(tokens, favours or [0.0] * len(tokens))
+        return Choice(number, logprob, Usage(len(prompt), len(tokens[number]) - len(end), cached, 0.0))
 
     @property
     def lead(self) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def maximal_marginal_relevance(
     relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, balance: float
-) -> list[int]:
+) -> list[tuple[int, float]]:
     """Choose ``k`` items one by one, each by its relevance less its likeness to those chosen before.
 
     Args:
@@ -22,16 +22,17 @@ def maximal_marginal_relevance(
         balance: 1 for relevance only, 0 for difference only.
 
     Returns:
-        Numbers of the items in the order of choice. Carbonell and Goldstein, SIGIR 1998.
+        Number and gain of the items in the order of choice; gains never rise from one to the next.
+        Carbonell and Goldstein, SIGIR 1998.
     """
-    chosen: list[int] = []
+    chosen: list[tuple[int, float]] = []
     likeness = np.zeros(len(relevance), dtype=np.float32)
     left = np.ones(len(relevance), dtype=bool)
     for _ in range(min(k, len(relevance))):
         gain = balance * relevance - (1 - balance) * likeness
         gain[~left] = -np.inf
         best = int(np.argmax(gain))
-        chosen.append(best)
+        chosen.append((best, float(gain[best])))
         left[best] = False
         likeness = np.maximum(likeness, vectors @ vectors[best])
     return chosen

@@ -71,7 +71,7 @@ class Retrieval:
     query: str
     hits: tuple[Hit, ...]
     timings: Mapping[str, float]
-    """Seconds by stage: ``embed``, ``dense``, ``keyword``, ``fuse``, ``fetch``, ``rerank``."""
+    """Seconds by stage: ``embed``, ``dense``, ``keyword``, ``fuse``, ``fetch``, ``rerank``, ``diversify``."""
     best_cosine: float = 0.0
     """Of any chunk to the query, whatever the hits are ordered by; 0 where no vectors were searched."""
     found: Mapping[str, int] = field(default_factory=dict)
@@ -180,9 +180,7 @@ class Retriever:
             scores = (_LATE_SHARE * stretched(scores) + (1 - _LATE_SHARE) * before).tolist()
         pairs = sorted(zip(scores, head, strict=True), key=lambda pair: (-pair[0], pair[1].chunk.key))
         ranked = [Hit(h.chunk, h.document, score, {**h.scores, "rerank": score}) for score, h in pairs]
-        # Scores of two scales in one list would contradict its order: what was not reranked goes on below.
-        down = ranked[-1].score - tail[0].score if tail else 0.0
-        return ranked + [Hit(h.chunk, h.document, h.score + down, h.scores) for h in tail]
+        return ranked + _below(ranked, tail)
 
     def _open_reranker(self) -> Reranker:
         if self.options.rerank == "late":
@@ -198,7 +196,8 @@ class Retriever:
         relevance = stretched([hit.score for hit in head])
         vectors = self.index.vectors([hit.chunk for hit in head])
         chosen = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
-        return [head[n] for n in chosen] + tail
+        picked = [Hit(head[n].chunk, head[n].document, gain, {**head[n].scores, "mmr": gain}) for n, gain in chosen]
+        return picked + _below(picked, tail)
 
 
 def _check(query: str, k: int) -> None:
@@ -221,6 +220,12 @@ def _hit(chunk: Chunk, info: DocumentInfo, lists: dict[str, Scored], fused: dict
     if len(lists) > 1:
         scores["fused"] = fused[chunk.key]
     return Hit(chunk, info, fused[chunk.key], scores)
+
+
+def _below(head: list[Hit], tail: list[Hit]) -> list[Hit]:
+    """Return ``tail`` with its scores moved to below those of ``head``, which are of another scale."""
+    down = head[-1].score - tail[0].score if tail else 0.0
+    return [Hit(h.chunk, h.document, h.score + down, h.scores) for h in tail]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Indexing on the CPU: split, embed and store the same text with ragkit, LangChain and LlamaIndex.
 
-Run: pip install -r benchmarks/requirements.txt   (into a virtual environment that has ragkit; it brings the peers)
+Run: pip install -e . -r benchmarks/requirements.txt   (into a virtual environment of its own; it brings the peers)
      python benchmarks/indexing.py [--quick]
 
 All have the same model folder (ragkit's default), the same chunk size in tokens, an overlap of 32 and a thread a core.
@@ -10,8 +10,7 @@ the fastest run counts. Imports, model loading and a warm-up are not timed.
 
 Texts: XQuAD-en's 240 paragraphs, a document each, cut to the model's window; and 10,000 paragraphs of its sentences
 recombined by a seed, 20 a document, cut to 96 tokens, which makes about 10,000 chunks, one in a thousand of them twice
-(ragkit embeds it once). Float32 and LangChain's FAISS store are run on the first only: what they change shows there.
-Systems cut differently, so there are two ratios to the faster peer: of chunks/s, and of the source text's tokens/s,
+(ragkit embeds it once). Float32 is run on the first only: what it changes shows there. Systems cut differently, so there are two ratios to the faster peer: of chunks/s, and of the source text's tokens/s,
 which no way of cutting flatters. Target: 2.5. A peer takes five minutes or more for the second text on two cores.
 """
 
@@ -210,8 +209,8 @@ def ragkit(runtime: str, size: int) -> Indexer:
     return index
 
 
-def langchain(faiss: bool, size: int) -> Indexer:
-    """Return LangChain's indexing, into its own store in memory or a FAISS one."""
+def langchain(size: int) -> Indexer:
+    """Return LangChain's indexing into its store in memory."""
     from langchain_core.documents import Document as Page
     from langchain_core.vectorstores import InMemoryVectorStore
     from langchain_huggingface import HuggingFaceEmbeddings
@@ -228,11 +227,6 @@ def langchain(faiss: bool, size: int) -> Indexer:
 
     def index(documents: Sequence[Document], _: Path) -> Texts:
         pages = splitter.split_documents([Page(page_content=document.text) for document in documents])
-        if faiss:
-            from langchain_community.vectorstores import FAISS
-
-            store = FAISS.from_documents(pages, embedder)
-            return lambda: [store.docstore.search(key).page_content for key in store.index_to_docstore_id.values()]
         memory = InMemoryVectorStore.from_documents(pages, embedder)
         return lambda: [entry["text"] for entry in memory.store.values()]
 
@@ -262,12 +256,10 @@ def llama_index(size: int) -> Indexer:
 
 
 ONNX = "ragkit, default (ONNX int8)"
-LANGCHAIN = ("langchain-core", "langchain-huggingface", "langchain-text-splitters")
 SYSTEMS: dict[str, tuple[tuple[str, ...], Callable[[int], Indexer]]] = {
     ONNX: ((), partial(ragkit, "onnx")),
     "ragkit, torch (float32)": ((), partial(ragkit, "torch")),
-    "LangChain, in memory": (LANGCHAIN, partial(langchain, False)),
-    "LangChain, FAISS": ((*LANGCHAIN, "langchain-community"), partial(langchain, True)),
+    "LangChain, in memory": (("langchain-core", "langchain-huggingface", "langchain-text-splitters"), langchain),
     "LlamaIndex, in memory": (("llama-index-core", "llama-index-embeddings-huggingface"), llama_index),
 }
 """The packages of each peer, and what loads the model and returns the indexing for a chunk size."""

@@ -174,6 +174,9 @@ class Citation:
     page: int | None = None
     heading_path: tuple[str, ...] = ()
     chunk_key: int = -1
+    before: str = ""
+    """What stands before the quote in its sentence."""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)

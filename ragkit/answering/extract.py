@@ -33,8 +33,8 @@ class ExtractOptions:
     """Sources that the model is shown; small models do best with one."""
     shots: int = 4
     """Answered examples before the question."""
-    answer_tokens: int = 24
-    """Of a free reply."""
+    answer_tokens: int = 40
+    """Tokens of the window that are left for the answer."""
     sentences: int = 6
     """The best ones, whose spans may be the answer."""
     sentence_weight: float = 16.0
@@ -96,7 +96,9 @@ def _chosen(
     if not found:
         return None, Usage(cost=0.0)
     favours = [options.sentence_weight * candidate.sentence.score for candidate in found]
-    choice = model.choose(prompt.messages, [candidate.text for candidate in found], favours)
+    # A model does not repeat where the lines of a page happen to end.
+    replies = [" ".join(candidate.text.split()) for candidate in found]
+    choice = model.choose(prompt.messages, replies, favours)
     return found[choice.number], choice.usage
 
 

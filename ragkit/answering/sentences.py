@@ -102,6 +102,9 @@ def term_weights(index: Index, text: str) -> dict[str, float]:
 def cite(number: int, source: Source, start: int, end: int) -> Citation:
     """Return a citation of a span of a source's document."""
     document, chunk = source.document, source.hit.chunk
+    around = [s for s in sentences_of(source) if s.start < end and start < s.end]
+    first = min([start, *(sentence.start for sentence in around)])
+    last = max([end, *(sentence.end for sentence in around)])
     return Citation(
         number=number,
         document_id=document.id,
@@ -113,4 +116,6 @@ def cite(number: int, source: Source, start: int, end: int) -> Citation:
         page=chunk.page,
         heading_path=chunk.heading_path,
         chunk_key=chunk.key,
+        before=source.text[first - source.start : start - source.start],
+        after=source.text[end - source.start : last - source.start],
     )

@@ -58,14 +58,17 @@ def locate(reply: str, sentences: Sequence[Sentence]) -> Candidate | None:
 def candidates(sentences: Sequence[Sentence]) -> list[Candidate]:
     """Return the spans of the sentences that could be answers.
 
-    A span has up to 12 words, begins and ends with one that means something, and runs over no bracket, quotation mark
-    or semicolon. Where a script has no spaces, characters stand for words.
+    A span has up to 12 words, begins and ends with one that means something, does not leave out the number that its
+    beginning counts, and runs over no bracket, quotation mark or semicolon. Where a script has no spaces, characters
+    stand for words.
     """
     found: list[Candidate] = []
     for sentence in sentences:
         tokens = _tokens(sentence.text)
         for first, (text, start, _) in enumerate(tokens):
             if is_stop(text) or (len(text) == 1 and not text.isalnum()):
+                continue
+            if first and tokens[first - 1][0][-1].isdigit() and not text[0].isdigit():
                 continue
             for word, _, end in tokens[first : first + _LONGEST]:
                 if word in _BREAKS:

@@ -12,7 +12,12 @@ _END = re.compile(
     rf"|(?<![。！？｡])[。！？｡]++[{_CLOSERS}]*+"  # Chinese and Japanese end without one
     rf"|(?<![؟۔।॥])[؟۔।॥]++[{_CLOSERS}]*+(?=\s|$)"  # Arabic, Urdu, Devanagari
     r"|\n[ \t\r\f\v]*+(?=\n)"  # an empty line ends whatever came before
+    r"|\n(?=[^\W_a-z])"  # and so does a line's end after a title
 )
+_FILLED = 0.75
+"""Share of the longer of its neighbours from which a line counts as wrapped for want of room."""
+_LINE = 200
+"""Characters of a line that are looked at."""
 _ABBREVIATIONS = frozenset(
     """
     mr mrs ms dr prof st jr sr vs etc e.g i.e eg ie cf al fig figs no nos vol pp p ca approx inc ltd co corp dept
@@ -29,6 +34,8 @@ def sentence_ends(text: str) -> Iterator[int]:
         if end >= len(text):
             return
         if match.group()[0] == "." and _abbreviates(text, match.start(), end):
+            continue
+        if match.group() == "\n" and text[end] != "\n" and not _is_title(text, match.start(), end):
             continue
         yield end
 
@@ -49,6 +56,17 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
             spans.append((begin, begin + len(stripped)))
         first = last
     return spans
+
+
+def _is_title(text: str, start: int, end: int) -> bool:
+    """Tell whether the line that ends at ``start`` stops short, though what follows from ``end`` had room in it."""
+    first = text.rfind("\n", max(0, start - _LINE), start) + 1
+    line = text[max(first, start - _LINE) : start].rstrip()
+    if not line or line[-1] in ",;:-–—" or text[end].islower():
+        return False
+    before = text[max(0, first - 1 - _LINE) : max(0, first - 1)].rpartition("\n")[2]
+    after = text[end : end + _LINE].partition("\n")[0]
+    return len(line) < _FILLED * max(len(before), len(after))
 
 
 def _abbreviates(text: str, dot: int, end: int) -> bool:

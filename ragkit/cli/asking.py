@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from ragkit.cli.options import Json, TargetName, Where
 from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text
@@ -16,7 +18,7 @@ from ragkit.cli.targets import resolve_target
 if TYPE_CHECKING:
     from ragkit.answering import Assistant
     from ragkit.indexing import Index
-    from ragkit.records import Answer
+    from ragkit.records import Answer, Citation
     from ragkit.settings import Settings
 
 NoUpdate = Annotated[
@@ -158,7 +160,7 @@ def _stream(assistant: Assistant, question: str, where: str | None) -> Answer:
     for citation in answer.citations:
         page = f", page {citation.page}" if citation.page is not None else ""
         out.print(f"  [{citation.number}] {_short(citation.source)}{page}:", style="cyan", markup=False, end=" ")
-        out.print(f"“{_one_line(citation.quote, 240)}”", markup=False)
+        out.print(_in_its_sentence(citation))
     return answer
 
 
@@ -186,6 +188,14 @@ def _short(source: str) -> str:
     path = Path(source)
     cwd = Path.cwd()
     return str(path.relative_to(cwd)) if path.is_absolute() and path.is_relative_to(cwd) else source
+
+
+def _in_its_sentence(citation: Citation) -> Text:
+    """Return the quote in bold, in the sentence that it stands in."""
+    before, after = (re.sub(r"\s+", " ", text) for text in (citation.before, citation.after))
+    before = before if len(before) <= 120 else f"…{before[-119:]}"
+    after = after if len(after) <= 120 else f"{after[:119]}…"
+    return Text.assemble("“", before, (_one_line(citation.quote, 240), "bold"), after, "”")
 
 
 def _one_line(text: str, limit: int) -> str:

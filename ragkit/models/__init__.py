@@ -1,12 +1,11 @@
 """Messages to text: local models with llama.cpp, endpoints, LangChain models, and a scripted one for tests."""
 
-from ragkit.models.base import ChatModel, Choice, Completion, Delta, GenerationOptions, ScoringModel, complete
+from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions, ScoringModel, complete
 from ragkit.models.files import installed_models, known_models, pull
 from ragkit.models.opening import open_model
 
 __all__ = [
     "ChatModel",
-    "Choice",
     "Completion",
     "Delta",
     "GenerationOptions",

@@ -25,7 +25,7 @@ _SEQUENCES = 64
 _BATCH = 512
 END = -1
 """Stands for any token that ends a reply."""
-AT_ONCE = 2
+_AT_ONCE = 2
 """Beginnings that ``choose`` evaluates together, one a core of a small machine."""
 _OUTPUT_CELLS = 2**24
 """Logits that one batch may give while scoring: 64 MiB of them, whatever the size of the vocabulary."""
@@ -55,9 +55,10 @@ class Engine:
             from llama_cpp import llama_cpp as library
         except ImportError as error:
             raise MissingExtraError("llama-cpp-python", "local", "to run local models") from error
-        if window < 0 or threads < 0:
+        if window < 0 or 0 < window < _SEQUENCES or threads < 0:
             raise SettingsError(
-                f"A window of {window} tokens and {threads} threads can't be.", "Give 0, or a number above it."
+                f"A window of {window} tokens and {threads} threads can't be.",
+                f"Give 0 for the default, or a window of {_SEQUENCES} tokens or more.",
             )
         self._library = library
         log = log_of(library)
@@ -250,6 +251,8 @@ class Engine:
             favours: of each, what is added to its log-probability.
         """
         assert self._last is not None
+        longest = max(map(len, replies))
+        together = max(1, min(_AT_ONCE, (self.window - len(self._kept)) // longest))
         numbers: dict[tuple[int, ...], int] = {}
         followers: dict[tuple[int, ...], set[int]] = {}
         favour: dict[tuple[int, ...], float] = {}
@@ -273,14 +276,14 @@ class Engine:
         try:
             while ahead[0][1] not in numbers:
                 taken: list[tuple[tuple[int, ...], float]] = []
-                while ahead and len(taken) < AT_ONCE and ahead[0][1] not in numbers:
+                while ahead and len(taken) < together and ahead[0][1] not in numbers:
                     taken.append(heapq.heappop(ahead)[1:])
                 for (path, logprob), after in zip(taken, self._beside([path for path, _ in taken]), strict=True):
                     look(path, logprob, after)
             _, path, logprob = ahead[0]
             return numbers[path], logprob
         finally:
-            for sequence in range(1, AT_ONCE + 1):
+            for sequence in range(1, together + 1):
                 self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def _beside(self, paths: Sequence[tuple[int, ...]]) -> list[Logits]:

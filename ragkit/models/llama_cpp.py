@@ -13,7 +13,7 @@ import numpy as np
 from ragkit.errors import ModelFileError, ModelNotFoundError, PromptError, PromptOverflowError
 from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
-from ragkit.models.engine import AT_ONCE, END, Engine, log_softmax
+from ragkit.models.engine import END, Engine, log_softmax
 from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.schema import held_to_schema
 from ragkit.models.stops import StopGuard
@@ -123,7 +123,7 @@ class LlamaCppModel:
         prompt = self._prompt(messages)
         end = [END] if self.has_template else self._engine.tokenize("\n")
         tokens = [self._engine.tokenize(self.lead + text) + end for text in replies]
-        self._check_room(prompt, AT_ONCE * max(map(len, tokens)))
+        self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
             _, cached = self._engine.evaluate(prompt)
             number, logprob = self._engine.choose(tokens, favours or [0.0] * len(tokens))

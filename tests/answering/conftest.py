@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ragkit import Index
+from ragkit.models import open_model
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
@@ -14,3 +15,8 @@ def samples(tmp_path_factory):
     with Index.open(tmp_path_factory.mktemp("answering") / "index") as index:
         assert index.add(SAMPLES).complete
         yield index
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    return open_model("smollm2", threads=2)

@@ -143,6 +143,15 @@ def test_window_without_room_is_refused():
         ("هل أنت بخير؟ نعم.", ["هل أنت بخير؟", "نعم."]),
         ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
         ("Heading\n\nBody text.", ["Heading", "Body text."]),
+        (
+            "4 When it fails\nError 14 means that the mount has\nlost its Marks.",
+            ["4 When it fails", "Error 14 means that the mount has\nlost its Marks."],
+        ),
+        ("A list,\nThen a line that goes on for longer.", ["A list,\nThen a line that goes on for longer."]),
+        (
+            "The first line of a long\nSentence that is wrapped.",
+            ["The first line of a long\nSentence that is wrapped."],
+        ),
         ("", []),
     ],
 )

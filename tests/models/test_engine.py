@@ -189,6 +189,8 @@ def test_option_that_is_none_names_those_there_are():
 def test_window_below_zero_or_past_memory_is_an_error():
     with pytest.raises(SettingsError, match="-5"):
         open_model("smollm2", window=-5)
+    with pytest.raises(SettingsError, match="64 tokens or more"):
+        open_model("smollm2", window=63)
     with pytest.raises(SettingsError, match="was trained on 8,192 tokens"):
         open_model("smollm2", window=10**9)
 

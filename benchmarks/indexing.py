@@ -10,8 +10,9 @@ the fastest run counts. Imports, model loading and a warm-up are not timed.
 
 Texts: XQuAD-en's 240 paragraphs, a document each, cut to the model's window; and 10,000 paragraphs of its sentences
 recombined by a seed, 20 a document, cut to 96 tokens, which makes about 10,000 chunks, one in a thousand of them twice
-(ragkit embeds it once). Float32 is run on the first only: what it changes shows there. Systems cut differently, so there are two ratios to the faster peer: of chunks/s, and of the source text's tokens/s,
-which no way of cutting flatters. Target: 2.5. A peer takes five minutes or more for the second text on two cores.
+(ragkit embeds it once). Float32 is run on the first only: what it changes shows there. Systems cut differently, so
+there are two ratios to the faster peer: of chunks/s, and of the source text's tokens/s, which no way of cutting
+flatters. Target: 2.5. A peer takes five minutes or more for the second text on two cores.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@
     │   ├── IndexMismatchError        made with another model or dimension
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
+    ├── ExamplePoolError          examples that can't be read, or too few to choose from
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
     │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
@@ -136,6 +137,12 @@ class IndexWriteError(StoreError):
 
 class QueryError(RagkitError):
     """A query or filter that can't be run."""
+
+    exit_code = 2
+
+
+class ExamplePoolError(RagkitError):
+    """Examples can't be read, or there are too few to choose from."""
 
     exit_code = 2
 

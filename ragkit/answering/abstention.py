@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ragkit.answering.terms import content_terms, coverage
 from ragkit.prompting import Source
+from ragkit.retrieval.terms import content_terms, coverage
 
 BIAS = -11.44
 WEIGHTS = {"cosine": 9.86, "coverage": 3.58, "sentence": 13.75}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answering.sentences import Sentence, cite, sentences_of
-from ragkit.answering.terms import content_terms, numbers
 from ragkit.chunking import sentence_spans
 from ragkit.prompting import Source
 from ragkit.records import Citation
+from ragkit.retrieval.terms import content_terms, numbers
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder

@@ -14,12 +14,12 @@ from importlib.resources import files
 
 from ragkit.answering.sentences import Sentence, sentences_of
 from ragkit.answering.spans import Candidate, candidates, locate
-from ragkit.answering.terms import content_terms, words
 from ragkit.errors import PromptOverflowError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
 from ragkit.prompting import Prompt, Receipt, ReceiptSection, Source, Templates
 from ragkit.prompting.sources import trimmed
 from ragkit.records import Example, Message, Usage
+from ragkit.retrieval.terms import content_terms, words
 
 _LONGEST = 80
 """Characters of a span; longer ones are taken only where there are no others."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.answering.terms import content_terms, coverage, rarity
 from ragkit.chunking import sentence_spans
 from ragkit.prompting import Source
 from ragkit.records import Citation
+from ragkit.retrieval.terms import content_terms, coverage, rarity
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragkit.answering.sentences import Sentence
-from ragkit.answering.terms import is_stop, words
+from ragkit.retrieval.terms import is_stop, words
 
 _TOKEN = re.compile(
     r"[$€£¥]?\d+(?:[.,:]\d+)*%?"  # numbers, with what belongs to them

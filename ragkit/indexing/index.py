@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -329,6 +329,15 @@ class Index:
                 f"Mend it: ragkit repair {self.path}",
             )
         return found
+
+    def each_chunk(self) -> Iterator[Chunk]:
+        """Yield every chunk, in the order of keys.
+
+        Raises:
+            IndexDamagedError: if a row fails its checksum.
+        """
+        for _, chunk, _ in self._store.each_chunk(self._store.edition):
+            yield chunk
 
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """Return the chunks around one, itself included, in the order of the text."""

@@ -1,0 +1,21 @@
+"""An input to the examples that teach a model its task: a pool on disk, and selectors that choose afresh each time.
+
+``ExamplePool.open(path).add(read_examples("train.csv", input_field="text", output_field="label"))``, then
+``DynamicSelector(pool).select("the new input", k=8)``.
+"""
+
+from ragkit.examples.base import ExampleSelector, Shot
+from ragkit.examples.pool import ExamplePool, PoolReport
+from ragkit.examples.reading import examples_from_rows, read_examples
+from ragkit.examples.selector import DynamicSelector, SelectorOptions
+
+__all__ = [
+    "DynamicSelector",
+    "ExamplePool",
+    "ExampleSelector",
+    "PoolReport",
+    "SelectorOptions",
+    "Shot",
+    "examples_from_rows",
+    "read_examples",
+]

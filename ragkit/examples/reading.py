@@ -1,0 +1,86 @@
+"""Rows to examples: from files, a ``datasets`` Dataset, LangChain examples, or any iterable of dictionaries."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ragkit.errors import ExamplePoolError
+from ragkit.records import Example
+
+
+def examples_from_rows(
+    rows: Iterable[Mapping[str, Any]], input_field: str = "input", output_field: str = "output"
+) -> list[Example]:
+    """Return an example for each row.
+
+    Args:
+        rows: such as a ``datasets.Dataset``, LangChain examples or ``csv.DictReader``.
+        input_field: the field that is the input.
+        output_field: the field that is the wanted output.
+
+    Returns:
+        The examples; the other fields are their metadata, lists and such as JSON.
+
+    Raises:
+        ExamplePoolError: if a row lacks one of the fields; it says which there are.
+    """
+    found = []
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in (input_field, output_field) if name not in row]
+        if missing:
+            raise ExamplePoolError(
+                f"Row {number} has no field {missing[0]!r}; it has {', '.join(map(repr, row))}.",
+                "Name the fields that hold them: input_field=..., output_field=...",
+            )
+        own = (input_field, output_field)
+        rest = {key: _plain(value) for key, value in row.items() if key not in own and value is not None}
+        found.append(Example(_text(row[input_field]), _text(row[output_field]), rest))
+    return found
+
+
+def read_examples(path: str | Path, input_field: str = "input", output_field: str = "output") -> list[Example]:
+    """Return the examples of a CSV, TSV or JSON Lines file; see ``examples_from_rows``.
+
+    Raises:
+        ExamplePoolError: if the file is missing or of another kind, or a line can't be read.
+    """
+    file = Path(path)
+    kind = file.suffix.lower()
+    if kind not in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        raise ExamplePoolError(f"{file} is of no kind that holds examples.", "Give a .csv, .tsv or .jsonl file.")
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            if kind in (".csv", ".tsv"):
+                rows: Iterable[Mapping[str, Any]] = csv.DictReader(lines, delimiter="\t" if kind == ".tsv" else ",")
+            else:
+                rows = _json_lines(lines, file)
+            return examples_from_rows(rows, input_field, output_field)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ExamplePoolError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+
+
+def _json_lines(lines: Iterable[str], file: Path) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ExamplePoolError(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
+        if not isinstance(row, dict):
+            raise ExamplePoolError(f"{file}, line {number} is no object.", "Give an object a line.")
+        yield row
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float | bool) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,125 @@
+"""Every way of choosing keeps to one contract, over a real pool."""
+
+import pytest
+
+from ragkit.errors import ExamplePoolError, QueryError, SettingsError
+from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions
+from ragkit.indexing import Field
+from ragkit.records import Example
+from tests.examples.conftest import EXAMPLES
+
+WAYS = [
+    *(SelectorOptions(by=by) for by in ("dense", "keyword", "hybrid", "jaccard", "ngram", "random")),
+    *(SelectorOptions(choice=choice) for choice in ("mmr", "dpp", "coverage", "balanced")),
+    SelectorOptions(by="keyword", choice="coverage"),
+]
+ids = [f"{way.by}-{way.choice}" for way in WAYS]
+
+
+@pytest.fixture(params=WAYS, ids=ids)
+def selector(request, pool):
+    return DynamicSelector(pool, request.param)
+
+
+def test_selection_is_of_the_pool_and_told(selector):
+    assert isinstance(selector, ExampleSelector)
+    shots = selector.select("I have lost my card", 4)
+    assert 1 <= len(shots) <= 4
+    assert len({shot.example.input for shot in shots}) == len(shots)
+    assert all(shot.example in EXAMPLES and shot.reason for shot in shots)
+
+
+def test_same_input_gets_the_same_examples(selector):
+    assert selector.select("change the PIN", 4) == selector.select("change the PIN", 4)
+
+
+def test_own_example_is_never_chosen(selector):
+    for example in EXAMPLES[::5]:
+        for text in (example.input, f" {example.input.upper()}  "):
+            assert example.input not in [shot.example.input for shot in selector.select(text, 20)]
+
+
+def test_own_example_is_chosen_where_the_guard_is_off(pool):
+    shots = DynamicSelector(pool, SelectorOptions(hide_own=False)).select(EXAMPLES[3].input, 3)
+    assert shots[-1].example == EXAMPLES[3]
+
+
+def test_filter_holds_and_all_that_pass_come(pool):
+    for way in WAYS:
+        if way.by == "keyword":
+            continue  # gives what shares a word, not all
+        shots = DynamicSelector(pool, way, Field("output") == "change_pin").select("new rate for cards", 20)
+        assert {shot.example.output for shot in shots} == {"change_pin"}
+        assert len(shots) == 5
+
+
+@pytest.mark.parametrize("by", ["dense", "keyword", "hybrid", "jaccard"])
+def test_nearest_examples_are_of_the_right_kind_and_stand_last(pool, by):
+    shots = DynamicSelector(pool, SelectorOptions(by=by)).select("please tell me the exchange rate", 3)
+    assert shots[-1].example.output == "exchange_rate"
+    assert [shot.score for shot in shots] == sorted(shot.score for shot in shots)
+    first = DynamicSelector(pool, SelectorOptions(by=by, order="best_first")).select(
+        "please tell me the exchange rate", 3
+    )
+    assert first == shots[::-1]
+
+
+def test_balanced_choice_has_every_label(pool):
+    shots = DynamicSelector(pool, SelectorOptions(choice="balanced")).select("a question on my card", 4)
+    assert {shot.example.output for shot in shots} == {"lost_card", "card_arrival", "exchange_rate", "change_pin"}
+
+
+def test_chance_differs_by_input_and_seed(pool):
+    def chosen(text, seed):
+        return [s.example.input for s in DynamicSelector(pool, SelectorOptions(by="random", seed=seed)).select(text, 6)]
+
+    assert chosen("one", 0) == chosen("one", 0)
+    assert chosen("one", 0) != chosen("two", 0)
+    assert chosen("one", 0) != chosen("one", 1)
+
+
+def test_what_is_added_later_is_seen(tmp_path):
+    with ExamplePool.open(tmp_path / "p") as pool:
+        pool.add(EXAMPLES[:4])
+        selectors = [DynamicSelector(pool, SelectorOptions(by=by)) for by in ("dense", "jaccard")]
+        for selector in selectors:
+            assert len(selector.select("zebra crossing", 9)) == 4
+        pool.add([Example("a zebra crossing in town", "street")])
+        for selector in selectors:
+            assert selector.select("zebra crossing", 9)[-1].example.output == "street"
+
+
+def test_long_example_is_one_however_many_chunks_it_has(tmp_path):
+    long = "The mirror of the telescope has to cool for forty minutes before anybody observes. " * 60
+    with ExamplePool.open(tmp_path / "p") as pool:
+        pool.add([Example(long, "mirror"), Example("the bus leaves at ten", "bus")])
+        shots = DynamicSelector(pool).select("how long does the mirror cool", 5)
+    assert [shot.example.output for shot in shots] == ["bus", "mirror"]
+    assert shots[-1].example.input == long
+
+
+def test_other_scripts_are_chosen_by_their_words(tmp_path):
+    with ExamplePool.open(tmp_path / "p") as pool:
+        pool.add([Example("我的卡丢了", "lost"), Example("汇率是多少", "rate"), Example("بطاقتي ضاعت", "lost")])
+        for by in ("jaccard", "keyword"):
+            shots = DynamicSelector(pool, SelectorOptions(by=by)).select("美元的汇率", 1)
+            assert shots[0].example.output == "rate"
+
+
+@pytest.mark.parametrize(("text", "k", "says"), [("", 3, "empty"), ("  \n", 3, "empty"), ("x", 0, "k=0")])
+def test_input_that_can_not_be_is_an_error(selector, text, k, says):
+    with pytest.raises(QueryError, match=says):
+        selector.select(text, k)
+
+
+def test_empty_pool_is_an_error_that_tells_how_to_fill_it(tmp_path):
+    with ExamplePool.open(tmp_path / "p") as pool, pytest.raises(ExamplePoolError, match=r"pool\.add"):
+        DynamicSelector(pool).select("x")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"by": "magic"}, {"choice": "x"}, {"order": "up"}, {"candidates": 0}, {"diversity": 1}]
+)
+def test_wrong_options_are_refused_with_the_legal_ones(wrong):
+    with pytest.raises(SettingsError):
+        SelectorOptions(**wrong)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -46,7 +47,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     print(versions("llama-cpp-python", "onnxruntime"))
     print(f"\n{len(questions)} questions of the {arguments.half} articles\n")
-    print("| model | way | questions | F1 | exact | s a question | abstained | abstained without the article |")
+    print("| model | way | questions | F1 | exact | median s | abstained | abstained without the article |")
     print("|---|---|---|---|---|---|---|---|")
     ways = arguments.ways.split(",")
     with tempfile.TemporaryDirectory() as folder, Index.open(Path(folder) / "index") as index:
@@ -76,7 +77,7 @@ def row(index: Index, name: str, model: ChatModel | None, way: str, questions: l
     count = len(results)
     scores = [f1(r["text"], q.answers) if not r["abstained"] else 0.0 for r, q in zip(results, questions, strict=True)]
     same = sum(exact(r["text"], q.answers) for r, q in zip(results, questions, strict=True))
-    seconds = sum(r["seconds"] for r in results) / count
+    seconds = statistics.median(r["seconds"] for r in results)
     told = ["–", "–"]
     if way != "plain":
         told = [f"{sum(r[key] for r in results) / count:.3f}" for key in ("abstained", "abstained_without")]

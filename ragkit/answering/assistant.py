@@ -14,6 +14,7 @@ from ragkit.answering.quotes import quote
 from ragkit.answering.sentences import Sentence, cite, rank_sentences, term_weights
 from ragkit.answering.trace import Trace
 from ragkit.errors import SettingsError
+from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.models.base import ChatModel, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Source, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
@@ -39,6 +40,8 @@ class AnswerOptions:
     """Below this confidence ragkit abstains; 0 to answer always. docs/benchmarks.md has what each costs."""
     temperature: float = 0.0
     seed: int = 0
+    shots: int = 4
+    """Answered questions that ``chat`` is shown, where the assistant has examples."""
     templates: Path | None = None
     """A folder of prompt templates that replace ragkit's own."""
 
@@ -85,6 +88,7 @@ class Assistant:
             documents; ``quotes`` for the best sentences, without a model; ``auto`` for ``extract`` with a model and
             ``quotes`` without.
         options: how.
+        examples: answered questions; ``chat`` is shown those that are most like the one that is asked.
 
     Raises:
         SettingsError: if the mode is unknown, or needs a model and there is none.
@@ -96,8 +100,10 @@ class Assistant:
         model: ChatModel | str | None = "auto",
         mode: Mode = "auto",
         options: AnswerOptions | None = None,
+        examples: ExamplePool | ExampleSelector | None = None,
     ) -> None:
         self.index = index
+        self.examples = DynamicSelector(examples) if isinstance(examples, ExamplePool) else examples
         self.options = options or AnswerOptions()
         self.retriever = Retriever(index, self.options.retrieval)
         self.templates = Templates.load(self.options.templates)
@@ -136,7 +142,7 @@ class Assistant:
             where: only documents that match.
             mode: in place of the assistant's own.
             history: the chat so far, oldest first; ``chat`` only.
-            shots: answered questions to show the model; ``chat`` only.
+            shots: answered questions to show the model in place of the assistant's own; ``chat`` only.
 
         Raises:
             QueryError: if the question is empty or too long, or the filter can't be read.
@@ -201,6 +207,12 @@ class Assistant:
         self, sources: Sequence[Source], sure: float, trace: Trace, history: Sequence[Message]
     ) -> Iterator[Event]:
         model = self._used_model(trace)
+        if self.examples is not None and not trace.shots:
+            with trace.timed("choose examples"):
+                shots = self.examples.select(trace.query, self.options.shots)
+                # The prompt gives up the last ones first where its budget ends.
+                best_first = sorted(shots, key=lambda shot: -shot.score)
+                trace.shots = tuple(shot.example for shot in best_first)
         with trace.timed("prompt"):
             assembler = PromptAssembler(model, self.templates, self.options.prompt)
             prompt = assembler.assemble(trace.query, sources, trace.shots, history)

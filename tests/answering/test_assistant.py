@@ -9,8 +9,9 @@ from ragkit import Assistant, Document, Index
 from ragkit.answering import AnswerOptions, Finished, PromptBuilt, Retrieved, TextDelta
 from ragkit.cli.output import plain
 from ragkit.errors import QueryError, SettingsError
+from ragkit.examples import ExamplePool
 from ragkit.models.scripted import ScriptedModel
-from ragkit.records import Message, document_id
+from ragkit.records import Example, Message, document_id
 
 ABSTENTION = "Not in the documents."
 FACTS = [
@@ -200,3 +201,24 @@ def test_other_scripts_are_quoted_with_exact_offsets(tmp_path, text, question, e
         answer = Assistant(index, model=None, options=AnswerOptions(threshold=0.0)).ask(question)
         assert any(expected in citation.quote for citation in answer.citations)
         check_citations(index, answer)
+
+
+def test_chat_is_shown_answered_questions_like_this_one(samples, tmp_path):
+    answered = [
+        Example("When does the first bus leave?", "At 14:10. [1]"),
+        Example("What does a child's ticket cost?", "8.00 euros. [1]"),
+        Example("Who may bring a dog?", "Nobody. [1]"),
+    ]
+    with ExamplePool.open(tmp_path / "pool") as pool:
+        pool.add(answered)
+        options = AnswerOptions(shots=1)
+        model = ScriptedModel("The last bus back leaves at 23:10 [1].")
+        answer = Assistant(samples, model=model, mode="chat", options=options, examples=pool).ask(
+            "When does the last bus back leave?"
+        )
+    assert answer.trace.shots == (answered[0],)
+    contents = [message.content for message in answer.trace.prompt.messages]
+    assert any("When does the first bus leave?" in text for text in contents)
+    assert not any("dog" in text for text in contents[:-1])
+    assert answer.trace.prompt.receipt.tokens == model.count_tokens(answer.trace.prompt.messages)
+    assert answer.text == "The last bus back leaves at 23:10. [1]"

@@ -11,7 +11,8 @@ from ragkit.answering.sentences import Sentence
 from ragkit.retrieval.terms import is_stop, words
 
 _TOKEN = re.compile(
-    r"[$€£¥]?\d+(?:[.,:]\d+)*%?"  # numbers, with what belongs to them
+    r"[A-Za-z]+\d[A-Za-z0-9]*"  # codes, such as E27
+    r"|[$€£¥]?\d+(?:[.,:]\d+)*(?:%|[A-Za-z]+)?"  # numbers, with what belongs to them
     r"|[^\W\d_]+(?:[-'’.][^\W\d_]+)*"  # words, with hyphens and inner full stops
     r"|[^\W_]+|[^\w\s]|_"
 )

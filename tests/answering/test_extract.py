@@ -111,6 +111,7 @@ def test_passage_past_the_window_is_cut_at_a_sentence_and_the_receipt_says_so(sa
     [
         ("It leaves at 23:10.", {"23:10", "leaves at 23:10"}, {"at", "at 23:10", "It", "23"}),
         ("Above 55 kilometres an hour.", {"55 kilometres an hour", "55"}, {"kilometres an hour", "kilometres"}),
+        ("Error E27 came on the 16th.", {"Error E27", "E27", "16th"}, {"27", "Error E", "16", "th"}),
         ("The cat (a tabby) sleeps.", {"cat", "tabby"}, {"cat (a tabby", "cat (a tabby) sleeps"}),
         ("It costs €46.00 now.", {"€46.00"}, {"46.00", "00"}),
         ("猫在睡觉。", {"猫", "睡觉"}, {"猫在睡觉。"}),

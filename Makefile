@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/ragkit sync docs/samples --index indexes/demo
 	@$(call ask,When does the last bus back leave?)
-	@$(call ask,What does error E27 mean?)
+	@$(call ask,What is the focal length of the Meridian 40?)
 	@$(call ask,How many people watched the Perseids on 12 August?)
 
 ask = echo; echo "? $(1)"; $(BIN)/ragkit ask indexes/demo "$(1)" --stats

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
-from common import versions, xquad
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.common import versions, xquad
 from ragkit import Assistant, Index
 from ragkit.answering.abstention import BIAS, THRESHOLD, WEIGHTS
 from ragkit.indexing import Field

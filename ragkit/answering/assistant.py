@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ragkit.answering.abstention import THRESHOLD, confidence, signals
 from ragkit.answering.chat import check_reply
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
 
 Mode = Literal["auto", "chat", "extract", "quotes"]
-MODES = ("auto", "chat", "extract", "quotes")
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragkit.answering.sentences import Sentence
-from ragkit.retrieval.terms import is_stop, words
+from ragkit.retrieval.terms import CJK, is_stop, words
 
 _TOKEN = re.compile(
     r"[A-Za-z]+\d[A-Za-z0-9]*"  # codes, such as E27
@@ -16,7 +16,6 @@ _TOKEN = re.compile(
     r"|[^\W\d_]+(?:[-'’.][^\W\d_]+)*"  # words, with hyphens and inner full stops
     r"|[^\W_]+|[^\w\s]|_"
 )
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _BREAKS = frozenset(';:()[]{}?!。！？"“”')
 _ARTICLES = frozenset({"a", "an", "the"})
 _LONGEST = 12
@@ -97,7 +96,7 @@ def _tokens(text: str) -> list[tuple[str, int, int]]:
     found: list[tuple[str, int, int]] = []
     for match in _TOKEN.finditer(text):
         word, start = match.group(), match.start()
-        if _CJK.search(word):
+        if CJK.search(word):
             found += [(character, start + n, start + n + 1) for n, character in enumerate(word)]
         else:
             found.append((word, start, match.end()))
@@ -108,7 +107,7 @@ def _whole_words(text: str, start: int, end: int) -> bool:
     """Tell whether a span neither begins nor ends inside a word; in scripts without spaces any does."""
 
     def joined(left: str, right: str) -> bool:
-        return left.isalnum() and right.isalnum() and not (_CJK.match(left) or _CJK.match(right))
+        return left.isalnum() and right.isalnum() and not (CJK.match(left) or CJK.match(right))
 
     return not (start and joined(text[start - 1], text[start])) and not (
         end < len(text) and joined(text[end - 1], text[end])

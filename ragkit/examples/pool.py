@@ -76,7 +76,7 @@ class ExamplePool:
         self.index.close()
 
     def __len__(self) -> int:
-        return int(self.index.stats()["documents"])
+        return self.index.document_count
 
     def __iter__(self) -> Iterator[Example]:
         for info in self.index.documents():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -18,17 +18,14 @@ from ragkit.indexing import Filter
 from ragkit.indexing.filters import as_filter
 from ragkit.records import Hit
 from ragkit.retrieval import RetrievalOptions, Retriever
+from ragkit.retrieval.fusion import stretched
 from ragkit.retrieval.mmr import maximal_marginal_relevance
 from ragkit.retrieval.terms import content_terms
 
 By = Literal["dense", "keyword", "hybrid", "jaccard", "ngram", "random"]
 Choice = Literal["best", "mmr", "dpp", "coverage", "balanced"]
 Order = Literal["best_last", "best_first", "random"]
-_LEGAL = {
-    "by": ("dense", "keyword", "hybrid", "jaccard", "ngram", "random"),
-    "choice": ("best", "mmr", "dpp", "coverage", "balanced"),
-    "order": ("best_last", "best_first", "random"),
-}
+_LEGAL = {"by": get_args(By), "choice": get_args(Choice), "order": get_args(Order)}
 _TOLD = {
     "dense": "cosine",
     "keyword": "BM25",
@@ -178,9 +175,6 @@ class DynamicSelector:
         numbers = list(range(min(k, len(hits))))
         also = ""
         if hits and how != "best":
-            scores = np.array([hit.score for hit in hits], dtype=np.float32)
-            spread = scores.max() - scores.min()
-            relevance = (scores - scores.min()) / spread if spread > 0 else np.ones_like(scores)
             if how == "balanced":
                 numbers = balanced([str(hit.document.metadata[OUTPUT]) for hit in hits], k)
                 also = ", labels in turns"
@@ -189,6 +183,7 @@ class DynamicSelector:
                 also = ", chosen to cover the input's words"
             else:
                 vectors = self.pool.index.vectors([hit.chunk for hit in hits])
+                relevance = stretched([hit.score for hit in hits])
                 if how == "mmr":
                     pairs = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
                     numbers = [number for number, _ in pairs]

@@ -405,6 +405,11 @@ class Index:
         return self._embedder
 
     @property
+    def document_count(self) -> int:
+        """Documents in the index."""
+        return int(self._store.rows("SELECT count(*) FROM documents")[0][0])
+
+    @property
     def chunk_count(self) -> int:
         """Chunks that a search can find."""
         view = self._current()

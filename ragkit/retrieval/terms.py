@@ -8,7 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 _WORD = re.compile(r"[^\W_]+(?:[.,'’][^\W_]+)*")
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+"""A character of a script that puts no spaces between words."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _STOP = frozenset(
     """
@@ -28,7 +29,7 @@ def words(text: str) -> list[str]:
     found: list[str] = []
     for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold()):
         word = match.group()
-        found += list(word) if _CJK.search(word) else [word.replace("’", "'").removesuffix("'s")]
+        found += list(word) if CJK.search(word) else [word.replace("’", "'").removesuffix("'s")]
     return found
 
 

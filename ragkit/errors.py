@@ -17,6 +17,7 @@
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
+    ├── TaskError                 a task that can't be fitted, or no task in a folder
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
     │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
@@ -145,6 +146,10 @@ class ExamplePoolError(RagkitError):
     """Examples can't be read, or there are too few to choose from."""
 
     exit_code = 2
+
+
+class TaskError(RagkitError):
+    """A task can't be fitted, or a folder holds none."""
 
 
 class PromptError(RagkitError):

@@ -23,6 +23,8 @@ ROOMS = [
     "prompting",
     "models",
     "answering",
+    "tasks",
+    "prompt_search",
     "datagen",
     "tuning",
     "planning",

@@ -2,6 +2,7 @@
 
 from ragkit.prompting.assembler import PromptAssembler, PromptOptions
 from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection
+from ragkit.prompting.shot_template import ShotTemplate
 from ragkit.prompting.sources import Source, sources_from_hits
 from ragkit.prompting.template_files import Templates
 
@@ -11,6 +12,7 @@ __all__ = [
     "PromptOptions",
     "Receipt",
     "ReceiptSection",
+    "ShotTemplate",
     "Source",
     "Templates",
     "sources_from_hits",

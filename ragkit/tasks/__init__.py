@@ -1,0 +1,10 @@
+"""Tasks that examples teach: put an input into a class, draw fields from it, or write what belongs to it.
+
+A task lives in a folder with its pool of examples. ``Classifier.fit("folder", examples)``, then ``predict([...])``;
+later ``Classifier.open("folder")``.
+"""
+
+from ragkit.tasks.base import Explanation, FitBudget
+from ragkit.tasks.fitting import FitReport, Trial
+
+__all__ = ["Explanation", "FitBudget", "FitReport", "Trial"]

@@ -1,0 +1,18 @@
+"""Ragkit and LangChain, both ways: selectors of examples and embeddings.
+
+``FewShotPromptTemplate(example_selector=RagkitExampleSelector(selector), ...)`` puts ragkit's choice into LangChain's
+prompts; ``LangChainSelector(selector)`` is any of LangChain's selectors as ragkit's. Importing this room raises
+``MissingExtraError`` where langchain-core is not installed.
+"""
+
+from ragkit.errors import MissingExtraError
+
+try:
+    import langchain_core  # noqa: F401  (here once, for the modules of this room)
+except ImportError as error:
+    raise MissingExtraError("langchain-core", "langchain", "by ragkit.integrations") from error
+
+from ragkit.integrations.langchain_embeddings import RagkitEmbeddings
+from ragkit.integrations.langchain_examples import LangChainSelector, RagkitExampleSelector
+
+__all__ = ["LangChainSelector", "RagkitEmbeddings", "RagkitExampleSelector"]

@@ -1,0 +1,174 @@
+"""Selectors of examples, both ways: ragkit's for LangChain's few-shot prompts, and LangChain's for ragkit's tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.example_selectors import BaseExampleSelector
+from pydantic import BaseModel
+
+from ragkit.errors import ExamplePoolError, QueryError, SettingsError
+from ragkit.examples import ExamplePool, ExampleSelector, PoolReport, Shot, examples_from_rows
+from ragkit.examples.pool import normal
+from ragkit.records import Example
+
+_SPARE = 8
+"""What is asked for beyond k, since the leakage guard may hide some."""
+
+
+class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langchain_core is not looked into
+    """Any of ragkit's selectors as LangChain's; ``aselect_examples`` and ``aadd_example`` run in a thread.
+
+    Args:
+        selector: chooses the examples; they come in its order.
+        k: how many.
+        input_key: the variable that holds the input, and the key of an example's input.
+        output_key: the key of an example's output.
+        fields: metadata fields of the examples that are returned as further keys.
+
+    Raises:
+        SettingsError: if ``selector`` is no selector, ``k`` is below 1, or a key is named twice.
+    """
+
+    def __init__(
+        self,
+        selector: ExampleSelector,
+        k: int = 8,
+        *,
+        input_key: str = "input",
+        output_key: str = "output",
+        fields: Sequence[str] = (),
+    ) -> None:
+        if not isinstance(selector, ExampleSelector):
+            hint = (
+                "It is LangChain's already." if isinstance(selector, BaseExampleSelector) else "Pass one of ragkit's."
+            )
+            raise SettingsError(f"{type(selector).__name__} is no ExampleSelector.", hint)
+        if k < 1:
+            raise SettingsError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")
+        keys = [input_key, output_key, *fields]
+        if len(set(keys)) < len(keys):
+            raise SettingsError(f"A key is named twice: {', '.join(keys)}.", "Give each key a name of its own.")
+        self.selector = selector
+        self.k = k
+        self.input_key = input_key
+        self.output_key = output_key
+        self.fields = tuple(fields)
+
+    def select_examples(self, input_variables: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the examples for an input, each with its input, its output and the fields that were asked for.
+
+        Raises:
+            QueryError: if the variables lack the input, or it is empty.
+            ExamplePoolError: if the pool is empty, or an example lacks a field that was asked for.
+        """
+        if self.input_key not in input_variables:
+            there = ", ".join(map(repr, input_variables)) or "none"
+            raise QueryError(
+                f"The variables have no {self.input_key!r}; they have {there}.",
+                "Name the one that holds the input: RagkitExampleSelector(..., input_key=...)",
+            )
+        shots = self.selector.select(str(input_variables[self.input_key]), self.k)
+        return [self._row(shot.example) for shot in shots]
+
+    def add_example(self, example: dict[str, Any]) -> PoolReport:
+        """Add an example to the selector's pool; keys other than input and output become its metadata.
+
+        Raises:
+            ExamplePoolError: if the selector has no pool, or the example lacks its input or output.
+        """
+        pool = getattr(self.selector, "pool", None)
+        if not isinstance(pool, ExamplePool):
+            raise ExamplePoolError(
+                f"{type(self.selector).__name__} has no pool that an example could be added to.",
+                "Use a selector that has one, such as DynamicSelector(ExamplePool.open(path)).",
+            )
+        report = pool.add(examples_from_rows([example], self.input_key, self.output_key))
+        if report.refused:
+            raise ExamplePoolError(f"The example was refused: {report.refused[0]}", "Mend it and add it again.")
+        return report
+
+    def _row(self, example: Example) -> dict[str, Any]:
+        missing = [name for name in self.fields if name not in example.metadata]
+        if missing:
+            raise ExamplePoolError(
+                f"The example {example.input[:60]!r} has no field {missing[0]!r}; "
+                f"it has {', '.join(map(repr, example.metadata)) or 'none'}.",
+                "Ask only for fields that all examples have: RagkitExampleSelector(..., fields=[...])",
+            )
+        own = {self.input_key: example.input, self.output_key: example.output}
+        return own | {name: example.metadata[name] for name in self.fields}
+
+
+class LangChainSelector:
+    """Any of LangChain's selectors as ragkit's.
+
+    Its examples come in its own order, which is that of LangChain's prompts: nearest first for those over a vector
+    store. Of more than ``k`` the first are taken. A selector that has a ``k`` of its own is asked for as many as are
+    needed, whatever its own ``k`` is; it is not changed. LangChain tells no scores, so a shot's score is 1 over its
+    place: 1, 1/2, 1/3 and so on. A ``RagkitExampleSelector`` is unwrapped.
+
+    Args:
+        selector: any ``BaseExampleSelector``.
+        input_key: the variable that it reads the input from, and the key of an example's input.
+        output_key: the key of an example's output; further keys become metadata.
+        variables: what else it reads, the same for every input.
+        best_last: turn its order round, so that the nearest example stands next to the input.
+        hide_own: the leakage guard: an example with the very input that is asked about is never chosen.
+
+    Raises:
+        SettingsError: if ``selector`` is something else.
+    """
+
+    def __init__(
+        self,
+        selector: BaseExampleSelector,
+        *,
+        input_key: str = "input",
+        output_key: str = "output",
+        variables: Mapping[str, str] | None = None,
+        best_last: bool = False,
+        hide_own: bool = True,
+    ) -> None:
+        if not isinstance(selector, BaseExampleSelector):
+            raise SettingsError(f"{type(selector).__name__} is no LangChain selector.", "Pass a BaseExampleSelector.")
+        self.selector = selector
+        self._input_key, self._output_key = input_key, output_key
+        self._variables = dict(variables or {})
+        self._best_last = best_last
+        self._hide_own = hide_own
+
+    def select(self, text: str, k: int = 8) -> list[Shot]:
+        """Return at most ``k`` examples in the order in which they are to be shown; see ``ExampleSelector``.
+
+        Raises:
+            ExamplePoolError: if LangChain's selector gives an example that lacks the input or output key.
+        """
+        if not text.strip():
+            raise QueryError("The input is empty.", "Give the text that examples are wanted for.")
+        if k < 1:
+            raise QueryError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")
+        if isinstance(self.selector, RagkitExampleSelector):
+            return self.selector.selector.select(text, k)
+        rows = self._asking_for(k + _SPARE).select_examples({**self._variables, self._input_key: text})
+        examples = examples_from_rows(rows, self._input_key, self._output_key)
+        if self._hide_own:
+            own = normal(text)
+            examples = [example for example in examples if normal(example.input) != own]
+        name = type(self.selector).__name__
+        shots = [
+            Shot(example, 1 / place, f"number {place} of LangChain's {name}, which tells no score")
+            for place, example in enumerate(examples[:k], 1)
+        ]
+        return shots[::-1] if self._best_last else shots
+
+    def _asking_for(self, count: int) -> BaseExampleSelector:
+        """Return LangChain's selector, where it has a ``k`` of its own as a copy that finds ``count`` examples."""
+        if not isinstance(self.selector, BaseModel):
+            return self.selector
+        own = type(self.selector).model_fields
+        wanted = {"k": count} if "k" in own else {}
+        if "fetch_k" in own:
+            wanted["fetch_k"] = max(count, getattr(self.selector, "fetch_k", 0))
+        return self.selector.model_copy(update=wanted)

@@ -4,7 +4,8 @@
 ``DynamicSelector(pool).select("the new input", k=8)``.
 """
 
-from ragkit.examples.base import ExampleSelector, Shot
+from ragkit.examples.base import ExampleSelector, Room, Shot
+from ragkit.examples.fixed import FixedSelector
 from ragkit.examples.pool import ExamplePool, PoolReport
 from ragkit.examples.reading import examples_from_rows, read_examples
 from ragkit.examples.selector import DynamicSelector, SelectorOptions
@@ -13,7 +14,9 @@ __all__ = [
     "DynamicSelector",
     "ExamplePool",
     "ExampleSelector",
+    "FixedSelector",
     "PoolReport",
+    "Room",
     "SelectorOptions",
     "Shot",
     "examples_from_rows",

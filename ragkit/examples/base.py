@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from ragkit.errors import QueryError, SettingsError
 from ragkit.records import Example
 
 
@@ -19,19 +21,64 @@ class Shot:
     """In words, for a reader: what was alike, and what else counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many tokens the examples may take in a prompt."""
+
+    tokens: int
+    count: Callable[[Example], int]
+    """Tokens of one example as it will be shown."""
+
+    def __post_init__(self) -> None:
+        if self.tokens < 0:
+            raise SettingsError(f"A room of {self.tokens} tokens can't be.", "Give 0 or more.")
+
+    def fitting(self, examples: Sequence[Example], k: int) -> list[int]:
+        """Return which examples to take, ``k`` at most, in order; what does not fit beside those before is passed over.
+
+        Args:
+            examples: the preferred first.
+            k: how many at most.
+        """
+        taken: list[int] = []
+        left = self.tokens
+        for number, example in enumerate(examples):
+            if len(taken) == k:
+                break
+            tokens = self.count(example)
+            if tokens <= left:
+                taken.append(number)
+                left -= tokens
+        return taken
+
+
 @runtime_checkable
 class ExampleSelector(Protocol):
     """Chooses the examples that help most with an input."""
 
-    def select(self, text: str, k: int = 8) -> list[Shot]:
+    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
         """Return at most ``k`` examples in the order in which they are to be shown.
 
         Args:
             text: the input.
-            k: how many; fewer come where the pool has no more that may be shown.
+            k: how many at most; fewer come where the pool has no more that may be shown.
+            room: tokens that the examples may take together. They are taken in the order of preference, what no longer
+                fits is passed over, and none come where not one fits.
 
         Raises:
             QueryError: if the input is empty or ``k`` is below 1.
             ExamplePoolError: if the pool is empty.
         """
         ...
+
+
+def check_request(text: str, k: int) -> None:
+    """Make sure that examples can be chosen for an input.
+
+    Raises:
+        QueryError: if the input is empty or ``k`` is below 1.
+    """
+    if not text.strip():
+        raise QueryError("The input is empty.", "Give the text that examples are wanted for.")
+    if k < 1:
+        raise QueryError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")

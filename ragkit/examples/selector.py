@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples.base import Shot
+from ragkit.errors import ExamplePoolError, SettingsError
+from ragkit.examples.base import Room, Shot, check_request
 from ragkit.examples.choosing import Scores, balanced, coverage, determinantal
 from ragkit.examples.overlap import OverlapIndex
 from ragkit.examples.pool import OUTPUT, ExamplePool, normal
@@ -32,6 +32,12 @@ _TOLD = {
     "hybrid": "fused score",
     "jaccard": "shared words",
     "ngram": "shared runs of words",
+}
+_ALSO = {
+    "mmr": ", chosen to differ from the others",
+    "dpp": ", chosen to differ from the others",
+    "coverage": ", chosen to cover the input's words",
+    "balanced": ", labels in turns",
 }
 
 
@@ -97,17 +103,14 @@ class DynamicSelector:
         self._overlap: _Overlaps | None = None
         self._guard = threading.Lock()
 
-    def select(self, text: str, k: int = 8) -> list[Shot]:
+    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
         """Return at most ``k`` examples in the order in which they are to be shown; see ``ExampleSelector``."""
-        if not text.strip():
-            raise QueryError("The input is empty.", "Give the text that examples are wanted for.")
-        if k < 1:
-            raise QueryError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")
+        check_request(text, k)
         if not len(self.pool):
             raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
-        wanted = k if self.options.choice == "best" else max(k, self.options.candidates)
-        found = self._candidates(text, wanted)
-        chosen = self._chosen(text, found, k)
+        # What does not fit the room makes place for candidates further down.
+        wanted = k if self.options.choice == "best" and room is None else max(k, self.options.candidates)
+        chosen = self._chosen(text, self._candidates(text, wanted), k, room)
         if self.options.order == "best_last":
             chosen.reverse()
         elif self.options.order == "random":
@@ -170,35 +173,45 @@ class DynamicSelector:
         cosines = self.pool.index.vectors([hit.chunk for hit in kept]) @ asked
         return [hit for hit, cosine in zip(kept, cosines, strict=True) if cosine < self.options.own_cosine]
 
-    def _chosen(self, text: str, hits: list[Hit], k: int) -> list[Shot]:
-        how = self.options.choice
-        numbers = list(range(min(k, len(hits))))
-        also = ""
-        if hits and how != "best":
-            if how == "balanced":
-                numbers = balanced([str(hit.document.metadata[OUTPUT]) for hit in hits], k)
-                also = ", labels in turns"
-            elif how == "coverage":
-                numbers = coverage(*_parts(text, hits), k)
-                also = ", chosen to cover the input's words"
-            else:
-                vectors = self.pool.index.vectors([hit.chunk for hit in hits])
-                relevance = stretched([hit.score for hit in hits])
-                if how == "mmr":
-                    pairs = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
-                    numbers = [number for number, _ in pairs]
-                else:
-                    numbers = determinantal(0.05 + relevance, vectors, k)
-                also = ", chosen to differ from the others"
+    def _chosen(self, text: str, hits: list[Hit], k: int, room: Room | None) -> list[Shot]:
         told = _TOLD.get(self.options.by)
-        return [
+        also = _ALSO.get(self.options.choice, "")
+        shots = [
             Shot(
-                self.pool.example(hits[number].document),
-                hits[number].score,
-                f"{told} {hits[number].score:.3f}{also}" if told else f"by chance{also}",
+                self.pool.example(hit.document),
+                hit.score,
+                f"{told} {hit.score:.3f}{also}" if told else f"by chance{also}",
             )
-            for number in numbers
+            for hit in hits
         ]
+        left = list(range(len(hits)))
+        while True:
+            picked = [left[number] for number in self._set(text, [hits[number] for number in left], k)] if left else []
+            if room is None:
+                break
+            fits = room.fitting([shots[number].example for number in picked], k)
+            if len(fits) == len(picked):
+                break
+            # The choice is made anew as if the first that does not fit were not there; what comes before it stays.
+            misfit = next(number for place, number in enumerate(picked) if place not in fits)
+            left.remove(misfit)
+        return [shots[number] for number in picked]
+
+    def _set(self, text: str, hits: list[Hit], k: int) -> list[int]:
+        how = self.options.choice
+        if how == "best":
+            return list(range(min(k, len(hits))))
+        if how == "balanced":
+            return balanced([str(hit.document.metadata[OUTPUT]) for hit in hits], k)
+        if how == "coverage":
+            return coverage(*_parts(text, hits), k)
+        vectors = self.pool.index.vectors([hit.chunk for hit in hits])
+        relevance = stretched([hit.score for hit in hits])
+        if how == "mmr":
+            return [
+                number for number, _ in maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
+            ]
+        return determinantal(0.05 + relevance, vectors, k)
 
     def _chance(self, text: str) -> np.random.Generator:
         # The same input gets the same examples, in every process.

@@ -1,0 +1,36 @@
+"""The same examples for every input: what was written by hand, or found by a search for good prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragkit.errors import ExamplePoolError
+from ragkit.examples.base import Room, Shot, check_request
+from ragkit.examples.pool import normal
+from ragkit.records import Example
+
+
+class FixedSelector:
+    """Gives the same examples for every input, the first ``k`` in their own order.
+
+    Args:
+        shots: the examples, the most important first.
+        hide_own: leave out an example whose input is the very one that is asked about, white space and case aside.
+
+    Raises:
+        ExamplePoolError: if there are none.
+    """
+
+    def __init__(self, shots: Sequence[Example], hide_own: bool = True) -> None:
+        if not shots:
+            raise ExamplePoolError("There are no examples to show.", "Give one or more: FixedSelector([Example(...)])")
+        self.shots = tuple(shots)
+        self.hide_own = hide_own
+
+    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
+        """Return the first ``k`` examples in their own order; see ``ExampleSelector``."""
+        check_request(text, k)
+        own = normal(text)
+        shown = [shot for shot in self.shots if not (self.hide_own and normal(shot.input) == own)]
+        taken = range(min(k, len(shown))) if room is None else room.fitting(shown, k)
+        return [Shot(shown[number], 1.0, "the same for every input") for number in taken]

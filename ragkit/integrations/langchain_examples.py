@@ -9,12 +9,15 @@ from langchain_core.example_selectors import BaseExampleSelector
 from pydantic import BaseModel
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import ExamplePool, ExampleSelector, PoolReport, Shot, examples_from_rows
+from ragkit.examples import ExamplePool, ExampleSelector, PoolReport, Room, Shot, examples_from_rows
+from ragkit.examples.base import check_request
 from ragkit.examples.pool import normal
 from ragkit.records import Example
 
 _SPARE = 8
 """What is asked for beyond k, since the leakage guard may hide some."""
+_CANDIDATES = 100
+"""What is asked for where there is little room, so that short ones come in the place of long ones."""
 
 
 class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langchain_core is not looked into
@@ -26,6 +29,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         input_key: the variable that holds the input, and the key of an example's input.
         output_key: the key of an example's output.
         fields: metadata fields of the examples that are returned as further keys.
+        room: tokens that the examples may take together.
 
     Raises:
         SettingsError: if ``selector`` is no selector, ``k`` is below 1, or a key is named twice.
@@ -39,6 +43,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         input_key: str = "input",
         output_key: str = "output",
         fields: Sequence[str] = (),
+        room: Room | None = None,
     ) -> None:
         if not isinstance(selector, ExampleSelector):
             hint = (
@@ -55,6 +60,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         self.input_key = input_key
         self.output_key = output_key
         self.fields = tuple(fields)
+        self.room = room
 
     def select_examples(self, input_variables: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the examples for an input, each with its input, its output and the fields that were asked for.
@@ -69,7 +75,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
                 f"The variables have no {self.input_key!r}; they have {there}.",
                 "Name the one that holds the input: RagkitExampleSelector(..., input_key=...)",
             )
-        shots = self.selector.select(str(input_variables[self.input_key]), self.k)
+        shots = self.selector.select(str(input_variables[self.input_key]), self.k, self.room)
         return [self._row(shot.example) for shot in shots]
 
     def add_example(self, example: dict[str, Any]) -> PoolReport:
@@ -139,36 +145,35 @@ class LangChainSelector:
         self._best_last = best_last
         self._hide_own = hide_own
 
-    def select(self, text: str, k: int = 8) -> list[Shot]:
+    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
         """Return at most ``k`` examples in the order in which they are to be shown; see ``ExampleSelector``.
 
         Raises:
             ExamplePoolError: if LangChain's selector gives an example that lacks the input or output key.
         """
-        if not text.strip():
-            raise QueryError("The input is empty.", "Give the text that examples are wanted for.")
-        if k < 1:
-            raise QueryError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")
+        check_request(text, k)
         if isinstance(self.selector, RagkitExampleSelector):
-            return self.selector.selector.select(text, k)
-        rows = self._asking_for(k + _SPARE).select_examples({**self._variables, self._input_key: text})
+            return self.selector.selector.select(text, k, room)
+        wanted = k + _SPARE if room is None else max(k + _SPARE, _CANDIDATES)
+        rows = self._asking_for(k, wanted).select_examples({**self._variables, self._input_key: text})
         examples = examples_from_rows(rows, self._input_key, self._output_key)
         if self._hide_own:
             own = normal(text)
             examples = [example for example in examples if normal(example.input) != own]
+        taken = range(min(k, len(examples))) if room is None else room.fitting(examples, k)
         name = type(self.selector).__name__
         shots = [
-            Shot(example, 1 / place, f"number {place} of LangChain's {name}, which tells no score")
-            for place, example in enumerate(examples[:k], 1)
+            Shot(examples[n], 1 / (n + 1), f"number {n + 1} of LangChain's {name}, which tells no score") for n in taken
         ]
         return shots[::-1] if self._best_last else shots
 
-    def _asking_for(self, count: int) -> BaseExampleSelector:
-        """Return LangChain's selector, where it has a ``k`` of its own as a copy that finds ``count`` examples."""
+    def _asking_for(self, k: int, wanted: int) -> BaseExampleSelector:
+        """Return LangChain's selector, where it has a ``k`` of its own as a copy that finds ``wanted`` examples."""
         if not isinstance(self.selector, BaseModel):
             return self.selector
         own = type(self.selector).model_fields
-        wanted = {"k": count} if "k" in own else {}
-        if "fetch_k" in own:
-            wanted["fetch_k"] = max(count, getattr(self.selector, "fetch_k", 0))
-        return self.selector.model_copy(update=wanted)
+        update = {"k": wanted} if "k" in own else {}
+        # From how many it chooses decides what it chooses, so that stays where it can.
+        if "fetch_k" in own and getattr(self.selector, "fetch_k", k) < k:
+            update["fetch_k"] = wanted
+        return self.selector.model_copy(update=update)

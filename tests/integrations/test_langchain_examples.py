@@ -20,7 +20,7 @@ from langchain_core.prompts import (
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import DynamicSelector, ExampleSelector, SelectorOptions
+from ragkit.examples import DynamicSelector, ExampleSelector, Room, SelectorOptions
 from ragkit.integrations import LangChainSelector, RagkitExampleSelector
 from ragkit.records import Example
 from tests.integrations.conftest import ROWS
@@ -183,6 +183,20 @@ def test_length_selector_gives_what_fits_in_its_order():
         row["input"] for row in ROWS[:2]
     ]
     assert LangChainSelector(theirs).select("long " * 60, 8) == []
+
+
+def characters(example):
+    return len(example.input)
+
+
+def test_room_passes_over_what_is_too_long(embeddings, pool):
+    selector = LangChainSelector(similar(embeddings, k=1))
+    nearest, second, *others = selector.select(ASKED, 20)
+    short = next(shot for shot in others if characters(shot.example) < characters(second.example))
+    room = Room(characters(nearest.example) + characters(short.example), characters)
+    assert selector.select(ASKED, 20, room) == [nearest, short]
+    ours = RagkitExampleSelector(DynamicSelector(pool), k=20, room=room)
+    assert 0 < sum(len(row["input"]) for row in ours.select_examples({"input": ASKED})) <= room.tokens
 
 
 def test_best_last_turns_the_order_round(embeddings):

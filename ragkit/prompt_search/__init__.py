@@ -1,0 +1,23 @@
+"""Examples to a prompt: the instruction and shots that do best on a dev split, found within a budget of model calls.
+
+``search_prompts(ModelObjective(model, labels=labels), train, dev, method="random")``, then the same with
+``method="gepa"``, ``proposer=model`` and ``start=report.best``. ``print(report.table())`` shows what was tried.
+"""
+
+from ragkit.prompt_search.base import Objective, Outcome, PromptCandidate, SearchOptions
+from ragkit.prompt_search.objective import ModelObjective, exact_match, token_f1
+from ragkit.prompt_search.report import SearchReport, Trial
+from ragkit.prompt_search.search import search_prompts
+
+__all__ = [
+    "ModelObjective",
+    "Objective",
+    "Outcome",
+    "PromptCandidate",
+    "SearchOptions",
+    "SearchReport",
+    "Trial",
+    "exact_match",
+    "search_prompts",
+    "token_f1",
+]

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from ragkit.cli.options import Json, TargetName, Where
-from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text
+from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.targets import resolve_target
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def search(
         out.print(f"{_short(hit.document.source)}{place}", style="bold", markup=False)
         if path:
             out.print(f"   {path}", style="dim", markup=False)
-        out.print(f"   {_one_line(hit.chunk.text, 300)}", markup=False)
+        out.print(f"   {one_line(hit.chunk.text, 300)}", markup=False)
     if not found.hits:
         out.print("Nothing found.")
 
@@ -156,7 +156,7 @@ def _stream(assistant: Assistant, question: str, where: str | None) -> Answer:
         out.print(answer.text, style="bold", markup=False)
     for start, end in answer.unsupported:
         out.print("unsupported:", style="yellow", end=" ")
-        out.print(_one_line(answer.text[start:end], 200), markup=False)
+        out.print(one_line(answer.text[start:end], 200), markup=False)
     for citation in answer.citations:
         page = f", page {citation.page}" if citation.page is not None else ""
         out.print(f"  [{citation.number}] {_short(citation.source)}{page}:", style="cyan", markup=False, end=" ")
@@ -195,9 +195,4 @@ def _in_its_sentence(citation: Citation) -> Text:
     before, after = (re.sub(r"\s+", " ", text) for text in (citation.before, citation.after))
     before = before if len(before) <= 120 else f"…{before[-119:]}"
     after = after if len(after) <= 120 else f"{after[:119]}…"
-    return Text.assemble("“", before, (_one_line(citation.quote, 240), "bold"), after, "”")
-
-
-def _one_line(text: str, limit: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    return Text.assemble("“", before, (one_line(citation.quote, 240), "bold"), after, "”")

@@ -102,6 +102,12 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield show
 
 
+def one_line(text: str, limit: int) -> str:
+    """Return a text on one line, cut to ``limit`` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
 def size_text(count: float) -> str:
     """Return a size in bytes for reading, such as ``1.5 MB`` (powers of 1,000)."""
     for unit in ("B", "kB", "MB"):

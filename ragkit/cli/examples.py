@@ -1,0 +1,117 @@
+"""``ragkit examples``: pools of labelled examples, and which of them are chosen for an input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.indexes import ISSUES_SHOWN, MISSING
+from ragkit.cli.options import Json
+from ragkit.cli.output import one_line, out, print_json, progress_bar
+from ragkit.cli.pools import ExampleFiles, InputField, OutputField, PoolName, opened_pool, read_files
+
+if TYPE_CHECKING:
+    from ragkit.examples import PoolReport, Shot
+
+HELP = """Pools of examples that teach a model its task.
+
+    ragkit examples add train.csv --pool intents --input-field text --output-field category
+
+    ragkit examples search intents "where is my card?"
+
+    ragkit examples evaluate intents test.csv --input-field text --output-field category
+"""
+
+examples = typer.Typer(help=HELP, no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    examples.command()(add)
+    examples.command()(search)
+    app.add_typer(examples, name="examples")
+
+
+def add(
+    files: ExampleFiles,
+    pool: Annotated[
+        str, typer.Option("--pool", "-p", metavar="NAME", help="A name under the indexes folder, or a path.")
+    ] = "examples",
+    input_field: InputField = "input",
+    output_field: OutputField = "output",
+    json: Json = False,
+) -> None:
+    """Add the examples of files to a pool; those it has already cost nothing. Other columns become their fields.
+
+    Names the inputs that now have several outputs. Exit code 3 says that rows were refused, such as those without one.
+    """
+    from ragkit.settings import load_settings
+
+    given = read_files(files, input_field, output_field)
+    with opened_pool(pool, load_settings(), create=True) as opened, progress_bar(quiet=json) as progress:
+        report = opened.add(given, progress=progress)
+        labels, size = opened.labels(), len(opened)
+    if json:
+        print_json({"pool": pool, "examples": size, "outputs": len(labels), "report": report})
+    else:
+        _print_report(report)
+        out.print(f"The pool holds {size:,} examples with {len(labels):,} different outputs.")
+        out.print(f'See what is chosen: ragkit examples search {pool} "…"', style="cyan", markup=False)
+    if report.refused:
+        raise typer.Exit(MISSING)
+
+
+def search(
+    pool: PoolName,
+    text: Annotated[str, typer.Argument(help="The input that examples are wanted for.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many examples.")] = 8,
+    by: Annotated[str, typer.Option(help="dense, keyword, hybrid, jaccard, ngram or random.")] = "dense",
+    choice: Annotated[
+        str, typer.Option(help="best, mmr, dpp, coverage, balanced: how a set is made of the candidates.")
+    ] = "best",
+    order: Annotated[str, typer.Option(help="best_last (as a prompt shows them), best_first or random.")] = "best_last",
+    where: Annotated[
+        str | None,
+        typer.Option("--where", "-w", metavar="FILTER", help="Only examples that match, as in \"lang == 'en'\"."),
+    ] = None,
+    own: Annotated[
+        bool, typer.Option("--own", help="Also this very input, where the pool has it; the leakage guard hides it.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the examples that would be chosen for an input, with the score and the reason of each. Asks no model."""
+    from ragkit.examples import DynamicSelector, SelectorOptions
+    from ragkit.settings import load_settings
+
+    options = SelectorOptions(by=by, choice=choice, order=order, hide_own=not own)  # type: ignore[arg-type]
+    with opened_pool(pool, load_settings()) as opened:
+        shots = DynamicSelector(opened, options, where=where).select(text, k)
+    if json:
+        print_json({"input": text, "options": options, "shots": shots})
+        return
+    print_shots(shots)
+    if not shots:
+        out.print("No example may be shown.")
+
+
+def print_shots(shots: list[Shot] | tuple[Shot, ...]) -> None:
+    """Print examples in their order, with output, input and reason."""
+    for number, shot in enumerate(shots, 1):
+        out.print(f"[bold]{number}[/] [cyan]{shot.score:.3f}[/]", end=" ")
+        out.print(one_line(shot.example.output, 100), style="bold", markup=False, end="  ")
+        out.print(one_line(shot.example.input, 200), markup=False)
+        out.print(f"  {shot.reason}", style="dim", markup=False)
+
+
+def _print_report(report: PoolReport) -> None:
+    out.print(f"{report.added:,} added, {report.known:,} known, {len(report.refused):,} refused.")
+    lines = [f"refused: {reason}" for reason in report.refused]
+    lines += [
+        f"contradiction: {one_line(text, 100)!r} has the outputs {', '.join(map(repr, outputs))}"
+        for text, outputs in report.contradictions.items()
+    ]
+    for line in lines[:ISSUES_SHOWN]:
+        out.print(f"  {line}", style="yellow", markup=False)
+    if len(lines) > ISSUES_SHOWN:
+        out.print(f"  … and {len(lines) - ISSUES_SHOWN} more; see them all with --json")

@@ -174,16 +174,7 @@ class DynamicSelector:
         return [hit for hit, cosine in zip(kept, cosines, strict=True) if cosine < self.options.own_cosine]
 
     def _chosen(self, text: str, hits: list[Hit], k: int, room: Room | None) -> list[Shot]:
-        told = _TOLD.get(self.options.by)
-        also = _ALSO.get(self.options.choice, "")
-        shots = [
-            Shot(
-                self.pool.example(hit.document),
-                hit.score,
-                f"{told} {hit.score:.3f}{also}" if told else f"by chance{also}",
-            )
-            for hit in hits
-        ]
+        shots = [Shot(self.pool.example(hit.document), hit.score, self._reason(hit)) for hit in hits]
         left = list(range(len(hits)))
         while True:
             picked = [left[number] for number in self._set(text, [hits[number] for number in left], k)] if left else []
@@ -196,6 +187,11 @@ class DynamicSelector:
             misfit = next(number for place, number in enumerate(picked) if place not in fits)
             left.remove(misfit)
         return [shots[number] for number in picked]
+
+    def _reason(self, hit: Hit) -> str:
+        told = _TOLD.get(self.options.by)
+        also = _ALSO.get(self.options.choice, "")
+        return f"{told} {hit.score:.3f}{also}" if told else f"by chance{also}"
 
     def _set(self, text: str, hits: list[Hit], k: int) -> list[int]:
         how = self.options.choice

@@ -1,0 +1,281 @@
+"""A selector that has learned from a model which examples help it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_validator
+
+from ragkit.errors import ExamplePoolError, QueryError, SettingsError
+from ragkit.examples.gain_log import GainLog
+from ragkit.examples.pool import ExamplePool
+from ragkit.examples.ranking import NAMES, SIGNALS, Candidates, Floats, Ranker, RankerReport, describe, train
+from ragkit.examples.selector import DynamicSelector, SelectorOptions
+from ragkit.indexing import Filter
+from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.records import Example, Hit
+
+Gain = Callable[[Example, Sequence[Example]], Sequence[float]]
+"""Of a query and candidates: how much each candidate raises the log-probability of the query's right output. NaN for
+one that can't be shown."""
+_CANDIDATE = "candidate"
+_PROBED = 20
+
+
+class LearnedSelector(DynamicSelector):
+    """Puts the candidates of a ``DynamicSelector`` in the order in which they can be expected to help.
+
+    What helps was learned from a model: on inputs of the pool, by how much each candidate raised the log-probability
+    of the right answer; a light ranker foretells that for new inputs. Choosing calls no model but the pool's embedder.
+    After Rubin, Herzig and Berant, *Learning to retrieve prompts for in-context learning*, arXiv:2112.08633, with a
+    ridge regression in place of the encoder that is trained there.
+
+    Made by ``fit`` or ``open``.
+    """
+
+    def __init__(
+        self,
+        pool: ExamplePool,
+        ranker: Ranker,
+        report: RankerReport,
+        options: SelectorOptions | None = None,
+        where: Filter | str | None = None,
+    ) -> None:
+        super().__init__(pool, options or SelectorOptions(), where)
+        self.ranker = ranker
+        self.report = report
+        """How well it did on queries that it was not taught with."""
+
+    @classmethod
+    def fit(
+        cls,
+        pool: ExamplePool,
+        gain: Gain,
+        *,
+        queries: int = 200,
+        candidates: int = 16,
+        options: SelectorOptions | None = None,
+        seed: int = 0,
+        log: str | Path | None = None,
+        where: Filter | str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Self:
+        """Ask for gains and learn from them.
+
+        Args:
+            pool: of which queries are drawn, and which is chosen from; the leakage guard is on.
+            gain: asks a model, such as ``ragkit.tasks.gains.model_gain``; called once a query.
+            queries: how many; all where the pool has fewer.
+            candidates: of each query, for which gains are asked: half of them the first, half drawn from the other
+                ``options.candidates``, so that the ranker knows all that it will put in order.
+            options: of the candidates, of how a set is made of them once they are ranked, and of its order.
+            seed: of what is drawn.
+            log: a JSON Lines file that keeps the gains; a fit that was broken off goes on from there.
+            where: only examples whose fields match are candidates.
+            progress: called with a ``Progress`` after each query.
+
+        Raises:
+            ExamplePoolError: if the pool is empty or too small to learn from, or the log is another one's.
+            SettingsError: if the numbers can't be, or ``gain`` gives what is no gain a candidate.
+        """
+        options = options or SelectorOptions()
+        if queries < 1 or not 2 <= candidates <= options.candidates:
+            raise SettingsError(
+                f"queries={queries} with candidates={candidates} of {options.candidates} can't be.",
+                "Give 1 query or more, and 2 candidates or more, at most SelectorOptions(candidates=...).",
+            )
+        if not len(pool):
+            raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
+        source = _Source(pool, replace(options, hide_own=True), where)
+        kept = GainLog(
+            log,
+            {
+                "embedder": pool.index.embedder.model_id,
+                "options": asdict(source.options),
+                "candidates": candidates,
+                "seed": seed,
+            },
+        )
+        infos = pool.index.documents()
+        # More queries with the same seed are those of before and further ones.
+        drawn = np.random.default_rng(seed).permutation(len(infos))[:queries]
+        trials: list[tuple[Candidates, Floats]] = []
+        for done, number in enumerate(drawn, 1):
+            query = pool.example(infos[number])
+            found, hits = source.described(query.input)
+            asked = _spread(len(hits), candidates, np.random.default_rng([seed, int(number)]))
+            described = found.some(asked)
+            gains = kept.gains(infos[number].id, described.keys)
+            if gains is None:
+                gains = _asked(gain, query, [pool.example(hits[n].document) for n in asked])
+                kept.add(infos[number].id, described.keys, gains)
+            trials.append((described, np.array(gains, dtype=np.float64)))
+            if progress is not None:
+                progress(Progress("gains", done, len(drawn), query.input[:60]))
+        ranker, report = train(trials, seed)
+        return cls(pool, ranker, report, options, where)
+
+    @classmethod
+    def open(cls, path: str | Path, pool: ExamplePool, where: Filter | str | None = None) -> Self:
+        """Open a selector that was saved.
+
+        Args:
+            path: of the file.
+            pool: the one it was fitted on; examples may have been added to it.
+            where: only examples whose fields match.
+
+        Raises:
+            ExamplePoolError: if the file is missing, damaged or of another format, or the pool is another one.
+        """
+        file = Path(path)
+        try:
+            saved = _Saved.model_validate_json(file.read_bytes())
+        except FileNotFoundError as error:
+            raise ExamplePoolError(f"There is no file {file}.", "Save a selector there: selector.save(path)") from error
+        except (OSError, ValidationError, SettingsError) as error:
+            raise ExamplePoolError(
+                f"{file} holds no learned selector that can be read: {_first_line(error)}.",
+                "Fit it again, and save it: LearnedSelector.fit(...).save(path)",
+            ) from error
+        _check_pool(file, saved, pool)
+        ranker = Ranker(
+            np.array(saved.weights),
+            np.array(saved.centre),
+            np.array(saved.axes).reshape(-1, len(saved.centre)),
+            saved.helped,
+            saved.output_helped,
+        )
+        return cls(pool, ranker, saved.report, saved.options, where)
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a JSON file, whole or not at all; the pool stays where it is, and a filter is not saved."""
+        ranker = self.ranker
+        saved = _Saved(
+            format="ragkit learned selector 1",
+            embedder=self.pool.index.embedder.model_id,
+            signals=SIGNALS,
+            options=self.options,
+            report=self.report,
+            weights=ranker.weights.tolist(),
+            centre=ranker.centre.tolist(),
+            axes=ranker.axes.tolist(),
+            helped=dict(ranker.helped),
+            output_helped=dict(ranker.output_helped),
+        )
+        file = Path(path)
+        new = file.with_name(f"{file.name}.new")
+        with new.open("w", encoding="utf-8") as out:
+            out.write(saved.model_dump_json())
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(file)
+
+    def _candidates(self, text: str, wanted: int) -> list[Hit]:
+        hits = super()._candidates(text, max(wanted, self.options.candidates))
+        if not hits:
+            return hits
+        scores, parts = self.ranker.scores(_described(self.pool, text, hits))
+        order = np.argsort(-scores, kind="stable")[:wanted]
+        return [
+            replace(
+                hits[n],
+                score=float(scores[n]),
+                scores={_CANDIDATE: hits[n].score, **dict(zip(NAMES, parts[n].tolist(), strict=True))},
+            )
+            for n in order
+        ]
+
+    def _reason(self, hit: Hit) -> str:
+        helps = NAMES[max(NAMES, key=lambda name: hit.scores[name])]
+        found = super()._reason(replace(hit, score=hit.scores[_CANDIDATE]))
+        return f"expected gain {hit.score:+.2f}: {helps}; {found}"
+
+
+class _Source(DynamicSelector):
+    """The candidates of a query with what is known of them."""
+
+    def described(self, text: str) -> tuple[Candidates, list[Hit]]:
+        hits = self._candidates(text, self.options.candidates)
+        return _described(self.pool, text, hits), hits
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["ragkit learned selector 1"]
+    embedder: str
+    signals: tuple[str, ...]
+    options: SelectorOptions
+    report: RankerReport
+    weights: list[FiniteFloat]
+    centre: list[FiniteFloat]
+    axes: list[list[FiniteFloat]]
+    helped: dict[str, FiniteFloat]
+    output_helped: dict[str, FiniteFloat]
+
+    @model_validator(mode="after")
+    def _check_shapes(self) -> Self:
+        if self.signals != SIGNALS or len(self.weights) != len(SIGNALS) + len(self.axes):
+            raise ValueError("its signals are not those that this version weighs")
+        if any(len(axis) != len(self.centre) for axis in self.axes):
+            raise ValueError("its axes and its centre have different dimensions")
+        return self
+
+
+def _check_pool(file: Path, saved: _Saved, pool: ExamplePool) -> None:
+    embedder = pool.index.embedder
+    if saved.embedder != embedder.model_id or len(saved.centre) != embedder.dimension:
+        raise ExamplePoolError(
+            f"{file} was learned with vectors of {saved.embedder}, and the pool's are of {embedder.model_id}.",
+            "Open it with the pool that it was fitted on, or fit it again.",
+        )
+    probed = list(saved.helped)[:: max(1, len(saved.helped) // _PROBED)]
+    missing = sum(not _has(pool, key) for key in probed)
+    if 2 * missing > len(probed):
+        raise ExamplePoolError(
+            f"{file} was learned from another pool: {missing} of {len(probed)} of its examples are not in this one.",
+            "Open it with the pool that it was fitted on, or fit it again.",
+        )
+
+
+def _has(pool: ExamplePool, key: str) -> bool:
+    try:
+        pool.index.document(key)
+    except QueryError:
+        return False
+    return True
+
+
+def _described(pool: ExamplePool, text: str, hits: Sequence[Hit]) -> Candidates:
+    vector = pool.index.embedder.embed([text], "query")[0]
+    return describe(text, hits, vector, pool.index.vectors([hit.chunk for hit in hits]))
+
+
+def _asked(gain: Gain, query: Example, candidates: Sequence[Example]) -> list[float]:
+    gains = [float(value) for value in gain(query, candidates)]
+    if len(gains) != len(candidates) or any(abs(value) == np.inf for value in gains):
+        raise SettingsError(
+            f"gain gave {gains} for {len(candidates)} candidates of {query.input[:60]!r}.",
+            "It has to return a finite number for each candidate, or NaN for one that can't be shown.",
+        )
+    return gains
+
+
+def _spread(count: int, wanted: int, random: np.random.Generator) -> list[int]:
+    """Return numbers below ``count``: half of those wanted from the beginning, the others drawn from what is left."""
+    first = min(count, (wanted + 1) // 2)
+    rest = np.arange(first, count)
+    drawn = random.choice(rest, min(len(rest), wanted - first), replace=False)
+    return [*range(first), *sorted(int(n) for n in drawn)]
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
+    return str(error).splitlines()[0]

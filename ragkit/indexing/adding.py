@@ -186,14 +186,15 @@ class Adder:
             if staged[0].sha256 == document.sha256:
                 self.report.unchanged += 1
                 return
-            self._staged_chunks -= len(staged[1])
+            self._unstage(*staged)
         elif known_sha256 == document.sha256:
             self.report.unchanged += 1
             return
         with self._timed("chunk"):
             chunks = chunk_document(document, self._embedder.tokenizer, self._embedder.window, self._chunking)
         if known_sha256 is not None:
-            self._changes.remove.append(document.id)
+            if staged is None:
+                self._changes.remove.append(document.id)
             self.report.replaced += 1
         else:
             self.report.added += 1
@@ -207,6 +208,19 @@ class Adder:
         late = time.monotonic() - self._last_commit > _BATCH_SECONDS
         if self._staged_chunks >= _BATCH_CHUNKS or late:
             self._flush()
+
+    def _unstage(self, document: Document, chunks: Sequence[Chunk]) -> None:
+        """Take back what was counted of a document that another one replaces before it was written."""
+        self._staged_chunks -= len(chunks)
+        if self._known(document.id) is None:
+            self.report.added -= 1
+        else:
+            self.report.replaced -= 1
+        self.report.chunks -= len(chunks)
+        self.report.characters -= len(document.text)
+        self.report.tokens -= sum(chunk.tokens for chunk in chunks)
+        self.report.tokens_over_window -= sum(max(0, chunk.tokens - self._embedder.window) for chunk in chunks)
+        self.report.characters_lost -= characters_lost(document, chunks)
 
     def _flush(self) -> None:
         """Embed what has no vector yet and commit."""

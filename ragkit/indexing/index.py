@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +14,14 @@ from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, discover
 from ragkit.errors import IndexDamagedError, IndexNotFoundError, IndexWriteError, QueryError
 from ragkit.indexing.adding import Adder, forget_files
-from ragkit.indexing.filters import Filter, as_filter
+from ragkit.indexing.filters import Filter, as_filter, to_sql
 from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
 from ragkit.indexing.planning import gone_origins, plan_sync
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.store import FILE_NAME, Store
-from ragkit.indexing.vectors import Scored, VectorOptions
+from ragkit.indexing.vectors import Keys, Scored, VectorOptions
 from ragkit.indexing.view import View
 from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo
@@ -150,6 +150,13 @@ class Index:
             adder = self._adder(progress)
             if files:
                 adder.add_files(files, load)
+            adder.add_documents(documents)
+            return adder.finish()
+
+    def add_documents(self, documents: Iterable[Document], progress: ProgressCallback | None = None) -> AddReport:
+        """Add documents one after another as ``add`` does, without holding more than a batch of them in memory."""
+        with writing(self._store):
+            adder = self._adder(progress)
             adder.add_documents(documents)
             return adder.finish()
 
@@ -301,9 +308,28 @@ class Index:
         condition = as_filter(where)
         if condition is None:
             return self._store.infos()
-        from ragkit.indexing.filters import to_sql
-
         return self._store.infos(*to_sql(condition))
+
+    def each_document(self, where: Filter | str | None = None) -> Iterator[Document]:
+        """Yield the documents that match, by source, a batch in memory at a time.
+
+        Raises:
+            IndexDamagedError: if a row fails its checksum.
+        """
+        condition = as_filter(where)
+        yield from self._store.each_document(*(to_sql(condition) if condition is not None else ("1", [])))
+
+    def counts(self, field: str) -> dict[str, int]:
+        """Return how many documents have each text that a metadata field holds."""
+        return self._store.counts(field)
+
+    def shared_origins(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the origins, of some or of all, that more than one document is from."""
+        return self._store.shared_origins(among)
+
+    def fingerprint(self) -> str:
+        """Return 32 hexadecimal digits: equal, on every machine, for indexes of the same documents."""
+        return self._store.fingerprint()
 
     def document(self, identity: str) -> Document:
         """Return a document by its id or source.
@@ -330,14 +356,18 @@ class Index:
             )
         return found
 
-    def each_chunk(self) -> Iterator[Chunk]:
-        """Yield every chunk, in the order of keys.
+    def each_chunk(self, after: int = 0) -> Iterator[Chunk]:
+        """Yield every chunk with a key higher than ``after``, in the order of keys.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
         """
-        for _, chunk, _ in self._store.each_chunk(self._store.edition):
+        for _, chunk, _ in self._store.each_chunk(self._store.edition, after):
             yield chunk
+
+    def keys(self, where: Filter | str | None = None, *, first: bool = False) -> Keys:
+        """Return the keys of the chunks of documents that match, or of the first chunk of each: sorted int64."""
+        return self._current().keys(self._store, as_filter(where), first=first)
 
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """Return the chunks around one, itself included, in the order of the text."""

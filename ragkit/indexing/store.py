@@ -6,6 +6,7 @@ is checked whenever the row is read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
@@ -64,6 +65,7 @@ INSERT OR IGNORE INTO state VALUES ('format', '1'), ('generation', '0'), ('editi
 """
 
 _CHUNK_COLUMNS = "c.key, c.document, c.ordinal, c.place, c.header, c.text, c.hash, c.checksum"
+_DOCUMENT_COLUMNS = "d.id, d.source, d.origin, d.title, d.sha256, d.media_type, d.metadata, d.spans, d.text, d.checksum"
 _INFO_COLUMNS = (
     "d.id, d.source, d.origin, d.title, d.sha256, d.media_type, d.metadata, d.characters, d.pages, "
     "(SELECT count(*) FROM chunks n WHERE n.document = d.id AND n.edition = ?)"
@@ -211,13 +213,63 @@ class Store:
             IndexDamagedError: if its row fails its checksum.
         """
         found = self.rows(
-            "SELECT id, source, origin, title, sha256, media_type, metadata, spans, text, checksum FROM documents "
-            "WHERE id = ? OR source = ?",
+            f"SELECT {_DOCUMENT_COLUMNS} FROM documents d WHERE d.id = ? OR d.source = ?",  # noqa: S608
             (identity, identity),
         )
-        if not found:
-            return None
-        *values, checksum = found[0]
+        return self._document(found[0]) if found else None
+
+    def each_document(self, condition: str = "1", parameters: Sequence[Any] = ()) -> Iterator[Document]:
+        """Yield the documents that meet an SQL condition over ``documents d``, by source, checked.
+
+        Raises:
+            IndexDamagedError: if a row fails its checksum.
+        """
+        last = ""
+        while True:
+            # By pages and not by an open cursor, so that the caller may write meanwhile.
+            rows = self.rows(
+                f"SELECT {_DOCUMENT_COLUMNS} FROM documents d WHERE d.source > ? AND {condition} "  # noqa: S608
+                f"ORDER BY d.source LIMIT {MANY}",
+                (last, *parameters),
+            )
+            for row in rows:
+                yield self._document(row)
+            if len(rows) < MANY:
+                return
+            last = rows[-1][1]
+
+    def counts(self, field: str) -> dict[str, int]:
+        """Return how many documents have each text that a metadata field holds."""
+        rows = self.rows(
+            "SELECT m.value, count(*) FROM documents d, json_each(d.metadata) m "
+            "WHERE m.key = ? AND m.type = 'text' GROUP BY 1",
+            (field,),
+        )
+        return dict(rows)
+
+    def shared_origins(self, among: Sequence[str] | None = None) -> list[str]:
+        """Return the origins, of some or of all, that more than one document is from."""
+        if among is None:
+            return [row[0] for row in self.rows("SELECT origin FROM documents GROUP BY origin HAVING count(*) > 1")]
+        found: list[str] = []
+        for part in _parts(among):
+            marks = ", ".join("?" * len(part))
+            sql = f"SELECT origin FROM documents WHERE origin IN ({marks}) GROUP BY origin HAVING count(*) > 1"  # noqa: S608
+            found += [row[0] for row in self.rows(sql, part)]
+        return found
+
+    def fingerprint(self) -> str:
+        """Return 32 hexadecimal digits that are equal for equal sets of documents."""
+        total = 0
+        with self.errors():
+            for identity, sha256 in self.connection.execute("SELECT id, sha256 FROM documents"):
+                # A sum, for the order in which documents came is no part of what they are.
+                total += int.from_bytes(hashlib.blake2b(f"{identity} {sha256}".encode(), digest_size=16).digest())
+        return f"{total % 2**128:032x}"
+
+    def _document(self, row: tuple[Any, ...]) -> Document:
+        """Return the document of a row of ``_DOCUMENT_COLUMNS``, checked."""
+        *values, checksum = row
         if crc(*values) != checksum:
             raise IndexDamagedError(f"The document {values[1]} in {self.path} is damaged.", _repair(self.path))
         spans = json.loads(values[7])
@@ -320,11 +372,11 @@ class Store:
         )
         return [self.chunk(row) for row in self.rows(sql, (document, self.edition, first, last))]
 
-    def each_chunk(self, edition: int) -> Iterator[tuple[int, Chunk, bytes]]:
-        """Yield key, chunk and content hash of every chunk of an edition, by key."""
-        sql = f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.edition = ? ORDER BY c.key"  # noqa: S608
+    def each_chunk(self, edition: int, after: int = 0) -> Iterator[tuple[int, Chunk, bytes]]:
+        """Yield key, chunk and content hash of every chunk of an edition with a key above ``after``, by key."""
+        sql = f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.edition = ? AND c.key > ? ORDER BY c.key"  # noqa: S608
         with self.errors():
-            for row in self.connection.execute(sql, (edition,)):
+            for row in self.connection.execute(sql, (edition, after)):
                 yield row[0], self.chunk(row), row[6]
 
     def put_chunk(self, chunk: Chunk, edition: int, content: bytes) -> int:
@@ -388,17 +440,19 @@ class Store:
             IndexDamagedError: if one is missing or fails its checksum.
         """
         found = np.empty((len(hashes), dimension), dtype=np.float32)
-        with self.errors():
-            cursor = self.connection.cursor()
-            for number, content in enumerate(hashes):
-                row = cursor.execute(
-                    "SELECT vector, checksum FROM vectors WHERE model = ? AND hash = ?", (model, content)
-                ).fetchone()
-                if row is None or zlib.crc32(row[0]) != row[1] or len(row[0]) != 4 * dimension:
+        number = 0
+        for part in _parts(hashes):
+            marks = ", ".join("?" * len(part))
+            sql = f"SELECT hash, vector, checksum FROM vectors WHERE model = ? AND hash IN ({marks})"  # noqa: S608
+            known = {row[0]: row for row in self.rows(sql, (model, *part))}
+            for content in part:
+                row = known.get(content)
+                if row is None or zlib.crc32(row[1]) != row[2] or len(row[1]) != 4 * dimension:
                     raise IndexDamagedError(
                         f"A vector in {self.path} is {'missing' if row is None else 'damaged'}.", _repair(self.path)
                     )
-                found[number] = np.frombuffer(row[0], dtype=np.float32)
+                found[number] = np.frombuffer(row[1], dtype=np.float32)
+                number += 1
         return found
 
 

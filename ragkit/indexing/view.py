@@ -101,16 +101,27 @@ class View:
         """Return the keys of the chunks whose document matches, sorted; None for no filter."""
         if condition is None:
             return None
+        return self.keys(store, condition)
+
+    def keys(self, store: Store, condition: Filter | None, *, first: bool = False) -> Keys:
+        """Return the keys of the chunks whose document matches, or of the first chunk of each; sorted."""
         # By its text: as dictionary keys, 1, 1.0 and True are the same.
-        name = repr(condition)
+        name = f"{first} {condition!r}"
         found = self._allowed.get(name)
         if found is None:
-            sql, parameters = to_sql(condition)
-            rows = store.rows(
-                "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
-                f"WHERE c.edition = ? AND {sql} ORDER BY c.key",
-                (store.edition, *parameters),
-            )
+            ordinal = "AND c.ordinal = 0" if first else ""
+            if condition is None:
+                rows = store.rows(
+                    f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key",  # noqa: S608
+                    (store.edition,),
+                )
+            else:
+                sql, parameters = to_sql(condition)
+                rows = store.rows(
+                    "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
+                    f"WHERE c.edition = ? {ordinal} AND {sql} ORDER BY c.key",
+                    (store.edition, *parameters),
+                )
             if len(self._allowed) >= _FILTERS_KEPT:
                 self._allowed.pop(next(iter(self._allowed)), None)
             found = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))

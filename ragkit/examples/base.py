@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from ragkit.errors import QueryError, SettingsError
 from ragkit.records import Example
+from ragkit.retrieval.retriever import LONGEST_QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,14 @@ def check_request(text: str, k: int) -> None:
     """Make sure that examples can be chosen for an input.
 
     Raises:
-        QueryError: if the input is empty or ``k`` is below 1.
+        QueryError: if the input is empty or too long, or ``k`` is below 1.
     """
     if not text.strip():
         raise QueryError("The input is empty.", "Give the text that examples are wanted for.")
+    if len(text) > LONGEST_QUERY:
+        raise QueryError(
+            f"The input has {len(text):,} characters; {LONGEST_QUERY:,} is the most.",
+            "Choose by the part that matters.",
+        )
     if k < 1:
         raise QueryError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")

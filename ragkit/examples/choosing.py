@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ragkit.examples.pool import normal
+from ragkit.retrieval.terms import content_terms
 
 Scores = NDArray[np.float32]
 
@@ -79,3 +83,40 @@ def balanced(labels: Sequence[str], k: int) -> list[int]:
             if queue and len(chosen) < k:
                 chosen.append(queue.pop(0))
     return chosen
+
+
+def within(
+    tokens: int, count: int, k: int, choose: Callable[[list[int], int], list[int]], cost: Callable[[int], int]
+) -> list[int]:
+    """Choose a set whose items cost at most ``tokens`` together, as if those that don't fit were not there.
+
+    Args:
+        tokens: for all of them.
+        count: of items.
+        k: how many at most.
+        choose: chooses ``k`` of some items, the preferred first, one after another: what is chosen first does not
+            depend on items that would be chosen later.
+        cost: of an item, in tokens.
+    """
+    cost = cache(cost)
+    left = list(range(count)) if tokens else []
+    while left:
+        chosen = choose(left, k)
+        spent = 0
+        for place, number in enumerate(chosen):
+            if spent + cost(number) > tokens:
+                before = set(chosen[:place])
+                left = [number for number in left if number in before or spent + cost(number) <= tokens]
+                break
+            spent += cost(number)
+        else:
+            return chosen
+    return []
+
+
+def shared_terms(text: str, texts: Sequence[str]) -> tuple[Scores, Scores]:
+    """Return which text has which of an input's words, ``[n, words]``, and how rare each word is among them."""
+    terms = list(dict.fromkeys(content_terms(text))) or [normal(text)]
+    present = np.array([[term in own for term in terms] for own in (set(content_terms(other)) for other in texts)])
+    weights = np.log1p(len(texts) / (1 + present.sum(axis=0)))
+    return present.astype(np.float32), weights.astype(np.float32)

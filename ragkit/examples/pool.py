@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,8 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ragkit.chunking import ChunkingOptions
-from ragkit.indexing import Index, IndexOptions
-from ragkit.records import Document, DocumentInfo, Example, document_id
+from ragkit.examples.token_vectors import TokenVectors
+from ragkit.indexing import Field, Index, IndexOptions
+from ragkit.records import Chunk, Document, DocumentInfo, Example, Metadata, MetadataValue, document_id
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 OUTPUT = "output"
 """The metadata field that holds an example's output; an example's own metadata can't have it."""
 _MEDIA_TYPE = "text/x-example"
+_ORIGIN = "example-input:"
+_AT_ONCE = 400
+"""Alternatives of one filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class ExamplePool:
 
     def __init__(self, index: Index) -> None:
         self.index = index
+        self._tokens: TokenVectors | None = None
+        self._opening = threading.Lock()
 
     @classmethod
     def open(cls, path: str | Path, *, embedder: Embedder | str | None = None, create: bool = True) -> Self:
@@ -73,84 +80,128 @@ class ExamplePool:
 
     def close(self) -> None:
         """Let go of files."""
+        if self._tokens is not None:
+            self._tokens.close()
         self.index.close()
 
     def __len__(self) -> int:
         return self.index.document_count
 
     def __iter__(self) -> Iterator[Example]:
-        for info in self.index.documents():
-            yield self.example(info)
+        return map(_example, self.index.each_document())
 
     def add(self, examples: Iterable[Example], progress: ProgressCallback | None = None) -> PoolReport:
         """Add examples; what the pool has already costs nothing.
 
         Args:
-            examples: with an input and an output each; the same input and output is one example, white space and case
-                of the input aside.
+            examples: with an input and an output each, read one by one, so that a generator of millions takes no
+                memory. The same input and output is one example, white space and case of the input aside; its metadata
+                and spelling are those that came last.
             progress: called with a ``Progress`` as work goes on.
 
         Raises:
             StoreError: as ``Index.add``.
         """
-        refused: list[str] = []
-        documents: dict[str, Document] = {}
-        given = 0
-        for number, example in enumerate(examples, 1):
-            given += 1
-            if not example.input.strip():
-                refused.append(f"Example {number} has an empty input.")
-            elif not example.output.strip():
-                refused.append(f"Example {number} has no output: {example.input[:60]!r}.")
-            elif OUTPUT in example.metadata:
-                refused.append(f"Example {number} has a field {OUTPUT!r} of its own; rename it.")
-            else:
-                document = _document(example)
-                documents.setdefault(document.id, document)
-        report = self.index.add(*documents.values(), progress=progress)
-        refused += [f"{issue.origin}: {issue.detail}" for issue in report.issues if issue.kind == "refused"]
+        taken = _Taken()
+        report = self.index.add_documents(taken.documents(examples), progress=progress)
         return PoolReport(
             report.added,
-            given - len(refused) - report.added,
-            tuple(refused),
-            self._contradictions({normal(document.text) for document in documents.values()}),
+            taken.given - len(taken.refused) - report.added,
+            tuple(taken.refused),
+            self._contradictions(self.index.shared_origins(taken.origins())),
         )
 
-    def remove(self, examples: Sequence[Example]) -> int:
+    def remove(self, examples: Iterable[Example]) -> int:
         """Remove examples; return how many the pool had."""
-        here = {info.source for info in self.index.documents()}
-        sources = [source for source in dict.fromkeys(map(_source, examples)) if source in here]
-        return self.index.remove(*sources) if sources else 0
+        return self.index.remove(*dict.fromkeys(map(_source, examples)))
 
     def labels(self) -> Counter[str]:
         """Return how many examples each output has."""
-        return Counter(str(info.metadata[OUTPUT]) for info in self.index.documents())
+        return Counter(self.index.counts(OUTPUT))
 
     def contradictions(self) -> dict[str, tuple[str, ...]]:
         """Return the inputs that the pool has with different outputs, and these outputs."""
-        return self._contradictions(None)
+        return self._contradictions(self.index.shared_origins())
 
-    def example(self, info: DocumentInfo) -> Example:
-        """Return the example that a document of the index holds."""
-        text = self.index.document(info.id).text
-        return Example(text, str(info.metadata[OUTPUT]), {k: v for k, v in info.metadata.items() if k != OUTPUT})
+    def example(self, info: DocumentInfo, chunk: Chunk | None = None) -> Example:
+        """Return the example that a document of the index holds.
 
-    def _contradictions(self, among: set[str] | None) -> dict[str, tuple[str, ...]]:
-        outputs: dict[str, dict[str, str]] = {}
-        for info in self.index.documents():
-            outputs.setdefault(info.title, {})[str(info.metadata[OUTPUT])] = info.id
-        found = {}
-        for several in outputs.values():
-            if len(several) > 1:
-                text = self.index.document(next(iter(several.values()))).text
-                if among is None or normal(text) in among:
-                    found[text] = tuple(sorted(several))
-        return found
+        Args:
+            info: the document.
+            chunk: one of its chunks; where it is all of the input, nothing is read.
+        """
+        if chunk is not None and len(chunk.text) == info.characters:
+            return Example(chunk.text, str(info.metadata[OUTPUT]), _own(info.metadata))
+        return _example(self.index.document(info.id))
+
+    def prepare_tokens(self, progress: ProgressCallback | None = None) -> int:
+        """Compute the token vectors that ``choice="coverage"`` compares, and return how many texts lacked them.
+
+        They are kept beside the pool in ``tokens.sqlite``, about 400 bytes a token. Without this call they are computed
+        as examples become candidates for the first time, which takes about a millisecond each.
+
+        Raises:
+            SettingsError: if the pool's embedder gives no token vectors.
+            StoreError: if they can't be kept.
+        """
+        return self.tokens.prepare((chunk.text for chunk in self.index.each_chunk()), self.index.chunk_count, progress)
+
+    @property
+    def tokens(self) -> TokenVectors:
+        """The token vectors of the pool's texts."""
+        with self._opening:
+            if self._tokens is None:
+                self._tokens = TokenVectors(self.index.path, self.index.embedder)
+            return self._tokens
+
+    def _contradictions(self, origins: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        outputs: dict[str, list[Example]] = {}
+        for first in range(0, len(origins), _AT_ONCE):
+            for document in self.index.each_document(Field("origin").in_(origins[first : first + _AT_ONCE])):
+                outputs.setdefault(document.origin, []).append(_example(document))
+        return {several[0].input: tuple(sorted(one.output for one in several)) for several in outputs.values()}
+
+
+class _Taken:
+    """What an addition took in, and why it refused the rest."""
+
+    def __init__(self) -> None:
+        self.given = 0
+        self.refused: list[str] = []
+        self._inputs = bytearray()
+
+    def documents(self, examples: Iterable[Example]) -> Iterator[Document]:
+        for example in examples:
+            self.given += 1
+            if not example.input.strip():
+                self.refused.append(f"Example {self.given} has an empty input.")
+            elif not example.output.strip():
+                self.refused.append(f"Example {self.given} has no output: {example.input[:60]!r}.")
+            elif OUTPUT in example.metadata:
+                self.refused.append(f"Example {self.given} has a field {OUTPUT!r} of its own; rename it.")
+            else:
+                # 16 bytes each: as a set of strings a million would hold a quarter of a gigabyte.
+                self._inputs += bytes.fromhex(input_id(example.input))
+                yield _document(example)
+
+    def origins(self) -> list[str]:
+        places = range(0, len(self._inputs), 16)
+        return [_ORIGIN + self._inputs[place : place + 16].hex() for place in places]
 
 
 def normal(text: str) -> str:
     """Return a text as it counts for being the same: one case, one form, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def input_id(text: str) -> str:
+    """Return 32 hexadecimal digits that all examples with this input share, as ``DocumentInfo.title``."""
+    return document_id(normal(text))
+
+
+def origin_of(text: str) -> str:
+    """Return the origin that the documents of all examples with this input share."""
+    return _ORIGIN + input_id(text)
 
 
 def _source(example: Example) -> str:
@@ -165,10 +216,18 @@ def _document(example: Example) -> Document:
     return Document(
         id=document_id(source),
         source=source,
-        origin=source,
+        origin=origin_of(example.input),
         text=example.input,
-        title=document_id(normal(example.input)),  # shared by all examples with this input
+        title=input_id(example.input),
         sha256=content,
         media_type=_MEDIA_TYPE,
         metadata={**example.metadata, OUTPUT: example.output},
     )
+
+
+def _example(document: Document) -> Example:
+    return Example(document.text, str(document.metadata[OUTPUT]), _own(document.metadata))
+
+
+def _own(metadata: Metadata) -> dict[str, MetadataValue]:
+    return {name: value for name, value in metadata.items() if name != OUTPUT}

@@ -1,0 +1,170 @@
+"""From an input to candidates: the examples of a pool that are near it, without the input's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.chunking import chunk_document
+from ragkit.examples.overlap import PoolOverlap, pool_overlap
+from ragkit.examples.pool import ExamplePool, input_id
+from ragkit.indexing import Filter
+from ragkit.indexing.vectors import holds
+from ragkit.records import Document, Hit
+from ragkit.retrieval.fusion import convex_combination
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Vectors
+    from ragkit.indexing.vectors import Keys, Scored
+
+By = Literal["dense", "keyword", "hybrid", "jaccard", "ngram", "random"]
+_LONGEST_RUN = 3
+_SPARE = 8
+"""Hits beyond those wanted, for the guard hides some and a long example comes in several chunks."""
+_FUSED = 50
+"""Hits at least that each searcher gives to the fusion."""
+_WEIGHTS = {"dense": 0.5, "keyword": 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An input as the pool's embedder sees it."""
+
+    text: str
+    parts: tuple[str, ...]
+    """The text, cut as the pool cuts its own where it is longer than the embedder's window."""
+    part_vectors: Vectors
+    """Unit vectors, float32 ``[parts, d]``."""
+    vector: Vectors
+    """Of the whole, float32 ``[d]``."""
+
+
+class CandidateSearch:
+    """Finds the candidates for an input; safe to share between threads.
+
+    Args:
+        pool: to search.
+        by: what makes an example a candidate.
+        where: only examples whose fields match.
+        guard: hide the input's own example and what has this cosine to the input or a higher one; None hides nothing.
+        seed: of chance.
+    """
+
+    def __init__(self, pool: ExamplePool, by: By, where: Filter | None, guard: float | None, seed: int) -> None:
+        self.pool = pool
+        self._by = by
+        self._where = where
+        self._guard = guard
+        self._seed = seed
+        self._overlap: PoolOverlap | None = None
+        self._growing = threading.Lock()
+        self._last: Asked | None = None
+
+    def asked(self, text: str) -> Asked:
+        """Return an input with its vectors, which the search, the guard and the choice of a set share.
+
+        It is embedded as what it is compared with, so that the same text has a cosine of 1.
+        """
+        last = self._last
+        if last is None or last.text != text:
+            index = self.pool.index
+            embedder = index.embedder
+            parts = [text]
+            # A token is a character at least.
+            if len(text) + embedder.tokenizer.specials > (index.chunking.size or embedder.window):
+                document = Document("", "", "", text, "", "", "")
+                cut = chunk_document(document, embedder.tokenizer, embedder.window, index.chunking)
+                parts = [chunk.text for chunk in cut] or parts
+            vectors = embedder.embed(parts, "document")
+            whole = vectors.mean(axis=0)
+            last = Asked(text, tuple(parts), vectors, whole / max(float(np.linalg.norm(whole)), 1e-12))
+            self._last = last
+        return last
+
+    def find(self, text: str, wanted: int) -> list[Hit]:
+        """Return at most ``wanted`` candidates, best first, each example once and without what the guard hides."""
+        reach = wanted + _SPARE
+        while True:
+            hits = self._search(text, reach)
+            seen: dict[str, Hit] = {}
+            for hit in hits:
+                seen.setdefault(hit.document.id, hit)
+            kept = self._without_own(text, list(seen.values()))
+            if len(kept) >= wanted or len(hits) < reach:
+                return kept[:wanted]
+            reach *= 4
+
+    def chance(self, text: str) -> np.random.Generator:
+        """Return the chance of an input: the same in every process."""
+        return np.random.default_rng([self._seed, *text.encode("utf-8", "surrogatepass")])
+
+    def _search(self, text: str, reach: int) -> list[Hit]:
+        index = self.pool.index
+        lists: dict[str, Scored] = {}
+        depth = max(reach, _FUSED) if self._by == "hybrid" else reach
+        if self._by in ("dense", "hybrid"):
+            lists["dense"] = index.search_vectors(self.asked(text).vector, depth, self._where)
+        if self._by in ("keyword", "hybrid"):
+            lists["keyword"] = index.search_keywords(text, depth, self._where)
+        if self._by == "random":
+            keys = index.keys(self._where, first=True)
+            drawn = self.chance(text).choice(keys, min(reach, len(keys)), replace=False)
+            lists["random"] = drawn, np.zeros(len(drawn), dtype=np.float32)
+        if self._by in ("jaccard", "ngram"):
+            lists[self._by] = self._shared(text, reach)
+        scored = {
+            name: dict(zip(keys.tolist(), scores.tolist(), strict=True)) for name, (keys, scores) in lists.items()
+        }
+        final = convex_combination(lists, _WEIGHTS, depth) if self._by == "hybrid" else scored[self._by]
+        order = sorted(final, key=lambda key: (-final[key], key))[:reach] if self._by == "hybrid" else list(final)
+        return [
+            Hit(chunk, info, final[chunk.key], {n: one[chunk.key] for n, one in scored.items() if chunk.key in one})
+            for chunk, info in index.chunks(order)
+        ]
+
+    def _shared(self, text: str, reach: int) -> Scored:
+        with self._growing:
+            longest = _LONGEST_RUN if self._by == "ngram" else 1
+            overlap = self._overlap = pool_overlap(self.pool.index, longest, self._overlap)
+        keys, scores = overlap.keys, overlap.scores(text)
+        if self._where is not None:
+            some = np.flatnonzero(holds(self.pool.index.keys(self._where), keys))
+            keys, scores = keys[some], scores[some]
+        return best_of_sorted(keys, scores, reach)
+
+    def _without_own(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
+        if self._guard is None:
+            return list(hits)
+        own = input_id(text)
+        kept = [hit for hit in hits if hit.document.title != own]
+        if self._guard >= 1 or not kept:
+            return kept
+        asked = self.asked(text)
+        cosines = np.array([hit.scores.get("dense", np.nan) for hit in kept], dtype=np.float32)
+        # The searcher's cosine is that of the whole, which says less where the input has several parts.
+        unknown = np.flatnonzero(np.isnan(cosines)) if len(asked.parts) == 1 else np.arange(len(kept))
+        if len(unknown):
+            vectors = self.pool.index.vectors([kept[n].chunk for n in unknown])
+            cosines[unknown] = (vectors @ asked.part_vectors.T).max(axis=1)
+        return [hit for hit, cosine in zip(kept, cosines, strict=True) if cosine < self._guard]
+
+
+def best_of_sorted(keys: Keys, scores: NDArray[np.float32], k: int) -> Scored:
+    """Return the ``k`` best, highest score first and equal scores by key, which come sorted.
+
+    Unlike ``ragkit.indexing.vectors.best`` it is quick where nearly all scores are equal.
+    """
+    if k < len(scores):
+        limit = np.partition(scores, len(scores) - k)[len(scores) - k]
+        above = np.flatnonzero(scores > limit)
+        taken = np.concatenate([above, np.flatnonzero(scores == limit)[: k - len(above)]])
+    else:
+        taken = np.arange(len(scores))
+    # Those that tie with the last come after all others already, in the order of keys.
+    order = taken[np.argsort(-scores[taken], kind="stable")]
+    return keys[order], scores[order]

@@ -1,0 +1,107 @@
+"""Selectors as JSON files: options, filter, and which pool."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from ragkit.errors import ExamplePoolError, QueryError, SettingsError
+from ragkit.examples.pool import ExamplePool
+from ragkit.indexing.filter_json import from_json, to_json
+from ragkit.indexing.filters import Filter
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_FORMAT = "ragkit selector 1"
+_HINT = "Save a selector there: selector.save(path)"
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSelector(Generic[Options]):
+    """What a file says of a selector."""
+
+    file: Path
+    options: Options
+    where: Filter | None
+    pool: Path
+    fingerprint: str
+    examples: int
+
+    def opened_pool(self) -> ExamplePool:
+        """Open the pool.
+
+        Raises:
+            ExamplePoolError: if it does not hold what it held when the selector was saved.
+            StoreError: if it is gone.
+        """
+        pool = ExamplePool.open(self.pool, create=False)
+        if pool.index.fingerprint() != self.fingerprint:
+            count = len(pool)
+            pool.close()
+            raise ExamplePoolError(
+                f"The pool in {self.pool} has changed since {self.file} was saved: it had {self.examples:,} examples "
+                f"then and has {count:,} now.",
+                f"Choose from it as it is: DynamicSelector.open({str(self.file)!r}, pool=ExamplePool.open(...))",
+            )
+        return pool
+
+
+def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstance, where: Filter | None) -> None:
+    """Write a selector's file, whole or not at all.
+
+    The pool is named by its place relative to the file, so that both can be moved together.
+
+    Raises:
+        ExamplePoolError: if the file can't be written.
+    """
+    file = Path(path)
+    content = {
+        "format": _FORMAT,
+        "options": asdict(options),
+        "where": None if where is None else to_json(where),
+        "pool": os.path.relpath(pool.index.path.resolve(), file.resolve().parent),
+        "fingerprint": pool.index.fingerprint(),
+        "examples": len(pool),
+    }
+    new = file.with_name(f"{file.name}.new")
+    try:
+        with new.open("w", encoding="utf-8") as out:
+            json.dump(content, out, ensure_ascii=False, indent=1)
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(file)
+    except OSError as error:
+        raise ExamplePoolError(f"{file} can't be written: {error.strerror}.", "Name a file that can.") from error
+
+
+def read_selector(path: str | Path, options: type[Options]) -> SavedSelector[Options]:
+    """Read a selector's file; nothing in it is trusted.
+
+    Raises:
+        ExamplePoolError: if it is missing or holds no selector.
+    """
+    file = Path(path)
+    try:
+        given: Any = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(given, dict) or given.get("format") != _FORMAT:
+            raise ExamplePoolError(f"{file} is no {_FORMAT!r} file.", _HINT)
+        where = given["where"]
+        return SavedSelector(
+            file,
+            TypeAdapter(options).validate_python(given["options"]),
+            None if where is None else from_json(where),
+            (file.resolve().parent / str(given["pool"])).resolve(),
+            str(given["fingerprint"]),
+            int(given["examples"]),
+        )
+    except OSError as error:
+        raise ExamplePoolError(f"{file} can't be read: {error.strerror}.", _HINT) from error
+    except (ValueError, KeyError, TypeError, ValidationError, QueryError, SettingsError) as error:
+        raise ExamplePoolError(f"{file} holds no selector that can be read: {error}.", _HINT) from error

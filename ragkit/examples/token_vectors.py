@@ -1,0 +1,180 @@
+"""Token vectors of a pool's texts, kept on disk, and how well the tokens of an input are met by each text.
+
+A cache in an SQLite file beside the pool: it may be deleted at any time and is made again. A row is found by the hash
+of its text, so it serves whatever else changes in the pool. A token takes an int8 number a dimension and a scale: 388
+bytes where the model has 384 dimensions, its cosines off by less than 0.01; each row carries a CRC-32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.embedding import TokenEmbedder
+from ragkit.errors import IndexDamagedError, IndexWriteError, SettingsError
+from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.indexing.store import MANY
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder
+
+FILE_NAME = "tokens.sqlite"
+_BATCH = 256
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tokens (hash BLOB PRIMARY KEY, vectors BLOB NOT NULL, checksum INTEGER NOT NULL) STRICT
+"""
+
+
+class TokenVectors:
+    """Token vectors by text; safe to share between threads.
+
+    Args:
+        folder: where the file lies; where it can't be written, vectors are computed and not kept.
+        embedder: one that gives a vector a token.
+
+    Raises:
+        SettingsError: if it does not.
+        StoreError: if the file can't be opened.
+    """
+
+    def __init__(self, folder: Path, embedder: Embedder) -> None:
+        if not isinstance(embedder, TokenEmbedder):
+            raise SettingsError(
+                f"{type(embedder).__name__} gives no token vectors, which choice='coverage' needs.",
+                "Use choice='keyword_coverage'.",
+            )
+        self.path = folder / FILE_NAME
+        self._embedder: TokenEmbedder = embedder
+        self._model = embedder.model_id
+        self._dimension = embedder.dimension
+        self._guard = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        if os.access(folder, os.W_OK):
+            with self._errors():
+                self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.execute(_SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._guard:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def similarity(self, parts: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return, for each of some texts and each token of an input, the highest cosine to a token of that text.
+
+        Args:
+            parts: the input, cut where it is longer than the embedder's window.
+            texts: of the pool.
+
+        Returns:
+            float32 ``[texts, tokens]``, 0 where a text has no tokens.
+        """
+        asked = np.concatenate(self._embedder.embed_tokens(parts, "document"))
+        rows = self._rows(texts)
+        lengths = np.array([len(row) // (self._dimension + 4) for row in rows])
+        found = np.zeros((len(texts), len(asked)), dtype=np.float32)
+        some = np.flatnonzero(lengths)
+        if not len(some) or not len(asked):
+            return found
+        scales = np.concatenate([np.frombuffer(rows[n], np.float32, lengths[n]) for n in some])
+        codes = np.concatenate([np.frombuffer(rows[n], np.int8, offset=4 * lengths[n]) for n in some])
+        cosines = (codes.reshape(-1, self._dimension).astype(np.float32) @ asked.T) * scales[:, None]
+        starts = np.concatenate([[0], np.cumsum(lengths[some])[:-1]])
+        found[some] = np.maximum.reduceat(cosines, starts, axis=0)
+        return found
+
+    def prepare(self, texts: Iterable[str], total: int | None = None, progress: ProgressCallback | None = None) -> int:
+        """Compute and keep what is not kept yet, and return how many texts that were.
+
+        Args:
+            texts: of the pool.
+            total: how many there are.
+            progress: called with a ``Progress`` after each batch.
+        """
+        done = made = 0
+        source = iter(texts)
+        while batch := list(islice(source, _BATCH)):
+            kept = self._kept(batch)
+            made += len(self._made([text for text in batch if self._key(text) not in kept]))
+            done += len(batch)
+            if progress is not None:
+                progress(Progress("tokens", done, total))
+        return made
+
+    def _rows(self, texts: Sequence[str]) -> list[bytes]:
+        kept = self._kept(texts)
+        keys = [self._key(text) for text in texts]
+        kept |= self._made([text for key, text in zip(keys, texts, strict=True) if key not in kept])
+        return [kept[key] for key in keys]
+
+    def _key(self, text: str) -> bytes:
+        content = f"{self._model}\0{text}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(content, digest_size=16).digest()
+
+    def _kept(self, texts: Sequence[str]) -> dict[bytes, bytes]:
+        """Return the rows that are kept, by key; one that fails its checksum is as good as none."""
+        if self._connection is None or not texts:
+            return {}
+        keys = list({self._key(text) for text in texts})
+        kept: dict[bytes, bytes] = {}
+        with self._guard, self._errors():
+            for first in range(0, len(keys), MANY):
+                part = keys[first : first + MANY]
+                sql = f"SELECT hash, vectors, checksum FROM tokens WHERE hash IN ({', '.join('?' * len(part))})"  # noqa: S608
+                rows = self._connection.execute(sql, part)
+                kept |= {key: row for key, row, checksum in rows if zlib.crc32(row) == checksum}
+        return kept
+
+    def _made(self, texts: Sequence[str]) -> dict[bytes, bytes]:
+        new = dict.fromkeys(texts)
+        rows = {
+            self._key(text): _packed(vectors)
+            for text, vectors in zip(new, self._embedder.embed_tokens(list(new), "document"), strict=True)
+        }
+        if self._connection is not None and rows:
+            with self._guard, self._errors():
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)",
+                    [(key, row, zlib.crc32(row)) for key, row in rows.items()],
+                )
+                self._connection.execute("COMMIT")
+        return rows
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise IndexWriteError(
+                f"{self.path} can't be written: {error}.",
+                "Free disk space, or use choice='keyword_coverage', which keeps nothing.",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise IndexDamagedError(
+                f"{self.path} is damaged: {error}.", f"Delete {self.path}: it is made again from the pool."
+            ) from error
+
+
+def _packed(vectors: NDArray[np.float32]) -> bytes:
+    """Return the scales, float32 ``[tokens]``, and then the numbers, int8 ``[tokens, d]``."""
+    scales = np.maximum(np.abs(vectors).max(axis=1, initial=0.0), 1e-12).astype(np.float32) / np.float32(127)
+    codes = np.rint(vectors / scales[:, None]).astype(np.int8)
+    return bytes(scales.tobytes() + codes.tobytes())

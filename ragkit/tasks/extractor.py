@@ -1,0 +1,251 @@
+"""A task that draws fields from a text: its answers are valid for a schema, and quotes say where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from ragkit.errors import ModelOutputError, SettingsError, TaskError
+from ragkit.examples import ExamplePool, Shot
+from ragkit.indexing.reports import ProgressCallback
+from ragkit.models import ChatModel, GenerationOptions
+from ragkit.records import Example, Message, Usage
+from ragkit.tasks.base import POOL, FitBudget, as_model, filled_pool, read_task
+from ragkit.tasks.quotes import Span, field_accuracy, quoted
+from ragkit.tasks.replies import answered, reply
+from ragkit.tasks.schemas import Form, Schema
+from ragkit.tasks.shot_prompts import ShotPrompt, ShotPrompts, ShotSetting, usual_settings
+from ragkit.tasks.shot_task import ShotTask, ShotTaskSettings, best_setting, longest_reply
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder
+
+_RETRY_TEMPERATURE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorPrediction:
+    """What was drawn from one text."""
+
+    value: Any
+    """An instance of the pydantic model, or a dictionary where the task was opened without one; None on an error."""
+    spans: Mapping[str, Span | None]
+    """Where each string of the value stands in the input, by its path such as ``items[0].name``: ``input[start:end]``
+    is the string, but for case and white space where it stands there only so. None for one that is no quote."""
+    text: str
+    """The model's reply, JSON unless there is an error."""
+    shots: tuple[Shot, ...]
+    error: str = ""
+    """Why there is no value; empty where there is one."""
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractorSettings(ShotTaskSettings):
+    """What is saved of an ``Extractor``."""
+
+    schema: dict[str, Any]
+    """JSON schema of its answers."""
+    attempts: int
+    """How often a model is asked for a reply that is valid."""
+
+
+class Extractor(ShotTask):
+    """Draws fields from texts, as examples show it; made by ``fit`` or ``open``.
+
+    Replies are held to the schema while they are made, so that only valid JSON comes out; a reply that is cut, or that
+    breaks a rule no grammar can hold (such as a validator of the pydantic model), is asked for again and then told as
+    an error.
+    """
+
+    kind: ClassVar[str] = "extractor"
+
+    def __init__(
+        self,
+        path: Path,
+        pool: ExamplePool,
+        model: ChatModel,
+        settings: ExtractorSettings,
+        form: Form,
+        *,
+        owns_model: bool,
+    ) -> None:
+        super().__init__(path, pool, model, settings, owns_model=owns_model)
+        self._form = form
+        self._attempts = settings.attempts
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """The schema that every answer is valid for."""
+        return self._form.json_schema
+
+    @classmethod
+    def fit(
+        cls,
+        path: str | Path,
+        examples: Iterable[Example] | ExamplePool,
+        *,
+        schema: Schema,
+        model: ChatModel | str | None = None,
+        instruction: str = "",
+        budget: FitBudget | None = None,
+        settings: Sequence[ShotSetting] | None = None,
+        max_tokens: int | None = None,
+        attempts: int = 2,
+        embedder: Embedder | str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Self:
+        """Teach a task and write it to a folder.
+
+        Args:
+            path: the folder; its pool, where it has one, is added to.
+            examples: whose outputs are JSON of the schema. One that is not is left out and told in ``refused``.
+            schema: a pydantic model, or a JSON schema of an object.
+            model: a model or its name; by default ``default``.
+            instruction: what to do; by default it names the fields.
+            budget: for choosing among the settings, by mean ``field_accuracy`` on held-out examples.
+            settings: to choose among, the simplest first; by default some usual ones.
+            max_tokens: of a reply; by default twice those of the longest output.
+            attempts: how often a reply that is not valid is asked for in all.
+            embedder: for a new pool.
+            progress: called with a ``Progress`` as work goes on.
+
+        Raises:
+            TaskError: if no example is valid, or the schema is none of an object.
+            ModelError: if the model can't be held to the schema.
+        """
+        if attempts < 1 or (max_tokens is not None and max_tokens < 1):
+            raise SettingsError(f"attempts={attempts} and max_tokens={max_tokens} can't be.", "Give 1 or more of each.")
+        form = Form(schema)
+        valid, refused = _valid(form, examples)
+        if not valid:
+            raise TaskError("No example's output is valid for the schema.", "\n".join(refused[:5]) or "Give some.")
+        if isinstance(examples, ExamplePool):
+            embedder = embedder or examples.index.embedder
+        writer = as_model(model)
+        folder = Path(path).expanduser()
+        pool, added = filled_pool(folder, valid, embedder)
+        if len(pool) > len(valid):
+            _check_pool(form, pool, folder)
+        tried = list(usual_settings(instruction or form.told()) if settings is None else settings)
+        tokens = max_tokens or max(longest_reply(writer, valid, setting) for setting in tried)
+
+        def score(prompts: ShotPrompts, example: Example) -> float:
+            found = _answered(writer, form, tokens, 1, example.input, prompts.prompt(example.input))
+            return (
+                0.0 if found.error else field_accuracy(form.plain(found.value), form.plain(form.read(example.output)))
+            )
+
+        report = best_setting(
+            tried, valid, score, lambda setting: ShotPrompts(pool, writer, setting, tokens), budget, progress
+        )
+        if not report.calls:
+            _check_held(writer, form)
+        name = model if isinstance(model, str) else writer.name
+        saved = ExtractorSettings(name, report.best, tokens, form.json_schema, attempts)
+        task = cls(folder, pool, writer, saved, form, owns_model=writer is not model)
+        task.report = report
+        task.refused = (*refused, *added.refused)
+        task.save(folder)
+        return task
+
+    @classmethod
+    def open(cls, path: str | Path, model: ChatModel | str | None = None, *, schema: type[Any] | None = None) -> Self:
+        """Open a task.
+
+        Args:
+            path: its folder.
+            model: a model or its name; by default the one of before.
+            schema: the pydantic model that it was fitted with, for instances of it; without it values are dictionaries.
+
+        Raises:
+            TaskError: if there is no such task, its file is damaged, or the schema is another one.
+        """
+        folder = Path(path).expanduser()
+        saved: ExtractorSettings = read_task(folder, cls.kind, ExtractorSettings)
+        form = Form(saved.schema if schema is None else schema)
+        form.check_same(saved.schema)
+        pool = ExamplePool.open(folder / POOL, create=False)
+        writer = as_model(model, saved.model)
+        return cls(folder, pool, writer, saved, form, owns_model=writer is not model)
+
+    def predict(self, inputs: Sequence[str], progress: ProgressCallback | None = None) -> list[ExtractorPrediction]:
+        """Return what is drawn from each text, in their order; one that fails has an ``error``, and the others go on.
+
+        Args:
+            inputs: texts.
+            progress: called with a ``Progress`` after each.
+
+        Raises:
+            ModelError: if what is wrong is wrong for all, such as a refused key.
+        """
+
+        def answer(text: str, made: ShotPrompt) -> ExtractorPrediction:
+            return _answered(self.model, self._form, self._settings.max_tokens, self._attempts, text, made)
+
+        def failed(error: str) -> ExtractorPrediction:
+            return ExtractorPrediction(None, {}, "", (), error)
+
+        return answered(self._prompts, inputs, answer, failed, progress)
+
+
+def _answered(
+    model: ChatModel, form: Form, max_tokens: int, attempts: int, text: str, made: ShotPrompt
+) -> ExtractorPrediction:
+    usage, error, came = Usage(cost=0.0), "", ""
+    for attempt in range(attempts):
+        # The same prompt with no chance in it would bring the same reply.
+        options = GenerationOptions(
+            max_tokens, _RETRY_TEMPERATURE if attempt else 0.0, attempt, json_schema=form.json_schema
+        )
+        got = reply(model, made.messages, options)
+        usage, error, came = usage + got.usage, got.error, got.text
+        if error:
+            continue
+        try:
+            value = form.read(came)
+        except ValueError as problem:
+            error = f"The reply is not valid: {problem}"
+            continue
+        return ExtractorPrediction(value, quoted(text, form.plain(value)), came, made.shots, "", usage)
+    return ExtractorPrediction(None, {}, came, made.shots, error, usage)
+
+
+def _valid(form: Form, examples: Iterable[Example]) -> tuple[list[Example], list[str]]:
+    """Return the examples with their outputs written in one way, and why others are refused."""
+    kept: list[Example] = []
+    refused: list[str] = []
+    for number, example in enumerate(examples, 1):
+        try:
+            value = form.read(example.output)
+        except ValueError as error:
+            refused.append(f"Example {number} ({example.input[:40]!r}) has an output that is not valid: {error}")
+        else:
+            kept.append(Example(example.input, form.written(value), example.metadata))
+    return kept, refused
+
+
+def _check_pool(form: Form, pool: ExamplePool, folder: Path) -> None:
+    """Make sure that what the pool had before is valid as well."""
+    _, refused = _valid(form, pool)
+    if refused:
+        pool.close()
+        raise TaskError(
+            f"{folder} holds {len(refused)} examples of before that are not valid for the schema, such as: "
+            f"{refused[0]}.",
+            "Choose another folder, or remove them from its pool.",
+        )
+
+
+def _check_held(model: ChatModel, form: Form) -> None:
+    stream = model.stream([Message("user", "{}")], GenerationOptions(1, json_schema=form.json_schema))
+    try:
+        next(stream)
+    except ModelOutputError:
+        pass  # One token is no whole reply.
+    finally:
+        close = getattr(stream, "close", None)
+        if callable(close):
+            close()

@@ -1,0 +1,112 @@
+"""An input to the prompt that a task asks a model with: chosen examples, as many as fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ragkit.errors import PromptOverflowError, QueryError, SettingsError
+from ragkit.examples import DynamicSelector, ExamplePool, Room, SelectorOptions, Shot
+from ragkit.models import ChatModel
+from ragkit.prompting import ShotTemplate
+from ragkit.records import Example, Message
+
+
+@dataclass(frozen=True, slots=True)
+class ShotSetting:
+    """What a fit chooses among: which examples are shown, how many, in which order and how."""
+
+    selector: SelectorOptions = field(default_factory=SelectorOptions)
+    k: int = 4
+    """0 shows none."""
+    template: ShotTemplate = field(default_factory=ShotTemplate)
+
+    def __post_init__(self) -> None:
+        if self.k < 0:
+            raise SettingsError(f"k={self.k} examples can't be shown.", "Give 0 or more.")
+
+
+def usual_settings(instruction: str) -> list[ShotSetting]:
+    """Return settings that are worth a trial, the simplest first."""
+    turns, lines = ShotTemplate(instruction), ShotTemplate(instruction, style="lines")
+    return [
+        ShotSetting(k=4, template=turns),
+        ShotSetting(k=4, template=lines),
+        ShotSetting(k=8, template=turns),
+        ShotSetting(k=8, template=lines),
+        ShotSetting(SelectorOptions(by="hybrid"), 4, turns),
+        ShotSetting(SelectorOptions(by="hybrid", choice="coverage"), 8, turns),
+        ShotSetting(SelectorOptions(choice="mmr"), 4, turns),
+        ShotSetting(SelectorOptions(order="best_first"), 4, turns),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShotPrompt:
+    """A prompt and the examples in it."""
+
+    shots: tuple[Shot, ...]
+    messages: tuple[Message, ...]
+
+
+class ShotPrompts:
+    """Makes the prompts of a task under one setting.
+
+    Args:
+        pool: of examples.
+        model: whose window the prompts have to fit.
+        setting: how.
+        reply_tokens: that the reply may take.
+    """
+
+    def __init__(self, pool: ExamplePool, model: ChatModel, setting: ShotSetting, reply_tokens: int) -> None:
+        self._model = model
+        self._setting = setting
+        self._left = model.window - reply_tokens
+        self._selector = DynamicSelector(pool, setting.selector)
+
+    def prompt(self, text: str) -> ShotPrompt:
+        """Return the prompt for an input; examples that do not fit the window are left out.
+
+        Raises:
+            QueryError: if the input is empty.
+            PromptOverflowError: if the input alone does not fit.
+        """
+        if not text.strip():
+            raise QueryError("The input is empty.", "Give a text.")
+        k = self._setting.k
+        shots = self._selector.select(text, k) if k else []
+        if shots and self._tokens(shots, text) > self._left:
+            shots = self._fitting(text, k)
+        if not shots and self._tokens([], text) > self._left:
+            raise PromptOverflowError(
+                f"The input of {len(text):,} characters takes {self._tokens([], text):,} tokens with the instruction; "
+                f"{self._left:,} of the window of {self._model.name} are left beside the reply.",
+                "Give a shorter input, or use a model with a longer window.",
+            )
+        return ShotPrompt(tuple(shots), tuple(self._messages(shots, text)))
+
+    def _fitting(self, text: str, k: int) -> list[Shot]:
+        alone = self._tokens([], text)
+        if alone >= self._left:
+            return []
+        room = Room(self._left - alone, lambda example: self._counted([example], text) - alone)
+        shots = self._selector.select(text, k, room)
+        # Tokens at the borders of examples are not always those of each example on its own.
+        while shots and self._tokens(shots, text) > self._left:
+            shots.remove(min(shots, key=lambda shot: shot.score))
+        return shots
+
+    def _tokens(self, shots: Sequence[Shot], text: str) -> int:
+        return self._counted([shot.example for shot in shots], text)
+
+    def _counted(self, shots: Sequence[Example], text: str) -> int:
+        return self._model.count_tokens(self._setting.template.messages(shots, text))
+
+    def _messages(self, shots: Sequence[Shot], text: str) -> list[Message]:
+        return self._setting.template.messages([shot.example for shot in shots], text)
+
+
+def guarded(setting: ShotSetting) -> ShotSetting:
+    """Return a setting under which an input never sees its own example: for trials on examples of the pool."""
+    return replace(setting, selector=replace(setting.selector, hide_own=True))

@@ -6,8 +6,10 @@
 
 from ragkit.examples.base import ExampleSelector, Room, Shot
 from ragkit.examples.fixed import FixedSelector
-from ragkit.examples.pool import ExamplePool, PoolReport
-from ragkit.examples.reading import examples_from_rows, read_examples
+from ragkit.examples.leaks import find_leaks
+from ragkit.examples.learned import LearnedSelector
+from ragkit.examples.pool import ExamplePool
+from ragkit.examples.reading import read_examples
 from ragkit.examples.selector import DynamicSelector, SelectorOptions
 
 __all__ = [
@@ -15,10 +17,10 @@ __all__ = [
     "ExamplePool",
     "ExampleSelector",
     "FixedSelector",
-    "PoolReport",
+    "LearnedSelector",
     "Room",
     "SelectorOptions",
     "Shot",
-    "examples_from_rows",
+    "find_leaks",
     "read_examples",
 ]

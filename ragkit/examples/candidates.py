@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ragkit.chunking import chunk_document
 from ragkit.examples.overlap import PoolOverlap, pool_overlap
 from ragkit.examples.pool import ExamplePool, input_id
-from ragkit.indexing import Filter
+from ragkit.indexing import Filter, Index
 from ragkit.indexing.vectors import holds
 from ragkit.records import Document, Hit
 from ragkit.retrieval.fusion import convex_combination
@@ -72,15 +72,8 @@ class CandidateSearch:
         """
         last = self._last
         if last is None or last.text != text:
-            index = self.pool.index
-            embedder = index.embedder
-            parts = [text]
-            # A token is a character at least.
-            if len(text) + embedder.tokenizer.specials > (index.chunking.size or embedder.window):
-                document = Document("", "", "", text, "", "", "")
-                cut = chunk_document(document, embedder.tokenizer, embedder.window, index.chunking)
-                parts = [chunk.text for chunk in cut] or parts
-            vectors = embedder.embed(parts, "document")
+            parts = parts_of(self.pool.index, text)
+            vectors = self.pool.index.embedder.embed(parts, "document")
             whole = vectors.mean(axis=0)
             last = Asked(text, tuple(parts), vectors, whole / max(float(np.linalg.norm(whole)), 1e-12))
             self._last = last
@@ -152,6 +145,16 @@ class CandidateSearch:
             vectors = self.pool.index.vectors([kept[n].chunk for n in unknown])
             cosines[unknown] = (vectors @ asked.part_vectors.T).max(axis=1)
         return [hit for hit, cosine in zip(kept, cosines, strict=True) if cosine < self._guard]
+
+
+def parts_of(index: Index, text: str) -> list[str]:
+    """Return a text, cut as an index cuts its own where it is longer than the embedder's window."""
+    embedder = index.embedder
+    # A token is a character at least.
+    if len(text) + embedder.tokenizer.specials <= (index.chunking.size or embedder.window):
+        return [text]
+    cut = chunk_document(Document("", "", "", text, "", "", ""), embedder.tokenizer, embedder.window, index.chunking)
+    return [chunk.text for chunk in cut] or [text]
 
 
 def best_of_sorted(keys: Keys, scores: NDArray[np.float32], k: int) -> Scored:

@@ -121,7 +121,9 @@ class LearnedSelector(DynamicSelector):
         return cls(pool, ranker, report, options, where)
 
     @classmethod
-    def open(cls, path: str | Path, pool: ExamplePool, where: Filter | str | None = None) -> Self:
+    def open(  # type: ignore[override]  # its file does not say where the pool is
+        cls, path: str | Path, pool: ExamplePool, where: Filter | str | None = None
+    ) -> Self:
         """Open a selector that was saved.
 
         Args:

@@ -65,6 +65,7 @@ class TokenVectors:
                 self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._connection.execute(f"PRAGMA mmap_size = {2**40}")
                 self._connection.execute(_SCHEMA)
 
     def close(self) -> None:

@@ -9,9 +9,10 @@ from langchain_core.example_selectors import BaseExampleSelector
 from pydantic import BaseModel
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import ExamplePool, ExampleSelector, PoolReport, Room, Shot, examples_from_rows
+from ragkit.examples import ExamplePool, ExampleSelector, Room, Shot
 from ragkit.examples.base import check_request
-from ragkit.examples.pool import normal
+from ragkit.examples.pool import PoolReport, normal
+from ragkit.examples.reading import examples_from_rows
 from ragkit.records import Example
 
 _SPARE = 8

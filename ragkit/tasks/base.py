@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ragkit.errors import SettingsError, TaskError
-from ragkit.examples import ExamplePool, PoolReport, Shot
+from ragkit.examples import ExamplePool, Shot
+from ragkit.examples.pool import PoolReport
 from ragkit.models import open_model
 from ragkit.records import Example, Message
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ragkit.errors import ExamplePoolError, IndexNotFoundError
-from ragkit.examples import ExamplePool, examples_from_rows, read_examples
+from ragkit.examples import ExamplePool, read_examples
+from ragkit.examples.reading import examples_from_rows
 from ragkit.records import Example
 from tests.examples.conftest import EXAMPLES
 

@@ -1,0 +1,70 @@
+"""Which examples of a test split stand in a pool, or nearly: accuracy on those tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from ragkit.errors import ExamplePoolError
+from ragkit.examples.candidates import parts_of
+from ragkit.examples.pool import ExamplePool, origin_of
+from ragkit.indexing import Field
+from ragkit.records import Example
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """An example of a test split that a pool has, or nearly."""
+
+    example: Example
+    """Of the test split."""
+    found: Example
+    """Of the pool: that which is most like it; its output may be another one."""
+    cosine: float
+    """Of the inputs; 1 where they are the same, white space and case aside."""
+
+
+def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0.95) -> list[Leak]:
+    """Return which examples of a test split have their input in a pool, or one that is nearly the same.
+
+    Args:
+        pool: to choose from.
+        examples: of the test split; what they are labelled as does not matter.
+        cosine: from which on two inputs count as nearly the same; above 1 only the same text counts. An input longer
+            than the embedder's window leaks where one of its parts does.
+
+    Returns:
+        The leaks, in the order of ``examples``, at most one for each of them.
+
+    Raises:
+        ExamplePoolError: if the pool is empty.
+    """
+    if not len(pool):
+        raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
+    leaks: list[Leak] = []
+    source = iter(examples)
+    while batch := list(islice(source, _AT_ONCE)):
+        leaks += _leaks(pool, [example for example in batch if example.input.strip()], cosine)
+    return leaks
+
+
+def _leaks(pool: ExamplePool, batch: list[Example], cosine: float) -> list[Leak]:
+    index = pool.index
+    origins = [origin_of(example.input) for example in batch]
+    same = {info.origin: info for info in index.documents(Field("origin").in_(dict.fromkeys(origins)))}
+    parts = [parts_of(index, example.input) for example in batch]
+    vectors = iter(index.embedder.embed([part for several in parts for part in several], "document"))
+    leaks = []
+    for example, origin, several in zip(batch, origins, parts, strict=True):
+        found = [index.search_vectors(next(vectors), 1) for _ in several]
+        if origin in same:
+            leaks.append(Leak(example, pool.example(same[origin]), 1.0))
+            continue
+        nearest, key = max((float(scores[0]), int(keys[0])) for keys, scores in found)
+        if nearest >= cosine:
+            ((chunk, info),) = index.chunks([key])
+            leaks.append(Leak(example, pool.example(info, chunk), min(nearest, 1.0)))
+    return leaks

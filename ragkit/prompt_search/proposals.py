@@ -16,9 +16,7 @@ _LONG_ENOUGH = 12
 chance."""
 _TAGGED = re.compile(r"<INS>(.*?)(?:</INS>|$)", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|$)", re.DOTALL)
-_LABELLED = re.compile(
-    r"\binstructions?(?: (?:is|was|reads|could be|would be))?[\s*_]{0,3}:[\s*_]{0,4}(?=\S)", re.IGNORECASE
-)
+_LABELLED = re.compile(r"\binstructions?(?: (?:is|was|reads|could be|would be))?[\s*_]{0,3}:[\s*_]{0,4}", re.IGNORECASE)
 _LEAD = re.compile(r"^(?:(?:the|your|my) )?(?:\w+ )?instruction (?:is|was)(?: to)?\b[\s,:]*", re.IGNORECASE)
 _BULLET = re.compile(r"^(?:[-*•>#]+\s+|\(?\d{1,2}[.)]\s+)+")
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
+from ragkit.examples.candidates import CandidateSearch
 from ragkit.examples.gain_log import GainLog
 from ragkit.examples.pool import ExamplePool
 from ragkit.examples.ranking import NAMES, SIGNALS, Candidates, Floats, Ranker, RankerReport, describe, train
 from ragkit.examples.selector import DynamicSelector, SelectorOptions
 from ragkit.indexing import Filter
+from ragkit.indexing.filter_json import from_json, to_json
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Example, Hit
 
@@ -101,19 +103,18 @@ class LearnedSelector(DynamicSelector):
                 "seed": seed,
             },
         )
-        infos = pool.index.documents()
         # More queries with the same seed are those of before and further ones.
-        drawn = np.random.default_rng(seed).permutation(len(infos))[:queries]
+        drawn = np.random.default_rng(seed).permutation(pool.index.keys(first=True))[:queries].tolist()
         trials: list[tuple[Candidates, Floats]] = []
-        for done, number in enumerate(drawn, 1):
-            query = pool.example(infos[number])
+        for done, (chunk, info) in enumerate(pool.index.chunks(drawn), 1):
+            query = pool.example(info, chunk)
             found, hits = source.described(query.input)
-            asked = _spread(len(hits), candidates, np.random.default_rng([seed, int(number)]))
+            asked = _spread(len(hits), candidates, np.random.default_rng([seed, chunk.key]))
             described = found.some(asked)
-            gains = kept.gains(infos[number].id, described.keys)
+            gains = kept.gains(info.id, described.keys)
             if gains is None:
-                gains = _asked(gain, query, [pool.example(hits[n].document) for n in asked])
-                kept.add(infos[number].id, described.keys, gains)
+                gains = _asked(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
+                kept.add(info.id, described.keys, gains)
             trials.append((described, np.array(gains, dtype=np.float64)))
             if progress is not None:
                 progress(Progress("gains", done, len(drawn), query.input[:60]))
@@ -121,30 +122,36 @@ class LearnedSelector(DynamicSelector):
         return cls(pool, ranker, report, options, where)
 
     @classmethod
-    def open(  # type: ignore[override]  # its file does not say where the pool is
-        cls, path: str | Path, pool: ExamplePool, where: Filter | str | None = None
-    ) -> Self:
+    def open(cls, path: str | Path, pool: ExamplePool | None = None) -> Self:
         """Open a selector that was saved.
 
         Args:
             path: of the file.
-            pool: the one it was fitted on; examples may have been added to it.
-            where: only examples whose fields match.
+            pool: the one it was fitted on, to which examples may have been added; by default that of the place where
+                it was.
 
         Raises:
             ExamplePoolError: if the file is missing, damaged or of another format, or the pool is another one.
+            StoreError: if the pool is gone.
         """
         file = Path(path)
         try:
             saved = _Saved.model_validate_json(file.read_bytes())
+            where = None if saved.where is None else from_json(saved.where)
         except FileNotFoundError as error:
             raise ExamplePoolError(f"There is no file {file}.", "Save a selector there: selector.save(path)") from error
-        except (OSError, ValidationError, SettingsError) as error:
+        except (OSError, ValidationError, SettingsError, QueryError) as error:
             raise ExamplePoolError(
                 f"{file} holds no learned selector that can be read: {_first_line(error)}.",
                 "Fit it again, and save it: LearnedSelector.fit(...).save(path)",
             ) from error
-        _check_pool(file, saved, pool)
+        opened = pool if pool is not None else ExamplePool.open(file.resolve().parent / saved.pool, create=False)
+        try:
+            _check_pool(file, saved, opened)
+        except ExamplePoolError:
+            if pool is None:
+                opened.close()
+            raise
         ranker = Ranker(
             np.array(saved.weights),
             np.array(saved.centre),
@@ -152,16 +159,21 @@ class LearnedSelector(DynamicSelector):
             saved.helped,
             saved.output_helped,
         )
-        return cls(pool, ranker, saved.report, saved.options, where)
+        return cls(opened, ranker, saved.report, saved.options, where)
 
     def save(self, path: str | Path) -> None:
-        """Write it to a JSON file, whole or not at all; the pool stays where it is, and a filter is not saved."""
-        ranker = self.ranker
+        """Write it to a JSON file, whole or not at all.
+
+        The pool is named by its place relative to the file, so that both can be moved together.
+        """
+        ranker, file = self.ranker, Path(path)
         saved = _Saved(
             format="ragkit learned selector 1",
             embedder=self.pool.index.embedder.model_id,
             signals=SIGNALS,
             options=self.options,
+            where=None if self.where is None else to_json(self.where),
+            pool=os.path.relpath(self.pool.index.path.resolve(), file.resolve().parent),
             report=self.report,
             weights=ranker.weights.tolist(),
             centre=ranker.centre.tolist(),
@@ -169,7 +181,6 @@ class LearnedSelector(DynamicSelector):
             helped=dict(ranker.helped),
             output_helped=dict(ranker.output_helped),
         )
-        file = Path(path)
         new = file.with_name(f"{file.name}.new")
         with new.open("w", encoding="utf-8") as out:
             out.write(saved.model_dump_json())
@@ -181,7 +192,7 @@ class LearnedSelector(DynamicSelector):
         hits = super()._candidates(text, max(wanted, self.options.candidates))
         if not hits:
             return hits
-        scores, parts = self.ranker.scores(_described(self.pool, text, hits))
+        scores, parts = self.ranker.scores(_described(self.search, text, hits))
         order = np.argsort(-scores, kind="stable")[:wanted]
         return [
             replace(
@@ -203,7 +214,7 @@ class _Source(DynamicSelector):
 
     def described(self, text: str) -> tuple[Candidates, list[Hit]]:
         hits = self._candidates(text, self.options.candidates)
-        return _described(self.pool, text, hits), hits
+        return _described(self.search, text, hits), hits
 
 
 class _Saved(BaseModel):
@@ -213,6 +224,8 @@ class _Saved(BaseModel):
     embedder: str
     signals: tuple[str, ...]
     options: SelectorOptions
+    where: JsonValue
+    pool: str
     report: RankerReport
     weights: list[FiniteFloat]
     centre: list[FiniteFloat]
@@ -253,9 +266,8 @@ def _has(pool: ExamplePool, key: str) -> bool:
     return True
 
 
-def _described(pool: ExamplePool, text: str, hits: Sequence[Hit]) -> Candidates:
-    vector = pool.index.embedder.embed([text], "query")[0]
-    return describe(text, hits, vector, pool.index.vectors([hit.chunk for hit in hits]))
+def _described(search: CandidateSearch, text: str, hits: Sequence[Hit]) -> Candidates:
+    return describe(text, hits, search.asked(text).vector, search.pool.index.vectors([hit.chunk for hit in hits]))
 
 
 def _asked(gain: Gain, query: Example, candidates: Sequence[Example]) -> list[float]:

@@ -9,6 +9,7 @@ import pytest
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, Room, SelectorOptions
 from ragkit.examples.learned import LearnedSelector
+from ragkit.indexing import Field
 from ragkit.models import open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
@@ -110,6 +111,11 @@ def test_saved_selector_chooses_the_same(wide, learned, tmp_path):
     for text in ("lost card", "new PIN please", "how dear is the dollar", "我的卡丢了"):
         assert opened.select(text, 8) == learned.select(text, 8)
     assert [file.name for file in tmp_path.iterdir()] == ["selector.json"]
+    where = Field("output") == "lost_card"
+    LearnedSelector(wide, learned.ranker, learned.report, OPTIONS, where).save(tmp_path / "filtered.json")
+    filtered = LearnedSelector.open(tmp_path / "filtered.json")
+    assert {shot.example.output for shot in filtered.select("change my PIN", 9)} == {"lost_card"}
+    filtered.pool.close()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +128,7 @@ def test_saved_selector_chooses_the_same(wide, learned, tmp_path):
         (lambda saved: saved["axes"].append([1.0]), "signals|dimensions"),
         (lambda saved: saved.pop("centre"), "centre"),
         (lambda saved: saved.update(more=1), "more"),
+        (lambda saved: saved.update(where={"magic": 1}), "magic|filter"),
         (lambda saved: saved["options"].update(by="magic"), "magic|options"),
         (lambda saved: saved.update(embedder="other@1"), "other@1"),
         (lambda saved: saved.update(helped=dict.fromkeys("abcd", 1.0)), "4 of 4"),
@@ -206,7 +213,7 @@ def test_too_little_to_learn_from_is_an_error(wide, tmp_path):
 
 
 def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):
-    model = open_model("smollm2", threads=2)
+    model = open_model("smollm2", threads=1)
     template = ShotTemplate("Name the intent of the bank customer's message.", style="lines")
     gain = model_gain(model, template)
     query = EXAMPLES[0]

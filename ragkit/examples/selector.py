@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, get_args
 
-import numpy as np
-
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.examples.base import Room, Shot, check_request
 from ragkit.examples.candidates import By, CandidateSearch
 from ragkit.examples.choosing import balanced, coverage, determinantal, shared_terms, within
 from ragkit.examples.pool import OUTPUT, ExamplePool
 from ragkit.examples.saving import read_selector, write_selector
+from ragkit.examples.token_vectors import token_weights
 from ragkit.indexing import Filter
 from ragkit.indexing.filters import as_filter
 from ragkit.records import Hit
@@ -165,8 +164,9 @@ class DynamicSelector:
             return lambda some, k: [some[n] for n in balanced([labels[n] for n in some], k)]
         texts = [hit.chunk.text for hit in hits]
         if how == "coverage":
-            similarity = self.pool.tokens.similarity(self.search.asked(text).parts, texts)
-            weights = np.ones(similarity.shape[1], dtype=np.float32)
+            parts = self.search.asked(text).parts
+            similarity = self.pool.tokens.similarity(parts, texts)
+            weights = token_weights(self.pool.index, parts, similarity.shape[1])
             return lambda some, k: [some[n] for n in coverage(similarity[some], weights, k)]
         if how == "keyword_coverage":
             shared, rarity = shared_terms(text, texts)

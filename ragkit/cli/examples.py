@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli import evaluating
 from ragkit.cli.indexes import ISSUES_SHOWN, MISSING
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar
 from ragkit.cli.pools import ExampleFiles, InputField, OutputField, PoolName, opened_pool, read_files
 
 if TYPE_CHECKING:
-    from ragkit.examples import PoolReport, Shot
+    from ragkit.examples import Shot
+    from ragkit.examples.pool import PoolReport
 
 HELP = """Pools of examples that teach a model its task.
 
@@ -30,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     examples.command()(add)
     examples.command()(search)
+    evaluating.register(examples)
     app.add_typer(examples, name="examples")
 
 
@@ -68,7 +71,7 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="How many examples.")] = 8,
     by: Annotated[str, typer.Option(help="dense, keyword, hybrid, jaccard, ngram or random.")] = "dense",
     choice: Annotated[
-        str, typer.Option(help="best, mmr, dpp, coverage, balanced: how a set is made of the candidates.")
+        str, typer.Option(help="best, mmr, dpp, coverage, keyword_coverage or balanced: how a set is made of them.")
     ] = "best",
     order: Annotated[str, typer.Option(help="best_last (as a prompt shows them), best_first or random.")] = "best_last",
     where: Annotated[

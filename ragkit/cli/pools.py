@@ -52,8 +52,8 @@ def opened_pool(name: str, settings: Settings, *, create: bool = False) -> Itera
             f"Make it: ragkit examples add FILE --pool {name}",
         )
     with ExamplePool.open(path, embedder=settings.embedding_model, create=create) as pool:
-        first = next(iter(pool.index.each_chunk()), None)
-        if first is not None and pool.index.document(first.document_id).media_type != "text/x-example":
+        first = next(pool.index.each_document(), None)
+        if first is not None and first.media_type != "text/x-example":
             raise ExamplePoolError(
                 f"{name} is an index of documents, not a pool of examples.", "Name another: --pool NAME"
             )

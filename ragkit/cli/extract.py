@@ -1,0 +1,194 @@
+"""``ragkit extract``: draw fields from texts, as examples show it."""
+
+from __future__ import annotations
+
+import importlib
+import json as json_format
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.cli.indexes import MISSING
+from ragkit.cli.options import Json
+from ragkit.cli.output import print_json, progress_bar
+from ragkit.cli.pools import InputField, OutputField
+from ragkit.cli.tasks import (
+    Calls,
+    FromPool,
+    HeldOut,
+    InputFile,
+    Instruction,
+    ModelName,
+    OutputFile,
+    Seed,
+    TaskFolder,
+    Texts,
+    TrainingFiles,
+    check_inputs,
+    opened_model,
+    print_explanation,
+    print_fit,
+    print_predictions,
+    training_examples,
+)
+from ragkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from ragkit.tasks.extractor import ExtractorPrediction
+
+HELP = """Draw fields from texts, as examples show it; every answer is valid for the schema.
+
+    ragkit extract fit orders train.jsonl --schema shop.models:Order --input-field mail --output-field order
+
+    ragkit extract predict orders "Two large mugs to Bern, please"
+
+    ragkit extract predict orders --file mails.csv --input-field mail --output orders.jsonl
+
+    ragkit extract explain orders "Two large mugs to Bern, please"
+"""
+
+extract = typer.Typer(help=HELP, no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    extract.command()(fit)
+    extract.command()(predict)
+    extract.command()(explain)
+    app.add_typer(extract, name="extract")
+
+
+def fit(
+    folder: TaskFolder,
+    schema: Annotated[
+        str,
+        typer.Option(
+            "--schema",
+            metavar="SCHEMA",
+            help="module:Model of a pydantic model, or a .json file with a JSON schema.",
+            show_default=False,
+        ),
+    ],
+    files: TrainingFiles = None,
+    pool: FromPool = None,
+    input_field: InputField = "input",
+    output_field: OutputField = "output",
+    model: ModelName = None,
+    instruction: Instruction = "",
+    calls: Calls = 400,
+    held_out: HeldOut = 200,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Teach a task by examples whose outputs are JSON of the schema, and write it to a folder.
+
+    Which examples are shown, how many and how, is chosen on held-out ones; --calls 0 takes the simplest way untried.
+    Exit code 3 says that examples were refused.
+    """
+    from ragkit.settings import load_settings
+    from ragkit.tasks import FitBudget
+    from ragkit.tasks.extractor import Extractor
+
+    settings = load_settings()
+    wanted = _schema(schema)
+    budget = FitBudget(calls, held_out, seed)
+    with (
+        training_examples(files, pool, input_field, output_field, settings) as examples,
+        progress_bar(quiet=json) as progress,
+        Extractor.fit(
+            folder,
+            examples,
+            schema=wanted,
+            model=opened_model(model, settings),
+            instruction=instruction,
+            budget=budget,
+            embedder=settings.embedding_model if files else None,
+            progress=progress,
+        ) as task,
+    ):
+        size, report, refused, setting = len(task.pool), task.report, task.refused, task.setting
+        name = task.model.name
+    if json:
+        print_json({"folder": folder, "examples": size, "refused": refused, "model": name, "report": report})
+    else:
+        told = f"{name} is shown {setting.k} by {setting.selector.by}, {setting.selector.choice}."
+        print_fit(folder, size, report, refused, told)
+    if refused:
+        raise typer.Exit(MISSING)
+
+
+def predict(
+    folder: TaskFolder,
+    texts: Texts = None,
+    file: InputFile = None,
+    input_field: InputField = "input",
+    output: OutputFile = None,
+    model: ModelName = None,
+    json: Json = False,
+) -> None:
+    """Draw the fields from texts, or from every row of a file into a file of JSON Lines.
+
+    A line has ``row``, ``input``, ``value`` and ``spans`` (where each string of it stands in the input), or an
+    ``error``. Exit code 3 says that there are errors.
+    """
+    from ragkit.settings import load_settings
+    from ragkit.tasks.extractor import Extractor
+
+    check_inputs(texts, file, output)
+    with Extractor.open(folder, opened_model(model, load_settings())) as task:
+        print_predictions(task, lambda inputs: _rows(task.predict(inputs)), texts, file, input_field, output, json)
+
+
+def explain(
+    folder: TaskFolder,
+    text: Annotated[str, typer.Argument(help="The input.", show_default=False)],
+    model: ModelName = None,
+    json: Json = False,
+) -> None:
+    """Show the examples and the prompt that the model gets for a text. Asks no model."""
+    from ragkit.settings import load_settings
+    from ragkit.tasks.extractor import Extractor
+
+    with Extractor.open(folder, opened_model(model, load_settings())) as task:
+        print_explanation(task.explain(text), json)
+
+
+def _rows(found: Sequence[ExtractorPrediction]) -> list[dict[str, Any]]:
+    return [{"error": one.error} if one.error else {"value": one.value, "spans": one.spans} for one in found]
+
+
+def _schema(name: str) -> type[BaseModel] | Mapping[str, Any]:
+    """Return the pydantic model or the JSON schema that a name means.
+
+    Raises:
+        SettingsError: if there is none.
+    """
+    from pydantic import BaseModel
+
+    if name.endswith(".json"):
+        try:
+            found = json_format.loads(Path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{name} can't be read: {error}.", "Give a file that holds a JSON schema.") from error
+        if not isinstance(found, dict):
+            raise SettingsError(f"{name} holds no JSON schema.", "Give a file that holds one, an object.")
+        return found
+    module, _, attribute = name.partition(":")
+    # As with `python -m`, modules of the working folder are found.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        made = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            f"There is no {name}: {error}.", "Name a pydantic model as module:Model, or a .json file."
+        ) from error
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    if not (isinstance(made, type) and issubclass(made, BaseModel)):
+        raise SettingsError(f"{name} is no pydantic model.", "Name a subclass of pydantic.BaseModel as module:Model.")
+    return made

@@ -1,0 +1,130 @@
+"""A file of inputs to a file of predictions: written as they are made, and gone on with where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.cli.output import plain
+from ragkit.errors import ExamplePoolError, ModelOutputError, PromptError, QueryError, SettingsError
+
+if TYPE_CHECKING:
+    from ragkit.indexing.reports import ProgressCallback
+
+BATCH = 32
+"""Rows that are predicted together; at most so many are done again after a stop."""
+_OF_THE_ROW = (QueryError, PromptError, ModelOutputError)
+"""What another row may not meet; any other error ends the run, which can be gone on with."""
+
+Predict = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsReport:
+    """What came of a file."""
+
+    output: Path
+    rows: int
+    before: int
+    """Of them, those that the output held already."""
+    failed: int
+    """Of all rows, those whose line has an ``error``."""
+
+
+def read_inputs(file: Path, input_field: str) -> list[str]:
+    """Return the inputs of a CSV, TSV or JSON Lines file, in its order.
+
+    Raises:
+        ExamplePoolError: if it can't be read, or a row lacks the field.
+    """
+    from ragkit.examples import read_examples
+
+    try:
+        # No output is asked for, so the input stands for it.
+        return [example.input for example in read_examples(file, input_field, input_field)]
+    except ExamplePoolError as error:
+        if "has no field" not in error.message:
+            raise
+        raise ExamplePoolError(
+            f"{file}: {error.message}", "Name the field that holds the input: --input-field NAME"
+        ) from error
+
+
+def predict_rows(
+    predict: Predict, inputs: Sequence[str], output: Path, task: str, progress: ProgressCallback | None = None
+) -> RowsReport:
+    """Write a line of JSON for each input: ``row`` (from 1), ``input``, ``task`` and the prediction or an ``error``.
+
+    Args:
+        predict: gives the further keys of each line.
+        inputs: of all rows.
+        output: a JSON Lines file; what it holds of these inputs is kept, a last line that was cut short is not.
+        task: names the task and the model; lines of another are never mixed with these.
+        progress: called after every batch.
+
+    Raises:
+        SettingsError: if the file can't be written, or holds something else.
+    """
+    from ragkit.indexing.reports import Progress
+
+    failed, whole, size = _held(inputs, output, task)
+    before = whole
+    try:
+        with output.open("ab") as lines:
+            if lines.tell() != size:
+                os.truncate(output, size)
+            while whole < len(inputs):
+                batch = inputs[whole : whole + BATCH]
+                found = _predicted(predict, batch)
+                failed += sum("error" in row for row in found)
+                for number, (text, row) in enumerate(zip(batch, found, strict=True), whole + 1):
+                    line = {"row": number, "input": text, **plain(row), "task": task}
+                    lines.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+                lines.flush()
+                whole += len(batch)
+                if progress is not None:
+                    progress(Progress("rows", whole, len(inputs)))
+    except OSError as error:
+        raise SettingsError(f"{output} can't be written: {error.strerror}.", "Name another: --output FILE") from error
+    return RowsReport(output, len(inputs), before, failed)
+
+
+def _predicted(predict: Predict, batch: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    try:
+        return predict(batch)
+    except _OF_THE_ROW as error:
+        if len(batch) == 1:
+            return [{"error": error.message}]
+        return [row for text in batch for row in _predicted(predict, [text])]
+
+
+def _held(inputs: Sequence[str], output: Path, task: str) -> tuple[int, int, int]:
+    """Return how many lines of an output have an error, how many are whole, and their size in bytes."""
+    failed = whole = size = 0
+    if not output.exists():
+        return failed, whole, size
+    anew = "Name another --output, or delete it to begin anew."
+    try:
+        with output.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                row = json.loads(line)
+                if not isinstance(row, dict) or row.get("row") != whole + 1 or "input" not in row:
+                    raise SettingsError(f"{output}, line {whole + 1} is no prediction of row {whole + 1}.", anew)
+                if whole >= len(inputs) or row["input"] != inputs[whole]:
+                    raise SettingsError(f"{output}, line {whole + 1} is of another input than the file has.", anew)
+                if row.get("task") != task:
+                    raise SettingsError(
+                        f"{output} was written by another task or model, or before it was fitted.", anew
+                    )
+                failed += "error" in row
+                whole += 1
+                size += len(line)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{output} can't be gone on with: {error}.", anew) from error
+    return failed, whole, size

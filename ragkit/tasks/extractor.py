@@ -17,7 +17,7 @@ from ragkit.tasks.quotes import Span, field_accuracy, quoted
 from ragkit.tasks.replies import answered, reply
 from ragkit.tasks.schemas import Form, Schema
 from ragkit.tasks.shot_prompts import ShotPrompt, ShotPrompts, ShotSetting, usual_settings
-from ragkit.tasks.shot_task import ShotTask, ShotTaskSettings, best_setting, longest_reply
+from ragkit.tasks.shot_task import ShotTask, ShotTaskSettings, best_setting, closed_on_error, longest_reply
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
@@ -127,28 +127,29 @@ class Extractor(ShotTask):
         writer = as_model(model)
         folder = Path(path).expanduser()
         pool, added = filled_pool(folder, valid, embedder)
-        if len(pool) > len(valid):
-            _check_pool(form, pool, folder)
-        tried = list(usual_settings(instruction or form.told()) if settings is None else settings)
-        tokens = max_tokens or max(longest_reply(writer, valid, setting) for setting in tried)
+        with closed_on_error(pool):
+            if len(pool) > len(valid):
+                _check_pool(form, pool, folder)
+            tried = list(usual_settings(instruction or form.told()) if settings is None else settings)
+            tokens = max_tokens or longest_reply(writer, valid, tried)
 
-        def score(prompts: ShotPrompts, example: Example) -> float:
-            found = _answered(writer, form, tokens, 1, example.input, prompts.prompt(example.input))
-            return (
-                0.0 if found.error else field_accuracy(form.plain(found.value), form.plain(form.read(example.output)))
+            def score(prompts: ShotPrompts, example: Example) -> float:
+                found = _answered(writer, form, tokens, 1, example.input, prompts.prompt(example.input))
+                if found.error:
+                    return 0.0
+                return field_accuracy(form.plain(found.value), form.plain(form.read(example.output)))
+
+            report = best_setting(
+                tried, valid, score, lambda setting: ShotPrompts(pool, writer, setting, tokens), budget, progress
             )
-
-        report = best_setting(
-            tried, valid, score, lambda setting: ShotPrompts(pool, writer, setting, tokens), budget, progress
-        )
-        if not report.calls:
-            _check_held(writer, form)
-        name = model if isinstance(model, str) else writer.name
-        saved = ExtractorSettings(name, report.best, tokens, form.json_schema, attempts)
-        task = cls(folder, pool, writer, saved, form, owns_model=writer is not model)
-        task.report = report
-        task.refused = (*refused, *added.refused)
-        task.save(folder)
+            if not report.calls:
+                _check_held(writer, form)
+            name = model if isinstance(model, str) else writer.name
+            saved = ExtractorSettings(name, report.best, tokens, form.json_schema, attempts)
+            task = cls(folder, pool, writer, saved, form, owns_model=writer is not model)
+            task.report = report
+            task.refused = (*refused, *added.refused)
+            task.save(folder)
         return task
 
     @classmethod
@@ -231,7 +232,6 @@ def _check_pool(form: Form, pool: ExamplePool, folder: Path) -> None:
     """Make sure that what the pool had before is valid as well."""
     _, refused = _valid(form, pool)
     if refused:
-        pool.close()
         raise TaskError(
             f"{folder} holds {len(refused)} examples of before that are not valid for the schema, such as: "
             f"{refused[0]}.",

@@ -18,7 +18,7 @@ from ragkit.retrieval.terms import words
 from ragkit.tasks.base import POOL, FitBudget, as_model, filled_pool, read_task
 from ragkit.tasks.replies import answered, reply
 from ragkit.tasks.shot_prompts import ShotPrompt, ShotPrompts, ShotSetting, usual_settings
-from ragkit.tasks.shot_task import ShotTask, ShotTaskSettings, best_setting, longest_reply
+from ragkit.tasks.shot_task import ShotTask, ShotTaskSettings, best_setting, closed_on_error, longest_reply
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
@@ -123,28 +123,34 @@ class Generator(ShotTask):
         writer = as_model(model)
         folder = Path(path).expanduser()
         pool, added = filled_pool(folder, given, embedder)
-        taken = list(pool)
-        tried = list(usual_settings(instruction) if settings is None else settings)
-        tokens = max_tokens or max((longest_reply(writer, taken, setting) for setting in tried), default=1)
-        # Where every example is of one line, so is every reply; else one ends where a further example would begin.
-        names = sorted({setting.template.input_name for setting in tried})
-        lines = any("\n" in example.output for example in taken)
-        stop = tuple(f"\n{name}:" for name in names) if lines else ("\n",)
-        options = GenerationOptions(tokens, stop=stop)
+        with closed_on_error(pool):
+            taken = list(pool)
+            tried = list(usual_settings(instruction) if settings is None else settings)
+            tokens = max_tokens or longest_reply(writer, taken, tried)
+            # Where every example is of one line, so is every reply; else one ends where a further example would begin.
+            names = sorted({setting.template.input_name for setting in tried})
+            lines = any("\n" in example.output for example in taken)
+            stop = tuple(f"\n{name}:" for name in names) if lines else ("\n",)
+            options = GenerationOptions(tokens, stop=stop)
 
-        def score(prompts: ShotPrompts, example: Example) -> float:
-            found = _written(writer, options, prompts.prompt(example.input))
-            return 0.0 if found.error else measure(found.text, example.output)
+            def score(prompts: ShotPrompts, example: Example) -> float:
+                found = _written(writer, options, prompts.prompt(example.input))
+                return 0.0 if found.error else measure(found.text, example.output)
 
-        report = best_setting(
-            tried, taken, score, lambda setting: ShotPrompts(pool, writer, setting, tokens), budget, progress
-        )
-        name = model if isinstance(model, str) else writer.name
-        saved = GeneratorSettings(name, report.best, tokens, stop)
-        task = cls(folder, pool, writer, saved, owns_model=writer is not model)
-        task.report = report
-        task.refused = added.refused
-        task.save(folder)
+            report = best_setting(
+                tried, taken, score, lambda setting: ShotPrompts(pool, writer, setting, tokens), budget, progress
+            )
+            name = model if isinstance(model, str) else writer.name
+            task = cls(
+                folder,
+                pool,
+                writer,
+                GeneratorSettings(name, report.best, tokens, stop),
+                owns_model=writer is not model,
+            )
+            task.report = report
+            task.refused = added.refused
+            task.save(folder)
         return task
 
     @classmethod

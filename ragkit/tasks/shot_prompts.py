@@ -16,7 +16,8 @@ from ragkit.records import Example, Message
 class ShotSetting:
     """What a fit chooses among: which examples are shown, how many, in which order and how."""
 
-    selector: SelectorOptions = field(default_factory=SelectorOptions)
+    selector: SelectorOptions = field(default_factory=lambda: SelectorOptions(hide_own=False))
+    """An input that is in the pool gets its own example too, but for the trials of a fit."""
     k: int = 4
     """0 shows none."""
     template: ShotTemplate = field(default_factory=ShotTemplate)
@@ -34,10 +35,10 @@ def usual_settings(instruction: str) -> list[ShotSetting]:
         ShotSetting(k=4, template=lines),
         ShotSetting(k=8, template=turns),
         ShotSetting(k=8, template=lines),
-        ShotSetting(SelectorOptions(by="hybrid"), 4, turns),
-        ShotSetting(SelectorOptions(by="hybrid", choice="coverage"), 8, turns),
-        ShotSetting(SelectorOptions(choice="mmr"), 4, turns),
-        ShotSetting(SelectorOptions(order="best_first"), 4, turns),
+        ShotSetting(SelectorOptions(by="hybrid", hide_own=False), 4, turns),
+        ShotSetting(SelectorOptions(choice="keyword_coverage", hide_own=False), 8, turns),
+        ShotSetting(SelectorOptions(choice="mmr", hide_own=False), 4, turns),
+        ShotSetting(SelectorOptions(order="best_first", hide_own=False), 4, turns),
     ]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from ragkit.errors import TaskError
+from ragkit.errors import PromptOverflowError, TaskError
 from ragkit.examples import ExamplePool
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel
@@ -17,6 +18,9 @@ from ragkit.records import Example, Message
 from ragkit.tasks.base import Explanation, FitBudget, filled_pool, write_task
 from ragkit.tasks.fitting import FitReport, race
 from ragkit.tasks.shot_prompts import ShotPrompts, ShotSetting, guarded
+
+_MEASURED = 20
+"""Of the longest replies in characters, so many are counted in tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,10 @@ def best_setting(
     made = [(setting, prompts(guarded(setting))) for setting in settings]
 
     def of(setting: ShotSetting, example: Example) -> float:
-        return score(next(own for other, own in made if other is setting), example)
+        try:
+            return score(next(own for other, own in made if other is setting), example)
+        except PromptOverflowError:
+            return 0.0
 
     def told(done: int, total: int) -> None:
         if progress is not None:
@@ -130,7 +137,17 @@ def best_setting(
     return race(settings, of, held_out, budget.calls, budget.seed, told)
 
 
-def longest_reply(model: ChatModel, examples: Sequence[Example], setting: ShotSetting) -> int:
-    """Return room for a reply in tokens: twice the longest that an example has, and some more."""
-    replies = sorted({setting.template.reply(example) for example in examples}, key=len)[-20:]
-    return 16 + 2 * max(model.count_tokens([Message("assistant", text)]) for text in replies)
+def longest_reply(model: ChatModel, examples: Sequence[Example], settings: Sequence[ShotSetting]) -> int:
+    """Return room for a reply in tokens, under any of the settings: twice the longest of an example, and some more."""
+    replies = {setting.template.reply(example) for setting in settings for example in examples}
+    longest = sorted(replies, key=len)[-_MEASURED:]
+    return 16 + 2 * max((model.count_tokens([Message("assistant", text)]) for text in longest), default=0)
+
+
+@contextmanager
+def closed_on_error(pool: ExamplePool) -> Iterator[None]:
+    """Let go of a pool's files where what is done inside fails."""
+    with ExitStack() as opened:
+        opened.callback(pool.close)
+        yield
+        opened.pop_all()

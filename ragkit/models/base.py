@@ -62,10 +62,17 @@ class ChatModel(Protocol):
 class ScoringModel(Protocol):
     """A model that tells how likely it finds given replies."""
 
-    def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[list[float]]:
+    def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, whole: bool = False
+    ) -> list[list[float]]:
         """Return the log-probability (natural) of each token of each continuation after the messages.
 
         The prompt is evaluated once; what continuations share with each other is evaluated once too.
+
+        Args:
+            messages: the prompt.
+            continuations: what may follow it.
+            whole: each is the whole reply: its end counts too, as one more log-probability.
         """
         ...
 

@@ -223,7 +223,7 @@ class Engine:
         """Return the log-probability (natural) of each token of each continuation of what was evaluated last.
 
         What continuations share with each other is evaluated once. The context is as before afterwards. Each
-        continuation must fit the window.
+        continuation must fit the window. ``END`` may stand at the end of one, for any token that ends a reply.
         """
         assert self._last is not None
         results: list[list[float]] = [[] for _ in continuations]
@@ -341,7 +341,9 @@ class Engine:
                 for number, path in enumerate(part):
                     row = self._row(number)
                     norm = _log_sum(row)
-                    known.update({(*path, token): float(row[token] - norm) for token in followers[path]})
+                    for token in followers[path]:
+                        own = _log_sum(row[self._endings]) if token == END else row[token]
+                        known[*path, token] = float(own - norm)
         finally:
             for sequence in range(1, len(continuations) + 1):
                 self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)

@@ -95,14 +95,17 @@ class LlamaCppModel:
                 if grammar is not None:
                     grammar.close()
 
-    def score(self, messages: Sequence[Message], continuations: Sequence[str]) -> list[list[float]]:
+    def score(
+        self, messages: Sequence[Message], continuations: Sequence[str], *, whole: bool = False
+    ) -> list[list[float]]:
         """Return the log-probability of each token of each continuation; see ``ScoringModel``.
 
         Raises:
             PromptOverflowError: if prompt and continuation do not fit the window.
         """
         prompt = self._prompt(messages)
-        tokens = [self._engine.tokenize(self.lead + text) for text in continuations]
+        end = self._end if whole else []
+        tokens = [self._engine.tokenize(self.lead + text) + end for text in continuations]
         self._check_room(prompt, max(map(len, tokens), default=0))
         with self._taking_turns(), self._lock:
             self._engine.evaluate(prompt)
@@ -121,7 +124,7 @@ class LlamaCppModel:
                 "Give at least one reply, and a favour for each or none.",
             )
         prompt = self._prompt(messages)
-        end = [END] if self.has_template else self._engine.tokenize("\n")
+        end = self._end
         tokens = [self._engine.tokenize(self.lead + text) + end for text in replies]
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
@@ -133,6 +136,10 @@ class LlamaCppModel:
     def lead(self) -> str:
         """What stands between the prompt and a reply: a space after a base model's ``Answer:``, else nothing."""
         return "" if self.has_template else " "
+
+    @property
+    def _end(self) -> list[int]:
+        return [END] if self.has_template else self._engine.tokenize("\n")
 
     def close(self) -> None:
         """Free the model's memory."""

@@ -5,6 +5,8 @@ later ``Classifier.open("folder")``.
 """
 
 from ragkit.tasks.base import Explanation, FitBudget
+from ragkit.tasks.classifier import Classifier, Prediction
+from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.fitting import FitReport, Trial
 
-__all__ = ["Explanation", "FitBudget", "FitReport", "Trial"]
+__all__ = ["Classifier", "ClassifierOptions", "Explanation", "FitBudget", "FitReport", "Prediction", "Trial"]

@@ -45,7 +45,7 @@ class FitBudget:
     calls: int = 400
     """Of the model."""
     held_out: int = 200
-    """Examples to try settings on, at most a fifth of all; they are shown as examples once the settings are chosen."""
+    """Examples to try settings on, none of which is shown to the model as an example of itself."""
     seed: int = 0
 
     def __post_init__(self) -> None:

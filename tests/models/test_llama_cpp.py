@@ -67,6 +67,16 @@ def test_score_of_many_is_the_score_of_each(model):
     assert complete(model, ASK, GenerationOptions(max_tokens=4)).usage.cached_tokens == model.count_tokens(ASK)
 
 
+def test_score_of_whole_replies_is_what_choose_goes_by(model):
+    replies = ["Paris", "Paris, France", "Paris is the capital of France.", "London"]
+    whole = [sum(logprobs) for logprobs in model.score(ASK, replies, whole=True)]
+    open_ended = [sum(logprobs) for logprobs in model.score(ASK, replies)]
+    chosen = model.choose(ASK, replies)
+    assert chosen.number == max(range(4), key=whole.__getitem__)
+    assert chosen.logprob == pytest.approx(whole[chosen.number], abs=0.1)
+    assert all(closed < left_open for closed, left_open in zip(whole, open_ended, strict=True))
+
+
 def test_json_schema_is_kept_to(model):
     schema = {
         "type": "object",

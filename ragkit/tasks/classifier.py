@@ -1,0 +1,333 @@
+"""Inputs into classes, by examples chosen afresh for each and a model that can answer with nothing but a label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import PromptOverflowError, QueryError, TaskError
+from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, Shot
+from ragkit.records import Example
+from ragkit.tasks.base import POOL, Explanation, FitBudget, as_model, by_shared_beginning, read_task, write_task
+from ragkit.tasks.calibration import CONTENT_FREE, anchored, batch, contextual, log_softmax
+from ragkit.tasks.classifier_options import ClassifierOptions, Weights
+from ragkit.tasks.label_reader import LabelReader
+from ragkit.tasks.votes import vote
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder
+    from ragkit.models import ChatModel
+    from ragkit.tasks.classifier_fit import ClassifierReport
+
+Scores = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+KIND = "classifier"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What an input was put into."""
+
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+    """Of all labels, the likeliest first."""
+    read: bool
+    """Whether the model read the input; else the neighbours decided."""
+    shots: tuple[Shot, ...]
+    """The examples that the model was shown, or the neighbours that decided; the best last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An input before the model is asked."""
+
+    text: str
+    shares: Scores
+    """Of the vote, ``[labels]``."""
+    neighbours: tuple[Shot, ...]
+    shots: tuple[Shot, ...]
+    asked: tuple[int, ...]
+    """Numbers of the labels among which the model is to decide; none where it is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How a classifier does on examples whose labels are known."""
+
+    accuracy: float
+    vote_accuracy: float
+    """Of the neighbours alone."""
+    read: float
+    """The share of the inputs that the model read."""
+    count: int
+    wrong: tuple[tuple[Example, Prediction], ...]
+
+
+class Classifier:
+    """Puts inputs into classes. Make one with ``fit``, take it up again with ``open``.
+
+    The neighbours of an input vote. Where they disagree the model is shown the best examples, and the labels with most
+    votes are scored as replies; both are weighed together into a probability of each label.
+
+    Args:
+        folder: the task's.
+        pool: the examples.
+        options: how.
+        model: or its name; by default the one in the options, opened when first asked.
+        selector: of the examples in the prompt, instead of the options' own.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        pool: ExamplePool,
+        options: ClassifierOptions,
+        model: ChatModel | str | None = None,
+        selector: ExampleSelector | None = None,
+    ) -> None:
+        labels = options.labels or tuple(sorted(pool.labels()))
+        if len(labels) < 2:
+            raise TaskError(
+                f"There is nothing to choose between: {len(labels)} label.", "Give examples of two or more."
+            )
+        self.folder = Path(folder)
+        self.pool = pool
+        self.options = replace(options, labels=labels, model=model if isinstance(model, str) else options.model)
+        self.report: ClassifierReport | None = None
+        self._given = model
+        self._reader: LabelReader | None = None
+        self._own = selector
+        self._selectors: dict[bool, tuple[ExampleSelector, ExampleSelector | None]] = {}
+
+    @classmethod
+    def fit(
+        cls,
+        folder: str | Path,
+        examples: Iterable[Example] | ExamplePool,
+        *,
+        model: ChatModel | str | None = None,
+        options: ClassifierOptions | None = None,
+        settings: Sequence[ClassifierOptions] = (),
+        budget: FitBudget | None = None,
+        embedder: Embedder | str | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Make a classifier: build its pool, and find what is best on held-out examples.
+
+        What was found out is kept in the folder: interrupted, the same call goes on where it stopped.
+
+        Args:
+            folder: to live in; made where there is none.
+            examples: inputs with their labels.
+            model: or its name; by default that of the options.
+            options: where to start from.
+            settings: to choose from; by default several ways of choosing 4, 8 or 16 examples.
+            budget: how many calls of the model.
+            embedder: of a new pool.
+            progress: called with the calls done and the most there will be.
+
+        Raises:
+            TaskError: if there are no examples, or all have one label.
+        """
+        from ragkit.tasks.classifier_fit import fit_classifier
+
+        start = options or ClassifierOptions()
+        spent = budget or FitBudget()
+        found, report, pool = fit_classifier(Path(folder), examples, model, start, settings, spent, embedder, progress)
+        made = cls(folder, pool, found, model)
+        made.report = report
+        made.save()
+        return made
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, model: ChatModel | str | None = None, *, selector: ExampleSelector | None = None
+    ) -> Self:
+        """Open a classifier that was fitted.
+
+        Raises:
+            TaskError: if the folder holds none.
+        """
+        options = read_task(folder, KIND, ClassifierOptions)
+        return cls(folder, ExamplePool.open(Path(folder) / POOL, create=False), options, model, selector)
+
+    def save(self) -> None:
+        """Write the options into the folder; examples are kept as they are added."""
+        write_task(self.folder, KIND, self.options)
+
+    def close(self) -> None:
+        """Let go of the pool's files."""
+        self.pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def reader(self) -> LabelReader:
+        """The model, opened when first asked for."""
+        if self._reader is None:
+            model = as_model(self._given, self.options.model)
+            names = {label: self.options.name(label) for label in self.options.labels}
+            self._reader = LabelReader(model, self.options.template, names)
+        return self._reader
+
+    def predict(
+        self, inputs: Sequence[str], *, hide_own: bool = False, progress: Progress | None = None
+    ) -> list[Prediction]:
+        """Return a prediction for each input.
+
+        Equal inputs are read once, and prompts that begin alike one after the other. An input that is too long for the
+        model is shown with fewer examples, and left to the neighbours if it does not fit alone.
+
+        Args:
+            inputs: texts.
+            hide_own: the leakage guard: hide examples that are the input itself, or nearly.
+            progress: called with the inputs done and their number.
+
+        Raises:
+            QueryError: if an input is empty; nothing was asked then.
+        """
+        for number, text in enumerate(inputs, 1):
+            if not text.strip():
+                raise QueryError(f"Input {number} is empty.", "Leave it out, or give its text.")
+        looks = {text: self.look(text, hide_own=hide_own) for text in dict.fromkeys(inputs)}
+        done: dict[str, Prediction] = {}
+        unread = [look for look in looks.values() if not look.asked]
+        read = [look for look in looks.values() if look.asked]
+        prompts = [self.reader.prompt(_examples(look.shots), look.text) for look in read]
+        for look in [*unread, *(read[number] for number in by_shared_beginning(prompts))]:
+            scores, shots = self._asked(look)
+            done[look.text] = self._prediction(look, scores, shots)
+            if progress is not None:
+                progress(len(done), len(looks))
+        return [done[text] for text in inputs]
+
+    def explain(self, text: str) -> Explanation:
+        """Return the examples, the prompt and the labels' probabilities of an input."""
+        look = self.look(text)
+        scores, shots = self._asked(look)
+        prediction = self._prediction(look, scores, shots)
+        messages = self.reader.prompt(_examples(shots), text) if prediction.read else []
+        return Explanation(text, prediction.shots, tuple(messages), prediction.probabilities)
+
+    def evaluate(self, examples: Sequence[Example], *, progress: Progress | None = None) -> Evaluation:
+        """Return how well held-out examples are put into their classes, with the leakage guard on.
+
+        Raises:
+            TaskError: if there are no examples.
+        """
+        if not examples:
+            raise TaskError("There are no examples to evaluate on.", "Give some.")
+        predictions = self.predict([example.input for example in examples], hide_own=True, progress=progress)
+        pairs = list(zip(examples, predictions, strict=True))
+        looks = {example.input: self.look(example.input, hide_own=True) for example in examples}
+        votes = [self.options.labels[int(looks[e.input].shares.argmax())] == e.output for e in examples]
+        return Evaluation(
+            float(np.mean([p.label == e.output for e, p in pairs])),
+            float(np.mean(votes)),
+            float(np.mean([p.read for p in predictions])),
+            len(examples),
+            tuple((e, p) for e, p in pairs if p.label != e.output),
+        )
+
+    def look(self, text: str, *, hide_own: bool = False) -> Look:
+        """Return what is known of an input without the model."""
+        options = self.options
+        neighbours_of, shots_of = self._selectors_for(hide_own)
+        neighbours = neighbours_of.select(text, max(options.vote.neighbours, options.k))
+        shares = vote(neighbours, options.labels, options.vote)
+        if options.reads == "none" or (options.reads == "unsure" and shares.max() >= options.sure):
+            return Look(text, shares, tuple(neighbours), (), ())
+        if not options.k:
+            shots: list[Shot] = []
+        elif shots_of is None:
+            shots = neighbours[: options.k][::-1]
+        else:
+            shots = shots_of.select(text, options.k)
+        asked = np.argsort(-shares, kind="stable")[: options.candidates or len(shares)]
+        return Look(text, shares, tuple(neighbours), tuple(shots), tuple(int(number) for number in asked))
+
+    def _selectors_for(self, hide_own: bool) -> tuple[ExampleSelector, ExampleSelector | None]:
+        if hide_own not in self._selectors:
+            nearest = SelectorOptions(by=self.options.vote.by, order="best_first", hide_own=hide_own)
+            wanted = replace(self.options.shots, hide_own=hide_own)
+            shots = self._own
+            if shots is None and wanted != replace(nearest, order="best_last"):
+                shots = DynamicSelector(self.pool, wanted)
+            self._selectors[hide_own] = DynamicSelector(self.pool, nearest), shots
+        return self._selectors[hide_own]
+
+    def _asked(self, look: Look) -> tuple[Scores | None, tuple[Shot, ...]]:
+        """Return the model's log-probabilities of the labels it was asked about, and the examples it was shown."""
+        shots = look.shots
+        while look.asked:
+            try:
+                return self.scores(look, shots), shots
+            except PromptOverflowError:
+                if not shots:
+                    break
+                # The best stand last.
+                shots = shots[(len(shots) + 1) // 2 :]
+        return None, shots
+
+    def scores(self, look: Look, shots: Sequence[Shot]) -> Scores:
+        """Return the model's log-probabilities of the labels that a look asks about, calibrated, ``[asked]``."""
+        options = self.options
+        labels = [options.labels[number] for number in look.asked]
+        examples = _examples(shots)
+        raw = self.reader.scores(self.reader.prompt(examples, look.text), labels)
+        if options.calibration == "contextual":
+            free = [self.reader.scores(self.reader.prompt(examples, text), labels) for text in CONTENT_FREE]
+            return contextual(raw, np.array(free))
+        if options.calibration == "batch":
+            return batch(raw, np.array([options.bias.get(label, np.nan) for label in labels]))
+        if options.calibration == "knn":
+            return anchored(raw, labels, options.anchors)
+        return log_softmax(raw)
+
+    def _prediction(self, look: Look, scores: Scores | None, shots: tuple[Shot, ...]) -> Prediction:
+        labels = self.options.labels
+        shares = together(look.shares, look.asked, scores, self.options.weights)
+        order = np.argsort(-shares, kind="stable")
+        return Prediction(
+            labels[int(order[0])],
+            float(shares[order[0]]),
+            {labels[int(number)]: float(shares[number]) for number in order},
+            scores is not None,
+            look.neighbours[: self.options.vote.neighbours][::-1] if scores is None else shots,
+        )
+
+
+def together(shares: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:
+    """Return the probability of each label, ``[labels]``.
+
+    The model moves probability among the labels it was asked about; the others keep what the vote gives them.
+
+    Args:
+        shares: of the vote, ``[labels]``.
+        asked: numbers of the labels that the model was asked about.
+        scores: its log-probabilities of these, ``[asked]``; None where it was not asked.
+        weights: how they are weighed.
+    """
+    found = np.exp(log_softmax(weights.alone * np.log(shares)))
+    if scores is not None:
+        numbers = list(asked)
+        within = log_softmax(weights.vote * np.log(shares[numbers]) + weights.model * scores)
+        found[numbers] = found[numbers].sum() * np.exp(within)
+    return found
+
+
+def _examples(shots: Sequence[Shot]) -> list[Example]:
+    return [shot.example for shot in shots]

@@ -1,0 +1,68 @@
+"""How a classifier works: what a fit finds, and what its folder keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ragkit.errors import SettingsError
+from ragkit.examples import SelectorOptions
+from ragkit.prompting import ShotTemplate
+from ragkit.tasks.calibration import Anchor, Calibration
+from ragkit.tasks.votes import VoteOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How the model and the neighbours' vote are put together: sums of log-probabilities, weighted."""
+
+    model: float = 0.5
+    vote: float = 1.0
+    alone: float = 1.0
+    """Of the vote where the model does not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierOptions:
+    """How to classify; ``Classifier.fit`` finds most of it."""
+
+    labels: tuple[str, ...] = ()
+    """All there are; by default those of the examples."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the model is shown for a label; by default the label with spaces for underscores."""
+    shots: SelectorOptions = field(default_factory=lambda: SelectorOptions(hide_own=False))
+    """How the examples in the prompt are chosen."""
+    k: int = 8
+    """How many."""
+    template: ShotTemplate = field(default_factory=ShotTemplate)
+    vote: VoteOptions = field(default_factory=VoteOptions)
+    candidates: int = 8
+    """The labels with most votes, among which the model decides; 0 for all."""
+    reads: Literal["unsure", "all", "none"] = "unsure"
+    """Which inputs the model reads: those on which the neighbours disagree, all, or none."""
+    sure: float = 0.9
+    """The share of the vote from which the neighbours agree."""
+    calibration: Calibration = "none"
+    """What the model's own leaning to some labels is corrected by."""
+    bias: Mapping[str, float] = field(default_factory=dict)
+    """Of ``calibration="batch"``: the labels' mean log-probabilities."""
+    anchors: tuple[Anchor, ...] = ()
+    """Of ``calibration="knn"``."""
+    weights: Weights = field(default_factory=Weights)
+    model: str = "default"
+
+    def __post_init__(self) -> None:
+        if self.k < 0 or self.candidates < 0 or not 0 <= self.sure <= 1:
+            raise SettingsError(
+                f"k={self.k}, candidates={self.candidates} and sure={self.sure} can't be.",
+                "Give 0 or more of the first two, and a share between 0 and 1.",
+            )
+        shown = [self.name(label) for label in self.labels]
+        twice = sorted({name for name in shown if shown.count(name) > 1})
+        if twice:
+            raise SettingsError(f"Two labels are shown as {twice[0]!r}.", "Give them different names: names={...}.")
+
+    def name(self, label: str) -> str:
+        """Return what the model is shown for a label."""
+        return self.names.get(label, label.replace("_", " "))

@@ -1,0 +1,63 @@
+"""Asks a model for a label, and lets nothing come out but a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.models import GenerationOptions, ScoringModel, complete
+from ragkit.prompting import ShotTemplate
+from ragkit.records import Example, Message
+
+if TYPE_CHECKING:
+    from ragkit.models import ChatModel
+
+Scores = NDArray[np.float64]
+_TRUSTED = 0.8
+"""What the reply of a model that gives no log-probabilities is taken to be right with."""
+
+
+class LabelReader:
+    """A model that is asked for labels.
+
+    Args:
+        model: one that scores gives each label its log-probability. Any other generates a reply, which counts where it
+            is a label.
+        template: how examples and input are shown.
+        names: what the model is shown for each label.
+    """
+
+    def __init__(self, model: ChatModel, template: ShotTemplate, names: Mapping[str, str]) -> None:
+        self.model = model
+        self._template = template
+        self._names = names
+
+    def prompt(self, shots: Sequence[Example], text: str) -> list[Message]:
+        """Return the messages that the model is asked with."""
+        shown = [replace(shot, output=self._names.get(shot.output, shot.output)) for shot in shots]
+        return self._template.messages(shown, text)
+
+    def scores(self, messages: Sequence[Message], labels: Sequence[str]) -> Scores:
+        """Return the log-probability of each label as the whole reply, float64 ``[labels]``.
+
+        The labels are scored as one tree of tokens, their shared beginnings once.
+
+        Raises:
+            PromptOverflowError: if prompt and label do not fit the model's window.
+        """
+        replies = [self._template.reply(Example("", self._names[label])) for label in labels]
+        if isinstance(self.model, ScoringModel):
+            return np.array([sum(logprobs) for logprobs in self.model.score(messages, replies, whole=True)])
+        said = complete(self.model, messages, GenerationOptions(max_tokens=32, stop=("\n",))).text
+        known = [_plain(reply) == _plain(said) for reply in replies]
+        right = _TRUSTED if any(known) and len(labels) > 1 else 1.0 / len(labels)
+        rest = (1.0 - right) / max(len(labels) - 1, 1) if any(known) else right
+        return np.log([right if one else max(rest, 1e-9) for one in known])
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().strip(" .\"'`").split())

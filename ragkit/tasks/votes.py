@@ -1,0 +1,56 @@
+"""What the neighbours of an input say, without a model: a weighted vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import SettingsError
+from ragkit.examples import Shot
+
+Searcher = Literal["dense", "keyword", "hybrid"]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class VoteOptions:
+    """How neighbours vote."""
+
+    by: Searcher = "dense"
+    """How they are found; see ``SelectorOptions``."""
+    neighbours: int = 20
+    sharpness: float = 20.0
+    """How much more a nearer one counts: a vote weighs exp(sharpness * score)."""
+    smoothing: float = 0.01
+    """Of all votes this share is dealt out evenly among the labels, as none is impossible."""
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1 or self.sharpness < 0 or not 0 < self.smoothing < 1:
+            raise SettingsError(
+                f"A vote of {self.neighbours} with sharpness {self.sharpness} and smoothing {self.smoothing} can't be.",
+                "Give 1 neighbour or more, a sharpness of 0 or more, and a smoothing between 0 and 1.",
+            )
+
+
+def vote(neighbours: Sequence[Shot], labels: Sequence[str], options: VoteOptions) -> Scores:
+    """Return each label's share of the vote, float64 ``[labels]``, which sum to 1.
+
+    Args:
+        neighbours: the best first.
+        labels: all there are.
+        options: how many of them vote, and how.
+    """
+    place = {label: number for number, label in enumerate(labels)}
+    found = [shot for shot in neighbours[: options.neighbours] if shot.example.output in place]
+    shares = np.zeros(len(labels))
+    if found:
+        scores = np.array([shot.score for shot in found])
+        weights = np.exp(options.sharpness * (scores - scores.max()))
+        np.add.at(shares, [place[shot.example.output] for shot in found], weights / weights.sum())
+        shares *= 1 - options.smoothing
+    smoothed: Scores = shares + (1 - shares.sum()) / len(labels)
+    return smoothed

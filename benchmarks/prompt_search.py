@@ -1,12 +1,12 @@
 """Prompt search: the prompt it began with against each method's best, on held-out Banking77 queries of ten intents.
 
-    python benchmarks/prompt_search.py [--quick] [--calls 600] [--seeds 3] [--model smollm2]
+    python benchmarks/prompt_search.py [--quick] [--calls 300] [--seeds 1] [--proposer qwen2.5-coder-0.5b]
 
 Every method has the same budget of model calls (items scored and proposals), the same training examples and the same
 dev split, and is measured once, on queries that no search saw. ``random`` searches shots; the others begin with no
 shots and search the instruction. ``random, then gepa`` gives half of the budget to each. The model that answers also
-writes the instructions. Beside them: the prompt as begun, and one random set of shots, which is what a person gets who
-does not search.
+writes the instructions, unless another is named. Beside them: the prompt as begun, and one random set of shots, which
+is what a person gets who does not search.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def banking(split: str, count: int, seed: int = 0, without: int = 0) -> list[Exa
     return found
 
 
-def searched(method: str, judge: ModelObjective, train, dev, options: SearchOptions) -> tuple[SearchReport, int]:
+def searched(method: str, judge, proposer, train, dev, options: SearchOptions) -> tuple[SearchReport, int]:
     """Return the report of a method (the last, where there are two) and the calls of all."""
     if method == "random, then gepa":
         half = replace(options, calls=options.calls // 2)
         first = search_prompts(judge, train, dev, method="random", options=half, start=START)
-        report = search_prompts(judge, train, dev, method="gepa", proposer=judge.model, options=half, start=first.best)
+        report = search_prompts(judge, train, dev, method="gepa", proposer=proposer, options=half, start=first.best)
         return report, first.calls + report.calls
-    report = search_prompts(judge, train, dev, method=method, proposer=judge.model, options=options, start=START)
+    report = search_prompts(judge, train, dev, method=method, proposer=proposer, options=options, start=START)
     return report, report.calls
 
 
@@ -75,16 +75,20 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--proposer", default="")
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="print every report")
     given = parser.parse_args()
-    calls, seeds = given.calls or (120 if given.quick else 600), given.seeds or (1 if given.quick else 3)
-    per_intent = (2, 5) if given.quick else (4, 20)
+    calls, seeds = given.calls or (120 if given.quick else 300), given.seeds or 1
+    per_intent = (2, 5) if given.quick else (4, 15)
     train, dev = banking("train", 10), banking("train", per_intent[0], without=10)
     held_out = banking("test", per_intent[1])
     seen = {example.input.casefold() for example in [*train, *dev]}
     assert not [example for example in held_out if example.input.casefold() in seen]
     template = ShotTemplate()
-    judge = ModelObjective(open_model(given.model), template, labels=LABELS)
+    model = open_model(given.model, threads=given.threads)
+    proposer = open_model(given.proposer, threads=given.threads) if given.proposer else model
+    judge = ModelObjective(model, template, labels=LABELS)
 
     def measured(candidate: PromptCandidate) -> float:
         return math.fsum(outcome.score for outcome in judge(candidate, held_out)) / len(held_out)
@@ -100,14 +104,14 @@ def main() -> None:
         for method in METHODS:
             options = SearchOptions(calls=calls, seed=seed, shots=10, minibatch=10, max_tokens=60)
             began = time.perf_counter()
-            report, spent = searched(method, judge, train, dev, options)
+            report, spent = searched(method, judge, proposer, train, dev, options)
             seconds = time.perf_counter() - began
             rows.setdefault(method, []).append((report.dev_score, measured(report.best), spent, seconds))
             if given.verbose:
                 print(f"\n### {method}, seed {seed}\n\n```\n{report.table()}\n```\n", flush=True)
     error = math.sqrt(0.25 / len(held_out))
     print(
-        f"\n{given.model}, {len(INTENTS)} intents, {len(train)} training, {len(dev)} dev and {len(held_out)} held-out "
+        f"\n{model.name}, instructions by {proposer.name}, {len(INTENTS)} intents, {len(train)} training, {len(dev)} dev and {len(held_out)} held-out "
     )
     print(f"queries, budget {calls} calls, {seeds} seeds; standard error of a held-out figure at most {error:.3f}.")
     print(f"{versions('ragkit', 'llama-cpp-python')}\n")

@@ -74,8 +74,8 @@ class SearchOptions:
     """Training examples that ``gepa`` tries a candidate on before it has it mended."""
     history: int = 20
     """Instructions, the best ones, that ``opro`` shows with their scores."""
-    temperature: float = 1.0
-    """Of the proposer."""
+    temperature: float = 0.7
+    """Of the proposer. At 1, which the papers have, small models write much that means nothing."""
     max_tokens: int = 128
     """Of a proposal."""
     batch: int = 1

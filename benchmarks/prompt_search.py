@@ -110,10 +110,9 @@ def main() -> None:
             if given.verbose:
                 print(f"\n### {method}, seed {seed}\n\n```\n{report.table()}\n```\n", flush=True)
     error = math.sqrt(0.25 / len(held_out))
-    print(
-        f"\n{model.name}, instructions by {proposer.name}, {len(INTENTS)} intents, {len(train)} training, {len(dev)} dev and {len(held_out)} held-out "
-    )
-    print(f"queries, budget {calls} calls, {seeds} seeds; standard error of a held-out figure at most {error:.3f}.")
+    splits = f"{len(train)} training, {len(dev)} dev and {len(held_out)} held-out queries of {len(INTENTS)} intents"
+    print(f"\n{model.name}, instructions by {proposer.name}; {splits}; {calls} calls, {seeds} seeds.")
+    print(f"The standard error of a held-out figure is at most {error:.3f}.")
     print(f"{versions('ragkit', 'llama-cpp-python')}\n")
     print("| method | dev | held out | held out, each seed | calls | seconds |\n|---|---|---|---|---|---|")
     for name, found in rows.items():

@@ -68,7 +68,7 @@ class ExampleSelector(Protocol):
 
         Raises:
             QueryError: if the input is empty or ``k`` is below 1.
-            ExamplePoolError: if the pool is empty.
+            ExamplePoolError: if the pool is empty, or nothing in it passes the selector's filter.
         """
         ...
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ragkit.errors import ExamplePoolError
-from ragkit.examples.candidates import parts_of
+from ragkit.examples.candidates import ALIKE, parts_of
 from ragkit.examples.pool import ExamplePool, origin_of
 from ragkit.indexing import Field
 from ragkit.records import Example
+from ragkit.retrieval.terms import words
 
 _AT_ONCE = 256
+_NEAREST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0
     Args:
         pool: to choose from.
         examples: of the test split; what they are labelled as does not matter.
-        cosine: from which on two inputs count as nearly the same; above 1 only the same text counts. An input longer
-            than the embedder's window leaks where one of its parts does.
+        cosine: from which on two inputs count as nearly the same; the same words count in any case, whatever the signs
+            between them. An input longer than the embedder's window leaks where one of its parts does.
 
     Returns:
         The leaks, in the order of ``examples``, at most one for each of them.
@@ -59,12 +61,14 @@ def _leaks(pool: ExamplePool, batch: list[Example], cosine: float) -> list[Leak]
     vectors = iter(index.embedder.embed([part for several in parts for part in several], "document"))
     leaks = []
     for example, origin, several in zip(batch, origins, parts, strict=True):
-        found = [index.search_vectors(next(vectors), 1) for _ in several]
+        found = [index.search_vectors(next(vectors), _NEAREST) for _ in several]
         if origin in same:
             leaks.append(Leak(example, pool.example(same[origin]), 1.0))
             continue
-        nearest, key = max((float(scores[0]), int(keys[0])) for keys, scores in found)
-        if nearest >= cosine:
-            ((chunk, info),) = index.chunks([key])
-            leaks.append(Leak(example, pool.example(info, chunk), min(nearest, 1.0)))
+        near = {int(key): float(score) for keys, scores in found for key, score in zip(keys, scores, strict=True)}
+        order = sorted((key for key in near if near[key] >= min(cosine, ALIKE)), key=lambda key: (-near[key], key))
+        for chunk, info in index.chunks(order):
+            if near[chunk.key] >= cosine or words(chunk.text) == words(example.input):
+                leaks.append(Leak(example, pool.example(info, chunk), min(near[chunk.key], 1.0)))
+                break
     return leaks

@@ -59,7 +59,8 @@ class SelectorOptions:
     hide_own: bool = True
     """The leakage guard: an example with the very input that is asked about is never chosen."""
     own_cosine: float = 0.995
-    """The guard also hides what is this near to the input; 1 and above hides only the same text."""
+    """The guard also hides what is this near to the input, or differs in its signs only; from 1 on only the same text,
+    white space and case aside."""
     seed: int = 0
     """Of chance, together with the input: the same input gets the same examples."""
 
@@ -100,8 +101,8 @@ class DynamicSelector:
         # What does not fit the room makes place for candidates further down.
         wanted = k if self.options.choice == "best" and room is None else max(k, self.options.candidates)
         hits = self._candidates(text, wanted)
-        if not hits and not len(self.pool):
-            raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
+        if not hits:
+            self._check_pool()
         chosen = self._chosen(text, hits, k, room) if hits else []
         if self.options.order == "best_last":
             chosen.reverse()
@@ -132,6 +133,17 @@ class DynamicSelector:
     def _candidates(self, text: str, wanted: int) -> list[Hit]:
         """Return candidates, best first, without what the guard hides, each document once."""
         return self.search.find(text, wanted)
+
+    def _check_pool(self) -> None:
+        """Make sure that there is something to choose from; it takes time, so only where nothing was found."""
+        if not len(self.pool):
+            raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
+        if self.where is not None and not len(self.pool.index.keys(self.where)):
+            some = next(iter(self.pool))
+            raise ExamplePoolError(
+                f"None of the {len(self.pool):,} examples passes the filter {self.where}.",
+                f"Mend the filter; the fields of an example are {', '.join((OUTPUT, *some.metadata))}.",
+            )
 
     def _chosen(self, text: str, hits: list[Hit], k: int, room: Room | None) -> list[Shot]:
         shots: dict[int, Shot] = {}

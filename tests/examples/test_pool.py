@@ -9,6 +9,7 @@ from ragkit.examples import ExamplePool, read_examples
 from ragkit.examples.reading import examples_from_rows
 from ragkit.records import Example
 from tests.examples.conftest import EXAMPLES
+from tests.indexing.hashing import HashingEmbedder
 
 
 def test_pool_keeps_every_field_and_opens_again(tmp_path):
@@ -53,6 +54,61 @@ def test_removed_example_is_gone(tmp_path):
         pool.add(EXAMPLES[:3])
         assert pool.remove([EXAMPLES[1], Example("never", "there")]) == 1
         assert sorted(one.input for one in pool) == sorted([EXAMPLES[0].input, EXAMPLES[2].input])
+
+
+def test_generator_is_read_as_it_is_written(tmp_path):
+    """A pool of millions must not be held in memory: by the end of the iterable its beginning is on disk."""
+    seen = []
+
+    def rows(pool):
+        for number in range(4500):
+            if number % 1500 == 1499:
+                seen.append(len(pool))
+            yield Example(f"which way leads to house number {number}", f"way {number % 7}")
+
+    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+        assert pool.add(rows(pool)).added == 4500
+        assert seen[0] == 0
+        assert seen[1] >= 2000 or seen[2] >= 2000
+        assert len(pool) == 4500
+        assert sum(pool.labels().values()) == 4500
+
+
+def test_same_example_twice_in_one_addition_is_one_and_the_last_stays(tmp_path):
+    rows = [Example("is it open", "yes", {"n": n}) for n in range(3)] + [Example("Is it  open", "yes", {"n": 9})]
+    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+        report = pool.add(rows)
+        assert (report.added, report.known, report.refused) == (1, 3, ())
+        assert list(pool) == [rows[-1]]
+        report = pool.add([Example("is it open", "yes", {"n": 10}), Example("is it open", "yes", {"n": 11})])
+        assert (report.added, report.known) == (0, 2)
+        assert [example.metadata["n"] for example in pool] == [11]
+
+
+def test_contradictions_of_many_are_found_and_told_by_addition(tmp_path):
+    rows = [Example(f"question {n}", "yes") for n in range(900)]
+    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+        assert pool.add(rows).complete
+        report = pool.add([*(Example(f"Question {n}", "no") for n in range(0, 900, 2)), Example("new", "yes")])
+        assert len(report.contradictions) == 450
+        assert set(report.contradictions.values()) == {("no", "yes")}
+        again = pool.add([rows[0], rows[1]]).contradictions
+        assert [(text.casefold(), outputs) for text, outputs in again.items()] == [("question 0", ("no", "yes"))]
+        assert len(pool.contradictions()) == 450
+        assert pool.remove(Example(f"question {n}", "no") for n in range(0, 900, 2)) == 450
+        assert pool.contradictions() == {}
+
+
+def test_examples_of_another_pool_go_in_as_they_are(tmp_path):
+    embedder = HashingEmbedder()
+    with (
+        ExamplePool.open(tmp_path / "a", embedder=embedder) as one,
+        ExamplePool.open(tmp_path / "b", embedder=embedder) as other,
+    ):
+        one.add(EXAMPLES)
+        assert other.add(one).added == len(EXAMPLES)
+        assert list(other) == list(one)
+        assert other.index.fingerprint() == one.index.fingerprint()
 
 
 def test_pool_that_is_not_there_is_an_error(tmp_path):

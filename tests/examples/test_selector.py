@@ -1,5 +1,7 @@
 """Every way of choosing keeps to one contract, over a real pool."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
@@ -7,11 +9,13 @@ from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, Selec
 from ragkit.indexing import Field
 from ragkit.records import Example
 from tests.examples.conftest import EXAMPLES
+from tests.indexing.hashing import HashingEmbedder
 
 WAYS = [
     *(SelectorOptions(by=by) for by in ("dense", "keyword", "hybrid", "jaccard", "ngram", "random")),
-    *(SelectorOptions(choice=choice) for choice in ("mmr", "dpp", "coverage", "balanced")),
+    *(SelectorOptions(choice=choice) for choice in ("mmr", "dpp", "coverage", "keyword_coverage", "balanced")),
     SelectorOptions(by="keyword", choice="coverage"),
+    SelectorOptions(by="hybrid", choice="keyword_coverage"),
 ]
 ids = [f"{way.by}-{way.choice}" for way in WAYS]
 
@@ -106,7 +110,62 @@ def test_other_scripts_are_chosen_by_their_words(tmp_path):
             assert shots[0].example.output == "rate"
 
 
-@pytest.mark.parametrize(("text", "k", "says"), [("", 3, "empty"), ("  \n", 3, "empty"), ("x", 0, "k=0")])
+def test_chance_takes_every_example_alike_however_long(tmp_path):
+    long = "The mirror of the telescope has to cool for forty minutes before anybody observes. " * 60
+    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+        pool.add([Example(long, "long"), *EXAMPLES[:9]])
+        assert pool.index.chunk_count > 25
+        selector = DynamicSelector(pool, SelectorOptions(by="random", own_cosine=1))
+        drawn = [selector.select(f"input {n}", 1)[0].example.output for n in range(300)]
+    assert 10 <= drawn.count("long") <= 60
+
+
+@pytest.mark.parametrize("choice", ["best", "mmr", "dpp"])
+@pytest.mark.parametrize("by", ["dense", "hybrid", "keyword", "jaccard", "random"])
+def test_input_is_embedded_once(tmp_path, by, choice):
+    embedder = HashingEmbedder()
+    with ExamplePool.open(tmp_path / "p", embedder=embedder) as pool:
+        pool.add(EXAMPLES)
+        embedder.embedded = 0
+        assert DynamicSelector(pool, SelectorOptions(by=by, choice=choice)).select("is my new card lost", 4)
+        assert embedder.embedded == 1
+
+
+def test_threads_choose_what_one_alone_chooses(pool):
+    selectors = [DynamicSelector(pool, SelectorOptions(by=by, choice="coverage")) for by in ("hybrid", "jaccard")]
+    texts = [f"{example.input} please" for example in EXAMPLES]
+    for selector in selectors:
+        alone = [selector.select(text, 4) for text in texts]
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(selector.select, texts, [4] * len(texts))) == alone
+
+
+def test_fields_of_long_and_short_examples_come_with_them(tmp_path):
+    rows = [Example("word " * 900, "long", {"n": 1}), Example("  a short one \n", "short", {"n": 2})]
+    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+        pool.add(rows)
+        shots = DynamicSelector(pool, SelectorOptions(by="random")).select("something else", 9)
+    assert sorted((shot.example for shot in shots), key=lambda one: one.output) == rows
+
+
+def test_filter_that_nothing_passes_names_the_fields(pool):
+    for by in ("dense", "keyword", "random", "jaccard"):
+        with pytest.raises(ExamplePoolError, match=r"None of the 20 .*language(.|\n)*output, lang, length"):
+            DynamicSelector(pool, SelectorOptions(by=by), "language == 'en'").select("my card")
+
+
+def test_keywords_that_nothing_shares_give_nothing(pool):
+    assert DynamicSelector(pool, SelectorOptions(by="keyword")).select("zebra crossing", 3) == []
+
+
+def test_text_that_is_no_filter_is_refused(pool):
+    with pytest.raises(QueryError):
+        DynamicSelector(pool, where="length >")
+
+
+@pytest.mark.parametrize(
+    ("text", "k", "says"), [("", 3, "empty"), ("  \n", 3, "empty"), ("x", 0, "k=0"), ("x" * 100_001, 1, "100,001")]
+)
 def test_input_that_can_not_be_is_an_error(selector, text, k, says):
     with pytest.raises(QueryError, match=says):
         selector.select(text, k)

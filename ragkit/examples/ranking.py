@@ -52,6 +52,8 @@ _RIDGES = (0.003, 0.03, 0.3, 3.0)
 _AXES = (0, 8, 32)
 _FOLDS = 5
 _FEWEST = 5
+_FIRST = 4
+_SHARPNESS = 0.5
 _HELPED_PRIOR = 2.0
 _OUTPUT_PRIOR = 5.0
 
@@ -95,11 +97,11 @@ class RankerReport:
     correlation_after: float
     """Spearman's, of the ranker's scores with the gains."""
     gain_before: float
-    """Mean gain of the first candidate, in nats where the gains are."""
+    """Mean gain of the first four candidates, in nats where the gains are."""
     gain_after: float
-    """Mean gain of what the ranker puts first."""
+    """Mean gain of the four that the ranker puts first."""
     gain_best: float
-    """Mean gain of the best candidate: what a perfect ranker would reach."""
+    """Mean gain of the four best: what a perfect ranker would reach."""
 
 
 def describe(text: str, hits: Sequence[Hit], vector: NDArray[np.float32], vectors: NDArray[np.float32]) -> Candidates:
@@ -173,8 +175,10 @@ def train(trials: Sequence[tuple[Candidates, Floats]], seed: int = 0) -> tuple[R
     """Teach a ranker.
 
     The loss is the squared error of the difference of two candidates of one query, over all pairs: the ridge regression
-    of centred gains on centred signals. How strong the ridge and how many axes is chosen by cross-validation over the
-    queries, inside the training part of the report's own cross-validation.
+    of centred targets on centred signals. A target is ``exp((gain - best gain) / width)`` with half the usual deviation
+    of a query's gains for the width: on Banking77 the first four gained more by that than by the gains as they are. How
+    strong the ridge and how many axes is chosen by cross-validation over the queries, inside the training part of the
+    report's own cross-validation.
 
     Args:
         trials: a query's candidates and the gain of each, ``[n]``; one that is NaN is left out.
@@ -223,7 +227,10 @@ class _Table:
             return
         self.gains = np.concatenate([gains for _, gains in kept])
         self.group = np.repeat(np.arange(len(kept)), [len(gains) for _, gains in kept])
-        self.target = np.concatenate([(gains - gains.mean()) / gains.std() for _, gains in kept])
+        # Near the best it matters who is better; far below it one is as useless as the other.
+        width = _SHARPNESS * float(np.mean([gains.std() for _, gains in kept]))
+        shares = [np.exp((gains - gains.max()) / width) for _, gains in kept]
+        self.target = np.concatenate([share - share.mean() for share in shares])
         self.keys, self.item = np.unique([key for c, _ in kept for key in c.keys], return_inverse=True)
         self.outputs, self.output = np.unique([key for c, _ in kept for key in c.outputs], return_inverse=True)
         self.before = np.concatenate([c.signals[:, SIGNALS.index("candidate_score")] for c, _ in kept])
@@ -269,7 +276,8 @@ class _Table:
         return Ranker(
             self._solved(rows, every, ridge),
             self.centre,
-            self.axes[:axes],
+            # In the order in memory that a saved one has: sums are then the same to the last bit.
+            np.ascontiguousarray(self.axes[:axes]),
             dict(zip(self.keys.tolist(), helped.tolist(), strict=True)),
             dict(zip(self.outputs.tolist(), output_helped.tolist(), strict=True)),
         )
@@ -284,8 +292,11 @@ class _Table:
         return float(found[within].mean())
 
     def first_gain(self, scores: Floats) -> float:
-        """Return the mean gain of each query's candidate with the highest score."""
-        firsts = [self.gains[self.group == n][int(np.argmax(scores[self.group == n]))] for n in range(self.groups)]
+        """Return the mean gain of each query's candidates with the highest scores."""
+        firsts = [
+            self.gains[self.group == n][np.argsort(-scores[self.group == n], kind="stable")[:_FIRST]].mean()
+            for n in range(self.groups)
+        ]
         return float(np.mean(firsts))
 
     def _ranks(self, values: Floats) -> Floats:

@@ -48,7 +48,7 @@ def test_planted_gain_is_learned_on_held_out_queries(learned):
     assert report.gains == 12 * report.queries
     assert report.correlation_before < 0.5
     assert report.correlation_after > report.correlation_before + 0.25
-    assert report.gain_before < report.gain_after <= report.gain_best == pytest.approx(3, abs=0.2)
+    assert report.gain_before + 0.3 < report.gain_after <= report.gain_best <= 3
 
 
 def test_selection_prefers_what_helped_and_says_why(learned, wide):
@@ -220,8 +220,8 @@ def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):
     same, other = gain(query, [EXAMPLES[4], EXAMPLES[12]])
     assert same > other + 1
     assert math.isnan(gain(query, [Example("word " * 9000, "long")])[0])
-    selector = LearnedSelector.fit(pool, gain, queries=8, candidates=4, options=SelectorOptions(candidates=19))
-    assert selector.report.gains == 32
+    selector = LearnedSelector.fit(pool, gain, queries=6, candidates=3, options=SelectorOptions(candidates=19))
+    assert selector.report.gains == 18
     assert selector.report.gain_best > 0
     assert selector.select("somebody has my card", 3)
     model.close()

@@ -1,4 +1,4 @@
-"""``ragkit examples evaluate``: how often the chosen examples alone tell the right output of a test split."""
+"""``ragkit examples evaluate``: how often the chosen examples tell the right output of a test split."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragkit.cli.options import Json
-from ragkit.cli.output import err, one_line, out, print_json, progress_bar
-from ragkit.cli.pools import InputField, OutputField, PoolName, opened_pool, read_files
+from ragkit.cli.output import one_line, out, print_json, progress_bar
+from ragkit.cli.pools import InputField, OutputField, PoolName, opened_pool, print_leaks, read_test
+from ragkit.cli.tasks import opened_model
 from ragkit.errors import ExamplePoolError
 
 if TYPE_CHECKING:
     from ragkit.examples import ExamplePool, SelectorOptions
-    from ragkit.examples.leaks import Leak
     from ragkit.indexing.reports import ProgressCallback
+    from ragkit.models import ChatModel
     from ragkit.records import Example
 
 _BY = ("dense", "keyword", "hybrid", "jaccard", "ngram", "random")
 _K = (1, 4, 8, 16)
-_LEAKS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,7 @@ class Accuracy:
 
     def to_dict(self) -> dict[str, str | int | float]:
         """Return it as it is printed under ``--json``."""
-        return {
-            "by": self.by,
-            "choice": self.choice,
-            "k": self.k,
-            "accuracy": self.share,
-            "error": self.error,
-        }
+        return {"by": self.by, "choice": self.choice, "k": self.k, "accuracy": self.share, "error": self.error}
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +66,8 @@ def evaluate(
     input_field: InputField = "input",
     output_field: OutputField = "output",
     by: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(_BY)}. May be repeated.", show_default="all")
+        list[str] | None,
+        typer.Option(help=f"{', '.join(_BY)}. May be repeated.", show_default="all; with --model dense"),
     ] = None,
     choice: Annotated[
         list[str] | None,
@@ -81,7 +76,12 @@ def evaluate(
         ),
     ] = None,
     k: Annotated[
-        list[int] | None, typer.Option("-k", min=1, help="How many examples. May be repeated.", show_default="1 4 8 16")
+        list[int] | None,
+        typer.Option("-k", min=1, help="How many examples. May be repeated.", show_default="1 4 8 16; with --model 8"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Also show the examples to this model, which chooses among all outputs."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many test rows, drawn by chance.")] = None,
     seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
@@ -92,28 +92,28 @@ def evaluate(
 ) -> None:
     """Measure each selector on a test split: does a vote of the chosen examples name the right output?
 
-    Says first which test rows stand in the pool, or nearly, so that they are no test. Asks no model.
+    Says first which test rows stand in the pool, or nearly, so that they are no test. Asks no model, unless --model
+    names one.
 
         ragkit examples evaluate intents test.csv --input-field text --output-field category --limit 500
     """
     from ragkit.examples import SelectorOptions, find_leaks
     from ragkit.settings import load_settings
+    from ragkit.tasks.base import as_model
 
     # Wrong options are told before anything is read.
     ways = [
         SelectorOptions(by=one, choice=set_choice, order="best_first", seed=seed)  # type: ignore[arg-type]
         for set_choice in choice or ("best",)
-        for one in by or _BY
+        for one in by or (_BY if model is None else _BY[:1])
     ]
-    counts = sorted(set(k or _K))
-    rows = _some(
-        [row for row in read_files([test], input_field, output_field) if row.input.strip() and row.output.strip()],
-        str(test),
-    )
+    counts = sorted(set(k or (_K if model is None else (8,))))
+    settings = load_settings()
+    rows = read_test(test, input_field, output_field)
     total = len(rows)
     if limit is not None and limit < total:
         rows = random.Random(seed).sample(rows, limit)  # noqa: S311
-    with opened_pool(pool, load_settings()) as opened:
+    with opened_pool(pool, settings) as opened:
         if not len(opened):
             raise ExamplePoolError(
                 f"The pool {pool} is empty.", f"Add examples: ragkit examples add FILE --pool {pool}"
@@ -121,33 +121,28 @@ def evaluate(
         leaks = find_leaks(opened, rows)
         if not json:
             out.print(f"{len(rows):,} of {total:,} test rows against {len(opened):,} examples.")
-            _print_leaks(leaks)
+            print_leaks(leaks, len(rows))
         if skip_leaks:
             leaked = {id(leak.example) for leak in leaks}
-            rows = _some([row for row in rows if id(row) not in leaked], f"{test} without its leaks")
+            rows = [row for row in rows if id(row) not in leaked]
+            if not rows:
+                raise ExamplePoolError(f"Every row of {test} leaks.", "Give another test split.")
         unknown = sorted({row.output for row in rows} - set(opened.labels()))
-        with progress_bar(quiet=json or not err.is_terminal) as progress:
-            found = [accuracy for way in ways for accuracy in _votes(opened, way, rows, counts, progress)]
+        asked: list[Accuracy] = []
+        with progress_bar(quiet=json) as progress:
+            votes = [accuracy for way in ways for accuracy in _votes(opened, way, rows, counts, progress)]
+            if model is not None:
+                asked = _asked(opened, ways, rows, counts, as_model(opened_model(model, settings)), progress)
     if json:
-        print_json(
-            {
-                "pool": pool,
-                "test": test,
-                "rows": len(rows),
-                "of": total,
-                "seed": seed,
-                "leaks": leaks,
-                "unknown_outputs": unknown,
-                "votes": found,
-            }
-        )
+        told = {"pool": pool, "test": test, "rows": len(rows), "of": total, "seed": seed, "leaks": leaks}
+        print_json({**told, "unknown_outputs": unknown, "votes": votes, "model": model, "asked": asked})
         return
     if unknown:
-        shown = ", ".join(unknown[:_LEAKS_SHOWN]) + (" …" if len(unknown) > _LEAKS_SHOWN else "")
+        shown = one_line(", ".join(unknown), 200)
         out.print(f"{len(unknown)} outputs of the test rows are not in the pool: {shown}", style="yellow", markup=False)
-    _print_table(found, counts)
-    best = max(found, key=lambda accuracy: (accuracy.right, -accuracy.k))
-    out.print(f"Best: {best.by}, {best.choice}, k={best.k}: {best.share:.3f} ± {best.error:.3f}", markup=False)
+    _print_table("A vote of the examples", votes, counts)
+    if model is not None:
+        _print_table(f"{model}, shown the examples", asked, counts)
 
 
 def vote(outputs: Sequence[str]) -> str:
@@ -176,29 +171,39 @@ def _votes(
     return [Accuracy(options.by, options.choice, k, right[k], len(rows)) for k in counts]
 
 
-def _some(rows: list[Example], source: str) -> list[Example]:
-    if not rows:
-        raise ExamplePoolError(f"{source} has no row with an input and an output.", "Give a test split with both.")
-    return rows
+def _asked(
+    pool: ExamplePool,
+    ways: Sequence[SelectorOptions],
+    rows: Sequence[Example],
+    counts: Sequence[int],
+    model: ChatModel,
+    progress: ProgressCallback | None,
+) -> list[Accuracy]:
+    """Return how often the model on its own chooses the right one among all outputs."""
+    from ragkit.indexing import Progress
+    from ragkit.tasks import Classifier, ClassifierOptions
+    from ragkit.tasks.classifier_options import Weights
+
+    found = []
+    for way in ways:
+        for k in counts:
+            stage = f"{way.by}, {way.choice}, k={k}"
+            shots = replace(way, order="best_last")
+            options = ClassifierOptions(shots=shots, k=k, candidates=0, reads="all", weights=Weights(model=1, vote=0))
+            told = None if progress is None else lambda done, of, at=stage: progress(Progress(at, done, of))
+            measured = Classifier(pool.index.path, pool, options, model).evaluate(rows, progress=told)
+            found.append(Accuracy(way.by, way.choice, k, measured.count - len(measured.wrong), measured.count))
+    return found
 
 
-def _print_leaks(leaks: Sequence[Leak]) -> None:
-    if not leaks:
-        out.print("No test row stands in the pool.")
-        return
-    out.print(f"[yellow]Leakage:[/] {len(leaks):,} test rows stand in the pool, or nearly; the likest, by cosine:")
-    for leak in sorted(leaks, key=lambda one: -one.cosine)[:_LEAKS_SHOWN]:
-        line = f"  {leak.cosine:.3f}  {one_line(leak.example.input, 80)!r} is {one_line(leak.found.input, 80)!r}"
-        out.print(line, style="yellow", markup=False)
-    if len(leaks) > _LEAKS_SHOWN:
-        out.print(f"  … and {len(leaks) - _LEAKS_SHOWN} more; see them all with --json")
-
-
-def _print_table(found: Sequence[Accuracy], counts: Sequence[int]) -> None:
+def _print_table(title: str, found: Sequence[Accuracy], counts: Sequence[int]) -> None:
     from rich.table import Table
 
     table = Table("by", "choice", *(f"k={k}" for k in counts), box=None, header_style="bold")
     for first in range(0, len(found), len(counts)):
         own = found[first : first + len(counts)]
         table.add_row(own[0].by, own[0].choice, *(f"{a.share:.3f} ± {a.error:.3f}" for a in own))
+    out.print(f"\n{title}:", markup=False)
     out.print(table)
+    best = max(found, key=lambda accuracy: (accuracy.right, -accuracy.k))
+    out.print(f"Best: {best.by}, {best.choice}, k={best.k}: {best.share:.3f} ± {best.error:.3f}", markup=False)

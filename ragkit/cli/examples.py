@@ -10,10 +10,9 @@ from ragkit.cli import evaluating
 from ragkit.cli.indexes import ISSUES_SHOWN, MISSING
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar
-from ragkit.cli.pools import ExampleFiles, InputField, OutputField, PoolName, opened_pool, read_files
+from ragkit.cli.pools import ExampleFiles, InputField, OutputField, PoolName, opened_pool, print_shots, read_files
 
 if TYPE_CHECKING:
-    from ragkit.examples import Shot
     from ragkit.examples.pool import PoolReport
 
 HELP = """Pools of examples that teach a model its task.
@@ -95,16 +94,7 @@ def search(
         return
     print_shots(shots)
     if not shots:
-        out.print("No example may be shown.")
-
-
-def print_shots(shots: list[Shot] | tuple[Shot, ...]) -> None:
-    """Print examples in their order, with output, input and reason."""
-    for number, shot in enumerate(shots, 1):
-        out.print(f"[bold]{number}[/] [cyan]{shot.score:.3f}[/]", end=" ")
-        out.print(one_line(shot.example.output, 100), style="bold", markup=False, end="  ")
-        out.print(one_line(shot.example.input, 200), markup=False)
-        out.print(f"  {shot.reason}", style="dim", markup=False)
+        out.print("The leakage guard hides all there is; --own shows it.")
 
 
 def _print_report(report: PoolReport) -> None:

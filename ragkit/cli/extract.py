@@ -13,7 +13,7 @@ import typer
 
 from ragkit.cli.indexes import MISSING
 from ragkit.cli.options import Json
-from ragkit.cli.output import print_json, progress_bar
+from ragkit.cli.output import out, print_json, progress_bar
 from ragkit.cli.pools import InputField, OutputField
 from ragkit.cli.tasks import (
     Calls,
@@ -29,9 +29,11 @@ from ragkit.cli.tasks import (
     TrainingFiles,
     check_inputs,
     opened_model,
+    print_best,
     print_explanation,
-    print_fit,
     print_predictions,
+    print_refused,
+    task_name,
     training_examples,
 )
 from ragkit.errors import SettingsError
@@ -116,8 +118,11 @@ def fit(
     if json:
         print_json({"folder": folder, "examples": size, "refused": refused, "model": name, "report": report})
     else:
-        told = f"{name} is shown {setting.k} by {setting.selector.by}, {setting.selector.choice}."
-        print_fit(folder, size, report, refused, told)
+        print_refused(refused)
+        shown = f"{setting.k} for each text, by {setting.selector.by} and {setting.selector.choice}"
+        out.print(f"{size:,} examples, {len(refused):,} refused; {name} is shown {shown}.", markup=False)
+        print_best(report)
+        out.print(f'Use it: ragkit extract predict {folder} "…"', style="cyan", markup=False)
     if refused:
         raise typer.Exit(MISSING)
 
@@ -141,7 +146,10 @@ def predict(
 
     check_inputs(texts, file, output)
     with Extractor.open(folder, opened_model(model, load_settings())) as task:
-        print_predictions(task, lambda inputs: _rows(task.predict(inputs)), texts, file, input_field, output, json)
+        name = task_name(folder, task.pool, model)
+        print_predictions(
+            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _shown
+        )
 
 
 def explain(
@@ -160,6 +168,10 @@ def explain(
 
 def _rows(found: Sequence[ExtractorPrediction]) -> list[dict[str, Any]]:
     return [{"error": one.error} if one.error else {"value": one.value, "spans": one.spans} for one in found]
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    return json_format.dumps(row["value"], ensure_ascii=False)
 
 
 def _schema(name: str) -> type[BaseModel] | Mapping[str, Any]:

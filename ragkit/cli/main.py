@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ragkit import __version__
-from ragkit.cli import asking, doctor, examples, extract, indexes, models
+from ragkit.cli import asking, classify, doctor, examples, extract, indexes, models
 from ragkit.cli.output import err, print_error
 from ragkit.errors import RagkitError
 
@@ -54,6 +54,7 @@ def root(
 asking.register(app)
 indexes.register(app)
 examples.register(app)
+classify.register(app)
 extract.register(app)
 doctor.register(app)
 models.register(app)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.output import one_line, out
 from ragkit.cli.targets import index_names, index_path, is_index
 from ragkit.errors import ExamplePoolError, IndexNotFoundError
 
 if TYPE_CHECKING:
-    from ragkit.examples import ExamplePool
+    from ragkit.examples import ExamplePool, Shot
+    from ragkit.examples.leaks import Leak
     from ragkit.records import Example
     from ragkit.settings import Settings
+
+_LEAKS_SHOWN = 5
 
 PoolName = Annotated[
     str,
@@ -79,3 +83,38 @@ def read_files(files: list[Path], input_field: str, output_field: str) -> list[E
                 f"{file}: {error.message}", "Name the fields that hold them: --input-field NAME --output-field NAME"
             ) from error
     return found
+
+
+def read_test(file: Path, input_field: str, output_field: str) -> list[Example]:
+    """Return the rows of a test split that have an input and an output.
+
+    Raises:
+        ExamplePoolError: if there are none, or as ``read_files``.
+    """
+    rows = read_files([file], input_field, output_field)
+    whole = [row for row in rows if row.input.strip() and row.output.strip()]
+    if not whole:
+        raise ExamplePoolError(f"{file} has no row with an input and an output.", "Give a test split with both.")
+    return whole
+
+
+def print_leaks(leaks: Sequence[Leak], rows: int) -> None:
+    """Print which rows of a test split stand in a pool, or nearly."""
+    if not leaks:
+        out.print("No test row stands in the pool.")
+        return
+    out.print(f"[yellow]Leakage:[/] {len(leaks):,} of {rows:,} test rows stand in the pool, or nearly; the likest:")
+    for leak in sorted(leaks, key=lambda one: -one.cosine)[:_LEAKS_SHOWN]:
+        line = f"  {leak.cosine:.3f}  {one_line(leak.example.input, 80)!r} is {one_line(leak.found.input, 80)!r}"
+        out.print(line, style="yellow", markup=False)
+    if len(leaks) > _LEAKS_SHOWN:
+        out.print(f"  … and {len(leaks) - _LEAKS_SHOWN} more; see them all with --json")
+
+
+def print_shots(shots: Sequence[Shot]) -> None:
+    """Print examples in their order, with output, input and reason."""
+    for number, shot in enumerate(shots, 1):
+        out.print(f"[bold]{number}[/] [cyan]{shot.score:.3f}[/]", end=" ")
+        out.print(one_line(shot.example.output, 100), style="bold", markup=False, end="  ")
+        out.print(one_line(shot.example.input, 200), markup=False)
+        out.print(f"  {shot.reason}", style="dim", markup=False)

@@ -99,7 +99,8 @@ def _predicted(predict: Predict, batch: Sequence[str]) -> Sequence[Mapping[str, 
     except _OF_THE_ROW as error:
         if len(batch) == 1:
             return [{"error": error.message}]
-        return [row for text in batch for row in _predicted(predict, [text])]
+        half = len(batch) // 2
+        return [*_predicted(predict, batch[:half]), *_predicted(predict, batch[half:])]
 
 
 def _held(inputs: Sequence[str], output: Path, task: str) -> tuple[int, int, int]:

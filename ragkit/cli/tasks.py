@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragkit.cli.examples import print_shots
 from ragkit.cli.indexes import ISSUES_SHOWN, MISSING
 from ragkit.cli.output import out, print_json, progress_bar
-from ragkit.cli.pools import opened_pool, read_files
+from ragkit.cli.pools import opened_pool, print_shots, read_files
 from ragkit.cli.rows import Predict, predict_rows, read_inputs
 from ragkit.errors import SettingsError
 
@@ -56,14 +55,6 @@ OutputFile = Annotated[
 ]
 
 
-class Task(Protocol):
-    """What the two kinds of tasks have in common."""
-
-    path: Path
-    pool: ExamplePool
-    model: ChatModel
-
-
 def opened_model(name: str | None, settings: Settings) -> ChatModel | str | None:
     """Return the model that a name means, an endpoint's opened with the address and key of the settings."""
     if name is None or not name.startswith("openai:"):
@@ -93,33 +84,38 @@ def training_examples(
         raise SettingsError("There are no examples to learn from.", "Name files, or a pool with --pool NAME.")
 
 
-def print_fit(folder: Path, size: int, report: FitReport[Any] | None, refused: tuple[str, ...], told: str) -> None:
-    """Print what a fit took, refused and tried; ``told`` says how it will answer."""
+def print_refused(refused: Sequence[str]) -> None:
+    """Print why examples were not taken."""
     for line in refused[:ISSUES_SHOWN]:
         out.print(f"  refused: {line}", style="yellow", markup=False)
     if len(refused) > ISSUES_SHOWN:
         out.print(f"  … and {len(refused) - ISSUES_SHOWN} more; see them all with --json")
-    out.print(f"{size:,} examples, {len(refused):,} refused; {told}", markup=False)
+
+
+def print_best(report: FitReport[Any] | None) -> None:
+    """Print how the settings that won did."""
     if report is not None and report.calls:
         best = report.trials[0]
         out.print(
-            f"Best of {len(report.trials)} settings: {best.score:.3f} ± {best.error:.3f} on {best.tried} held-out "
-            f"examples; the model was asked {report.calls:,} times.",
+            f"Best of {len(report.trials)} settings: {best.score:.3f} on {best.tried} held-out examples; the model was "
+            f"asked {report.calls:,} times.",
             markup=False,
         )
-    out.print(f"The task is in {folder}.", markup=False)
 
 
 def print_predictions(
-    task: Task,
     predict: Predict,
+    name: str,
     texts: list[str] | None,
     file: Path | None,
     input_field: str,
     output: Path | None,
     json: bool,
+    shown: Callable[[Mapping[str, Any]], str],
 ) -> None:
     """Predict texts and print them, or predict a file into another and tell how much that was.
+
+    ``name`` is the task's, of ``task_name``; ``shown`` writes a prediction on one line.
 
     Raises:
         Exit: with code 3, if there is an ``error`` in the place of a prediction.
@@ -130,11 +126,12 @@ def print_predictions(
         if json:
             print_json({"predictions": rows})
         else:
-            _print_rows(rows)
+            for row in rows:
+                out.print(row["error"] if "error" in row else shown(row), markup=False)
     else:
         inputs = read_inputs(file, input_field)
         with progress_bar(quiet=json) as progress:
-            report = predict_rows(predict, inputs, output, _fingerprint(task), progress)
+            report = predict_rows(predict, inputs, output, name, progress)
         failed = report.failed
         if json:
             print_json(report)
@@ -164,6 +161,8 @@ def print_explanation(explanation: Explanation, json: bool) -> None:
         print_json(explanation)
         return
     print_shots(explanation.shots)
+    if not explanation.messages:
+        out.print("The model does not read it.")
     for message in explanation.messages:
         out.rule(message.role)
         out.print(message.content, markup=False)
@@ -176,15 +175,7 @@ def print_explanation(explanation: Explanation, json: bool) -> None:
         out.print(f"  … and {len(best) - _SCORES_SHOWN} more; see them all with --json")
 
 
-def _print_rows(rows: list[dict[str, Any]]) -> None:
-    import json
-
-    for row in rows:
-        told = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in row.values()]
-        out.print("  ".join(told[1:]), style="red" if "error" in row else None, markup=False)
-
-
-def _fingerprint(task: Task) -> str:
-    """Return 12 hexadecimal digits that another setting, model or example changes."""
-    parts = ((task.path / "task.json").read_text(encoding="utf-8"), task.pool.index.fingerprint(), task.model.name)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+def task_name(folder: Path, pool: ExamplePool, model: str | None) -> str:
+    """Return 12 hexadecimal digits that another setting, example or model changes."""
+    parts = ((folder / "task.json").read_text(encoding="utf-8"), pool.index.fingerprint(), model or "")
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -1,0 +1,233 @@
+"""``ragkit classify``: put texts into classes that examples teach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.cli.indexes import MISSING
+from ragkit.cli.options import Json
+from ragkit.cli.output import one_line, out, print_json, progress_bar
+from ragkit.cli.pools import InputField, OutputField, print_leaks, read_test
+from ragkit.cli.tasks import (
+    Calls,
+    FromPool,
+    HeldOut,
+    InputFile,
+    Instruction,
+    ModelName,
+    OutputFile,
+    Seed,
+    TaskFolder,
+    Texts,
+    TrainingFiles,
+    check_inputs,
+    opened_model,
+    print_best,
+    print_explanation,
+    print_predictions,
+    print_refused,
+    task_name,
+    training_examples,
+)
+from ragkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ragkit.indexing.reports import ProgressCallback
+    from ragkit.tasks import Prediction
+    from ragkit.tasks.classifier_fit import ClassifierReport
+
+HELP = """Put texts into classes that examples teach; nothing but one of their labels comes out.
+
+    ragkit classify fit intents train.csv --input-field text --output-field category
+
+    ragkit classify predict intents "where is my card?"
+
+    ragkit classify predict intents --file new.csv --input-field text --output labels.jsonl
+
+    ragkit classify evaluate intents test.csv --input-field text --output-field category
+
+    ragkit classify explain intents "where is my card?"
+"""
+_READS = ("unsure", "all", "none")
+_LIKELIEST = 5
+_WRONG_SHOWN = 10
+
+classify = typer.Typer(help=HELP, no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    classify.command()(fit)
+    classify.command()(predict)
+    classify.command()(evaluate)
+    classify.command()(explain)
+    app.add_typer(classify, name="classify")
+
+
+def fit(
+    folder: TaskFolder,
+    files: TrainingFiles = None,
+    pool: FromPool = None,
+    input_field: InputField = "input",
+    output_field: OutputField = "output",
+    model: ModelName = None,
+    instruction: Instruction = "",
+    reads: Annotated[
+        str, typer.Option(help="Which inputs the model reads: unsure (those on which neighbours disagree), all, none.")
+    ] = "unsure",
+    calls: Calls = 400,
+    held_out: HeldOut = 200,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Teach a task by examples with their labels, and write it to a folder.
+
+    Which examples are shown, how many and how, is chosen on held-out ones. Interrupted, the same command goes on where
+    it stopped. Exit code 3 says that examples were refused.
+    """
+    from ragkit.prompting import ShotTemplate
+    from ragkit.settings import load_settings
+    from ragkit.tasks import Classifier, ClassifierOptions, FitBudget
+
+    settings = load_settings()
+    if reads not in _READS:
+        raise SettingsError(f"Unknown reads {reads!r}.", f"Legal values: {', '.join(_READS)}.")
+    options = ClassifierOptions(template=ShotTemplate(instruction), reads=reads)  # type: ignore[arg-type]
+    budget = FitBudget(calls, held_out, seed)
+    with (
+        training_examples(files, pool, input_field, output_field, settings) as examples,
+        progress_bar(quiet=json) as progress,
+        Classifier.fit(
+            folder,
+            examples,
+            model=opened_model(model, settings),
+            options=options,
+            budget=budget,
+            embedder=settings.embedding_model if files else None,
+            progress=_counted("fit", progress),
+        ) as task,
+    ):
+        size, found, report = len(task.pool), task.options, task.report
+    assert report is not None
+    if json:
+        told = {"folder": folder, "examples": size, "labels": len(found.labels), "model": found.model}
+        print_json({**told, "k": found.k, "shots": found.shots, "report": report})
+    else:
+        _print_fit(folder, size, len(found.labels), report)
+    if report.pool.refused:
+        raise typer.Exit(MISSING)
+
+
+def predict(
+    folder: TaskFolder,
+    texts: Texts = None,
+    file: InputFile = None,
+    input_field: InputField = "input",
+    output: OutputFile = None,
+    model: ModelName = None,
+    json: Json = False,
+) -> None:
+    """Put texts into classes, or every row of a file into a file of JSON Lines.
+
+    A line has ``row``, ``input``, ``label``, its ``probability``, the ``likeliest`` labels with theirs, and whether the
+    model ``read`` it; or an ``error``. Exit code 3 says that there are errors.
+    """
+    from ragkit.settings import load_settings
+    from ragkit.tasks import Classifier
+
+    check_inputs(texts, file, output)
+    with Classifier.open(folder, opened_model(model, load_settings())) as task:
+        name = task_name(folder, task.pool, model)
+        print_predictions(
+            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _shown
+        )
+
+
+def evaluate(
+    folder: TaskFolder,
+    test: Annotated[
+        Path, typer.Argument(metavar="TEST", help="CSV, TSV or JSON Lines, with the right labels.", show_default=False)
+    ],
+    input_field: InputField = "input",
+    output_field: OutputField = "output",
+    model: ModelName = None,
+    json: Json = False,
+) -> None:
+    """Measure a task on a test split: accuracy, beside that of the neighbours' vote without the model.
+
+    Says first which test rows stand among its examples, or nearly; an example is never shown for its own text.
+    """
+    from ragkit.examples import find_leaks
+    from ragkit.settings import load_settings
+    from ragkit.tasks import Classifier
+
+    rows = read_test(test, input_field, output_field)
+    with Classifier.open(folder, opened_model(model, load_settings())) as task:
+        leaks = find_leaks(task.pool, rows)
+        if not json:
+            print_leaks(leaks, len(rows))
+        with progress_bar(quiet=json) as progress:
+            found = task.evaluate(rows, progress=_counted("evaluate", progress))
+    if json:
+        wrong = [{"input": e.input, "output": e.output, "label": p.label, "read": p.read} for e, p in found.wrong]
+        told = {"accuracy": found.accuracy, "vote_accuracy": found.vote_accuracy, "read": found.read}
+        print_json({**told, "rows": found.count, "leaks": leaks, "wrong": wrong})
+        return
+    out.print(f"Accuracy {found.accuracy:.3f}; the model read {found.read:.0%} of the rows.", style="bold")
+    out.print(f"The neighbours' vote alone: {found.vote_accuracy:.3f}")
+    for example, prediction in found.wrong[:_WRONG_SHOWN]:
+        out.print(f"  {prediction.label} for {example.output}: {one_line(example.input, 100)}", markup=False)
+    if len(found.wrong) > _WRONG_SHOWN:
+        out.print(f"  … and {len(found.wrong) - _WRONG_SHOWN} more; see them all with --json")
+
+
+def explain(
+    folder: TaskFolder,
+    text: Annotated[str, typer.Argument(help="The input.", show_default=False)],
+    model: ModelName = None,
+    json: Json = False,
+) -> None:
+    """Show why a text comes into its class: the examples, the prompt if the model reads it, and the probabilities."""
+    from ragkit.settings import load_settings
+    from ragkit.tasks import Classifier
+
+    with Classifier.open(folder, opened_model(model, load_settings())) as task:
+        print_explanation(task.explain(text), json)
+
+
+def _rows(found: Sequence[Prediction]) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": one.label,
+            "probability": one.probability,
+            "likeliest": dict(islice(one.probabilities.items(), _LIKELIEST)),
+            "read": one.read,
+        }
+        for one in found
+    ]
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    return f"{row['label']}  {row['probability']:.3f}  ({'read by the model' if row['read'] else 'by its neighbours'})"
+
+
+def _counted(stage: str, progress: ProgressCallback | None) -> Callable[[int, int], None] | None:
+    from ragkit.indexing.reports import Progress
+
+    return None if progress is None else lambda done, total: progress(Progress(stage, done, total))
+
+
+def _print_fit(folder: Path, size: int, labels: int, report: ClassifierReport) -> None:
+    print_refused(report.pool.refused)
+    out.print(f"{size:,} examples of {labels:,} labels, {len(report.pool.refused):,} refused.")
+    out.print(
+        f"The neighbours' vote alone is right on {report.vote_accuracy:.3f} of {report.voters:,} held-out examples and "
+        f"unsure on {report.unsure:.0%} of them."
+    )
+    print_best(report.race)
+    out.print(f'Use it: ragkit classify predict {folder} "…"', style="cyan", markup=False)

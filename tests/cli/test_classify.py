@@ -1,0 +1,169 @@
+"""``ragkit classify`` with the default model: fit, predict, evaluate, explain, and going on with a file."""
+
+import json
+
+import pytest
+
+from tests.cli.test_commands import ragkit
+from tests.cli.test_examples import FIELDS, write_csv
+from tests.examples.conftest import EXAMPLES, QUERIES
+
+INPUT = FIELDS[:2]
+ASKED = [f"please: {example.input}" for example in EXAMPLES] * 2
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a training file, a task that reads what is unsure, one that reads all, and new inputs."""
+    folder = tmp_path_factory.mktemp("classify")
+    write_csv(folder / "train.csv", [(example.input, example.output) for example in EXAMPLES])
+    write_csv(folder / "new.csv", [(n, text) for n, text in enumerate(ASKED, 1)], ("id", "text"))
+    ragkit("classify", "fit", "task", "train.csv", *FIELDS, "--reads", "none", cwd=folder)
+    ragkit("classify", "fit", "reader", "train.csv", *FIELDS, "--reads", "all", "--calls", 0, cwd=folder)
+    return folder
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_predict_by_neighbours_and_by_the_model(here, workplace):
+    for task, read, said in (("task", False, "by its neighbours"), ("reader", True, "read by the model")):
+        done = here("classify", "predict", task, "my card is lost!", "--json", cwd=workplace)
+        (found,) = json.loads(done.stdout)["predictions"]
+        assert (found["label"], found["read"]) == ("lost_card", read)
+        assert set(found["likeliest"]) == set(QUERIES)
+        assert found["likeliest"]["lost_card"] == found["probability"] == max(found["likeliest"].values())
+        text = here("classify", "predict", task, "my card is lost!", cwd=workplace).stdout
+        assert text == f"lost_card  {found['probability']:.3f}  ({said})\n"
+
+
+def test_file_goes_on_where_it_was_killed(here, workplace):
+    words = ("classify", "predict", "task", "--file", "new.csv", *INPUT, "--output", "got.jsonl")
+    assert "40 rows, 0 failed: got.jsonl" in ragkit(*words, cwd=workplace).stdout
+    whole = (workplace / "got.jsonl").read_bytes()
+    lines = lines_of(workplace / "got.jsonl")
+    assert [(line["row"], line["input"]) for line in lines] == list(enumerate(ASKED, 1))
+    assert set(lines[0]) == {"row", "input", "label", "probability", "likeliest", "read", "task"}
+    assert [line["label"] for line in lines] == [example.output for example in EXAMPLES] * 2
+    for end in (whole.index(b'"row": 8') + 30, whole.index(b'{"row": 8'), 0):
+        (workplace / "got.jsonl").write_bytes(whole[:end])
+        report = json.loads(here(*words, "--json", cwd=workplace).stdout)
+        assert report == {"output": "got.jsonl", "rows": 40, "before": 7 if end else 0, "failed": 0}
+        assert (workplace / "got.jsonl").read_bytes() == whole
+    changed = (workplace / "got.jsonl").stat().st_mtime_ns
+    assert "40 of them done before" in here(*words, cwd=workplace).stdout
+    assert (workplace / "got.jsonl").stat().st_mtime_ns == changed
+
+
+def test_file_with_bad_rows_tells_each_and_predicts_the_others(here, workplace):
+    rows = ["my card is lost", " ", "ποιά είναι η ισοτιμία;", "\ud800 odd".encode("utf-8", "replace").decode(), ""]
+    (workplace / "odd.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows), encoding="utf-8")
+    words = ("classify", "predict", "task", "--file", "odd.jsonl", *INPUT, "--output", "odd_out.jsonl")
+    assert "5 rows, 2 failed" in here(*words, cwd=workplace, check=3).stdout
+    lines = lines_of(workplace / "odd_out.jsonl")
+    assert [line["input"] for line in lines] == rows
+    assert ["error" in line for line in lines] == [False, True, False, False, True]
+
+
+def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
+    words = ("classify", "predict", "task", "--file", "two.csv", *INPUT, "--output", "own.jsonl")
+    write_csv(workplace / "two.csv", [("my card is lost",)], ("text",))
+    here(*words, cwd=workplace)
+    whole = (workplace / "own.jsonl").read_text()
+    write_csv(workplace / "two.csv", [("a new PIN",)], ("text",))
+    assert "line 1 is of another input" in here(*words, cwd=workplace, check=2).stderr
+    write_csv(workplace / "two.csv", [("my card is lost",)], ("text",))
+    other = [word if word != "task" else "reader" for word in words]
+    assert "another task or model" in here(*other, cwd=workplace, check=2).stderr
+    assert (workplace / "own.jsonl").read_text() == whole
+    for text, said in (("some notes\n", "can't be gone on with"), ('{"row": 2}\n', "no prediction of row 1")):
+        (workplace / "own.jsonl").write_text(text)
+        assert said in here(*words, cwd=workplace, check=2).stderr
+        assert (workplace / "own.jsonl").read_text() == text
+
+
+def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
+    rows = [(example.input, example.output) for example in EXAMPLES]
+    write_csv(workplace / "more.csv", [*rows, ("no label", ""), ("my card is gone, I can't find it", "stolen")])
+    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--reads", "all", "--calls", 8, "--held-out", 1)
+    told = json.loads(here(*words, "--json", cwd=workplace, check=3).stdout)
+    assert (told["examples"], told["labels"]) == (21, 5)
+    assert "no label" in told["report"]["pool"]["refused"][0]
+    assert list(told["report"]["pool"]["contradictions"].values()) == [["lost_card", "stolen"]]
+    assert told["report"]["calls"] == 8
+    assert len(told["report"]["race"]["trials"]) == 8
+
+
+def test_fit_learns_from_a_pool(here, workplace):
+    here("examples", "add", "train.csv", "--pool", "bank", *FIELDS, cwd=workplace)
+    told = json.loads(
+        here("classify", "fit", "pooled", "--pool", "bank", "--reads", "none", "--json", cwd=workplace).stdout
+    )
+    assert (told["examples"], told["labels"]) == (len(EXAMPLES), len(QUERIES))
+
+
+def test_evaluate_tells_leaks_and_accuracy(here, workplace):
+    rows = [(text, example.output) for text, example in zip(ASKED, EXAMPLES, strict=False)]
+    write_csv(workplace / "test.csv", [*rows, (EXAMPLES[0].input, "lost_card"), ("my dog ate it", "dog")])
+    words = ("classify", "evaluate", "task", "test.csv", *FIELDS)
+    told = json.loads(here(*words, "--json", cwd=workplace).stdout)
+    assert told["rows"] == 22
+    assert told["accuracy"] == told["vote_accuracy"] == 1 - len(told["wrong"]) / 22
+    assert told["wrong"][-1]["output"] == "dog"
+    assert EXAMPLES[0].input in [leak["example"]["input"] for leak in told["leaks"]]
+    text = here(*words, cwd=workplace).stdout
+    assert text.index("Leakage:") < text.index("Accuracy 0.")
+    assert "for dog: my dog ate it" in text
+
+
+def test_explain_shows_the_examples_and_the_prompt(here, workplace):
+    told = json.loads(here("classify", "explain", "reader", "my card is lost!", "--json", cwd=workplace).stdout)
+    assert told["messages"][-1]["content"] == "my card is lost!"
+    assert [shot["example"]["input"] for shot in told["shots"]] == [m["content"] for m in told["messages"][:-1:2]]
+    assert set(told["scores"]) == set(QUERIES)
+    text = here("classify", "explain", "task", "my card is lost!", cwd=workplace).stdout
+    assert "The model does not read it." in text
+    assert "lost_card" in text
+
+
+def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
+    here("examples", "add", "train.csv", "--pool", "asked", *FIELDS, cwd=workplace)
+    write_csv(workplace / "four.csv", [(text, e.output) for text, e in zip(ASKED[::5], EXAMPLES[::5], strict=False)])
+    words = ("examples", "evaluate", "asked", "four.csv", *FIELDS, "--model", "smollm2", "-k", 2, "--choice", "mmr")
+    told = json.loads(here(*words, "--json", cwd=workplace).stdout)
+    assert [(one["by"], one["choice"], one["k"]) for one in told["asked"]] == [("dense", "mmr", 2)]
+    assert told["asked"][0]["accuracy"] >= 0.5
+    assert len(told["votes"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("predict", "task"), 2, "nothing to predict"),
+        (("predict", "task", "x", "--file", "new.csv"), 2, "Texts and a file"),
+        (("predict", "task", "--file", "new.csv"), 2, "go together"),
+        (("predict", "task", "x", "--output", "out.jsonl"), 2, "go together"),
+        (("predict", "task", "--file", "nowhere.csv", "--output", "out.jsonl"), 2, "nowhere.csv can't be read"),
+        (("predict", "task", "--file", "new.csv", "--output", "out.jsonl"), 2, "no field 'input'; it has 'id', 'text'"),
+        (("predict", "task", "--file", "new.csv", *INPUT, "--output", "no/out.jsonl"), 2, "can't be written"),
+        (("predict", "nowhere", "x"), 1, "nowhere holds no task"),
+        (("predict", "task", " "), 2, "empty"),
+        (("predict", "reader", "x", "--model", "gpt-9"), 1, "ragkit models list"),
+        (("predict", "reader", "x", "--model", "openai:gpt-9"), 2, "RAGKIT_BASE_URL"),
+        (("explain", "task", " "), 2, "empty"),
+        (("evaluate", "task", "nowhere.csv"), 2, "nowhere.csv can't be read"),
+        (("evaluate", "task", "train.csv"), 2, "no field 'input'"),
+        (("fit", "new"), 2, "--pool NAME"),
+        (("fit", "new", "train.csv", "--pool", "x"), 2, "Files and a pool"),
+        (("fit", "new", "--pool", "nowhere"), 1, "no pool nowhere"),
+        (("fit", "new", "train.csv"), 2, "--input-field NAME"),
+        (("fit", "new", "train.csv", *FIELDS, "--reads", "some"), 2, "reads"),
+        (("fit", "new", "train.csv", *FIELDS, "--calls", "-1"), 2, "--calls"),
+        (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "1 label"),
+    ],
+)
+def test_bad_words_say_what_is_wrong(here, workplace, words, code, said):
+    write_csv(workplace / "one.csv", [("a card", "card"), ("a red card", "card")])
+    assert said in here("classify", *words, cwd=workplace, check=code).stderr
+    assert not (workplace / "new").exists()

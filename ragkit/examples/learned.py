@@ -15,8 +15,9 @@ from ragkit.errors import ExamplePoolError, QueryError, SettingsError
 from ragkit.examples.candidates import CandidateSearch
 from ragkit.examples.gain_log import GainLog
 from ragkit.examples.pool import ExamplePool
-from ragkit.examples.ranking import NAMES, SIGNALS, Candidates, Floats, Ranker, RankerReport, describe, train
+from ragkit.examples.ranking import Ranker, RankerReport, train
 from ragkit.examples.selector import DynamicSelector, SelectorOptions
+from ragkit.examples.signals import NAMES, SIGNALS, Candidates, Floats, describe
 from ragkit.indexing import Filter
 from ragkit.indexing.filter_json import from_json, to_json
 from ragkit.indexing.reports import Progress, ProgressCallback
@@ -108,14 +109,15 @@ class LearnedSelector(DynamicSelector):
         trials: list[tuple[Candidates, Floats]] = []
         for done, (chunk, info) in enumerate(pool.index.chunks(drawn), 1):
             query = pool.example(info, chunk)
-            found, hits = source.described(query.input)
-            asked = _spread(len(hits), candidates, np.random.default_rng([seed, chunk.key]))
-            described = found.some(asked)
-            gains = kept.gains(info.id, described.keys)
-            if gains is None:
-                gains = _asked(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
-                kept.add(info.id, described.keys, gains)
-            trials.append((described, np.array(gains, dtype=np.float64)))
+            hits = source.hits(query.input)
+            if len(hits) > 1:
+                asked = _spread(len(hits), candidates, np.random.default_rng([seed, chunk.key]))
+                described = _described(source.search, query.input, hits).some(asked)
+                gains = kept.gains(info.id, described.keys)
+                if gains is None:
+                    gains = _asked(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
+                    kept.add(info.id, described.keys, gains)
+                trials.append((described, np.array(gains, dtype=np.float64)))
             if progress is not None:
                 progress(Progress("gains", done, len(drawn), query.input[:60]))
         ranker, report = train(trials, seed)
@@ -210,11 +212,10 @@ class LearnedSelector(DynamicSelector):
 
 
 class _Source(DynamicSelector):
-    """The candidates of a query with what is known of them."""
+    """The candidates of a query before they are ranked."""
 
-    def described(self, text: str) -> tuple[Candidates, list[Hit]]:
-        hits = self._candidates(text, self.options.candidates)
-        return _described(self.search, text, hits), hits
+    def hits(self, text: str) -> list[Hit]:
+        return self._candidates(text, self.options.candidates)
 
 
 class _Saved(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,44 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import ExamplePoolError
-from ragkit.examples.overlap import grams
-from ragkit.examples.pool import OUTPUT
-from ragkit.records import Hit, document_id
-from ragkit.retrieval.fusion import stretched
-from ragkit.retrieval.terms import content_terms
+from ragkit.examples.signals import SIGNALS, Candidates, Floats
 
-Floats = NDArray[np.float64]
-SIGNALS = (
-    "cosine",
-    "candidate_score",
-    "rare_words",
-    "shared_words",
-    "length",
-    "output_length",
-    "near_rank",
-    "rank",
-    "agreement",
-    "near_agreement",
-    "helped",
-    "output_helped",
-)
-"""What the ranker weighs; the last two are the gains of an example, and of all with its output, on other inputs."""
-NAMES = {
-    "cosine": "near to the input",
-    "candidate_score": "a high score as a candidate",
-    "rare_words": "has the input's rare words",
-    "shared_words": "shares words",
-    "length": "of a like length",
-    "output_length": "length of its output",
-    "near_rank": "among the first candidates",
-    "rank": "its place among the candidates",
-    "agreement": "many candidates have its output",
-    "near_agreement": "near candidates have its output",
-    "helped": "helped with other inputs",
-    "output_helped": "its output helped with other inputs",
-    "vectors": "fits the input by their vectors",
-}
-"""Of the parts of a score, in words; ``vectors`` stands for all axes together."""
 _RIDGES = (0.003, 0.03, 0.3, 3.0)
 _AXES = (0, 8, 32)
 _FOLDS = 5
@@ -56,32 +19,6 @@ _FIRST = 4
 _SHARPNESS = 0.5
 _HELPED_PRIOR = 2.0
 _OUTPUT_PRIOR = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """What is known of the candidates of one input without asking a model."""
-
-    keys: tuple[str, ...]
-    """Document ids in the pool."""
-    outputs: tuple[str, ...]
-    """A short key of each output."""
-    signals: Floats
-    """``[n, len(SIGNALS) - 2]``."""
-    vector: Floats
-    """Of the input, ``[d]``."""
-    vectors: Floats
-    """Of the candidates, ``[n, d]``."""
-
-    def some(self, numbers: Sequence[int]) -> Candidates:
-        """Return some of them; what was measured among all of them stays."""
-        return Candidates(
-            tuple(self.keys[n] for n in numbers),
-            tuple(self.outputs[n] for n in numbers),
-            self.signals[list(numbers)],
-            self.vector,
-            self.vectors[list(numbers)],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,43 +39,6 @@ class RankerReport:
     """Mean gain of the four that the ranker puts first."""
     gain_best: float
     """Mean gain of the four best: what a perfect ranker would reach."""
-
-
-def describe(text: str, hits: Sequence[Hit], vector: NDArray[np.float32], vectors: NDArray[np.float32]) -> Candidates:
-    """Return the signals of the candidates of an input.
-
-    Args:
-        text: the input.
-        hits: candidates, best first.
-        vector: of the input, float32 ``[d]``.
-        vectors: of the candidates, float32 ``[n, d]``.
-    """
-    count = len(hits)
-    outputs = tuple(document_id(str(hit.document.metadata[OUTPUT])) for hit in hits)
-    cosines = (vectors @ vector).astype(np.float64)
-    ranks = np.arange(count)
-    same = np.array(outputs)[:, None] == np.array(outputs)[None, :]
-    np.fill_diagonal(same, False)
-    nearness = np.exp((cosines - cosines.max(initial=0.0)) / 0.1)
-    own = grams(text, 1)
-    shared = [(grams(hit.chunk.text, 1), hit) for hit in hits]
-    signals = np.column_stack(
-        [
-            cosines,
-            np.asarray(stretched([hit.score for hit in hits]), dtype=np.float64),
-            _rare_words(text, hits),
-            [len(own & other) / max(1, len(own | other)) for other, _ in shared],
-            [-abs(math.log((1 + hit.document.characters) / (1 + len(text)))) for hit in hits],
-            [math.log1p(len(str(hit.document.metadata[OUTPUT]))) for hit in hits],
-            1 / (1 + ranks),
-            -ranks / max(1, count),
-            same.sum(axis=1) / max(1, count - 1),
-            (same @ nearness) / max(1e-9, nearness.sum()),
-        ]
-    )
-    return Candidates(
-        tuple(hit.document.id for hit in hits), outputs, signals, vector.astype(np.float64), vectors.astype(np.float64)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +90,7 @@ def train(trials: Sequence[tuple[Candidates, Floats]], seed: int = 0) -> tuple[R
     table = _Table(trials)
     if table.groups < _FEWEST:
         raise ExamplePoolError(
-            f"Only {table.groups} of {len(trials)} queries have gains that differ; a ranker needs {_FEWEST} or more.",
+            f"Only {table.groups} of {len(trials)} queries have candidates whose gains differ; a ranker needs {_FEWEST}.",
             "Ask for more queries=... or candidates=..., or add examples to the pool.",
         )
     folds = np.random.default_rng(seed).permutation(table.groups) % _FOLDS
@@ -351,14 +251,3 @@ class _Table:
 def _products(candidates: Candidates, centre: Floats, axes: Floats) -> Floats:
     found: Floats = ((candidates.vector - centre) @ axes.T) * ((candidates.vectors - centre) @ axes.T)
     return found
-
-
-def _rare_words(text: str, hits: Sequence[Hit]) -> list[float]:
-    """Return the share of the input's words that each candidate has, weighted by rarity among the candidates."""
-    terms = list(dict.fromkeys(content_terms(text)))
-    if not terms:
-        return [0.0] * len(hits)
-    present = np.array([[term in own for term in terms] for own in (set(content_terms(h.chunk.text)) for h in hits)])
-    weights = np.log1p(len(hits) / (1 + present.reshape(len(hits), -1).sum(axis=0)))
-    shares: list[float] = (present @ weights / weights.sum()).tolist()
-    return shares

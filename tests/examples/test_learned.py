@@ -208,8 +208,13 @@ def test_numbers_that_can_not_be_are_refused(wide, wrong):
 def test_too_little_to_learn_from_is_an_error(wide, tmp_path):
     with pytest.raises(ExamplePoolError, match="0 of 9 queries"):
         LearnedSelector.fit(wide, lambda query, candidates: [1.0] * len(candidates), queries=9, options=OPTIONS)
-    with ExamplePool.open(tmp_path / "p") as empty, pytest.raises(ExamplePoolError, match="empty"):
-        LearnedSelector.fit(empty, planted)
+    with ExamplePool.open(tmp_path / "p") as small:
+        with pytest.raises(ExamplePoolError, match="empty"):
+            LearnedSelector.fit(small, planted)
+        small.add(ROWS[:1])
+        for by in ("dense", "keyword"):
+            with pytest.raises(ExamplePoolError, match="0 of 0 queries"):
+                LearnedSelector.fit(small, planted, options=SelectorOptions(by=by))
 
 
 def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):

@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +33,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import DATA, versions
 from ragkit.examples import DynamicSelector, ExampleSelector, SelectorOptions, read_examples
 from ragkit.examples.leaks import find_leaks
+from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions, complete, open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
 from ragkit.tasks import Classifier, ClassifierOptions, FitBudget
+from ragkit.tasks.shot_prompts import ShotSetting
 
 K = 8
 
@@ -106,9 +108,9 @@ def speed(train: list[Example], test: list[Example], model: ChatModel, work: Pat
         nearest = DynamicSelector(classifier.pool)
         reading = {
             f"Classifier, k={k}, the model reads {reads}": Classifier(
-                classifier.folder, classifier.pool, changed(classifier.options, k, reads), model
+                classifier.path, classifier.pool, changed(classifier.options, k, reads), model
             )
-            for k in (classifier.options.k, 4)
+            for k in (classifier.options.setting.k, 4)
             for reads in ("all", "unsure")
         }
         taken: dict[str, list[float]] = {}
@@ -144,21 +146,22 @@ def fitted(examples: list[Example], model: ChatModel, calls: int, folder: Path) 
     print(
         f"Fitted in {time.perf_counter() - begun:.0f} s with {report.calls} calls. On {report.voters} training queries "
         f"(each hidden from itself) the vote has {report.vote_accuracy:.3f}, and {report.unsure:.0%} are unsure, on "
-        f"which the chosen settings have {report.accuracy:.3f}.\nChosen: k={options.k}, {options.shots.by}, "
-        f"{options.shots.choice}, {options.shots.order}, {options.template.style}; {options.vote}; "
-        f"sure from {options.sure:.2f}; {options.weights}.\n"
+        f"which the chosen settings have {report.accuracy:.3f}.\nChosen: {told(options.setting)}; {options.vote}; sure "
+        f" from {options.sure:.2f}; {options.weights}.\n"
     )
     for trial in report.race.trials if report.race else ():
-        one = trial.setting
-        print(
-            f"- k={one.k} {one.shots.choice} {one.shots.order} {one.template.style}: {trial.score:.3f} on {trial.tried}"
-        )
+        print(f"- {told(trial.setting)}: {trial.score:.3f} on {trial.tried}")
     print()
     return classifier
 
 
+def told(setting: ShotSetting) -> str:
+    selector = setting.selector
+    return f"k={setting.k} {selector.by} {selector.choice} {selector.order} {setting.template.style}"
+
+
 def changed(options: ClassifierOptions, k: int, reads: str) -> ClassifierOptions:
-    return replace(options, k=k, reads="all" if reads == "all" else "unsure")
+    return replace(options, setting=replace(options.setting, k=k), reads="all" if reads == "all" else "unsure")
 
 
 def ours(classifier: Classifier, test: list[Example], plain: int) -> list[tuple]:
@@ -213,15 +216,17 @@ def loop(
     """Return the accuracy, the invalid labels and the seconds a query of one prompt a query and 12 tokens."""
     labels = {shown(example.output) for example in train}
     begun = time.perf_counter()
-    said = [answer(model, selector, example.input, bar("plain loop", n, len(test))) for n, example in enumerate(test)]
+    said = []
+    for example in test:
+        said.append(answer(model, selector, example.input))
+        bar("plain loop")(Progress("", len(said), len(test)))
     seconds = (time.perf_counter() - begun) / len(test)
     right = [text == shown(example.output) for text, example in zip(said, test, strict=True)]
     return float(np.mean(right)), sum(text not in labels for text in said), seconds
 
 
-def answer(model: ChatModel, selector: ExampleSelector, text: str, tick: Callable[[], None] = lambda: None) -> str:
+def answer(model: ChatModel, selector: ExampleSelector, text: str) -> str:
     shots = [Example(shot.example.input, shown(shot.example.output)) for shot in selector.select(text, K)]
-    tick()
     return complete(model, ShotTemplate().messages(shots, text), GenerationOptions(max_tokens=12)).text.strip()
 
 
@@ -239,12 +244,12 @@ def per_class(train: Sequence[Example], size: int) -> list[Example]:
     return [row for group in taken.values() for row in group]
 
 
-def bar(name: str, done: int | None = None, total: int = 0) -> Callable:
-    def show(done: int, total: int) -> None:
-        if done % 20 == 0 or done == total:
-            print(f"\r{name}: {done}/{total} ", end="\n" if done == total else "", file=sys.stderr, flush=True)
+def bar(name: str) -> ProgressCallback:
+    def show(progress: Progress) -> None:
+        if progress.done % 20 == 0 or progress.done == progress.total:
+            print(f"\r{name}: {progress.done}/{progress.total} ", end="", file=sys.stderr, flush=True)
 
-    return show if done is None else lambda: show(done + 1, total)
+    return show
 
 
 def table(rows: list[tuple], count: int, plain: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,23 @@ from numpy.typing import NDArray
 
 from ragkit.errors import PromptOverflowError, QueryError, TaskError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, Shot
+from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Example
-from ragkit.tasks.base import POOL, Explanation, FitBudget, as_model, by_shared_beginning, read_task, write_task
+from ragkit.tasks.base import (
+    POOL,
+    Explanation,
+    FitBudget,
+    as_model,
+    by_shared_beginning,
+    filled_pool,
+    read_task,
+    write_task,
+)
 from ragkit.tasks.calibration import CONTENT_FREE, anchored, batch, contextual, log_softmax
 from ragkit.tasks.classifier_options import ClassifierOptions, Weights
 from ragkit.tasks.label_reader import LabelReader
+from ragkit.tasks.shot_prompts import ShotSetting
+from ragkit.tasks.shot_task import closed_on_error
 from ragkit.tasks.votes import vote
 
 if TYPE_CHECKING:
@@ -26,7 +38,6 @@ if TYPE_CHECKING:
     from ragkit.tasks.classifier_fit import ClassifierReport
 
 Scores = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 KIND = "classifier"
 
 
@@ -77,7 +88,7 @@ class Classifier:
     votes are scored as replies; both are weighed together into a probability of each label.
 
     Args:
-        folder: the task's.
+        path: the task's folder.
         pool: the examples.
         options: how.
         model: or its name; by default the one in the options, opened when first asked.
@@ -86,7 +97,7 @@ class Classifier:
 
     def __init__(
         self,
-        folder: str | Path,
+        path: str | Path,
         pool: ExamplePool,
         options: ClassifierOptions,
         model: ChatModel | str | None = None,
@@ -97,7 +108,7 @@ class Classifier:
             raise TaskError(
                 f"There is nothing to choose between: {len(labels)} label.", "Give examples of two or more."
             )
-        self.folder = Path(folder)
+        self.path = Path(path)
         self.pool = pool
         self.options = replace(options, labels=labels, model=model if isinstance(model, str) else options.model)
         self.report: ClassifierReport | None = None
@@ -109,62 +120,73 @@ class Classifier:
     @classmethod
     def fit(
         cls,
-        folder: str | Path,
+        path: str | Path,
         examples: Iterable[Example] | ExamplePool,
         *,
         model: ChatModel | str | None = None,
         options: ClassifierOptions | None = None,
-        settings: Sequence[ClassifierOptions] = (),
+        settings: Sequence[ShotSetting] = (),
         budget: FitBudget | None = None,
         embedder: Embedder | str | None = None,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Self:
         """Make a classifier: build its pool, and find what is best on held-out examples.
 
         What was found out is kept in the folder: interrupted, the same call goes on where it stopped.
 
         Args:
-            folder: to live in; made where there is none.
+            path: the folder to live in; made where there is none.
             examples: inputs with their labels.
             model: or its name; by default that of the options.
             options: where to start from.
             settings: to choose from; by default several ways of choosing 4, 8 or 16 examples.
             budget: how many calls of the model.
             embedder: of a new pool.
-            progress: called with the calls done and the most there will be.
+            progress: called with a ``Progress`` after each call.
 
         Raises:
             TaskError: if there are no examples, or all have one label.
         """
-        from ragkit.tasks.classifier_fit import fit_classifier
+        from ragkit.tasks.classifier_fit import fit_options
 
-        start = options or ClassifierOptions()
-        spent = budget or FitBudget()
-        found, report, pool = fit_classifier(Path(folder), examples, model, start, settings, spent, embedder, progress)
-        made = cls(folder, pool, found, model)
-        made.report = report
-        made.save()
-        return made
+        pool, added = filled_pool(path, examples, embedder)
+        with closed_on_error(pool):
+            start, spent = options or ClassifierOptions(), budget or FitBudget()
+            found, report = fit_options(Path(path), pool, model, start, settings, spent, progress)
+            made = cls(path, pool, found, model)
+            made.report = replace(report, added=added)
+            made.save()
+            return made
 
     @classmethod
     def open(
-        cls, folder: str | Path, model: ChatModel | str | None = None, *, selector: ExampleSelector | None = None
+        cls, path: str | Path, model: ChatModel | str | None = None, *, selector: ExampleSelector | None = None
     ) -> Self:
         """Open a classifier that was fitted.
 
         Raises:
             TaskError: if the folder holds none.
         """
-        options = read_task(folder, KIND, ClassifierOptions)
-        return cls(folder, ExamplePool.open(Path(folder) / POOL, create=False), options, model, selector)
+        options = read_task(path, KIND, ClassifierOptions)
+        pool = ExamplePool.open(Path(path) / POOL, create=False)
+        with closed_on_error(pool):
+            return cls(path, pool, options, model, selector)
 
-    def save(self) -> None:
-        """Write the options into the folder; examples are kept as they are added."""
-        write_task(self.folder, KIND, self.options)
+    def save(self, path: str | Path | None = None) -> None:
+        """Write the task, and to another folder its examples too; in its own folder they stand already."""
+        folder = self.path if path is None else Path(path).expanduser()
+        if folder.resolve() != self.path.resolve():
+            pool, _ = filled_pool(folder, self.pool)
+            pool.close()
+        write_task(folder, KIND, self.options)
 
     def close(self) -> None:
-        """Let go of the pool's files."""
+        """Let go of the pool's files, and of the model where it was opened by its name."""
         self.pool.close()
+        if self._reader is not None and (self._given is None or isinstance(self._given, str)):
+            close = getattr(self._reader.model, "close", None)
+            if callable(close):
+                close()
 
     def __enter__(self) -> Self:
         return self
@@ -180,11 +202,11 @@ class Classifier:
         if self._reader is None:
             model = as_model(self._given, self.options.model)
             names = {label: self.options.name(label) for label in self.options.labels}
-            self._reader = LabelReader(model, self.options.template, names)
+            self._reader = LabelReader(model, self.options.setting.template, names)
         return self._reader
 
     def predict(
-        self, inputs: Sequence[str], *, hide_own: bool = False, progress: Progress | None = None
+        self, inputs: Sequence[str], *, hide_own: bool = False, progress: ProgressCallback | None = None
     ) -> list[Prediction]:
         """Return a prediction for each input.
 
@@ -194,7 +216,7 @@ class Classifier:
         Args:
             inputs: texts.
             hide_own: the leakage guard: hide examples that are the input itself, or nearly.
-            progress: called with the inputs done and their number.
+            progress: called with a ``Progress`` as work goes on.
 
         Raises:
             QueryError: if an input is empty; nothing was asked then.
@@ -211,7 +233,7 @@ class Classifier:
             scores, shots = self._asked(look)
             done[look.text] = self._prediction(look, scores, shots)
             if progress is not None:
-                progress(len(done), len(looks))
+                progress(Progress("predict", len(done), len(looks)))
         return [done[text] for text in inputs]
 
     def explain(self, text: str) -> Explanation:
@@ -222,7 +244,7 @@ class Classifier:
         messages = self.reader.prompt(_examples(shots), text) if prediction.read else []
         return Explanation(text, prediction.shots, tuple(messages), prediction.probabilities)
 
-    def evaluate(self, examples: Sequence[Example], *, progress: Progress | None = None) -> Evaluation:
+    def evaluate(self, examples: Sequence[Example], *, progress: ProgressCallback | None = None) -> Evaluation:
         """Return how well held-out examples are put into their classes, with the leakage guard on.
 
         Raises:
@@ -246,23 +268,23 @@ class Classifier:
         """Return what is known of an input without the model."""
         options = self.options
         neighbours_of, shots_of = self._selectors_for(hide_own)
-        neighbours = neighbours_of.select(text, max(options.vote.neighbours, options.k))
+        neighbours = neighbours_of.select(text, max(options.vote.neighbours, options.setting.k))
         shares = vote(neighbours, options.labels, options.vote)
         if options.reads == "none" or (options.reads == "unsure" and shares.max() >= options.sure):
             return Look(text, shares, tuple(neighbours), (), ())
-        if not options.k:
+        if not options.setting.k:
             shots: list[Shot] = []
         elif shots_of is None:
-            shots = neighbours[: options.k][::-1]
+            shots = neighbours[: options.setting.k][::-1]
         else:
-            shots = shots_of.select(text, options.k)
+            shots = shots_of.select(text, options.setting.k)
         asked = np.argsort(-shares, kind="stable")[: options.candidates or len(shares)]
         return Look(text, shares, tuple(neighbours), tuple(shots), tuple(int(number) for number in asked))
 
     def _selectors_for(self, hide_own: bool) -> tuple[ExampleSelector, ExampleSelector | None]:
         if hide_own not in self._selectors:
             nearest = SelectorOptions(by=self.options.vote.by, order="best_first", hide_own=hide_own)
-            wanted = replace(self.options.shots, hide_own=hide_own)
+            wanted = replace(self.options.setting.selector, hide_own=hide_own)
             shots = self._own
             if shots is None and wanted != replace(nearest, order="best_last"):
                 shots = DynamicSelector(self.pool, wanted)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ragkit.errors import SettingsError
-from ragkit.examples import SelectorOptions
-from ragkit.prompting import ShotTemplate
 from ragkit.tasks.calibration import Anchor, Calibration
+from ragkit.tasks.shot_prompts import ShotSetting
 from ragkit.tasks.votes import VoteOptions
 
 
@@ -31,11 +30,8 @@ class ClassifierOptions:
     """All there are; by default those of the examples."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What the model is shown for a label; by default the label with spaces for underscores."""
-    shots: SelectorOptions = field(default_factory=lambda: SelectorOptions(hide_own=False))
-    """How the examples in the prompt are chosen."""
-    k: int = 8
-    """How many."""
-    template: ShotTemplate = field(default_factory=ShotTemplate)
+    setting: ShotSetting = field(default_factory=lambda: ShotSetting(k=8))
+    """Which examples the model is shown, how many, in which order and how."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
     """The labels with most votes, among which the model decides; 0 for all."""
@@ -53,10 +49,10 @@ class ClassifierOptions:
     model: str = "default"
 
     def __post_init__(self) -> None:
-        if self.k < 0 or self.candidates < 0 or not 0 <= self.sure <= 1:
+        if self.candidates < 0 or not 0 <= self.sure <= 1:
             raise SettingsError(
-                f"k={self.k}, candidates={self.candidates} and sure={self.sure} can't be.",
-                "Give 0 or more of the first two, and a share between 0 and 1.",
+                f"candidates={self.candidates} and sure={self.sure} can't be.",
+                "Give 0 or more candidates, and a share between 0 and 1.",
             )
         shown = [self.name(label) for label in self.labels]
         twice = sorted({name for name in shown if shown.count(name) > 1})

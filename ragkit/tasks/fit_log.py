@@ -1,0 +1,59 @@
+"""What a model said during a fit, on disk, so that an interrupted fit does not ask again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+
+class FitLog:
+    """Questions and scores, a line each in a JSON Lines file.
+
+    Args:
+        file: written to and read from; the line that a killed fit left half-written is passed over.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._known: dict[str, Scores] = {}
+        torn = False
+        if file.exists():
+            text = file.read_text(encoding="utf-8")
+            torn = bool(text) and not text.endswith("\n")
+            for line in text.splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                self._known[row["question"]] = np.array(row["scores"])
+        self._file = file.open("a", encoding="utf-8")
+        if torn:
+            self._file.write("\n")
+
+    def kept(self, question: Any, ask: Callable[[], Scores]) -> Scores:
+        """Return the scores for a question, from the file or else by asking.
+
+        Args:
+            question: all that the scores depend on, as JSON can hold it.
+            ask: gets them.
+        """
+        key = hashlib.sha256(json.dumps(question).encode()).hexdigest()
+        if key not in self._known:
+            scores = ask()
+            self._file.write(json.dumps({"question": key, "scores": scores.tolist()}) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._known[key] = scores
+        return self._known[key]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

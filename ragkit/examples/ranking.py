@@ -90,7 +90,7 @@ def train(trials: Sequence[tuple[Candidates, Floats]], seed: int = 0) -> tuple[R
     table = _Table(trials)
     if table.groups < _FEWEST:
         raise ExamplePoolError(
-            f"Only {table.groups} of {len(trials)} queries have candidates whose gains differ; a ranker needs {_FEWEST}.",
+            f"Only {table.groups} of {len(trials)} queries have gains that differ; a ranker needs {_FEWEST}.",
             "Ask for more queries=... or candidates=..., or add examples to the pool.",
         )
     folds = np.random.default_rng(seed).permutation(table.groups) % _FOLDS

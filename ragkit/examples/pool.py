@@ -182,7 +182,7 @@ class _Taken:
             else:
                 # 16 bytes each: as a set of strings a million would hold a quarter of a gigabyte.
                 self._inputs += bytes.fromhex(input_id(example.input))
-                yield _document(example)
+                yield document_of(example)
 
     def origins(self) -> list[str]:
         places = range(0, len(self._inputs), 16)
@@ -208,7 +208,8 @@ def _source(example: Example) -> str:
     return f"example:{document_id(normal(example.input) + chr(0) + example.output)}"
 
 
-def _document(example: Example) -> Document:
+def document_of(example: Example) -> Document:
+    """Return an example as a document of the index."""
     source = _source(example)
     content = hashlib.sha256(
         repr((example.input, example.output, sorted(example.metadata.items()))).encode("utf-8", "surrogatepass")

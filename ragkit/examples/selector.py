@@ -128,7 +128,7 @@ class DynamicSelector:
             StoreError: if the pool is gone.
         """
         saved = read_selector(path, SelectorOptions)
-        return cls(pool or saved.opened_pool(), saved.options, saved.where)
+        return cls(saved.opened_pool() if pool is None else pool, saved.options, saved.where)
 
     def _candidates(self, text: str, wanted: int) -> list[Hit]:
         """Return candidates, best first, without what the guard hides, each document once."""

@@ -12,6 +12,7 @@ from ragkit.indexing.keywords import KeywordFile
 from ragkit.indexing.segments import FOLDER, Segment, check, read_segments
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorFile, VectorOptions, best, empty, open_vector_file
+from ragkit.records import MetadataValue
 
 if TYPE_CHECKING:
     from ragkit.embedding.base import Vectors
@@ -110,21 +111,19 @@ class View:
         found = self._allowed.get(name)
         if found is None:
             ordinal = "AND c.ordinal = 0" if first else ""
-            if condition is None:
-                rows = store.rows(
-                    f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key",  # noqa: S608
-                    (store.edition,),
-                )
-            else:
-                sql, parameters = to_sql(condition)
-                rows = store.rows(
+            sql = f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key"  # noqa: S608
+            parameters: list[MetadataValue] = []
+            if condition is not None:
+                meets, parameters = to_sql(condition)
+                sql = (
                     "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
-                    f"WHERE c.edition = ? {ordinal} AND {sql} ORDER BY c.key",
-                    (store.edition, *parameters),
+                    f"WHERE c.edition = ? {ordinal} AND {meets} ORDER BY c.key"
                 )
             if len(self._allowed) >= _FILTERS_KEPT:
                 self._allowed.pop(next(iter(self._allowed)), None)
-            found = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+            with store.errors():
+                rows = store.connection.execute(sql, (store.edition, *parameters))
+                found = np.fromiter((row[0] for row in rows), dtype=np.int64)
             self._allowed[name] = found
         return found
 

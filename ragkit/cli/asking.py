@@ -14,6 +14,7 @@ from rich.text import Text
 from ragkit.cli.options import Json, TargetName, Where
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.targets import resolve_target
+from ragkit.cli.tasks import opened_model
 
 if TYPE_CHECKING:
     from ragkit.answering import Assistant
@@ -121,20 +122,11 @@ def ask(
 
 
 def _assistant(index: Index, settings: Settings, model: str | None, mode: str | None, k: int | None) -> Assistant:
-    import os
-
     from ragkit.answering import AnswerOptions, Assistant
-    from ragkit.models import open_model
     from ragkit.retrieval import RetrievalOptions
 
     name = model or settings.model
-    opened = (
-        open_model(name, base_url=settings.base_url, api_key=os.environ.get(settings.api_key_env))
-        if name.startswith("openai:")
-        else None
-        if name == "none"
-        else name
-    )
+    opened = None if name == "none" else opened_model(name, settings)
     options = AnswerOptions(templates=settings.templates, retrieval=RetrievalOptions(k=k or settings.k))
     return Assistant(index, model=opened, mode=mode or settings.mode, options=options)  # type: ignore[arg-type]
 

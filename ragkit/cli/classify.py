@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ import typer
 from ragkit.cli.indexes import MISSING
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar
-from ragkit.cli.pools import InputField, OutputField, print_leaks, read_test
+from ragkit.cli.pools import InputField, OutputField, print_issues, print_leaks, read_test
 from ragkit.cli.tasks import (
     Calls,
     FromPool,
@@ -26,20 +26,18 @@ from ragkit.cli.tasks import (
     Texts,
     TrainingFiles,
     check_inputs,
+    model_to_fit,
     opened_model,
     print_best,
     print_explanation,
     print_predictions,
-    print_refused,
     task_name,
     training_examples,
 )
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ragkit.indexing.reports import ProgressCallback
     from ragkit.tasks import Prediction
-    from ragkit.tasks.classifier_fit import ClassifierReport
 
 HELP = """Put texts into classes that examples teach; nothing but one of their labels comes out.
 
@@ -92,12 +90,13 @@ def fit(
     """
     from ragkit.prompting import ShotTemplate
     from ragkit.settings import load_settings
-    from ragkit.tasks import Classifier, ClassifierOptions, FitBudget
+    from ragkit.tasks import Classifier, ClassifierOptions, FitBudget, ShotSetting
 
     settings = load_settings()
     if reads not in _READS:
         raise SettingsError(f"Unknown reads {reads!r}.", f"Legal values: {', '.join(_READS)}.")
-    options = ClassifierOptions(template=ShotTemplate(instruction), reads=reads)  # type: ignore[arg-type]
+    setting = ShotSetting(k=8, template=ShotTemplate(instruction))
+    options = ClassifierOptions(setting=setting, reads=reads)  # type: ignore[arg-type]
     budget = FitBudget(calls, held_out, seed)
     with (
         training_examples(files, pool, input_field, output_field, settings) as examples,
@@ -105,21 +104,30 @@ def fit(
         Classifier.fit(
             folder,
             examples,
-            model=opened_model(model, settings),
+            model=model_to_fit(model, settings),
             options=options,
             budget=budget,
             embedder=settings.embedding_model if files else None,
-            progress=_counted("fit", progress),
+            progress=progress,
         ) as task,
     ):
         size, found, report = len(task.pool), task.options, task.report
     assert report is not None
+    assert report.added is not None
+    refused = report.added.refused
     if json:
         told = {"folder": folder, "examples": size, "labels": len(found.labels), "model": found.model}
-        print_json({**told, "k": found.k, "shots": found.shots, "report": report})
+        print_json({**told, "setting": found.setting, "report": report})
     else:
-        _print_fit(folder, size, len(found.labels), report)
-    if report.pool.refused:
+        print_issues(refused, report.added.contradictions)
+        out.print(f"{size:,} examples of {len(found.labels):,} labels, {len(refused):,} refused.")
+        out.print(
+            f"The neighbours' vote alone is right on {report.vote_accuracy:.3f} of {report.voters:,} examples, each "
+            f"hidden from its own vote, and unsure on {report.unsure:.0%} of them."
+        )
+        print_best(report.race)
+        out.print(f'Use it: ragkit classify predict {folder} "…"', style="cyan", markup=False)
+    if refused:
         raise typer.Exit(MISSING)
 
 
@@ -172,7 +180,7 @@ def evaluate(
         if not json:
             print_leaks(leaks, len(rows))
         with progress_bar(quiet=json) as progress:
-            found = task.evaluate(rows, progress=_counted("evaluate", progress))
+            found = task.evaluate(rows, progress=progress)
     if json:
         wrong = [{"input": e.input, "output": e.output, "label": p.label, "read": p.read} for e, p in found.wrong]
         told = {"accuracy": found.accuracy, "vote_accuracy": found.vote_accuracy, "read": found.read}
@@ -214,20 +222,3 @@ def _rows(found: Sequence[Prediction]) -> list[dict[str, Any]]:
 
 def _shown(row: Mapping[str, Any]) -> str:
     return f"{row['label']}  {row['probability']:.3f}  ({'read by the model' if row['read'] else 'by its neighbours'})"
-
-
-def _counted(stage: str, progress: ProgressCallback | None) -> Callable[[int, int], None] | None:
-    from ragkit.indexing.reports import Progress
-
-    return None if progress is None else lambda done, total: progress(Progress(stage, done, total))
-
-
-def _print_fit(folder: Path, size: int, labels: int, report: ClassifierReport) -> None:
-    print_refused(report.pool.refused)
-    out.print(f"{size:,} examples of {labels:,} labels, {len(report.pool.refused):,} refused.")
-    out.print(
-        f"The neighbours' vote alone is right on {report.vote_accuracy:.3f} of {report.voters:,} held-out examples and "
-        f"unsure on {report.unsure:.0%} of them."
-    )
-    print_best(report.race)
-    out.print(f'Use it: ragkit classify predict {folder} "…"', style="cyan", markup=False)

@@ -180,20 +180,23 @@ def _asked(
     progress: ProgressCallback | None,
 ) -> list[Accuracy]:
     """Return how often the model on its own chooses the right one among all outputs."""
-    from ragkit.indexing import Progress
-    from ragkit.tasks import Classifier, ClassifierOptions
+    from ragkit.tasks import Classifier, ClassifierOptions, ShotSetting
     from ragkit.tasks.classifier_options import Weights
 
     found = []
     for way in ways:
         for k in counts:
-            stage = f"{way.by}, {way.choice}, k={k}"
-            shots = replace(way, order="best_last")
-            options = ClassifierOptions(shots=shots, k=k, candidates=0, reads="all", weights=Weights(model=1, vote=0))
-            told = None if progress is None else lambda done, of, at=stage: progress(Progress(at, done, of))
-            measured = Classifier(pool.index.path, pool, options, model).evaluate(rows, progress=told)
+            setting = ShotSetting(replace(way, order="best_last"), k)
+            options = ClassifierOptions(setting=setting, candidates=0, reads="all", weights=Weights(model=1, vote=0))
+            classifier = Classifier(pool.index.path, pool, options, model)
+            measured = classifier.evaluate(rows, progress=_staged(f"{way.by}, {way.choice}, k={k}", progress))
             found.append(Accuracy(way.by, way.choice, k, measured.count - len(measured.wrong), measured.count))
     return found
+
+
+def _staged(stage: str, progress: ProgressCallback | None) -> ProgressCallback | None:
+    """Return a callback under which each selector has a bar of its own."""
+    return None if progress is None else lambda told: progress(replace(told, stage=stage))
 
 
 def _print_table(title: str, found: Sequence[Accuracy], counts: Sequence[int]) -> None:

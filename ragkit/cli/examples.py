@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ragkit.cli import evaluating
-from ragkit.cli.indexes import ISSUES_SHOWN, MISSING
+from ragkit.cli.indexes import MISSING
 from ragkit.cli.options import Json
-from ragkit.cli.output import one_line, out, print_json, progress_bar
-from ragkit.cli.pools import ExampleFiles, InputField, OutputField, PoolName, opened_pool, print_shots, read_files
-
-if TYPE_CHECKING:
-    from ragkit.examples.pool import PoolReport
+from ragkit.cli.output import out, print_json, progress_bar
+from ragkit.cli.pools import (
+    ExampleFiles,
+    InputField,
+    OutputField,
+    PoolName,
+    opened_pool,
+    print_issues,
+    print_shots,
+    read_files,
+)
 
 HELP = """Pools of examples that teach a model its task.
 
@@ -57,7 +63,8 @@ def add(
     if json:
         print_json({"pool": pool, "examples": size, "outputs": len(labels), "report": report})
     else:
-        _print_report(report)
+        out.print(f"{report.added:,} added, {report.known:,} known, {len(report.refused):,} refused.")
+        print_issues(report.refused, report.contradictions)
         out.print(f"The pool holds {size:,} examples with {len(labels):,} different outputs.")
         out.print(f'See what is chosen: ragkit examples search {pool} "…"', style="cyan", markup=False)
     if report.refused:
@@ -95,16 +102,3 @@ def search(
     print_shots(shots)
     if not shots:
         out.print("The leakage guard hides all there is; --own shows it.")
-
-
-def _print_report(report: PoolReport) -> None:
-    out.print(f"{report.added:,} added, {report.known:,} known, {len(report.refused):,} refused.")
-    lines = [f"refused: {reason}" for reason in report.refused]
-    lines += [
-        f"contradiction: {one_line(text, 100)!r} has the outputs {', '.join(map(repr, outputs))}"
-        for text, outputs in report.contradictions.items()
-    ]
-    for line in lines[:ISSUES_SHOWN]:
-        out.print(f"  {line}", style="yellow", markup=False)
-    if len(lines) > ISSUES_SHOWN:
-        out.print(f"  … and {len(lines) - ISSUES_SHOWN} more; see them all with --json")

@@ -14,7 +14,7 @@ import typer
 from ragkit.cli.indexes import MISSING
 from ragkit.cli.options import Json
 from ragkit.cli.output import out, print_json, progress_bar
-from ragkit.cli.pools import InputField, OutputField
+from ragkit.cli.pools import InputField, OutputField, print_issues
 from ragkit.cli.tasks import (
     Calls,
     FromPool,
@@ -28,11 +28,11 @@ from ragkit.cli.tasks import (
     Texts,
     TrainingFiles,
     check_inputs,
+    model_to_fit,
     opened_model,
     print_best,
     print_explanation,
     print_predictions,
-    print_refused,
     task_name,
     training_examples,
 )
@@ -93,8 +93,7 @@ def fit(
     Exit code 3 says that examples were refused.
     """
     from ragkit.settings import load_settings
-    from ragkit.tasks import FitBudget
-    from ragkit.tasks.extractor import Extractor
+    from ragkit.tasks import Extractor, FitBudget
 
     settings = load_settings()
     wanted = _schema(schema)
@@ -106,7 +105,7 @@ def fit(
             folder,
             examples,
             schema=wanted,
-            model=opened_model(model, settings),
+            model=model_to_fit(model, settings),
             instruction=instruction,
             budget=budget,
             embedder=settings.embedding_model if files else None,
@@ -118,7 +117,7 @@ def fit(
     if json:
         print_json({"folder": folder, "examples": size, "refused": refused, "model": name, "report": report})
     else:
-        print_refused(refused)
+        print_issues(refused)
         shown = f"{setting.k} for each text, by {setting.selector.by} and {setting.selector.choice}"
         out.print(f"{size:,} examples, {len(refused):,} refused; {name} is shown {shown}.", markup=False)
         print_best(report)
@@ -142,7 +141,7 @@ def predict(
     ``error``. Exit code 3 says that there are errors.
     """
     from ragkit.settings import load_settings
-    from ragkit.tasks.extractor import Extractor
+    from ragkit.tasks import Extractor
 
     check_inputs(texts, file, output)
     with Extractor.open(folder, opened_model(model, load_settings())) as task:
@@ -160,7 +159,7 @@ def explain(
 ) -> None:
     """Show the examples and the prompt that the model gets for a text. Asks no model."""
     from ragkit.settings import load_settings
-    from ragkit.tasks.extractor import Extractor
+    from ragkit.tasks import Extractor
 
     with Extractor.open(folder, opened_model(model, load_settings())) as task:
         print_explanation(task.explain(text), json)

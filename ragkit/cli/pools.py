@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.indexes import ISSUES_SHOWN
 from ragkit.cli.output import one_line, out
 from ragkit.cli.targets import index_names, index_path, is_index
 from ragkit.errors import ExamplePoolError, IndexNotFoundError
@@ -83,6 +84,19 @@ def read_files(files: list[Path], input_field: str, output_field: str) -> list[E
                 f"{file}: {error.message}", "Name the fields that hold them: --input-field NAME --output-field NAME"
             ) from error
     return found
+
+
+def print_issues(refused: Sequence[str], contradictions: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Print why examples were not taken, and which inputs have several outputs."""
+    lines = [f"refused: {reason}" for reason in refused]
+    lines += [
+        f"contradiction: {one_line(text, 100)!r} has the outputs {', '.join(map(repr, outputs))}"
+        for text, outputs in (contradictions or {}).items()
+    ]
+    for line in lines[:ISSUES_SHOWN]:
+        out.print(f"  {line}", style="yellow", markup=False)
+    if len(lines) > ISSUES_SHOWN:
+        out.print(f"  … and {len(lines) - ISSUES_SHOWN} more; see them all with --json")
 
 
 def read_test(file: Path, input_field: str, output_field: str) -> list[Example]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragkit.cli.indexes import ISSUES_SHOWN, MISSING
+from ragkit.cli.indexes import MISSING
 from ragkit.cli.output import out, print_json, progress_bar
 from ragkit.cli.pools import opened_pool, print_shots, read_files
 from ragkit.cli.rows import Predict, predict_rows, read_inputs
@@ -64,6 +64,11 @@ def opened_model(name: str | None, settings: Settings) -> ChatModel | str | None
     return open_model(name, base_url=settings.base_url, api_key=os.environ.get(settings.api_key_env))
 
 
+def model_to_fit(name: str | None, settings: Settings) -> ChatModel | str | None:
+    """Return the model that a name means, else that of the settings; None for the default one."""
+    return opened_model(name or (settings.model if settings.model not in ("auto", "none") else None), settings)
+
+
 @contextmanager
 def training_examples(
     files: list[Path] | None, pool: str | None, input_field: str, output_field: str, settings: Settings
@@ -82,14 +87,6 @@ def training_examples(
         yield read_files(files, input_field, output_field)
     else:
         raise SettingsError("There are no examples to learn from.", "Name files, or a pool with --pool NAME.")
-
-
-def print_refused(refused: Sequence[str]) -> None:
-    """Print why examples were not taken."""
-    for line in refused[:ISSUES_SHOWN]:
-        out.print(f"  refused: {line}", style="yellow", markup=False)
-    if len(refused) > ISSUES_SHOWN:
-        out.print(f"  … and {len(refused) - ISSUES_SHOWN} more; see them all with --json")
 
 
 def print_best(report: FitReport[Any] | None) -> None:

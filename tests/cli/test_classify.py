@@ -89,8 +89,8 @@ def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
     words = ("classify", "fit", "found", "more.csv", *FIELDS, "--reads", "all", "--calls", 8, "--held-out", 1)
     told = json.loads(here(*words, "--json", cwd=workplace, check=3).stdout)
     assert (told["examples"], told["labels"]) == (21, 5)
-    assert "no label" in told["report"]["pool"]["refused"][0]
-    assert list(told["report"]["pool"]["contradictions"].values()) == [["lost_card", "stolen"]]
+    assert "no label" in told["report"]["added"]["refused"][0]
+    assert list(told["report"]["added"]["contradictions"].values()) == [["lost_card", "stolen"]]
     assert told["report"]["calls"] == 8
     assert len(told["report"]["race"]["trials"]) == 8
 
@@ -158,7 +158,7 @@ def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
         (("fit", "new", "train.csv", "--pool", "x"), 2, "Files and a pool"),
         (("fit", "new", "--pool", "nowhere"), 1, "no pool nowhere"),
         (("fit", "new", "train.csv"), 2, "--input-field NAME"),
-        (("fit", "new", "train.csv", *FIELDS, "--reads", "some"), 2, "reads"),
+        (("fit", "new", "train.csv", *FIELDS, "--reads", "some"), 2, "Legal values: unsure, all, none"),
         (("fit", "new", "train.csv", *FIELDS, "--calls", "-1"), 2, "--calls"),
         (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "1 label"),
     ],

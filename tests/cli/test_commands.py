@@ -50,6 +50,9 @@ def test_help_names_every_command(tmp_path):
         "reembed",
         "doctor",
         "models",
+        "examples",
+        "classify",
+        "extract",
     ]:
         assert command in text
 

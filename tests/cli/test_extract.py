@@ -94,6 +94,12 @@ def test_fit_by_a_schema_file_tells_refused_rows(here, workplace):
     assert json.loads((workplace / "cities" / "task.json").read_text())["kind"] == "extractor"
 
 
+def test_fit_takes_the_model_of_the_settings(here, workplace, monkeypatch):
+    monkeypatch.setenv("RAGKIT_MODEL", "gpt-9")
+    words = ("extract", "fit", "new", "orders.jsonl", "--schema", "shop_models:Order", *FIT)
+    assert "no model named 'gpt-9'" in here(*words, cwd=workplace, check=1).stderr
+
+
 def test_fit_learns_from_a_pool(here, workplace):
     here("examples", "add", "orders.jsonl", "--pool", "orders", *FIT[:4], cwd=workplace)
     words = ("extract", "fit", "from_pool", "--pool", "orders", "--schema", "shop_models:Order", "--calls", 0)
@@ -114,6 +120,7 @@ def test_fit_learns_from_a_pool(here, workplace):
         (("predict", "task", "x", "--model", "gpt-9"), 1, "ragkit models list"),
         (("predict", "task", "x", "--model", "openai:gpt-9"), 2, "RAGKIT_BASE_URL"),
         (("explain", "task", " "), 2, "empty"),
+        (("fit", "new", "orders.jsonl", "--schema", "shop_models:Order", *FIT, "--model", "gpt-9"), 1, "models list"),
         (("fit", "new", "--schema", "shop_models:Order"), 2, "--pool NAME"),
         (("fit", "new", "orders.jsonl", "--pool", "x", "--schema", "shop_models:Order"), 2, "Files and a pool"),
         (("fit", "new", "--pool", "nowhere", "--schema", "shop_models:Order"), 1, "no pool nowhere"),

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from ragkit.chunking import chunk_document
 from ragkit.examples.overlap import PoolOverlap, pool_overlap
-from ragkit.examples.pool import ExamplePool, input_id
+from ragkit.examples.pool import ExamplePool, input_id, letters
 from ragkit.indexing import Filter, Index
 from ragkit.indexing.vectors import holds
 from ragkit.records import Document, Hit
 from ragkit.retrieval.fusion import convex_combination
-from ragkit.retrieval.terms import words
 
 if TYPE_CHECKING:
     from ragkit.embedding import Vectors
@@ -29,9 +28,9 @@ _SPARE = 8
 """Hits beyond those wanted, for the guard hides some and a long example comes in several chunks."""
 _FUSED = 50
 """Hits at least that each searcher gives to the fusion."""
-ALIKE = 0.75
+ALIKE = 0.8
 """An input of Banking77 with other signs between its words has a cosine of .83 or more to itself. Few others come as
-near, so that their words can be compared."""
+near, so that their letters can be compared."""
 _WEIGHTS = {"dense": 0.5, "keyword": 0.5}
 
 
@@ -55,8 +54,8 @@ class CandidateSearch:
         pool: to search.
         by: what makes an example a candidate.
         where: only examples whose fields match.
-        guard: hide the input's own example, what has the same words, and what has this cosine to the input or a higher
-            one; from 1 on only the input's own, and None hides nothing.
+        guard: hide the input's own example, what differs from the input in its signs only, and what has this cosine to
+            it or a higher one; from 1 on only the input's own, and None hides nothing.
         seed: of chance.
     """
 
@@ -149,11 +148,11 @@ class CandidateSearch:
         if len(unknown):
             vectors = self.pool.index.vectors([kept[n].chunk for n in unknown])
             cosines[unknown] = (vectors @ asked.part_vectors.T).max(axis=1)
-        own_words = words(text)
+        own_letters = letters(text)
         return [
             hit
             for hit, cosine in zip(kept, cosines, strict=True)
-            if cosine < self._guard and (cosine < ALIKE or words(hit.chunk.text) != own_words)
+            if cosine < self._guard and (cosine < ALIKE or letters(hit.chunk.text) != own_letters)
         ]
 
 

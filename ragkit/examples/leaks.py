@@ -8,10 +8,9 @@ from itertools import islice
 
 from ragkit.errors import ExamplePoolError
 from ragkit.examples.candidates import ALIKE, parts_of
-from ragkit.examples.pool import ExamplePool, origin_of
+from ragkit.examples.pool import ExamplePool, letters, origin_of
 from ragkit.indexing import Field
 from ragkit.records import Example
-from ragkit.retrieval.terms import words
 
 _AT_ONCE = 256
 _NEAREST = 5
@@ -35,8 +34,8 @@ def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0
     Args:
         pool: to choose from.
         examples: of the test split; what they are labelled as does not matter.
-        cosine: from which on two inputs count as nearly the same; the same words count in any case, whatever the signs
-            between them. An input longer than the embedder's window leaks where one of its parts does.
+        cosine: from which on two inputs count as nearly the same; those that differ in their signs only count in
+            any case. An input longer than the embedder's window leaks where one of its parts does.
 
     Returns:
         The leaks, in the order of ``examples``, at most one for each of them.
@@ -68,7 +67,7 @@ def _leaks(pool: ExamplePool, batch: list[Example], cosine: float) -> list[Leak]
         near = {int(key): float(score) for keys, scores in found for key, score in zip(keys, scores, strict=True)}
         order = sorted((key for key in near if near[key] >= min(cosine, ALIKE)), key=lambda key: (-near[key], key))
         for chunk, info in index.chunks(order):
-            if near[chunk.key] >= cosine or words(chunk.text) == words(example.input):
+            if near[chunk.key] >= cosine or letters(chunk.text) == letters(example.input):
                 leaks.append(Leak(example, pool.example(info, chunk), min(near[chunk.key], 1.0)))
                 break
     return leaks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import unicodedata
 from collections import Counter
@@ -25,6 +26,7 @@ OUTPUT = "output"
 """The metadata field that holds an example's output; an example's own metadata can't have it."""
 _MEDIA_TYPE = "text/x-example"
 _ORIGIN = "example-input:"
+_SIGNS = re.compile(r"[\W_]+")
 _AT_ONCE = 400
 """Alternatives of one filter."""
 
@@ -192,6 +194,11 @@ class _Taken:
 def normal(text: str) -> str:
     """Return a text as it counts for being the same: one case, one form, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of a text, in one case and form: all that is left of it without its signs."""
+    return _SIGNS.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def input_id(text: str) -> str:

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -115,30 +115,30 @@ class TokenVectors:
         done = made = 0
         source = iter(texts)
         while batch := list(islice(source, _BATCH)):
-            kept = self._kept(batch)
-            made += len(self._made([text for text in batch if self._key(text) not in kept]))
+            texts_by_key = {self._key(text): text for text in batch}
+            kept = self._kept(list(texts_by_key))
+            made += len(self._made({key: text for key, text in texts_by_key.items() if key not in kept}))
             done += len(batch)
             if progress is not None:
                 progress(Progress("tokens", done, total))
         return made
 
     def _rows(self, texts: Sequence[str]) -> list[bytes]:
-        kept = self._kept(texts)
         keys = [self._key(text) for text in texts]
-        kept |= self._made([text for key, text in zip(keys, texts, strict=True) if key not in kept])
+        kept = self._kept(keys)
+        kept |= self._made({key: text for key, text in zip(keys, texts, strict=True) if key not in kept})
         return [kept[key] for key in keys]
 
     def _key(self, text: str) -> bytes:
         content = f"{self._model}\0{text}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(content, digest_size=16).digest()
 
-    def _kept(self, texts: Sequence[str]) -> dict[bytes, bytes]:
+    def _kept(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the rows that are kept, by key; one that fails its checksum is as good as none."""
-        if self._connection is None or not texts:
-            return {}
-        keys = list({self._key(text) for text in texts})
         kept: dict[bytes, bytes] = {}
         with self._guard, self._errors():
+            if self._connection is None:
+                return {}
             for first in range(0, len(keys), MANY):
                 part = keys[first : first + MANY]
                 sql = f"SELECT hash, vectors, checksum FROM tokens WHERE hash IN ({', '.join('?' * len(part))})"  # noqa: S608
@@ -146,20 +146,19 @@ class TokenVectors:
                 kept |= {key: row for key, row, checksum in rows if zlib.crc32(row) == checksum}
         return kept
 
-    def _made(self, texts: Sequence[str]) -> dict[bytes, bytes]:
-        new = dict.fromkeys(texts)
-        rows = {
-            self._key(text): _packed(vectors)
-            for text, vectors in zip(new, self._embedder.embed_tokens(list(new), "document"), strict=True)
-        }
-        if self._connection is not None and rows:
+    def _made(self, texts: Mapping[bytes, str]) -> dict[bytes, bytes]:
+        """Compute the rows of texts by key, and keep them."""
+        vectors = self._embedder.embed_tokens(list(texts.values()), "document")
+        rows = {key: _packed(one) for key, one in zip(texts, vectors, strict=True)}
+        if rows:
             with self._guard, self._errors():
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)",
-                    [(key, row, zlib.crc32(row)) for key, row in rows.items()],
-                )
-                self._connection.execute("COMMIT")
+                if self._connection is not None:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    self._connection.executemany(
+                        "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)",
+                        [(key, row, zlib.crc32(row)) for key, row in rows.items()],
+                    )
+                    self._connection.execute("COMMIT")
         return rows
 
     @contextmanager

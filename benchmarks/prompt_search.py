@@ -1,6 +1,6 @@
 """Prompt search: the prompt it began with against each method's best, on held-out Banking77 queries of ten intents.
 
-    python benchmarks/prompt_search.py [--quick] [--calls 300] [--seeds 1] [--proposer qwen2.5-coder-0.5b]
+    python benchmarks/prompt_search.py [--quick] [--calls 240] [--seeds 1] [--proposer qwen2.5-coder-0.5b]
 
 Every method has the same budget of model calls (items scored and proposals), the same training examples and the same
 dev split, and is measured once, on queries that no search saw. ``random`` searches shots; the others begin with no
@@ -79,8 +79,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="print every report")
     given = parser.parse_args()
-    calls, seeds = given.calls or (120 if given.quick else 300), given.seeds or 1
-    per_intent = (2, 5) if given.quick else (4, 15)
+    calls, seeds = given.calls or (120 if given.quick else 240), given.seeds or 1
+    per_intent = (2, 5) if given.quick else (3, 10)
     train, dev = banking("train", 10), banking("train", per_intent[0], without=10)
     held_out = banking("test", per_intent[1])
     seen = {example.input.casefold() for example in [*train, *dev]}
@@ -108,7 +108,7 @@ def main() -> None:
             seconds = time.perf_counter() - began
             rows.setdefault(method, []).append((report.dev_score, measured(report.best), spent, seconds))
             if given.verbose:
-                print(f"\n### {method}, seed {seed}\n\n```\n{report.table()}\n```\n", flush=True)
+                print(f"\n### {method}, seed {seed}: held out {rows[method][-1][1]:.3f}\n\n```\n{report.table()}\n```")
     error = math.sqrt(0.25 / len(held_out))
     splits = f"{len(train)} training, {len(dev)} dev and {len(held_out)} held-out queries of {len(INTENTS)} intents"
     print(f"\n{model.name}, instructions by {proposer.name}; {splits}; {calls} calls, {seeds} seeds.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -67,14 +68,18 @@ def predict_rows(
         progress: called after every batch.
 
     Raises:
-        SettingsError: if the file can't be written, or holds something else.
+        SettingsError: if the file can't be written, is being written by another process, or holds something else.
     """
     from ragkit.indexing.reports import Progress
 
-    failed, whole, size = _held(inputs, output, task)
-    before = whole
     try:
         with output.open("ab") as lines:
+            try:
+                fcntl.flock(lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise SettingsError(f"{output} is being written by another process.", "Wait for it.") from error
+            failed, whole, size = _held(inputs, output, task)
+            before = whole
             if lines.tell() != size:
                 os.truncate(output, size)
             while whole < len(inputs):
@@ -83,7 +88,7 @@ def predict_rows(
                 failed += sum("error" in row for row in found)
                 for number, (text, row) in enumerate(zip(batch, found, strict=True), whole + 1):
                     line = {"row": number, "input": text, **plain(row), "task": task}
-                    lines.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+                    lines.write(_written(line) + b"\n")
                 lines.flush()
                 whole += len(batch)
                 if progress is not None:
@@ -103,16 +108,24 @@ def _predicted(predict: Predict, batch: Sequence[str]) -> Sequence[Mapping[str, 
         return [*_predicted(predict, batch[:half]), *_predicted(predict, batch[half:])]
 
 
+def _written(line: Mapping[str, Any]) -> bytes:
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _begun(line: bytes, number: int, inputs: Sequence[str]) -> bool:
+    """Tell whether this is the beginning of a row's line: nothing else may be cut off a file."""
+    start = _written({"row": number, "input": inputs[0]})[:-1] if inputs else b""
+    return bool(start) and (line.startswith(start) or start.startswith(line))
+
+
 def _held(inputs: Sequence[str], output: Path, task: str) -> tuple[int, int, int]:
     """Return how many lines of an output have an error, how many are whole, and their size in bytes."""
     failed = whole = size = 0
-    if not output.exists():
-        return failed, whole, size
     anew = "Name another --output, or delete it to begin anew."
     try:
         with output.open("rb") as lines:
             for line in lines:
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") and _begun(line, whole + 1, inputs[whole : whole + 1]):
                     break
                 row = json.loads(line)
                 if not isinstance(row, dict) or row.get("row") != whole + 1 or "input" not in row:

@@ -1,5 +1,6 @@
 """``ragkit classify`` with the default model: fit, predict, evaluate, explain, and going on with a file."""
 
+import fcntl
 import json
 
 import pytest
@@ -56,6 +57,16 @@ def test_file_goes_on_where_it_was_killed(here, workplace):
     assert (workplace / "got.jsonl").stat().st_mtime_ns == changed
 
 
+def test_file_that_another_process_writes_is_left_alone(here, workplace):
+    words = ("classify", "predict", "task", "--file", "new.csv", *INPUT, "--output", "busy.jsonl")
+    with (workplace / "busy.jsonl").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another process" in here(*words, cwd=workplace, check=2).stderr
+        assert (workplace / "busy.jsonl").read_bytes() == b""
+    here(*words, cwd=workplace)
+    assert len(lines_of(workplace / "busy.jsonl")) == len(ASKED)
+
+
 def test_file_with_bad_rows_tells_each_and_predicts_the_others(here, workplace):
     rows = ["my card is lost", " ", "ποιά είναι η ισοτιμία;", "\ud800 odd".encode("utf-8", "replace").decode(), ""]
     (workplace / "odd.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows), encoding="utf-8")
@@ -77,7 +88,12 @@ def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
     other = [word if word != "task" else "reader" for word in words]
     assert "another task or model" in here(*other, cwd=workplace, check=2).stderr
     assert (workplace / "own.jsonl").read_text() == whole
-    for text, said in (("some notes\n", "can't be gone on with"), ('{"row": 2}\n', "no prediction of row 1")):
+    for text, said in (
+        ("some notes\n", "can't be gone on with"),
+        ("some notes", "can't be gone on with"),
+        ('{"text": "a card"}', "no prediction of row 1"),
+        ('{"row": 2}\n', "no prediction of row 1"),
+    ):
         (workplace / "own.jsonl").write_text(text)
         assert said in here(*words, cwd=workplace, check=2).stderr
         assert (workplace / "own.jsonl").read_text() == text

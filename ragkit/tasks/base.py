@@ -106,7 +106,7 @@ def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
         own = found.pop("kind"), found.pop("format")
     except FileNotFoundError as error:
         raise TaskError(f"{folder} holds no task.", "Make one with fit, or name its folder.") from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TaskError(f"{file} is damaged: {error}.", "Fit the task again; its pool is kept.") from error
     if own != (kind, FORMAT):
         raise TaskError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from ragkit.errors import SettingsError
 from ragkit.tasks.calibration import Anchor, Calibration
 from ragkit.tasks.shot_prompts import ShotSetting
 from ragkit.tasks.votes import VoteOptions
+
+Reads = Literal["unsure", "all", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class ClassifierOptions:
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
     """The labels with most votes, among which the model decides; 0 for all."""
-    reads: Literal["unsure", "all", "none"] = "unsure"
+    reads: Reads = "unsure"
     """Which inputs the model reads: those on which the neighbours disagree, all, or none."""
     sure: float = 0.9
     """The share of the vote from which the neighbours agree."""
@@ -49,6 +51,9 @@ class ClassifierOptions:
     model: str = "default"
 
     def __post_init__(self) -> None:
+        for name, legal in (("reads", get_args(Reads)), ("calibration", get_args(Calibration))):
+            if getattr(self, name) not in legal:
+                raise SettingsError(f"Unknown {name} {getattr(self, name)!r}.", f"Legal values: {', '.join(legal)}.")
         if self.candidates < 0 or not 0 <= self.sure <= 1:
             raise SettingsError(
                 f"candidates={self.candidates} and sure={self.sure} can't be.",

@@ -268,6 +268,8 @@ def test_options_that_cannot_be_are_refused():
     with pytest.raises(SettingsError, match="Two labels are shown as 'lost card'"):
         ClassifierOptions(labels=("lost_card", "lost card"))
     assert ClassifierOptions(labels=("lost_card", "lost card"), names={"lost_card": "gone"}).name("lost_card") == "gone"
+    with pytest.raises(SettingsError, match="unsure, all, none"):
+        ClassifierOptions(reads="some")
     with pytest.raises(SettingsError, match="sure=2"):
         ClassifierOptions(sure=2)
     with pytest.raises(SettingsError, match="-1 calls"):

@@ -19,6 +19,9 @@ _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|$)", re.DOTALL)
 _LABELLED = re.compile(r"\binstructions?(?: (?:is|was|reads|could be|would be))?[\s*_]{0,3}:[\s*_]{0,4}", re.IGNORECASE)
 _LEAD = re.compile(r"^(?:(?:the|your|my) )?(?:\w+ )?instruction (?:is|was)(?: to)?\b[\s,:]*", re.IGNORECASE)
 _BULLET = re.compile(r"^(?:[-*•>#]+\s+|\(?\d{1,2}[.)]\s+)+")
+_ECHO = re.compile(r"^(?:input|output|wanted output|feedback|score)\s*:", re.IGNORECASE)
+"""Of a line that repeats what the proposer was shown."""
+_SCORE = re.compile(r"\s*\bscore:\s*\d+\W*$", re.IGNORECASE)
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
 
 
@@ -91,8 +94,8 @@ def read_instruction(reply: str) -> str:
     """Return the instruction in a proposer's reply; empty where there is none.
 
     Small models wrap it in all kinds of talk. What stands between ``<INS>`` tags or in a fenced block is taken whole;
-    else the line after ``Instruction:``; else the first line that does not merely announce the next. Bullets, bold type
-    and quotation marks around it go, and so does ``The instruction was to``.
+    else the line after ``Instruction:``; else the first line that neither announces the next nor repeats an example.
+    Bullets, bold type and quotation marks around it go, and so do ``The instruction was to`` and a score behind it.
     """
     for pattern in (_TAGGED, _FENCED):
         found = pattern.search(reply)
@@ -102,7 +105,8 @@ def read_instruction(reply: str) -> str:
     labels = list(_LABELLED.finditer(reply))
     if labels:
         text = reply[labels[0].end() :]
-    lines = [line for line in (_cleaned(line) for line in text.splitlines()) if re.search(r"\w", line)]
+    lines = [_cleaned(line) for line in text.splitlines()]
+    lines = [line for line in lines if re.search(r"\w", line) and not _ECHO.match(line)]
     if not lines:
         return ""
     if not labels and len(lines) > 1 and lines[0].endswith(":"):
@@ -134,6 +138,7 @@ def _shown(demos: Sequence[Example]) -> str:
 
 def _cleaned(line: str) -> str:
     text = _BULLET.sub("", line.strip()).replace("**", "").replace("__", "").strip().strip("`")
+    text = _SCORE.sub("", text)
     lead = _LEAD.match(text)
     if lead is not None:
         text = text[lead.end() :]

@@ -38,7 +38,6 @@ from ragkit.models import ChatModel, GenerationOptions, complete, open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
 from ragkit.tasks import Classifier, ClassifierOptions, FitBudget
-from ragkit.tasks.shot_prompts import ShotSetting
 
 K = 8
 
@@ -71,7 +70,7 @@ def main() -> None:
     if given.part in ("sizes", "all"):
         sizes(train, test, model, min(given.plain, 200), given.calls // 2, work)
     if given.part in ("speed", "all"):
-        speed(train, test[: 20 if given.quick else 120], model, work)
+        speed(train, test[: 20 if given.quick else 120], model, given.calls, work)
 
 
 def full(train: list[Example], test: list[Example], model: ChatModel, plain: int, calls: int, work: Path) -> None:
@@ -87,6 +86,7 @@ def full(train: list[Example], test: list[Example], model: ChatModel, plain: int
             "nearest": DynamicSelector(classifier.pool),
             **langchain_selectors(train),
         }
+        table(rows, len(test), plain)
         for name, selector in selectors.items():
             rows.append((f"plain loop, {K} shots: {name}", None, *loop(model, selector, test[:plain], train)))
         table(rows, len(test), plain)
@@ -103,15 +103,23 @@ def sizes(train: list[Example], test: list[Example], model: ChatModel, plain: in
         table(rows, len(test), plain)
 
 
-def speed(train: list[Example], test: list[Example], model: ChatModel, work: Path) -> None:
-    with fitted(train, model, 400, work / "full") as classifier:
+def speed(train: list[Example], test: list[Example], model: ChatModel, calls: int, work: Path) -> None:
+    with fitted(train, model, calls, work / "full") as classifier:
         nearest = DynamicSelector(classifier.pool)
+        fit = classifier.options
+        few = replace(fit, direction="direct", setting=replace(fit.setting, k=4))
+        ways = {
+            "as fitted, the model reads the unsure": fit,
+            "as fitted, the model reads all": replace(fit, reads="all"),
+            "channel, 3 examples of 2 labels, reads all": replace(
+                fit, direction="channel", candidates=2, setting=replace(fit.setting, k=3), reads="all"
+            ),
+            "direct, 4 shots, reads all": replace(few, reads="all"),
+            "direct, 4 shots, reads the unsure": few,
+        }
         reading = {
-            f"Classifier, k={k}, the model reads {reads}": Classifier(
-                classifier.path, classifier.pool, changed(classifier.options, k, reads), model
-            )
-            for k in (classifier.options.setting.k, 4)
-            for reads in ("all", "unsure")
+            f"Classifier: {name}": Classifier(classifier.path, classifier.pool, options, model)
+            for name, options in ways.items()
         }
         taken: dict[str, list[float]] = {}
         right: dict[str, list[bool]] = {}
@@ -145,8 +153,9 @@ def fitted(examples: list[Example], model: ChatModel, calls: int, folder: Path) 
     options = classifier.options
     print(
         f"Fitted in {time.perf_counter() - begun:.0f} s with {report.calls} calls. On {report.voters} training queries "
-        f"(each hidden from itself) the vote has {report.vote_accuracy:.3f}, and {report.unsure:.0%} are unsure, on "
-        f"which the chosen settings have {report.accuracy:.3f}.\nChosen: {told(options.setting)}; {options.vote}; sure "
+        f"(each hidden from itself) the vote has {report.vote_accuracy:.3f}, the probe {report.probe_accuracy:.3f}, both "
+        f"{report.prior_accuracy:.3f}; {report.unsure:.0%} are unsure, on "
+        f"which the chosen settings have {report.accuracy:.3f}.\nChosen: {told(options)}; {options.vote}; sure "
         f" from {options.sure:.2f}; {options.weights}.\n"
     )
     for trial in report.race.trials if report.race else ():
@@ -155,13 +164,12 @@ def fitted(examples: list[Example], model: ChatModel, calls: int, folder: Path) 
     return classifier
 
 
-def told(setting: ShotSetting) -> str:
-    selector = setting.selector
-    return f"k={setting.k} {selector.by} {selector.choice} {selector.order} {setting.template.style}"
-
-
-def changed(options: ClassifierOptions, k: int, reads: str) -> ClassifierOptions:
-    return replace(options, setting=replace(options.setting, k=k), reads="all" if reads == "all" else "unsure")
+def told(options: ClassifierOptions) -> str:
+    setting, selector = options.setting, options.setting.selector
+    return (
+        f"{options.direction}, {options.candidates} labels, k={setting.k} {selector.by} {selector.choice} "
+        f"{selector.order} {setting.template.style}"
+    )
 
 
 def ours(classifier: Classifier, test: list[Example], plain: int) -> list[tuple]:
@@ -175,10 +183,10 @@ def ours(classifier: Classifier, test: list[Example], plain: int) -> list[tuple]
     read = np.mean([p.read for p in predictions])
     rows = [(f"Classifier (the model reads {read:.0%})", np.mean(correct), np.mean(correct[:plain]), invalid, seconds)]
     begun = time.perf_counter()
-    looks = [classifier.look(e.input, hide_own=True).shares.argmax() for e in test]
+    looks = [classifier.look(e.input, hide_own=True).prior.argmax() for e in test]
     seconds = (time.perf_counter() - begun) / len(test)
     correct = [classifier.options.labels[look] == e.output for look, e in zip(looks, test, strict=True)]
-    rows.append(("vote of the neighbours, no model", np.mean(correct), np.mean(correct[:plain]), 0, seconds))
+    rows.append(("votes and probe, no model", np.mean(correct), np.mean(correct[:plain]), 0, seconds))
     known = list(pool)
     vectors = pool.index.embedder.embed([e.input for e in known], "document")
     regression = LogisticRegression(C=10, max_iter=500).fit(vectors, [e.output for e in known])

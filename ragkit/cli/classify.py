@@ -122,8 +122,8 @@ def fit(
         print_issues(refused, report.added.contradictions)
         out.print(f"{size:,} examples of {len(found.labels):,} labels, {len(refused):,} refused.")
         out.print(
-            f"The neighbours' vote alone is right on {report.vote_accuracy:.3f} of {report.voters:,} examples, each "
-            f"hidden from its own vote, and unsure on {report.unsure:.0%} of them."
+            f"Without the model the label is right on {report.prior_accuracy:.3f} of {report.voters:,} examples, each "
+            f"hidden from itself, and unsure on {report.unsure:.0%} of them."
         )
         print_best(report.race)
         out.print(f'Use it: ragkit classify predict {folder} "…"', style="cyan", markup=False)
@@ -183,11 +183,11 @@ def evaluate(
             found = task.evaluate(rows, progress=progress)
     if json:
         wrong = [{"input": e.input, "output": e.output, "label": p.label, "read": p.read} for e, p in found.wrong]
-        told = {"accuracy": found.accuracy, "vote_accuracy": found.vote_accuracy, "read": found.read}
+        told = {"accuracy": found.accuracy, "prior_accuracy": found.prior_accuracy, "read": found.read}
         print_json({**told, "rows": found.count, "leaks": leaks, "wrong": wrong})
         return
     out.print(f"Accuracy {found.accuracy:.3f}; the model read {found.read:.0%} of the rows.", style="bold")
-    out.print(f"The neighbours' vote alone: {found.vote_accuracy:.3f}")
+    out.print(f"Without the model: {found.prior_accuracy:.3f}")
     for example, prediction in found.wrong[:_WRONG_SHOWN]:
         out.print(f"  {prediction.label} for {example.output}: {one_line(example.input, 100)}", markup=False)
     if len(found.wrong) > _WRONG_SHOWN:

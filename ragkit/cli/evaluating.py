@@ -181,13 +181,13 @@ def _asked(
 ) -> list[Accuracy]:
     """Return how often the model on its own chooses the right one among all outputs."""
     from ragkit.tasks import Classifier, ClassifierOptions, ShotSetting
-    from ragkit.tasks.classifier_options import Weights
+    from ragkit.tasks.votes import Weights
 
     found = []
     for way in ways:
         for k in counts:
             setting = ShotSetting(replace(way, order="best_last"), k)
-            options = ClassifierOptions(setting=setting, candidates=0, reads="all", weights=Weights(model=1, vote=0))
+            options = ClassifierOptions(setting=setting, candidates=0, reads="all", weights=Weights(model=1, prior=0))
             classifier = Classifier(pool.index.path, pool, options, model)
             measured = classifier.evaluate(rows, progress=_staged(f"{way.by}, {way.choice}, k={k}", progress))
             found.append(Accuracy(way.by, way.choice, k, measured.count - len(measured.wrong), measured.count))

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.errors import PromptOverflowError, QueryError, TaskError
+from ragkit.errors import PromptOverflowError, QueryError, SettingsError, TaskError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, Shot
+from ragkit.examples.pool import OUTPUT
+from ragkit.indexing import Field
 from ragkit.indexing.reports import Progress, ProgressCallback
-from ragkit.records import Example
+from ragkit.records import Example, Message
 from ragkit.tasks.base import (
     POOL,
     Explanation,
@@ -26,11 +28,12 @@ from ragkit.tasks.base import (
     write_task,
 )
 from ragkit.tasks.calibration import CONTENT_FREE, anchored, batch, contextual, log_softmax
-from ragkit.tasks.classifier_options import ClassifierOptions, Weights
+from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.label_reader import LabelReader
+from ragkit.tasks.probe import LinearProbe
 from ragkit.tasks.shot_prompts import ShotSetting
 from ragkit.tasks.shot_task import closed_on_error
-from ragkit.tasks.votes import vote
+from ragkit.tasks.votes import Weights, vote, without_model
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
@@ -60,8 +63,8 @@ class Look:
     """An input before the model is asked."""
 
     text: str
-    shares: Scores
-    """Of the vote, ``[labels]``."""
+    prior: Scores
+    """Probabilities by the neighbours' vote and the probe, ``[labels]``."""
     neighbours: tuple[Shot, ...]
     shots: tuple[Shot, ...]
     asked: tuple[int, ...]
@@ -73,8 +76,8 @@ class Evaluation:
     """How a classifier does on examples whose labels are known."""
 
     accuracy: float
-    vote_accuracy: float
-    """Of the neighbours alone."""
+    prior_accuracy: float
+    """Of what is known without the model."""
     read: float
     """The share of the inputs that the model read."""
     count: int
@@ -84,8 +87,9 @@ class Evaluation:
 class Classifier:
     """Puts inputs into classes. Make one with ``fit``, take it up again with ``open``.
 
-    The neighbours of an input vote. Where they disagree the model is shown the best examples, and the labels with most
-    votes are scored as replies; both are weighed together into a probability of each label.
+    The neighbours of an input vote, beside them a linear probe on its vector. Where these are unsure the model is shown
+    the best examples, and the likeliest labels are scored as replies; all are weighed together into a probability of
+    each label.
 
     Args:
         path: the task's folder.
@@ -93,6 +97,7 @@ class Classifier:
         options: how.
         model: or its name; by default the one in the options, opened when first asked.
         selector: of the examples in the prompt, instead of the options' own.
+        probe: beside the neighbours; by default the one in the folder, where the options give it weight.
     """
 
     def __init__(
@@ -102,8 +107,10 @@ class Classifier:
         options: ClassifierOptions,
         model: ChatModel | str | None = None,
         selector: ExampleSelector | None = None,
+        probe: LinearProbe | None = None,
     ) -> None:
-        labels = options.labels or tuple(sorted(pool.labels()))
+        self._known = frozenset(pool.labels())
+        labels = options.labels or tuple(sorted(self._known))
         if len(labels) < 2:
             raise TaskError(
                 f"There is nothing to choose between: {len(labels)} label.", "Give examples of two or more."
@@ -112,10 +119,15 @@ class Classifier:
         self.pool = pool
         self.options = replace(options, labels=labels, model=model if isinstance(model, str) else options.model)
         self.report: ClassifierReport | None = None
+        if options.direction == "channel" and options.calibration != "none":
+            raise SettingsError("The channel direction takes no calibration.", 'Use calibration="none".')
+        if probe is None and options.weights.probe:
+            probe = LinearProbe.open(self.path, len(labels), pool.index.embedder.dimension)
+        self.probe = probe
         self._given = model
         self._reader: LabelReader | None = None
         self._own = selector
-        self._selectors: dict[bool, tuple[ExampleSelector, ExampleSelector | None]] = {}
+        self._selectors: dict[bool, tuple[DynamicSelector, ExampleSelector | None]] = {}
 
     @classmethod
     def fit(
@@ -178,6 +190,8 @@ class Classifier:
         if folder.resolve() != self.path.resolve():
             pool, _ = filled_pool(folder, self.pool)
             pool.close()
+            if self.probe is not None:
+                self.probe.save(folder)
         write_task(folder, KIND, self.options)
 
     def close(self) -> None:
@@ -228,7 +242,7 @@ class Classifier:
         done: dict[str, Prediction] = {}
         unread = [look for look in looks.values() if not look.asked]
         read = [look for look in looks.values() if look.asked]
-        prompts = [self.reader.prompt(_examples(look.shots), look.text) for look in read]
+        prompts = [self.prompts(look.text, [self.options.labels[look.asked[0]]], look.shots)[0] for look in read]
         for look in [*unread, *(read[number] for number in by_shared_beginning(prompts))]:
             scores, shots = self._asked(look)
             done[look.text] = self._prediction(look, scores, shots)
@@ -237,12 +251,12 @@ class Classifier:
         return [done[text] for text in inputs]
 
     def explain(self, text: str) -> Explanation:
-        """Return the examples, the prompt and the labels' probabilities of an input."""
+        """Return the examples, the prompt (of the ``channel`` direction: that of the label) and the probabilities."""
         look = self.look(text)
         scores, shots = self._asked(look)
         prediction = self._prediction(look, scores, shots)
-        messages = self.reader.prompt(_examples(shots), text) if prediction.read else []
-        return Explanation(text, prediction.shots, tuple(messages), prediction.probabilities)
+        prompt = self.prompts(text, [prediction.label], shots)[0] if prediction.read else []
+        return Explanation(text, prediction.shots, tuple(prompt), prediction.probabilities)
 
     def evaluate(self, examples: Sequence[Example], *, progress: ProgressCallback | None = None) -> Evaluation:
         """Return how well held-out examples are put into their classes, with the leakage guard on.
@@ -255,33 +269,54 @@ class Classifier:
         predictions = self.predict([example.input for example in examples], hide_own=True, progress=progress)
         pairs = list(zip(examples, predictions, strict=True))
         looks = {example.input: self.look(example.input, hide_own=True) for example in examples}
-        votes = [self.options.labels[int(looks[e.input].shares.argmax())] == e.output for e in examples]
+        before = [self.options.labels[int(looks[e.input].prior.argmax())] == e.output for e in examples]
         return Evaluation(
             float(np.mean([p.label == e.output for e, p in pairs])),
-            float(np.mean(votes)),
+            float(np.mean(before)),
             float(np.mean([p.read for p in predictions])),
             len(examples),
             tuple((e, p) for e, p in pairs if p.label != e.output),
         )
 
-    def look(self, text: str, *, hide_own: bool = False) -> Look:
-        """Return what is known of an input without the model."""
-        options = self.options
+    def look(self, text: str, *, hide_own: bool = False, prior: Scores | None = None) -> Look:
+        """Return what is known of an input without the model.
+
+        Args:
+            text: the input.
+            hide_own: the leakage guard.
+            prior: probabilities of the labels; by default by votes and probe.
+        """
+        options, labels = self.options, self.options.labels
         neighbours_of, shots_of = self._selectors_for(hide_own)
         neighbours = neighbours_of.select(text, max(options.vote.neighbours, options.setting.k))
-        shares = vote(neighbours, options.labels, options.vote)
-        if options.reads == "none" or (options.reads == "unsure" and shares.max() >= options.sure):
-            return Look(text, shares, tuple(neighbours), (), ())
-        if not options.setting.k:
-            shots: list[Shot] = []
-        elif shots_of is None:
+        if prior is None:
+            vector = neighbours_of.search.asked(text).vector
+            probed = None if self.probe is None else self.probe.log_probabilities(vector[None])[0]
+            prior = without_model(vote(neighbours, labels, options.vote), probed, options.weights)
+        if options.reads == "none" or (options.reads == "unsure" and prior.max() >= options.sure):
+            return Look(text, prior, tuple(neighbours), (), ())
+        asked = tuple(int(n) for n in np.argsort(-prior, kind="stable")[: options.candidates or len(prior)])
+        shots: Sequence[Shot] = ()
+        if options.setting.k and options.direction == "channel":
+            shots = [shot for number in asked for shot in self._of_label(text, labels[number], neighbours, hide_own)]
+        elif options.setting.k and shots_of is None:
             shots = neighbours[: options.setting.k][::-1]
-        else:
+        elif options.setting.k and shots_of is not None:
             shots = shots_of.select(text, options.setting.k)
-        asked = np.argsort(-shares, kind="stable")[: options.candidates or len(shares)]
-        return Look(text, shares, tuple(neighbours), tuple(shots), tuple(int(number) for number in asked))
+        return Look(text, prior, tuple(neighbours), tuple(shots), asked)
 
-    def _selectors_for(self, hide_own: bool) -> tuple[ExampleSelector, ExampleSelector | None]:
+    def _of_label(self, text: str, label: str, neighbours: Sequence[Shot], hide_own: bool) -> list[Shot]:
+        """Return the examples of a label that are nearest to an input, the nearest last."""
+        k = self.options.setting.k
+        found = [shot for shot in neighbours if shot.example.output == label][:k]
+        if len(found) < k and label in self._known:
+            selector = DynamicSelector(
+                self.pool, replace(self.options.setting.selector, hide_own=hide_own), Field(OUTPUT) == label
+            )
+            return selector.select(text, k)
+        return found[::-1]
+
+    def _selectors_for(self, hide_own: bool) -> tuple[DynamicSelector, ExampleSelector | None]:
         if hide_own not in self._selectors:
             nearest = SelectorOptions(by=self.options.vote.by, order="best_first", hide_own=hide_own)
             wanted = replace(self.options.setting.selector, hide_own=hide_own)
@@ -300,18 +335,20 @@ class Classifier:
             except PromptOverflowError:
                 if not shots:
                     break
-                # The best stand last.
-                shots = shots[(len(shots) + 1) // 2 :]
+                # The best stand last, and of the channel the last of each label.
+                shots = shots[1::2] if self.options.direction == "channel" else shots[(len(shots) + 1) // 2 :]
         return None, shots
 
     def scores(self, look: Look, shots: Sequence[Shot]) -> Scores:
         """Return the model's log-probabilities of the labels that a look asks about, calibrated, ``[asked]``."""
         options = self.options
         labels = [options.labels[number] for number in look.asked]
-        examples = _examples(shots)
-        raw = self.reader.scores(self.reader.prompt(examples, look.text), labels)
+        prompts = self.prompts(look.text, labels, shots)
+        if options.direction == "channel":
+            return log_softmax(self.reader.likelihoods(look.text, prompts))
+        raw = self.reader.scores(prompts[0], labels)
         if options.calibration == "contextual":
-            free = [self.reader.scores(self.reader.prompt(examples, text), labels) for text in CONTENT_FREE]
+            free = [self.reader.scores(self.prompts(text, labels, shots)[0], labels) for text in CONTENT_FREE]
             return contextual(raw, np.array(free))
         if options.calibration == "batch":
             return batch(raw, np.array([options.bias.get(label, np.nan) for label in labels]))
@@ -319,9 +356,18 @@ class Classifier:
             return anchored(raw, labels, options.anchors)
         return log_softmax(raw)
 
+    def prompts(self, text: str, labels: Sequence[str], shots: Sequence[Shot]) -> list[list[Message]]:
+        """Return what the model is asked with: one prompt, or in the ``channel`` direction one for each label."""
+        if self.options.direction == "direct":
+            return [self.reader.prompt([shot.example for shot in shots], text)]
+        return [
+            self.reader.turned([shot.example for shot in shots if shot.example.output == label], label)
+            for label in labels
+        ]
+
     def _prediction(self, look: Look, scores: Scores | None, shots: tuple[Shot, ...]) -> Prediction:
         labels = self.options.labels
-        shares = together(look.shares, look.asked, scores, self.options.weights)
+        shares = together(look.prior, look.asked, scores, self.options.weights)
         order = np.argsort(-shares, kind="stable")
         return Prediction(
             labels[int(order[0])],
@@ -332,24 +378,20 @@ class Classifier:
         )
 
 
-def together(shares: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:
+def together(prior: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:
     """Return the probability of each label, ``[labels]``.
 
-    The model moves probability among the labels it was asked about; the others keep what the vote gives them.
+    The model moves probability among the labels it was asked about; the others keep what they have without it.
 
     Args:
-        shares: of the vote, ``[labels]``.
+        prior: probabilities without the model, ``[labels]``.
         asked: numbers of the labels that the model was asked about.
         scores: its log-probabilities of these, ``[asked]``; None where it was not asked.
         weights: how they are weighed.
     """
-    found = np.exp(log_softmax(weights.alone * np.log(shares)))
+    found = prior.copy()
     if scores is not None:
         numbers = list(asked)
-        within = log_softmax(weights.vote * np.log(shares[numbers]) + weights.model * scores)
-        found[numbers] = found[numbers].sum() * np.exp(within)
+        within = log_softmax(weights.prior * np.log(prior[numbers]) + weights.model * scores)
+        found[numbers] = prior[numbers].sum() * np.exp(within)
     return found
-
-
-def _examples(shots: Sequence[Shot]) -> list[Example]:
-    return [shot.example for shot in shots]

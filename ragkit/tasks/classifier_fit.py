@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -14,31 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import TaskError
-from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions
+from ragkit.examples import ExamplePool, SelectorOptions
 from ragkit.examples.pool import PoolReport
 from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.models import ScoringModel
 from ragkit.records import Example
 from ragkit.tasks.base import FitBudget
 from ragkit.tasks.calibration import Anchor, Calibration, Scores, batch, log_softmax
 from ragkit.tasks.classifier import Classifier, Look, together
-from ragkit.tasks.classifier_options import ClassifierOptions, Weights
+from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.fit_log import FitLog
 from ragkit.tasks.fitting import FitReport, Trial, race
+from ragkit.tasks.prior_fit import fit_prior
 from ragkit.tasks.shot_prompts import ShotSetting
-from ragkit.tasks.votes import Searcher, VoteOptions, vote
+from ragkit.tasks.votes import Weights
 
 if TYPE_CHECKING:
     from ragkit.models import ChatModel
 
 _VOTERS = 600
-"""Held-out examples by which the vote is chosen, which costs no call of the model."""
+"""Held-out examples by which votes and probe are weighed, which costs no call of the model."""
 _SURE = 0.99
-"""Neighbours agree where their vote is right this often."""
+"""The model is not asked where what is known without it is right this often."""
 _FEW = 20
 """With fewer inputs than this the weights stay what they are."""
 _HARDEST = 50
 """The settings are tried on at least so many inputs."""
-_GRID = np.arange(0.0, 3.01, 0.1)
+_NEAR = 0.01
+"""Nats between ways of reading that count as equal."""
+_RACING = Weights(model=0.2)
+"""How the model is weighed while the race runs."""
+_MODEL = np.arange(0.0, 1.501, 0.05)
+_PRIOR = np.arange(0.0, 2.01, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +54,19 @@ class ClassifierReport:
 
     vote_accuracy: float
     """Of the neighbours alone, each example hidden from its own vote."""
+    probe_accuracy: float | None
+    """Of the linear probe alone, on examples that it was not fitted to; None where it is of no use beside them."""
+    prior_accuracy: float
+    """Of both together."""
     voters: int
     """Examples that this was measured on."""
     unsure: float
-    """The share of them on which the neighbours disagree."""
-    race: FitReport[ShotSetting] | None = None
-    """The settings that were tried, by the probability of the right label where the neighbours are unsure; None where
+    """The share of them on which these are not sure."""
+    race: FitReport[ClassifierOptions] | None = None
+    """The ways of reading that were tried, by the probability of the right label where reading is worth it; None where
     the model reads nothing or the budget is 0."""
     accuracy: float | None = None
-    """Of the setting that won, on the examples of the race."""
+    """Of what won, on the examples of the race."""
     calls: int = 0
     added: PoolReport | None = None
     """What came of adding the examples."""
@@ -79,9 +90,9 @@ def fit_options(
 ) -> tuple[ClassifierOptions, ClassifierReport]:
     """Return the best options and what was tried; see ``Classifier.fit``.
 
-    First the vote, which costs no call: by how likely it makes the right labels of examples that are hidden from
-    themselves. Then a race of settings on those about which it is unsure. Last the weights, by what the model said in
-    the race under the setting that won.
+    First votes and probe, which cost no call: by how likely they make the right labels of examples that are hidden from
+    themselves. Then a race of ways of reading on those about which these are unsure. Last the weights, by what the
+    model said in the race.
 
     Raises:
         TaskError: if no example has one of the labels.
@@ -96,61 +107,83 @@ def fit_options(
             f"There are {len(labels)} labels, and {len(held_out)} of the examples looked at have one of them.",
             "Give examples of two labels or more.",
         )
-    vote_options, shares = _vote(pool, start, held_out)
+    known = fit_prior(pool, labels, start.vote, held_out, budget.seed)
     gold = np.array([labels.index(example.output) for example in held_out])
-    right, tops = shares.argmax(axis=1) == gold, shares.max(axis=1)
-    alone = _alone(shares, gold)
-    options = replace(start, vote=vote_options, sure=_agreement(tops, right), weights=Weights(alone=alone))
+    right, tops = known.prior.argmax(axis=1) == gold, known.prior.max(axis=1)
+    options = replace(start, vote=known.vote, sure=_agreement(tops, right), weights=known.weights)
+    if known.probe is not None:
+        known.probe.save(path)
     unsure = int((tops < options.sure).sum())
-    report = ClassifierReport(float(right.mean()), len(held_out), unsure / len(held_out))
-    # Where few are unsure, those that are nearest to it tell most about how to read.
-    hardest = [held_out[number] for number in np.argsort(tops, kind="stable")[: max(unsure, _HARDEST)]]
-    dev = (hardest if options.reads == "unsure" else held_out)[: budget.held_out]
+    report = ClassifierReport(
+        known.vote_accuracy, known.probe_accuracy, float(right.mean()), len(held_out), unsure / len(held_out)
+    )
     if options.reads == "none" or not budget.calls:
         return options, report
 
-    tries = list(settings) or _usual_settings(options)
-    read = _Reader(path, pool, model, options, tries)
+    # Where few are unsure, those that are nearest to it tell most about how to read.
+    order = np.argsort(tops, kind="stable")[: max(unsure, _HARDEST)] if options.reads == "unsure" else range(len(tops))
+    dev = [held_out[number] for number in order][: budget.held_out]
+    priors = {example.input: prior for example, prior in zip(held_out, known.prior, strict=True)}
+    read = _Reader(path, pool, model, options, settings, priors)
 
     def told(done: int, total: int) -> None:
         if progress is not None:
             progress(Progress("fit", done, total))
 
-    raced = race(range(len(tries)), read, dev, budget.calls, budget.seed, told)
+    raced = race(range(len(read.tries)), read, dev, budget.calls, budget.seed, told)
     if not raced.calls:
         for done, example in enumerate(dev[: budget.calls], 1):
             read(raced.best, example)
             told(done, min(len(dev), budget.calls))
     read.log.close()
-    seen = read.reads[raced.best]
-    best = _finished(replace(options, setting=tries[raced.best]), seen)
-    won = [together(r.look.shares, r.look.asked, r.scores, best.weights).argmax() == r.gold for r in seen]
-    trials = tuple(Trial(tries[trial.setting], trial.score, trial.tried) for trial in raced.trials)
+    number = _likeliest(read.reads)
+    best, seen = _finished(read.tries[number], read.reads[number])
+    best = replace(best, reads=start.reads)
+    won = [together(r.look.prior, r.look.asked, r.scores, best.weights).argmax() == r.gold for r in seen]
+    trials = tuple(Trial(read.tries[trial.setting], trial.score, trial.tried) for trial in raced.trials)
     calls = sum(map(len, read.reads.values()))
-    found = FitReport(best.setting, trials, calls)
+    found = FitReport(best, trials, calls)
     return best, replace(report, race=found, accuracy=float(np.mean(won)), calls=calls)
 
 
-def _usual_settings(options: ClassifierOptions) -> list[ShotSetting]:
-    """Return ways of choosing examples, those with the shortest prompts first."""
+def _usual_tries(options: ClassifierOptions, *, scores: bool) -> list[ClassifierOptions]:
+    """Return ways of reading, those with the shortest prompts first.
+
+    Args:
+        options: what all have in common.
+        scores: whether the model gives the log-probabilities that the channel direction needs.
+    """
     near = SelectorOptions(by=options.vote.by, hide_own=False)
     turns = options.setting.template
-    return [
+    direct = [
         ShotSetting(near, 4, turns),
         ShotSetting(near, 8, turns),
-        ShotSetting(near, 16, turns),
         ShotSetting(replace(near, choice="mmr", candidates=50), 8, turns),
-        ShotSetting(replace(near, choice="dpp", candidates=50), 8, turns),
-        ShotSetting(replace(near, choice="balanced", candidates=20), 8, turns),
         ShotSetting(replace(near, order="best_first"), 8, turns),
         ShotSetting(near, 8, replace(turns, style="lines")),
+        ShotSetting(near, 16, turns),
     ]
+    tries = [replace(options, setting=setting) for setting in direct]
+    if not scores or options.calibration != "none":
+        return tries
+    few = min(options.candidates, 4) or 4
+    channel = [
+        replace(options, direction="channel", candidates=few, setting=ShotSetting(near, k, turns)) for k in (3, 6)
+    ]
+    return [tries[0], channel[0], *tries[1:3], channel[1], *tries[3:]]
+
+
+def _likeliest(reads: Mapping[int, Sequence[_Read]]) -> int:
+    """Return the try of those read longest that makes the right labels likeliest; of near equals the first."""
+    longest = max(map(len, reads.values()))
+    losses = {number: _fitted(seen, Weights())[0] for number, seen in sorted(reads.items()) if len(seen) == longest}
+    return next(number for number, loss in losses.items() if loss <= min(losses.values()) + _NEAR)
 
 
 class _Reader:
-    """Asks the model about examples under several settings, and keeps what it said.
+    """Asks the model about examples in several ways, and keeps what it said.
 
-    The model is asked whatever the vote, and what it says is not corrected: that is what is being measured.
+    It is asked whatever is known without it, and what it says is not corrected: that is what is being measured.
     """
 
     def __init__(
@@ -160,71 +193,61 @@ class _Reader:
         model: ChatModel | str | None,
         options: ClassifierOptions,
         settings: Sequence[ShotSetting],
+        priors: Mapping[str, Scores],
     ) -> None:
         self.log = FitLog(path / "fit.jsonl")
         self.reads: dict[int, list[_Read]] = defaultdict(list)
         calibration: Calibration = "contextual" if options.calibration == "contextual" else "none"
-        plain = replace(options, reads="all", calibration=calibration)
-        first = Classifier(path, pool, replace(plain, setting=settings[0]), model)
-        others = [Classifier(path, pool, replace(plain, setting=one), first.reader.model) for one in settings[1:]]
-        self._classifiers = [first, *others]
+        # The examples' own priors were made without them; the probe in the folder has seen them.
+        plain = replace(options, reads="all", calibration=calibration, weights=Weights())
+        first = Classifier(path, pool, plain, model)
+        given = [replace(options, setting=setting) for setting in settings]
+        self.tries = given or _usual_tries(options, scores=isinstance(first.reader.model, ScoringModel))
+        self._classifiers = [
+            Classifier(
+                path,
+                pool,
+                replace(plain, setting=one.setting, direction=one.direction, candidates=one.candidates),
+                first.reader.model,
+            )
+            for one in self.tries
+        ]
+        self._priors = priors
 
     def __call__(self, number: int, example: Example) -> float:
-        """Return the probability that an example's label gets under a setting."""
+        """Return the probability that an example's label gets."""
         classifier = self._classifiers[number]
         options = classifier.options
-        look = classifier.look(example.input, hide_own=True)
-        messages = classifier.reader.prompt([shot.example for shot in look.shots], look.text)
-        asked = [options.labels[place] for place in look.asked]
+        look = classifier.look(example.input, hide_own=True, prior=self._priors[example.input])
+        labels = [options.labels[place] for place in look.asked]
+        prompts = classifier.prompts(example.input, labels, look.shots)
+        said = [[[m.role, m.content] for m in prompt] for prompt in prompts]
         scores = self.log.kept(
-            [options.model, [[m.role, m.content] for m in messages], asked, options.calibration],
+            [options.model, options.direction, said, example.input, labels, options.calibration],
             lambda: classifier.scores(look, look.shots),
         )
         read = _Read(look, scores, options.labels.index(example.output))
         self.reads[number].append(read)
-        return float(together(look.shares, look.asked, scores, options.weights)[read.gold])
-
-
-def _vote(pool: ExamplePool, start: ClassifierOptions, held_out: Sequence[Example]) -> tuple[VoteOptions, Scores]:
-    """Return the options of the likeliest vote, and each held-out example's shares under it, ``[examples, labels]``.
-
-    No model is asked. Each example is hidden from its own vote.
-    """
-    labels = start.labels
-    gold = [labels.index(example.output) for example in held_out]
-    best: tuple[float, VoteOptions, Scores] | None = None
-    ways: tuple[Searcher, ...] = ("dense", "hybrid")
-    for by in ways:
-        selector = DynamicSelector(pool, SelectorOptions(by=by, order="best_first"))
-        found = [selector.select(example.input, 40) for example in held_out]
-        for neighbours, sharpness in product((5, 10, 20, 40), (0.0, 5.0, 10.0, 20.0, 40.0)):
-            options = replace(start.vote, by=by, neighbours=neighbours, sharpness=sharpness)
-            shares = np.array([vote(shots, labels, options) for shots in found])
-            loss = -float(np.log(shares[np.arange(len(gold)), gold]).mean())
-            # Of ways that are as good the simpler one.
-            if best is None or loss < best[0] - 1e-3:
-                best = loss, options, shares
-    assert best is not None
-    return best[1], best[2]
+        return float(together(look.prior, look.asked, scores, _RACING)[read.gold])
 
 
 def _agreement(tops: Scores, right: NDArray[np.bool_]) -> float:
-    """Return the share of the vote from which neighbours are right as often as they must be; 1 where they never are."""
+    """Return the probability from which the likeliest label is right as often as it must be; 1 where it never is."""
     order = np.argsort(-tops, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(accuracy >= _SURE)
     return float(tops[order[enough[-1]]]) if len(enough) else 1.0
 
 
-def _finished(options: ClassifierOptions, seen: Sequence[_Read]) -> ClassifierOptions:
-    """Return options with weights, and what calibration needs, by what the model said."""
+def _finished(options: ClassifierOptions, seen: Sequence[_Read]) -> tuple[ClassifierOptions, Sequence[_Read]]:
+    """Return options with weights, and what calibration needs, by what the model said; and this, corrected."""
     labels = options.labels
     if options.calibration == "knn":
         anchors = tuple(
             Anchor(labels[r.gold], {labels[n]: float(s) for n, s in zip(r.look.asked, r.scores, strict=True)})
             for r in seen
         )
-        return replace(options, anchors=anchors)
+        return replace(options, anchors=anchors), seen
     if options.calibration == "batch":
         said: dict[str, list[float]] = defaultdict(list)
         for read in seen:
@@ -233,30 +256,29 @@ def _finished(options: ClassifierOptions, seen: Sequence[_Read]) -> ClassifierOp
         options = replace(options, bias={label: float(np.mean(scores)) for label, scores in sorted(said.items())})
         corrected = [batch(r.scores, np.array([options.bias[labels[number]] for number in r.look.asked])) for r in seen]
         seen = [replace(read, scores=scores) for read, scores in zip(seen, corrected, strict=True)]
-    return replace(options, weights=_weights(seen, options.weights))
+    return replace(options, weights=_fitted(seen, options.weights)[1]), seen
 
 
-def _weights(seen: Sequence[_Read], before: Weights) -> Weights:
-    """Return the weights of the model and of the vote that make the right labels likeliest."""
+def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float, Weights]:
+    """Return the weights of the model and of the prior that make the right labels likeliest, and the loss under them.
+
+    The loss is the mean negative log-probability of the right label, in nats, where it was no candidate too.
+    """
     inside = [read for read in seen if read.gold in read.look.asked]
     if len(inside) < _FEW:
-        return before
-    votes = np.array([np.log(read.look.shares[list(read.look.asked)]) for read in inside])
+        return 0.0, before
+    priors = np.array([np.log(read.look.prior[list(read.look.asked)]) for read in inside])
     said = np.array([read.scores for read in inside])
     gold = np.array([read.look.asked.index(read.gold) for read in inside])
     losses = {
-        (model, voting): -float(log_softmax(model * said + voting * votes)[np.arange(len(gold)), gold].mean())
-        for model, voting in product(_GRID, _GRID)
+        (model, prior): -float(log_softmax(model * said + prior * priors)[np.arange(len(gold)), gold].mean())
+        for model, prior in product(_MODEL, _PRIOR)
     }
     best = min(losses, key=losses.__getitem__)
-    return replace(before, model=float(best[0]), vote=float(best[1]))
-
-
-def _alone(shares: Scores, gold: NDArray[np.int64]) -> float:
-    """Return the weight under which the vote's shares are the likeliest probabilities."""
-    places = np.arange(len(gold))
-    losses = [-float(log_softmax(weight * np.log(shares))[places, gold].mean()) for weight in _GRID[1:]]
-    return float(_GRID[1:][int(np.argmin(losses))])
+    shares = [read.look.prior[list(read.look.asked)].sum() for read in inside]
+    missed = [read.look.prior[read.gold] for read in seen if read.gold not in read.look.asked]
+    total = losses[best] * len(inside) - float(np.log([*shares, *missed]).sum())
+    return total / len(seen), replace(before, model=float(best[0]), prior=float(best[1]))
 
 
 def _sample(pool: ExamplePool, count: int, seed: int) -> list[Example]:

@@ -9,19 +9,10 @@ from typing import Literal, get_args
 from ragkit.errors import SettingsError
 from ragkit.tasks.calibration import Anchor, Calibration
 from ragkit.tasks.shot_prompts import ShotSetting
-from ragkit.tasks.votes import VoteOptions
+from ragkit.tasks.votes import VoteOptions, Weights
 
+Direction = Literal["direct", "channel"]
 Reads = Literal["unsure", "all", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How the model and the neighbours' vote are put together: sums of log-probabilities, weighted."""
-
-    model: float = 0.5
-    vote: float = 1.0
-    alone: float = 1.0
-    """Of the vote where the model does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +25,16 @@ class ClassifierOptions:
     """What the model is shown for a label; by default the label with spaces for underscores."""
     setting: ShotSetting = field(default_factory=lambda: ShotSetting(k=8))
     """Which examples the model is shown, how many, in which order and how."""
+    direction: Direction = "direct"
+    """What the model is asked for: ``direct``, a label for the input; ``channel``, how likely the input is among
+    examples of each label (Min et al., *Noisy channel prompting*, arXiv:2108.04106), ``k`` of each."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
-    """The labels with most votes, among which the model decides; 0 for all."""
+    """The labels that are likeliest without the model, among which it decides; 0 for all."""
     reads: Reads = "unsure"
-    """Which inputs the model reads: those on which the neighbours disagree, all, or none."""
+    """Which inputs the model reads: those on which the neighbours are unsure, all, or none."""
     sure: float = 0.9
-    """The share of the vote from which the neighbours agree."""
+    """The probability from which the neighbours are sure."""
     calibration: Calibration = "none"
     """What the model's own leaning to some labels is corrected by."""
     bias: Mapping[str, float] = field(default_factory=dict)
@@ -51,7 +45,9 @@ class ClassifierOptions:
     model: str = "default"
 
     def __post_init__(self) -> None:
-        for name, legal in (("reads", get_args(Reads)), ("calibration", get_args(Calibration))):
+        legal_values = {"reads": Reads, "direction": Direction, "calibration": Calibration}
+        for name, kind in legal_values.items():
+            legal = get_args(kind)
             if getattr(self, name) not in legal:
                 raise SettingsError(f"Unknown {name} {getattr(self, name)!r}.", f"Legal values: {', '.join(legal)}.")
         if self.candidates < 0 or not 0 <= self.sure <= 1:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit.errors import SettingsError
 from ragkit.models import GenerationOptions, ScoringModel, complete
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example, Message
 
 if TYPE_CHECKING:
-    from ragkit.models import ChatModel
+    from ragkit.errors import SettingsError
+from ragkit.models import ChatModel
 
 Scores = NDArray[np.float64]
 _TRUSTED = 0.8
@@ -40,6 +42,25 @@ class LabelReader:
         """Return the messages that the model is asked with."""
         shown = [replace(shot, output=self._names.get(shot.output, shot.output)) for shot in shots]
         return self._template.messages(shown, text)
+
+    def turned(self, shots: Sequence[Example], label: str) -> list[Message]:
+        """Return the messages that ask the other way round: for an input of a label, after others of its inputs."""
+        template = replace(self._template, instruction="", input_form="{input}", output_form="{output}")
+        name = self._names[label]
+        return template.messages([Example(name, shot.input) for shot in shots], name)
+
+    def likelihoods(self, text: str, prompts: Sequence[Sequence[Message]]) -> Scores:
+        """Return the log-probability of an input after each label's prompt, float64 ``[labels]``.
+
+        Raises:
+            SettingsError: if the model gives no log-probabilities.
+            PromptOverflowError: if prompt and input do not fit the model's window.
+        """
+        if not isinstance(self.model, ScoringModel):
+            raise SettingsError(
+                f"{self.model.name} gives no log-probabilities of texts.", 'Use direction="direct", or a local model.'
+            )
+        return np.array([sum(self.model.score(messages, [text], whole=True)[0]) for messages in prompts])
 
     def scores(self, messages: Sequence[Message], labels: Sequence[str]) -> Scores:
         """Return the log-probability of each label as the whole reply, float64 ``[labels]``.

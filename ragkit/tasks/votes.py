@@ -1,4 +1,4 @@
-"""What the neighbours of an input say, without a model: a weighted vote."""
+"""What is known of an input without a model: its neighbours' weighted vote, and a probe beside it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragkit.errors import SettingsError
 from ragkit.examples import Shot
+from ragkit.tasks.calibration import Scores, log_softmax
 
 Searcher = Literal["dense", "keyword", "hybrid"]
-Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,20 @@ class VoteOptions:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How votes, probe and model are put together: as weighted sums of log-probabilities."""
+
+    neighbours: float = 1.0
+    """Of the neighbours' vote in what is known without the model."""
+    probe: float = 0.0
+    """Of the linear probe there; 0 where the task has none."""
+    model: float = 0.5
+    """Of the model where it reads."""
+    prior: float = 1.0
+    """Of what is known without it, there."""
+
+
 def vote(neighbours: Sequence[Shot], labels: Sequence[str], options: VoteOptions) -> Scores:
     """Return each label's share of the vote, float64 ``[labels]``, which sum to 1.
 
@@ -54,3 +67,16 @@ def vote(neighbours: Sequence[Shot], labels: Sequence[str], options: VoteOptions
         shares *= 1 - options.smoothing
     smoothed: Scores = shares + (1 - shares.sum()) / len(labels)
     return smoothed
+
+
+def without_model(shares: Scores, probed: Scores | None, weights: Weights) -> Scores:
+    """Return the probability of each label by the neighbours and the probe, ``[..., labels]``.
+
+    Args:
+        shares: of the vote, ``[..., labels]``.
+        probed: the probe's log-probabilities, ``[..., labels]``; None where there is none.
+        weights: how they are weighed.
+    """
+    known = weights.neighbours * np.log(shares)
+    found: Scores = np.exp(log_softmax(known if probed is None else known + weights.probe * probed))
+    return found

@@ -125,7 +125,7 @@ def test_evaluate_tells_leaks_and_accuracy(here, workplace):
     words = ("classify", "evaluate", "task", "test.csv", *FIELDS)
     told = json.loads(here(*words, "--json", cwd=workplace).stdout)
     assert told["rows"] == 22
-    assert told["accuracy"] == told["vote_accuracy"] == 1 - len(told["wrong"]) / 22
+    assert told["accuracy"] == told["prior_accuracy"] == 1 - len(told["wrong"]) / 22
     assert told["wrong"][-1]["output"] == "dog"
     assert EXAMPLES[0].input in [leak["example"]["input"] for leak in told["leaks"]]
     text = here(*words, cwd=workplace).stdout

@@ -6,8 +6,8 @@ import pytest
 
 from ragkit.errors import ExamplePoolError, IndexNotFoundError
 from ragkit.examples import ExamplePool, read_examples
-from ragkit.examples.reading import examples_from_rows
-from ragkit.records import Example
+from ragkit.examples.reading import examples_from_answers, examples_from_rows
+from ragkit.records import Answer, Example
 from tests.examples.conftest import EXAMPLES
 from tests.indexing.hashing import HashingEmbedder
 
@@ -155,3 +155,10 @@ def test_file_that_holds_no_examples_is_an_error(tmp_path, name, content, says):
 def test_file_that_is_missing_is_an_error(tmp_path):
     with pytest.raises(ExamplePoolError, match="can't be read"):
         read_examples(tmp_path / "none.csv")
+
+
+def test_approved_answers_become_examples_without_their_citations():
+    said = Answer("When does the bus leave?", "At 22:40 [1], from the dam [2].", "chat", (), False, 0.9)
+    silent = Answer("Who is the king?", "Not in the documents.", "quotes", (), True, 0.1)
+    (example,) = examples_from_answers([said, silent])
+    assert example == Example("When does the bus leave?", "At 22:40, from the dam.", {"mode": "chat"})

@@ -14,7 +14,7 @@ from ragkit.records import Example
 from ragkit.tasks import Classifier, ClassifierOptions, Extractor, FitBudget, ShotSetting
 from ragkit.tasks.calibration import Anchor, anchored, batch, contextual
 from ragkit.tasks.classifier import together
-from ragkit.tasks.classifier_options import Weights
+from ragkit.tasks.votes import Weights
 from tests.examples.conftest import EXAMPLES
 
 LABELS = ("card_arrival", "change_pin", "exchange_rate", "lost_card")
@@ -83,9 +83,10 @@ def test_fit_reports_what_it_tried(task):
     assert report.added.added == len(EXAMPLES)
     assert report.voters == len(EXAMPLES)
     assert report.calls == 16
-    assert {trial.setting.k for trial in report.race.trials} == {2, 6}
-    assert report.race.best == task.options.setting
+    assert {trial.setting.setting.k for trial in report.race.trials} == {2, 6}
+    assert report.race.best == task.options
     assert 0.5 < report.vote_accuracy <= 1
+    assert 0.5 < report.prior_accuracy <= 1
 
 
 def test_opened_again_it_says_the_same(task, smollm2, tmp_path):
@@ -115,7 +116,7 @@ def test_fit_that_was_killed_does_not_ask_again(task, smollm2, tmp_path):
 
 def test_model_reads_only_where_neighbours_disagree(pool, smollm2):
     texts = ["where can I report that my card is lost", "a new card"]
-    sure, unsure = (Classifier(pool.index.path, pool, ALL).look(text).shares.max() for text in texts)
+    sure, unsure = (Classifier(pool.index.path, pool, ALL).look(text).prior.max() for text in texts)
     options = ClassifierOptions(labels=LABELS, reads="unsure", sure=(sure + unsure) / 2)
     clear, unclear = Classifier(pool.index.path, pool, options, smollm2).predict(texts)
     assert sure > unsure + 0.2
@@ -165,7 +166,7 @@ def test_explanation_shows_the_prompt_with_the_names_of_labels(task):
 
 
 def test_examples_may_be_the_same_for_all_inputs(pool, smollm2):
-    options = replace(ALL, candidates=0, weights=Weights(model=1.0, vote=0.0))
+    options = replace(ALL, candidates=0, weights=Weights(model=1.0, prior=0.0))
     classifier = Classifier(pool.index.path.parent, pool, options, smollm2, FixedSelector(EXAMPLES[::5]))
     predictions = classifier.predict(list(NEW))
     assert all([s.example for s in p.shots] == EXAMPLES[::5] for p in predictions)
@@ -210,11 +211,11 @@ def test_knn_prompting_votes_as_the_anchors_that_were_answered_most_alike():
 
 
 def test_model_moves_probability_only_among_the_labels_it_was_asked_about():
-    shares = np.array([0.5, 0.3, 0.15, 0.05])
-    found = together(shares, [0, 1], np.log([0.01, 0.99]), Weights(model=1.0, vote=1.0, alone=1.0))
+    prior = np.array([0.5, 0.3, 0.15, 0.05])
+    found = together(prior, [0, 1], np.log([0.01, 0.99]), Weights(model=1.0))
     assert found[1] > found[0]
     np.testing.assert_allclose([found[:2].sum(), *found[2:]], [0.8, 0.15, 0.05])
-    np.testing.assert_allclose(together(shares, (), None, Weights(alone=1.0)), shares)
+    np.testing.assert_allclose(together(prior, (), None, Weights()), prior)
 
 
 def test_model_without_scores_answers_with_labels_only(pool):

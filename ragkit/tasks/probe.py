@@ -1,0 +1,84 @@
+"""A linear head on the vectors of the examples: what they say together, beside what the nearest of them vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.embedding import Vectors
+from ragkit.errors import TaskError
+from ragkit.tasks.calibration import Scores, log_softmax
+
+FILE_NAME = "probe.npz"
+_ABSENT = -20.0
+"""Log-odds of a label that no example has."""
+
+
+class LinearProbe:
+    """Multinomial logistic regression.
+
+    Args:
+        weights: float64 ``[labels, d]``.
+        bias: float64 ``[labels]``.
+    """
+
+    def __init__(self, weights: Scores, bias: Scores) -> None:
+        self._weights = weights
+        self._bias = bias
+
+    @classmethod
+    def fit(cls, vectors: Vectors, labels: Sequence[int], count: int, strength: float = 10.0) -> LinearProbe:
+        """Fit a probe with scikit-learn.
+
+        Args:
+            vectors: of examples, ``[n, d]``.
+            labels: their labels' numbers, two different ones at least.
+            count: how many labels there are.
+            strength: the inverse of the regularisation.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        fitted = LogisticRegression(C=strength, max_iter=300).fit(vectors, np.asarray(labels))
+        weights, bias = np.zeros((count, vectors.shape[1])), np.full(count, _ABSENT)
+        if len(fitted.classes_) == 2:
+            # Of two classes scikit-learn keeps the difference only.
+            weights[fitted.classes_[1]], bias[fitted.classes_] = fitted.coef_[0], [0.0, fitted.intercept_[0]]
+        else:
+            weights[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
+        return cls(weights, bias)
+
+    def log_probabilities(self, vectors: NDArray[np.float32]) -> Scores:
+        """Return natural logarithms, ``[n, labels]``, of the vectors ``[n, d]``."""
+        return log_softmax(vectors.astype(np.float64) @ self._weights.T + self._bias)
+
+    def save(self, folder: Path) -> None:
+        """Write the probe into a task's folder, whole or not at all."""
+        new = folder / f"new-{FILE_NAME}"
+        with new.open("wb") as file:
+            np.savez(file, weights=self._weights, bias=self._bias)
+        new.replace(folder / FILE_NAME)
+
+    @classmethod
+    def open(cls, folder: Path, labels: int, dimension: int) -> LinearProbe:
+        """Read a task's probe.
+
+        Raises:
+            TaskError: if it is missing or damaged, or made for other labels or vectors.
+        """
+        file = folder / FILE_NAME
+        try:
+            with np.load(file, allow_pickle=False) as found:
+                weights, bias = found["weights"], found["bias"]
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise TaskError(f"{file} can't be read: {error}.", "Fit the task again; its pool is kept.") from error
+        if weights.shape != (labels, dimension) or bias.shape != (labels,):
+            raise TaskError(
+                f"{file} is for {weights.shape[0]} labels and vectors of {weights.shape[-1]}; the task has {labels} "
+                f"labels and its pool vectors of {dimension}.",
+                "Fit the task again; its pool is kept.",
+            )
+        return cls(weights, bias)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ragkit.errors import ExamplePoolError
-from ragkit.records import Example
+from ragkit.records import Answer, Example
+
+_CITED = re.compile(r"\s*\[\d+\]")
 
 
 def examples_from_rows(
@@ -40,6 +43,23 @@ def examples_from_rows(
         rest = {key: _plain(value) for key, value in row.items() if key not in own and value is not None}
         found.append(Example(_text(row[input_field]), _text(row[output_field]), rest))
     return found
+
+
+def examples_from_answers(answers: Iterable[Answer]) -> list[Example]:
+    """Return an example for each answer that a person approved: its question and its text.
+
+    Args:
+        answers: of an ``Assistant``; those that abstained teach nothing and are left out.
+
+    Returns:
+        The examples, whose field ``mode`` says how they were answered; citations' numbers such as ``[1]`` are left out
+        of the text, as they point to other sources the next time.
+    """
+    return [
+        Example(answer.question, _CITED.sub("", answer.text).strip(), {"mode": answer.mode})
+        for answer in answers
+        if not answer.abstained
+    ]
 
 
 def read_examples(path: str | Path, input_field: str = "input", output_field: str = "output") -> list[Example]:

@@ -153,8 +153,8 @@ def fitted(examples: list[Example], model: ChatModel, calls: int, folder: Path) 
     options = classifier.options
     print(
         f"Fitted in {time.perf_counter() - begun:.0f} s with {report.calls} calls. On {report.voters} training queries "
-        f"(each hidden from itself) the vote has {report.vote_accuracy:.3f}, the probe {report.probe_accuracy:.3f}, both "
-        f"{report.prior_accuracy:.3f}; {report.unsure:.0%} are unsure, on "
+        f"(each hidden from itself) the vote has {report.vote_accuracy:.3f}, the probe {report.probe_accuracy:.3f}, "
+        f"both {report.prior_accuracy:.3f}; {report.unsure:.0%} are unsure, on "
         f"which the chosen settings have {report.accuracy:.3f}.\nChosen: {told(options)}; {options.vote}; sure "
         f" from {options.sure:.2f}; {options.weights}.\n"
     )

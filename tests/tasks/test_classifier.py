@@ -14,6 +14,7 @@ from ragkit.records import Example
 from ragkit.tasks import Classifier, ClassifierOptions, Extractor, FitBudget, ShotSetting
 from ragkit.tasks.calibration import Anchor, anchored, batch, contextual
 from ragkit.tasks.classifier import together
+from ragkit.tasks.probe import LinearProbe
 from ragkit.tasks.votes import Weights
 from tests.examples.conftest import EXAMPLES
 
@@ -216,6 +217,50 @@ def test_model_moves_probability_only_among_the_labels_it_was_asked_about():
     assert found[1] > found[0]
     np.testing.assert_allclose([found[:2].sum(), *found[2:]], [0.8, 0.15, 0.05])
     np.testing.assert_allclose(together(prior, (), None, Weights()), prior)
+
+
+def test_channel_asks_how_likely_the_input_is_among_examples_of_each_label(pool, smollm2):
+    options = replace(ALL, direction="channel", candidates=2, setting=ShotSetting(k=3))
+    classifier = Classifier(pool.index.path, pool, options, smollm2)
+    predictions = classifier.predict(list(NEW))
+    assert [p.label for p in predictions] == list(NEW.values())
+    for prediction in predictions:
+        shown = [shot.example.output for shot in prediction.shots]
+        assert len(shown) == 6
+        assert len(set(shown)) == 2
+        assert prediction.label in shown
+    explanation = classifier.explain("give me another PIN")
+    assert [m.content for m in explanation.messages if m.role == "user"] == ["change pin"] * 4
+    only = replace(options, weights=Weights(model=1.0, prior=0.0), candidates=0)
+    alone = Classifier(pool.index.path, pool, only, smollm2).predict(list(NEW))
+    assert sum(p.label == label for p, label in zip(alone, NEW.values(), strict=True)) >= 3
+
+
+def test_channel_needs_a_model_that_scores_and_no_calibration(pool):
+    options = replace(ALL, direction="channel")
+    with pytest.raises(SettingsError, match="no log-probabilities"):
+        Classifier(pool.index.path, pool, options, ScriptedModel("x")).predict(["a card"])
+    with pytest.raises(SettingsError, match="takes no calibration"):
+        Classifier(pool.index.path, pool, replace(options, calibration="batch"))
+
+
+def test_probe_is_weighed_saved_and_opened_with_the_task(tmp_path, smollm2):
+    texts = [f"{text}, {extra}" for text in ("my card", "a PIN", "the rate") for extra in "abcdefghijklmnopqrst"]
+    rows = [Example(text, text.split(",")[0].replace(" ", "_")) for text in texts]
+    options = ClassifierOptions(reads="none")
+    with Classifier.fit(tmp_path / "task", rows, options=options) as made:
+        # Whether the fit gives it weight depends on the votes; here it must have some.
+        weighed = replace(made.options, weights=Weights(neighbours=0.0, probe=1.0))
+        vectors = made.pool.index.embedder.embed(texts, "document")
+        probe = LinearProbe.fit(vectors, [made.options.labels.index(row.output) for row in rows], 3)
+        classifier = Classifier(made.path, made.pool, weighed, probe=probe)
+        expected = classifier.predict(["my card, please"])[0].probabilities
+        classifier.save(tmp_path / "copy")
+    with Classifier.open(tmp_path / "copy") as opened:
+        assert opened.predict(["my card, please"])[0].probabilities == pytest.approx(expected)
+    (tmp_path / "copy" / "probe.npz").unlink()
+    with pytest.raises(TaskError, match=r"probe\.npz can't be read"):
+        Classifier.open(tmp_path / "copy")
 
 
 def test_model_without_scores_answers_with_labels_only(pool):

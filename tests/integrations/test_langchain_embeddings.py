@@ -19,7 +19,6 @@ class TestStandardUnit(standard_unit.EmbeddingsUnitTests):
         return RagkitEmbeddings
 
 
-@pytest.mark.asyncio
 class TestStandardIntegration(standard_integration.EmbeddingsIntegrationTests):
     @property
     def embeddings_class(self):

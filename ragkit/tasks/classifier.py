@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 Scores = NDArray[np.float64]
 KIND = "classifier"
+_HOPELESS = 0.02
+"""A label with less than this share of the likeliest one's probability is not worth a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,7 @@ class Classifier:
             prior = without_model(vote(neighbours, labels, options.vote), probed, options.weights)
         if options.reads == "none" or (options.reads == "unsure" and prior.max() >= options.sure):
             return Look(text, prior, tuple(neighbours), (), ())
-        asked = tuple(int(n) for n in np.argsort(-prior, kind="stable")[: options.candidates or len(prior)])
+        asked = _worth_asking(prior, options.candidates)
         shots: Sequence[Shot] = ()
         if options.setting.k and options.direction == "channel":
             shots = [shot for number in asked for shot in self._of_label(text, labels[number], neighbours, hide_own)]
@@ -376,6 +378,15 @@ class Classifier:
             scores is not None,
             look.neighbours[: self.options.vote.neighbours][::-1] if scores is None else shots,
         )
+
+
+def _worth_asking(prior: Scores, candidates: int) -> tuple[int, ...]:
+    """Return the numbers of the labels to ask a model about: the likeliest, two at least; all where candidates is 0."""
+    order = [int(number) for number in np.argsort(-prior, kind="stable")]
+    if not candidates:
+        return tuple(order)
+    enough = [number for number in order[:candidates] if prior[number] >= _HOPELESS * prior[order[0]]]
+    return tuple(enough if len(enough) > 1 else order[:2])
 
 
 def together(prior: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:

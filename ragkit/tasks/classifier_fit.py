@@ -267,11 +267,13 @@ def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float, Weights]:
     inside = [read for read in seen if read.gold in read.look.asked]
     if len(inside) < _FEW:
         return 0.0, before
-    priors = np.array([np.log(read.look.prior[list(read.look.asked)]) for read in inside])
-    said = np.array([read.scores for read in inside])
+    most = max(len(read.look.asked) for read in inside)
+    absent = np.array([[0.0] * len(r.look.asked) + [-1e9] * (most - len(r.look.asked)) for r in inside])
+    priors = np.array([_padded(np.log(read.look.prior[list(read.look.asked)]), most) for read in inside])
+    said = np.array([_padded(read.scores, most) for read in inside])
     gold = np.array([read.look.asked.index(read.gold) for read in inside])
     losses = {
-        (model, prior): -float(log_softmax(model * said + prior * priors)[np.arange(len(gold)), gold].mean())
+        (model, prior): -float(log_softmax(absent + model * said + prior * priors)[np.arange(len(gold)), gold].mean())
         for model, prior in product(_MODEL, _PRIOR)
     }
     best = min(losses, key=losses.__getitem__)
@@ -279,6 +281,10 @@ def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float, Weights]:
     missed = [read.look.prior[read.gold] for read in seen if read.gold not in read.look.asked]
     total = losses[best] * len(inside) - float(np.log([*shares, *missed]).sum())
     return total / len(seen), replace(before, model=float(best[0]), prior=float(best[1]))
+
+
+def _padded(values: Scores, length: int) -> Scores:
+    return np.pad(values, (0, length - len(values)))
 
 
 def _sample(pool: ExamplePool, count: int, seed: int) -> list[Example]:

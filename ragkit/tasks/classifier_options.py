@@ -30,7 +30,8 @@ class ClassifierOptions:
     examples of each label (Min et al., *Noisy channel prompting*, arXiv:2108.04106), ``k`` of each."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
-    """The labels that are likeliest without the model, among which it decides; 0 for all."""
+    """The labels that are likeliest without the model, among which it decides: at most so many, and of these only those
+    that have a chance; 0 for all there are."""
     reads: Reads = "unsure"
     """Which inputs the model reads: those on which the neighbours are unsure, all, or none."""
     sure: float = 0.9

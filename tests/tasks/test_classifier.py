@@ -219,6 +219,17 @@ def test_model_moves_probability_only_among_the_labels_it_was_asked_about():
     np.testing.assert_allclose(together(prior, (), None, Weights()), prior)
 
 
+def test_only_labels_that_have_a_chance_are_asked_about(pool):
+    def asked(prior, candidates):
+        classifier = Classifier(pool.index.path, pool, replace(ALL, candidates=candidates))
+        return classifier.look("a card", prior=np.array(prior)).asked
+
+    assert asked([0.3, 0.4, 0.295, 0.005], 8) == (1, 0, 2)
+    assert asked([0.3, 0.4, 0.2, 0.1], 3) == (1, 0, 2)
+    assert asked([0.001, 0.997, 0.001, 0.001], 8) == (1, 0)
+    assert asked([0.001, 0.997, 0.001, 0.001], 0) == (1, 0, 2, 3)
+
+
 def test_channel_asks_how_likely_the_input_is_among_examples_of_each_label(pool, smollm2):
     options = replace(ALL, direction="channel", candidates=2, setting=ShotSetting(k=3))
     classifier = Classifier(pool.index.path, pool, options, smollm2)

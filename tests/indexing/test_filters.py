@@ -32,7 +32,7 @@ values = st.one_of(
     texts,
     st.booleans(),
     st.integers(-3, 3),
-    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-(2**63) + 1, 2**63 - 1),
     st.sampled_from([-1.0, 0.0, -0.0, 0.5, 1.0, 2.0, 1e300, 5e-324, 2.0**53, 2.0**63]),
     st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(

@@ -70,7 +70,7 @@ def main() -> None:
     if given.part in ("sizes", "all"):
         sizes(train, test, model, min(given.plain, 200), given.calls // 2, work)
     if given.part in ("speed", "all"):
-        speed(train, test[: 20 if given.quick else 120], model, given.calls, work)
+        speed(train, test[: 20 if given.quick else 60], model, given.calls, work)
 
 
 def full(train: list[Example], test: list[Example], model: ChatModel, plain: int, calls: int, work: Path) -> None:

@@ -34,7 +34,6 @@ from ragkit.cli.tasks import (
     task_name,
     training_examples,
 )
-from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from ragkit.tasks import Prediction
@@ -51,7 +50,6 @@ HELP = """Put texts into classes that examples teach; nothing but one of their l
 
     ragkit classify explain intents "where is my card?"
 """
-_READS = ("unsure", "all", "none")
 _LIKELIEST = 5
 _WRONG_SHOWN = 10
 
@@ -93,8 +91,6 @@ def fit(
     from ragkit.tasks import Classifier, ClassifierOptions, FitBudget, ShotSetting
 
     settings = load_settings()
-    if reads not in _READS:
-        raise SettingsError(f"Unknown reads {reads!r}.", f"Legal values: {', '.join(_READS)}.")
     setting = ShotSetting(k=8, template=ShotTemplate(instruction))
     options = ClassifierOptions(setting=setting, reads=reads)  # type: ignore[arg-type]
     budget = FitBudget(calls, held_out, seed)

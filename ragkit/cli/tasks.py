@@ -42,7 +42,7 @@ ModelName = Annotated[
     typer.Option("--model", "-m", help="A name from `ragkit models list`, a .gguf file, or openai:NAME."),
 ]
 Calls = Annotated[int, typer.Option(min=0, help="How often the model may be asked to find the best settings.")]
-HeldOut = Annotated[int, typer.Option(min=1, help="Examples to try settings on, at most a fifth of all.")]
+HeldOut = Annotated[int, typer.Option(min=1, help="Examples to try settings on.")]
 Seed = Annotated[int, typer.Option(help="Of chance.")]
 Instruction = Annotated[str, typer.Option(help="What to do, as the model is told it.", show_default="made of the task")]
 Texts = Annotated[list[str] | None, typer.Argument(metavar="[TEXT...]", help="Inputs.", show_default=False)]

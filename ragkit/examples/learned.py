@@ -16,6 +16,7 @@ from ragkit.examples.candidates import CandidateSearch
 from ragkit.examples.gain_log import GainLog
 from ragkit.examples.pool import ExamplePool
 from ragkit.examples.ranking import Ranker, RankerReport, train
+from ragkit.examples.saving import write_whole
 from ragkit.examples.selector import DynamicSelector, SelectorOptions
 from ragkit.examples.signals import NAMES, SIGNALS, Candidates, Floats, describe
 from ragkit.indexing import Filter
@@ -183,12 +184,7 @@ class LearnedSelector(DynamicSelector):
             helped=dict(ranker.helped),
             output_helped=dict(ranker.output_helped),
         )
-        new = file.with_name(f"{file.name}.new")
-        with new.open("w", encoding="utf-8") as out:
-            out.write(saved.model_dump_json())
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(file)
+        write_whole(file, saved.model_dump_json().encode())
 
     def _candidates(self, text: str, wanted: int) -> list[Hit]:
         hits = super()._candidates(text, max(wanted, self.options.candidates))

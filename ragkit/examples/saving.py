@@ -53,6 +53,20 @@ class SavedSelector(Generic[Options]):
         return pool
 
 
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file so that it is there as it was before or whole, and on disk when this returns.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    new = file.with_name(f"{file.name}.new")
+    with new.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    new.replace(file)
+
+
 def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstance, where: Filter | None) -> None:
     """Write a selector's file, whole or not at all.
 
@@ -70,13 +84,8 @@ def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstan
         "fingerprint": pool.index.fingerprint(),
         "examples": len(pool),
     }
-    new = file.with_name(f"{file.name}.new")
     try:
-        with new.open("w", encoding="utf-8") as out:
-            json.dump(content, out, ensure_ascii=False, indent=1)
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(file)
+        write_whole(file, json.dumps(content, ensure_ascii=False, indent=1).encode())
     except OSError as error:
         raise ExamplePoolError(f"{file} can't be written: {error.strerror}.", "Name a file that can.") from error
 

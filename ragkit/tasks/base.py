@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from ragkit.errors import SettingsError, TaskError
 from ragkit.examples import ExamplePool, Shot
 from ragkit.examples.pool import PoolReport
+from ragkit.examples.saving import write_whole
 from ragkit.models import open_model
 from ragkit.records import Example, Message
 
@@ -85,13 +85,7 @@ def write_task(folder: str | Path, kind: str, settings: Any) -> None:
     file = Path(folder) / FILE_NAME
     file.parent.mkdir(parents=True, exist_ok=True)
     plain = TypeAdapter(type(settings)).dump_python(settings, mode="json")
-    text = json.dumps({"format": FORMAT, "kind": kind, **plain}, ensure_ascii=False, indent=1)
-    new = file.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
+    write_whole(file, json.dumps({"format": FORMAT, "kind": kind, **plain}, ensure_ascii=False, indent=1).encode())
 
 
 def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
@@ -122,6 +116,13 @@ def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
 def as_model(model: ChatModel | str | None, saved: str = "default") -> ChatModel:
     """Return a model: as given, by name, or the one that a task was saved with."""
     return open_model(model or saved) if model is None or isinstance(model, str) else model
+
+
+def close_model(model: ChatModel) -> None:
+    """Free a model, where it is of a kind that can be."""
+    close = getattr(model, "close", None)
+    if callable(close):
+        close()
 
 
 def by_shared_beginning(prompts: Sequence[Sequence[Message]]) -> list[int]:

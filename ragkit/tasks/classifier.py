@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragkit.errors import PromptOverflowError, QueryError, SettingsError, TaskError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, Shot
@@ -23,27 +23,25 @@ from ragkit.tasks.base import (
     FitBudget,
     as_model,
     by_shared_beginning,
+    close_model,
     filled_pool,
     read_task,
     write_task,
 )
-from ragkit.tasks.calibration import CONTENT_FREE, anchored, batch, contextual, log_softmax
+from ragkit.tasks.calibration import CONTENT_FREE, Scores, anchored, batch, contextual, log_softmax
 from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.label_reader import LabelReader
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tasks.shot_prompts import ShotSetting
 from ragkit.tasks.shot_task import closed_on_error
-from ragkit.tasks.votes import Weights, vote, without_model
+from ragkit.tasks.votes import together, vote, without_model, worth_asking
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
     from ragkit.models import ChatModel
     from ragkit.tasks.classifier_fit import ClassifierReport
 
-Scores = NDArray[np.float64]
 KIND = "classifier"
-_HOPELESS = 0.02
-"""A label with less than this share of the likeliest one's probability is not worth a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +109,7 @@ class Classifier:
         selector: ExampleSelector | None = None,
         probe: LinearProbe | None = None,
     ) -> None:
-        self._known = frozenset(pool.labels())
-        labels = options.labels or tuple(sorted(self._known))
+        labels = options.labels or tuple(sorted(pool.labels()))
         if len(labels) < 2:
             raise TaskError(
                 f"There is nothing to choose between: {len(labels)} label.", "Give examples of two or more."
@@ -199,10 +196,8 @@ class Classifier:
     def close(self) -> None:
         """Let go of the pool's files, and of the model where it was opened by its name."""
         self.pool.close()
-        if self._reader is not None and (self._given is None or isinstance(self._given, str)):
-            close = getattr(self._reader.model, "close", None)
-            if callable(close):
-                close()
+        if self._reader is not None and self._reader.model is not self._given:
+            close_model(self._reader.model)
 
     def __enter__(self) -> Self:
         return self
@@ -211,6 +206,11 @@ class Classifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The labels that have examples."""
+        return frozenset(self.pool.labels())
 
     @property
     def reader(self) -> LabelReader:
@@ -237,20 +237,8 @@ class Classifier:
         Raises:
             QueryError: if an input is empty; nothing was asked then.
         """
-        for number, text in enumerate(inputs, 1):
-            if not text.strip():
-                raise QueryError(f"Input {number} is empty.", "Leave it out, or give its text.")
-        looks = {text: self.look(text, hide_own=hide_own) for text in dict.fromkeys(inputs)}
-        done: dict[str, Prediction] = {}
-        unread = [look for look in looks.values() if not look.asked]
-        read = [look for look in looks.values() if look.asked]
-        prompts = [self.prompts(look.text, [self.options.labels[look.asked[0]]], look.shots)[0] for look in read]
-        for look in [*unread, *(read[number] for number in by_shared_beginning(prompts))]:
-            scores, shots = self._asked(look)
-            done[look.text] = self._prediction(look, scores, shots)
-            if progress is not None:
-                progress(Progress("predict", len(done), len(looks)))
-        return [done[text] for text in inputs]
+        found = self._predicted(inputs, hide_own, progress)
+        return [found[text][1] for text in inputs]
 
     def explain(self, text: str) -> Explanation:
         """Return the examples, the prompt (of the ``channel`` direction: that of the label) and the probabilities."""
@@ -268,17 +256,35 @@ class Classifier:
         """
         if not examples:
             raise TaskError("There are no examples to evaluate on.", "Give some.")
-        predictions = self.predict([example.input for example in examples], hide_own=True, progress=progress)
-        pairs = list(zip(examples, predictions, strict=True))
-        looks = {example.input: self.look(example.input, hide_own=True) for example in examples}
-        before = [self.options.labels[int(looks[e.input].prior.argmax())] == e.output for e in examples]
+        found = self._predicted([example.input for example in examples], True, progress)
+        pairs = [(example, found[example.input][1]) for example in examples]
+        before = [self.options.labels[int(found[e.input][0].prior.argmax())] == e.output for e in examples]
         return Evaluation(
             float(np.mean([p.label == e.output for e, p in pairs])),
             float(np.mean(before)),
-            float(np.mean([p.read for p in predictions])),
+            float(np.mean([p.read for _, p in pairs])),
             len(examples),
             tuple((e, p) for e, p in pairs if p.label != e.output),
         )
+
+    def _predicted(
+        self, inputs: Sequence[str], hide_own: bool, progress: ProgressCallback | None
+    ) -> dict[str, tuple[Look, Prediction]]:
+        """Return what was known without the model of each different input, and its prediction."""
+        for number, text in enumerate(inputs, 1):
+            if not text.strip():
+                raise QueryError(f"Input {number} is empty.", "Leave it out, or give its text.")
+        looks = {text: self.look(text, hide_own=hide_own) for text in dict.fromkeys(inputs)}
+        done: dict[str, tuple[Look, Prediction]] = {}
+        unread = [look for look in looks.values() if not look.asked]
+        read = [look for look in looks.values() if look.asked]
+        prompts = [self.prompts(look.text, [self.options.labels[look.asked[0]]], look.shots)[0] for look in read]
+        for look in [*unread, *(read[number] for number in by_shared_beginning(prompts))]:
+            scores, shots = self._asked(look)
+            done[look.text] = look, self._prediction(look, scores, shots)
+            if progress is not None:
+                progress(Progress("predict", len(done), len(looks)))
+        return done
 
     def look(self, text: str, *, hide_own: bool = False, prior: Scores | None = None) -> Look:
         """Return what is known of an input without the model.
@@ -297,7 +303,7 @@ class Classifier:
             prior = without_model(vote(neighbours, labels, options.vote), probed, options.weights)
         if options.reads == "none" or (options.reads == "unsure" and prior.max() >= options.sure):
             return Look(text, prior, tuple(neighbours), (), ())
-        asked = _worth_asking(prior, options.candidates)
+        asked = worth_asking(prior, options.candidates)
         shots: Sequence[Shot] = ()
         if options.setting.k and options.direction == "channel":
             shots = [shot for number in asked for shot in self._of_label(text, labels[number], neighbours, hide_own)]
@@ -378,31 +384,3 @@ class Classifier:
             scores is not None,
             look.neighbours[: self.options.vote.neighbours][::-1] if scores is None else shots,
         )
-
-
-def _worth_asking(prior: Scores, candidates: int) -> tuple[int, ...]:
-    """Return the numbers of the labels to ask a model about: the likeliest, two at least; all where candidates is 0."""
-    order = [int(number) for number in np.argsort(-prior, kind="stable")]
-    if not candidates:
-        return tuple(order)
-    enough = [number for number in order[:candidates] if prior[number] >= _HOPELESS * prior[order[0]]]
-    return tuple(enough if len(enough) > 1 else order[:2])
-
-
-def together(prior: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:
-    """Return the probability of each label, ``[labels]``.
-
-    The model moves probability among the labels it was asked about; the others keep what they have without it.
-
-    Args:
-        prior: probabilities without the model, ``[labels]``.
-        asked: numbers of the labels that the model was asked about.
-        scores: its log-probabilities of these, ``[asked]``; None where it was not asked.
-        weights: how they are weighed.
-    """
-    found = prior.copy()
-    if scores is not None:
-        numbers = list(asked)
-        within = log_softmax(weights.prior * np.log(prior[numbers]) + weights.model * scores)
-        found[numbers] = prior[numbers].sum() * np.exp(within)
-    return found

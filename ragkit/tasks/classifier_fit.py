@@ -19,15 +19,15 @@ from ragkit.examples.pool import PoolReport
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ScoringModel
 from ragkit.records import Example
-from ragkit.tasks.base import FitBudget
+from ragkit.tasks.base import FitBudget, as_model, close_model
 from ragkit.tasks.calibration import Anchor, Calibration, Scores, batch, log_softmax
-from ragkit.tasks.classifier import Classifier, Look, together
+from ragkit.tasks.classifier import Classifier, Look
 from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.fit_log import FitLog
 from ragkit.tasks.fitting import FitReport, Trial, race
 from ragkit.tasks.prior_fit import fit_prior
 from ragkit.tasks.shot_prompts import ShotSetting
-from ragkit.tasks.votes import Weights
+from ragkit.tasks.votes import Weights, together
 
 if TYPE_CHECKING:
     from ragkit.models import ChatModel
@@ -124,7 +124,8 @@ def fit_options(
     order = np.argsort(tops, kind="stable")[: max(unsure, _HARDEST)] if options.reads == "unsure" else range(len(tops))
     dev = [held_out[number] for number in order][: budget.held_out]
     priors = {example.input: prior for example, prior in zip(held_out, known.prior, strict=True)}
-    read = _Reader(path, pool, model, options, settings, priors)
+    opened = as_model(model, start.model)
+    read = _Reader(path, pool, opened, options, settings, priors)
 
     def told(done: int, total: int) -> None:
         if progress is not None:
@@ -135,10 +136,10 @@ def fit_options(
         for done, example in enumerate(dev[: budget.calls], 1):
             read(raced.best, example)
             told(done, min(len(dev), budget.calls))
-    read.log.close()
+    if opened is not model:
+        close_model(opened)
     number = _likeliest(read.reads)
     best, seen = _finished(read.tries[number], read.reads[number])
-    best = replace(best, reads=start.reads)
     won = [together(r.look.prior, r.look.asked, r.scores, best.weights).argmax() == r.gold for r in seen]
     trials = tuple(Trial(read.tries[trial.setting], trial.score, trial.tried) for trial in raced.trials)
     calls = sum(map(len, read.reads.values()))
@@ -174,10 +175,16 @@ def _usual_tries(options: ClassifierOptions, *, scores: bool) -> list[Classifier
 
 
 def _likeliest(reads: Mapping[int, Sequence[_Read]]) -> int:
-    """Return the try of those read longest that makes the right labels likeliest; of near equals the first."""
+    """Return the try of those read longest that makes the right labels likeliest; of near equals the first.
+
+    Where one has too few to fit weights to, they can't be compared, and the first is taken.
+    """
     longest = max(map(len, reads.values()))
     losses = {number: _fitted(seen, Weights())[0] for number, seen in sorted(reads.items()) if len(seen) == longest}
-    return next(number for number, loss in losses.items() if loss <= min(losses.values()) + _NEAR)
+    known = {number: loss for number, loss in losses.items() if loss is not None}
+    if len(known) < len(losses):
+        return next(iter(losses))
+    return next(number for number, loss in known.items() if loss <= min(known.values()) + _NEAR)
 
 
 class _Reader:
@@ -190,25 +197,24 @@ class _Reader:
         self,
         path: Path,
         pool: ExamplePool,
-        model: ChatModel | str | None,
+        model: ChatModel,
         options: ClassifierOptions,
         settings: Sequence[ShotSetting],
         priors: Mapping[str, Scores],
     ) -> None:
-        self.log = FitLog(path / "fit.jsonl")
+        self._log = FitLog(path / "fit.jsonl")
         self.reads: dict[int, list[_Read]] = defaultdict(list)
         calibration: Calibration = "contextual" if options.calibration == "contextual" else "none"
         # The examples' own priors were made without them; the probe in the folder has seen them.
         plain = replace(options, reads="all", calibration=calibration, weights=Weights())
-        first = Classifier(path, pool, plain, model)
         given = [replace(options, setting=setting) for setting in settings]
-        self.tries = given or _usual_tries(options, scores=isinstance(first.reader.model, ScoringModel))
+        self.tries = given or _usual_tries(options, scores=isinstance(model, ScoringModel))
         self._classifiers = [
             Classifier(
                 path,
                 pool,
                 replace(plain, setting=one.setting, direction=one.direction, candidates=one.candidates),
-                first.reader.model,
+                model,
             )
             for one in self.tries
         ]
@@ -222,7 +228,7 @@ class _Reader:
         labels = [options.labels[place] for place in look.asked]
         prompts = classifier.prompts(example.input, labels, look.shots)
         said = [[[m.role, m.content] for m in prompt] for prompt in prompts]
-        scores = self.log.kept(
+        scores = self._log.kept(
             [options.model, options.direction, said, example.input, labels, options.calibration],
             lambda: classifier.scores(look, look.shots),
         )
@@ -259,14 +265,15 @@ def _finished(options: ClassifierOptions, seen: Sequence[_Read]) -> tuple[Classi
     return replace(options, weights=_fitted(seen, options.weights)[1]), seen
 
 
-def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float, Weights]:
+def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float | None, Weights]:
     """Return the weights of the model and of the prior that make the right labels likeliest, and the loss under them.
 
-    The loss is the mean negative log-probability of the right label, in nats, where it was no candidate too.
+    The loss is the mean negative log-probability of the right label, in nats, where it was no candidate too; None where
+    there are too few to fit to, and the weights stay.
     """
     inside = [read for read in seen if read.gold in read.look.asked]
     if len(inside) < _FEW:
-        return 0.0, before
+        return None, before
     most = max(len(read.look.asked) for read in inside)
     absent = np.array([[0.0] * len(r.look.asked) + [-1e9] * (most - len(r.look.asked)) for r in inside])
     priors = np.array([_padded(np.log(read.look.prior[list(read.look.asked)]), most) for read in inside])

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Scores = NDArray[np.float64]
+from ragkit.tasks.calibration import Scores
 
 
 class FitLog:
@@ -34,9 +33,9 @@ class FitLog:
                 except ValueError:
                     continue
                 self._known[row["question"]] = np.array(row["scores"])
-        self._file = file.open("a", encoding="utf-8")
+        self._file = file
         if torn:
-            self._file.write("\n")
+            self._append("\n")
 
     def kept(self, question: Any, ask: Callable[[], Scores]) -> Scores:
         """Return the scores for a question, from the file or else by asking.
@@ -48,12 +47,12 @@ class FitLog:
         key = hashlib.sha256(json.dumps(question).encode()).hexdigest()
         if key not in self._known:
             scores = ask()
-            self._file.write(json.dumps({"question": key, "scores": scores.tolist()}) + "\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._append(json.dumps({"question": key, "scores": scores.tolist()}) + "\n")
             self._known[key] = scores
         return self._known[key]
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def _append(self, text: str) -> None:
+        with self._file.open("a", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())

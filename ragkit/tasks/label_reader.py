@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ragkit.errors import SettingsError
-from ragkit.models import GenerationOptions, ScoringModel, complete
+from ragkit.models import ChatModel, GenerationOptions, ScoringModel, complete
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example, Message
+from ragkit.tasks.calibration import Scores
 
-if TYPE_CHECKING:
-    from ragkit.errors import SettingsError
-from ragkit.models import ChatModel
-
-Scores = NDArray[np.float64]
 _TRUSTED = 0.8
 """What the reply of a model that gives no log-probabilities is taken to be right with."""
 

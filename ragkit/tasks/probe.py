@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ragkit.embedding import Vectors
 from ragkit.errors import TaskError
+from ragkit.examples.saving import write_whole
 from ragkit.tasks.calibration import Scores, log_softmax
 
 FILE_NAME = "probe.npz"
@@ -57,10 +59,9 @@ class LinearProbe:
 
     def save(self, folder: Path) -> None:
         """Write the probe into a task's folder, whole or not at all."""
-        new = folder / f"new-{FILE_NAME}"
-        with new.open("wb") as file:
-            np.savez(file, weights=self._weights, bias=self._bias)
-        new.replace(folder / FILE_NAME)
+        content = BytesIO()
+        np.savez(content, weights=self._weights, bias=self._bias)
+        write_whole(folder / FILE_NAME, content.getvalue())
 
     @classmethod
     def open(cls, folder: Path, labels: int, dimension: int) -> LinearProbe:

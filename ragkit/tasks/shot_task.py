@@ -15,7 +15,7 @@ from ragkit.examples import ExamplePool
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel
 from ragkit.records import Example, Message
-from ragkit.tasks.base import Explanation, FitBudget, filled_pool, write_task
+from ragkit.tasks.base import Explanation, FitBudget, close_model, filled_pool, write_task
 from ragkit.tasks.fitting import FitReport, race
 from ragkit.tasks.shot_prompts import ShotPrompts, ShotSetting, guarded
 
@@ -87,9 +87,8 @@ class ShotTask:
     def close(self) -> None:
         """Let go of the pool's files, and of the model where it was opened by its name."""
         self.pool.close()
-        close = getattr(self.model, "close", None)
-        if self._owns_model and callable(close):
-            close()
+        if self._owns_model:
+            close_model(self.model)
 
 
 def best_setting(

@@ -1,4 +1,4 @@
-"""What is known of an input without a model: its neighbours' weighted vote, and a probe beside it."""
+"""What is known of an input: its neighbours' weighted vote, a probe beside it, and what a model adds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ragkit.examples import Shot
 from ragkit.tasks.calibration import Scores, log_softmax
 
 Searcher = Literal["dense", "keyword", "hybrid"]
+_HOPELESS = 0.02
+"""A label with less than this share of the likeliest one's probability is not worth a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +81,32 @@ def without_model(shares: Scores, probed: Scores | None, weights: Weights) -> Sc
     """
     known = weights.neighbours * np.log(shares)
     found: Scores = np.exp(log_softmax(known if probed is None else known + weights.probe * probed))
+    return found
+
+
+def worth_asking(prior: Scores, candidates: int) -> tuple[int, ...]:
+    """Return the numbers of the labels to ask a model about: the likeliest, two at least; all where candidates is 0."""
+    order = [int(number) for number in np.argsort(-prior, kind="stable")]
+    if not candidates:
+        return tuple(order)
+    enough = [number for number in order[:candidates] if prior[number] >= _HOPELESS * prior[order[0]]]
+    return tuple(enough if len(enough) > 1 else order[:2])
+
+
+def together(prior: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:
+    """Return the probability of each label, ``[labels]``.
+
+    The model moves probability among the labels it was asked about; the others keep what they have without it.
+
+    Args:
+        prior: probabilities without the model, ``[labels]``.
+        asked: numbers of the labels that the model was asked about.
+        scores: its log-probabilities of these, ``[asked]``; None where it was not asked.
+        weights: how they are weighed.
+    """
+    found = prior.copy()
+    if scores is not None:
+        numbers = list(asked)
+        within = log_softmax(weights.prior * np.log(prior[numbers]) + weights.model * scores)
+        found[numbers] = prior[numbers].sum() * np.exp(within)
     return found

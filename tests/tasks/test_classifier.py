@@ -13,9 +13,8 @@ from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Example
 from ragkit.tasks import Classifier, ClassifierOptions, Extractor, FitBudget, ShotSetting
 from ragkit.tasks.calibration import Anchor, anchored, batch, contextual
-from ragkit.tasks.classifier import together
 from ragkit.tasks.probe import LinearProbe
-from ragkit.tasks.votes import Weights
+from ragkit.tasks.votes import Weights, together
 from tests.examples.conftest import EXAMPLES
 
 LABELS = ("card_arrival", "change_pin", "exchange_rate", "lost_card")
@@ -26,13 +25,6 @@ NEW = {
     "give me another PIN": "change_pin",
 }
 ALL = ClassifierOptions(labels=LABELS, reads="all")
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    model = open_model("smollm2", threads=1)
-    yield model
-    model.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from ragkit.errors import ModelError, QueryError, SettingsError, TaskError
 from ragkit.examples import ExamplePool, SelectorOptions
-from ragkit.models import open_model
 from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
@@ -22,14 +21,6 @@ from tests.tasks.orders import ORDERS, Order
 
 NONE = FitBudget(calls=0)
 ASKED = ["Please send 40 desks by 5 March.", "we need 7 red balloons on sunday"]
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    # One thread: with several, a machine that is busy with other things waits at every layer.
-    model = open_model("smollm2", threads=1)
-    yield model
-    model.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import pytest
 
 from ragkit.errors import SettingsError, TaskError
-from ragkit.models import open_model
 from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
@@ -26,13 +25,6 @@ TOWNS = [
 ]
 MINUTES = [Example(f"I live in {town}, {land}.", f"Town: {town} / Land: {land}") for town, land in TOWNS]
 ASKED = ["I live in Prague, Czechia.", "I live in Bern, Switzerland."]
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    model = open_model("smollm2", threads=1)
-    yield model
-    model.close()
 
 
 @pytest.fixture(scope="module")

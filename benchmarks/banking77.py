@@ -107,15 +107,15 @@ def speed(train: list[Example], test: list[Example], model: ChatModel, calls: in
     with fitted(train, model, calls, work / "full") as classifier:
         nearest = DynamicSelector(classifier.pool)
         fit = classifier.options
-        few = replace(fit, direction="direct", setting=replace(fit.setting, k=4))
+        direct = {k: replace(fit, direction="direct", setting=replace(fit.setting, k=k)) for k in (2, 3, 4)}
         ways = {
             "as fitted, the model reads the unsure": fit,
             "as fitted, the model reads all": replace(fit, reads="all"),
-            "channel, 3 examples of 2 labels, reads all": replace(
-                fit, direction="channel", candidates=2, setting=replace(fit.setting, k=3), reads="all"
+            "channel, 3 examples of a label, reads the unsure": replace(
+                fit, direction="channel", setting=replace(fit.setting, k=3)
             ),
-            "direct, 4 shots, reads all": replace(few, reads="all"),
-            "direct, 4 shots, reads the unsure": few,
+            "direct, 4 shots, reads the unsure": direct[4],
+            **{f"direct, {k} shots, reads all": replace(one, reads="all") for k, one in direct.items()},
         }
         reading = {
             f"Classifier: {name}": Classifier(classifier.path, classifier.pool, options, model)

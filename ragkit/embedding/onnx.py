@@ -48,6 +48,8 @@ class OnnxEmbedder:
         self.tokenizer = FastTokenizer(files.folder / "tokenizer.json")
         self._files = files
         self._threads = threads or len(os.sched_getaffinity(0))
+        self._last: tuple[str, Vectors] | None = None
+        """An input is often asked for by its own vector, and then by those of its tokens."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -87,9 +89,12 @@ class OnnxEmbedder:
         return results
 
     def _hidden(self, text: str) -> Vectors:
-        ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
-        hidden: Vectors = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
-        return hidden
+        last = self._last
+        if last is None or last[0] != text:
+            ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
+            last = text, self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            self._last = last
+        return last[1]
 
     def _pooled(self, text: str) -> Vectors:
         hidden = self._hidden(text)

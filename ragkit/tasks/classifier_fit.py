@@ -42,6 +42,10 @@ _HARDEST = 50
 """The settings are tried on at least so many inputs."""
 _NEAR = 0.01
 """Nats between ways of reading that count as equal."""
+_TRIES = 2
+"""Usual ways of reading that are tried at least, however few the calls: a direct and a channel one."""
+_CALLS_OF_A_TRY = 50
+"""A further one for each so many calls: tried on a handful of inputs, the best of many is the luckiest."""
 _RACING = Weights(model=0.2)
 """How the model is weighed while the race runs."""
 _MODEL = np.arange(0.0, 1.501, 0.05)
@@ -125,7 +129,7 @@ def fit_options(
     dev = [held_out[number] for number in order][: budget.held_out]
     priors = {example.input: prior for example, prior in zip(held_out, known.prior, strict=True)}
     opened = as_model(model, start.model)
-    read = _Reader(path, pool, opened, options, settings, priors)
+    read = _Reader(path, pool, opened, options, settings, priors, budget.calls)
 
     def told(done: int, total: int) -> None:
         if progress is not None:
@@ -140,6 +144,9 @@ def fit_options(
         close_model(opened)
     number = _likeliest(read.reads)
     best, seen = _finished(read.tries[number], read.reads[number])
+    if best.reads == "unsure" and not best.weights.model:
+        # What the model says would change no label, and cost its time.
+        best = replace(best, reads="none")
     won = [together(r.look.prior, r.look.asked, r.scores, best.weights).argmax() == r.gold for r in seen]
     trials = tuple(Trial(read.tries[trial.setting], trial.score, trial.tried) for trial in raced.trials)
     calls = sum(map(len, read.reads.values()))
@@ -201,6 +208,7 @@ class _Reader:
         options: ClassifierOptions,
         settings: Sequence[ShotSetting],
         priors: Mapping[str, Scores],
+        calls: int,
     ) -> None:
         self._log = FitLog(path / "fit.jsonl")
         self.reads: dict[int, list[_Read]] = defaultdict(list)
@@ -208,7 +216,8 @@ class _Reader:
         # The examples' own priors were made without them; the probe in the folder has seen them.
         plain = replace(options, reads="all", calibration=calibration, weights=Weights())
         given = [replace(options, setting=setting) for setting in settings]
-        self.tries = given or _usual_tries(options, scores=isinstance(model, ScoringModel))
+        usual = _usual_tries(options, scores=isinstance(model, ScoringModel))
+        self.tries = given or usual[: max(_TRIES, calls // _CALLS_OF_A_TRY)]
         self._classifiers = [
             Classifier(
                 path,
@@ -279,8 +288,10 @@ def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float | None, Weigh
     priors = np.array([_padded(np.log(read.look.prior[list(read.look.asked)]), most) for read in inside])
     said = np.array([_padded(read.scores, most) for read in inside])
     gold = np.array([read.look.asked.index(read.gold) for read in inside])
+    rows = np.arange(len(gold))
+    # Rounded, so that of equals the least of the model is taken, and not the one that is luckiest in its last bits.
     losses = {
-        (model, prior): -float(log_softmax(absent + model * said + prior * priors)[np.arange(len(gold)), gold].mean())
+        (model, prior): round(-float(log_softmax(absent + model * said + prior * priors)[rows, gold].mean()), 9)
         for model, prior in product(_MODEL, _PRIOR)
     }
     best = min(losses, key=losses.__getitem__)

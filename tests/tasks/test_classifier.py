@@ -82,6 +82,23 @@ def test_fit_reports_what_it_tried(task):
     assert 0.5 < report.prior_accuracy <= 1
 
 
+@pytest.mark.parametrize(("calls", "ways"), [(12, 2), (150, 3)])
+def test_few_calls_try_few_ways_of_reading(tmp_path, calls, ways):
+    with Classifier.fit(tmp_path, EXAMPLES, model=ScriptedModel("lost_card"), budget=FitBudget(calls=calls)) as made:
+        assert len(made.report.race.trials) == ways
+
+
+def test_model_that_tells_nothing_is_not_asked(tmp_path):
+    given = {"options": ClassifierOptions(labels=LABELS), "settings": [ShotSetting(k=2)]}
+    with Classifier.fit(
+        tmp_path, EXAMPLES, model=ScriptedModel("no label"), budget=FitBudget(calls=len(EXAMPLES)), **given
+    ) as made:
+        assert made.report.calls == len(EXAMPLES)
+        assert made.options.weights.model == 0
+        assert made.options.reads == "none"
+        assert [p.label for p in made.predict(list(NEW))] == list(NEW.values())
+
+
 def test_opened_again_it_says_the_same(task, smollm2, tmp_path):
     asked = list(NEW)
     before = [p.probabilities for p in task.predict(asked)]

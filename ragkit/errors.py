@@ -25,6 +25,8 @@
         ├── ModelNotFoundError        not installed, or no such file or name
         ├── ModelFileError            cut short, damaged, or the wrong checksum
         ├── ModelOutputError          output that breaks the asked-for schema
+        ├── ModelBudgetError          the tokens, money or calls that were allowed are used up
+        ├── ModelChainError           every model of a chain failed
         └── ModelRequestError         an endpoint refused or failed
             ├── ModelTimeoutError         it took too long (worth a retry)
             ├── ModelRateLimitError       too many requests (worth a retry)
@@ -35,6 +37,8 @@ Each error says what happened, with the values, and in ``hint`` the command or a
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class RagkitError(Exception):
@@ -167,6 +171,11 @@ class PromptOverflowError(PromptError):
 class ModelError(RagkitError):
     """A language model can't be loaded or run."""
 
+    given = 0
+    """Characters of the reply that a chain of models had given out before the error; nothing follows them."""
+    attempts: tuple[Any, ...] = ()
+    """Of a chain of models: a ``ragkit.models.route.Attempt`` for each that was tried, in order."""
+
 
 class ModelNotFoundError(ModelError):
     """The model is not installed, or there is no such file or name."""
@@ -178,6 +187,14 @@ class ModelFileError(ModelError):
 
 class ModelOutputError(ModelError):
     """The model's output breaks the schema that was asked for."""
+
+
+class ModelBudgetError(ModelError):
+    """The tokens, money or calls that were allowed are used up."""
+
+
+class ModelChainError(ModelError):
+    """Every model of a chain failed."""
 
 
 class ModelRequestError(ModelError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from ragkit.models.route import Attempt
 from ragkit.records import Message, Usage
 
 
@@ -36,6 +37,8 @@ class Delta:
     """``stop`` or ``length``, on the last delta only."""
     usage: Usage | None = None
     """On the last delta only."""
+    route: tuple[Attempt, ...] = ()
+    """Of a chain of models, on the last delta only: who was tried, in order, and why."""
 
 
 class ChatModel(Protocol):
@@ -96,6 +99,8 @@ class Choice:
     logprob: float
     """Natural log-probability of the whole reply and its end."""
     usage: Usage
+    route: tuple[Attempt, ...] = ()
+    """Of a chain of models: who was tried, in order, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class Completion:
     finish: str
     usage: Usage
     logprobs: tuple[float, ...] = field(default=())
+    route: tuple[Attempt, ...] = ()
+    """Of a chain of models: who was tried, in order, and why."""
 
 
 def complete(
@@ -115,10 +122,12 @@ def complete(
     parts: list[str] = []
     logprobs: list[float] = []
     finish, usage = "stop", Usage()
+    route: tuple[Attempt, ...] = ()
     for delta in model.stream(messages, options):
         parts.append(delta.text)
         if delta.logprob is not None:
             logprobs.append(delta.logprob)
         finish = delta.finish or finish
         usage = delta.usage or usage
-    return Completion("".join(parts), finish, usage, tuple(logprobs))
+        route = delta.route or route
+    return Completion("".join(parts), finish, usage, tuple(logprobs), route)

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ragkit.answering.abstention import THRESHOLD, confidence, signals
-from ragkit.answering.chat import check_reply
+from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
 from ragkit.answering.extract import ExtractOptions, extract
 from ragkit.answering.quotes import quote
 from ragkit.answering.sentences import Sentence, cite, rank_sentences, term_weights
 from ragkit.answering.trace import Trace
 from ragkit.errors import SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
-from ragkit.models.base import ChatModel, GenerationOptions
+from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Source, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
 from ragkit.retrieval import Expansion, RetrievalOptions, Retriever
 
 if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
+    from ragkit.models.fallback import FallbackPolicy, Member
 
 Mode = Literal["auto", "chat", "extract", "quotes"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -89,9 +90,13 @@ class Assistant:
             ``quotes`` without.
         options: how.
         examples: answered questions; ``chat`` is shown those that are most like the one that is asked.
+        models: in place of ``model``: models, or names of them, that back each other up; the first is asked first, and
+            ``trace.attempts`` tells of each.
+        policy: when to go on from one of the ``models`` to the next.
 
     Raises:
-        SettingsError: if the mode is unknown, or needs a model and there is none.
+        SettingsError: if the mode is unknown, or needs a model and there is none; if a model and models are given, or a
+            policy without models.
     """
 
     def __init__(
@@ -101,6 +106,8 @@ class Assistant:
         mode: Mode = "auto",
         options: AnswerOptions | None = None,
         examples: ExamplePool | ExampleSelector | None = None,
+        models: Sequence[ChatModel | str | Member] = (),
+        policy: FallbackPolicy | None = None,
     ) -> None:
         self.index = index
         self.examples = DynamicSelector(examples) if isinstance(examples, ExamplePool) else examples
@@ -110,7 +117,15 @@ class Assistant:
         self._why_model = "given by the caller"
         self._model: ChatModel | None = None
         self._model_name: str | None = None
-        if isinstance(model, str):
+        if models:
+            if model != "auto":
+                raise SettingsError("There are a model and models.", "Give all of them as models=[first, second].")
+            from ragkit.models.fallback import FallbackModel
+
+            self._model = FallbackModel(models, policy)
+        elif policy is not None:
+            raise SettingsError("There is a policy, but no models that back each other up.", "Give models=[...] too.")
+        elif isinstance(model, str):
             self._model_name, self._why_model = _named(model)
         else:
             self._model = model
@@ -196,6 +211,7 @@ class Assistant:
         with trace.timed("answer"):
             found = extract(trace.query, ranked, sources, model, self.templates, self.options.extract)
         trace.reply, trace.usage, trace.prompt = found.reply, found.usage, found.prompt
+        trace.routed(found.route)
         if found.span is None:
             return self._abstention(trace, 0.0)
         source, start, end = found.span
@@ -223,14 +239,14 @@ class Assistant:
         )
         reply = ""
         with trace.timed("answer"):
-            for delta in model.stream(prompt.messages, generation):
+            for delta in self._reply(model, prompt, generation):
                 reply += delta.text
                 trace.usage = delta.usage or trace.usage
+                trace.routed(delta.route)
                 if delta.text:
                     yield TextDelta(delta.text)
         trace.reply = reply
-        abstention = self.templates.texts["abstention"]
-        if not reply.strip() or reply.strip().casefold().startswith(abstention.casefold().rstrip(".")):
+        if abstains(reply, self.templates.texts["abstention"]):
             yield Finished(self._abstention(trace, sure))
             return
         with trace.timed("check"):
@@ -239,6 +255,16 @@ class Assistant:
         # What no source bears out is not made surer by how well the sources fit the question.
         sure *= checked.supported_share
         yield Finished(Answer(trace.query, checked.text, "chat", citations, False, sure, checked.unsupported, trace))
+
+    def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
+        """Return the model's reply; a chain goes on where too little of one is borne out, if its policy says so."""
+        from ragkit.models.fallback import FallbackModel
+
+        if not isinstance(model, FallbackModel) or model.policy.support is None:
+            return model.stream(prompt.messages, generation)
+        abstention = self.templates.texts["abstention"]
+        doubt = unsupported_doubt(model.policy.support, prompt.sources, self.index.embedder, abstention)
+        return model.stream(prompt.messages, generation, doubt)
 
     def _placed(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
         """Return citations with the page and headings of where the quote itself begins, not where its chunk does."""

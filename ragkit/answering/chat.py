@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answering.sentences import Sentence, cite, sentences_of
 from ragkit.chunking import sentence_spans
+from ragkit.models.base import Completion
 from ragkit.prompting import Source
 from ragkit.records import Citation
 from ragkit.retrieval.terms import content_terms, numbers
@@ -74,6 +75,35 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
         parts.append(text)
         length = at + len(text)
     return Checked(" ".join(parts), tuple(citations), tuple(unsupported), supported / total if total else 0.0)
+
+
+def unsupported_doubt(
+    least: float, sources: Sequence[Source], embedder: Embedder, abstention: str
+) -> Callable[[Completion], str | None]:
+    """Return what tells of a reply why another model should be asked: too few of its sentences are borne out.
+
+    Args:
+        least: share of the sentences, 0 to 1, that must be.
+        sources: that the model was shown.
+        embedder: of the index.
+        abstention: what a model says that finds no answer, which is taken at its word.
+    """
+
+    def doubt(reply: Completion) -> str | None:
+        if abstains(reply.text, abstention):
+            return None
+        share = check_reply(reply.text, sources, embedder).supported_share
+        return (
+            None if share >= least else f"the sources bear out {share:.0%} of its sentences, and {least:.0%} is asked"
+        )
+
+    return doubt
+
+
+def abstains(reply: str, abstention: str) -> bool:
+    """Tell whether a reply says nothing, or that there is no answer."""
+    said = reply.strip().casefold()
+    return not said or said.startswith(abstention.casefold().rstrip("."))
 
 
 def _marks_inside(reply: str) -> str:

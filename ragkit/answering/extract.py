@@ -16,6 +16,7 @@ from ragkit.answering.sentences import Sentence, sentences_of
 from ragkit.answering.spans import Candidate, candidates, locate
 from ragkit.errors import PromptOverflowError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
+from ragkit.models.route import Attempt
 from ragkit.prompting import Prompt, Receipt, ReceiptSection, Source, Templates
 from ragkit.prompting.sources import trimmed
 from ragkit.records import Example, Message, Usage
@@ -51,6 +52,8 @@ class Extracted:
     """What the model said."""
     usage: Usage
     prompt: Prompt
+    route: tuple[Attempt, ...] = ()
+    """Of a chain of models: who was tried, in order, and why."""
 
 
 def extract(
@@ -77,29 +80,29 @@ def extract(
     """
     prompt = _prompt(question, sources[: options.passages], model, templates, options)
     if isinstance(model, ScoringModel):
-        found, usage = _chosen(model, prompt, _answers(question, ranked[: options.sentences]), options)
+        found, usage, route = _chosen(model, prompt, _answers(question, ranked[: options.sentences]), options)
         reply = found.text if found else ""
     else:
         completion = complete(model, prompt.messages, GenerationOptions(options.answer_tokens, stop=("\n",)))
-        reply, usage = completion.text.strip(), completion.usage
+        reply, usage, route = completion.text.strip(), completion.usage, completion.route
         found = _looked_up(reply, prompt, ranked)
     if found is None:
-        return Extracted(None, reply, usage, prompt)
+        return Extracted(None, reply, usage, prompt, route)
     source = next(one for one in sources if one.number == found.sentence.source.number)
-    return Extracted((source, found.start, found.end), reply, usage, prompt)
+    return Extracted((source, found.start, found.end), reply, usage, prompt, route)
 
 
 def _chosen(
     model: ScoringModel, prompt: Prompt, found: Sequence[Candidate], options: ExtractOptions
-) -> tuple[Candidate | None, Usage]:
+) -> tuple[Candidate | None, Usage, tuple[Attempt, ...]]:
     """Return the span that is the likeliest reply."""
     if not found:
-        return None, Usage(cost=0.0)
+        return None, Usage(cost=0.0), ()
     favours = [options.sentence_weight * candidate.sentence.score for candidate in found]
     # A model does not repeat where the lines of a page happen to end.
     replies = [" ".join(candidate.text.split()) for candidate in found]
     choice = model.choose(prompt.messages, replies, favours)
-    return found[choice.number], choice.usage
+    return found[choice.number], choice.usage, choice.route
 
 
 def _answers(question: str, sentences: Sequence[Sentence]) -> list[Candidate]:

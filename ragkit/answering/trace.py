@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ragkit.models.route import Attempt, answering_model, why
 from ragkit.prompting import Prompt
 from ragkit.records import Example, Hit, Usage
 
@@ -28,7 +29,11 @@ class Trace:
     prompt: Prompt | None = None
     """As sent, with its receipt; None where no model was asked."""
     model: str | None = None
+    """The one that answered."""
     why_model: str = ""
+    """Why that one; of a chain of models, also what was the matter with those before it."""
+    attempts: tuple[Attempt, ...] = ()
+    """Of a chain of models: who was tried, in order, and why."""
     reply: str = ""
     """What the model said, before anything was checked."""
     signals: Mapping[str, float] = field(default_factory=dict)
@@ -47,6 +52,12 @@ class Trace:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+    def routed(self, route: Sequence[Attempt]) -> None:
+        """Note the way that a call took down a chain of models; of a single model there is none."""
+        if route:
+            self.attempts = tuple(route)
+            self.model, self.why_model = answering_model(route), why(route)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -44,9 +44,15 @@ class Delta:
 class ChatModel(Protocol):
     """Streams a reply to messages."""
 
-    name: str
-    window: int
-    """Tokens of prompt and reply together."""
+    @property
+    def name(self) -> str:
+        """What it is called in traces and errors."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Tokens of prompt and reply together."""
+        ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the exact tokens of the prompt that ``stream`` would send, chat template included."""

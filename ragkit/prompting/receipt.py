@@ -13,8 +13,10 @@ from ragkit.records import Message
 class Counter(Protocol):
     """What a prompt needs of a model; every ``ChatModel`` has it."""
 
-    window: int
-    """Tokens of prompt and reply together."""
+    @property
+    def window(self) -> int:
+        """Tokens of prompt and reply together."""
+        ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the exact tokens of a prompt."""

@@ -32,15 +32,19 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     model: str = "auto"
     """The language model: ``auto`` (the best installed), ``none``, a name from `ragkit models list`, a .gguf
-    file, or ``openai:NAME`` with ``base_url``."""
+    file, ``openai:NAME``, ``anthropic:NAME``, or ``PROVIDER:NAME`` for another provider of LangChain's."""
     mode: Literal["auto", "chat", "extract", "quotes"] = "auto"
     """How to answer; ``auto`` takes ``extract`` with a local model and ``quotes`` with none."""
     k: int = Field(default=8, ge=1, le=1000)
     """Passages to retrieve for an answer."""
     base_url: str | None = None
-    """Of an OpenAI-compatible endpoint, such as ``http://localhost:8080/v1``."""
+    """Of an OpenAI-compatible endpoint, such as ``http://localhost:8080/v1``; ``openai:NAME`` asks it then."""
     api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the endpoint's key; the key itself is never a setting."""
+    """The environment variable, or the name in the keyring, that holds the key of ``openai:NAME``; the key itself is
+    never a setting."""
+    prices: Path | None = None
+    """A TOML file of what models cost, which goes before ragkit's own; it has the form of
+    ``ragkit/models/prices.toml``."""
     templates: Path | None = None
     """A folder of prompt templates that replace the ones ragkit ships."""
     passwords: tuple[str, ...] = ()
@@ -82,7 +86,7 @@ def load_settings(folder: Path | None = None) -> Settings:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file} is not valid TOML: {error}.", "Mend the line that is named.") from error
-        for name in ("indexes", "templates"):
+        for name in ("indexes", "templates", "prices"):
             if isinstance(values.get(name), str):
                 values[name] = file.parent / values[name]
     try:

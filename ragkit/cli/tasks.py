@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +38,7 @@ FromPool = Annotated[
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="A name from `ragkit models list`, a .gguf file, or openai:NAME."),
+    typer.Option("--model", "-m", help="A name from `ragkit models list`, a .gguf file, or PROVIDER:NAME."),
 ]
 Calls = Annotated[int, typer.Option(min=0, help="How often the model may be asked to find the best settings.")]
 HeldOut = Annotated[int, typer.Option(min=1, help="Examples to try settings on.")]
@@ -56,12 +55,14 @@ OutputFile = Annotated[
 
 
 def opened_model(name: str | None, settings: Settings) -> ChatModel | str | None:
-    """Return the model that a name means, an endpoint's opened with the address and key of the settings."""
-    if name is None or not name.startswith("openai:"):
-        return name
-    from ragkit.models import open_model
+    """Return the model that a name means, one behind an endpoint opened with what the settings say of endpoints."""
+    from ragkit.models.opening import is_remote, open_model
 
-    return open_model(name, base_url=settings.base_url, api_key=os.environ.get(settings.api_key_env))
+    if name is None or not is_remote(name):
+        return name
+    if name.startswith("openai:"):
+        return open_model(name, base_url=settings.base_url, api_key_env=settings.api_key_env, prices=settings.prices)
+    return open_model(name, prices=settings.prices)
 
 
 def model_to_fit(name: str | None, settings: Settings) -> ChatModel | str | None:

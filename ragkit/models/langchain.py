@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import (
@@ -18,6 +20,7 @@ from ragkit.errors import (
     SettingsError,
 )
 from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.prices import Price, find_price
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 _PER_MESSAGE = 8
+_CUT = ("length", "max_tokens")
+"""What integrations call a reply that the limit of tokens ended."""
 
 
 class LangChainModel:
@@ -33,13 +38,14 @@ class LangChainModel:
     Args:
         model: any ``BaseChatModel``.
         window: tokens of prompt and reply together, which LangChain does not tell.
+        price: what it costs; None where that is not known.
 
     Raises:
         MissingExtraError: if langchain-core is not installed.
         SettingsError: if ``model`` is something else.
     """
 
-    def __init__(self, model: BaseChatModel, window: int = 8192) -> None:
+    def __init__(self, model: BaseChatModel, window: int = 8192, price: Price | None = None) -> None:
         try:
             from langchain_core.language_models import BaseChatModel as Expected
         except ImportError as error:
@@ -49,6 +55,10 @@ class LangChainModel:
         self.name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
         self.window = window
         self._model = model
+        self._price = price
+
+    def __repr__(self) -> str:
+        return f"LangChainModel({type(self._model).__name__}, {self.name!r})"
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return an upper bound: a token for every byte and a half, and 8 for each message's frame."""
@@ -79,7 +89,8 @@ class LangChainModel:
         try:
             for chunk in self._model.stream(chat, stop=list(options.stop) or None):
                 counts = chunk.usage_metadata or counts
-                if chunk.response_metadata.get("finish_reason") == "length":
+                told = chunk.response_metadata
+                if str(told.get("finish_reason") or told.get("stop_reason")).lower() in _CUT:
                     finish = "length"
                 piece = _text(chunk.content)
                 made += bool(piece)
@@ -92,20 +103,77 @@ class LangChainModel:
                 if made >= options.max_tokens:
                     finish = "length"
                     break
-        except Exception as error:  # each integration raises errors of its own
-            raise _told(self.name, error) from error
-        prompt = counts["input_tokens"] if counts else self.count_tokens(messages)
-        yield Delta(
-            "" if guard.stopped else guard.rest(),
-            None,
-            finish,
-            Usage(prompt, counts["output_tokens"] if counts else made),
-        )
+        except Exception as error:  # noqa: BLE001  # each integration raises errors of its own
+            shown = without_secrets(str(error), self._model)
+            # The error itself repeats the key where its text does.
+            raise _told(self.name, error, shown) from (error if shown == str(error) else None)
+        counts = counts or {"input_tokens": self.count_tokens(messages), "output_tokens": made}
+        cached = (counts.get("input_token_details") or {}).get("cache_read") or 0
+        usage = Usage(counts["input_tokens"], counts["output_tokens"], cached)
+        usage = replace(usage, cost=None if self._price is None else self._price.cost(usage))
+        yield Delta("" if guard.stopped else guard.rest(), None, finish, usage)
 
 
-def _told(name: str, error: Exception) -> ModelError:
+def open_langchain(
+    provider: str,
+    model: str,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    window: int = 8192,
+    prices: Path | None = None,
+    **options: Any,
+) -> LangChainModel:
+    """Open a model with LangChain's ``init_chat_model``.
+
+    Args:
+        provider: one that LangChain knows, such as ``google_genai``, ``mistralai`` or ``ollama``.
+        model: as the provider names it.
+        base_url: of the endpoint, where it is not the provider's own.
+        api_key: by default the provider's class finds it in the environment.
+        window: tokens of prompt and reply together.
+        prices: a file of prices that goes before ragkit's own.
+        **options: for the provider's LangChain class, such as ``temperature`` and ``timeout``.
+
+    Raises:
+        MissingExtraError: if LangChain, or its package for the provider, is not installed.
+        SettingsError: if there is no such provider, or its class refuses an option.
+    """
+    name = f"{provider}:{model}"
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise MissingExtraError("langchain", "langchain", f"to open {name}") from error
+    given = {key: value for key, value in (("base_url", base_url), ("api_key", api_key)) if value is not None}
+    try:
+        opened: Any = init_chat_model(model, model_provider=provider, **{**options, **given})
+    except ImportError as error:
+        package = (getattr(error.__cause__, "name", None) or f"langchain_{provider}").replace("_", "-")
+        missing = MissingExtraError(package, "langchain", f"to open {name}")
+        missing.hint = f"Install it: pip install {package}"
+        raise missing from error
+    except Exception as error:  # noqa: BLE001  # each integration checks in its own way, and repeats the key
+        shown = without_secrets(str(error), options | given)
+        raise SettingsError(
+            f"{name} can't be opened: {type(error).__name__}: {' '.join(shown.split())[:600]}",
+            "Use a local model, openai:NAME, anthropic:NAME or PROVIDER:NAME of a provider that LangChain knows.",
+        ) from None
+    return LangChainModel(opened, window, find_price(provider, model, prices))
+
+
+def without_secrets(text: str, holder: Any) -> str:
+    """Return a text without the keys that a LangChain model, or a mapping of its options, holds."""
+    values = (holder if isinstance(holder, dict) else vars(holder)).items()
+    for name, value in values:
+        secret = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        if isinstance(secret, str) and secret and (secret is not value or "key" in name):
+            text = text.replace(secret, "***")
+    return text
+
+
+def _told(name: str, error: Exception, shown: str) -> ModelError:
     """Return ragkit's error for one of an integration's, by its status code where it has one, else by its name."""
-    what = f"{name} failed: {type(error).__name__}: {str(error)[:300]}."
+    what = f"{name} failed: {type(error).__name__}: {shown[:300]}."
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__ or status in (408, 504):
         return ModelTimeoutError(what, "Try again, or allow more time.")

@@ -8,49 +8,92 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from ragkit.errors import SettingsError
+from ragkit.errors import ModelAuthenticationError, SettingsError
 from ragkit.models.base import ChatModel
 from ragkit.models.files import installed_models, model_path
 
 
 def open_model(
-    name: str = "default", *, base_url: str | None = None, api_key: str | None = None, **options: Any
+    name: str = "default",
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    api_key_env: str | None = None,
+    **options: Any,
 ) -> ChatModel:
-    """Open a model by name.
+    """Open a model by name. None is called before it is asked something.
 
     Args:
         name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a path to a .gguf file,
-            ``openai:NAME`` for an endpoint, or ``scripted``.
-        base_url: of the endpoint.
-        api_key: for the endpoint.
-        **options: for a local model those of ``LlamaCppModel``, for an endpoint those of ``ApiOptions``.
+            ``openai:NAME`` for OpenAI's models and for any endpoint that speaks as theirs does, ``anthropic:NAME``,
+            ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (``google_genai:NAME``,
+            ``ollama:NAME`` and so on), or ``scripted``.
+        base_url: of the endpoint; the provider's own by default.
+        api_key: for the endpoint; by default that of ``api_key_env``.
+        api_key_env: the environment variable, or the name in the keyring, that holds the key. By default that of the
+            provider, such as ``OPENAI_API_KEY``; with ``base_url`` there is no default, so that no provider's key goes
+            to another's address.
+        **options: for a local model those of ``LlamaCppModel``, for ``openai:`` and ``anthropic:`` those of
+            ``ApiOptions``, for other providers ``window``, ``prices`` and what their LangChain class takes.
 
     Raises:
         ModelNotFoundError: if there is no such model.
         ModelFileError: if its file is damaged.
         MissingExtraError: if what runs it is not installed.
-        SettingsError: if an endpoint's address is missing, or the model takes no such option.
+        ModelAuthenticationError: if there is no key for OpenAI or Anthropic.
+        SettingsError: if an endpoint's address is none, or the model takes no such option.
     """
     if name == "scripted":
         from ragkit.models.scripted import ScriptedModel
 
         _check_options(name, ScriptedModel, options)
         return ScriptedModel(**options)
-    if name.startswith("openai:"):
-        if not base_url:
-            raise SettingsError(
-                f"{name} needs an endpoint's address.", "Give base_url=..., or RAGKIT_BASE_URL on the command line."
-            )
-        from ragkit.models.api import ApiOptions, OpenAICompatibleModel
-
-        _check_options(name, ApiOptions, options)
-        return OpenAICompatibleModel(name.removeprefix("openai:"), base_url, api_key, ApiOptions(**options))
+    if is_remote(name):
+        return _open_remote(name, base_url, api_key, api_key_env, options)
     from ragkit.models.llama_cpp import LlamaCppModel
 
     _check_options(name, LlamaCppModel, options)
     if name.lower().endswith(".gguf"):
         return LlamaCppModel(Path(name), **options)
     return LlamaCppModel(model_path(name), name="smollm2" if name == "default" else name, **options)
+
+
+def is_remote(name: str) -> bool:
+    """Return whether a name is a ``PROVIDER:NAME``, and no model of this machine."""
+    return ":" in name and not name.lower().endswith(".gguf")
+
+
+def _open_remote(
+    name: str, base_url: str | None, api_key: str | None, api_key_env: str | None, options: dict[str, Any]
+) -> ChatModel:
+    from ragkit.models.keys import find_key, key_variable
+
+    provider, _, model = name.partition(":")
+    own = base_url is None and provider in ("openai", "anthropic")
+    if api_key is None and (own or api_key_env):
+        variable = api_key_env or key_variable(provider)
+        found = find_key(variable)
+        if own and found is None:
+            raise ModelAuthenticationError(
+                f"There is no API key for {name}.",
+                f"Set the environment variable {variable}, or: ragkit models key set {provider}",
+            )
+        api_key = found and found[0]
+    if provider not in ("openai", "anthropic"):
+        from ragkit.models.langchain import open_langchain
+
+        return open_langchain(provider, model, base_url=base_url, api_key=api_key, **options)
+    from ragkit.models.endpoint import ApiOptions
+
+    _check_options(name, ApiOptions, options)
+    limits = ApiOptions(**options)
+    if provider == "openai":
+        from ragkit.models.api import OPENAI, OpenAICompatibleModel
+
+        return OpenAICompatibleModel(model, base_url or OPENAI, api_key, limits)
+    from ragkit.models.anthropic import ANTHROPIC, AnthropicModel
+
+    return AnthropicModel(model, base_url or ANTHROPIC, api_key, limits)
 
 
 def best_installed() -> str | None:

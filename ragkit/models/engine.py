@@ -62,8 +62,11 @@ class Engine:
             )
         self._library = library
         log = log_of(library)
-        log.clear()
         settings = library.llama_model_default_params()
+        # The first C++ exception of a thread takes some memory. Where that is missing the process ends, so one is had
+        # now, by a file that can't be there, before the model takes what memory there is.
+        library.llama_model_load_from_file(f"{path}/".encode(), settings)
+        log.clear()
         settings.n_gpu_layers = 999 if gpu_layers < 0 else gpu_layers
         self._model = library.llama_model_load_from_file(str(path).encode(), settings)
         if not self._model:

@@ -52,7 +52,13 @@ class Turn:
 
     def start(self, ask: Callable[[ChatModel], Iterator[Any]], clock: Callable[[], float]) -> None:
         """Begin the call in a thread; the model is opened there too."""
-        self.worker = Worker(lambda: ask(self.standing.open()), clock)
+
+        def run() -> Iterator[Any]:
+            model = self.standing.open()
+            if not self.given_up:  # or nobody waits for it any more
+                yield from ask(model)
+
+        self.worker = Worker(run, clock)
 
     def next(self, call: Call) -> Any:
         """Return the next item of the model.

@@ -27,6 +27,7 @@ ROOMS = [
     "prompt_search",
     "datagen",
     "tuning",
+    "routing",
     "planning",
     "evaluation",
     "serving",

@@ -1,0 +1,159 @@
+"""Two classifiers, one of which answers for the other where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from ragkit.errors import TaskError
+from ragkit.records import Example
+from ragkit.routing.router import Router
+from ragkit.routing.rows import RouteRow
+from ragkit.routing.signals import prediction_signals
+from ragkit.tasks import Prediction
+
+_BLENDS = (0.0, 0.2, 0.35, 0.5, 0.65)
+_WORTH = 0.005
+"""Nats that counting the primary in after falling back must gain."""
+
+
+class Predicts(Protocol):
+    """Puts inputs into classes; ``Classifier`` and ``HeadClassifier`` do."""
+
+    def predict(self, inputs: Sequence[str], /) -> list[Prediction]:
+        """Return a prediction for each input."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A prediction, and who made it."""
+
+    prediction: Prediction
+    answered: Literal["primary", "fallback", "both"]
+    score: float
+    """How many right answers falling back was expected to gain, -1 to 1."""
+    why: str
+    """In words, with the numbers."""
+
+    @property
+    def label(self) -> str:
+        """What the input was put into."""
+        return self.prediction.label
+
+
+class FallbackClassifier:
+    """Asks the primary, and the fallback where the router expects that to gain.
+
+    Args:
+        primary: asked for every input.
+        fallback: asked for those that the router defers.
+        router: decides by what the primary tells of itself.
+    """
+
+    def __init__(self, primary: Predicts, fallback: Predicts, router: Router) -> None:
+        self._primary = primary
+        self._fallback = fallback
+        self.router = router
+
+    def predict(self, inputs: Sequence[str]) -> list[Routed]:
+        """Return for each input a prediction, which of the two made it, and why.
+
+        Raises:
+            QueryError: if an input is empty.
+        """
+        first = self._primary.predict(inputs)
+        signals = [prediction_signals(one) for one in first]
+        scores, deferred = self.router.scores(signals), self.router.defers(signals)
+        numbers = [int(number) for number in np.flatnonzero(deferred)]
+        second = dict(zip(numbers, self._fallback.predict([inputs[n] for n in numbers]), strict=True))
+        found: list[Routed] = []
+        for number, (one, score) in enumerate(zip(first, scores, strict=True)):
+            told = f"expected gain {score:+.3f}, threshold {self.router.threshold.score:+.3f}"
+            if number not in second:
+                found.append(Routed(one, "primary", float(score), f"The primary answers: {told}."))
+            elif self.router.blend:
+                both = blended(one, second[number], self.router.blend)
+                why = f"The fallback was asked and both are weighed: {told}; the primary said {one.label}."
+                found.append(Routed(both, "both", float(score), why))
+            else:
+                why = f"The fallback answers: {told}; the primary said {one.label}."
+                found.append(Routed(second[number], "fallback", float(score), why))
+        return found
+
+
+def blended(first: Prediction, second: Prediction, share: float) -> Prediction:
+    """Return what two predictions come to: the weighted sum of their log-probabilities, made to sum to 1.
+
+    Args:
+        first: the primary's.
+        second: the fallback's.
+        share: of the first, 0 to 1.
+
+    Raises:
+        TaskError: if they choose among different labels.
+    """
+    if first.probabilities.keys() != second.probabilities.keys():
+        apart = sorted(first.probabilities.keys() ^ second.probabilities.keys())
+        raise TaskError(
+            f"Primary and fallback know different labels: {', '.join(apart[:5])}.", "Fit both to the same examples."
+        )
+    names = list(second.probabilities)
+    shares = [np.array([one.probabilities[name] for name in names]) for one in (first, second)]
+    logs = [np.log(np.maximum(one, 1e-9)) for one in shares]
+    mixed = share * logs[0] + (1 - share) * logs[1]
+    whole = np.exp(mixed - mixed.max())
+    whole /= whole.sum()
+    order = np.argsort(-whole, kind="stable")
+    probabilities: Mapping[str, float] = {names[int(n)]: float(whole[n]) for n in order}
+    return replace(second, label=names[int(order[0])], probability=float(whole[order[0]]), probabilities=probabilities)
+
+
+def route_rows(
+    primary: Sequence[Prediction],
+    fallback: Sequence[Prediction],
+    examples: Sequence[Example],
+    *,
+    blend: float | None = None,
+    primary_cost: float = 0.0,
+    fallback_cost: float = 0.0,
+) -> tuple[list[RouteRow], float]:
+    """Return rows for ``Router.fit`` and the blend that they were made with.
+
+    Args:
+        primary: its predictions for the examples' inputs.
+        fallback: likewise.
+        examples: that neither has learned from, with their labels.
+        blend: what counts of the primary after falling back; by default what makes the right labels likeliest, and 0
+            where that gains nothing to speak of.
+        primary_cost: of an input.
+        fallback_cost: of an input.
+    """
+    if blend is None:
+        losses = {share: _loss(primary, fallback, examples, share) for share in _BLENDS}
+        best = min(losses, key=losses.__getitem__)
+        blend = best if losses[best] < losses[0.0] - _WORTH else 0.0
+    rows = [
+        RouteRow(
+            prediction_signals(one),
+            one.label == example.output,
+            (blended(one, other, blend).label if blend else other.label) == example.output,
+            primary_cost,
+            fallback_cost,
+        )
+        for one, other, example in zip(primary, fallback, examples, strict=True)
+    ]
+    return rows, blend
+
+
+def _loss(
+    primary: Sequence[Prediction], fallback: Sequence[Prediction], examples: Sequence[Example], share: float
+) -> float:
+    found = [
+        blended(one, other, share).probabilities.get(example.output, 0.0)
+        for one, other, example in zip(primary, fallback, examples, strict=True)
+    ]
+    return -float(np.log(np.maximum(found, 1e-9)).mean())

@@ -23,8 +23,10 @@ FORMAT = "ragkit router 1"
 _FOLDS = 5
 _FEWEST = 40
 """Rows below which nothing can be learned."""
-_FEW = 10
-"""With fewer cases of a kind their chance is taken to be the same for all inputs."""
+_ENOUGH = 30
+"""With fewer cases of a kind their chance is learned by way of a commoner one: that the primary is wrong."""
+_FEW = 3
+"""With fewer cases it is taken to be the same for all inputs."""
 _STRENGTH = 0.3
 """The inverse of the regularisation."""
 
@@ -118,8 +120,8 @@ class Router:
         scales = tuple(float(column.std()) or 1.0 for column in known)
         features = _features(values, centres, scales)
         folds = np.random.default_rng(seed).permutation(len(rows)) % _FOLDS
-        gain, gains = _crossfitted(features, gained, folds)
-        loss, losses = _crossfitted(features, lost, folds)
+        gain, gains = _crossfitted(features, gained, ~outcomes.primary, folds)
+        loss, losses = _crossfitted(features, lost, ~outcomes.primary, folds)
         made = cls(names, centres, scales, gain, loss, _UNSET, blend)
         scores = made.scores([row.signals for row in held_out]) if held_out else gains - losses
         measured = Outcomes.of(held_out) if held_out else outcomes
@@ -186,16 +188,22 @@ def _features(values: NDArray[np.float64], centres: Sequence[float], scales: Seq
 
 
 def _crossfitted(
-    features: NDArray[np.float64], happened: NDArray[np.bool_], folds: NDArray[np.int64]
+    features: NDArray[np.float64], happened: NDArray[np.bool_], hard: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> tuple[Chance, NDArray[np.float64]]:
-    """Return a chance fitted to all rows, and for each row what it is by one that was fitted without it."""
+    """Return a chance fitted to all rows, and for each row what it is by one that was fitted without it.
+
+    Args:
+        features: of rows, ``[rows, 2 * signals]``.
+        happened: what the chance is of, ``[rows]``.
+        hard: what is learned in its place where it is too rare, ``[rows]``; it is calibrated to what happened.
+        folds: the number of the fold that a row is left out with, ``[rows]``.
+    """
+    learned = happened if happened.sum() >= _ENOUGH else hard
     left_out = np.zeros(len(happened))
     for fold in range(_FOLDS):
         own = folds == fold
-        left_out[own] = _fitted(features[~own], happened[~own]).log_odds(features[own])
-    whole = _fitted(features, happened)
-    if happened.sum() < _FEW:
-        return whole, _share(left_out)
+        left_out[own] = _fitted(features[~own], learned[~own]).log_odds(features[own])
+    whole = _fitted(features, learned)
     # The calibration learns from rows that the log-odds did not, as those they did learn from look too sure.
     platt = _fitted(left_out[:, None], happened, strength=1e6)
     slope = max(platt.weights[0], 0.0)

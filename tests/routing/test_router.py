@@ -125,6 +125,20 @@ def test_lower_bound_is_that_of_clopper_and_pearson():
     assert np.mean([lower_bound(int(draw), 50) <= 0.8 for draw in draws]) >= 0.945
 
 
+def test_of_few_gains_it_learns_by_where_the_primary_is_wrong():
+    chance = np.random.default_rng(0)
+    margins = np.linspace(0, 10, 400)
+    wrong = chance.random(400) < 0.5 * np.exp(-margins)
+    gained = wrong & (chance.random(400) < 0.4)
+    assert 3 <= gained.sum() < 15
+    rows = [RouteRow({"margin": m}, not w, bool(g or not w)) for m, w, g in zip(margins, wrong, gained, strict=True)]
+    router = Router.fit(rows, rate=0.2)
+    scores = router.scores([row.signals for row in rows])
+    assert (np.diff(scores) < 0).all()
+    assert router.threshold.rate == pytest.approx(0.2, abs=0.01)
+    assert scores.mean() == pytest.approx(gained.mean(), abs=0.01)
+
+
 def test_what_can_not_be_learned_is_refused():
     with pytest.raises(TaskError, match="39 rows are too few"):
         Router.fit(ROWS[:39])

@@ -1,0 +1,48 @@
+"""Examples to a model that was taught by them: LoRA on a language model, kept only where it measures better.
+
+``tune_sft("support", read_records("train.jsonl"), held_out)`` makes a version of the adapter ``support``;
+``open_model("tuned:support")`` answers with it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragkit.tuning.data import TuningRecord, read_records, records_from_examples
+    from ragkit.tuning.head import HeadClassifier
+    from ragkit.tuning.raft import RaftOptions, RaftRow, raft_records
+    from ragkit.tuning.sft import SftOptions, SftReport, tune_sft
+
+__all__ = [
+    "HeadClassifier",
+    "RaftOptions",
+    "RaftRow",
+    "SftOptions",
+    "SftReport",
+    "TuningRecord",
+    "raft_records",
+    "read_records",
+    "records_from_examples",
+    "tune_sft",
+]
+
+_HOMES = {
+    "HeadClassifier": "head",
+    "RaftOptions": "raft",
+    "RaftRow": "raft",
+    "SftOptions": "sft",
+    "SftReport": "sft",
+    "TuningRecord": "data",
+    "raft_records": "raft",
+    "read_records": "data",
+    "records_from_examples": "data",
+    "tune_sft": "sft",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"ragkit.tuning has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(f"ragkit.tuning.{_HOMES[name]}"), name)

@@ -1,0 +1,112 @@
+"""The card of a tuned model: what it was made of, how it measures, and whether it is used and why."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from ragkit.tuning.base_model import best_device
+from ragkit.tuning.data import fingerprint
+
+if TYPE_CHECKING:
+    from ragkit.tuning.base_model import BaseModel
+    from ragkit.tuning.data import LeakedRecord, TuningRecord
+    from ragkit.tuning.lora_training import LoraTraining
+    from ragkit.tuning.sft import SftOptions
+
+_PACKAGES = ("ragkit", "torch", "transformers", "peft", "gguf", "llama-cpp-python")
+_LEAKS_SHOWN = 20
+
+
+def make_card(
+    *,
+    name: str,
+    base: BaseModel,
+    data: Mapping[str, Any],
+    leaked: Sequence[LeakedRecord],
+    splits: Mapping[str, Sequence[TuningRecord]],
+    options: SftOptions,
+    training: LoraTraining,
+    scores: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a card as plain values.
+
+    Args:
+        name: of the adapter.
+        base: what was tuned.
+        data: the sha256 of all records that were given, how many they were, how many of them were trained on, and how
+            many were too long.
+        leaked: records that were left out because an evaluation split has them.
+        splits: the evaluation splits by name.
+        options: of the tuning.
+        training: how it went.
+        scores: ``metric``, ``before``, ``after``, ``gain``, ``against`` and ``promoted`` with ``why``.
+    """
+    return {
+        "name": name,
+        "kind": "lora",
+        "base": {"name": base.name, "sha256": base.sha256, "form": "gguf" if base.is_gguf else "folder"},
+        "data": {
+            **data,
+            "leaked": len(leaked),
+            "leaks": [
+                {"key": leak.record.key, "split": leak.split, "like": leak.found, "cosine": round(leak.cosine, 4)}
+                for leak in leaked[:_LEAKS_SHOWN]
+            ],
+            "splits": {split: {"sha256": fingerprint(rows), "rows": len(rows)} for split, rows in splits.items()},
+        },
+        "options": asdict(options),
+        "training": {**asdict(training), "cut": training.cut, "device": best_device()},
+        "scores": dict(scores),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+    }
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """Return a card for reading, in Markdown."""
+    data, training, scores = card["data"], card["training"], card["scores"]
+    lines = [
+        f"# {card['name']}",
+        "",
+        f"A LoRA adapter for {card['base']['name']} (sha256 {card['base']['sha256']}).",
+        "",
+        f"**{'In use' if scores['promoted'] else 'Not in use'}** when it was made: {scores['why']}",
+        "",
+        f"| {scores['metric']} on the held-out split | mean (95 %) | examples |",
+        "|---|---|---|",
+        *(f"| {label} | {_told(scores[label])} | {scores[label]['count']} |" for label in ("before", "after")),
+        f"| gain over {scores['against']} | {_told(scores['gain'])} | {scores['gain']['count']} |",
+        "",
+        "## Data",
+        f"- {data['trained_on']:,} of {data['given']:,} records trained on; sha256 of them all: {data['sha256']}",
+        f"- left out: {data['leaked']:,} that an evaluation split has too or nearly, {data['too_long']:,} too long",
+        *(f"- {name}: {split['rows']:,} rows, sha256 {split['sha256']}" for name, split in data["splits"].items()),
+        "",
+        "## Training",
+        f"- {training['steps']:,} of {training['planned']:,} steps"
+        + (", ended by the time limit" if training["cut"] else ""),
+        f"- {training['seconds']:.0f} s on {training['device']}",
+        f"- {training['examples']:,} examples seen in {training['tokens']:,} tokens",
+        f"- loss {training['loss']:.3f} at the end",
+        *(f"- {name}: {value}" for name, value in card["options"].items()),
+        "",
+        "## Versions",
+        *(f"- {name} {number}" for name, number in card["versions"].items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _told(estimate: Mapping[str, float]) -> str:
+    return f"{estimate['mean']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

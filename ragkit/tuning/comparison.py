@@ -1,0 +1,104 @@
+"""How good replies are, and whether one model's are better than another's: a paired bootstrap."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ragkit.errors import SettingsError
+
+Metric = Callable[[str, str], float]
+"""Takes a reply and the one that is wanted; 0 to 1."""
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_DRAWS = 10_000
+
+
+def token_f1(text: str, wanted: str) -> float:
+    """Return the harmonic mean of precision and recall of words, as SQuAD has it: lower case, no signs, no articles."""
+    said, right = _words(text), _words(wanted)
+    if not said or not right:
+        return float(said == right)
+    shared = (Counter(said) & Counter(right)).total()
+    return 2 * shared / (len(said) + len(right))
+
+
+def exact_match(text: str, wanted: str) -> float:
+    """Return 1 where a reply has the words that are wanted and no others, in their order, else 0."""
+    return float(_words(text) == _words(wanted))
+
+
+METRICS: dict[str, Metric] = {"f1": token_f1, "exact": exact_match}
+
+
+def metric_of(name: str) -> Metric:
+    """Return a metric by name.
+
+    Raises:
+        SettingsError: if there is none of that name.
+    """
+    if name not in METRICS:
+        raise SettingsError(f"There is no metric {name!r}.", f"Legal values: {', '.join(METRICS)}.")
+    return METRICS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with the interval in which it lies with 95 % confidence, by bootstrap."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+    """Examples that it was measured on."""
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def estimate(scores: Sequence[float], seed: int = 0) -> Estimate:
+    """Return the mean of scores and its interval.
+
+    Args:
+        scores: one an example; of differences, the interval is that of a paired bootstrap.
+        seed: of chance.
+
+    Raises:
+        SettingsError: if there are no scores.
+    """
+    if not scores:
+        raise SettingsError("There is nothing to measure on.", "Hold out at least one example.")
+    values = np.asarray(scores, dtype=np.float64)
+    random = np.random.default_rng(seed)
+    # Draws in slices, so that many examples don't take draws x examples of memory at once.
+    slices = max(1, min(_DRAWS, 2**22 // len(values)))
+    means = np.concatenate(
+        [
+            values[random.integers(0, len(values), (min(slices, _DRAWS - first), len(values)))].mean(axis=1)
+            for first in range(0, _DRAWS, slices)
+        ]
+    )
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def gain(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Estimate:
+    """Return how much better ``after`` is on the same examples, by a paired bootstrap.
+
+    Raises:
+        SettingsError: if there are no scores, or not as many before as after.
+    """
+    if len(before) != len(after):
+        raise SettingsError(
+            f"There are {len(before)} scores before and {len(after)} after.", "Score both on the same examples."
+        )
+    return estimate([new - old for old, new in zip(before, after, strict=True)], seed)
+
+
+def _words(text: str) -> list[str]:
+    plain = "".join(character for character in text.lower() if character not in string.punctuation)
+    return _ARTICLES.sub(" ", plain).split()

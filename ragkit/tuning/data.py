@@ -1,0 +1,180 @@
+"""What a language model is tuned on: prompts as they will be asked, with the reply that is wanted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragkit.errors import ExamplePoolError
+from ragkit.examples import ExamplePool, find_leaks, read_examples
+from ragkit.records import Example, Message
+
+_ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True, slots=True)
+class TuningRecord:
+    """A prompt and the reply that is wanted for it."""
+
+    messages: tuple[Message, ...]
+    """The prompt."""
+    reply: str
+    key: str
+    """What makes it this record and no other, such as its question: by this it is compared with other splits, not by
+    the whole prompt, whose instructions and passages many records share."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a row of a JSON Lines file that ``read_records`` reads."""
+        turns = [*self.messages, Message("assistant", self.reply)]
+        return {"messages": [{"role": m.role, "content": m.content} for m in turns], "key": self.key}
+
+
+@dataclass(frozen=True, slots=True)
+class LeakedRecord:
+    """A record for training that an evaluation split has too, or nearly."""
+
+    record: TuningRecord
+    split: str
+    """The split's name."""
+    found: str
+    """The key of the split's record that is most like it."""
+    cosine: float
+
+
+def records_from_examples(examples: Iterable[Example], system: str = "") -> list[TuningRecord]:
+    """Return a record for each example: its input is what a user says, its output the reply.
+
+    Args:
+        examples: to learn from.
+        system: instructions before each input; none by default.
+    """
+    before = (Message("system", system),) if system else ()
+    return [
+        TuningRecord((*before, Message("user", example.input)), example.output, example.input) for example in examples
+    ]
+
+
+def read_records(
+    path: str | Path, input_field: str = "input", output_field: str = "output", system: str = ""
+) -> list[TuningRecord]:
+    """Return the records of a CSV, TSV or JSON Lines file.
+
+    Each row has an input and an output; or, in JSON Lines, ``messages``: a list of objects with ``role`` and
+    ``content``, the last of them the assistant's. Their ``key`` is what the user said last, unless the row has one.
+
+    Raises:
+        ExamplePoolError: if the file can't be read, or a row is neither.
+    """
+    file = Path(path)
+    if _is_of_messages(file):
+        rows = read_examples(file, "messages", "messages")
+        return [_record(row.input, row.metadata.get("key"), number) for number, row in enumerate(rows, 1)]
+    return records_from_examples(read_examples(file, input_field, output_field), system)
+
+
+def write_records(path: str | Path, records: Iterable[TuningRecord]) -> None:
+    """Write records as JSON Lines, for ``read_records``."""
+    with Path(path).open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record.to_dict(), ensure_ascii=False) + "\n")
+
+
+def split_records(
+    records: Sequence[TuningRecord], share: float = 0.2, seed: int = 0
+) -> tuple[list[TuningRecord], list[TuningRecord]]:
+    """Return records for training and those held out; the same key is never on both sides.
+
+    Args:
+        records: all.
+        share: of the keys that are held out, 0 to 1.
+        seed: of chance; a record's side does not depend on the other records.
+    """
+    sides: tuple[list[TuningRecord], list[TuningRecord]] = ([], [])
+    for record in records:
+        digest = hashlib.blake2b(f"{seed}\0{_plain(record.key)}".encode("utf-8", "surrogatepass"), digest_size=8)
+        sides[int.from_bytes(digest.digest()) < share * 2**64].append(record)
+    return sides
+
+
+def without_leaks(
+    records: Sequence[TuningRecord], splits: Mapping[str, Sequence[TuningRecord]], cosine: float = 0.95
+) -> tuple[list[TuningRecord], list[LeakedRecord]]:
+    """Leave out the records for training whose key an evaluation split has too, or nearly.
+
+    Args:
+        records: for training.
+        splits: evaluation splits by name.
+        cosine: from which on two keys count as nearly the same; see ``ragkit.examples.find_leaks``.
+
+    Returns:
+        The records that stay, and those that don't, each with the first split that has it.
+
+    Raises:
+        ExamplePoolError: if none stays.
+    """
+    leaked: dict[int, LeakedRecord] = {}
+    for name, split in splits.items():
+        left = [number for number in range(len(records)) if number not in leaked]
+        keys = {_plain(record.key): Example(record.key, "-") for record in split if record.key.strip()}
+        if not keys or not left:
+            continue
+        with tempfile.TemporaryDirectory() as folder, ExamplePool.open(Path(folder) / "pool") as pool:
+            pool.add(keys.values())
+            # The place in the list comes back in the output, as several records may have the same key.
+            asked = [Example(records[number].key, str(number)) for number in left]
+            for leak in find_leaks(pool, asked, cosine):
+                number = int(leak.example.output)
+                leaked[number] = LeakedRecord(records[number], name, leak.found.input, leak.cosine)
+    if leaked and len(leaked) == len(records):
+        raise ExamplePoolError(
+            f"All {len(records)} rows for training stand in an evaluation split too, or nearly.",
+            "Give other rows for training, or hold out others.",
+        )
+    clean = [record for number, record in enumerate(records) if number not in leaked]
+    return clean, [leaked[number] for number in sorted(leaked)]
+
+
+def fingerprint(records: Sequence[TuningRecord]) -> str:
+    """Return the sha256 of records in their order."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(json.dumps(record.to_dict()).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _is_of_messages(file: Path) -> bool:
+    if file.suffix.lower() not in (".jsonl", ".ndjson"):
+        return False
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            first = json.loads(next((line for line in lines if line.strip()), "{}"))
+    except (OSError, ValueError):
+        return False  # read_examples says what is wrong with it.
+    return isinstance(first, dict) and "messages" in first
+
+
+def _record(text: str, key: object, number: int) -> TuningRecord:
+    try:
+        turns = json.loads(text)
+    except ValueError:
+        turns = None
+    legal = isinstance(turns, list) and all(
+        isinstance(turn, dict) and turn.get("role") in _ROLES and isinstance(turn.get("content"), str) for turn in turns
+    )
+    if not legal or len(turns) < 2 or turns[-1]["role"] != "assistant":
+        raise ExamplePoolError(
+            f"The messages of row {number} are no chat that ends with a reply.",
+            'Give [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}].',
+        )
+    messages = tuple(Message(turn["role"], turn["content"]) for turn in turns[:-1])
+    said = next((message.content for message in reversed(messages) if message.role == "user"), "")
+    return TuningRecord(messages, turns[-1]["content"], key if isinstance(key, str) else said)
+
+
+def _plain(key: str) -> str:
+    return " ".join(key.split()).casefold()

@@ -1,0 +1,98 @@
+"""Measures a model, with an adapter and without, on records that it was not trained on: as it will be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ragkit.errors import MissingExtraError
+from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.models.adapters import LORA
+from ragkit.models.base import GenerationOptions, complete
+from ragkit.models.llama_cpp import LlamaCppModel
+from ragkit.records import Message
+from ragkit.tuning.base_model import BaseModel, best_device
+from ragkit.tuning.comparison import metric_of
+from ragkit.tuning.data import TuningRecord
+
+ADAPTER = "adapter"
+"""The folder of a version that holds peft's adapter."""
+Reply = Callable[[Sequence[Message]], str]
+
+
+def reply_scores(
+    base: BaseModel,
+    version: Path | None,
+    records: Sequence[TuningRecord],
+    *,
+    metric: str,
+    reply_tokens: int,
+    threads: int = 0,
+    stage: str = "scoring",
+    progress: ProgressCallback | None = None,
+) -> list[float]:
+    """Return the score of each greedy reply, 0 to 1.
+
+    Args:
+        base: the model.
+        version: the folder of the adapter's version; None for the model without one.
+        records: to measure on.
+        metric: see ``metric_of``.
+        reply_tokens: that a reply may have.
+        threads: of llama.cpp; 0 for all cores.
+        stage: to call it in progress.
+        progress: called after each record.
+
+    Raises:
+        ModelError: if the model or adapter can't be loaded.
+    """
+    measure = metric_of(metric)
+    scores = []
+    opened = _llama if base.is_gguf else _torch
+    with opened(base, version, reply_tokens, threads) as reply:
+        for number, record in enumerate(records, 1):
+            scores.append(measure(reply(record.messages).strip(), record.reply))
+            if progress is not None:
+                progress(Progress(stage, number, len(records)))
+    return scores
+
+
+@contextmanager
+def _llama(base: BaseModel, version: Path | None, reply_tokens: int, threads: int) -> Iterator[Reply]:
+    model = LlamaCppModel(base.path, threads=threads, lora=version / LORA if version is not None else None)
+    try:
+        yield lambda messages: complete(model, messages, GenerationOptions(max_tokens=reply_tokens)).text
+    finally:
+        model.close()
+
+
+@contextmanager
+def _torch(base: BaseModel, version: Path | None, reply_tokens: int, threads: int) -> Iterator[Reply]:
+    """Give replies by torch, for a model in a folder, which llama.cpp does not read."""
+    import torch
+
+    device = best_device()
+    tokens, model = base.tokens(), base.load(device)
+    if version is not None:
+        try:
+            from peft import PeftModel
+        except ImportError as error:
+            raise MissingExtraError("peft", "tune", "to use a tuned model") from error
+        model = PeftModel.from_pretrained(model, str(version / ADAPTER))
+    model.eval()
+
+    def reply(messages: Sequence[Message]) -> str:
+        prompt = tokens.prompt(messages)
+        with torch.inference_mode():
+            made = model.generate(
+                input_ids=torch.tensor([prompt], device=device),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.long, device=device),
+                max_new_tokens=reply_tokens,
+                do_sample=False,
+                eos_token_id=tokens.end[-1],
+                pad_token_id=tokens.end[-1],
+            )
+        return tokens.text(made[0, len(prompt) :].tolist())
+
+    yield reply

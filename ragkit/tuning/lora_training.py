@@ -1,0 +1,293 @@
+"""The loop that trains a LoRA adapter: within a time limit, with checkpoints that outlive a kill.
+
+It is transformers' ``Trainer`` around peft's adapter. trl's ``SFTTrainer`` renders and tokenises prompts by itself,
+which would not be what the model is asked later, and works out the vocabulary's scores at every token, where only the
+reply's are learned; its place is taken by rows that are ready (``packing``) and a loss over the reply's tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from ragkit.errors import MissingExtraError, SettingsError, TaskError
+from ragkit.examples.saving import write_whole
+from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.tuning.base_model import quiet
+from ragkit.tuning.packing import IGNORED, Pack
+
+CHECKPOINTS = "checkpoints"
+_WHOLE = "whole.json"
+"""Written into a checkpoint when everything else of it is on disk; one without it was cut off."""
+_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoraOptions:
+    """How an adapter is trained. The defaults were chosen on articles of XQuAD (docs/benchmarks.md)."""
+
+    epochs: float = 3.0
+    minutes: float | None = None
+    """Training ends by then at the latest, loading included; the learning rate falls to 0 towards whichever end comes
+    first. None for no limit, which makes the result independent of the machine's speed."""
+    rank: int = 16
+    alpha: int = 32
+    """The adapter's weight is ``alpha / rank``."""
+    modules: Literal["all", "attention"] = "all"
+    """The linear layers that get an adapter."""
+    layers: int = 0
+    """The upper layers that get one; 0 for all. Fewer are faster: nothing is sent back below the lowest."""
+    learning_rate: float = 5e-4
+    batch: int = 16
+    """Examples of a step, about: rows are not split."""
+    warm: float = 0.05
+    """The share of the way in which the learning rate rises."""
+    row_tokens: int = 0
+    """Tokens that are read together; 0 for 512 on a CPU and 4,096 on a GPU."""
+    checkpoint_seconds: float = 60.0
+    """Between checkpoints."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or (self.minutes is not None and self.minutes <= 0) or self.rank < 1 or self.batch < 1:
+            raise SettingsError(
+                f"{self.epochs} epochs, {self.minutes} minutes, a rank of {self.rank} and batches of {self.batch} "
+                "can't be.",
+                "Give more than 0 of each.",
+            )
+        if self.modules not in ("all", "attention"):
+            raise SettingsError(f"Unknown modules {self.modules!r}.", "Legal values: all, attention.")
+        if not (self.learning_rate > 0 and self.alpha > 0 and 0 <= self.warm < 1 and self.layers >= 0):
+            raise SettingsError(
+                f"A learning rate of {self.learning_rate}, alpha of {self.alpha}, warm of {self.warm} and "
+                f"{self.layers} layers can't be.",
+                "Give a learning rate and alpha above 0, warm from 0 to less than 1, and layers of 0 or more.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LoraTraining:
+    """How training went."""
+
+    steps: int
+    """That were made, of ``planned``."""
+    planned: int
+    seconds: float
+    """Before an interruption and after it together, without what the interruption threw away."""
+    tokens: int
+    """Of rows as they were read, common beginnings once."""
+    examples: int
+    """Examples seen, each as often as it was."""
+    loss: float
+    """Of a reply's token: the mean of the last tenth of the steps, natural."""
+    resumed_at: int = 0
+    """The step at which an interrupted training was taken up."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the time limit ended it."""
+        return self.steps < self.planned
+
+
+@dataclass(slots=True)
+class _Clock:
+    """How far training is, by steps and by time."""
+
+    planned: int
+    limit: float | None
+    begun: float
+    before: float = 0.0
+    """Seconds of the runs that were interrupted."""
+    tokens: int = 0
+    examples: int = 0
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.begun
+
+    def done(self, step: int) -> float:
+        by_time = self.seconds / self.limit if self.limit else 0.0
+        return min(1.0, max(step / self.planned, by_time))
+
+
+def with_adapter(model: Any, options: LoraOptions) -> Any:
+    """Return a model with a new adapter, the only part of it that learns.
+
+    Raises:
+        MissingExtraError: if peft is not installed.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise MissingExtraError("peft", "tune", "to tune a model") from error
+    import torch
+
+    torch.manual_seed(options.seed)
+    count = model.config.num_hidden_layers
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        target_modules="all-linear" if options.modules == "all" else _ATTENTION,
+        layers_to_transform=list(range(max(0, count - options.layers), count)) if options.layers else None,
+        task_type="CAUSAL_LM",
+    )
+    with quiet():
+        return get_peft_model(model, config)
+
+
+def train_lora(
+    model: Any,
+    packs: Sequence[Pack],
+    options: LoraOptions,
+    folder: Path,
+    progress: ProgressCallback | None = None,
+    begun: float | None = None,
+) -> LoraTraining:
+    """Train a model's adapter in place, from the last checkpoint in ``folder`` where there is one.
+
+    Args:
+        model: of ``with_adapter``.
+        packs: rows to learn from.
+        options: how.
+        folder: for checkpoints.
+        progress: called after each step, with the stage ``training``.
+        begun: since when the time limit counts, of ``time.monotonic()``; now by default.
+
+    Raises:
+        MissingExtraError: if transformers or accelerate is not installed.
+        TaskError: if a checkpoint can't be read, or the loss is no number any more.
+    """
+    try:
+        import torch
+        from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+    except ImportError as error:
+        raise MissingExtraError("transformers", "tune", "to tune a model") from error
+    if find_spec("accelerate") is None:  # The trainer asks for it later, in its own words.
+        raise MissingExtraError("accelerate", "tune", "to tune a model")
+    rows_a_step = max(1, round(options.batch * len(packs) / sum(pack.examples for pack in packs)))
+    planned = math.ceil(math.ceil(len(packs) / rows_a_step) * options.epochs)
+    limit = options.minutes * 60 if options.minutes is not None else None
+    clock = _Clock(planned, limit, time.monotonic() if begun is None else begun)
+    on_cpu = next(model.parameters()).device.type == "cpu"
+
+    class ReplyTrainer(Trainer):  # type: ignore[misc]
+        """Learns the replies' tokens; only there the vocabulary's scores are worked out."""
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            labels = inputs["labels"][0]
+            at = (labels[1:] != IGNORED).nonzero()[:, 0]
+            given = {name: value for name, value in inputs.items() if name != "labels"}
+            logits = model(**given, logits_to_keep=at, use_cache=False).logits[0]
+            loss = torch.nn.functional.cross_entropy(logits.float(), labels[at + 1], reduction="sum")
+            clock.tokens += labels.numel()
+            return loss / num_items_in_batch
+
+    class Watch(TrainerCallback):  # type: ignore[misc]
+        """Ends training in time, and asks for checkpoints."""
+
+        saved = time.monotonic()
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if limit is not None and clock.seconds >= limit:
+                control.should_training_stop = True
+            if time.monotonic() - self.saved >= options.checkpoint_seconds:
+                control.should_save = True
+            if progress is not None:
+                done = max(state.global_step, int(clock.done(state.global_step) * planned))
+                told = f"loss {clock.losses[-1]:.3f}" if clock.losses else ""
+                progress(Progress("training", min(done, planned), planned, told))
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in (logs or {}):
+                clock.losses.append(float(logs["loss"]))
+                if not math.isfinite(clock.losses[-1]):
+                    raise TaskError(
+                        f"The loss is {clock.losses[-1]} after {state.global_step} steps.", "Try a lower learning rate."
+                    )
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.saved = time.monotonic()
+            told = {"seconds": clock.seconds, "tokens": clock.tokens, "losses": clock.losses}
+            write_whole(folder / f"checkpoint-{state.global_step}" / _WHOLE, json.dumps(told).encode())
+
+    last = last_checkpoint(folder)
+    step = 0
+    if last is not None:
+        told = json.loads((last / _WHOLE).read_text())
+        clock.before, clock.tokens, clock.losses = told["seconds"], told["tokens"], told["losses"]
+        step = int(last.name.rpartition("-")[2])
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=options.learning_rate, weight_decay=0.0)
+
+    def rate(step: int) -> float:
+        done = clock.done(step)
+        return min(1.0, (step + 1) / max(1.0, options.warm * planned), (1 - done) / (1 - options.warm))
+
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=rows_a_step,
+        num_train_epochs=options.epochs,
+        max_steps=planned,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        save_total_limit=2,
+        seed=options.seed,
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to=[],
+        disable_tqdm=True,
+    )
+    # One device: with several the trainer would split rows that are whole.
+    _ = arguments.device
+    arguments._n_gpu = min(arguments._n_gpu, 1)
+    trainer = ReplyTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=list(packs),
+        data_collator=lambda rows: rows[0].tensors(),
+        callbacks=[Watch()],
+        optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.model_accepts_loss_kwargs = True
+    if progress is not None:
+        progress(Progress("training", step, planned))
+    try:
+        with quiet():
+            trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
+    except (KeyError, EOFError, ValueError) as error:
+        if last is None:
+            raise
+        raise TaskError(f"{last} can't be gone on with: {error}.", "Begin anew: restart=True, or --restart.") from error
+    steps = int(trainer.state.global_step)
+    tail = clock.losses[-max(1, len(clock.losses) // 10) :]
+    seen = round(sum(pack.examples for pack in packs) * steps * rows_a_step / len(packs))
+    if progress is not None:
+        progress(Progress("training", planned, planned))
+    loss = math.fsum(tail) / len(tail) if tail else math.nan
+    return LoraTraining(steps, planned, clock.seconds, clock.tokens, seen, loss, step)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint that is whole; those that were cut off are removed."""
+    whole: list[Path] = []
+    for place in folder.glob("checkpoint-*"):
+        if (place / _WHOLE).is_file():
+            whole.append(place)
+        else:
+            shutil.rmtree(place)
+    return max(whole, key=lambda place: int(place.name.rpartition("-")[2]), default=None)

@@ -1,0 +1,71 @@
+"""A head's card: what it was made from, how, and how it does; for programs and for readers."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.examples.saving import write_whole
+
+if TYPE_CHECKING:
+    from ragkit.tuning.head import HeadSettings
+    from ragkit.tuning.head_fit import HeadOptions, HeadReport
+
+
+def write_card(
+    folder: Path, settings: HeadSettings, report: HeadReport, options: HeadOptions, data: str, model: str
+) -> None:
+    """Write ``card.json`` and ``card.md``.
+
+    Args:
+        folder: of the head.
+        settings: of the head.
+        report: of its fit.
+        options: of its fit.
+        data: the sha256 of what it learned from.
+        model: the embedder that it started from, by name and weights.
+    """
+    packages = ("torch", "transformers", "scikit-learn", "onnxruntime", "numpy")
+    card: dict[str, Any] = {
+        "kind": "head",
+        "version": settings.version,
+        "model": model,
+        "labels": len(settings.labels),
+        "data_sha256": data,
+        "strength": settings.strength,
+        "temperature": settings.temperature,
+        "report": asdict(report),
+        "options": asdict(options),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+    }
+    write_whole(folder / "card.json", json.dumps(card, ensure_ascii=False, indent=1).encode())
+    write_whole(folder / "card.md", _page(card).encode())
+
+
+def _page(card: dict[str, Any]) -> str:
+    report = card["report"]
+    training = report["training"]
+    lines = [
+        f"# Classification head, {card['version']}",
+        "",
+        f"- {card['labels']} labels; {report['examples']:,} examples, {report['held_out']:,} of them held out to "
+        f"choose and to compare; sha256 {card['data_sha256']}.",
+        f"- Left out because they stand in the evaluation split: {report['leaked']:,}.",
+        f"- Embedder: {card['model']}, {'fine-tuned' if report['kept'] == 'tuned' else 'as it is'}. {report['why']}",
+        f"- Accuracy held out: {report['frozen']:.4f} with the frozen embedder"
+        + (f", {report['tuned']:.4f} with the tuned one." if report["tuned"] is not None else "."),
+        f"- Inverse regularisation {card['strength']:g}, temperature {card['temperature']:.2f}, seed "
+        f"{card['options']['seed']}.",
+    ]
+    if training is not None:
+        cut = training["done"] < training["steps"]
+        lines.append(
+            f"- Training: {training['done']:,} of {training['steps']:,} steps in {training['seconds']:.0f} s"
+            + (", ended by its time limit." if cut else ".")
+        )
+    lines.append("- " + ", ".join(f"{name} {number}" for name, number in card["versions"].items()) + ".")
+    return "\n".join(lines) + "\n"

@@ -181,14 +181,17 @@ def _base(card: Mapping[str, Any]) -> Path:
     """Return the file that an adapter was made for, which has to be what it was."""
     import hashlib
 
-    from ragkit.models.files import model_path
+    from ragkit.models.files import known_models, model_path
 
     base = card["base"]
-    if not base["name"].lower().endswith(".gguf"):
-        return model_path(base["name"])
-    path = Path(base["name"])
-    if not path.is_file():
-        raise ModelNotFoundError(f"The model {path} that this adapter was made for is gone.", "Put it back.")
+    if base["name"].lower().endswith(".gguf"):
+        path = Path(base["name"])
+        if not path.is_file():
+            raise ModelNotFoundError(f"The model {path} that this adapter was made for is gone.", "Put it back.")
+    else:
+        path = model_path(base["name"])  # which checks those that ragkit knows
+        if base["sha256"] in {info.sha256 for info in known_models() if info.name == base["name"]}:
+            return path
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != base["sha256"]:

@@ -31,7 +31,7 @@ _ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:
-    """How an adapter is trained. The defaults were chosen on articles of XQuAD (docs/benchmarks.md)."""
+    """How an adapter is trained."""
 
     epochs: float = 3.0
     minutes: float | None = None

@@ -266,6 +266,7 @@ def _trained(
     packs = packed(examples, options.row_tokens or _ROW_TOKENS[device])
     training = train_lora(model, packs, options, work / CHECKPOINTS, progress, begun)
     model.save_pretrained(str(work / ADAPTER), save_embedding_layers=False)
+    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
     if base.is_gguf:
         write_gguf_lora(work / LORA, adapter_tensors(model), options.alpha, model.config)
     write_whole(work / _TRAINED, json.dumps(asdict(training)).encode())

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ragkit.errors import ModelFileError, ModelNotFoundError, SettingsError
-from ragkit.models.adapters import CARD, AdapterStore, tuned_model
+from ragkit.models.adapters import CARD, LORA, AdapterStore, tuned_model
 
 
 @pytest.fixture
@@ -77,3 +77,18 @@ def test_damaged_card_is_an_error_of_the_file(store):
 def test_adapter_without_a_gguf_form_can_not_be_opened(store):
     with pytest.raises(ModelFileError, match="which llama"):
         tuned_model("docs@1", store.folder)
+
+
+def test_adapter_of_another_base_is_not_opened(store, tmp_path):
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"GGUF of another kind")
+    folder = store.folder / "docs" / "1"
+    (folder / LORA).write_bytes(b"GGUF")
+    for base, error, said in (
+        ({"name": str(other), "sha256": "0" * 64}, ModelFileError, "was made for 0000"),
+        ({"name": str(tmp_path / "gone.gguf"), "sha256": "0" * 64}, ModelNotFoundError, "is gone"),
+        ({"name": "smollm2", "sha256": "0" * 64}, ModelFileError, "was made for 0000"),
+    ):
+        (folder / CARD).write_text(json.dumps({"name": "docs", "base": base}))
+        with pytest.raises(error, match=said):
+            tuned_model("docs@1", store.folder)

@@ -1,0 +1,146 @@
+"""A reward model that is a language model: LoRA and a head that gives a number, trained with trl."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import MissingExtraError, ModelFileError
+from ragkit.indexing.reports import ProgressCallback
+from ragkit.tuning.base_model import BaseModel, base_model, best_device
+from ragkit.tuning.judging import ADAPTER
+from ragkit.tuning.lora_training import _ATTENTION, CHECKPOINTS, LoraOptions
+from ragkit.tuning.pair_training import TokenPair, train_pairs
+from ragkit.tuning.rankings import Prompt, Ranking, as_messages
+from ragkit.tuning.tokens import ModelTokens
+
+
+class LoraReward:
+    """Scores an answer by reading it behind its prompt.
+
+    Args:
+        model: a sequence classifier with one output.
+        tokens: of its base.
+    """
+
+    def __init__(self, model: Any, tokens: ModelTokens) -> None:
+        self.name = "lora reward"
+        self._model = model
+        self._tokens = tokens
+
+    def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
+        """Return a score for each answer, float64 ``[answers]``; only scores of the same prompt compare."""
+        import torch
+
+        asked = self._tokens.prompt(as_messages(prompt))
+        found = []
+        for answer in answers:
+            ids = torch.tensor([[*asked, *self._tokens.reply(answer)]], device=self._model.device)
+            with torch.inference_mode():
+                found.append(float(self._model(input_ids=ids).logits[0, 0]))
+        return np.array(found, dtype=np.float64)
+
+
+def train_lora_reward(
+    rankings: Sequence[Ranking],
+    base: str,
+    options: LoraOptions,
+    work: Path,
+    progress: ProgressCallback | None = None,
+) -> tuple[LoraReward, dict[str, Any]]:
+    """Train one, from the last checkpoint in ``work`` where there is one, and leave its adapter there.
+
+    Args:
+        rankings: to learn from.
+        base: see ``base_model``.
+        options: how.
+        work: a folder.
+        progress: called after each step.
+
+    Returns:
+        The model, and how its training went.
+
+    Raises:
+        MissingExtraError: if a package is not installed.
+        ModelError: if the base can't be loaded.
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise MissingExtraError("peft", "tune", "to tune a model") from error
+    import torch
+
+    begun = time.monotonic()
+    of = base_model(base)
+    tokens = of.tokens()
+    pairs = [
+        TokenPair(
+            tuple(tokens.prompt(one.messages)), tuple(tokens.reply(one.chosen)), tuple(tokens.reply(one.rejected))
+        )
+        for one in rankings
+    ]
+    torch.manual_seed(options.seed)
+    model = _scalar(of)
+    count = model.config.num_hidden_layers
+    every: str | list[str] = "all-linear"
+    if options.layers:
+        # peft takes layers with names only.
+        layer = f"layers.{count - 1}."
+        linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+        every = sorted({name.rpartition(".")[2] for name in linear if layer in name})
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        target_modules=every if options.modules == "all" else _ATTENTION,
+        layers_to_transform=list(range(max(0, count - options.layers), count)) if options.layers else None,
+        task_type="SEQ_CLS",
+    )
+    model = get_peft_model(model, config)
+    used = {token for pair in pairs for token in (*pair.prompt, *pair.chosen, *pair.rejected)}
+    # The head reads the last token that is no padding, so padding may be no token that a reply ends with.
+    pad = next((token for token in range(model.config.vocab_size) if token not in used), None)
+    if pad is None:
+        raise ModelFileError(f"{of.name} has no token left to fill up rows.", "Name a model with more tokens.")
+    training = train_pairs("reward", model, pairs, options, work / CHECKPOINTS, pad, progress, begun)
+    model.config.pad_token_id = None
+    model.save_pretrained(str(work / ADAPTER), save_embedding_layers=False)
+    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
+    return LoraReward(model.eval(), tokens), {**asdict(training), "base_sha256": of.sha256}
+
+
+def open_lora_reward(folder: Path, base: str, sha256: str) -> LoraReward:
+    """Open one that was trained.
+
+    Raises:
+        MissingExtraError: if a package is not installed.
+        ModelError: if the base can't be loaded, or is another one than it was trained on.
+    """
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise MissingExtraError("peft", "tune", "to use a tuned model") from error
+    of = base_model(base)
+    if of.sha256 != sha256:
+        raise ModelFileError(
+            f"{of.path} has sha256 {of.sha256}, and the reward model was made on {sha256}.", "Put the old file back."
+        )
+    return LoraReward(PeftModel.from_pretrained(_scalar(of), str(folder / ADAPTER)).eval(), of.tokens())
+
+
+def _scalar(base: BaseModel) -> Any:
+    """Return the base with a head that gives one number in place of that for words."""
+    from transformers import AutoModelForSequenceClassification
+
+    device = best_device()
+    words = base.load(device)
+    config = words.config
+    config.num_labels, config.pad_token_id = 1, None
+    model = AutoModelForSequenceClassification.from_config(config)
+    setattr(model, model.base_model_prefix, getattr(words, words.base_model_prefix))
+    return model.to(device=device, dtype=words.dtype)

@@ -178,8 +178,9 @@ def train(
     begun = saved = time.monotonic()
     encoder.encoder.train()
     for number in range(first, len(order)):
-        now = time.monotonic()
-        way = max(number / len(order), (spent + now - begun) / options.seconds)
+        passed = (spent + time.monotonic() - begun) / options.seconds
+        # Where there is time enough only the steps count, so that the same seed comes to the same result.
+        way = max(number / len(order), passed) if number else 0.0
         if way >= 1:
             break
         for group in optimizer.param_groups:

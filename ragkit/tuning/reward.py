@@ -41,7 +41,7 @@ class RewardOptions:
 
     kind: Literal["light", "lora"] = "light"
     """``light`` weighs signals and the embedder's vectors, in seconds; ``lora`` tunes a language model with a head that
-    gives a number, which on a CPU takes hours for what ``light`` does in seconds."""
+    gives a number, and reads each answer with it: both take it as long as tuning and answering do."""
     base: str = "default"
     """Of ``lora``: the model to tune; see ``base_model``."""
     lora: LoraOptions = field(default_factory=lambda: LoraOptions(epochs=1.0, learning_rate=2e-4))

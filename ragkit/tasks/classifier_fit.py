@@ -44,7 +44,7 @@ _NEAR = 0.01
 """Nats between ways of reading that count as equal."""
 _TRIES = 2
 """Usual ways of reading that are tried at least, however few the calls: a direct and a channel one."""
-_CALLS_OF_A_TRY = 50
+_CALLS_OF_A_TRY = 100
 """A further one for each so many calls: tried on a handful of inputs, the best of many is the luckiest."""
 _RACING = Weights(model=0.2)
 """How the model is weighed while the race runs."""
@@ -178,7 +178,7 @@ def _usual_tries(options: ClassifierOptions, *, scores: bool) -> list[Classifier
     channel = [
         replace(options, direction="channel", candidates=few, setting=ShotSetting(near, k, turns)) for k in (3, 6)
     ]
-    return [tries[0], channel[0], *tries[1:3], channel[1], *tries[3:]]
+    return [tries[0], *channel, *tries[1:]]
 
 
 def _likeliest(reads: Mapping[int, Sequence[_Read]]) -> int:

@@ -82,7 +82,7 @@ def test_fit_reports_what_it_tried(task):
     assert 0.5 < report.prior_accuracy <= 1
 
 
-@pytest.mark.parametrize(("calls", "ways"), [(12, 2), (150, 3)])
+@pytest.mark.parametrize(("calls", "ways"), [(12, 2), (300, 3)])
 def test_few_calls_try_few_ways_of_reading(tmp_path, calls, ways):
     with Classifier.fit(tmp_path, EXAMPLES, model=ScriptedModel("lost_card"), budget=FitBudget(calls=calls)) as made:
         assert len(made.report.race.trials) == ways

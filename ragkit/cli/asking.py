@@ -85,7 +85,9 @@ def ask(
     question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A name from `ragkit models list`, a .gguf file, openai:NAME, or none."),
+        typer.Option(
+            "--model", "-m", help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none."
+        ),
     ] = None,
     mode: Annotated[
         str | None,

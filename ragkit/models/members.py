@@ -11,7 +11,7 @@ from ragkit.errors import SettingsError
 from ragkit.models.base import ChatModel, ScoringModel
 from ragkit.models.breaker import Breaker
 from ragkit.models.budget import Budget
-from ragkit.models.opening import open_model
+from ragkit.models.opening import is_remote, open_model
 from ragkit.models.policy import FallbackPolicy
 from ragkit.models.worker import Worker
 
@@ -41,7 +41,7 @@ class Member:
     def scores(self) -> bool:
         """Whether it is a ``ScoringModel``; of a name that is not opened yet: whether it names a local model."""
         if isinstance(self.model, str):
-            return self.model.lower().endswith(".gguf") or (":" not in self.model and self.model != "scripted")
+            return self.model != "scripted" and not is_remote(self.model)
         return isinstance(self.model, ScoringModel)
 
 

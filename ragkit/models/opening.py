@@ -12,6 +12,8 @@ from ragkit.errors import ModelAuthenticationError, SettingsError
 from ragkit.models.base import ChatModel
 from ragkit.models.files import installed_models, model_path
 
+_TUNED = "tuned:"
+
 
 def open_model(
     name: str = "default",
@@ -27,7 +29,8 @@ def open_model(
         name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a path to a .gguf file,
             ``openai:NAME`` for OpenAI's models and for any endpoint that speaks as theirs does, ``anthropic:NAME``,
             ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (``google_genai:NAME``,
-            ``ollama:NAME`` and so on), or ``scripted``.
+            ``ollama:NAME`` and so on), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or
+            ``scripted``.
         base_url: of the endpoint; the provider's own by default.
         api_key: for the endpoint; by default that of ``api_key_env``.
         api_key_env: the environment variable, or the name in the keyring, that holds the key. By default that of the
@@ -50,6 +53,10 @@ def open_model(
         return ScriptedModel(**options)
     if is_remote(name):
         return _open_remote(name, base_url, api_key, api_key_env, options)
+    if name.startswith(_TUNED):
+        from ragkit.models.adapters import tuned_model
+
+        return tuned_model(name.removeprefix(_TUNED), **options)
     from ragkit.models.llama_cpp import LlamaCppModel
 
     _check_options(name, LlamaCppModel, options)
@@ -60,7 +67,7 @@ def open_model(
 
 def is_remote(name: str) -> bool:
     """Return whether a name is a ``PROVIDER:NAME``, and no model of this machine."""
-    return ":" in name and not name.lower().endswith(".gguf")
+    return ":" in name and not name.startswith(_TUNED) and not name.lower().endswith(".gguf")
 
 
 def _open_remote(

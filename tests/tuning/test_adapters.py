@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ragkit.errors import ModelFileError, ModelNotFoundError, SettingsError
+from ragkit.models import open_model
 from ragkit.models.adapters import CARD, LORA, AdapterStore, tuned_model
 
 
@@ -92,3 +93,9 @@ def test_adapter_of_another_base_is_not_opened(store, tmp_path):
         (folder / CARD).write_text(json.dumps({"name": "docs", "base": base}))
         with pytest.raises(error, match=said):
             tuned_model("docs@1", store.folder)
+
+
+def test_open_model_looks_for_adapters_where_it_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFoundError, match="There is no adapter 'docs' in adapters"):
+        open_model("tuned:docs")

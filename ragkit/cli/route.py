@@ -88,7 +88,7 @@ def fit(
 ) -> None:
     """Learn from labelled inputs when the fallback is right where the primary is wrong.
 
-    Without --target and --rate it falls back wherever that is expected to gain. Exit code 3 says that the target can't
+    Without --target and --rate it falls back as often as was most accurate. Exit code 3 says that the target can't
     be promised.
     """
     from ragkit.cli.indexes import MISSING

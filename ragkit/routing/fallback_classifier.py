@@ -35,7 +35,7 @@ class Routed:
     prediction: Prediction
     answered: Literal["primary", "fallback", "both"]
     score: float
-    """How many right answers falling back was expected to gain, -1 to 1."""
+    """The chance that the fallback is right and the primary wrong, as the router has it."""
     why: str
     """In words, with the numbers."""
 
@@ -46,7 +46,7 @@ class Routed:
 
 
 class FallbackClassifier:
-    """Asks the primary, and the fallback where the router expects that to gain.
+    """Asks the primary, and the fallback where the router sees a chance that it is right and the primary wrong.
 
     Args:
         primary: asked for every input.
@@ -72,7 +72,7 @@ class FallbackClassifier:
         second = dict(zip(numbers, self._fallback.predict([inputs[n] for n in numbers]), strict=True))
         found: list[Routed] = []
         for number, (one, score) in enumerate(zip(first, scores, strict=True)):
-            told = f"expected gain {score:+.3f}, threshold {self.router.threshold.score:+.3f}"
+            told = f"chance of a gain {score:.3f}, threshold {self.router.threshold.score:.3f}"
             if number not in second:
                 found.append(Routed(one, "primary", float(score), f"The primary answers: {told}."))
             elif self.router.blend:

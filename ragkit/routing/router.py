@@ -1,4 +1,4 @@
-"""Learns when to fall back: from what the primary tells of itself to what the fallback would gain."""
+"""Learns when to fall back: from what the primary tells of itself to whether the fallback would be right."""
 
 from __future__ import annotations
 
@@ -57,8 +57,7 @@ class Chance:
 class Router:
     """Tells which inputs should go to the fallback.
 
-    Two calibrated chances are told apart by the primary's signals: that the fallback is right and the primary wrong,
-    and the other way round. Their difference is the score: the share of right answers that falling back gains.
+    By the primary's signals it tells the calibrated chance that the fallback is right and the primary wrong.
     """
 
     names: tuple[str, ...]
@@ -69,8 +68,6 @@ class Router:
     """Their standard deviations."""
     gain: Chance
     """Of the fallback being right and the primary wrong."""
-    loss: Chance
-    """Of the primary being right and the fallback wrong."""
     threshold: Threshold
     blend: float = 0.0
     """After falling back the primary's log-probabilities of labels still count with this weight, the fallback's with
@@ -107,7 +104,6 @@ class Router:
             raise TaskError(f"{len(rows)} rows are too few to learn from.", f"Give {_FEWEST} or more.")
         outcomes = Outcomes.of(rows)
         gained = outcomes.fallback & ~outcomes.primary
-        lost = outcomes.primary & ~outcomes.fallback
         if not gained.any():
             raise TaskError(
                 f"In {len(rows)} rows the fallback is never right where the primary is wrong.",
@@ -121,23 +117,22 @@ class Router:
         features = _features(values, centres, scales)
         folds = np.random.default_rng(seed).permutation(len(rows)) % _FOLDS
         gain, gains = _crossfitted(features, gained, ~outcomes.primary, folds)
-        loss, losses = _crossfitted(features, lost, ~outcomes.primary, folds)
-        made = cls(names, centres, scales, gain, loss, _UNSET, blend)
-        scores = made.scores([row.signals for row in held_out]) if held_out else gains - losses
+        made = cls(names, centres, scales, gain, _UNSET, blend)
+        scores = made.scores([row.signals for row in held_out]) if held_out else gains
         measured = Outcomes.of(held_out) if held_out else outcomes
         threshold = choose(scores, measured, target=target, rate=rate, confidence=confidence)
-        if not held_out and (target is not None or rate is not None):
+        if not held_out:
             # Scores of routers fitted to fewer rows lie elsewhere; the share that was chosen is what carries over.
             own = made.scores([row.signals for row in rows])
             threshold = replace(threshold, score=for_rate(own, threshold.rate))
         return replace(made, threshold=threshold)
 
     def scores(self, signals: Sequence[Signals]) -> NDArray[np.float64]:
-        """Return how much falling back gains, -1 to 1, ``[inputs]``."""
+        """Return the chance that the fallback is right and the primary wrong, ``[inputs]``."""
         if not signals:
             return np.zeros(0)
         features = _features(_values(signals, self.names), self.centres, self.scales)
-        return self.gain(features) - self.loss(features)
+        return self.gain(features)
 
     def defers(self, signals: Sequence[Signals]) -> NDArray[np.bool_]:
         """Tell which inputs go to the fallback, ``[inputs]``."""
@@ -167,7 +162,7 @@ class Router:
         except (OSError, ValueError, ValidationError) as error:
             raise TaskError(f"{file} holds no router that can be read: {error}.", hint) from error
         count = len(made.names)
-        sizes = {len(made.centres), len(made.scales), len(made.gain.weights) / 2, len(made.loss.weights) / 2}
+        sizes = {len(made.centres), len(made.scales), len(made.gain.weights) / 2}
         if sizes != {count}:
             raise TaskError(f"{file} is damaged: it has {count} names and numbers for {sorted(sizes)}.", hint)
         return made

@@ -60,14 +60,14 @@ def choose(
     rate: float | None = None,
     confidence: float = 0.95,
 ) -> Threshold:
-    """Return a threshold for a share of deferral, for a target, or, with neither, where falling back pays on average.
+    """Return a threshold for a share of deferral, for a target, or, with neither, for the highest accuracy.
 
-    For a target the shares from 0 to 1 are tried in steps of .05, and the smallest is taken at which the lower bound of
-    the accuracy reaches it. The bound holds for all of them at once: each is given its part of what may go wrong
-    (Bonferroni), as the best of several bounds would be too good.
+    The shares from 0 to 1 are tried in steps of .05, and the smallest is taken that is most accurate, or at which the
+    lower bound of the accuracy reaches the target. The bound holds for all of them at once: each is given its part of
+    what may go wrong (Bonferroni), as the best of several bounds would be too good.
 
     Args:
-        scores: of rows that the router was not fitted to: how much falling back gains, ``[rows]``.
+        scores: of rows that the router was not fitted to: the chance that falling back gains, ``[rows]``.
         outcomes: of these rows.
         target: an accuracy.
         rate: a share of deferral.
@@ -82,9 +82,11 @@ def choose(
             f"A threshold for target={target}, rate={rate} and confidence={confidence} can't be.",
             "Give one of target and rate, each between 0 and 1.",
         )
-    if target is None:
-        return _measured(0.0 if rate is None else for_rate(scores, rate), scores, outcomes, confidence, 1)
+    if rate is not None:
+        return _measured(for_rate(scores, rate), scores, outcomes, confidence, 1)
     tried = [_measured(for_rate(scores, one), scores, outcomes, confidence, len(_RATES), target) for one in _RATES]
+    if target is None:
+        return max(tried, key=lambda one: one.accuracy)
     return next((one for one in tried if one.reached), max(tried, key=lambda one: one.lower))
 
 

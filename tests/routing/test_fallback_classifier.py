@@ -64,7 +64,7 @@ def test_fallback_answers_where_that_gains_and_says_why(pair):
         assert routed.label == (other if asked else one).label
         assert routed.prediction.probability == pytest.approx((other if asked else one).probability, rel=1e-3)
         assert (routed.score >= both.router.threshold.score) == asked
-        assert f"threshold {both.router.threshold.score:+.3f}" in routed.why
+        assert f"threshold {both.router.threshold.score:.3f}" in routed.why
     right = sum(routed.label == example.output for routed, example in zip(found, ASKED, strict=True))
     assert right > sum(one.label == example.output for one, example in zip(first, ASKED, strict=True)) + 3
     assert both.predict([]) == []

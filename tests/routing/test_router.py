@@ -59,7 +59,7 @@ def test_router_beats_margin_and_chance_and_both_alone(router):
 
 def test_scores_are_calibrated_gains(router):
     scores, outcomes = router.scores([row.signals for row in OTHERS]), Outcomes.of(OTHERS)
-    gains = outcomes.fallback.astype(float) - outcomes.primary
+    gains = outcomes.fallback & ~outcomes.primary
     for part in np.array_split(np.argsort(scores), 5):
         assert gains[part].mean() == pytest.approx(scores[part].mean(), abs=0.07)
     assert np.ptp([gains[part].mean() for part in np.array_split(np.argsort(scores), 5)]) > 0.3
@@ -97,12 +97,14 @@ def test_held_out_rows_choose_the_threshold():
     assert router.threshold.rows == len(OTHERS)
 
 
-def test_without_target_or_rate_it_falls_back_where_that_gains():
+def test_without_target_or_rate_it_is_as_accurate_as_can_be():
     router = Router.fit(ROWS)
-    assert router.threshold.score == 0
-    deferred = router.defers([row.signals for row in OTHERS])
-    gains = Outcomes.of(OTHERS).fallback.astype(float) - Outcomes.of(OTHERS).primary
-    assert gains[deferred].mean() > 0.1 > gains[~deferred].mean()
+    report = route_report(router, OTHERS)
+    assert 0.2 < router.threshold.rate < 0.9
+    curve = next(one for one in report.curves if one.name == "router")
+    assert report.accuracy == pytest.approx(max(curve.accuracy), abs=0.01)
+    worse = Router.fit([replace(row, fallback_right=n % 100 == 0) for n, row in enumerate(ROWS)])
+    assert worse.threshold.rate == 0
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])

@@ -1,0 +1,61 @@
+"""``ragkit advise``: a table, the words, JSON, going on, and what it refuses."""
+
+import json
+
+import pytest
+
+from ragkit.tuning.advice import advise
+from tests.cli.test_examples import FIELDS, write_csv
+from tests.examples.conftest import EXAMPLES
+
+WORDS = ("advise", "train.csv", *FIELDS, "--ways", "neighbours, head", "--sizes", "10,12")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("advise")
+    write_csv(folder / "train.csv", [(example.input, example.output) for example in EXAMPLES])
+    return folder
+
+
+def test_advice_is_printed_kept_and_the_same_as_json(here, workplace):
+    text = here(*WORDS, cwd=workplace).stdout
+    first = text.splitlines()[0]
+    assert (
+        first
+        == "15 examples of 4 labels to learn from, 5 held out, 0 left out because they stand there too, or nearly."
+    )
+    journal = (workplace / "advice" / "advice.jsonl").read_text()
+    assert journal.count("\n") == 6
+    done = here(*WORDS, "--json", cwd=workplace)
+    assert (workplace / "advice" / "advice.jsonl").read_text() == journal
+    found = json.loads(done.stdout)
+    assert [report["way"] for report in found["ways"]] == ["neighbours", "head"]
+    for report in found["ways"]:
+        assert [point["examples"] for point in report["points"]] == [10, 12, 15]
+        for point in report["points"]:
+            assert f"{point['accuracy']:.3f}" in text
+            assert f"{point['low']:.3f} to {point['high']:.3f}" in text
+    for line in found["words"]:
+        assert line in text
+    assert found["words"][0].startswith(f"Use {found['recommended']} ")
+    direct = advise(EXAMPLES, ["neighbours", "head"], sizes=[10, 12], work=workplace / "advice")
+    assert json.loads(json.dumps(direct.to_dict())) == found
+
+
+def test_wrong_use_is_refused_before_anything_is_measured(here, workplace):
+    refused = {
+        ("--ways", "heads"): "Legal values: neighbours, examples, head, tuned-head, lora.",
+        ("--ways", "lora"): "--lora-minutes 5",
+        ("--sizes", "ten"): "'ten' is no number of examples",
+        ("--sizes", "16"): "Give sizes from 8 to 15.",
+        ("--held-out", "11"): "Give 1 to 10, half of them.",
+    }
+    for words, said in refused.items():
+        done = here("advise", "train.csv", *FIELDS, *words, "--work", "none", cwd=workplace, check=2)
+        assert said in done.stderr
+    write_csv(workplace / "few.csv", [("a card", "card"), ("a pin", "pin"), ("a PIN", "pin")])
+    told = json.loads(here("advise", "few.csv", *FIELDS, "--json", cwd=workplace, check=2).stdout)
+    assert "Give at least 2 labels with 5 examples each." in told["error"]["hint"]
+    assert "--input-field" in here("advise", "few.csv", cwd=workplace, check=2).stderr
+    assert not (workplace / "none").exists()

@@ -1,0 +1,86 @@
+"""How likely a model finds given replies, with an adapter and without: as the model is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragkit.errors import MissingExtraError
+from ragkit.models.adapters import LORA
+from ragkit.models.llama_cpp import LlamaCppModel
+from ragkit.tuning.base_model import BaseModel, best_device
+from ragkit.tuning.judging import ADAPTER
+from ragkit.tuning.rankings import Prompt, as_messages
+from ragkit.tuning.tokens import ModelTokens
+
+
+@contextmanager
+def likelihood(base: BaseModel, version: Path | None, threads: int = 0) -> Iterator[Likelihood]:
+    """Give a reward model whose score is the log-probability of a whole reply, its end included.
+
+    Args:
+        base: the model.
+        version: the folder of an adapter's version; None for the model without one.
+        threads: of llama.cpp; 0 for all cores.
+
+    Raises:
+        ModelError: if the model or adapter can't be loaded.
+    """
+    if base.is_gguf:
+        model = LlamaCppModel(base.path, threads=threads, lora=version / LORA if version is not None else None)
+        try:
+            yield _Llama(model)
+        finally:
+            model.close()
+        return
+    loaded = base.load(best_device())
+    if version is not None:
+        try:
+            from peft import PeftModel
+        except ImportError as error:
+            raise MissingExtraError("peft", "tune", "to use a tuned model") from error
+        loaded = PeftModel.from_pretrained(loaded, str(version / ADAPTER))
+    yield _Torch(loaded.eval(), base.tokens())
+
+
+class Likelihood:
+    """A reward model that is a language model."""
+
+    name = "likelihood"
+
+    def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
+        """Return the log-probability (natural) of each answer and its end, float64 ``[answers]``."""
+        raise NotImplementedError
+
+
+class _Llama(Likelihood):
+    def __init__(self, model: LlamaCppModel) -> None:
+        self._model = model
+
+    def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([sum(found) for found in self._model.score(as_messages(prompt), answers, whole=True)])
+
+
+class _Torch(Likelihood):
+    def __init__(self, model: Any, tokens: ModelTokens) -> None:
+        self._model = model
+        self._tokens = tokens
+
+    def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
+        import torch
+
+        asked = self._tokens.prompt(as_messages(prompt))
+        found = []
+        for answer in answers:
+            reply = self._tokens.reply(answer)
+            ids = torch.tensor([[*asked, *reply]], device=self._model.device)
+            with torch.inference_mode():
+                logits = self._model(input_ids=ids).logits[0, len(asked) - 1 : -1].float()
+            own = torch.log_softmax(logits, dim=-1)[torch.arange(len(reply)), ids[0, len(asked) :]]
+            found.append(float(own.sum()))
+        return np.array(found)

@@ -1,0 +1,197 @@
+"""``ragkit tune reward`` and ``ragkit tune dpo``: learning from rankings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import Json
+from ragkit.cli.output import err, one_line, out, print_json, progress_bar
+from ragkit.cli.tasks import Seed
+
+if TYPE_CHECKING:
+    from ragkit.tuning.rankings import Ranking
+
+_REMARKS_SHOWN = 5
+
+Name = Annotated[str, typer.Argument(help="Each run makes a new version of it.", show_default=False)]
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="JSON Lines: prompt, chosen and rejected a row; or prompt and answers, the best first.",
+        show_default=False,
+    ),
+]
+HeldOut = Annotated[
+    Path | None,
+    typer.Option("--held-out", metavar="FILE", help="To measure on [default: a share of the prompts, by chance]."),
+]
+Share = Annotated[float, typer.Option(min=0.01, max=0.9, help="Of the prompts that is held out, without --held-out.")]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="FIELD", help="What is to stay on one side, such as a document, not only prompts."),
+]
+Tests = Annotated[
+    list[Path] | None,
+    typer.Option("--test", metavar="FILE", help="A further split of which nothing may be learned. May be repeated."),
+]
+Base = Annotated[
+    str, typer.Option(help="The model: a name from `ragkit models list`, a .gguf file, or a Hugging Face folder.")
+]
+Minutes = Annotated[float | None, typer.Option(min=0.01, help="Of training, at most.", show_default=False)]
+Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="The folder of adapters.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Throw away an unfinished run.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``ragkit tune``."""
+    app.command()(reward)
+    app.command()(dpo)
+
+
+def reward(
+    name: Name,
+    files: Files,
+    held_out: HeldOut = None,
+    share: Share = 0.2,
+    by: By = None,
+    test: Tests = None,
+    kind: Annotated[
+        str, typer.Option(help="light (signals and the embedder's vectors, in seconds) or lora (a language model).")
+    ] = "light",
+    base: Base = "default",
+    minutes: Minutes = None,
+    seed: Seed = 0,
+    adapters: Adapters = Path("adapters"),
+    restart: Restart = False,
+    json: Json = False,
+) -> None:
+    """Learn what people prefer from their rankings: a model that scores answers.
+
+    Contradictory rankings cancel each other and are told. The new version is used if it puts held-out answers in the
+    right order more often than the one in use, for certain.
+    """
+    from ragkit.embedding import open_embedder
+    from ragkit.settings import load_settings
+    from ragkit.tuning.lora_training import LoraOptions
+    from ragkit.tuning.reward import RewardOptions, tune_reward
+
+    rankings, measured, splits = _read(files, held_out, share, by, test, seed)
+    # What is no legal kind is refused by the options, with the legal ones.
+    options = RewardOptions(
+        kind=kind,  # type: ignore[arg-type]
+        base=base,
+        lora=LoraOptions(epochs=1.0, learning_rate=2e-4, minutes=minutes, seed=seed),
+        seed=seed,
+    )
+    embedder = open_embedder(load_settings().embedding_model) if kind == "light" else None
+    with progress_bar(quiet=json) as progress:
+        report = tune_reward(
+            name,
+            rankings,
+            measured,
+            options,
+            folder=adapters,
+            splits=splits,
+            embedder=embedder,
+            restart=restart,
+            progress=progress,
+        )
+    if json:
+        print_json({"name": name, "version": report.version.version, **report.version.card})
+        return
+    out.print(f"{len(rankings) - report.leaked:,} rankings learned from, {report.leaked:,} left out as held out.")
+    out.print(f"Held out: {report.held_out} of {report.held_out.pairs:,} pairs in the right order.", style="bold")
+    _told(f"{name}@{report.version.version}", report.version.promoted, report.why)
+
+
+def dpo(
+    name: Name,
+    files: Files,
+    held_out: HeldOut = None,
+    share: Share = 0.2,
+    by: By = None,
+    test: Tests = None,
+    base: Base = "default",
+    beta: Annotated[float, typer.Option(help="How much the model is held to what it said before.")] = 0.1,
+    minutes: Minutes = None,
+    epochs: Annotated[float, typer.Option(min=0.01, help="How often all rankings are seen.")] = 1.0,
+    rank: Annotated[int, typer.Option(min=1, help="Of the adapter: what it can hold.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="The highest, after the rise at the beginning.")] = 5e-5,
+    batch: Annotated[int, typer.Option(min=1, help="Rankings of a step.")] = 16,
+    longest: Annotated[int, typer.Option(min=8, help="Tokens of prompt and reply; longer ones are left out.")] = 1024,
+    scored: Annotated[int, typer.Option(min=1, help="Held-out rankings that are measured, at most.")] = 400,
+    seed: Seed = 0,
+    adapters: Adapters = Path("adapters"),
+    restart: Restart = False,
+    json: Json = False,
+) -> None:
+    """Tune a language model on rankings (direct preference optimisation with LoRA).
+
+    Interrupted, the same command goes on. The new version is used, as the model tuned:NAME, if it finds the better of
+    two held-out replies likelier more often than what was used before, for certain.
+    """
+    from ragkit.tuning.dpo import DpoOptions, tune_dpo
+
+    rankings, measured, splits = _read(files, held_out, share, by, test, seed)
+    options = DpoOptions(
+        epochs=epochs,
+        minutes=minutes,
+        rank=rank,
+        alpha=2 * rank,
+        learning_rate=learning_rate,
+        batch=batch,
+        seed=seed,
+        beta=beta,
+        longest=longest,
+        scored=scored,
+    )
+    with progress_bar(quiet=json) as progress:
+        report = tune_dpo(
+            name,
+            rankings,
+            measured,
+            options,
+            base=base,
+            folder=adapters,
+            splits=splits,
+            restart=restart,
+            progress=progress,
+        )
+    if json:
+        print_json({"name": name, "version": report.version.version, **report.version.card})
+        return
+    out.print(f"Better reply likelier, held out: {report.before} before, {report.after} after.", style="bold")
+    if report.leaked or report.too_long:
+        out.print(f"Left out: {len(report.leaked):,} of prompts held out, {report.too_long:,} too long.")
+    _told(f"{name}@{report.version.version}", report.version.promoted, report.why)
+
+
+def _read(
+    files: list[Path], held_out: Path | None, share: float, by: str | None, test: list[Path] | None, seed: int
+) -> tuple[list[Ranking], list[Ranking], dict[str, list[Ranking]]]:
+    """Return the rankings to learn from, those held out, and further splits; what was wrong with some is told."""
+    from ragkit.tuning.rankings import checked, read_rankings, split_rankings
+
+    def read(path: Path) -> list[Ranking]:
+        report = read_rankings(path)
+        for kind, lines in (("left out", report.refused), ("contradictory", report.contradictions)):
+            for line in lines[:_REMARKS_SHOWN]:
+                err.print(f"{path}, {kind}: {one_line(line, 160)}", markup=False, style="yellow")
+            if len(lines) > _REMARKS_SHOWN:
+                err.print(f"{path}: {len(lines) - _REMARKS_SHOWN:,} more {kind}.", markup=False, style="yellow")
+        return report.rankings
+
+    rankings = checked([one for path in files for one in read(path)]).rankings
+    splits = {str(path): read(path) for path in test or []}
+    if held_out is not None:
+        return rankings, read(held_out), splits
+    train, measured = split_rankings(rankings, share, seed, by)
+    return train, measured, splits
+
+
+def _told(label: str, promoted: bool, why: str) -> None:
+    out.print(f"{label} is {'in use' if promoted else 'not in use'}: {why}", markup=False)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ragkit import __version__
-from ragkit.cli import asking, classify, doctor, examples, extract, indexes, models, route, tune
+from ragkit.cli import advise, asking, classify, doctor, examples, extract, indexes, models, route, tune
 from ragkit.cli.output import err, print_error
 from ragkit.errors import RagkitError
 
@@ -60,6 +60,7 @@ doctor.register(app)
 models.register(app)
 route.register(app)
 tune.register(app)
+advise.register(app)
 
 
 def main() -> None:

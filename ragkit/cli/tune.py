@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import tune_head
+from ragkit.cli import tune_head, tune_reward
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.pools import InputField, OutputField
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     tune.command()(sft)
     tune_head.register(tune)
+    tune_reward.register(tune)
     tune.command("list")(list_)
     tune.command()(show)
     tune.command()(promote)

@@ -70,13 +70,14 @@ class Means:
 
     def of(self, way: str) -> list[object]:
         """Return what a way's results depend on beside the examples."""
-        return {
+        depends: dict[str, list[object]] = {
             "neighbours": [self.embedder],
             "examples": [self.embedder, self.model and self.model.name, self.calls],
             "head": [self.embedder],
             "tuned-head": [self.embedder, self.head_seconds],
             "lora": [self.base, self.lora_minutes, _EPOCHS],
-        }[way]
+        }
+        return depends[way]
 
 
 @dataclass(frozen=True, slots=True)

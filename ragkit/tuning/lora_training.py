@@ -35,7 +35,7 @@ class LoraOptions:
 
     epochs: float = 3.0
     minutes: float | None = None
-    """Training ends by then at the latest, loading included; the learning rate falls to 0 towards whichever end comes
+    """Training ends when another step would go past them, loading included; the learning rate falls to 0 towards whichever end comes
     first. None for no limit, which makes the result independent of the machine's speed."""
     rank: int = 16
     alpha: int = 32
@@ -196,9 +196,13 @@ def train_lora(
         """Ends training in time, and asks for checkpoints."""
 
         saved = time.monotonic()
+        last = 0.0
+
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.last = clock.seconds
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if limit is not None and clock.seconds >= limit:
+            if limit is not None and 2 * clock.seconds - self.last >= limit:
                 control.should_training_stop = True
             if time.monotonic() - self.saved >= options.checkpoint_seconds:
                 control.should_save = True

@@ -35,8 +35,8 @@ class LoraOptions:
 
     epochs: float = 3.0
     minutes: float | None = None
-    """Training ends when another step would go past them, loading included; the learning rate falls to 0 towards whichever end comes
-    first. None for no limit, which makes the result independent of the machine's speed."""
+    """Training ends when another step would go past them, loading included; the learning rate falls to 0 towards
+    whichever end comes first. None for no limit, which makes the result independent of the machine's speed."""
     rank: int = 16
     alpha: int = 32
     """The adapter's weight is ``alpha / rank``."""

@@ -92,7 +92,7 @@ def main() -> None:
 
 def on_test(way: str, train: tuple[Example, ...], test: list[Example], means: Means, work: Path) -> float:
     """Return the accuracy of a way, fitted anew, on the test queries; kept in the work folder."""
-    file = work / f"test-{way}.json"
+    file = work / f"test-{way}-{len(test)}.json"
     if not file.exists():
         with tempfile.TemporaryDirectory() as folder:
             right = measure(way, Path(folder), train, test, means).right

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _JOURNAL = "advice.jsonl"
 _FITS = "fits"
+_NEAR = 2.0
+"""Times that differ by less than this factor count as equal: other work on the machine does as much."""
 _TUNING = ("transformers", "torch")
 
 
@@ -80,8 +82,8 @@ class Advice:
     """What to do, and the numbers that say so."""
 
     recommended: str
-    """The cheapest way, by the seconds of 1,000 inputs and then of the fit, that is not shown to be worse than the most
-    accurate one."""
+    """The cheapest way that is not shown to be worse than the most accurate one: by the seconds of 1,000 inputs, and of
+    those that take less than twice the least by the seconds of the fit."""
     most_accurate: str
     ways: tuple[WayReport, ...]
     one_point: Forecast
@@ -269,10 +271,13 @@ def _advice(
 ) -> Advice:
     """Return what was measured, compared."""
     last = {way: rows[-1] for way, rows in measured.items()}
-    cheapest = sorted(last, key=lambda way: (last[way].predict_seconds, last[way].fit_seconds))
-    best = max(cheapest, key=lambda way: sum(last[way].right))
+    best = max(sorted(last, key=lambda way: last[way].predict_seconds), key=lambda way: sum(last[way].right))
     behind = {way: gain(_scores(one), _scores(last[best]), seed) for way, one in last.items()}
-    recommended = next(way for way in cheapest if behind[way].low <= 0)
+    good = [way for way in last if behind[way].low <= 0]
+    least = min(last[way].predict_seconds for way in good)
+    recommended = min(
+        (way for way in good if last[way].predict_seconds <= _NEAR * least), key=lambda way: last[way].fit_seconds
+    )
     curves: dict[str, Right] = {way: np.array([one.right for one in rows]) for way, rows in measured.items()}
     reports = tuple(
         WayReport(

@@ -28,9 +28,7 @@ def words(advice: Advice) -> tuple[str, ...]:
         f"{_seconds(own.full.seconds_per_thousand)}{_dollars(own.full)} for 1,000 inputs."
     ]
     if advice.most_accurate == own.way:
-        cheaper = any(one.full.seconds_per_thousand < own.full.seconds_per_thousand for one in advice.ways)
-        rest = "those that take less time are shown to be worse" if cheaper else "none takes less time"
-        found.append(f"It is the most accurate of those measured, and {rest}.")
+        found.append("It is the most accurate of those measured.")
     else:
         best = advice.of(advice.most_accurate).full
         found.append(
@@ -63,7 +61,8 @@ def _further(advice: Advice, own: WayReport) -> list[str]:
     form = "a·n^-b" if own.curve.sizes < 4 else "c + a·n^-b"
     found = [
         f"More labels, by curves error = {form} through {own.curve.sizes} sizes. These are extrapolations beyond the "
-        f"{advice.examples:,} examples learned from, up to {REACH} times as many, from one draw of examples a size:"
+        f"{advice.examples:,} examples learned from, up to {REACH} times as many, from one draw of examples a size; "
+        "the intervals are of chance in the held-out inputs alone:"
     ]
     found.append(f"- One point more for {own.way}: {_told(advice.one_point)}.")
     rivals = [(report.way, report.overtakes) for report in advice.ways if report.overtakes is not None]

@@ -76,8 +76,10 @@ def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
 
 
 def test_recommended_is_the_cheapest_that_is_not_shown_to_be_worse(advice):
-    times = {report.way: report.full.seconds_per_thousand for report in advice.ways if not report.worse}
-    assert advice.recommended == min(times, key=times.get)
+    good = [report for report in advice.ways if not report.worse]
+    least = min(report.full.seconds_per_thousand for report in good)
+    near = {one.way: one.full.fit_seconds for one in good if one.full.seconds_per_thousand <= 2 * least}
+    assert advice.recommended == min(near, key=near.get)
     assert advice.words[0].startswith(f"Use {advice.recommended} ")
     assert f"{advice.of(advice.recommended).full.accuracy:.3f} of {advice.held_out} held-out" in advice.words[0]
     assert any("extrapolations" in line for line in advice.words)
@@ -110,6 +112,8 @@ def test_planted_cases_are_told_apart():
     assert not by_chance.of("neighbours").worse
     sooner = recommended(head=planted(360, 5.0, 9.0), tuned_head=planted(360, 5.0, 2.0))
     assert sooner.recommended == "tuned-head"
+    busy = recommended(head=planted(360, 5.0, 2.0), tuned_head=planted(360, 3.0, 9.0), neighbours=planted(360, 9.0))
+    assert busy.recommended == "head"
     assert "1 sizes of training are too few" in sooner.words[-1]
 
 

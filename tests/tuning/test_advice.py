@@ -142,7 +142,10 @@ def test_parts_have_each_label_in_its_share(rows):
     assert parted(more) == found
     assert parted(more, seed=1).held_out != found.held_out
     assert parted(more, seed=1).data != found.data
-    assert len(parted(more, 10).held_out) == 10
+    singles = [Example(f"the only one of label {number}", f"alone {number}") for number in range(40)]
+    held = parted([*rows, *singles], 30).held_out
+    assert len(held) == 30
+    assert {row.output for row in held} == set(LABELS)
 
 
 def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):

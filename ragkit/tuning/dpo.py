@@ -30,15 +30,15 @@ from ragkit.tuning.pair_training import TokenPair, train_pairs
 from ragkit.tuning.rankings import Ranking, fingerprint, unleaked
 from ragkit.tuning.reward_measure import by_prompt
 from ragkit.tuning.sft import (
-    _SCORES,
-    _TRAINED,
     FORMAT,
+    SCORES,
+    TRAINED,
     TRAINING,
-    _begin,
-    _finished,
-    _kept_scores,
-    _verdict,
     adapter_tensors,
+    begin_run,
+    finished,
+    kept_scores,
+    verdict,
 )
 from ragkit.tuning.tokens import ModelTokens
 
@@ -150,7 +150,7 @@ def tune_dpo(
     with writer_lock(place):
         work = place / TRAINING
         with write_errors(place):
-            _begin(work, run, restart)
+            begin_run(work, run, restart)
         measured = list(held_out[: options.scored])
 
         def scores(label: str, version: Path | None) -> list[float]:
@@ -158,7 +158,7 @@ def tune_dpo(
                 with likelihood(of, version, options.threads) as found:
                     return by_prompt(found, measured, label, progress)
 
-            return _kept_scores(work / _SCORES, label, measure)
+            return kept_scores(work / SCORES, label, measure)
 
         before = scores("before", None)
         training = _trained(of, pairs, tokens.end[-1], options, work, progress)
@@ -170,7 +170,7 @@ def tune_dpo(
             rival = scores(against, used.folder)
         better = gain(rival, after, options.seed)
         first, last = estimate(before, options.seed), estimate(after, options.seed)
-        promoted, why = _verdict(better, against)
+        promoted, why = verdict(better, against)
         card = make_card(
             name=name,
             base=of,
@@ -190,7 +190,7 @@ def tune_dpo(
             },
         )
         with write_errors(place):
-            number = _finished(place, work, card)
+            number = finished(place, work, card)
         made = f"{name}@{number}"
         version = store.promote(made) if promoted else store.find(made)
     return DpoReport(version, first, last, better, why, training, tuple(leaked), too_long)
@@ -221,8 +221,8 @@ def _trained(
     progress: ProgressCallback | None,
 ) -> LoraTraining:
     """Train, and leave the adapter in the run's folder in peft's form and in llama.cpp's."""
-    if (work / _TRAINED).is_file():
-        return LoraTraining(**json.loads((work / _TRAINED).read_text()))
+    if (work / TRAINED).is_file():
+        return LoraTraining(**json.loads((work / TRAINED).read_text()))
     begun = time.monotonic()
     model = with_adapter(base.load(best_device()), options)
     training = train_pairs("dpo", model, pairs, options, work / CHECKPOINTS, pad, progress, begun, beta=options.beta)
@@ -230,5 +230,5 @@ def _trained(
     (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
     if base.is_gguf:
         write_gguf_lora(work / LORA, adapter_tensors(model), options.alpha, model.config)
-    write_whole(work / _TRAINED, json.dumps(asdict(training)).encode())
+    write_whole(work / TRAINED, json.dumps(asdict(training)).encode())
     return training

@@ -24,7 +24,7 @@ from ragkit.tuning.base_model import quiet
 from ragkit.tuning.packing import IGNORED, Pack
 
 CHECKPOINTS = "checkpoints"
-_WHOLE = "whole.json"
+WHOLE = "whole.json"
 """Written into a checkpoint when everything else of it is on disk; one without it was cut off."""
 _ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
@@ -97,7 +97,7 @@ class LoraTraining:
 
 
 @dataclass(slots=True)
-class _Clock:
+class Clock:
     """How far training is, by steps and by time."""
 
     planned: int
@@ -111,15 +111,22 @@ class _Clock:
 
     @property
     def seconds(self) -> float:
+        """Of training, those before an interruption too."""
         return self.before + time.monotonic() - self.begun
 
     def done(self, step: int) -> float:
+        """Return the share of the training that is done, by steps or by time, whichever is further."""
         by_time = self.seconds / self.limit if self.limit else 0.0
         return min(1.0, max(step / self.planned, by_time))
 
 
-def with_adapter(model: Any, options: LoraOptions) -> Any:
+def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:
     """Return a model with a new adapter, the only part of it that learns.
+
+    Args:
+        model: of transformers.
+        options: what the adapter is.
+        task_type: peft's name for what the model does.
 
     Raises:
         MissingExtraError: if peft is not installed.
@@ -132,15 +139,24 @@ def with_adapter(model: Any, options: LoraOptions) -> Any:
 
     torch.manual_seed(options.seed)
     count = model.config.num_hidden_layers
+    # Layers are chosen among modules that are named, which "all-linear" does not do.
+    inner = f"layers.{count - 1}."
+    linear = {name.rpartition(".")[2] for name, one in model.named_modules() if _is_linear(one) and inner in name}
     config = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha,
-        target_modules="all-linear" if options.modules == "all" else _ATTENTION,
+        target_modules=sorted(linear) if options.modules == "all" else _ATTENTION,
         layers_to_transform=list(range(max(0, count - options.layers), count)) if options.layers else None,
-        task_type="CAUSAL_LM",
+        task_type=task_type,
     )
     with quiet():
         return get_peft_model(model, config)
+
+
+def _is_linear(module: Any) -> bool:
+    import torch
+
+    return isinstance(module, torch.nn.Linear)
 
 
 def train_lora(
@@ -175,7 +191,7 @@ def train_lora(
     rows_a_step = max(1, round(options.batch * len(packs) / sum(pack.examples for pack in packs)))
     planned = math.ceil(math.ceil(len(packs) / rows_a_step) * options.epochs)
     limit = options.minutes * 60 if options.minutes is not None else None
-    clock = _Clock(planned, limit, time.monotonic() if begun is None else begun)
+    clock = Clock(planned, limit, time.monotonic() if begun is None else begun)
     on_cpu = next(model.parameters()).device.type == "cpu"
 
     class ReplyTrainer(Trainer):  # type: ignore[misc]
@@ -222,12 +238,12 @@ def train_lora(
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.saved = time.monotonic()
             told = {"seconds": clock.seconds, "tokens": clock.tokens, "losses": clock.losses}
-            write_whole(folder / f"checkpoint-{state.global_step}" / _WHOLE, json.dumps(told).encode())
+            write_whole(folder / f"checkpoint-{state.global_step}" / WHOLE, json.dumps(told).encode())
 
     last = last_checkpoint(folder)
     step = 0
     if last is not None:
-        told = json.loads((last / _WHOLE).read_text())
+        told = json.loads((last / WHOLE).read_text())
         clock.before, clock.tokens, clock.losses = told["seconds"], told["tokens"], told["losses"]
         step = int(last.name.rpartition("-")[2])
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -290,7 +306,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     """Return the newest checkpoint that is whole; those that were cut off are removed."""
     whole: list[Path] = []
     for place in folder.glob("checkpoint-*"):
-        if (place / _WHOLE).is_file():
+        if (place / WHOLE).is_file():
             whole.append(place)
         else:
             shutil.rmtree(place)

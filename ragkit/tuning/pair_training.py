@@ -14,9 +14,7 @@ from typing import Any, Literal
 from ragkit.errors import MissingExtraError, TaskError
 from ragkit.examples.saving import write_whole
 from ragkit.indexing.reports import Progress, ProgressCallback
-from ragkit.tuning.lora_training import _WHOLE as WHOLE
-from ragkit.tuning.lora_training import LoraOptions, LoraTraining, last_checkpoint
-from ragkit.tuning.lora_training import _Clock as Clock
+from ragkit.tuning.lora_training import WHOLE, Clock, LoraOptions, LoraTraining, last_checkpoint
 
 _AT_ONCE = 4
 """Pairs that are read together, at most; a step gathers several such."""

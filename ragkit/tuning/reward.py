@@ -26,8 +26,7 @@ from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions
 from ragkit.tuning.rankings import Ranking, fingerprint, unleaked
 from ragkit.tuning.reward_light import LightReward
 from ragkit.tuning.reward_measure import Accuracy, RewardModel, accuracy, by_prompt
-from ragkit.tuning.sft import _RUN as RUN
-from ragkit.tuning.sft import FORMAT, TRAINING, _begin, _verdict
+from ragkit.tuning.sft import FORMAT, RUN, TRAINING, begin_run, verdict
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
@@ -122,7 +121,7 @@ def tune_reward(
             "options": asdict(options),
         }
         with write_errors(place):
-            _begin(work, run, restart or options.kind == "light")
+            begin_run(work, run, restart or options.kind == "light")
         made: RewardModel
         if options.kind == "light":
             light = LightReward.fit(clean, embedder, seed=options.seed, progress=progress)
@@ -138,7 +137,7 @@ def tune_reward(
         if used is not None:
             before, against = by_prompt(_opened(used, embedder), held_out), f"version {used.version}"
         better = gain(before, after, options.seed)
-        promoted, why = _verdict(better, against)
+        promoted, why = verdict(better, against)
         measured = accuracy(made, held_out)
         if isinstance(made, LightReward):
             with write_errors(place):

@@ -15,7 +15,7 @@ from ragkit.errors import MissingExtraError, ModelFileError
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.tuning.base_model import BaseModel, base_model, best_device
 from ragkit.tuning.judging import ADAPTER
-from ragkit.tuning.lora_training import _ATTENTION, CHECKPOINTS, LoraOptions
+from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, with_adapter
 from ragkit.tuning.pair_training import TokenPair, train_pairs
 from ragkit.tuning.rankings import Prompt, Ranking, as_messages
 from ragkit.tuning.tokens import ModelTokens
@@ -70,10 +70,6 @@ def train_lora_reward(
         MissingExtraError: if a package is not installed.
         ModelError: if the base can't be loaded.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise MissingExtraError("peft", "tune", "to tune a model") from error
     import torch
 
     begun = time.monotonic()
@@ -87,21 +83,7 @@ def train_lora_reward(
     ]
     torch.manual_seed(options.seed)
     model = _scalar(of)
-    count = model.config.num_hidden_layers
-    every: str | list[str] = "all-linear"
-    if options.layers:
-        # peft takes layers with names only.
-        layer = f"layers.{count - 1}."
-        linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-        every = sorted({name.rpartition(".")[2] for name in linear if layer in name})
-    config = LoraConfig(
-        r=options.rank,
-        lora_alpha=options.alpha,
-        target_modules=every if options.modules == "all" else _ATTENTION,
-        layers_to_transform=list(range(max(0, count - options.layers), count)) if options.layers else None,
-        task_type="SEQ_CLS",
-    )
-    model = get_peft_model(model, config)
+    model = with_adapter(model, options, "SEQ_CLS")
     used = {token for pair in pairs for token in (*pair.prompt, *pair.chosen, *pair.rejected)}
     # The head reads the last token that is no padding, so padding may be no token that a reply ends with.
     pad = next((token for token in range(model.config.vocab_size) if token not in used), None)

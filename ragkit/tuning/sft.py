@@ -29,9 +29,9 @@ from ragkit.tuning.tokens import ModelTokens
 TRAINING = "training"
 """The folder of a run that is under way; it becomes the version's when all is done."""
 FORMAT = 1
-_RUN = "run.json"
-_TRAINED = "trained.json"
-_SCORES = "scores.json"
+RUN = "run.json"
+TRAINED = "trained.json"
+SCORES = "scores.json"
 _ROW_TOKENS = {"cpu": 512, "cuda": 4096}
 _LEAST = 20
 """Held-out records from which on a gain can be certain; an interval of fewer tells nothing."""
@@ -139,13 +139,13 @@ def tune_sft(
     with writer_lock(place):
         work = place / TRAINING
         with write_errors(place):
-            _begin(work, run, restart)
+            begin_run(work, run, restart)
         measured = list(held_out[: options.scored])
         room = max(len(example.reply) for example in examples) + _REPLY_ROOM
 
         def scores(label: str, version: Path | None) -> list[float]:
-            return _kept_scores(
-                work / _SCORES,
+            return kept_scores(
+                work / SCORES,
                 label,
                 lambda: reply_scores(
                     of,
@@ -169,7 +169,7 @@ def tune_sft(
             rival = scores(against, used.folder)
         better = gain(rival, after, options.seed)
         first, last = estimate(before, options.seed), estimate(after, options.seed)
-        promoted, why = _verdict(better, against)
+        promoted, why = verdict(better, against)
         card = make_card(
             name=name,
             base=of,
@@ -189,7 +189,7 @@ def tune_sft(
             },
         )
         with write_errors(place):
-            number = _finished(place, work, card)
+            number = finished(place, work, card)
         made = f"{name}@{number}"
         version = store.promote(made) if promoted else store.find(made)
     return SftReport(version, first, last, better, why, training, tuple(leaked), too_long)
@@ -209,7 +209,7 @@ def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], longest: in
     return examples, len(found) - len(examples)
 
 
-def _verdict(better: Estimate, against: str) -> tuple[bool, str]:
+def verdict(better: Estimate, against: str) -> tuple[bool, str]:
     """Tell whether a new version goes into use, and why."""
     told = f"the gain over {against} is {better}"
     if better.count < _LEAST:
@@ -219,9 +219,9 @@ def _verdict(better: Estimate, against: str) -> tuple[bool, str]:
     return False, f"{told}, not above 0 for certain; {against} stays in use."
 
 
-def _begin(work: Path, run: dict[str, Any], restart: bool) -> None:
+def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:
     """Make the folder of a run, or see that the one that is there is of the same run."""
-    file = work / _RUN
+    file = work / RUN
     if work.exists() and (restart or not file.is_file()):
         shutil.rmtree(work)
     if not work.exists():
@@ -239,7 +239,7 @@ def _begin(work: Path, run: dict[str, Any], restart: bool) -> None:
         )
 
 
-def _kept_scores(file: Path, label: str, measure: Any) -> list[float]:
+def kept_scores(file: Path, label: str, measure: Any) -> list[float]:
     """Return scores that the run has measured already, or measure them and keep them."""
     known: dict[str, list[float]] = json.loads(file.read_text()) if file.is_file() else {}
     if label not in known:
@@ -256,8 +256,8 @@ def _trained(
     progress: ProgressCallback | None,
 ) -> LoraTraining:
     """Train, and leave the adapter in the run's folder in peft's form and in llama.cpp's."""
-    if (work / _TRAINED).is_file():
-        return LoraTraining(**json.loads((work / _TRAINED).read_text()))
+    if (work / TRAINED).is_file():
+        return LoraTraining(**json.loads((work / TRAINED).read_text()))
     begun = time.monotonic()
     device = best_device()
     model = base.load(device)
@@ -269,7 +269,7 @@ def _trained(
     (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
     if base.is_gguf:
         write_gguf_lora(work / LORA, adapter_tensors(model), options.alpha, model.config)
-    write_whole(work / _TRAINED, json.dumps(asdict(training)).encode())
+    write_whole(work / TRAINED, json.dumps(asdict(training)).encode())
     return training
 
 
@@ -296,13 +296,13 @@ def _check_window(config: Any, examples: Sequence[TokenExample], base: BaseModel
         )
 
 
-def _finished(place: Path, work: Path, card: Mapping[str, Any]) -> int:
+def finished(place: Path, work: Path, card: Mapping[str, Any]) -> int:
     """Make the run's folder the next version, and return its number."""
     shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
     write_whole(work / "card.md", card_text(card).encode())
     write_whole(work / CARD, json.dumps(card, ensure_ascii=False, indent=2).encode())
     number = 1 + max((int(one.name) for one in place.iterdir() if one.name.isdecimal()), default=0)
     made = work.replace(place / str(number))
-    for name in (_RUN, _TRAINED, _SCORES):
+    for name in (RUN, TRAINED, SCORES):
         (made / name).unlink(missing_ok=True)
     return number

@@ -17,8 +17,8 @@ from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore
 from ragkit.records import Example
 from ragkit.tuning import SftOptions, records_from_examples, tune_sft
-from ragkit.tuning.lora_training import last_checkpoint
-from tests.tuning.tiny import COLOURS, write_tiny_model
+from ragkit.tuning.lora_training import LoraOptions, last_checkpoint, with_adapter
+from tests.tuning.tiny import COLOURS, tiny_config, write_tiny_model
 from tests.tuning.tiny_run import OPTIONS, records, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,3 +200,13 @@ def test_options_that_can_not_be_are_refused(wrong):
 
 def test_card_is_json(unbroken):
     assert json.loads((unbroken.version.folder / "card.json").read_text()) == unbroken.version.card
+
+
+@pytest.mark.parametrize(("layers", "modules", "count"), [(0, "all", 14), (1, "all", 7), (1, "attention", 4)])
+def test_adapter_is_put_on_the_layers_and_modules_that_are_asked_for(layers, modules, count):
+    from transformers import LlamaForCausalLM
+
+    model = with_adapter(LlamaForCausalLM(tiny_config()), LoraOptions(layers=layers, modules=modules))
+    tuned = [name for name, one in model.named_parameters() if one.requires_grad and "lora_A" in name]
+    assert len(tuned) == count
+    assert all("layers.1." in name for name in tuned) == (layers == 1)

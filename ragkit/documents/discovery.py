@@ -11,12 +11,15 @@ from pathlib import Path
 from ragkit.documents.base import LoadOptions, SourceFile
 from ragkit.errors import DocumentError
 
+INDEX_FILE = "index.sqlite"
+"""What makes a folder an index: its files are no documents, and change while they are read."""
+
 
 def discover(paths: Iterable[Path], options: LoadOptions | None = None) -> list[SourceFile]:
     """Return the files that ``paths`` name, folders walked, each file once, by path.
 
     A file that is named itself is taken whatever the patterns say. Links to files are followed, links to folders are
-    not.
+    not, and folders that hold an index are left out.
 
     Raises:
         DocumentError: if a path does not exist.
@@ -49,7 +52,11 @@ def file_sha256(path: Path) -> str:
 def _walk(root: Path, options: LoadOptions) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         here = Path(folder)
-        folders[:] = sorted(name for name in folders if not _excluded(here / name, root, options))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not (here / name / INDEX_FILE).is_file() and not _excluded(here / name, root, options)
+        )
         for name in sorted(files):
             path = here / name
             if not path.is_file() or _excluded(path, root, options):

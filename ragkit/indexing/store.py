@@ -21,13 +21,14 @@ from urllib.parse import quote
 
 import numpy as np
 
+from ragkit.documents.discovery import INDEX_FILE
 from ragkit.embedding.base import Vectors
 from ragkit.errors import IndexDamagedError, IndexMismatchError, IndexWriteError
 from ragkit.indexing.seal import break_seal
 from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
 
 FORMAT = 1
-FILE_NAME = "index.sqlite"
+FILE_NAME = INDEX_FILE
 MANY = 500
 """Parameters of one statement at most."""
 

@@ -167,6 +167,16 @@ def test_missing_path_is_an_error_before_anything_is_read(tmp_path):
         discover([tmp_path / "nowhere"])
 
 
+def test_index_in_a_folder_is_none_of_its_documents(tmp_path):
+    (tmp_path / "a.txt").write_text("A.")
+    index = tmp_path / "indexes" / "own"
+    (index / "segments").mkdir(parents=True)
+    for file in (index / "index.sqlite", index / "segments" / "meta.json", tmp_path / "indexes" / "b.txt"):
+        file.write_text("x")
+    assert [found.path.name for found in discover([tmp_path])] == ["a.txt", "b.txt"]
+    assert len(discover([index])) == 2
+
+
 def test_folder_patterns_include_and_exclude(tmp_path):
     for name in ("a.md", "b.txt", "sub/c.md", "sub/.hidden.md", ".git/d.md", "node_modules/e.md", "old/f.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -118,7 +118,7 @@ def test_fit_learns_from_a_pool(here, workplace):
         (("predict", "task", "--file", "mails.csv", *FIELDS, "--output", "no/out.jsonl"), 2, "can't be written"),
         (("predict", "nowhere", "x"), 1, "nowhere holds no task"),
         (("predict", "task", "x", "--model", "gpt-9"), 1, "ragkit models list"),
-        (("predict", "task", "x", "--model", "openai:gpt-9"), 2, "RAGKIT_BASE_URL"),
+        (("predict", "task", "x", "--model", "openai:gpt-9"), 1, "OPENAI_API_KEY"),
         (("explain", "task", " "), 2, "empty"),
         (("fit", "new", "orders.jsonl", "--schema", "shop_models:Order", *FIT, "--model", "gpt-9"), 1, "models list"),
         (("fit", "new", "--schema", "shop_models:Order"), 2, "--pool NAME"),

@@ -1,0 +1,58 @@
+"""Names and words from outside, made harmless to show: no control characters, no overrides of the reading order."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 255
+"""Bytes of a name that is shown, as UTF-8."""
+_UNSEEN = re.compile(
+    # Controls but tab and line feed; marks, embeddings, overrides and isolates of the reading order; line separators;
+    # interlinear annotations; lone surrogates; the byte order mark; "tags", which spell out words that nobody sees.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufff9-\ufffb\ufeff"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NO_NAME = "document"
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)")
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
+
+
+def harmless(text: str) -> str:
+    """Return ``text`` without characters that are not seen and change what is: controls, overrides of direction."""
+    return _UNSEEN.sub("", text)
+
+
+def clean_name(given: str | None) -> str:
+    """Return the name under which an uploaded file is shown and may be saved by who reads it.
+
+    It is one path component on every system: no folders, no control characters, none of the names and characters that
+    Windows keeps for itself, at most 255 bytes of UTF-8, never empty. It is never used to open a file here.
+
+    Args:
+        given: the name that the client sent.
+    """
+    name = unicodedata.normalize("NFC", harmless(given or "").replace("\t", " ").replace("\n", " "))
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    name = _FORBIDDEN.sub("_", " ".join(name.split())).strip(". ")
+    if _RESERVED.match(name):
+        name = f"_{name}"
+    name = _shortened(name)
+    return name if any(character.isalnum() for character in name) else _NO_NAME
+
+
+def safe_suffix(name: str) -> str:
+    """Return the suffix of a name as a stored file may bear it: lower case letters and digits, or none."""
+    dot = name.rfind(".")
+    suffix = name[dot:].lower() if dot > 0 else ""
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
+def _shortened(name: str) -> str:
+    """Return ``name`` cut to its longest length in bytes, the suffix kept."""
+    if len(name.encode()) <= LONGEST:
+        return name
+    suffix = safe_suffix(name)
+    stem = name[: len(name) - len(suffix)].encode()[: LONGEST - len(suffix)]
+    return stem.decode("utf-8", "ignore").rstrip(". ") + suffix

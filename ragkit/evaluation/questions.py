@@ -1,0 +1,253 @@
+"""Question files: what to ask, what the answer is, and where it stands.
+
+JSON Lines, CSV or TSV, a question a row, or SQuAD's JSON (also of SQuAD 2 and XQuAD). The fields of a row::
+
+    {"id": "bus", "question": "When does the last bus leave?", "answers": ["23:10"],
+     "sources": [{"source": "faq.html", "quote": "The last bus leaves at 23:10."}], "unanswerable": false}
+
+Only ``question`` must be there. In CSV and TSV ``answers`` is one answer, or a JSON list of them, and the columns
+``source``, ``quote``, ``passage``, ``start`` and ``end`` tell of one source.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from ragkit.errors import SettingsError
+from ragkit.examples.saving import write_whole
+from ragkit.records import Document, document_id
+
+_STRICT = ConfigDict(extra="forbid")
+_FIELDS = ("id", "question", "answers", "sources", "unanswerable")
+_SOURCE_FIELDS = ("source", "quote", "passage", "start", "end")
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class GoldSource:
+    """Where an answer stands: a whole document, a quote of it, or a span."""
+
+    source: str = ""
+    """Names the document: its source, id or title, or the end of its path, such as ``faq.html``; empty for any."""
+    quote: str = ""
+    """What of it bears the answer out; white space may differ. Where it stands more than once, each place will do."""
+    passage: str = ""
+    """Text around the quote, to tell which of several places is meant."""
+    start: int | None = None
+    """Of the span in characters: in the passage where there is one, else in the document."""
+    end: int | None = None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with what is known of its answer."""
+
+    question: str
+    id: str = ""
+    """By which two runs are compared; unlike any other in the file."""
+    answers: tuple[str, ...] = ()
+    """Each is right; the best match counts."""
+    sources: tuple[GoldSource, ...] = ()
+    """Each is needed."""
+    unanswerable: bool = False
+    """True where the documents hold no answer, so that to abstain is right."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a row of a JSON Lines file, without what is empty."""
+        row = asdict(self) | {"sources": [_filled(asdict(source)) for source in self.sources]}
+        return _filled(row)
+
+
+_ROW = TypeAdapter(Question)
+
+
+def read_questions(path: str | Path) -> list[Question]:
+    """Return the questions of a file; one without an id gets its line's number.
+
+    Raises:
+        SettingsError: if the file can't be read or holds none; it names the line and the field.
+    """
+    file = Path(path).expanduser()
+    kind = file.suffix.lower()
+    if kind not in (".jsonl", ".ndjson", ".csv", ".tsv", ".json"):
+        raise SettingsError(
+            f"{file} is of no kind that holds questions.", "Give a .jsonl, .csv or .tsv file, or a .json of SQuAD's."
+        )
+    try:
+        if kind == ".json":
+            found = [question for _, question in _squad(_squad_data(file))]
+        else:
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                rows = _json_rows(lines, file) if kind in (".jsonl", ".ndjson") else _csv_rows(lines, kind)
+                found = [_checked(row, f"{file}, line {number}", str(number)) for number, row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+    if not found:
+        raise SettingsError(f"{file} holds no questions.", 'Write one a line: {"question": "…", "answers": ["…"]}')
+    seen: dict[str, int] = {}
+    for number, question in enumerate(found, 1):
+        if question.id in seen:
+            raise SettingsError(
+                f"{file}: questions {seen[question.id]} and {number} have the same id, {question.id!r}.",
+                "Give each an id of its own, or none.",
+            )
+        seen[question.id] = number
+    return found
+
+
+def write_questions(path: str | Path, questions: Iterable[Question]) -> None:
+    """Write a JSON Lines file that ``read_questions`` reads, whole or not at all.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    lines = [json.dumps(question.to_dict(), ensure_ascii=False) + "\n" for question in questions]
+    write_whole(Path(path), "".join(lines).encode())
+
+
+def squad_documents(path: str | Path) -> list[Document]:
+    """Return the paragraphs of a SQuAD file as documents to ask its questions of.
+
+    Each has its article's title, and the article's number as metadata, ``article``.
+
+    Raises:
+        SettingsError: if the file can't be read.
+    """
+    file = Path(path).expanduser()
+    found = []
+    for number, article in enumerate(_squad_data(file)):
+        for place, paragraph in enumerate(article["paragraphs"]):
+            source = f"{file.name}/{number}/{place}"
+            title, text = _title(article, number), paragraph["context"]
+            key = document_id(source)
+            found.append(Document(key, source, source, text, title, key, "text/plain", {"article": number}))
+    return found
+
+
+def _checked(row: Mapping[str, Any], place: str, identity: str) -> Question:
+    try:
+        found = _ROW.validate_python(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the row"
+        legal = _SOURCE_FIELDS if str(first["loc"][:1]) == "('sources',)" else _FIELDS
+        hint = f"Legal fields: {', '.join(legal)}." if first["type"] == "unexpected_keyword_argument" else ""
+        raise SettingsError(f"{place}, {field}: {first['msg']}.", hint or "Mend the field.") from error
+    wrong = _contradiction(found)
+    if wrong:
+        raise SettingsError(f"{place}, {wrong}", "Mend the field, or leave it out.")
+    # Where the question has no id, what stands in for it is the same in every run of the same file.
+    return found if found.id else Question(found.question, identity, found.answers, found.sources, found.unanswerable)
+
+
+def _contradiction(question: Question) -> str:
+    """Return the field that can't be as it is, and why; empty where all can."""
+    if not question.question.strip():
+        return "question: it is empty."
+    if question.unanswerable and (question.answers or question.sources):
+        return "unanswerable: it is true, but there are answers or sources."
+    if any(not answer.strip() for answer in question.answers):
+        return "answers: one is empty."
+    for number, source in enumerate(question.sources):
+        name = f"sources.{number}"
+        if not (source.source or source.quote or source.passage):
+            return f"{name}: it has neither source nor quote nor passage."
+        if (source.start is None) != (source.end is None):
+            return f"{name}: it has one of start and end, and needs both or none."
+        if source.start is not None and source.end is not None:
+            if not 0 <= source.start < source.end:
+                return f"{name}: {source.start} to {source.end} is no span."
+            if not (source.source or source.passage):
+                return f"{name}: it has start and end, but no source or passage that they count in."
+    return ""
+
+
+def _json_rows(lines: Iterable[str], file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise SettingsError(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
+        if not isinstance(row, dict):
+            raise SettingsError(f"{file}, line {number} is no object.", "Give an object a line.")
+        if isinstance(row.get("answers"), str):
+            row["answers"] = [row["answers"]]
+        if isinstance(row.get("id"), int):
+            row["id"] = str(row["id"])
+        yield number, row
+
+
+def _csv_rows(lines: Iterable[str], kind: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(lines, delimiter="\t" if kind == ".tsv" else ",", restkey="further columns")
+    for cells in reader:
+        row: dict[str, Any] = {key: value for key, value in cells.items() if value}
+        answers = row.get("answers", "")
+        if answers.startswith("["):
+            try:
+                row["answers"] = json.loads(answers)
+            except ValueError:
+                row["answers"] = [answers]
+        elif answers:
+            row["answers"] = [answers]
+        gold = {key: row.pop(key) for key in _SOURCE_FIELDS if key in row}
+        if gold:
+            row["sources"] = [gold]
+        if row:
+            yield reader.line_num, row
+
+
+def _squad_data(file: Path) -> Sequence[Mapping[str, Any]]:
+    """Return the articles of a SQuAD file; what is wrong is told with its place in the file."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8-sig"))["data"]
+        for _ in _squad(data):
+            pass
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            f"{file} is no file of SQuAD's form: {type(error).__name__}: {error}.",
+            'It holds {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}; '
+            "other questions go into JSON Lines.",
+        ) from error
+    return data  # type: ignore[no-any-return]
+
+
+def _squad(data: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Question]]:
+    """Yield each question with its paragraph; the first of several annotators tells where the answer stands."""
+    number = 0
+    for article in data:
+        for paragraph in article["paragraphs"]:
+            context: str = paragraph["context"]
+            for item in paragraph["qas"]:
+                number += 1
+                answers = tuple(dict.fromkeys(str(answer["text"]) for answer in item["answers"]))
+                sources: tuple[GoldSource, ...] = ()
+                if answers:
+                    text, start = item["answers"][0]["text"], int(item["answers"][0]["answer_start"])
+                    if context[start : start + len(text)] != text:
+                        raise ValueError(f"answer {text!r} of question {item.get('id', number)!r} is not at {start}")
+                    sources = (GoldSource("", text, context, start, start + len(text)),)
+                yield (
+                    paragraph,
+                    Question(str(item["question"]), str(item.get("id", number)), answers, sources, not answers),
+                )
+
+
+def _title(article: Mapping[str, Any], number: int) -> str:
+    return str(article.get("title", f"Article {number + 1}")).replace("_", " ")
+
+
+def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is empty."""
+    return {key: value for key, value in row.items() if value not in ("", None, False, (), [])}

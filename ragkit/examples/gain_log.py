@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import ExamplePoolError
+from ragkit.examples.saving import append_line
 
 _FORMAT = "ragkit gains 1"
 
@@ -40,7 +41,7 @@ class GainLog:
             if whole:
                 self._read(whole.decode("utf-8"), first)
             else:
-                self._write(first)
+                append_line(self.path, first)
         except (OSError, UnicodeDecodeError) as error:
             raise ExamplePoolError(f"{self.path} can't be used: {error}.", "Name another file: log=...") from error
 
@@ -55,16 +56,9 @@ class GainLog:
             return
         plain = [None if math.isnan(gain) else gain for gain in gains]
         try:
-            self._write({"query": query, "candidates": list(candidates), "gains": plain})
+            append_line(self.path, {"query": query, "candidates": list(candidates), "gains": plain})
         except OSError as error:
             raise ExamplePoolError(f"{self.path} can't be written: {error.strerror}.", "Make room, go on.") from error
-
-    def _write(self, line: Mapping[str, Any]) -> None:
-        assert self.path is not None
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
 
     def _read(self, text: str, first: Mapping[str, Any]) -> None:
         for number, line in enumerate(text.splitlines(), 1):

@@ -67,6 +67,24 @@ def write_whole(file: Path, content: bytes) -> None:
     new.replace(file)
 
 
+def append_line(file: Path, row: Any) -> None:
+    """Add a row to a JSON Lines file; it is on disk when this returns.
+
+    A last line that was broken off stays by itself, as a line that is no row.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    with file.open("a+b") as out:
+        if out.tell():
+            out.seek(-1, os.SEEK_END)
+            if out.read(1) != b"\n":
+                out.write(b"\n")
+        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+
+
 def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstance, where: Filter | None) -> None:
     """Write a selector's file, whole or not at all.
 

@@ -35,13 +35,8 @@ class AnthropicModel(EndpointModel):
             import anthropic
         except ImportError as error:
             raise MissingExtraError("anthropic", "api", "to call Anthropic's models") from error
-        super().__init__(model, base_url.rstrip("/").removesuffix("/v1"), api_key, options, anthropic)
-        self._client = anthropic.Anthropic(
-            base_url=self._address,
-            # The client looks for a key by itself where it gets none, and would send it to any address.
-            api_key=self._key or "none",
-            http_client=self._connections,
-            max_retries=0,
+        super().__init__(
+            model, base_url.rstrip("/").removesuffix("/v1"), api_key, options, anthropic, anthropic.Anthropic
         )
 
     def _send(self, messages: Sequence[Message], options: GenerationOptions, timeout: Any) -> Any:

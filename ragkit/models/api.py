@@ -39,16 +39,9 @@ class OpenAICompatibleModel(EndpointModel):
             import openai
         except ImportError as error:
             raise MissingExtraError("openai", "api", "to call an endpoint") from error
-        super().__init__(model, base_url, api_key, options, openai)
+        super().__init__(model, base_url, api_key, options, openai, openai.OpenAI)
         if self._address != OPENAI:  # whose account it is concerns nobody else
             self._unsent |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
-        self._client = openai.OpenAI(
-            base_url=self._address,
-            # The client looks for a key by itself where it gets none, and would send it to any address.
-            api_key=self._key or "none",
-            http_client=self._connections,
-            max_retries=0,
-        )
 
     def _send(self, messages: Sequence[Message], options: GenerationOptions, timeout: Any) -> Any:
         # OpenAI's own newer models take no max_tokens, and other servers nothing else.

@@ -80,12 +80,15 @@ class EndpointModel:
         api_key: it is never shown.
         options: limits, tries, window, prices.
         sdk: the package that talks to it: ``openai``, or ``anthropic``, which has the same inside.
+        client: the package's class of clients.
 
     Raises:
         SettingsError: if ``base_url`` is no web address, the key holds what no header can, or an option makes no sense.
     """
 
-    def __init__(self, model: str, base_url: str, api_key: str | None, options: ApiOptions | None, sdk: Any) -> None:
+    def __init__(
+        self, model: str, base_url: str, api_key: str | None, options: ApiOptions | None, sdk: Any, client: Any
+    ) -> None:
         self.name = model
         self.options = _checked(options or ApiOptions())
         self.window = self.options.window
@@ -109,6 +112,13 @@ class EndpointModel:
             follow_redirects=False,
             headers={"Accept-Encoding": "identity"},
             event_hooks={"response": [watching(self._http, self._address, self.options.timeout, self._note)]},
+        )
+        self._client = client(
+            base_url=self._address,
+            # The client looks for a key by itself where it gets none, and would send it to any address.
+            api_key=self._key or "none",
+            http_client=self._connections,
+            max_retries=0,
         )
         self._counter: Any = None
 

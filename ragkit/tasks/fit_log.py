@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ragkit.examples.saving import append_line
 from ragkit.tasks.calibration import Scores
 
 
@@ -23,19 +23,14 @@ class FitLog:
 
     def __init__(self, file: Path) -> None:
         self._known: dict[str, Scores] = {}
-        torn = False
         if file.exists():
-            text = file.read_text(encoding="utf-8")
-            torn = bool(text) and not text.endswith("\n")
-            for line in text.splitlines():
+            for line in file.read_text(encoding="utf-8").splitlines():
                 try:
                     row = json.loads(line)
                 except ValueError:
                     continue
                 self._known[row["question"]] = np.array(row["scores"])
         self._file = file
-        if torn:
-            self._append("\n")
 
     def kept(self, question: Any, ask: Callable[[], Scores]) -> Scores:
         """Return the scores for a question, from the file or else by asking.
@@ -47,12 +42,6 @@ class FitLog:
         key = hashlib.sha256(json.dumps(question).encode()).hexdigest()
         if key not in self._known:
             scores = ask()
-            self._append(json.dumps({"question": key, "scores": scores.tolist()}) + "\n")
+            append_line(self._file, {"question": key, "scores": scores.tolist()})
             self._known[key] = scores
         return self._known[key]
-
-    def _append(self, text: str) -> None:
-        with self._file.open("a", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())

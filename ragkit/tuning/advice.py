@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import MissingExtraError, SettingsError
+from ragkit.examples.saving import append_line
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.indexing.store import write_errors
 from ragkit.indexing.writing import writer_lock
@@ -248,18 +248,14 @@ class _Journal:
                 self._known[row["key"]] = Measured(**row["measured"])
             except (ValueError, KeyError, TypeError):
                 continue
-        self._torn = bool(text) and not text.endswith("\n")
 
     def get(self, question: list[Any]) -> Measured | None:
         return self._known.get(_key(question))
 
     def put(self, question: list[Any], measured: Measured) -> None:
         row = {"key": _key(question), "way": question[0], "size": question[1], "measured": asdict(measured)}
-        with write_errors(self._file.parent), self._file.open("a", encoding="utf-8") as out:
-            out.write("\n" * self._torn + json.dumps(row, ensure_ascii=False) + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        self._torn = False
+        with write_errors(self._file.parent):
+            append_line(self._file, row)
 
 
 def _key(question: list[Any]) -> str:

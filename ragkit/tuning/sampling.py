@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import ModelOutputError, SettingsError
+from ragkit.examples.saving import append_line
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models.base import ChatModel, Completion, GenerationOptions, complete
 from ragkit.records import Message
@@ -138,7 +139,7 @@ class _Log:
             if len(whole) < len(data):
                 os.truncate(self._path, len(whole))
             if not lines:
-                self._write(first)
+                append_line(self._path, first)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SettingsError(
                 f"{self._path} can't be used to keep samples: {error!r}.", "Name another file: log=..."
@@ -151,13 +152,6 @@ class _Log:
         self._known[prompt] = replies
         if self._path is not None:
             try:
-                self._write({"prompt": prompt, "replies": replies})
+                append_line(self._path, {"prompt": prompt, "replies": replies})
             except OSError as error:
                 raise SettingsError(f"{self._path} can't be written: {error.strerror}.", "Make room, go on.") from error
-
-    def _write(self, line: dict[str, Any]) -> None:
-        assert self._path is not None
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())

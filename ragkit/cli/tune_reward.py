@@ -10,6 +10,7 @@ import typer
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar
 from ragkit.cli.tasks import Seed
+from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank, Restart, Tests
 
 if TYPE_CHECKING:
     from ragkit.tuning.rankings import Ranking
@@ -34,16 +35,6 @@ By = Annotated[
     str | None,
     typer.Option("--by", metavar="FIELD", help="What is to stay on one side, such as a document, not only prompts."),
 ]
-Tests = Annotated[
-    list[Path] | None,
-    typer.Option("--test", metavar="FILE", help="A further split of which nothing may be learned. May be repeated."),
-]
-Base = Annotated[
-    str, typer.Option(help="The model: a name from `ragkit models list`, a .gguf file, or a Hugging Face folder.")
-]
-Minutes = Annotated[float | None, typer.Option(min=0.01, help="Of training, at most.", show_default=False)]
-Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="The folder of adapters.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Throw away an unfinished run.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -119,8 +110,8 @@ def dpo(
     beta: Annotated[float, typer.Option(help="How much the model is held to what it said before.")] = 0.1,
     minutes: Minutes = None,
     epochs: Annotated[float, typer.Option(min=0.01, help="How often all rankings are seen.")] = 1.0,
-    rank: Annotated[int, typer.Option(min=1, help="Of the adapter: what it can hold.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="The highest, after the rise at the beginning.")] = 5e-5,
+    rank: Rank = 16,
+    learning_rate: LearningRate = 5e-5,
     batch: Annotated[int, typer.Option(min=1, help="Rankings of a step.")] = 16,
     longest: Annotated[int, typer.Option(min=8, help="Tokens of prompt and reply; longer ones are left out.")] = 1024,
     scored: Annotated[int, typer.Option(min=1, help="Held-out rankings that are measured, at most.")] = 400,

@@ -15,8 +15,7 @@ from ragkit.tuning.data import fingerprint
 if TYPE_CHECKING:
     from ragkit.tuning.base_model import BaseModel
     from ragkit.tuning.data import LeakedRecord, TuningRecord
-    from ragkit.tuning.lora_training import LoraTraining
-    from ragkit.tuning.sft import SftOptions
+    from ragkit.tuning.lora_training import LoraOptions, LoraTraining
 
 _PACKAGES = ("ragkit", "torch", "transformers", "peft", "gguf", "llama-cpp-python")
 _LEAKS_SHOWN = 20
@@ -29,7 +28,7 @@ def make_card(
     data: Mapping[str, Any],
     leaked: Sequence[LeakedRecord],
     splits: Mapping[str, Sequence[TuningRecord]],
-    options: SftOptions,
+    options: LoraOptions,
     training: LoraTraining,
     scores: Mapping[str, Any],
 ) -> dict[str, Any]:

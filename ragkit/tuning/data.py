@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ragkit.errors import ExamplePoolError
 from ragkit.examples import ExamplePool, find_leaks, read_examples
@@ -139,8 +139,16 @@ def without_leaks(
     return clean, [leaked[number] for number in sorted(leaked)]
 
 
-def fingerprint(records: Sequence[TuningRecord]) -> str:
-    """Return the sha256 of records in their order."""
+class Row(Protocol):
+    """What can be a row of a JSON Lines file."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        ...
+
+
+def fingerprint(records: Sequence[Row]) -> str:
+    """Return the sha256 of records or rankings in their order."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(json.dumps(record.to_dict()).encode() + b"\n")

@@ -5,41 +5,23 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ragkit.errors import ExamplePoolError, SettingsError
-from ragkit.examples.saving import write_whole
 from ragkit.indexing.reports import ProgressCallback
-from ragkit.indexing.store import write_errors
-from ragkit.indexing.writing import writer_lock
-from ragkit.models.adapters import LORA, AdapterStore, AdapterVersion
-from ragkit.tuning.base_model import BaseModel, base_model, best_device
-from ragkit.tuning.card import make_card
-from ragkit.tuning.comparison import Estimate, estimate, gain
-from ragkit.tuning.data import LeakedRecord
-from ragkit.tuning.gguf_lora import write_gguf_lora
-from ragkit.tuning.judging import ADAPTER
+from ragkit.models.adapters import AdapterStore, AdapterVersion
+from ragkit.tuning.adapter_run import FORMAT, make_version
+from ragkit.tuning.base_model import base_model, best_device
+from ragkit.tuning.comparison import Estimate
+from ragkit.tuning.data import LeakedRecord, fingerprint
 from ragkit.tuning.likelihood import likelihood
-from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, LoraTraining, with_adapter
-from ragkit.tuning.pair_training import TokenPair, train_pairs
-from ragkit.tuning.rankings import Ranking, fingerprint, unleaked
+from ragkit.tuning.lora_training import LoraOptions, LoraTraining, with_adapter
+from ragkit.tuning.pair_training import TokenPair, token_pairs, train_pairs
+from ragkit.tuning.rankings import Ranking, unleaked
 from ragkit.tuning.reward_measure import by_prompt
-from ragkit.tuning.sft import (
-    FORMAT,
-    SCORES,
-    TRAINED,
-    TRAINING,
-    adapter_tensors,
-    begin_run,
-    finished,
-    kept_scores,
-    verdict,
-)
 from ragkit.tuning.tokens import ModelTokens
 
 _METRIC = "pairs whose better reply is likelier"
@@ -127,7 +109,7 @@ def tune_dpo(
     """
     options = options or DpoOptions()
     store = AdapterStore(folder)
-    place = store.folder / store.checked(name)
+    store.checked(name)
     if not rankings or not held_out:
         raise ExamplePoolError(
             f"There are {len(rankings)} rankings to learn from and {len(held_out)} held out.", "Give at least one each."
@@ -145,90 +127,40 @@ def tune_dpo(
         "splits": {split: fingerprint(rows) for split, rows in named.items()},
         "options": {**asdict(options), "way": "dpo"},
     }
-    with write_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-    with writer_lock(place):
-        work = place / TRAINING
-        with write_errors(place):
-            begin_run(work, run, restart)
-        measured = list(held_out[: options.scored])
+    measured = list(held_out[: options.scored])
 
-        def scores(label: str, version: Path | None) -> list[float]:
-            def measure() -> list[float]:
-                with likelihood(of, version, options.threads) as found:
-                    return by_prompt(found, measured, label, progress)
+    def measure(label: str, version: Path | None) -> list[float]:
+        with likelihood(of, version, options.threads) as found:
+            return by_prompt(found, measured, label, progress)
 
-            return kept_scores(work / SCORES, label, measure)
+    def learn(checkpoints: Path, begun: float) -> tuple[Any, LoraTraining]:
+        model = with_adapter(of.load(best_device()), options)
+        pad = tokens.end[-1]
+        return model, train_pairs("dpo", model, pairs, options, checkpoints, pad, progress, begun, beta=options.beta)
 
-        before = scores("before", None)
-        training = _trained(of, pairs, tokens.end[-1], options, work, progress)
-        after = scores("after", work)
-        rival, against = before, "the model without it"
-        used = next((one for one in store.versions() if one.name == name and one.promoted), None)
-        if used is not None and used.card["base"].get("sha256") == of.sha256:
-            against = f"version {used.version}"
-            rival = scores(against, used.folder)
-        better = gain(rival, after, options.seed)
-        first, last = estimate(before, options.seed), estimate(after, options.seed)
-        promoted, why = verdict(better, against)
-        card = make_card(
-            name=name,
-            base=of,
-            data={"sha256": run["data"], "given": len(rankings), "trained_on": len(pairs), "too_long": too_long},
-            leaked=leaked,
-            splits=records,
-            options=cast(Any, options),
-            training=training,
-            scores={
-                "metric": _METRIC,
-                "before": asdict(first),
-                "after": asdict(last),
-                "gain": asdict(better),
-                "against": against,
-                "promoted": promoted,
-                "why": why,
-            },
-        )
-        with write_errors(place):
-            number = finished(place, work, card)
-        made = f"{name}@{number}"
-        version = store.promote(made) if promoted else store.find(made)
-    return DpoReport(version, first, last, better, why, training, tuple(leaked), too_long)
+    made = make_version(
+        store,
+        name,
+        of,
+        run,
+        options,
+        measure,
+        learn,
+        metric=_METRIC,
+        data={"sha256": run["data"], "given": len(rankings), "trained_on": len(pairs), "too_long": too_long},
+        leaked=leaked,
+        splits=records,
+        restart=restart,
+    )
+    return DpoReport(made.version, made.before, made.after, made.gain, made.why, made.training, tuple(leaked), too_long)
 
 
 def _pairs(tokens: ModelTokens, rankings: Sequence[Ranking], longest: int) -> tuple[list[TokenPair], int]:
     """Return the rankings that are short enough as tokens, and how many are not."""
-    found = [
-        TokenPair(
-            tuple(tokens.prompt(one.messages)), tuple(tokens.reply(one.chosen)), tuple(tokens.reply(one.rejected))
-        )
-        for one in rankings
-    ]
+    found = token_pairs(tokens, rankings)
     short = [pair for pair in found if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= longest]
     if not short:
         raise ExamplePoolError(
             f"All {len(found)} rankings are longer than {longest} tokens.", "Allow more: longest=..., or --longest"
         )
     return short, len(found) - len(short)
-
-
-def _trained(
-    base: BaseModel,
-    pairs: Sequence[TokenPair],
-    pad: int,
-    options: DpoOptions,
-    work: Path,
-    progress: ProgressCallback | None,
-) -> LoraTraining:
-    """Train, and leave the adapter in the run's folder in peft's form and in llama.cpp's."""
-    if (work / TRAINED).is_file():
-        return LoraTraining(**json.loads((work / TRAINED).read_text()))
-    begun = time.monotonic()
-    model = with_adapter(base.load(best_device()), options)
-    training = train_pairs("dpo", model, pairs, options, work / CHECKPOINTS, pad, progress, begun, beta=options.beta)
-    model.save_pretrained(str(work / ADAPTER), save_embedding_layers=False)
-    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
-    if base.is_gguf:
-        write_gguf_lora(work / LORA, adapter_tensors(model), options.alpha, model.config)
-    write_whole(work / TRAINED, json.dumps(asdict(training)).encode())
-    return training

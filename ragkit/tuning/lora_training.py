@@ -7,25 +7,20 @@ reply's are learned; its place is taken by rows that are ready (``packing``) and
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from ragkit.errors import MissingExtraError, SettingsError, TaskError
-from ragkit.examples.saving import write_whole
-from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.errors import MissingExtraError, SettingsError
+from ragkit.indexing.reports import ProgressCallback
 from ragkit.tuning.base_model import quiet
 from ragkit.tuning.packing import IGNORED, Pack
+from ragkit.tuning.running import arguments, on_one_device, optimizers, run, started, watch
 
 CHECKPOINTS = "checkpoints"
-WHOLE = "whole.json"
-"""Written into a checkpoint when everything else of it is on disk; one without it was cut off."""
 _ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
@@ -96,30 +91,6 @@ class LoraTraining:
         return self.steps < self.planned
 
 
-@dataclass(slots=True)
-class Clock:
-    """How far training is, by steps and by time."""
-
-    planned: int
-    limit: float | None
-    begun: float
-    before: float = 0.0
-    """Seconds of the runs that were interrupted."""
-    tokens: int = 0
-    examples: int = 0
-    losses: list[float] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """Of training, those before an interruption too."""
-        return self.before + time.monotonic() - self.begun
-
-    def done(self, step: int) -> float:
-        """Return the share of the training that is done, by steps or by time, whichever is further."""
-        by_time = self.seconds / self.limit if self.limit else 0.0
-        return min(1.0, max(step / self.planned, by_time))
-
-
 def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:
     """Return a model with a new adapter, the only part of it that learns.
 
@@ -183,15 +154,14 @@ def train_lora(
     """
     try:
         import torch
-        from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+        from transformers import Trainer, TrainingArguments
     except ImportError as error:
         raise MissingExtraError("transformers", "tune", "to tune a model") from error
     if find_spec("accelerate") is None:  # The trainer asks for it later, in its own words.
         raise MissingExtraError("accelerate", "tune", "to tune a model")
     rows_a_step = max(1, round(options.batch * len(packs) / sum(pack.examples for pack in packs)))
     planned = math.ceil(math.ceil(len(packs) / rows_a_step) * options.epochs)
-    limit = options.minutes * 60 if options.minutes is not None else None
-    clock = Clock(planned, limit, time.monotonic() if begun is None else begun)
+    clock = started(options, planned, begun)
     on_cpu = next(model.parameters()).device.type == "cpu"
 
     class ReplyTrainer(Trainer):  # type: ignore[misc]
@@ -208,106 +178,31 @@ def train_lora(
             clock.tokens += labels.numel()
             return loss / num_items_in_batch
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
-        """Ends training in time, and asks for checkpoints."""
+    def late() -> bool:
+        # A step that would end past the limit, if it took as long as this one, is not begun.
+        return clock.limit is not None and 2 * clock.seconds - clock.step_began >= clock.limit
 
-        saved = time.monotonic()
-        last = 0.0
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.last = clock.seconds
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if limit is not None and 2 * clock.seconds - self.last >= limit:
-                control.should_training_stop = True
-            if time.monotonic() - self.saved >= options.checkpoint_seconds:
-                control.should_save = True
-            if progress is not None:
-                done = max(state.global_step, int(clock.done(state.global_step) * planned))
-                told = f"loss {clock.losses[-1]:.3f}" if clock.losses else ""
-                progress(Progress("training", min(done, planned), planned, told))
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in (logs or {}):
-                clock.losses.append(float(logs["loss"]))
-                if not math.isfinite(clock.losses[-1]):
-                    raise TaskError(
-                        f"The loss is {clock.losses[-1]} after {state.global_step} steps.", "Try a lower learning rate."
-                    )
-
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.saved = time.monotonic()
-            told = {"seconds": clock.seconds, "tokens": clock.tokens, "losses": clock.losses}
-            write_whole(folder / f"checkpoint-{state.global_step}" / WHOLE, json.dumps(told).encode())
-
-    last = last_checkpoint(folder)
-    step = 0
-    if last is not None:
-        told = json.loads((last / WHOLE).read_text())
-        clock.before, clock.tokens, clock.losses = told["seconds"], told["tokens"], told["losses"]
-        step = int(last.name.rpartition("-")[2])
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=options.learning_rate, weight_decay=0.0)
-
-    def rate(step: int) -> float:
-        done = clock.done(step)
-        return min(1.0, (step + 1) / max(1.0, options.warm * planned), (1 - done) / (1 - options.warm))
-
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=rows_a_step,
-        num_train_epochs=options.epochs,
-        max_steps=planned,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        save_total_limit=2,
-        seed=options.seed,
-        use_cpu=on_cpu,
-        dataloader_pin_memory=not on_cpu,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        report_to=[],
-        disable_tqdm=True,
-    )
+    last, step = clock.take_up(folder)
     # One device: with several the trainer would split rows that are whole.
-    _ = arguments.device
-    arguments._n_gpu = min(arguments._n_gpu, 1)
+    given = on_one_device(
+        TrainingArguments(
+            **arguments(options, clock, folder, on_cpu=on_cpu),
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=rows_a_step,
+            remove_unused_columns=False,
+            label_names=["labels"],
+        )
+    )
     trainer = ReplyTrainer(
         model=model,
-        args=arguments,
+        args=given,
         train_dataset=list(packs),
         data_collator=lambda rows: rows[0].tensors(),
-        callbacks=[Watch()],
-        optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
+        callbacks=[watch(clock, options, folder, late, progress)],
+        optimizers=optimizers(model, options, clock),
     )
-    trainer.remove_callback(PrinterCallback)
     trainer.model_accepts_loss_kwargs = True
-    if progress is not None:
-        progress(Progress("training", step, planned))
-    try:
-        with quiet():
-            trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
-    except (KeyError, EOFError, ValueError) as error:
-        if last is None:
-            raise
-        raise TaskError(f"{last} can't be gone on with: {error}.", "Begin anew: restart=True, or --restart.") from error
-    steps = int(trainer.state.global_step)
-    tail = clock.losses[-max(1, len(clock.losses) // 10) :]
+    with quiet():
+        steps = run(trainer, clock, last, step, progress)
     seen = round(sum(pack.examples for pack in packs) * steps * rows_a_step / len(packs))
-    if progress is not None:
-        progress(Progress("training", planned, planned))
-    loss = math.fsum(tail) / len(tail) if tail else math.nan
-    return LoraTraining(steps, planned, clock.seconds, clock.tokens, seen, loss, step)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint that is whole; those that were cut off are removed."""
-    whole: list[Path] = []
-    for place in folder.glob("checkpoint-*"):
-        if (place / WHOLE).is_file():
-            whole.append(place)
-        else:
-            shutil.rmtree(place)
-    return max(whole, key=lambda place: int(place.name.rpartition("-")[2]), default=None)
+    return LoraTraining(steps, planned, clock.seconds, clock.tokens, seen, clock.loss(), step)

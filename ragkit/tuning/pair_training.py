@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from ragkit.errors import MissingExtraError, TaskError
-from ragkit.examples.saving import write_whole
-from ragkit.indexing.reports import Progress, ProgressCallback
-from ragkit.tuning.lora_training import WHOLE, Clock, LoraOptions, LoraTraining, last_checkpoint
+from ragkit.errors import MissingExtraError
+from ragkit.indexing.reports import ProgressCallback
+from ragkit.tuning.lora_training import LoraOptions, LoraTraining
+from ragkit.tuning.rankings import Ranking
+from ragkit.tuning.running import arguments, on_one_device, optimizers, run, started, watch
+from ragkit.tuning.tokens import ModelTokens
 
 _AT_ONCE = 4
 """Pairs that are read together, at most; a step gathers several such."""
@@ -31,6 +31,16 @@ class TokenPair:
 
     def __len__(self) -> int:
         return 2 * len(self.prompt) + len(self.chosen) + len(self.rejected)
+
+
+def token_pairs(tokens: ModelTokens, rankings: Iterable[Ranking]) -> list[TokenPair]:
+    """Return rankings as the tokens that a model is asked with, and those of its replies."""
+    return [
+        TokenPair(
+            tuple(tokens.prompt(one.messages)), tuple(tokens.reply(one.chosen)), tuple(tokens.reply(one.rejected))
+        )
+        for one in rankings
+    ]
 
 
 def train_pairs(
@@ -63,9 +73,6 @@ def train_pairs(
         TaskError: if a checkpoint can't be read, or the loss is no number any more.
     """
     try:
-        import torch
-        from transformers import PrinterCallback, TrainerCallback
-
         # Neither says what its types are.
         trl: Any = import_module("trl")
         datasets: Any = import_module("datasets")
@@ -74,37 +81,11 @@ def train_pairs(
     together = min(_AT_ONCE, options.batch)
     gathered = max(1, round(options.batch / together))
     planned = math.ceil(math.ceil(len(pairs) / (together * gathered)) * options.epochs)
-    limit = options.minutes * 60 if options.minutes is not None else None
-    clock = Clock(planned, limit, time.monotonic() if begun is None else begun)
+    clock = started(options, planned, begun)
     device = next(model.parameters()).device.type
 
-    class Watch(TrainerCallback):  # type: ignore[misc]
-        """Ends training in time, and asks for checkpoints."""
-
-        saved = time.monotonic()
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if limit is not None and clock.seconds >= limit:
-                control.should_training_stop = True
-            if time.monotonic() - self.saved >= options.checkpoint_seconds:
-                control.should_save = True
-            if progress is not None:
-                done = max(state.global_step, int(clock.done(state.global_step) * planned))
-                told = f"loss {clock.losses[-1]:.3f}" if clock.losses else ""
-                progress(Progress("training", min(done, planned), planned, told))
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in (logs or {}):
-                clock.losses.append(float(logs["loss"]))
-                if not math.isfinite(clock.losses[-1]):
-                    raise TaskError(
-                        f"The loss is {clock.losses[-1]} after {state.global_step} steps.", "Try a lower learning rate."
-                    )
-
-        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.saved = time.monotonic()
-            told = {"seconds": clock.seconds, "losses": clock.losses}
-            write_whole(folder / f"checkpoint-{state.global_step}" / WHOLE, json.dumps(told).encode())
+    def late() -> bool:
+        return clock.limit is not None and clock.seconds >= clock.limit
 
     class ReadyDpo(trl.DPOTrainer):  # type: ignore[misc]
         """Takes tokens as they are; trl would make other ones than the model is asked with."""
@@ -112,19 +93,7 @@ def train_pairs(
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
 
-    last = last_checkpoint(folder)
-    step = 0
-    if last is not None:
-        told = json.loads((last / WHOLE).read_text())
-        clock.before, clock.losses = told["seconds"], told["losses"]
-        step = int(last.name.rpartition("-")[2])
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=options.learning_rate, weight_decay=0.0)
-
-    def rate(step: int) -> float:
-        done = clock.done(step)
-        return min(1.0, (step + 1) / max(1.0, options.warm * planned), (1 - done) / (1 - options.warm))
-
+    last, step = clock.take_up(folder)
     columns = {
         "prompt_ids": [list(pair.prompt) for pair in pairs],
         "chosen_ids": [list(pair.chosen) for pair in pairs],
@@ -136,60 +105,36 @@ def train_pairs(
             name: [[*prompt, *ids] for prompt, ids in zip(prompts, replies, strict=True)]
             for name, replies in columns.items()
         }
-    arguments = (trl.DPOConfig if kind == "dpo" else trl.RewardConfig)(
-        output_dir=str(folder),
-        per_device_train_batch_size=together,
-        gradient_accumulation_steps=gathered,
-        num_train_epochs=options.epochs,
-        max_steps=planned,
-        max_length=None,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        save_total_limit=2,
-        seed=options.seed,
-        use_cpu=device == "cpu",
-        bf16=False,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=device != "cpu",
-        report_to=[],
-        disable_tqdm=True,
-        **more,
-    )
     # One device: trl refuses to split a step among several.
-    _ = arguments.device
-    arguments._n_gpu = min(arguments._n_gpu, 1)
+    given = on_one_device(
+        (trl.DPOConfig if kind == "dpo" else trl.RewardConfig)(
+            **arguments(options, clock, folder, on_cpu=device == "cpu"),
+            per_device_train_batch_size=together,
+            gradient_accumulation_steps=gathered,
+            max_length=None,
+            bf16=False,
+            gradient_checkpointing=False,
+            **more,
+        )
+    )
     trainer = (ReadyDpo if kind == "dpo" else trl.RewardTrainer)(
         model=model,
-        args=arguments,
+        args=given,
         train_dataset=datasets.Dataset.from_dict(columns),
-        processing_class=_padding(pad),
-        callbacks=[Watch()],
-        optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)),
+        processing_class=padding(pad),
+        callbacks=[watch(clock, options, folder, late, progress)],
+        optimizers=optimizers(model, options, clock),
     )
-    trainer.remove_callback(PrinterCallback)
     if "ref" in getattr(model, "peft_config", {}):
         # A copy of the fresh adapter, which says what the model says without one: that is how it is asked instead.
         model.delete_adapter("ref")
-    if progress is not None:
-        progress(Progress("training", step, planned))
-    try:
-        trainer.train(resume_from_checkpoint=str(last) if last is not None else None)
-    except (KeyError, EOFError, ValueError) as error:
-        if last is None:
-            raise
-        raise TaskError(f"{last} can't be gone on with: {error}.", "Begin anew: restart=True, or --restart.") from error
-    steps = int(trainer.state.global_step)
-    tail = clock.losses[-max(1, len(clock.losses) // 10) :]
+    steps = run(trainer, clock, last, step, progress)
     seen = min(steps * together * gathered, math.ceil(len(pairs) * options.epochs))
-    if progress is not None:
-        progress(Progress("training", planned, planned))
-    loss = math.fsum(tail) / len(tail) if tail else math.nan
     tokens = round(seen * sum(map(len, pairs)) / len(pairs))
-    return LoraTraining(steps, planned, clock.seconds, tokens, seen, loss, step)
+    return LoraTraining(steps, planned, clock.seconds, tokens, seen, clock.loss(), step)
 
 
-def _padding(pad: int) -> Any:
+def padding(pad: int) -> Any:
     """Return what trl takes for a tokenizer and asks nothing but which token fills up rows."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel

@@ -163,6 +163,24 @@ def read_rankings(path: str | Path) -> RankingsReport:
     return report
 
 
+def read_prompts(path: str | Path) -> list[TuningRecord]:
+    """Return the prompts of a JSON Lines file, such as one of rankings, each once, as records without a reply.
+
+    Raises:
+        ExamplePoolError: if the file can't be read, or a line has no prompt.
+    """
+    file = Path(path)
+    found: dict[tuple[Message, ...], TuningRecord] = {}
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for row, place in _rows(lines, file):
+                one = Ranking(_prompt(row["prompt"], place), "", "", {"key": row["key"]} if "key" in row else {})
+                found.setdefault(one.messages, TuningRecord(one.messages, "", one.key))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExamplePoolError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+    return list(found.values())
+
+
 def write_rankings(path: str | Path, rankings: Iterable[Ranking]) -> None:
     """Write rankings as JSON Lines, for ``read_rankings``."""
     with Path(path).open("w", encoding="utf-8") as file:
@@ -201,14 +219,6 @@ def unleaked(
     clean, leaked = without_leaks(records, {name: [one.record() for one in rows] for name, rows in splits.items()})
     stay = {id(record) for record in clean}
     return [one for one, record in zip(rankings, records, strict=True) if id(record) in stay], leaked
-
-
-def fingerprint(rankings: Sequence[Ranking]) -> str:
-    """Return the sha256 of rankings in their order."""
-    digest = hashlib.sha256()
-    for one in rankings:
-        digest.update(json.dumps(one.to_dict()).encode() + b"\n")
-    return digest.hexdigest()
 
 
 def _rows(lines: Iterable[str], file: Path) -> Iterator[tuple[Mapping[str, Any], str]]:

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ragkit.errors import ExamplePoolError, ModelFileError, SettingsError
-from ragkit.examples.saving import write_whole
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.indexing.store import write_errors
 from ragkit.indexing.writing import writer_lock
-from ragkit.models.adapters import CARD, AdapterStore, AdapterVersion
+from ragkit.models.adapters import AdapterStore, AdapterVersion
+from ragkit.tuning.adapter_run import FORMAT, TRAINING, begin_run, finished, taken, used_version, verdict
 from ragkit.tuning.comparison import Estimate, estimate, gain
-from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions
-from ragkit.tuning.rankings import Ranking, fingerprint, unleaked
+from ragkit.tuning.data import fingerprint
+from ragkit.tuning.lora_training import LoraOptions
+from ragkit.tuning.rankings import Ranking, unleaked
 from ragkit.tuning.reward_light import LightReward
 from ragkit.tuning.reward_measure import Accuracy, RewardModel, accuracy, by_prompt
-from ragkit.tuning.sft import FORMAT, RUN, TRAINING, begin_run, verdict
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
@@ -112,7 +110,7 @@ def tune_reward(
     with write_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     with writer_lock(place):
-        used = next((one for one in store.versions() if one.name == name and one.promoted), None)
+        used = used_version(store, name)
         work = place / TRAINING
         run = {
             "format": FORMAT,
@@ -131,7 +129,6 @@ def tune_reward(
             from ragkit.tuning.reward_lora import train_lora_reward
 
             made, how = train_lora_reward(clean, options.base, options.lora, work, progress)
-            shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
         after = by_prompt(made, held_out)
         before, against = [0.5] * len(after), "a coin's toss"
         if used is not None:
@@ -169,12 +166,8 @@ def tune_reward(
             "versions": {"python": platform.python_version(), "scikit-learn": version("scikit-learn")},
         }
         with write_errors(place):
-            write_whole(work / "card.md", _card_text(card).encode())
-            write_whole(work / CARD, json.dumps(card, ensure_ascii=False, indent=2).encode())
-            number = 1 + max((int(one.name) for one in place.iterdir() if one.name.isdecimal()), default=0)
-            (work.replace(place / str(number)) / RUN).unlink()
-        label = f"{name}@{number}"
-        new = store.promote(label) if promoted else store.find(label)
+            number = finished(place, work, card, _card_text(card))
+        new = taken(store, f"{name}@{number}", promoted)
     return RewardReport(new, measured, better, why, len(leaked))
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from ragkit.errors import MissingExtraError, ModelFileError
 from ragkit.indexing.reports import ProgressCallback
+from ragkit.tuning.adapter_run import save_adapter
 from ragkit.tuning.base_model import BaseModel, base_model, best_device
 from ragkit.tuning.judging import ADAPTER
 from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, with_adapter
-from ragkit.tuning.pair_training import TokenPair, train_pairs
+from ragkit.tuning.pair_training import token_pairs, train_pairs
 from ragkit.tuning.rankings import Prompt, Ranking, as_messages
 from ragkit.tuning.tokens import ModelTokens
 
@@ -75,15 +76,9 @@ def train_lora_reward(
     begun = time.monotonic()
     of = base_model(base)
     tokens = of.tokens()
-    pairs = [
-        TokenPair(
-            tuple(tokens.prompt(one.messages)), tuple(tokens.reply(one.chosen)), tuple(tokens.reply(one.rejected))
-        )
-        for one in rankings
-    ]
+    pairs = token_pairs(tokens, rankings)
     torch.manual_seed(options.seed)
-    model = _scalar(of)
-    model = with_adapter(model, options, "SEQ_CLS")
+    model = with_adapter(_scalar(of), options, "SEQ_CLS")
     used = {token for pair in pairs for token in (*pair.prompt, *pair.chosen, *pair.rejected)}
     # The head reads the last token that is no padding, so padding may be no token that a reply ends with.
     pad = next((token for token in range(model.config.vocab_size) if token not in used), None)
@@ -91,8 +86,7 @@ def train_lora_reward(
         raise ModelFileError(f"{of.name} has no token left to fill up rows.", "Name a model with more tokens.")
     training = train_pairs("reward", model, pairs, options, work / CHECKPOINTS, pad, progress, begun)
     model.config.pad_token_id = None
-    model.save_pretrained(str(work / ADAPTER), save_embedding_layers=False)
-    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
+    save_adapter(model, work)
     return LoraReward(model.eval(), tokens), {**asdict(training), "base_sha256": of.sha256}
 
 

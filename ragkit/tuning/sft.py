@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ragkit.errors import ExamplePoolError, ModelError, SettingsError, TaskError
-from ragkit.examples.saving import write_whole
+from ragkit.errors import ExamplePoolError, ModelError, SettingsError
 from ragkit.indexing.reports import ProgressCallback
-from ragkit.indexing.store import write_errors
-from ragkit.indexing.writing import writer_lock
-from ragkit.models.adapters import CARD, LORA, AdapterStore, AdapterVersion
+from ragkit.models.adapters import AdapterStore, AdapterVersion
+from ragkit.tuning.adapter_run import FORMAT, make_version
 from ragkit.tuning.base_model import BaseModel, base_model, best_device
-from ragkit.tuning.card import card_text, make_card
-from ragkit.tuning.comparison import Estimate, estimate, gain, metric_of
+from ragkit.tuning.comparison import Estimate, metric_of
 from ragkit.tuning.data import LeakedRecord, TuningRecord, fingerprint, without_leaks
-from ragkit.tuning.gguf_lora import write_gguf_lora
-from ragkit.tuning.judging import ADAPTER, reply_scores
-from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, LoraTraining, train_lora, with_adapter
+from ragkit.tuning.judging import reply_scores
+from ragkit.tuning.lora_training import LoraOptions, LoraTraining, train_lora, with_adapter
 from ragkit.tuning.packing import TokenExample, packed
 from ragkit.tuning.tokens import ModelTokens
 
-TRAINING = "training"
-"""The folder of a run that is under way; it becomes the version's when all is done."""
-FORMAT = 1
-RUN = "run.json"
-TRAINED = "trained.json"
-SCORES = "scores.json"
 _ROW_TOKENS = {"cpu": 512, "cuda": 4096}
-_LEAST = 20
-"""Held-out records from which on a gain can be certain; an interval of fewer tells nothing."""
 _REPLY_ROOM = 8
 """Tokens that a measured reply may be longer than the longest that was learned."""
 
@@ -118,7 +103,7 @@ def tune_sft(
     """
     options = options or SftOptions()
     store = AdapterStore(folder)
-    place = store.folder / store.checked(name)
+    store.checked(name)
     if not records or not held_out:
         raise ExamplePoolError(
             f"There are {len(records)} records to learn from and {len(held_out)} held out.", "Give at least one each."
@@ -134,65 +119,44 @@ def tune_sft(
         "splits": {split: fingerprint(rows) for split, rows in named.items()},
         "options": asdict(options),
     }
-    with write_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
-    with writer_lock(place):
-        work = place / TRAINING
-        with write_errors(place):
-            begin_run(work, run, restart)
-        measured = list(held_out[: options.scored])
-        room = max(len(example.reply) for example in examples) + _REPLY_ROOM
+    measured = list(held_out[: options.scored])
+    room = max(len(example.reply) for example in examples) + _REPLY_ROOM
 
-        def scores(label: str, version: Path | None) -> list[float]:
-            return kept_scores(
-                work / SCORES,
-                label,
-                lambda: reply_scores(
-                    of,
-                    version,
-                    measured,
-                    metric=options.metric,
-                    reply_tokens=room,
-                    threads=options.threads,
-                    stage=label,
-                    progress=progress,
-                ),
-            )
-
-        before = scores("before", None)
-        training = _trained(of, examples, options, work, progress)
-        after = scores("after", work)
-        rival, against = before, "the model without it"
-        used = next((one for one in store.versions() if one.name == name and one.promoted), None)
-        if used is not None and used.card["base"]["sha256"] == of.sha256:
-            against = f"version {used.version}"
-            rival = scores(against, used.folder)
-        better = gain(rival, after, options.seed)
-        first, last = estimate(before, options.seed), estimate(after, options.seed)
-        promoted, why = verdict(better, against)
-        card = make_card(
-            name=name,
-            base=of,
-            data={"sha256": run["data"], "given": len(records), "trained_on": len(examples), "too_long": too_long},
-            leaked=leaked,
-            splits=named,
-            options=options,
-            training=training,
-            scores={
-                "metric": options.metric,
-                "before": asdict(first),
-                "after": asdict(last),
-                "gain": asdict(better),
-                "against": against,
-                "promoted": promoted,
-                "why": why,
-            },
+    def measure(label: str, version: Path | None) -> list[float]:
+        return reply_scores(
+            of,
+            version,
+            measured,
+            metric=options.metric,
+            reply_tokens=room,
+            threads=options.threads,
+            stage=label,
+            progress=progress,
         )
-        with write_errors(place):
-            number = finished(place, work, card)
-        made = f"{name}@{number}"
-        version = store.promote(made) if promoted else store.find(made)
-    return SftReport(version, first, last, better, why, training, tuple(leaked), too_long)
+
+    def learn(checkpoints: Path, begun: float) -> tuple[Any, LoraTraining]:
+        device = best_device()
+        model = of.load(device)
+        _check_window(model.config, examples, of)
+        model = with_adapter(model, options)
+        packs = packed(examples, options.row_tokens or _ROW_TOKENS[device])
+        return model, train_lora(model, packs, options, checkpoints, progress, begun)
+
+    made = make_version(
+        store,
+        name,
+        of,
+        run,
+        options,
+        measure,
+        learn,
+        metric=options.metric,
+        data={"sha256": run["data"], "given": len(records), "trained_on": len(examples), "too_long": too_long},
+        leaked=leaked,
+        splits=named,
+        restart=restart,
+    )
+    return SftReport(made.version, made.before, made.after, made.gain, made.why, made.training, tuple(leaked), too_long)
 
 
 def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], longest: int) -> tuple[list[TokenExample], int]:
@@ -209,80 +173,6 @@ def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], longest: in
     return examples, len(found) - len(examples)
 
 
-def verdict(better: Estimate, against: str) -> tuple[bool, str]:
-    """Tell whether a new version goes into use, and why."""
-    told = f"the gain over {against} is {better}"
-    if better.count < _LEAST:
-        return False, f"{told}, on {better.count} held-out records, and fewer than {_LEAST} tell nothing for certain."
-    if better.low > 0:
-        return True, f"{told}, above 0 for certain."
-    return False, f"{told}, not above 0 for certain; {against} stays in use."
-
-
-def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:
-    """Make the folder of a run, or see that the one that is there is of the same run."""
-    file = work / RUN
-    if work.exists() and (restart or not file.is_file()):
-        shutil.rmtree(work)
-    if not work.exists():
-        work.mkdir()
-        write_whole(file, json.dumps(run).encode())
-        return
-    found, wanted = json.loads(file.read_text()), json.loads(json.dumps(run))
-    if found != wanted:
-        flat = {**found, **found.get("options", {})}, {**wanted, **wanted["options"]}
-        keys = sorted({*flat[0], *flat[1]} - {"options"})
-        differ = [key for key in keys if flat[0].get(key) != flat[1].get(key)]
-        raise TaskError(
-            f"{work} holds an unfinished run that differs in: {', '.join(differ)}.",
-            "Give what it was begun with to go on, or throw it away: restart=True, or --restart.",
-        )
-
-
-def kept_scores(file: Path, label: str, measure: Any) -> list[float]:
-    """Return scores that the run has measured already, or measure them and keep them."""
-    known: dict[str, list[float]] = json.loads(file.read_text()) if file.is_file() else {}
-    if label not in known:
-        known[label] = measure()
-        write_whole(file, json.dumps(known).encode())
-    return known[label]
-
-
-def _trained(
-    base: BaseModel,
-    examples: Sequence[TokenExample],
-    options: SftOptions,
-    work: Path,
-    progress: ProgressCallback | None,
-) -> LoraTraining:
-    """Train, and leave the adapter in the run's folder in peft's form and in llama.cpp's."""
-    if (work / TRAINED).is_file():
-        return LoraTraining(**json.loads((work / TRAINED).read_text()))
-    begun = time.monotonic()
-    device = best_device()
-    model = base.load(device)
-    _check_window(model.config, examples, base)
-    model = with_adapter(model, options)
-    packs = packed(examples, options.row_tokens or _ROW_TOKENS[device])
-    training = train_lora(model, packs, options, work / CHECKPOINTS, progress, begun)
-    model.save_pretrained(str(work / ADAPTER), save_embedding_layers=False)
-    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
-    if base.is_gguf:
-        write_gguf_lora(work / LORA, adapter_tensors(model), options.alpha, model.config)
-    write_whole(work / TRAINED, json.dumps(asdict(training)).encode())
-    return training
-
-
-def adapter_tensors(model: Any) -> dict[str, Any]:
-    """Return an adapter's weights in float32, by peft's names."""
-    from peft import get_peft_model_state_dict
-
-    return {
-        name: values.detach().float().cpu().numpy()
-        for name, values in get_peft_model_state_dict(model, save_embedding_layers=False).items()
-    }
-
-
 def _check_window(config: Any, examples: Sequence[TokenExample], base: BaseModel) -> None:
     """Refuse what a row's mask can't say: layers that see only the last tokens."""
     longest = max(map(len, examples))
@@ -294,15 +184,3 @@ def _check_window(config: Any, examples: Sequence[TokenExample], base: BaseModel
             f"Some layers of {base.name} see {sees} tokens, and the longest record has {longest}.",
             f"Leave out longer ones: longest={sees}, or --longest {sees}",
         )
-
-
-def finished(place: Path, work: Path, card: Mapping[str, Any]) -> int:
-    """Make the run's folder the next version, and return its number."""
-    shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
-    write_whole(work / "card.md", card_text(card).encode())
-    write_whole(work / CARD, json.dumps(card, ensure_ascii=False, indent=2).encode())
-    number = 1 + max((int(one.name) for one in place.iterdir() if one.name.isdecimal()), default=0)
-    made = work.replace(place / str(number))
-    for name in (RUN, TRAINED, SCORES):
-        (made / name).unlink(missing_ok=True)
-    return number

@@ -18,8 +18,8 @@ from ragkit.records import Message
 from ragkit.tuning.base_model import base_model
 from ragkit.tuning.dpo import DpoOptions, tune_dpo
 from ragkit.tuning.likelihood import likelihood
-from ragkit.tuning.lora_training import last_checkpoint
 from ragkit.tuning.rankings import Ranking
+from ragkit.tuning.running import last_checkpoint
 from tests.tuning.tiny import write_tiny_model
 from tests.tuning.tiny_dpo_run import OPTIONS, run
 

@@ -7,10 +7,10 @@ from ragkit.errors import ModelError
 from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.records import Message
 from ragkit.tuning import gguf_lora
+from ragkit.tuning.adapter_run import adapter_tensors
 from ragkit.tuning.base_model import base_model
 from ragkit.tuning.gguf_lora import write_gguf_lora
 from ragkit.tuning.lora_training import LoraOptions, with_adapter
-from ragkit.tuning.sft import adapter_tensors
 from tests.tuning.tiny import tiny_config
 
 MESSAGES = [

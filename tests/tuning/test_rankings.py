@@ -6,10 +6,10 @@ import pytest
 
 from ragkit.errors import ExamplePoolError
 from ragkit.records import Message
+from ragkit.tuning.data import fingerprint
 from ragkit.tuning.rankings import (
     Ranking,
     checked,
-    fingerprint,
     ranked,
     read_rankings,
     split_rankings,

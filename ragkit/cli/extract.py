@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json as json_format
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.indexes import MISSING
+from ragkit.cli.named import named_object
 from ragkit.cli.options import Json
 from ragkit.cli.output import out, print_json, progress_bar
 from ragkit.cli.pools import InputField, OutputField, print_issues
@@ -189,17 +188,7 @@ def _schema(name: str) -> type[BaseModel] | Mapping[str, Any]:
         if not isinstance(found, dict):
             raise SettingsError(f"{name} holds no JSON schema.", "Give a file that holds one, an object.")
         return found
-    module, _, attribute = name.partition(":")
-    # As with `python -m`, modules of the working folder are found.
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        made = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(
-            f"There is no {name}: {error}.", "Name a pydantic model as module:Model, or a .json file."
-        ) from error
-    finally:
-        sys.path.remove(str(Path.cwd()))
+    made = named_object(name, "a pydantic model as module:Model, or a .json file")
     if not (isinstance(made, type) and issubclass(made, BaseModel)):
         raise SettingsError(f"{name} is no pydantic model.", "Name a subclass of pydantic.BaseModel as module:Model.")
     return made

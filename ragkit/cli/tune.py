@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import tune_head, tune_reward
+from ragkit.cli import tune_grpo, tune_head, tune_reward
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.pools import InputField, OutputField
 from ragkit.cli.tasks import Seed
+from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank, Restart, Tests
 
 if TYPE_CHECKING:
     from ragkit.models.adapters import AdapterVersion
@@ -30,7 +31,6 @@ _LEAKS_SHOWN = 5
 
 tune = typer.Typer(help=HELP, no_args_is_help=True)
 
-Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="The folder of adapters.")]
 VersionName = Annotated[
     str,
     typer.Argument(metavar="NAME", help="An adapter, or one version of it, as in support@2.", show_default=False),
@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     tune.command()(sft)
     tune_head.register(tune)
     tune_reward.register(tune)
+    tune_grpo.register(tune)
     tune.command("list")(list_)
     tune.command()(show)
     tune.command()(promote)
@@ -66,24 +67,17 @@ def sft(
     share: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Of the rows that is held out, without --held-out.")
     ] = 0.2,
-    test: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--test", metavar="FILE", help="A further split of which nothing may be learned. May be repeated."
-        ),
-    ] = None,
-    base: Annotated[
-        str, typer.Option(help="The model: a name from `ragkit models list`, a .gguf file, or a Hugging Face folder.")
-    ] = "default",
+    test: Tests = None,
+    base: Base = "default",
     input_field: InputField = "input",
     output_field: OutputField = "output",
     instruction: Annotated[str, typer.Option(help="A system message before each input.", show_default=False)] = "",
-    minutes: Annotated[float | None, typer.Option(min=0.01, help="Of training, at most.", show_default=False)] = None,
+    minutes: Minutes = None,
     epochs: Annotated[
         float, typer.Option(min=0.01, help="How often all rows are seen, if the minutes allow it.")
     ] = 3.0,
-    rank: Annotated[int, typer.Option(min=1, help="Of the adapter: what it can hold.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="The highest, after the rise at the beginning.")] = 5e-4,
+    rank: Rank = 16,
+    learning_rate: LearningRate = 5e-4,
     batch: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
     layers: Annotated[int, typer.Option(min=0, help="The upper layers that learn; 0 for all.")] = 0,
     longest: Annotated[int, typer.Option(min=8, help="Tokens of a row; longer ones are left out.")] = 1024,
@@ -91,7 +85,7 @@ def sft(
     scored: Annotated[int, typer.Option(min=1, help="Held-out rows that are measured, at most.")] = 200,
     seed: Seed = 0,
     adapters: Adapters = Path("adapters"),
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away an unfinished run.")] = False,
+    restart: Restart = False,
     json: Json = False,
 ) -> None:
     """Tune a language model on wanted replies (LoRA).

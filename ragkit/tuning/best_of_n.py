@@ -84,7 +84,7 @@ class BestOfN:
         texts = list(dict.fromkeys(one.text for one in drawn))
         if len(texts) == 1:
             return drawn[0]
-        return first[texts[int(np.argmax(_scores(self._score, messages, texts)))]]
+        return first[texts[int(np.argmax(checked_scores(self._score, messages, texts)))]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def rejection_samples(
             good = [answer for answer in answers if check(one.input, answer)]  # type: ignore[operator]
             kept = [Example(one.input, answer, {"drawn": n}) for answer in good]
         elif answers:
-            scores = _scores(judged, shown(one.input), answers)
+            scores = checked_scores(judged, shown(one.input), answers)
             pairs = sorted(zip(scores.tolist(), answers, strict=True), key=lambda pair: -pair[0])
             kept = [
                 Example(one.input, answer, {"drawn": n, "reward": score})
@@ -175,7 +175,14 @@ def scorer(score: RewardModel | Score) -> Score:
     return own or cast("Score", score)
 
 
-def _scores(score: Score, prompt: Prompt, answers: Sequence[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def checked_scores(
+    score: Score, prompt: Prompt, answers: Sequence[str]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return the score of each answer, float64 ``[answers]``.
+
+    Raises:
+        ModelError: if there is not one finite number for each.
+    """
     found = np.asarray(score(prompt, answers), dtype=np.float64)
     if found.shape != (len(answers),) or not np.isfinite(found).all():
         raise ModelError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ragkit.errors import MissingExtraError
@@ -49,13 +49,23 @@ def reply_scores(
     """
     measure = metric_of(metric)
     scores = []
-    opened = _llama if base.is_gguf else _torch
-    with opened(base, version, reply_tokens, threads) as reply:
+    with replying(base, version, reply_tokens, threads) as reply:
         for number, record in enumerate(records, 1):
             scores.append(measure(reply(record.messages).strip(), record.reply))
             if progress is not None:
                 progress(Progress(stage, number, len(records)))
     return scores
+
+
+def replying(
+    base: BaseModel, version: Path | None, reply_tokens: int, threads: int = 0
+) -> AbstractContextManager[Reply]:
+    """Give what makes a model's greedy reply to messages; the arguments are those of ``reply_scores``.
+
+    Raises:
+        ModelError: if the model or adapter can't be loaded.
+    """
+    return (_llama if base.is_gguf else _torch)(base, version, reply_tokens, threads)
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+"""``ragkit tune grpo``: learning from a score of what the model itself says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.named import named_object
+from ragkit.cli.options import Json
+from ragkit.cli.output import err, out, print_json, progress_bar
+from ragkit.cli.tasks import Seed
+from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank, Restart, Tests
+from ragkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ragkit.tuning.best_of_n import Score
+    from ragkit.tuning.rankings import Prompt
+    from ragkit.tuning.reward_measure import RewardModel
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``ragkit tune``."""
+    app.command()(grpo)
+
+
+def grpo(
+    name: Annotated[str, typer.Argument(help="Each run makes a new version of it.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="JSON Lines with a prompt a row, such as a file of rankings.", show_default=False
+        ),
+    ],
+    reward: Annotated[
+        str | None, typer.Option(help="The reward model that scores: a name of `ragkit tune reward`.")
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="A function that scores in its place: takes what was asked and an answer, gives a number or True.",
+        ),
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option("--held-out", metavar="FILE", help="To measure on [default: a share of the prompts, by chance]."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.01, max=0.9, help="Of the prompts that is held out, without --held-out.")
+    ] = 0.2,
+    test: Tests = None,
+    base: Base = "default",
+    replies: Annotated[int, typer.Option(min=2, help="Drawn to each prompt.")] = 8,
+    reply_tokens: Annotated[int, typer.Option(min=1, help="Of a reply, at most.")] = 128,
+    beta: Annotated[float, typer.Option(min=0.0, help="How much the model is held to what it said before.")] = 0.02,
+    minutes: Minutes = None,
+    epochs: Annotated[float, typer.Option(min=0.01, help="How often all prompts are seen.")] = 1.0,
+    rank: Rank = 16,
+    learning_rate: LearningRate = 5e-5,
+    batch: Annotated[int, typer.Option(min=1, help="Prompts of a step.")] = 8,
+    seed: Seed = 0,
+    adapters: Adapters = Path("adapters"),
+    restart: Restart = False,
+    json: Json = False,
+) -> None:
+    """Tune a language model by what a score says of its own replies (GRPO with LoRA). Meant for a GPU.
+
+    Interrupted, the same command goes on. The new version is used, as the model tuned:NAME, if its replies to held-out
+    prompts score higher than those of what was used before, for certain. Scores can be gamed: read some replies first.
+    """
+    from ragkit.tuning.base_model import best_device
+    from ragkit.tuning.data import split_records
+    from ragkit.tuning.grpo import GrpoOptions, tune_grpo
+    from ragkit.tuning.rankings import read_prompts
+
+    score, score_name = _score(reward, check, adapters)
+    prompts = [one for path in files for one in read_prompts(path)]
+    splits = {str(path): read_prompts(path) for path in test or []}
+    if held_out is not None:
+        measured = read_prompts(held_out)
+    else:
+        prompts, measured = split_records(prompts, share, seed)
+    if best_device() == "cpu":
+        err.print("There is no GPU: this will take long. --minutes sets a limit.", style="yellow")
+    options = GrpoOptions(
+        epochs=epochs,
+        minutes=minutes,
+        rank=rank,
+        alpha=2 * rank,
+        learning_rate=learning_rate,
+        batch=batch,
+        seed=seed,
+        replies=replies,
+        reply_tokens=reply_tokens,
+        beta=beta,
+    )
+    with progress_bar(quiet=json) as progress:
+        report = tune_grpo(
+            name,
+            prompts,
+            measured,
+            score,
+            options,
+            score_name=score_name,
+            base=base,
+            folder=adapters,
+            splits=splits,
+            restart=restart,
+            progress=progress,
+        )
+    if json:
+        print_json({"name": name, "version": report.version.version, **report.version.card})
+        return
+    out.print(f"Score of held-out replies: {report.before} before, {report.after} after.", style="bold")
+    if report.leaked or report.too_long:
+        out.print(f"Left out: {len(report.leaked):,} prompts held out, {report.too_long:,} too long.")
+    used = "in use" if report.version.promoted else "not in use"
+    out.print(f"{name}@{report.version.version} is {used}: {report.why}", markup=False)
+
+
+def _score(reward: str | None, check: str | None, adapters: Path) -> tuple[RewardModel | Score, str]:
+    if (reward is None) == (check is None):
+        raise SettingsError("What scores is not said, or said twice.", "Give --reward NAME or --check MODULE:FUNCTION.")
+    if reward is not None:
+        from ragkit.tuning.reward import open_reward
+
+        return open_reward(reward, adapters), reward
+    own: Callable[[str, str], float] = named_object(str(check), "a function as module:function")
+
+    def score(prompt: Prompt, answers: Sequence[str]) -> list[float]:
+        from ragkit.tuning.rankings import as_messages
+
+        asked = as_messages(prompt)[-1].content
+        return [float(own(asked, answer)) for answer in answers]
+
+    return score, str(check)

@@ -1,0 +1,190 @@
+"""Tuning by a score alone: a reward model, or a check in Python, of what the model itself says (GRPO with LoRA).
+
+``tune_grpo("support", prompts, held_out, score)`` makes a version of the adapter ``support``, as ``tune_sft`` does. It
+draws thousands of replies: on a GPU that is minutes, on a CPU hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ragkit.errors import ExamplePoolError, SettingsError
+from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.models.adapters import AdapterStore, AdapterVersion
+from ragkit.tuning.adapter_run import FORMAT, make_version
+from ragkit.tuning.base_model import base_model, best_device
+from ragkit.tuning.best_of_n import Score, checked_scores, scorer
+from ragkit.tuning.comparison import Estimate
+from ragkit.tuning.data import LeakedRecord, TuningRecord, fingerprint, without_leaks
+from ragkit.tuning.grpo_training import train_grpo
+from ragkit.tuning.judging import replying
+from ragkit.tuning.lora_training import LoraOptions, LoraTraining, with_adapter
+from ragkit.tuning.reward_measure import RewardModel
+
+
+@dataclass(frozen=True, slots=True)
+class GrpoOptions(LoraOptions):
+    """How a model is tuned by a score."""
+
+    epochs: float = 1.0
+    learning_rate: float = 5e-5
+    batch: int = 8
+    """Prompts of a step."""
+    replies: int = 8
+    """Drawn to each prompt, and compared with each other."""
+    reply_tokens: int = 128
+    """Of a reply, at most."""
+    temperature: float = 1.0
+    """Of drawing."""
+    beta: float = 0.02
+    """How much the model is held to what it said before; lower lets it go further."""
+    longest: int = 1024
+    """Tokens of a prompt; longer ones are left out, and counted."""
+    scored: int = 100
+    """Held-out prompts that are measured, at most."""
+    threads: int = 0
+    """Of measuring; 0 for all cores."""
+
+    def __post_init__(self) -> None:
+        LoraOptions.__post_init__(self)
+        if self.replies < 2 or self.reply_tokens < 1 or self.temperature <= 0 or self.beta < 0:
+            raise SettingsError(
+                f"{self.replies} replies of {self.reply_tokens} tokens at temperature {self.temperature} with beta "
+                f"{self.beta} can't be.",
+                "Give 2 replies or more, 1 token or more, a temperature above 0, and a beta of 0 or more.",
+            )
+        if self.longest < 8 or self.scored < 1:
+            raise SettingsError(
+                f"longest={self.longest} and scored={self.scored} can't be.", "Give 8 tokens and 1 prompt, or more."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class GrpoReport:
+    """What came of a tuning."""
+
+    version: AdapterVersion
+    before: Estimate
+    """The mean score of the greedy replies of the model without an adapter."""
+    after: Estimate
+    gain: Estimate
+    """Over what was in use before: the version in use, or else the model without an adapter."""
+    why: str
+    """Why the new version is in use, or is not."""
+    training: LoraTraining
+    leaked: tuple[LeakedRecord, ...]
+    """Prompts that were left out because an evaluation split has them, or nearly."""
+    too_long: int
+    """Prompts that were left out because they are longer than training reads."""
+
+
+def tune_grpo(
+    name: str,
+    prompts: Sequence[TuningRecord],
+    held_out: Sequence[TuningRecord],
+    score: RewardModel | Score,
+    options: GrpoOptions | None = None,
+    *,
+    score_name: str = "",
+    base: str | Path = "default",
+    folder: str | Path = "adapters",
+    splits: Mapping[str, Sequence[TuningRecord]] | None = None,
+    restart: bool = False,
+    progress: ProgressCallback | None = None,
+) -> GrpoReport:
+    """Tune a model to say what scores high, and take it into use if it does so for certain.
+
+    It is measured by the score of its greedy replies to held-out prompts. Interrupted, the same call goes on where the
+    last checkpoint was. Promotion asks that the whole 95 % interval of the gain, by a paired bootstrap over at least 20
+    held-out prompts, lies above 0. A score can be gamed: read some replies before you trust the gain.
+
+    Args:
+        name: of the adapter; a new version of it is made.
+        prompts: to answer; the replies of the records are not looked at.
+        held_out: prompts to measure on.
+        score: a reward model, or a function of a prompt and replies to it.
+        options: how.
+        score_name: of the score, for the card; by default its own.
+        base: see ``base_model``.
+        folder: of the adapters.
+        splits: further evaluation splits by name, of which nothing may be learned either.
+        restart: throw away an unfinished run.
+        progress: called as work goes on; the stages are ``before``, ``training`` and ``after``.
+
+    Raises:
+        MissingExtraError: if a package is not installed.
+        ExamplePoolError: if there is nothing to learn from or to measure on.
+        TaskError: if there is an unfinished run of this name with other settings or data.
+        ModelError: if the model can't be loaded or tuned, or the score gives no number for each reply.
+        IndexLockedError: if another process is tuning an adapter of this name.
+        IndexWriteError: if the folder can't be written.
+    """
+    options = options or GrpoOptions()
+    judge = scorer(score)
+    own_name = getattr(score, "name", None) or getattr(score, "__name__", type(score).__name__)
+    score_name = score_name or str(own_name)
+    store = AdapterStore(folder)
+    store.checked(name)
+    if not prompts or not held_out:
+        raise ExamplePoolError(
+            f"There are {len(prompts)} prompts to learn from and {len(held_out)} held out.", "Give at least one each."
+        )
+    named = {"held out": held_out, **(splits or {})}
+    clean, leaked = without_leaks(prompts, named)
+    of = base_model(base)
+    tokens = of.tokens()
+    asked = [(record, tokens.prompt(record.messages)) for record in clean]
+    short = [(record, ids) for record, ids in asked if len(ids) <= options.longest]
+    if not short:
+        raise ExamplePoolError(
+            f"All {len(asked)} prompts are longer than {options.longest} tokens.",
+            "Allow more: longest=..., or --longest",
+        )
+    run = {
+        "format": FORMAT,
+        "base": {"name": of.name, "sha256": of.sha256},
+        "data": fingerprint(prompts),
+        "splits": {split: fingerprint(rows) for split, rows in named.items()},
+        "options": {**asdict(options), "way": "grpo", "score": score_name},
+    }
+    measured = list(held_out[: options.scored])
+
+    def rewards(number: int, replies: Sequence[Sequence[int]]) -> Sequence[float]:
+        texts = [tokens.text(reply).strip() for reply in replies]
+        return list(checked_scores(judge, short[number][0].messages, texts))
+
+    def measure(label: str, version: Path | None) -> list[float]:
+        scores = []
+        with replying(of, version, options.reply_tokens, options.threads) as reply:
+            for number, record in enumerate(measured, 1):
+                scores.append(float(checked_scores(judge, record.messages, [reply(record.messages).strip()])[0]))
+                if progress is not None:
+                    progress(Progress(label, number, len(measured)))
+        return scores
+
+    def learn(checkpoints: Path, begun: float) -> tuple[Any, LoraTraining]:
+        model = with_adapter(of.load(best_device()), options)
+        ids = [prompt for _, prompt in short]
+        return model, train_grpo(model, ids, rewards, options, checkpoints, tokens.end[-1], progress, begun)
+
+    too_long = len(asked) - len(short)
+    made = make_version(
+        store,
+        name,
+        of,
+        run,
+        options,
+        measure,
+        learn,
+        metric=f"score by {score_name}",
+        data={"sha256": run["data"], "given": len(prompts), "trained_on": len(short), "too_long": too_long},
+        leaked=leaked,
+        splits=named,
+        restart=restart,
+    )
+    return GrpoReport(
+        made.version, made.before, made.after, made.gain, made.why, made.training, tuple(leaked), too_long
+    )

@@ -98,10 +98,11 @@ def _read(folder: Path, name: str, sha256: str | None) -> ModelFiles:
     config = _json(folder / "config.json")
     bert = _json(folder / "sentence_bert_config.json")
     pooling_config = _json(folder / "1_Pooling" / "config.json")
+    mode = pooling_config.get("pooling_mode")  # as newer versions of sentence-transformers say it
     pooling: Literal["mean", "cls"] | None = None
-    if pooling_config.get("pooling_mode_mean_tokens", not pooling_config):
+    if mode == "mean" or pooling_config.get("pooling_mode_mean_tokens", not pooling_config):
         pooling = "mean"
-    elif pooling_config.get("pooling_mode_cls_token"):
+    elif mode == "cls" or pooling_config.get("pooling_mode_cls_token"):
         pooling = "cls"
     if pooling is None:
         raise EmbeddingError(
@@ -117,12 +118,18 @@ def _read(folder: Path, name: str, sha256: str | None) -> ModelFiles:
         folder=folder,
         weights=weights,
         name=name,
-        window=int(bert.get("max_seq_length") or config.get("max_position_embeddings", 512)),
+        window=_window(bert, _json(folder / "tokenizer_config.json"), config),
         dimension=int(config["hidden_size"]),
         pooling=pooling,
         prompts={kind: prompt for kind, prompt in kinds.items() if prompt},
         sha256=sha256,
     )
+
+
+def _window(bert: Mapping[str, Any], tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    """Return the tokens that a model reads; newer versions of sentence-transformers leave that to the tokenizer."""
+    positions = config.get("max_position_embeddings", 512)
+    return int(bert.get("max_seq_length") or min(tokenizer.get("model_max_length") or positions, positions))
 
 
 def _json(path: Path) -> dict[str, Any]:

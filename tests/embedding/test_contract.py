@@ -147,3 +147,19 @@ def test_unknown_names_list_the_legal_ones():
     with pytest.raises(SettingsError, match="CPU only"):
         open_embedder(runtime="onnx", device="cuda")
     assert runtime_report().reason
+
+
+def test_a_folder_saved_by_sentence_transformers_is_the_same_model(tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    default = locate()
+    SentenceTransformer(str(default.folder), device="cpu").save_pretrained(str(tmp_path / "saved"))
+    saved = locate(tmp_path / "saved")
+    assert (saved.pooling, saved.window, saved.dimension) == (default.pooling, default.window, default.dimension)
+    vectors = open_embedder(str(tmp_path / "saved"), runtime="torch", device="cpu").embed(TEXTS)
+    wanted = open_embedder(runtime="torch", device="cpu").embed(TEXTS)
+    np.testing.assert_allclose((vectors * wanted).sum(axis=1), 1.0, atol=1e-4)
+    pooling = tmp_path / "saved" / "1_Pooling" / "config.json"
+    pooling.write_text(json.dumps({"embedding_dimension": 384, "pooling_mode": "max"}))
+    with pytest.raises(EmbeddingError, match="max"):
+        locate(tmp_path / "saved")

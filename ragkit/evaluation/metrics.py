@@ -1,0 +1,174 @@
+"""The measures, a question at a time, each 0 to 1 and higher is better.
+
+Those of retrieval are trec_eval's and take any ranking with any judgements; a test holds them to ``ir-measures``. Words
+of answers are compared as SQuAD compares them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ragkit.tuning.comparison import exact_match, token_f1
+
+Relevant = Mapping[Hashable, int]
+"""What is relevant, with its grade; 0 and below is not."""
+_MARKS = re.compile(r"\s*\[\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a metric is called and what it tells."""
+
+    name: str
+    title: str
+    group: str
+    """``retrieval``, ``answers``, ``citations`` or ``abstention``."""
+    tells: str
+
+
+METRICS: tuple[MetricInfo, ...] = (
+    MetricInfo("recall@1", "Recall@1", "retrieval", "of the relevant passages, those that came first"),
+    MetricInfo("recall@5", "Recall@5", "retrieval", "of the relevant passages, those among the first 5"),
+    MetricInfo("recall@10", "Recall@10", "retrieval", "of the relevant passages, those among the first 10"),
+    MetricInfo("ndcg@10", "nDCG@10", "retrieval", "how near the top the relevant ones of the first 10 stand"),
+    MetricInfo("mrr", "MRR", "retrieval", "1 over the place of the first relevant passage"),
+    MetricInfo("map", "MAP", "retrieval", "precision at each relevant passage, on average"),
+    MetricInfo("exact", "Exact match", "answers", "the answer has the words of a right one and no others"),
+    MetricInfo("f1", "Token F1", "answers", "words shared with the right answer that is most like it"),
+    MetricInfo("grounded", "Groundedness", "answers", "of the answer's sentences, those that its sources bear out"),
+    MetricInfo("citation_hit", "Citation hit", "citations", "a citation touches what bears the answer out"),
+    MetricInfo("citation_precision", "Citation precision", "citations", "of the cited characters, those that do"),
+    MetricInfo("citation_recall", "Citation recall", "citations", "of the characters that do, those that are cited"),
+    MetricInfo("answered", "Answered", "abstention", "of the questions that have an answer, those not abstained from"),
+    MetricInfo("declined", "Declined", "abstention", "of the questions that have none, those abstained from"),
+)
+
+
+def recall_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
+    """Return the share of what is relevant that is among the first ``k``; 0 where nothing is relevant."""
+    total = sum(grade > 0 for grade in relevant.values())
+    return _found(ranking, relevant, k) / total if total else 0.0
+
+
+def precision_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
+    """Return the share of the first ``k`` places that hold something relevant; places left empty count as wrong."""
+    return _found(ranking, relevant, k) / k
+
+
+def ndcg_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
+    """Return the discounted gain of the first ``k`` over that of the best order (Järvelin and Kekäläinen, 2002).
+
+    The gain is the grade, the discount the binary logarithm of the place and one; 0 where nothing is relevant.
+    """
+    best = _gain(sorted(relevant.values(), reverse=True)[:k])
+    return _gain([relevant.get(item, 0) for item in ranking[:k]]) / best if best else 0.0
+
+
+def reciprocal_rank(ranking: Sequence[Hashable], relevant: Relevant) -> float:
+    """Return 1 over the place of the first that is relevant; 0 where none is."""
+    places = (place for place, item in enumerate(ranking, 1) if relevant.get(item, 0) > 0)
+    return 1 / next(places, math.inf)
+
+
+def average_precision(ranking: Sequence[Hashable], relevant: Relevant) -> float:
+    """Return the mean, over all that is relevant, of the precision at its place; what is not found counts 0."""
+    total = sum(grade > 0 for grade in relevant.values())
+    seen, added = 0, 0.0
+    for place, item in enumerate(ranking, 1):
+        if relevant.get(item, 0) > 0:
+            seen += 1
+            added += seen / place
+    return added / total if total else 0.0
+
+
+def retrieval_scores(ranking: Sequence[Hashable], relevant: Relevant) -> dict[str, float]:
+    """Return the measures of retrieval that a report has."""
+    return {
+        **{f"recall@{k}": recall_at(ranking, relevant, k) for k in (1, 5, 10)},
+        "ndcg@10": ndcg_at(ranking, relevant, 10),
+        "mrr": reciprocal_rank(ranking, relevant),
+        "map": average_precision(ranking, relevant),
+    }
+
+
+def best_f1(text: str, answers: Sequence[str]) -> float:
+    """Return the token F1 of a text, its citations' numbers aside, to the answer it is most like."""
+    return max((token_f1(unmarked(text), answer) for answer in answers), default=0.0)
+
+
+def is_exact(text: str, answers: Sequence[str]) -> float:
+    """Return 1 where a text, its citations' numbers aside, has the words of one of the answers and no others."""
+    return max((exact_match(unmarked(text), answer) for answer in answers), default=0.0)
+
+
+def unmarked(text: str) -> str:
+    """Return a text without its citations' numbers, such as ``[1]``."""
+    return _MARKS.sub("", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A span of a document's text, in characters."""
+
+    document_id: str
+    start: int
+    end: int
+
+    def overlap(self, other: Place) -> int:
+        """Return how many characters both have."""
+        if self.document_id != other.document_id:
+            return 0
+        return max(0, min(self.end, other.end) - max(self.start, other.start))
+
+
+Evidence = Sequence[Sequence[Place]]
+"""Of each thing that is needed, the places where it stands; any of them will do."""
+
+
+def citation_scores(cited: Sequence[Place], gold: Evidence) -> dict[str, float]:
+    """Return how the cited characters overlap those that bear the answer out.
+
+    Args:
+        cited: places that an answer cites; they may overlap.
+        gold: what bears the right answer out.
+
+    Returns:
+        ``citation_recall``, a mean over the things that are needed; where something is cited also
+        ``citation_precision`` and ``citation_hit``.
+    """
+    spans = _united(cited)
+    found = {"citation_recall": sum(_coverage(spans, places) for places in gold) / len(gold)}
+    if spans:
+        right = _united([place for places in gold for place in places])
+        touched = sum(span.overlap(place) for span in spans for place in right)
+        total = sum(span.end - span.start for span in spans)
+        found["citation_precision"] = touched / total if total else 0.0
+        found["citation_hit"] = float(touched > 0)
+    return found
+
+
+def _coverage(spans: Sequence[Place], places: Sequence[Place]) -> float:
+    return max(sum(span.overlap(place) for span in spans) / (place.end - place.start) for place in places)
+
+
+def _united(places: Sequence[Place]) -> list[Place]:
+    """Return the same characters as spans that don't overlap."""
+    found: list[Place] = []
+    for place in sorted(places, key=lambda one: (one.document_id, one.start)):
+        last = found[-1] if found else None
+        if last is not None and last.document_id == place.document_id and place.start <= last.end:
+            found[-1] = Place(last.document_id, last.start, max(last.end, place.end))
+        else:
+            found.append(place)
+    return found
+
+
+def _found(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> int:
+    return sum(relevant.get(item, 0) > 0 for item in ranking[:k])
+
+
+def _gain(grades: Sequence[int]) -> float:
+    return sum(max(0, grade) / math.log2(place + 1) for place, grade in enumerate(grades, 1))

@@ -1,0 +1,111 @@
+"""The process that draws pages of PDF: a request a line on stdin, an answer a line on stdout, both JSON.
+
+``python -m ragkit.serving.pdf_child MEMORY_LIMIT``. It is killed when it takes too long; see ``pdf_pages``.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import io
+import json
+import os
+import resource
+import sys
+from typing import Any
+
+from ragkit.serving.quote_boxes import Box, find_quote, lines
+
+_BASE = 256 * 2**20
+"""Address space that Python and the libraries take before they have read a byte."""
+_DEVICE = 1_000_000
+"""Units that a page's width and height are divided into when places on it are asked for."""
+_MOST_PIXELS = 8_000_000
+_MOST_CHARACTERS = 200_000
+"""Of a page; what stands after them is not found."""
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    limit = int(sys.argv[1]) + _BASE
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        try:
+            answer = _answer(json.loads(line))
+        except Exception as error:  # noqa: BLE001  the library may raise anything on a damaged file
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    import pypdfium2  # type: ignore[import-untyped]
+
+    with open(request["path"], "rb") as file, pypdfium2.PdfDocument(file) as document:  # noqa: PTH123
+        number = request["number"]
+        if not 1 <= number <= len(document):
+            return {"error": "no such page"}
+        page = document[number - 1]
+        if request["do"] == "draw":
+            return {"png": base64.b64encode(_png(page, request["width"])).decode()}
+        width, height = page.get_size()
+        rects = _rects(page, request["text"], request["start"], request["end"])
+        return {"width": width, "height": height, "rects": rects}
+
+
+def _png(page: Any, width: int) -> bytes:
+    across, down = page.get_size()
+    scale = width / across
+    # A page may claim to be a millimetre wide and a kilometre long.
+    scale = min(scale, (_MOST_PIXELS / (across * down)) ** 0.5)
+    picture = page.render(scale=scale, may_draw_forms=False).to_pil()
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=3)
+    return out.getvalue()
+
+
+def _rects(page: Any, text: str, start: int, end: int) -> list[Box]:
+    """Return the lines of the quote ``text[start:end]`` as fractions of the page, from the top left."""
+    from pypdfium2 import raw
+
+    words = page.get_textpage()
+    count = min(words.count_chars(), _MOST_CHARACTERS)
+    characters = [_character(raw.FPDFText_GetUnicode(words, index)) for index in range(count)]
+    found: list[Box] = []
+    for first, last in find_quote(text, start, end, characters):
+        boxes = (_box(page, words, index) for index in range(first, last + 1))
+        found += lines([box for box in boxes if box is not None])
+    return found
+
+
+def _character(code: int) -> str:
+    return chr(code) if 0 < code < sys.maxunicode and not 0xD800 <= code < 0xE000 else " "
+
+
+def _box(page: Any, words: Any, index: int) -> Box | None:
+    """Return where a character is, its font's whole height, with the page turned as it is shown; None if unseen."""
+    left, bottom, right, top = words.get_charbox(index, loose=True)
+    if right <= left or top <= bottom:
+        left, bottom, right, top = words.get_charbox(index)
+    if right <= left or top <= bottom:
+        return None
+    (x0, y0), (x1, y1) = _on_page(page, left, top), _on_page(page, right, bottom)
+    x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+    if x1 <= 0 or x0 >= 1 or y1 <= 0 or y0 >= 1:
+        return None
+    return max(0.0, x0), max(0.0, y0), min(1.0, x1), min(1.0, y1)
+
+
+def _on_page(page: Any, x: float, y: float) -> tuple[float, float]:
+    from pypdfium2 import raw
+
+    right, down = ctypes.c_int(), ctypes.c_int()
+    raw.FPDF_PageToDevice(page, 0, 0, _DEVICE, _DEVICE, 0, x, y, ctypes.byref(right), ctypes.byref(down))
+    return right.value / _DEVICE, down.value / _DEVICE
+
+
+if __name__ == "__main__":
+    main()

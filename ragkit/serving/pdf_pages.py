@@ -1,0 +1,189 @@
+"""Pages of PDF as pictures, and where quotes stand on them: by a child process with limits on time and memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ragkit.documents import file_sha256
+from ragkit.errors import DocumentError, MissingExtraError
+from ragkit.records import Document
+
+WIDTHS = (100, 2000)
+"""Pixels of the narrowest and the widest picture."""
+_FALL_BACK = "Read the text of the source instead."
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """What drawing a page may take."""
+
+    seconds: float = 10.0
+    memory: int = 512 * 2**20
+    """Bytes, of the process that draws."""
+    file_bytes: int = 500 * 2**20
+    """Of a file; a larger one is not looked into."""
+    kept_bytes: int = 64 * 2**20
+    """Pictures that are kept to be shown again."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotePlace:
+    """Where a quote stands on a page."""
+
+    number: int
+    width: float
+    """Of the page as it is shown, in points."""
+    height: float
+    rects: tuple[tuple[float, float, float, float], ...]
+    """A line each: left, top, right and bottom as fractions of width and height from the top left; empty where the
+    quote is not found on the page."""
+
+
+class PdfPages:
+    """Draws pages and finds quotes, one request after another; the process stays warm between them.
+
+    Args:
+        limits: what a page may take.
+    """
+
+    def __init__(self, limits: PageLimits | None = None) -> None:
+        self.limits = limits or PageLimits()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._asking = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str, int, int], bytes | DocumentError] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int, int], str] = OrderedDict()
+
+    def draw(self, path: Path, document: Document, number: int, width: int) -> bytes:
+        """Return a page as PNG.
+
+        Args:
+            path: of the file that the document is from.
+            document: its content must be the file's, byte by byte.
+            number: of the page, from 1.
+            width: in pixels; less where the page is so long that it would be larger than 8 million pixels.
+
+        Raises:
+            DocumentError: if the file is gone or another one, has no such page, or can't be drawn within the limits.
+        """
+        self._check(path, document, number)
+        key = (str(path), document.sha256, number, width)
+        with self._asking:
+            kept = self._kept.get(key)
+            if kept is None:
+                kept = self._drawn(path, number, width)
+                self._keep(key, kept)
+            self._kept.move_to_end(key)
+        if isinstance(kept, DocumentError):
+            raise kept
+        return kept
+
+    def place(self, path: Path, document: Document, number: int, start: int, end: int) -> QuotePlace:
+        """Return where ``document.text[start:end]``, as far as it stands on a page, is to be seen on it.
+
+        Raises:
+            DocumentError: if the file is gone or another one, has no such page, or can't be read within the limits.
+        """
+        self._check(path, document, number)
+        page = next(page for page in document.pages if page.number == number)
+        first, last = max(start, page.start), min(end, page.end)
+        text = document.text[page.start : page.end]
+        request = {"do": "find", "path": str(path), "number": number, "text": text}
+        with self._asking:
+            found = self._ask({**request, "start": max(0, first - page.start), "end": max(0, last - page.start)})
+        rects = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in found["rects"])
+        return QuotePlace(number, found["width"], found["height"], rects)
+
+    def close(self) -> None:
+        """Stop the process."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _check(self, path: Path, document: Document, number: int) -> None:
+        """Make sure that the page exists and the file is the one that was read."""
+        if document.media_type != "application/pdf" or all(page.number != number for page in document.pages):
+            raise DocumentError("The document has no such page.", _FALL_BACK)
+        try:
+            stat = path.stat()
+            if stat.st_size > self.limits.file_bytes:
+                raise DocumentError("The file is too large to be drawn.", _FALL_BACK)
+            key = (str(path), stat.st_size, stat.st_mtime_ns)
+            sha256 = self._known.get(key) or file_sha256(path)
+        except OSError as error:
+            raise DocumentError("The file that the document is from is gone.", _FALL_BACK) from error
+        self._known[key] = sha256
+        while len(self._known) > 1000:
+            self._known.popitem(last=False)
+        if sha256 != document.sha256:
+            raise DocumentError("The file has changed since it was read into the index.", _FALL_BACK)
+
+    def _drawn(self, path: Path, number: int, width: int) -> bytes | DocumentError:
+        """Return a picture, or why there is none: what failed once is not tried again at every look."""
+        try:
+            found = self._ask({"do": "draw", "path": str(path), "number": number, "width": width})
+        except DocumentError as error:
+            return error
+        return base64.b64decode(found["png"])
+
+    def _keep(self, key: tuple[str, str, int, int], picture: bytes | DocumentError) -> None:
+        self._kept[key] = picture
+        sizes = [len(kept) if isinstance(kept, bytes) else 1000 for kept in self._kept.values()]
+        whole = sum(sizes)
+        for size in sizes:
+            if whole <= self.limits.kept_bytes:
+                break
+            self._kept.popitem(last=False)
+            whole -= size
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        child = self._started()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        late = threading.Timer(self.limits.seconds, child.kill)
+        late.start()
+        try:
+            child.stdin.write(json.dumps(request).encode() + b"\n")
+            child.stdin.flush()
+            line = child.stdout.readline()
+        except OSError:
+            line = b""
+        finally:
+            late.cancel()
+        if not line.endswith(b"\n"):
+            self.close()
+            raise DocumentError("The page takes more time or memory than it may.", _FALL_BACK)
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            # What the library says may name the path.
+            raise DocumentError("The page can't be drawn: it is damaged or encrypted.", _FALL_BACK)
+        return answer
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            for package in ("pypdfium2", "PIL"):
+                if find_spec(package) is None:
+                    raise MissingExtraError(package, "serve", "to show pages of PDF")
+            self.close()
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "ragkit.serving.pdf_child", str(self.limits.memory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"},
+            )
+        return self._child

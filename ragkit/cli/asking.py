@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,6 +15,7 @@ from ragkit.cli.options import Json, TargetName, Where
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.targets import resolve_target
 from ragkit.cli.tasks import opened_model
+from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from ragkit.answering import Assistant
@@ -89,6 +90,10 @@ def ask(
             "--model", "-m", help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none."
         ),
     ] = None,
+    fallback: Annotated[
+        list[str] | None,
+        typer.Option("--fallback", metavar="MODEL", help="Asked where the model fails. May be repeated."),
+    ] = None,
     mode: Annotated[
         str | None,
         typer.Option(help="chat (free text, checked), extract (a span of the documents), quotes (no model), auto."),
@@ -111,7 +116,7 @@ def ask(
 
     settings = load_settings()
     with _opened(target, settings, update=not no_update, quiet=json) as index:
-        assistant = _assistant(index, settings, model, mode, k)
+        assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k)
         if json:
             answer = assistant.ask(question, where=where)
             print_json(answer)
@@ -123,14 +128,21 @@ def ask(
         _print_stats(answer)
 
 
-def _assistant(index: Index, settings: Settings, model: str | None, mode: str | None, k: int | None) -> Assistant:
+def _assistant(index: Index, settings: Settings, models: list[str], mode: str | None, k: int | None) -> Assistant:
     from ragkit.answering import AnswerOptions, Assistant
+    from ragkit.models.opening import best_installed
     from ragkit.retrieval import RetrievalOptions
 
-    name = model or settings.model
-    opened = None if name == "none" else opened_model(name, settings)
+    if len(models) > 1 and models[0] == "auto":
+        models[0] = best_installed() or "none"
+    opened = [None if name == "none" else opened_model(name, settings) for name in models]
     options = AnswerOptions(templates=settings.templates, retrieval=RetrievalOptions(k=k or settings.k))
-    return Assistant(index, model=opened, mode=mode or settings.mode, options=options)  # type: ignore[arg-type]
+    way: Any = mode or settings.mode  # what is none is refused by the assistant, with the legal ones
+    if len(opened) == 1:
+        return Assistant(index, model=opened[0], mode=way, options=options)
+    if None in opened:
+        raise SettingsError("A chain of models has no place for none.", "Name the first one: --model NAME")
+    return Assistant(index, models=[one for one in opened if one is not None], mode=way, options=options)
 
 
 def _stream(assistant: Assistant, question: str, where: str | None) -> Answer:

@@ -138,15 +138,24 @@ def predict(
 ) -> None:
     """Put texts into classes, or every row of a file into a file of JSON Lines.
 
-    A line has ``row``, ``input``, ``label``, its ``probability``, the ``likeliest`` labels with theirs, and whether the
-    model ``read`` it; or an ``error``. Exit code 3 says that there are errors.
+    The folder holds a task of `ragkit classify fit`, or a head of `ragkit tune head`. A line has ``row``, ``input``,
+    ``label``, its ``probability``, the ``likeliest`` labels with theirs, and whether the model ``read`` it; or an
+    ``error``. Exit code 3 says that there are errors.
     """
     from ragkit.settings import load_settings
     from ragkit.tasks import Classifier
+    from ragkit.tasks.base import task_kind
+    from ragkit.tuning.head import KIND, HeadClassifier
 
     check_inputs(texts, file, output)
+    if task_kind(folder) == KIND:
+        head, name = HeadClassifier.open(folder), task_name(folder)
+        print_predictions(
+            lambda inputs: _rows(head.predict(inputs)), name, texts, file, input_field, output, json, _labelled
+        )
+        return
     with Classifier.open(folder, opened_model(model, load_settings())) as task:
-        name = task_name(folder, task.pool, model)
+        name = task_name(folder, model, task.pool)
         print_predictions(
             lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _shown
         )
@@ -216,5 +225,9 @@ def _rows(found: Sequence[Prediction]) -> list[dict[str, Any]]:
     ]
 
 
+def _labelled(row: Mapping[str, Any]) -> str:
+    return f"{row['label']}  {row['probability']:.3f}"
+
+
 def _shown(row: Mapping[str, Any]) -> str:
-    return f"{row['label']}  {row['probability']:.3f}  ({'read by the model' if row['read'] else 'by its neighbours'})"
+    return f"{_labelled(row)}  ({'read by the model' if row['read'] else 'by its neighbours'})"

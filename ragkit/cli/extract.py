@@ -144,7 +144,7 @@ def predict(
 
     check_inputs(texts, file, output)
     with Extractor.open(folder, opened_model(model, load_settings())) as task:
-        name = task_name(folder, task.pool, model)
+        name = task_name(folder, model, task.pool)
         print_predictions(
             lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _shown
         )

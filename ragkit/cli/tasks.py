@@ -173,7 +173,8 @@ def print_explanation(explanation: Explanation, json: bool) -> None:
         out.print(f"  … and {len(best) - _SCORES_SHOWN} more; see them all with --json")
 
 
-def task_name(folder: Path, pool: ExamplePool, model: str | None) -> str:
+def task_name(folder: Path, model: str | None = None, pool: ExamplePool | None = None) -> str:
     """Return 12 hexadecimal digits that another setting, example or model changes."""
-    parts = ((folder / "task.json").read_text(encoding="utf-8"), pool.index.fingerprint(), model or "")
+    examples = pool.index.fingerprint() if pool is not None else ""
+    parts = ((folder / "task.json").read_text(encoding="utf-8"), examples, model or "")
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -94,14 +94,8 @@ def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
     Raises:
         TaskError: if the folder holds no task, one of another kind or format, or its file is damaged.
     """
-    file = Path(folder) / FILE_NAME
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        own = found.pop("kind"), found.pop("format")
-    except FileNotFoundError as error:
-        raise TaskError(f"{folder} holds no task.", "Make one with fit, or name its folder.") from error
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise TaskError(f"{file} is damaged: {error}.", "Fit the task again; its pool is kept.") from error
+    found = _read(folder)
+    own = found.pop("kind"), found.pop("format")
     if own != (kind, FORMAT):
         raise TaskError(
             f"{folder} holds a task of kind {own[0]!r}, format {own[1]}; asked for is {kind!r}, format {FORMAT}.",
@@ -110,7 +104,30 @@ def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
     try:
         return TypeAdapter(settings).validate_python(found, strict=False)
     except ValidationError as error:
-        raise TaskError(f"{file} is damaged: {error}.", "Fit the task again; its pool is kept.") from error
+        raise _damaged(folder, error) from error
+
+
+def task_kind(folder: str | Path) -> str:
+    """Return the kind of task that a folder holds, such as ``classifier``.
+
+    Raises:
+        TaskError: if it holds none, or its file is damaged.
+    """
+    return str(_read(folder)["kind"])
+
+
+def _read(folder: str | Path) -> dict[str, Any]:
+    try:
+        found = json.loads((Path(folder) / FILE_NAME).read_text(encoding="utf-8"))
+        return {"kind": found["kind"], "format": found["format"], **found}
+    except FileNotFoundError as error:
+        raise TaskError(f"{folder} holds no task.", "Make one with fit, or name its folder.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: str | Path, error: Exception) -> TaskError:
+    return TaskError(f"{Path(folder) / FILE_NAME} is damaged: {error}.", "Fit the task again; its pool is kept.")
 
 
 def as_model(model: ChatModel | str | None, saved: str = "default") -> ChatModel:

@@ -172,6 +172,16 @@ def test_models_list_and_path(tmp_path):
     assert "ragkit models list" in ragkit("models", "path", "gpt-9", cwd=tmp_path, check=1).stderr
 
 
+def test_ask_falls_back_where_the_model_fails(workplace):
+    done = ragkit("ask", "docs", "What does it cost?", "--mode", "chat", "--model", "gone.gguf",
+                  "--fallback", "smollm2", "--json", cwd=workplace)  # fmt: skip
+    trace = json.loads(done.stdout)["trace"]
+    assert trace["model"] == "smollm2"
+    assert "gone.gguf" in trace["why_model"]
+    refused = ragkit("ask", "docs", "Why?", "--model", "none", "--fallback", "smollm2", cwd=workplace, check=2)
+    assert "no place for none" in refused.stderr
+
+
 def test_ask_shows_prompt_with_receipt_and_stats(workplace):
     done = ragkit("ask", "docs", "What does it cost?", "--mode", "chat", "--model", "smollm2", "--show-prompt",
                   "--stats", cwd=workplace)  # fmt: skip

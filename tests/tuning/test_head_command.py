@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from ragkit import Index
+from ragkit.cli.main import app
 from ragkit.cli.tune_head import register
 from ragkit.errors import TaskError
 from ragkit.records import Document, Example, document_id
@@ -22,11 +23,11 @@ TEXTS = ["The red horse lives in Oslo.", "The blue bird lives in Rome.", "The gr
 @pytest.fixture
 def tune(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    app = typer.Typer()
-    register(app)
+    own = typer.Typer()
+    register(own)
 
     def run(*words, code=0):
-        done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+        done = CliRunner().invoke(own, [str(word) for word in words], catch_exceptions=False)
         assert done.exit_code == code, done.output
         return done.stdout
 
@@ -48,6 +49,9 @@ def test_head_is_fitted_and_measured_on_a_test_split(tune, tmp_path):
     assert "The head that was there stays" in again
     assert f"test rows: {told['test_accuracy']:.4f}" in again
     assert HeadClassifier.open(tmp_path / "h").predict(["my card is lost, help"])[0].label == "lost_card"
+    done = CliRunner().invoke(app, ["classify", "predict", "h", "my card is lost, help", "--json"])
+    (found,) = json.loads(done.stdout)["predictions"]
+    assert (found["label"], found["read"]) == ("lost_card", False)
 
 
 def test_pairs_are_the_passages_that_hold_the_answers(tmp_path):

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit browser clean
 
 demo: $(READY)
 	$(BIN)/ragkit sync docs/samples --index indexes/demo
@@ -23,8 +23,15 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY)
+unit: $(READY) browser
 	$(BIN)/pytest
+
+# The tests of the page drive Debian's Chromium. Where there is none and it can't be installed, they are skipped.
+browser:
+	@command -v chromium >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+	  echo "There is no chromium: the tests of the chat page are skipped. Install it: apt-get install chromium"
 
 # pip keeps the wheel that llama-cpp-python compiles to (some 4 minutes, the first time on a machine) in its cache.
 $(READY): pyproject.toml .ci/constraints.txt

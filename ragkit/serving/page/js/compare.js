@@ -1,0 +1,113 @@
+// Two answers to one question, side by side; what made them is told only with the vote.
+
+import { events, path, post } from "./api.js";
+import { notice, problem } from "./dialogs.js";
+import { button, fill, h, say } from "./dom.js";
+import { answerView, pendingView } from "./message.js";
+import { configName } from "./state.js";
+
+const VOTES = [
+  ["a", "Left is better", "1"],
+  ["b", "Right is better", "2"],
+  ["tie", "Both are as good", "="],
+  ["neither", "Neither is good", "0"],
+];
+
+/**
+ * Ask for two answers.
+ * @param {object} run its `stop` ends both.
+ * @param {string} name of the collection.
+ * @param {object} json the question and the two configurations.
+ * @param {{asked: boolean}} options whether the person wanted two, or is shown them now and then.
+ */
+export function compareView(run, name, json, { asked }) {
+  const sides = Object.fromEntries(["a", "b"].map((side) => [side, sideView(side)]));
+  const vote = h("div.vote");
+  const why = !asked && h("p.note", {}, "Now and then you are shown two answers: which you find better teaches the assistant. Settings can switch this off.");
+  const element = h("div.comparison", {}, why, h("div.pair", {}, sides.a.element, sides.b.element), vote);
+  const chosenFrom = { id: null };
+
+  async function done(onConversation) {
+    document.querySelector(".column").classList.add("wide");
+    try {
+      const stream = events("POST", path(["collections", name, "comparisons"]), { json, signal: run.stop.signal });
+      for await (const { event, data } of stream) {
+        if (event === "started") chosenFrom.id = data.id;
+        else if (event === "conversation") onConversation(data);
+        else if (event === "error" && !data.side) throw Object.assign(new Error(data.message), { hint: data.hint, status: 500 });
+        else if (data.side) sides[data.side].take({ event, data });
+      }
+      if (sides.a.finished && sides.b.finished) askForVote();
+      else fill(vote, h("p", {}, "One of the two did not come, so there is nothing to rank."));
+    } catch (error) {
+      sides.a.end();
+      sides.b.end();
+      fill(vote, error.name === "AbortError" ? h("p", {}, "Stopped; nothing to rank.") : notice(error));
+    }
+  }
+
+  function askForVote() {
+    const buttons = VOTES.map(([winner, label, key]) => {
+      const each = button(null, label, () => cast(winner), { "aria-keyshortcuts": key });
+      each.append(h("kbd", { "aria-hidden": "true" }, key));
+      return each;
+    });
+    fill(vote, h("p", {}, "Which answer is better?"), h("div.tools", { role: "group", "aria-label": "Which answer is better?" }, buttons));
+    document.addEventListener("keydown", byKey);
+    say("Two answers are here. Which is better? Press 1, 2, = or 0.");
+  }
+
+  function byKey(event) {
+    if (!element.isConnected) {
+      document.removeEventListener("keydown", byKey);
+      return;
+    }
+    const writing = event.target.closest?.("input, textarea, select, dialog") && event.target.value !== "";
+    const found = VOTES.find(([, , key]) => key === event.key);
+    if (!found || writing || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    cast(found[0]);
+  }
+
+  async function cast(winner) {
+    document.removeEventListener("keydown", byKey);
+    try {
+      const configs = await post(path(["comparisons", chosenFrom.id, "vote"]), { winner });
+      for (const side of ["a", "b"]) sides[side].reveal(configName(configs[side]), winner === side);
+      fill(vote, h("p", {}, "Kept, thank you. Standings tell how each way fares."));
+      say(`Kept. Left was ${configName(configs.a)}, right was ${configName(configs.b)}.`);
+    } catch (error) {
+      problem(error);
+      if (error.offline) askForVote();
+    }
+  }
+
+  return { element, done };
+}
+
+function sideView(side) {
+  const called = side === "a" ? "Left" : "Right";
+  const heading = h("h3", {}, called);
+  const pending = pendingView(`${called} answer`);
+  const element = h("section", { "aria-label": `${called} answer` }, heading, pending.element);
+  return {
+    element,
+    finished: false,
+    take({ event, data }) {
+      if (event === "finished") {
+        this.finished = true;
+        // Nothing here may tell which configuration it was, so that the vote is about the answer.
+        pending.element.replaceWith(answerView(data.message, { tools: false }));
+      } else if (event === "error") {
+        pending.end(notice(data.error ?? data));
+      } else {
+        pending.take({ event, data });
+      }
+    },
+    end: () => pending.end(),
+    reveal(name, won) {
+      fill(heading, h("strong", {}, name), won ? " — your choice" : "");
+      element.classList.toggle("winner", won);
+    },
+  };
+}

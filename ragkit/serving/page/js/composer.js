@@ -1,0 +1,106 @@
+// Where questions are written, and by what they are answered.
+
+import { button, fill, h, icon } from "./dom.js";
+import { ask, busy, stop } from "./thread.js";
+import { WAYS, chosen, collection, may, on, prefer, prefs, wayName, world } from "./state.js";
+import { chooseFiles } from "./uploads.js";
+
+const form = document.getElementById("composer");
+const LONGEST = 4000;
+const SHOTS = [0, 2, 4, 8];
+const text = h("textarea", {
+  id: "question",
+  rows: 1,
+  maxlength: LONGEST,
+  placeholder: "Ask your documents…",
+  "aria-label": "Question",
+  "aria-keyshortcuts": "Enter",
+});
+const model = select("Model", "model");
+const mode = select("Way of answering", "mode");
+const shots = select("Examples shown to the model", "shots");
+const attach = button("attach", "Add files", chooseFiles, { quiet: true });
+const two = button("two", "Two answers", () => two.setAttribute("aria-pressed", String(two.getAttribute("aria-pressed") !== "true")), {
+  "aria-pressed": "false",
+  title: "Show two answers to the next question, and say which is better",
+});
+two.classList.add("toggle");
+const go = h("button.button.main.ask", { type: "submit" });
+
+export function startComposer() {
+  fill(
+    form,
+    h("div.box", {}, text, h("div.controls", {}, attach, mode, model, shots, two, h("span.gap"), go)),
+    h("p.hint", {}, "Answers can be wrong: the sources tell."),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (busy()) stop();
+    else send();
+  });
+  text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!busy()) send();
+  });
+  text.addEventListener("input", drawGo);
+  on("busy", drawGo);
+  on("world", drawChoices);
+  on("prefs", ({ name }) => ["mode", "model", "collection"].includes(name) && drawChoices());
+  drawChoices();
+  drawGo();
+}
+
+/** Put a question into the composer, to be changed and sent. */
+export function putQuestion(question) {
+  text.value = question;
+  text.focus();
+  text.setSelectionRange(question.length, question.length);
+  drawGo();
+}
+
+export function focusQuestion() {
+  text.focus();
+}
+
+function send() {
+  const question = text.value.trim();
+  if (!question || !collection()) return;
+  const wanted = two.getAttribute("aria-pressed") === "true";
+  text.value = "";
+  two.setAttribute("aria-pressed", "false");
+  drawGo();
+  ask(question, { two: wanted });
+}
+
+function drawGo() {
+  const label = busy() ? "Stop (Esc)" : "Ask (Enter)";
+  fill(go, icon(busy() ? "stop" : "send"));
+  go.setAttribute("aria-label", label);
+  go.title = label;
+  go.disabled = !busy() && (!text.value.trim() || !collection());
+}
+
+function select(label, preference) {
+  const change = (event) => prefer(preference, preference === "shots" ? Number(event.target.value) : event.target.value);
+  return h("select", { "aria-label": label, title: label, on: { change } });
+}
+
+function drawChoices() {
+  const now = chosen();
+  attach.hidden = !may("write");
+  const models = world.models.filter((each) => each.name !== "none");
+  model.hidden = models.length < 2;
+  fill(model, models.map(({ name }) => h("option", { value: name, selected: name === now.model }, name)));
+  fill(
+    mode,
+    world.modes.map((each) => h("option", { value: each, selected: each === now.mode, title: WAYS[each]?.[1] }, wayName(each))),
+  );
+  mode.title = WAYS[now.mode]?.[1] ?? "";
+  shots.hidden = now.mode !== "chat" || !collection()?.examples;
+  fill(
+    shots,
+    SHOTS.map((count) => h("option", { value: count, selected: count === prefs.shots }, count ? `${count} examples` : "No examples")),
+  );
+  drawGo();
+}

@@ -1,0 +1,108 @@
+// Modal dialogs. <dialog> traps the focus, closes on Esc and gives the focus back.
+
+import { button, fill, h } from "./dom.js";
+import { ApiError, post } from "./api.js";
+
+function show(dialog) {
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+  return dialog;
+}
+
+let labels = 0;
+
+/** Open a dialog with a heading; `content` is called with a function that closes it. */
+export function dialog(title, content, options = {}) {
+  const label = `dialog-${++labels}`;
+  const element = h("dialog", { "aria-labelledby": label, ...options });
+  const close = () => element.close();
+  element.append(h("div.content", {}, h("h2", { id: label }, title), content(close)));
+  return show(element);
+}
+
+/** Ask for a yes; resolves to whether it came. */
+export function confirm(title, text, yes) {
+  return new Promise((resolve) => {
+    let sure = false;
+    const element = dialog(title, (close) => [
+      h("p", {}, text),
+      h(
+        "div.actions",
+        {},
+        button(null, "Cancel", close, { autofocus: true }),
+        button(null, yes, () => ((sure = true), close()), { kind: "danger" }),
+      ),
+    ]);
+    element.addEventListener("close", () => resolve(sure));
+  });
+}
+
+/** Ask for a text; resolves to it, or to null. */
+export function ask(title, { label, value = "", yes = "Save", rows = 1, hint = "" }) {
+  return new Promise((resolve) => {
+    let said = null;
+    const field = h(rows > 1 ? "textarea" : "input.field", { value, rows, autofocus: true, required: true });
+    const element = h("dialog", { "aria-label": title });
+    const form = h(
+      "form",
+      { method: "dialog", on: { submit: () => (said = field.value.trim()) } },
+      h("h2", {}, title),
+      h("label.row", {}, h("span", {}, label), field),
+      hint && h("p.soft.small", {}, hint),
+      h("div.actions", {}, button(null, "Cancel", () => element.close()), h("button.button.main", { type: "submit" }, yes)),
+    );
+    element.append(form);
+    show(element).addEventListener("close", () => resolve(said || null));
+    field.select?.();
+  });
+}
+
+/** Tell of an error with what mends it. */
+export function problem(error) {
+  if (error.name === "AbortError") return;
+  if (!(error instanceof ApiError)) console.error(error);
+  dialog("That did not work", (close) => [
+    notice(error),
+    h("div.actions", {}, button(null, "Close", close, { kind: "main", autofocus: true })),
+  ]);
+}
+
+/** An error as a box in the text. */
+export function notice(error, kind = "bad") {
+  return h(`div.notice.${kind}`, { role: "alert" }, h("strong", {}, error.message), error.hint && h("span", {}, error.hint));
+}
+
+/** Ask for the token until the server takes one. */
+export function login() {
+  return new Promise((resolve) => {
+    const field = h("input.field", { type: "password", autocomplete: "current-password", autofocus: true, required: true });
+    const wrong = h("div", {});
+    const element = h("dialog.login", { "aria-labelledby": "login-title" });
+    const submit = async (event) => {
+      event.preventDefault();
+      try {
+        await post("/api/session", { token: field.value.trim() });
+        element.close();
+        resolve();
+      } catch (error) {
+        fill(wrong, notice(error.status === 401 ? new ApiError("This token is not known here.", error.hint) : error));
+        field.select();
+      }
+    };
+    element.append(
+      h(
+        "form",
+        { on: { submit } },
+        h("h2", { id: "login-title" }, "Who is asking?"),
+        h("p.soft", {}, "This server answers those who have a token. Its owner gives you one."),
+        h("label.row", {}, h("span", {}, "Token"), field),
+        wrong,
+        h("div.actions", {}, h("button.button.main", { type: "submit" }, "Go on")),
+      ),
+    );
+    // There is nothing behind this dialog to go back to.
+    element.addEventListener("cancel", (event) => event.preventDefault());
+    show(element);
+  });
+}

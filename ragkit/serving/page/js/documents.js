@@ -1,0 +1,122 @@
+// What is in the collection: listed, searched, opened, added to, taken out; and its passages, found without a model.
+
+import { get, path, remove } from "./api.js";
+import { confirm, notice, problem } from "./dialogs.js";
+import { arrowKeys, button, fill, h, icon, say } from "./dom.js";
+import { openPanel } from "./panel.js";
+import { openSource } from "./source.js";
+import { collection, may, on } from "./state.js";
+import { chooseFiles } from "./uploads.js";
+import { hits } from "./why.js";
+
+const PAGE = 50;
+let redraw = null;
+
+on("documents", () => redraw?.());
+
+/** Open the list of documents; `find` begins with a search for passages. */
+export function openDocuments({ find = false } = {}) {
+  const chosen = collection();
+  if (!chosen) return openPanel("Documents", (body) => fill(body, h("p", {}, "There is no collection yet.")));
+  return openPanel(
+    `Documents of ${chosen.name}`,
+    (body) => {
+      const field = h("input.field", {
+        type: "search",
+        placeholder: "Search names",
+        "aria-label": "Search documents by name",
+        on: { input: () => list(0) },
+      });
+      const passages = passageSearch(chosen.name);
+      const documents = h("ul.documents", { "aria-label": "Documents" });
+      const more = h("div.bar");
+      arrowKeys(documents, ".open");
+      let turn = 0;
+      async function list(offset) {
+        const now = ++turn;
+        try {
+          const query = { query: field.value.trim(), limit: PAGE, offset };
+          const page = await get(path(["collections", chosen.name, "documents"], query));
+          if (now !== turn) return;
+          if (!offset) documents.replaceChildren();
+          documents.append(...page.documents.map((each) => row(chosen.name, each)));
+          const left = page.total - offset - page.documents.length;
+          fill(
+            more,
+            page.total === 0 && h("p.soft", {}, query.query ? "No document has this name." : "Nothing is in here yet."),
+            left > 0 && button(null, `${left} more`, () => list(offset + page.documents.length)),
+          );
+        } catch (error) {
+          if (now === turn) fill(more, notice(error));
+        }
+      }
+      redraw = () => list(0);
+      fill(body, passages.element, may("write") && dropzone(), h("section.block", {}, h("h3", {}, "Documents"), field, documents, more));
+      if (find) passages.field.focus();
+      return list(0);
+    },
+    { onClose: () => (redraw = null) },
+  );
+}
+
+function dropzone() {
+  return h(
+    "div.dropzone.block",
+    {},
+    h("span", {}, "Drop files anywhere on this page, or"),
+    button("attach", "Choose files", chooseFiles),
+    h("span.tiny", {}, "PDF, Word, HTML, Markdown, text, code, CSV, JSON Lines"),
+  );
+}
+
+function row(name, document_) {
+  const { pages, chunks, characters } = document_;
+  const size = pages ? `${pages} ${pages === 1 ? "page" : "pages"}` : `${characters.toLocaleString()} characters`;
+  const line = h(
+    "li",
+    {},
+    icon("file"),
+    h(
+      "button.open",
+      { type: "button", on: { click: () => openSource(name, { document_id: document_.id, title: document_.title }) } },
+      h("strong", {}, document_.title || document_.name),
+      h("span.soft.tiny", {}, [document_.name !== document_.title && document_.name, size, `${chunks} passages`].filter(Boolean).join(" · ")),
+    ),
+    may("write") && button("trash", `Take out “${document_.name || document_.title}”`, take, { quiet: true }),
+  );
+  async function take() {
+    const text = `“${document_.name || document_.title}” is taken out of ${name}. Answers that cite it can no longer show it.`;
+    if (!(await confirm("Take the document out?", text, "Take out"))) return;
+    try {
+      await remove(path(["collections", name, "documents", document_.id]));
+      line.remove();
+      say("Taken out.");
+    } catch (error) {
+      problem(error);
+    }
+  }
+  return line;
+}
+
+function passageSearch(name) {
+  const field = h("input.field", { type: "search", placeholder: "Find passages, without a model", "aria-label": "Find passages" });
+  const found = h("div.block", { "aria-live": "polite", hidden: true });
+  const form = h("form", { role: "search", on: { submit } }, field);
+  async function submit(event) {
+    event.preventDefault();
+    const query = field.value.trim();
+    found.hidden = !query;
+    if (!query) return;
+    try {
+      const { hits: all, seconds } = await get(path(["collections", name, "search"], { query, k: 10 }));
+      fill(
+        found,
+        h("p.soft.small", {}, all.length ? `${all.length} passages in ${Math.round(seconds * 1000)} ms` : "Nothing was found."),
+        hits(all, name),
+      );
+    } catch (error) {
+      fill(found, notice(error));
+    }
+  }
+  return { element: h("div", {}, form, found), field };
+}

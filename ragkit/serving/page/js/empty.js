@@ -1,0 +1,110 @@
+// What stands there before the first question: what is in the collection, and what can be done with it.
+
+import { get, path, post } from "./api.js";
+import { problem } from "./dialogs.js";
+import { fill, h, icon, say } from "./dom.js";
+import { openDocuments } from "./documents.js";
+import { collection, may, prefer, tell, world } from "./state.js";
+import { chooseFiles } from "./uploads.js";
+
+/** Make the empty state; `put` puts a question into the composer, `ask` asks it. */
+export function emptyView({ put }) {
+  const place = collection();
+  if (!place) return noCollection();
+  const element = h("div.empty");
+  if (!place.documents) {
+    fill(
+      element,
+      h("div", {}, h("h2", {}, `${place.name} is empty`), h("p.lead", {}, "Drop files anywhere on this page. They are read here, on this machine; then you can ask.")),
+      h("div.suggestions", {}, may("write") && suggestion("attach", "Choose files", "PDF, Word, HTML, Markdown, text, CSV …", chooseFiles)),
+    );
+    return element;
+  }
+  const questions = h("div.suggestions");
+  fill(
+    element,
+    h(
+      "div",
+      {},
+      h("h2", {}, `Ask ${place.name}`),
+      h(
+        "p.lead",
+        {},
+        `${count(place.documents, "document")} in ${count(place.chunks, "passage")}. Answers come with their sources: a click opens the page, with the quote marked.`,
+      ),
+    ),
+    questions,
+    h(
+      "div.suggestions",
+      {},
+      suggestion("file", "See what is in it", "Titles, pages, and the text itself", () => openDocuments()),
+      suggestion("search", "Find passages", "Quick, and without a model", () => openDocuments({ find: true })),
+      may("write") && suggestion("attach", "Add files", "Or drop them anywhere here", chooseFiles),
+    ),
+  );
+  suggest(place.name, questions, put);
+  return element;
+}
+
+function count(number, noun) {
+  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function suggestion(name, title, text, onclick) {
+  return h("button", { type: "button", on: { click: onclick } }, h("strong", {}, icon(name), title), h("span", {}, text));
+}
+
+/** Offer questions about sections that are really there; without any the page does well, too. */
+async function suggest(name, place, put) {
+  try {
+    const { documents } = await get(path(["collections", name, "documents"], { limit: 30 }));
+    const whole = await Promise.all(
+      documents
+        .filter((each) => each.characters > 400)
+        .slice(0, 3)
+        .map((each) => get(path(["collections", name, "documents", each.id]))),
+    );
+    const found = whole.map((each) => [each, each.headings.filter(({ level, title }) => level > 1 && title.length < 60)]);
+    for (const [each, headings] of found) {
+      const section = headings[Math.floor(headings.length / 2)]?.title;
+      if (section) place.append(suggestion("search", section, `of ${each.title}`, () => put(`What does ${each.title} say about “${section}”?`)));
+    }
+  } catch {
+    // Suggestions are a courtesy: who asks is told of the error.
+  }
+}
+
+function noCollection() {
+  const field = h("input.field", { required: true, placeholder: "handbook", pattern: "[A-Za-z0-9][A-Za-z0-9_.\\-]*", id: "collection-name" });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      const made = await post("/api/collections", { name: field.value.trim() });
+      const { collections } = await get("/api/collections");
+      world.collections = collections;
+      prefer("collection", made?.name ?? field.value.trim());
+      tell("world");
+      say("Made.");
+    } catch (error) {
+      problem(error);
+    }
+  };
+  const owner = world.me?.owner;
+  return h(
+    "div.empty",
+    {},
+    h(
+      "div",
+      {},
+      h("h2", {}, owner ? "Make your first collection" : "There is nothing to ask yet"),
+      h("p.lead", {}, owner ? "A collection holds documents that are asked together." : "The owner of this server can give you the right to read a collection."),
+    ),
+    owner &&
+      h(
+        "form.bar",
+        { on: { submit } },
+        h("label.row", {}, h("span", {}, "Name of the collection"), field),
+        h("button.button.main", { type: "submit" }, "Make it"),
+      ),
+  );
+}

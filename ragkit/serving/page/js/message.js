@@ -1,0 +1,234 @@
+// One question and one answer, as they stand in the thread.
+
+import { path, post } from "./api.js";
+import { ask, problem } from "./dialogs.js";
+import { button, fill, h, icon, say, serverHtml } from "./dom.js";
+import { markSpans } from "./marking.js";
+import { openSource } from "./source.js";
+import { configName, may } from "./state.js";
+import { openWhy } from "./why.js";
+
+const UNSUPPORTED = "No source that was found bears this sentence out.";
+
+/** A question, with ways to ask it anew. */
+export function questionView(text, { edit }) {
+  return h(
+    "article.question",
+    { "aria-label": "Question" },
+    h("p", {}, text),
+    h(
+      "div.tools",
+      {},
+      button("copy", "Copy the question", (event) => copy(text, event.currentTarget), { quiet: true }),
+      button("edit", "Edit and ask anew", () => edit(text), { quiet: true }),
+    ),
+  );
+}
+
+/** An answer that is being made: shows what happens, then the words as they come. */
+export function pendingView(label = "Answer") {
+  const status = h("p.status", {}, "Asking…");
+  const words = document.createTextNode("");
+  const prose = h("div.prose.raw", { hidden: true }, words);
+  const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, status, prose);
+  return {
+    element,
+    /** Take one event of the stream. */
+    take({ event, data }) {
+      if (event === "queued") status.textContent = data.before ? `${data.before} before you…` : "Your turn comes…";
+      else if (event === "retrieved") status.textContent = readingOf(data.hits);
+      else if (event === "prompt") status.textContent = `The model reads ${data.tokens.toLocaleString()} tokens…`;
+      else if (event === "delta") {
+        status.hidden = true;
+        prose.hidden = false;
+        words.appendData(data.text);
+      }
+    },
+    /** What has come so far. */
+    get text() {
+      return words.data;
+    },
+    /** Leave what came as it is and say why there is no more. */
+    end(...why) {
+      element.removeAttribute("aria-busy");
+      status.remove();
+      if (why.length) element.append(...why);
+    },
+  };
+}
+
+function readingOf(hits) {
+  if (!hits?.length) return "Nothing found that fits…";
+  const names = [...new Set(hits.map((hit) => hit.title || hit.name))];
+  const shown = names.slice(0, 2).join(", ");
+  return `Reading ${hits.length} ${hits.length === 1 ? "passage" : "passages"} of ${shown}${names.length > 2 ? " and others" : ""}…`;
+}
+
+/**
+ * A finished answer.
+ * @param {object} message of the server.
+ * @param {{retry?: (question: string) => void, tools?: boolean}} options
+ */
+export function answerView(message, { retry = null, tools = true } = {}) {
+  const { answer } = message;
+  const element = h("article.answer", { "aria-label": "Answer", data: { message: message.id } });
+  if (answer?.abstained) element.append(abstention(message));
+  else element.append(prose(message));
+  if (message.stopped) element.append(note("stop", "Stopped. What had come so far is kept."));
+  if (answer?.unsupported?.length) element.append(note("warning", unsupportedNote(answer.unsupported.length)));
+  if (answer?.citations.length) element.append(sources(message));
+  if (tools) element.append(toolbar(message, retry));
+  return element;
+}
+
+function prose(message) {
+  const { answer } = message;
+  const element = serverHtml(h("div.prose"), message.html ?? "");
+  if (answer?.unsupported?.length) {
+    markSpans(element, message.text, answer.unsupported, () => h("span.unsupported", { title: UNSUPPORTED }));
+  }
+  for (const chip of element.querySelectorAll("button.citation")) {
+    const citation = answer?.citations.find((each) => String(each.number) === chip.dataset.number);
+    if (citation) chip.addEventListener("click", () => show(message, citation, chip));
+    else chip.disabled = true;
+  }
+  return element;
+}
+
+function abstention(message) {
+  return h(
+    "div.abstained",
+    {},
+    h("p", {}, h("strong", {}, message.text)),
+    h("p.soft.small", {}, "Nothing that was found supports an answer well enough. “Why” below shows what was found."),
+  );
+}
+
+function unsupportedNote(count) {
+  return count === 1
+    ? "One sentence is underlined with dots: no source that was found bears it out."
+    : `${count} sentences are underlined with dots: no source that was found bears them out.`;
+}
+
+function note(name, text) {
+  return h("p.note", {}, icon(name), h("span", {}, text));
+}
+
+function sources(message) {
+  const each = (citation) =>
+    h(
+      "button",
+      { type: "button", on: { click: (event) => show(message, citation, event.currentTarget) } },
+      h("span.citation", { "aria-hidden": "true" }, citation.number),
+      h("span.where", {}, whereOf(citation)),
+      h("span.quote", {}, `“${citation.quote.replace(/\s+/g, " ").trim()}”`),
+    );
+  return h("div.sources", { role: "group", "aria-label": "Sources" }, message.answer.citations.map(each));
+}
+
+/** A place in words: title, page or section. */
+export function whereOf({ title, name, page, heading_path: headings }) {
+  const at = page ? `page ${page}` : headings?.length ? headings[headings.length - 1] : "";
+  const called = title || name;
+  return at && at !== called ? `${called} · ${at}` : called;
+}
+
+function show(message, citation, chip) {
+  for (const shown of document.querySelectorAll(".citation.shown")) shown.classList.remove("shown");
+  const mark = chip.classList.contains("citation") ? chip : chip.querySelector(".citation");
+  openSource(message.config.collection, citation, { onClose: () => mark?.classList.remove("shown") });
+  mark?.classList.add("shown");
+}
+
+function toolbar(message, retry) {
+  const { config, answer } = message;
+  const parts = [button("copy", "Copy with sources", (event) => copy(withSources(message), event.currentTarget), { quiet: true })];
+  if (message.id) {
+    parts.push(...rating(message), button("edit", "Correct this answer", () => correct(message), { quiet: true }));
+    if (may("write") && !answer?.abstained && !message.stopped) {
+      parts.push(button("star", "Use as an example", (event) => example(message, event.currentTarget), { quiet: true }));
+    }
+  }
+  if (retry && message.question) parts.push(button("retry", "Ask again", () => retry(message.question), { quiet: true }));
+  if (message.id) parts.push(button("why", "Why this answer", () => openWhy(message)));
+  parts.push(h("span.meta", {}, configName(config)));
+  return h("div.tools", { role: "group", "aria-label": "With this answer" }, parts);
+}
+
+function rating(message) {
+  const thumbs = ["up", "down"].map((thumb) =>
+    button(thumb, thumb === "up" ? "Good answer" : "Bad answer", () => rate(thumb), {
+      quiet: true,
+      "aria-pressed": String(message.rating?.thumb === thumb),
+    }),
+  );
+  async function rate(thumb) {
+    const wanted = message.rating?.thumb === thumb ? null : thumb;
+    try {
+      await post(path(["messages", message.id, "rating"]), { thumb: wanted });
+      message.rating = { ...message.rating, thumb: wanted };
+      thumbs.forEach((each, n) => each.setAttribute("aria-pressed", String(wanted === ["up", "down"][n])));
+      say(wanted ? "Rating kept." : "Rating taken back.");
+    } catch (error) {
+      problem(error);
+    }
+  }
+  return thumbs;
+}
+
+async function correct(message) {
+  const correction = await ask("Correct this answer", {
+    label: "What it should have said",
+    value: message.rating?.correction ?? message.text,
+    rows: 6,
+    yes: "Keep the correction",
+    hint: "Corrections teach: they can become examples, questions for measuring, and data for tuning.",
+  });
+  if (correction === null) return;
+  try {
+    await post(path(["messages", message.id, "rating"]), { thumb: message.rating?.thumb ?? null, correction });
+    message.rating = { ...message.rating, correction };
+    say("Correction kept.");
+  } catch (error) {
+    problem(error);
+  }
+}
+
+async function example(message, control) {
+  try {
+    await post(path(["messages", message.id, "example"]));
+    done(control, "Kept as an example");
+  } catch (error) {
+    problem(error);
+  }
+}
+
+/** The answer's text, with what its numbers stand for. */
+function withSources(message) {
+  const listed = (message.answer?.citations ?? []).map(
+    (citation) => `[${citation.number}] ${whereOf(citation)}: “${citation.quote.replace(/\s+/g, " ").trim()}”`,
+  );
+  return [message.text, ...(listed.length ? ["", ...listed] : [])].join("\n");
+}
+
+async function copy(text, control) {
+  try {
+    await navigator.clipboard.writeText(text);
+    done(control, "Copied");
+  } catch {
+    // Without the right to the clipboard the text is shown, chosen, to be copied by hand.
+    ask("Copy this text", { label: "Text", value: text, rows: 8, yes: "Close" });
+  }
+}
+
+/** Show for a moment, on the button itself, that it is done. */
+function done(control, words) {
+  say(words);
+  const [label, before] = [control.getAttribute("aria-label"), [...control.childNodes]];
+  control.setAttribute("aria-label", words);
+  fill(control, icon("check"));
+  setTimeout(() => {
+    control.setAttribute("aria-label", label);
+    fill(control, before);
+  }, 1500);
+}

@@ -1,0 +1,44 @@
+// The panel beside the thread: one view at a time; opening another puts it in its place.
+
+import { button, fill, h } from "./dom.js";
+
+const panel = document.getElementById("panel");
+const app = document.getElementById("app");
+let opener = null;
+let closed = null;
+let shown = 0;
+
+/**
+ * Open the panel.
+ * @param {string} title
+ * @param {(body: HTMLElement, still: () => boolean) => void|Promise<void>} draw fills the body; `still` tells, after
+ *   waiting, whether the panel still shows this view.
+ * @param {{onClose?: () => void, actions?: Node[]}} options
+ */
+export async function openPanel(title, draw, { onClose = null, actions = [] } = {}) {
+  closed?.();
+  closed = onClose;
+  if (panel.hidden) opener = document.activeElement;
+  const turn = ++shown;
+  const body = h("div.panel-body", { tabindex: 0, role: "region", "aria-label": title });
+  const heading = h("h2", { id: "panel-title", tabindex: -1 }, title);
+  fill(panel, h("div.panel-head", {}, heading, actions, button("close", "Close (Esc)", closePanel, { quiet: true })), body);
+  panel.hidden = false;
+  app.classList.add("with-panel");
+  app.classList.remove("drawer");
+  heading.focus({ preventScroll: true });
+  await draw(body, () => turn === shown);
+}
+
+export function closePanel() {
+  if (panel.hidden) return false;
+  shown++;
+  panel.hidden = true;
+  app.classList.remove("with-panel");
+  closed?.();
+  closed = null;
+  if (opener?.isConnected) opener.focus();
+  else document.getElementById("question")?.focus();
+  opener = null;
+  return true;
+}

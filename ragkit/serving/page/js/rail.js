@@ -1,0 +1,148 @@
+// The rail on the left: what is asked, and the conversations there were.
+
+import { get, patch, path, remove } from "./api.js";
+import { ask, confirm, problem } from "./dialogs.js";
+import { arrowKeys, button, fill, h, icon } from "./dom.js";
+import { openDocuments } from "./documents.js";
+import { openExamples } from "./examples.js";
+import { openKeys, openSettings } from "./settings.js";
+import { openStandings } from "./standings.js";
+import { collection, current, on, prefer, prefs, tell, world } from "./state.js";
+
+const rail = document.getElementById("rail");
+const list = h("div.conversations", { role: "list", "aria-label": "Conversations", id: "conversations" });
+const chooser = h("select", { "aria-label": "Collection", on: { change: () => prefer("collection", chooser.value) } });
+const search = h("input.field", {
+  type: "search",
+  id: "search",
+  placeholder: "Search conversations",
+  "aria-label": "Search conversations",
+  autocomplete: "off",
+});
+let asked = 0;
+
+/** Draw the rail; `actions` has `fresh()`, which begins a conversation. */
+export function startRail({ fresh }) {
+  fill(
+    rail,
+    h("div.brand", {}, h("img", { src: "/page/icon.svg", alt: "", width: 26, height: 26 }), h("span", {}, "ragkit")),
+    chooser,
+    button("plus", "New conversation", fresh, { id: "fresh" }),
+    h("div.search", {}, icon("search"), search),
+    list,
+    h(
+      "div.rail-foot",
+      {},
+      button("file", "Documents", () => openDocuments()),
+      button("star", "Examples", () => openExamples()),
+      button("ranking", "Standings", () => openStandings()),
+      button("settings", "Settings", () => openSettings()),
+      button("keys", "Keys", () => openKeys()),
+    ),
+  );
+  arrowKeys(list, ".item > a");
+  let wait = 0;
+  search.addEventListener("input", () => {
+    clearTimeout(wait);
+    wait = setTimeout(refreshConversations, 150);
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") {
+      event.preventDefault();
+      list.querySelector(".item > a")?.focus();
+    }
+  });
+  on("conversation", refreshConversations);
+  on("world", drawChooser);
+  drawChooser();
+}
+
+function drawChooser() {
+  chooser.hidden = world.collections.length === 0;
+  fill(
+    chooser,
+    world.collections.map((each) => h("option", { value: each.name, selected: each.name === collection()?.name }, each.name)),
+  );
+}
+
+/** Ask for the conversations that fit what is searched for, and list them by day. */
+export async function refreshConversations() {
+  const turn = ++asked;
+  const query = search.value.trim();
+  try {
+    const { conversations } = await get(path(["conversations"], { query, limit: 200 }));
+    if (turn === asked) draw(conversations, query);
+  } catch (error) {
+    // An offline server is told of by the banner, a missing token by the dialog.
+    if (turn === asked && !error.offline && error.status !== 401) fill(list, h("p.soft.small", {}, error.message));
+  }
+}
+
+function draw(conversations, query) {
+  if (!conversations.length) {
+    fill(list, h("p.soft.small", {}, query ? "No conversation has these words." : "What you ask is kept here."));
+    return;
+  }
+  const days = new Map();
+  for (const each of conversations) {
+    const day = dayOf(each.updated ?? each.created);
+    days.set(day, [...(days.get(day) ?? []), each]);
+  }
+  fill(
+    list,
+    [...days].map(([day, each]) => [h("h3", { role: "presentation" }, day), each.map(item)]),
+  );
+}
+
+function item(conversation) {
+  const shown = conversation.id === current.conversation?.id;
+  return h(
+    `div.item${shown ? ".current" : ""}`,
+    { role: "listitem" },
+    h(
+      "a",
+      { href: `#/${conversation.id}`, title: conversation.title, ...(shown ? { "aria-current": "page" } : {}) },
+      conversation.title || "Untitled",
+    ),
+    button("edit", `Rename “${conversation.title}”`, () => rename(conversation), { quiet: true }),
+    button("trash", `Delete “${conversation.title}”`, () => forget(conversation), { quiet: true }),
+  );
+}
+
+async function rename(conversation) {
+  const title = await ask("Rename the conversation", { label: "Title", value: conversation.title });
+  if (!title) return;
+  try {
+    await patch(path(["conversations", conversation.id]), { title });
+    if (current.conversation?.id === conversation.id) current.conversation.title = title;
+    tell("conversation");
+  } catch (error) {
+    problem(error);
+  }
+}
+
+async function forget(conversation) {
+  const text = `“${conversation.title}” and everything in it goes for good.`;
+  if (!(await confirm("Delete the conversation?", text, "Delete"))) return;
+  try {
+    await remove(path(["conversations", conversation.id]));
+    if (current.conversation?.id === conversation.id) location.hash = "#/";
+    else tell("conversation");
+  } catch (error) {
+    problem(error);
+  }
+}
+
+const DAY = 86_400_000;
+
+/** Name a day as people do; the server tells times in seconds or as ISO 8601. */
+function dayOf(time) {
+  const when = new Date(typeof time === "number" ? time * 1000 : time);
+  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
+  const ago = Math.round((midnight(new Date()) - midnight(when)) / DAY);
+  if (ago <= 0) return "Today";
+  if (ago === 1) return "Yesterday";
+  if (ago < 7) return "Last 7 days";
+  if (ago < 31) return "Last 30 days";
+  return when.toLocaleDateString(undefined, { month: "long", year: "numeric" });
+}

@@ -1,0 +1,119 @@
+// Preferences of this browser, and the keys.
+
+import { remove } from "./api.js";
+import { dialog } from "./dialogs.js";
+import { button, h } from "./dom.js";
+import { WAYS, chosen, configName, prefer, prefs, world } from "./state.js";
+
+const THEMES = { auto: "As the system", light: "Light", dark: "Dark" };
+const KEYS = [
+  [["Enter"], "ask"],
+  [["Shift", "Enter"], "begin a new line"],
+  [["Esc"], "stop the answer; close the panel"],
+  [["/"], "search conversations (also Ctrl K)"],
+  [["↑", "↓"], "go through a list"],
+  [["Alt", "N"], "begin a new conversation"],
+  [["1", "2", "=", "0"], "of two answers: left, right, both, neither is better"],
+  [["?"], "show these keys"],
+];
+
+export function applyTheme() {
+  if (prefs.theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = prefs.theme;
+}
+
+export function openSettings() {
+  dialog("Settings", (close) => [
+    label("Appearance", theme()),
+    label("Beside the chosen way, “two answers” shows", rival()),
+    h(
+      "label.tick",
+      {},
+      h("input", {
+        type: "checkbox",
+        checked: prefs.sometimes,
+        on: { change: (event) => prefer("sometimes", event.target.checked) },
+      }),
+      h(
+        "span",
+        {},
+        "Now and then (1 question in 10) show two answers by itself. ",
+        h("span.soft", {}, "Which one you find better teaches the assistant; two answers take twice as long."),
+      ),
+    ),
+    h(
+      "div.actions",
+      {},
+      !world.me?.open && button(null, "Log out", logout),
+      h("span.gap"),
+      button(null, "Close", close, { kind: "main" }),
+    ),
+  ]);
+}
+
+function label(text, control) {
+  return h("label.row", {}, h("span", {}, text), control);
+}
+
+function theme() {
+  const change = (event) => {
+    prefer("theme", event.target.value);
+    applyTheme();
+  };
+  return h(
+    "select",
+    { on: { change } },
+    Object.entries(THEMES).map(([value, name]) => h("option", { value, selected: prefs.theme === value }, name)),
+  );
+}
+
+/** What stands against the chosen configuration where two answers are shown. */
+export function rivalOf(config) {
+  const wanted = rivals(config).find((each) => keyOf(each) === prefs.rival);
+  return wanted ?? rivals(config)[0] ?? null;
+}
+
+/** Every other configuration that differs from the chosen one in one thing; the likeliest first. */
+function rivals(config) {
+  const models = world.models.filter((each) => each.name !== config.model && each.kind !== "none" && each.name !== "none");
+  const modes = world.modes.filter((mode) => mode !== config.mode && mode !== "auto");
+  const needsModel = (mode) => mode !== "quotes";
+  const hasModel = config.model && config.model !== "none";
+  const found = [];
+  if (config.mode !== "quotes") found.push(...models.map(({ name }) => ({ ...config, model: name })));
+  found.push(...modes.filter((mode) => hasModel || !needsModel(mode)).map((mode) => ({ ...config, mode })));
+  if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
+  return found;
+}
+
+const keyOf = (config) => JSON.stringify([config.model, config.mode, config.shots]);
+
+function rival() {
+  const config = chosen();
+  const now = rivalOf(config);
+  return h(
+    "select",
+    { on: { change: (event) => prefer("rival", event.target.value) } },
+    rivals(config).map((each) =>
+      h("option", { value: keyOf(each), selected: now && keyOf(each) === keyOf(now) }, configName(each)),
+    ),
+  );
+}
+
+async function logout() {
+  await remove("/api/session").catch(() => {});
+  location.reload();
+}
+
+export function openKeys() {
+  dialog("Keys", (close) => [
+    h(
+      "dl.keys",
+      {},
+      KEYS.map(([keys, does]) => [h("dt", {}, keys.flatMap((key) => [h("kbd", {}, key), " "])), h("dd", {}, does)]),
+    ),
+    h("h2", {}, "Ways of answering"),
+    h("dl.keys", {}, Object.values(WAYS).map(([name, does]) => [h("dt", {}, name), h("dd.soft", {}, does)])),
+    h("div.actions", {}, button(null, "Close", close, { kind: "main", autofocus: true })),
+  ]);
+}

@@ -1,0 +1,171 @@
+// A source beside the answer: the page with the quote marked, or the text around it.
+
+import { get, path } from "./api.js";
+import { notice } from "./dialogs.js";
+import { button, fill, h } from "./dom.js";
+import { openPanel } from "./panel.js";
+
+const AROUND = 12_000;
+
+/**
+ * Open a document.
+ * @param {string} collection
+ * @param {object} place `document_id`, and where there is a quote `start`, `end`, `page`, `quote`, `heading_path`.
+ */
+export function openSource(collection, place, options = {}) {
+  return openPanel(
+    place.title || place.name || "Source",
+    async (body, still) => {
+      fill(body, h("p.status", {}, "Opening…"));
+      try {
+        const about = await get(path(["collections", collection, "documents", place.document_id]));
+        if (!still()) return;
+        const view = { collection, place, about, body, still, quoted: place.end > place.start };
+        if (about.pages?.length) await showPage(view, place.page ?? about.pages[0].number);
+        else await showText(view, place.start ?? 0);
+      } catch (error) {
+        if (still()) fill(body, notice(error));
+      }
+    },
+    options,
+  );
+}
+
+const url = (view, ...rest) => ["collections", view.collection, "documents", view.place.document_id, ...rest];
+
+function head(view, ...controls) {
+  const { place, about, quoted } = view;
+  const trail = place.heading_path?.length ? place.heading_path.join(" › ") : "";
+  return [
+    h("p.path", {}, [about.name !== about.title && about.name, trail].filter(Boolean).join(" · ")),
+    quoted && place.quote && h("blockquote.quoted", {}, place.quote.replace(/\s+/g, " ")),
+    h("div.bar.stick", {}, controls),
+  ];
+}
+
+async function showPage(view, number) {
+  const { place, about, body, still } = view;
+  const at = about.pages.findIndex((page) => page.number === number);
+  const page = about.pages[at];
+  const inside = view.quoted && place.start < page.end && place.end > page.start;
+  const span = inside ? { start: Math.max(place.start, page.start), end: Math.min(place.end, page.end) } : {};
+  let found;
+  try {
+    found = await get(path(url(view, "pages", number), span));
+  } catch (error) {
+    // The file may be gone or changed; the text that was read from it is still there.
+    if (!still()) return;
+    if (error.status !== 404) throw error;
+    await showText(view, place.start ?? page.start, error);
+    return;
+  }
+  if (!still()) return;
+  const turn = (to) => showPage(view, about.pages[to].number).catch((error) => fill(body, notice(error)));
+  const width = Math.min(2000, Math.ceil((body.clientWidth || 600) * Math.min(window.devicePixelRatio || 1, 2)));
+  const image = h("img", {
+    src: path(url(view, "pages", number, "image"), { width }),
+    alt: `Page ${number} of ${about.title}`,
+  });
+  const sheet = h("div.sheet", {}, image);
+  sheet.style.aspectRatio = `${found.width} / ${found.height}`;
+  for (const [x0, y0, x1, y1] of found.rects ?? []) {
+    const mark = h("div.quote-mark", { "aria-hidden": "true" });
+    // A little air around the letters.
+    mark.style.left = `${x0 * 100 - 0.3}%`;
+    mark.style.top = `${y0 * 100 - 0.2}%`;
+    mark.style.width = `${(x1 - x0) * 100 + 0.6}%`;
+    mark.style.height = `${(y1 - y0) * 100 + 0.4}%`;
+    sheet.append(mark);
+  }
+  const goes = inside && place.end > page.end && about.pages[at + 1];
+  fill(
+    body,
+    head(
+      view,
+      button("left", "Page before", () => turn(at - 1), { quiet: true, disabled: at === 0 }),
+      h("span.small", { "aria-live": "polite" }, `Page ${number} of ${about.pages.length}`),
+      button("right", "Page after", () => turn(at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
+      h("span.gap"),
+      view.quoted && !inside && button(null, "To the quote", () => turn(pageOf(about, place.start))),
+      button(null, "Text", () => showText(view, page.start).catch((error) => fill(body, notice(error)))),
+    ),
+    goes && h("p.soft.small", {}, "The quote goes on on the next page."),
+    sheet,
+  );
+  reveal(body, sheet.querySelector(".quote-mark"));
+}
+
+function pageOf(about, offset) {
+  return Math.max(0, about.pages.findLastIndex((page) => page.start <= offset));
+}
+
+async function showText(view, around, why = null) {
+  const { place, about, body, still, quoted } = view;
+  const start = Math.max(0, around - AROUND);
+  const end = Math.min(about.characters, Math.max(quoted ? place.end : 0, around) + AROUND);
+  const window_ = await get(path(url(view, "text"), { start, end }));
+  if (!still()) return;
+  const go = (offset) => showText(view, offset).catch((error) => fill(body, notice(error)));
+  const sections = about.headings ?? [];
+  const jump =
+    sections.length > 1 &&
+    h(
+      "select",
+      { "aria-label": "Section", on: { change: (event) => toSection(view, sections[event.target.value], go) } },
+      h("option", { value: "", selected: true, disabled: true }, "Sections"),
+      sections.map((section, n) => h("option", { value: n }, `${"\u2003".repeat(section.level - 1)}${section.title}`)),
+    );
+  fill(
+    body,
+    why && h("div.notice", {}, h("strong", {}, why.message), why.hint && h("span", {}, why.hint)),
+    head(
+      view,
+      jump,
+      h("span.gap"),
+      quoted && button(null, "To the quote", () => go(place.start)),
+      about.pages?.length > 0 && !why && button(null, "Page", () => showPage(view, about.pages[pageOf(about, around)].number)),
+    ),
+    window_.start > 0 && button(null, "Earlier text", () => go(Math.max(0, window_.start - 1))),
+    h("div.fulltext", {}, pieces(window_, view)),
+    window_.end < about.characters && button(null, "Later text", () => go(window_.end + 1)),
+  );
+  reveal(body, quoted && place.start >= window_.start ? body.querySelector("mark") : null);
+}
+
+function toSection(view, section, go) {
+  const there = view.body.querySelector(`[data-start="${section.start}"]`);
+  if (there) there.scrollIntoView({ block: "start" });
+  else go(section.start);
+}
+
+/** Cut the window where headings and the quote begin and end. Offsets count characters, not UTF-16 units. */
+function pieces(window_, { place, about, quoted }) {
+  const letters = Array.from(window_.text);
+  const spans = [];
+  for (const { start } of about.headings ?? []) {
+    const from = start - window_.start;
+    if (from < 0 || from >= letters.length) continue;
+    let to = letters.indexOf("\n", from);
+    if (to < 0) to = letters.length;
+    spans.push({ from, to, start });
+  }
+  const [low, high] = quoted ? [place.start - window_.start, place.end - window_.start] : [-1, -1];
+  const cuts = new Set([0, letters.length, low, high, ...spans.flatMap(({ from, to }) => [from, to])]);
+  const borders = [...cuts].filter((cut) => cut >= 0 && cut <= letters.length).sort((a, b) => a - b);
+  return borders.slice(0, -1).map((from, n) => {
+    const to = borders[n + 1];
+    const heading = spans.find((span) => span.from <= from && to <= span.to);
+    const inner = low <= from && to <= high ? h("mark", {}, letters.slice(from, to).join("")) : letters.slice(from, to).join("");
+    return heading ? h("span.heading", { data: { start: heading.start } }, inner) : inner;
+  });
+}
+
+function reveal(body, mark) {
+  if (!mark) {
+    body.scrollTop = 0;
+    return;
+  }
+  const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  // After the layout, so that the bar that sticks to the top does not hide the quote.
+  requestAnimationFrame(() => mark.scrollIntoView({ block: "center", behavior: smooth ? "smooth" : "instant" }));
+}

@@ -1,0 +1,69 @@
+// How each configuration fares: its win rate with the interval it may truly lie in.
+
+import { get, path } from "./api.js";
+import { notice } from "./dialogs.js";
+import { drawing, fill, h } from "./dom.js";
+import { openPanel } from "./panel.js";
+import { collection, configName } from "./state.js";
+import { percent } from "./why.js";
+
+const EDGE = 8;
+const WIDTH = 400;
+
+export function openStandings() {
+  const chosen = collection();
+  return openPanel("Standings", async (body, still) => {
+    fill(body, h("p.status", {}, "Counting…"));
+    try {
+      const { configurations } = await get(path(["standings"], { collection: chosen?.name }));
+      if (still()) draw(body, configurations, chosen);
+    } catch (error) {
+      if (still()) fill(body, notice(error));
+    }
+  });
+}
+
+function draw(body, configurations, chosen) {
+  fill(
+    body,
+    h(
+      "p.soft",
+      {},
+      `How the ways of answering fare${chosen ? ` in ${chosen.name}` : ""}, by how you and others ranked two answers. `,
+      "The dot is the share of wins, a tie counting half; the line is where that share lies with 95 % certainty.",
+    ),
+    configurations.length === 0 && h("p.block", {}, "Nothing was ranked yet: ask with “Two answers” and say which is better."),
+    configurations.map(standing),
+  );
+}
+
+function standing({ config, answers, wins, losses, ties, rate, low, high, up, down }) {
+  const compared = wins + losses + ties > 0;
+  const counts = [
+    compared && `${wins} won, ${losses} lost, ${ties} ${ties === 1 ? "tie" : "ties"}`,
+    `${up} thumbs up, ${down} down`,
+    answers !== undefined && `${answers} ${answers === 1 ? "answer" : "answers"}`,
+  ];
+  return h(
+    "section.standing",
+    {},
+    h("h3", {}, configName(config)),
+    compared && interval(rate, low, high),
+    h("p.soft.small", {}, compared && `${percent(rate)} (${percent(low)} to ${percent(high)}) · `, counts.filter(Boolean).join(" · ")),
+  );
+}
+
+function interval(rate, low, high) {
+  const x = (share) => (EDGE + share * (WIDTH - 2 * EDGE)).toFixed(1);
+  const line = (className, from, to, y1, y2 = y1) => ["line", { class: className, x1: x(from), x2: x(to), y1, y2 }];
+  const svg = drawing(WIDTH, 26, `Wins ${percent(rate)}, between ${percent(low)} and ${percent(high)}`, [
+    line("axis", 0, 1, 13),
+    line("axis", 0, 0, 8, 18),
+    line("axis", 0.5, 0.5, 5, 21),
+    line("axis", 1, 1, 8, 18),
+    line("span", low, high, 13),
+    ["circle", { class: "dot", cx: x(rate), cy: 13, r: 5 }],
+  ]);
+  svg.setAttribute("preserveAspectRatio", "xMinYMid meet");
+  return svg;
+}

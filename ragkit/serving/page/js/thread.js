@@ -1,0 +1,214 @@
+// The thread: questions and answers of the shown conversation, asking, stopping, and keeping to the bottom.
+
+import { events, get, getText, path } from "./api.js";
+import { compareView } from "./compare.js";
+import { notice, problem } from "./dialogs.js";
+import { button, fill, h, say } from "./dom.js";
+import { emptyView } from "./empty.js";
+import { answerView, pendingView, questionView } from "./message.js";
+import { closePanel } from "./panel.js";
+import { rivalOf } from "./settings.js";
+import { chosen, collection, current, on, prefs, tell } from "./state.js";
+
+const thread = document.getElementById("thread");
+const topbar = document.getElementById("topbar");
+const column = h("div.column");
+const toBottom = button("bottom", "To the latest answer", () => toEnd(), { quiet: true, hidden: true });
+toBottom.classList.add("to-bottom");
+const title = h("h1", { tabindex: -1 });
+const exporting = button("download", "Export to Markdown", exportMarkdown, { quiet: true });
+const CLOSE = 80;
+const SOMETIMES = 0.1;
+let pinned = true;
+let running = null;
+let opening = 0;
+let edit = () => {};
+
+export function startThread({ menu, put, newConversation }) {
+  edit = put;
+  fill(
+    topbar,
+    button("menu", "Conversations", menu, { quiet: true, id: "menu" }),
+    title,
+    button("plus", "New conversation", newConversation, { quiet: true, id: "fresh-top" }),
+    exporting,
+  );
+  fill(thread, column, toBottom);
+  thread.addEventListener("scroll", () => {
+    pinned = thread.scrollHeight - thread.scrollTop - thread.clientHeight < CLOSE;
+    toBottom.hidden = pinned;
+    topbar.classList.toggle("scrolled", thread.scrollTop > 4);
+  });
+  // Whatever makes the thread taller keeps its end in view, but only for who is reading there.
+  new ResizeObserver(() => pinned && toEnd()).observe(column);
+  on("conversation", drawTitle);
+  on("prefs", ({ name }) => name === "collection" && !current.conversation && showEmpty());
+  on("documents", () => !current.conversation && !running && showEmpty());
+}
+
+function toEnd() {
+  pinned = true;
+  thread.scrollTop = thread.scrollHeight;
+}
+
+function drawTitle() {
+  const shown = current.conversation?.title || "New conversation";
+  title.textContent = shown;
+  document.title = current.conversation ? `${shown} – ragkit` : "ragkit";
+  exporting.hidden = !current.conversation;
+}
+
+/** Whether an answer is being made. */
+export const busy = () => running !== null;
+
+/** Show a conversation, or the beginning of a new one where `id` is empty. */
+export async function showConversation(id) {
+  const turn = ++opening;
+  if (id && id === current.conversation?.id) return;
+  closePanel();
+  if (!id) {
+    current.conversation = null;
+    tell("conversation");
+    showEmpty();
+    return;
+  }
+  try {
+    const conversation = await get(path(["conversations", id]));
+    if (turn !== opening) return;
+    current.conversation = { id: conversation.id, title: conversation.title };
+    column.classList.remove("wide");
+    fill(column, conversation.messages.map(view));
+    if (running?.conversation === id) attach(running, conversation.messages);
+    tell("conversation");
+    toEnd();
+  } catch (error) {
+    if (turn !== opening) return;
+    fill(column, notice(error));
+  }
+}
+
+/** An answer that is still being made stands at the end of its conversation, whether or not the server has begun it. */
+function attach(run, messages) {
+  if (messages.at(-1)?.role === "user") column.lastElementChild.remove();
+  column.append(run.question, run.element);
+}
+
+function view(message) {
+  if (message.role === "user") return questionView(message.text, { edit });
+  return answerView(message, { retry: ask });
+}
+
+function showEmpty() {
+  column.classList.remove("wide");
+  fill(column, emptyView({ ask, put: edit }));
+  thread.scrollTop = 0;
+}
+
+/** Ask a question in the shown conversation; `two` shows two answers. */
+export async function ask(question, { two = false } = {}) {
+  const place = collection();
+  if (running || !place) return;
+  const config = chosen();
+  const rival = rivalOf(config);
+  const compare = rival && (two || (prefs.sometimes && Math.random() < SOMETIMES));
+  if (!current.conversation) fill(column);
+  column.querySelector(".notice")?.remove();
+  const run = { question: questionView(question, { edit }), conversation: current.conversation?.id ?? null, stop: new AbortController() };
+  running = run;
+  tell("busy", true);
+  const json = { question, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
+  const work = compare ? compareView(run, place.name, { ...json, a: config, b: rival }, { asked: two }) : answering(run, place.name, { ...json, ...config });
+  run.element = work.element;
+  column.append(run.question, run.element);
+  toEnd();
+  say("Asked.");
+  try {
+    await work.done((conversation) => began(run, conversation));
+  } finally {
+    running = null;
+    tell("busy", false);
+    tell("conversation");
+  }
+}
+
+/** The server has named the conversation that a question belongs to. */
+function began(run, { id, title: called }) {
+  const here = run.element.isConnected;
+  run.conversation = id;
+  if (!here) return;
+  const known = current.conversation?.id === id;
+  current.conversation = { id, title: called ?? current.conversation?.title };
+  if (!known) history.replaceState(null, "", `#/${id}`);
+  tell("conversation");
+}
+
+/** Stop the answer that is being made. */
+export function stop() {
+  if (!running) return false;
+  running.stop.abort();
+  return true;
+}
+
+function answering(run, name, json) {
+  const pending = pendingView();
+  async function done(onConversation) {
+    try {
+      for await (const event of events("POST", path(["collections", name, "answers"]), { json, signal: run.stop.signal })) {
+        if (event.event === "conversation") onConversation(event.data);
+        else if (event.event === "finished") return finish(event.data.message ?? event.data);
+        else if (event.event === "error") return fail(event.data.error ?? event.data);
+        else pending.take(event);
+      }
+      return fail({ message: "The answer broke off.", hint: "Ask again." });
+    } catch (error) {
+      if (error.name === "AbortError") return stopped();
+      if (error.status === undefined) console.error(error);
+      return fail(error);
+    }
+  }
+  function finish(message) {
+    const element = answerView(message, { retry: ask });
+    pending.element.replaceWith(element);
+    run.element = element;
+    say(message.answer?.abstained ? message.text : `Answer: ${message.text}`);
+  }
+  function fail(error) {
+    pending.end(notice(error), h("div.tools", {}, button("retry", "Ask again", () => again(json.question))));
+  }
+  /** The server keeps what had come; show it as it is kept, so that it can be rated and copied like any other. */
+  async function stopped() {
+    say("Stopped.");
+    pending.end(h("p.note", {}, "Stopped."));
+    const kept = await keptMessage(run.conversation);
+    if (kept?.stopped) finish(kept);
+  }
+  return { element: pending.element, done };
+}
+
+function again(question) {
+  running ?? ask(question);
+}
+
+/** Return the last answer of a conversation once the server has put the stopped one there. */
+async function keptMessage(id) {
+  for (let tries = 0; id && tries < 8; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const conversation = await get(path(["conversations", id])).catch(() => null);
+    const last = conversation?.messages.at(-1);
+    if (last?.role === "assistant") return last;
+  }
+  return null;
+}
+
+async function exportMarkdown() {
+  const { id, title: called } = current.conversation;
+  try {
+    const text = await getText(path(["conversations", id, "export.md"]));
+    const address = URL.createObjectURL(new Blob([text], { type: "text/markdown" }));
+    h("a", { href: address, download: `${(called || "conversation").replace(/[^\p{L}\p{N} -]/gu, "").trim().slice(0, 80) || "conversation"}.md` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  } catch (error) {
+    problem(error);
+  }
+}
+

@@ -1,0 +1,158 @@
+// Files: chosen or dropped, sent, and watched while they are read. The tray tells of each one what became of it.
+
+import { ApiError, events, path, upload } from "./api.js";
+import { problem } from "./dialogs.js";
+import { button, fill, h, icon, say } from "./dom.js";
+import { collection, may, tell } from "./state.js";
+
+const tray = document.getElementById("tray");
+const cover = document.getElementById("drop");
+const input = h("input", { type: "file", multiple: true, hidden: true, id: "files", "aria-label": "Files to add" });
+
+const STATES = {
+  added: ["check", "Read; it can be asked now."],
+  replaced: ["check", "Read; it took the place of its older version."],
+  unchanged: ["check", "Was here already, unchanged."],
+  refused: ["warning", "Refused"],
+};
+const STAGES = { load: "Reading", read: "Reading", chunk: "Cutting into passages", embed: "Making searchable", store: "Keeping", index: "Making searchable" };
+
+/** Let files be dropped anywhere on the page. */
+export function startUploads() {
+  document.body.append(input);
+  input.addEventListener("change", () => {
+    addFiles([...input.files]);
+    input.value = "";
+  });
+  let depth = 0;
+  const carries = (event) => event.dataTransfer?.types.includes("Files");
+  const over = (shown) => {
+    cover.hidden = !shown;
+    const name = collection()?.name;
+    if (shown) fill(cover, icon("attach"), h("strong", {}, `Add to ${name ?? "your documents"}`), h("span.soft", {}, "Drop the files anywhere."));
+  };
+  window.addEventListener("dragenter", (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    if (++depth === 1) over(true);
+  });
+  window.addEventListener("dragleave", (event) => {
+    if (carries(event) && --depth === 0) over(false);
+  });
+  window.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
+  window.addEventListener("drop", (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    depth = 0;
+    over(false);
+    addFiles([...event.dataTransfer.files]);
+  });
+}
+
+export function chooseFiles() {
+  input.click();
+}
+
+/** Send files to the chosen collection and show how they fare. */
+export async function addFiles(files) {
+  if (!files.length) return;
+  const chosen = collection();
+  if (!chosen) return problem(new ApiError("There is no collection to add to.", "Make one first: the page asks for its name."));
+  if (!may("write")) return problem(new ApiError(`You may read ${chosen.name}, not add to it.`, "Ask its owner for the right to write."));
+  const batch = drawBatch(chosen.name, files);
+  try {
+    const { job } = await upload(path(["collections", chosen.name, "documents"]), files, batch.sent);
+    batch.waiting();
+    for await (const event of events("GET", path(["jobs", job.id ?? job, "events"]))) batch.take(event);
+  } catch (error) {
+    batch.failed(error);
+  }
+  batch.end();
+  tell("documents");
+}
+
+function drawBatch(name, files) {
+  const rows = files.map((file) => fileRow(file.name));
+  const bar = h("progress", { value: 0, max: 1, "aria-label": "Sent and read" });
+  const what = h("span.soft.small", {}, "Sending…");
+  const title = h("strong", {}, files.length === 1 ? "One file" : `${files.length} files`, ` to ${name}`);
+  const batch = h(
+    "div.batch",
+    {},
+    h("header", {}, title, button("close", "Close", () => close(batch), { quiet: true })),
+    what,
+    bar,
+    h("ul", { tabindex: 0, "aria-label": "Files" }, rows.map((row) => row.element)),
+  );
+  // The newest on top; batches that are done leave when a new one comes.
+  for (const old of tray.querySelectorAll(".batch.done")) old.remove();
+  tray.prepend(batch);
+  tray.hidden = false;
+  const counts = { added: 0, replaced: 0, unchanged: 0, refused: 0 };
+  let failed = false;
+  return {
+    sent: (bytes, all) => {
+      bar.value = all ? bytes / all : 0;
+      what.textContent = `Sending: ${Math.round(100 * bar.value)} %`;
+    },
+    waiting: () => {
+      bar.removeAttribute("value");
+      what.textContent = "Waiting to be read…";
+      rows.forEach((row) => row.state("Waiting…"));
+    },
+    take: ({ event, data }) => {
+      if (event === "progress") {
+        what.textContent = `${STAGES[data.stage] ?? data.stage}: ${data.done} of ${data.total}`;
+        if (data.total) bar.value = data.done / data.total;
+      } else if (event === "file") {
+        const row = rows.find((each) => each.open && each.name === data.name) ?? rows.find((each) => each.open);
+        counts[data.status] = (counts[data.status] ?? 0) + 1;
+        row?.done(data);
+      } else if (event === "error") {
+        throw new ApiError(data.message ?? data.error?.message, data.hint ?? data.error?.hint, 500);
+      }
+    },
+    failed: (error) => {
+      failed = true;
+      rows.filter((row) => row.open).forEach((row) => row.done({ status: "refused", reason: error.message, hint: error.hint }));
+    },
+    end: () => {
+      batch.classList.add("done");
+      bar.hidden = true;
+      const read = counts.added + counts.replaced + counts.unchanged;
+      what.textContent = [
+        read && `${read} can be asked now`,
+        (counts.refused || failed) && `${failed ? rows.length - read : counts.refused} refused`,
+      ]
+        .filter(Boolean)
+        .join(", ");
+      say(`Files: ${what.textContent}.`);
+    },
+  };
+}
+
+function fileRow(name) {
+  const state = h("span.state", {}, "Sending…");
+  const element = h("li", {}, icon("file"), h("div", {}, h("div.name", { title: name }, name), state));
+  const row = {
+    element,
+    name,
+    open: true,
+    state: (text) => (state.textContent = text),
+    done: ({ status, reason, hint, name: shown }) => {
+      row.open = false;
+      const [sign, text] = STATES[status] ?? ["file", status];
+      element.className = status;
+      element.querySelector(".icon").replaceWith(icon(sign));
+      if (shown) element.querySelector(".name").textContent = shown;
+      if (status === "refused") fill(state, h("strong", {}, text), reason ? `: ${reason}` : "", hint ? ` ${hint}` : "");
+      else state.textContent = text;
+    },
+  };
+  return row;
+}
+
+function close(batch) {
+  batch.remove();
+  tray.hidden = !tray.querySelector(".batch");
+}

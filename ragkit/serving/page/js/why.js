@@ -1,0 +1,185 @@
+// Why this answer: what was found, shown and asked, and what it took.
+
+import { get, path } from "./api.js";
+import { notice } from "./dialogs.js";
+import { drawing, fill, h } from "./dom.js";
+import { openPanel } from "./panel.js";
+import { openSource } from "./source.js";
+import { wayName } from "./state.js";
+
+const SEARCHERS = {
+  dense: "meaning",
+  keyword: "words",
+  fused: "both together",
+  rerank: "reranker",
+  mmr: "diversity",
+};
+
+export function openWhy(message) {
+  return openPanel("Why this answer", async (body, still) => {
+    fill(body, h("p.status", {}, "Looking it up…"));
+    try {
+      const why = await get(path(["messages", message.id, "why"]));
+      if (still()) draw(body, why, message);
+    } catch (error) {
+      if (still()) fill(body, notice(error));
+    }
+  });
+}
+
+function draw(body, why, message) {
+  const { usage } = why;
+  const confidence = message.answer?.confidence;
+  fill(
+    body,
+    facts([
+      ["Searched for", why.query],
+      ["Way", [wayName(why.mode), why.why_mode].filter(Boolean).join(" — ")],
+      ["Model", why.model ? [why.model, why.why_model].filter(Boolean).join(" — ") : "none was asked"],
+      ["Confidence", confidence === undefined ? null : `${percent(confidence)}; below ${percent(why.threshold ?? 0)} there is no answer`],
+      ["Tokens", usage && usage.prompt_tokens + usage.completion_tokens > 0 ? tokens(usage) : null],
+      ["Cost", usage ? cost(usage.cost) : null],
+    ]),
+    why.attempts?.length > 0 && block("Models that were tried", attempts(why.attempts)),
+    why.hits?.length > 0 && block(`What was found (${why.hits.length})`, hits(why.hits, message.config.collection)),
+    Object.keys(why.signals ?? {}).length > 0 && block("What the confidence is made of", bars(Object.entries(why.signals), number)),
+    why.shots?.length > 0 && block("Examples that were shown", shots(why.shots)),
+    why.prompt?.length > 0 && block("The prompt as sent", prompt(why.prompt)),
+    why.receipt?.sections?.length > 0 && block("What went into the prompt", receipt(why.receipt)),
+    why.reply && block("What the model said, before anything was checked", said("reply", why.reply)),
+    Object.keys(why.seconds ?? {}).length > 0 && block(`Time (${seconds(total(why.seconds))})`, bars(Object.entries(why.seconds), seconds)),
+  );
+}
+
+function block(title, ...content) {
+  return h("section.block", {}, h("h3", {}, title), content);
+}
+
+export function facts(rows) {
+  const known = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return h("dl.facts", {}, known.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** Named values as bars; the longest is the largest of them. */
+export function bars(rows, format, scale = null) {
+  const largest = scale ?? Math.max(...rows.map(([, value]) => Math.abs(value)), 1e-9);
+  return h(
+    "div.bars",
+    {},
+    rows.map(([name, value]) => [
+      h("span", {}, name.replaceAll("_", " ")),
+      bar(Math.min(1, Math.abs(value) / largest), `${name}: ${format(value)}`),
+      h("span.number", {}, format(value)),
+    ]),
+  );
+}
+
+function bar(share, label) {
+  const svg = drawing(100, 8, label, [
+    ["rect", { class: "track", width: 100, height: 8, rx: 2 }],
+    ["rect", { class: "value", width: (share * 100).toFixed(2), height: 8, rx: 2 }],
+  ]);
+  svg.setAttribute("preserveAspectRatio", "none");
+  return svg;
+}
+
+/** Passages with the score of each searcher; the bars of one searcher compare with each other. */
+export function hits(found, collection) {
+  const largest = {};
+  for (const hit of found) {
+    for (const [stage, score] of Object.entries(hit.scores ?? {})) {
+      largest[stage] = Math.max(largest[stage] ?? 0, Math.abs(score));
+    }
+  }
+  const each = (hit, n) =>
+    h(
+      "li.card",
+      {},
+      h(
+        "header",
+        {},
+        h("span.soft", {}, `${n + 1}.`),
+        h("button.link", { type: "button", on: { click: () => openSource(collection, { ...hit, quote: hit.text }) } }, placeOf(hit)),
+      ),
+      h("p.text", {}, hit.text),
+      h(
+        "div.bars",
+        {},
+        Object.entries(hit.scores ?? {}).map(([stage, score]) => [
+          h("span", {}, SEARCHERS[stage] ?? stage),
+          bar(Math.abs(score) / (largest[stage] || 1), `${SEARCHERS[stage] ?? stage}: ${number(score)}`),
+          h("span.number", {}, number(score)),
+        ]),
+      ),
+    );
+  return h("ol.cards", {}, found.map(each));
+}
+
+function placeOf({ title, page, heading_path: headings }) {
+  return [title, page ? `page ${page}` : null, headings?.at(-1)].filter((part, n, all) => part && all.indexOf(part) === n).join(" · ");
+}
+
+function attempts(tried) {
+  return h(
+    "ol.cards",
+    {},
+    tried.map((each) =>
+      h("li.card", {}, h("header", {}, `${each.model}: ${each.outcome}`), h("p.soft", {}, `${each.reason} (${seconds(each.seconds)})`)),
+    ),
+  );
+}
+
+function shots(shown) {
+  return h(
+    "ol.cards",
+    {},
+    shown.map((shot) => h("li.card", {}, h("p", {}, shot.input), h("p.soft", {}, shot.output))),
+  );
+}
+
+function prompt(messages) {
+  return messages.map((message, n) => said(message.role, message.content, n === messages.length - 1));
+}
+
+function said(role, content, open = false) {
+  return h("details.said", { open }, h("summary", {}, role), h("pre", { tabindex: 0 }, content));
+}
+
+function receipt({ sections, tokens: all, window: size, answer_tokens: kept }) {
+  const row = (section) =>
+    h(
+      "tr",
+      {},
+      h("td", {}, section.name),
+      h("td.number", {}, section.tokens),
+      h("td", {}, section.why ? `${section.state}: ${section.why}` : section.state),
+    );
+  return [
+    h(
+      "div.scroller",
+      { tabindex: 0, role: "region", "aria-label": "Parts of the prompt" },
+      h(
+        "table.table",
+        {},
+        h("thead", {}, h("tr", {}, h("th", {}, "part"), h("th.number", {}, "tokens"), h("th", {}, "state"))),
+        h("tbody", {}, sections.map(row)),
+      ),
+    ),
+    h("p.soft.small", {}, `${all} tokens of ${size}; ${kept} are kept free for the reply.`),
+  ];
+}
+
+function tokens(usage) {
+  const cached = usage.cached_tokens ? ` (${usage.cached_tokens} remembered)` : "";
+  return `${usage.prompt_tokens} read${cached}, ${usage.completion_tokens} written`;
+}
+
+function cost(value) {
+  if (value === null || value === undefined) return "not known";
+  return value === 0 ? "nothing: it ran here" : `$${value.toPrecision(2)}`;
+}
+
+export const percent = (value) => `${Math.round(value * 100)} %`;
+const number = (value) => (Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(3));
+const seconds = (value) => (value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`);
+const total = (stages) => Object.values(stages).reduce((sum, value) => sum + value, 0);

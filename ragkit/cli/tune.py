@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import tune_grpo, tune_head, tune_reward
+from ragkit.cli import tune_grpo, tune_head, tune_raft, tune_reward
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.pools import InputField, OutputField
@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
     tune_head.register(tune)
     tune_reward.register(tune)
     tune_grpo.register(tune)
+    tune_raft.register(tune)
     tune.command("list")(list_)
     tune.command()(show)
     tune.command()(promote)

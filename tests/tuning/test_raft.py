@@ -1,12 +1,17 @@
 """RAFT records: asked as the assistant asks, with the passage that answers or with an abstention."""
 
+import json
+
 import pytest
+from typer.testing import CliRunner
 
 from ragkit import Document, Index
+from ragkit.cli.main import app
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.prompting import PromptAssembler
 from ragkit.records import document_id
 from ragkit.tuning import RaftOptions, RaftRow, raft_records
+from ragkit.tuning.data import read_records
 
 TEXTS = {
     "bridge": "The Harbour Bridge at Kellmouth was finished in 1931. It was designed by Ada Lindqvist.",
@@ -109,3 +114,25 @@ def test_options_that_can_not_be_are_refused():
     for wrong in ({"passages": 0}, {"without": 1.0}, {"passages": 5, "candidates": 4}):
         with pytest.raises(SettingsError):
             RaftOptions(**wrong)
+
+
+def test_command_makes_rows_that_sft_reads(index, tmp_path):
+    questions = tmp_path / "questions.jsonl"
+    asked = [
+        {"question": row.question, "answers": [row.answer], "sources": [{"source": row.document, "quote": quote}]}
+        for row, quote in zip(ROWS[:2], ("It was designed by Ada Lindqvist.", "leaves at nine"), strict=True)
+    ]
+    lost = {"question": "What?", "sources": [{"source": "nowhere", "quote": "nothing"}]}
+    questions.write_text("".join(json.dumps(row) + "\n" for row in [*asked, lost]))
+    words = ["tune", "raft", str(index.path), str(questions), "-o", str(tmp_path / "rows.jsonl"), "--without", "0"]
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 3, done.output
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["questions"], len(told["skipped"])) == (2, 3, 1)
+    records = read_records(tmp_path / "rows.jsonl")
+    assert [record.key for record in records] == [row.question for row in ROWS[:2]]
+    assert records[0].reply.startswith("Ada Lindqvist [")
+    assert records[1].reply.startswith("at nine [")
+    for record in records:
+        quoted = record.reply.rpartition(" [")[0]
+        assert quoted in record.messages[-1].content

@@ -141,6 +141,11 @@ class Assistant:
             self._model = open_model(self._model_name)
         return self._model
 
+    @property
+    def mode(self) -> str:
+        """The way of answering that is taken where a question names none; never ``auto``."""
+        return self._resolved(self._mode)[0]
+
     def ask(
         self,
         question: str,

@@ -10,10 +10,11 @@ import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ragkit.tuning.comparison import exact_match, token_f1
+from ragkit.tuning.comparison import exact_match, squad_words, token_f1
 
-Relevant = Mapping[Hashable, int]
+Relevant = Mapping[Any, int]
 """What is relevant, with its grade; 0 and below is not."""
 _MARKS = re.compile(r"\s*\[\d+\]")
 
@@ -37,6 +38,7 @@ METRICS: tuple[MetricInfo, ...] = (
     MetricInfo("mrr", "MRR", "retrieval", "1 over the place of the first relevant passage"),
     MetricInfo("map", "MAP", "retrieval", "precision at each relevant passage, on average"),
     MetricInfo("exact", "Exact match", "answers", "the answer has the words of a right one and no others"),
+    MetricInfo("contained", "Answer contained", "answers", "the words of a right one stand in it, in their order"),
     MetricInfo("f1", "Token F1", "answers", "words shared with the right answer that is most like it"),
     MetricInfo("grounded", "Groundedness", "answers", "of the answer's sentences, those that its sources bear out"),
     MetricInfo("citation_hit", "Citation hit", "citations", "a citation touches what bears the answer out"),
@@ -102,6 +104,12 @@ def best_f1(text: str, answers: Sequence[str]) -> float:
 def is_exact(text: str, answers: Sequence[str]) -> float:
     """Return 1 where a text, its citations' numbers aside, has the words of one of the answers and no others."""
     return max((exact_match(unmarked(text), answer) for answer in answers), default=0.0)
+
+
+def contains(text: str, answers: Sequence[str]) -> float:
+    """Return 1 where the words of one of the answers stand in a text, in their order and together."""
+    said = f" {' '.join(squad_words(unmarked(text)))} "
+    return float(any(words and f" {' '.join(words)} " in said for words in map(squad_words, answers)))
 
 
 def unmarked(text: str) -> str:

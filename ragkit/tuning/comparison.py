@@ -20,7 +20,7 @@ _DRAWS = 10_000
 
 def token_f1(text: str, wanted: str) -> float:
     """Return the harmonic mean of precision and recall of words, as SQuAD has it: lower case, no signs, no articles."""
-    said, right = _words(text), _words(wanted)
+    said, right = squad_words(text), squad_words(wanted)
     if not said or not right:
         return float(said == right)
     shared = (Counter(said) & Counter(right)).total()
@@ -29,7 +29,7 @@ def token_f1(text: str, wanted: str) -> float:
 
 def exact_match(text: str, wanted: str) -> float:
     """Return 1 where a reply has the words that are wanted and no others, in their order, else 0."""
-    return float(_words(text) == _words(wanted))
+    return float(squad_words(text) == squad_words(wanted))
 
 
 METRICS: dict[str, Metric] = {"f1": token_f1, "exact": exact_match}
@@ -99,6 +99,7 @@ def gain(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Esti
     return estimate([new - old for old, new in zip(before, after, strict=True)], seed)
 
 
-def _words(text: str) -> list[str]:
+def squad_words(text: str) -> list[str]:
+    """Return the words of an answer as SQuAD compares them."""
     plain = "".join(character for character in text.lower() if character not in string.punctuation)
     return _ARTICLES.sub(" ", plain).split()

@@ -11,6 +11,7 @@ from ragkit.evaluation.metrics import (
     average_precision,
     best_f1,
     citation_scores,
+    contains,
     is_exact,
     ndcg_at,
     precision_at,
@@ -62,6 +63,21 @@ def test_answer_takes_the_best_of_several_and_no_marks():
     assert best_f1("The Norman dukes [1].", ["Vikings", "Norman"]) == pytest.approx(2 / 3)
     assert is_exact("The Normans [12]", ["Vikings", "normans"]) == 1.0
     assert best_f1("x", []) == is_exact("x", []) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "right"),
+    [
+        ("It leaves at 23:10 [1].", ["23:10"], 1),
+        ("It leaves at 123:10.", ["23:10"], 0),
+        ("Denver Broncos, the", ["the Denver  broncos!"], 1),
+        ("Denver and Broncos", ["Denver Broncos"], 0),
+        ("anything", ["the"], 0),
+        ("", ["x"], 0),
+    ],
+)
+def test_answer_is_contained_with_whole_words_in_order(text, answers, right):
+    assert contains(text, answers) == right
 
 
 def span(start, end, document="d"):

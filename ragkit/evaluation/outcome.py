@@ -1,0 +1,245 @@
+"""What came of one question: everything that a report shows of it, in plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ragkit.errors import RagkitError
+from ragkit.evaluation.gold import Gold
+from ragkit.evaluation.metrics import Place, best_f1, citation_scores, contains, is_exact, retrieval_scores
+from ragkit.evaluation.questions import Question
+from ragkit.records import Answer, Citation, Hit, Usage
+
+_RIGHT = 0.5
+"""Token F1 from which an answer counts as right in a verdict, as does one that holds a right answer whole; the metrics
+themselves know no such border."""
+_SHOWN = 400
+"""Characters of a hit that are kept."""
+
+RIGHT = "right"
+VERDICTS = {
+    "failed": "an error kept it from being answered",
+    "not found": "what bears the answer out was not among the passages",
+    "found, but abstained": "it was among the passages, but the answer was an abstention",
+    "found, but answered wrongly": "it was among the passages, but the answer is another",
+    "answered, though nothing answers it": "the right thing was to abstain",
+    "abstained": "an abstention, and whether the passages held the answer is not known",
+    "answered wrongly": "the answer is wrong, and whether the passages held the right one is not known",
+    "not judged": "nothing is known that it could be held against",
+    RIGHT: "as it should be",
+}
+"""What may be said of a question, the worst first, and what that means."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenHit:
+    """A passage that was found."""
+
+    document_id: str
+    source: str
+    title: str
+    start: int
+    end: int
+    page: int | None
+    score: float
+    text: str
+    """Its beginning."""
+    relevant: bool | None
+    """None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCitation:
+    """A quote that an answer rests on."""
+
+    number: int
+    document_id: str
+    source: str
+    title: str
+    start: int
+    end: int
+    page: int | None
+    quote: str
+    right: bool | None
+    """Whether it touches what bears the right answer out; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one question."""
+
+    question: Question
+    missing: tuple[str, ...] = ()
+    """Sources of the question that the index does not hold."""
+    hits: tuple[SeenHit, ...] = ()
+    shown: int = 0
+    """How many of the first hits the answer was made from; 0 where none was asked for."""
+    text: str = ""
+    mode: str = ""
+    abstained: bool = False
+    confidence: float = 0.0
+    citations: tuple[SeenCitation, ...] = ()
+    unsupported: tuple[tuple[int, int], ...] = ()
+    """Spans of ``text`` that no source bears out."""
+    model: str | None = None
+    why_model: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By stage."""
+    usage: Usage = field(default_factory=lambda: Usage(cost=0.0))
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Of the metrics that can be told of this question."""
+    error: str = ""
+    """Why there is no outcome; empty where there is one."""
+
+    @property
+    def verdict(self) -> str:
+        """One of ``VERDICTS``: where it went wrong, if it did."""
+        if self.error:
+            return "failed"
+        found = self._found
+        if not self.shown:
+            return "not judged" if found is None else RIGHT if found else "not found"
+        if self.question.unanswerable:
+            return RIGHT if self.abstained else "answered, though nothing answers it"
+        right = None if self.abstained else self._right
+        if right is None and not self.abstained:
+            return "not judged"
+        if right:
+            return RIGHT
+        if found is False:
+            return "not found"
+        return ("found, but " if found else "") + ("abstained" if self.abstained else "answered wrongly")
+
+    @property
+    def total_seconds(self) -> float:
+        """All stages together."""
+        return sum(self.seconds.values())
+
+    @property
+    def _found(self) -> bool | None:
+        if "mrr" not in self.scores:
+            return None
+        return any(hit.relevant for hit in self.hits[: self.shown or None])
+
+    @property
+    def _right(self) -> bool | None:
+        if self.question.answers:
+            return self.scores["f1"] >= _RIGHT or self.scores["contained"] > 0
+        touched = self.scores.get("citation_hit")
+        return None if touched is None else touched > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, with the verdict."""
+        return {"verdict": self.verdict, **asdict(self)}
+
+
+OUTCOME = TypeAdapter(Outcome)
+"""Reads an outcome from JSON."""
+
+
+def seen_hits(hits: tuple[Hit, ...], gold: Gold) -> tuple[SeenHit, ...]:
+    """Return hits as a report shows them."""
+    return tuple(
+        SeenHit(
+            hit.chunk.document_id,
+            hit.document.source,
+            hit.document.title,
+            hit.chunk.start,
+            hit.chunk.end,
+            hit.chunk.page,
+            hit.score,
+            hit.chunk.text[:_SHOWN],
+            None if gold.relevant is None else hit.chunk.key in gold.relevant,
+        )
+        for hit in hits
+    )
+
+
+def retrieved(question: Question, gold: Gold, hits: tuple[Hit, ...], seconds: Mapping[str, float]) -> Outcome:
+    """Return what came of searching for a question, without an answer."""
+    return Outcome(question, gold.missing, seen_hits(hits, gold), seconds=seconds, scores=_retrieval(gold, hits))
+
+
+def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answer, grounded: float | None) -> Outcome:
+    """Return what came of a question that was answered.
+
+    Args:
+        question: that was asked.
+        gold: of the index.
+        hits: best first; at least those that the answer was made from.
+        answer: with its trace.
+        grounded: share of its sentences that its sources bear out; None where it has none.
+    """
+    trace = answer.trace
+    scores = _retrieval(gold, hits)
+    if grounded is not None:
+        scores["grounded"] = grounded
+    if question.answers:
+        text = said(answer)
+        scores["exact"], scores["f1"] = is_exact(text, question.answers), best_f1(text, question.answers)
+        scores["contained"] = contains(text, question.answers)
+    if question.unanswerable:
+        scores["declined"] = float(answer.abstained)
+    elif question.answers or question.sources:
+        scores["answered"] = float(not answer.abstained)
+    if gold.relevant is not None:
+        places = [Place(one.document_id, one.start, one.end) for one in answer.citations]
+        scores |= citation_scores(places, gold.evidence)
+    return Outcome(
+        question,
+        gold.missing,
+        seen_hits(hits, gold),
+        max(1, len(trace.hits)),
+        answer.text,
+        answer.mode,
+        answer.abstained,
+        answer.confidence,
+        tuple(_seen(citation, gold) for citation in answer.citations),
+        answer.unsupported,
+        trace.model,
+        trace.why_model,
+        dict(trace.seconds),
+        trace.usage,
+        scores,
+    )
+
+
+def failed(question: Question, gold: Gold, error: RagkitError) -> Outcome:
+    """Return what came of a question that could not be asked."""
+    return Outcome(question, gold.missing, error=f"{type(error).__name__}: {error.message}")
+
+
+def said(answer: Answer) -> str:
+    """Return what is held against right answers: of quotes the quotes themselves, of an abstention nothing."""
+    if answer.abstained:
+        return ""
+    if answer.mode == "quotes":
+        return " ".join(citation.quote for citation in answer.citations)
+    return answer.text
+
+
+def _retrieval(gold: Gold, hits: tuple[Hit, ...]) -> dict[str, float]:
+    if gold.relevant is None:
+        return {}
+    # Everything that search found is judged by the same measures, whatever of it the answer was made from.
+    return retrieval_scores([hit.chunk.key for hit in hits], gold.relevant)
+
+
+def _seen(citation: Citation, gold: Gold) -> SeenCitation:
+    place = Place(citation.document_id, citation.start, citation.end)
+    known = gold.relevant is not None
+    return SeenCitation(
+        citation.number,
+        citation.document_id,
+        citation.source,
+        citation.title,
+        citation.start,
+        citation.end,
+        citation.page,
+        citation.quote,
+        any(place.overlap(other) for places in gold.evidence for other in places) if known else None,
+    )

@@ -1,0 +1,182 @@
+"""Asks every question, and goes on where an interrupted run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ragkit.answering import Assistant
+from ragkit.answering.chat import check_reply
+from ragkit.errors import RagkitError, SettingsError
+from ragkit.evaluation.gold import Gold, find_gold
+from ragkit.evaluation.outcome import OUTCOME, Outcome, answered, failed, retrieved
+from ragkit.evaluation.questions import Question
+from ragkit.evaluation.report import FORMAT, EvalReport
+from ragkit.examples.saving import append_line
+from ragkit.indexing.reports import Progress, ProgressCallback
+from ragkit.indexing.store import write_errors
+from ragkit.records import Answer
+
+_DEPTH = 10
+"""Passages that are judged, however many the answer is made from: as far down as the measures look."""
+
+
+def evaluate(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    *,
+    retrieval_only: bool = False,
+    name: str = "",
+    work: str | Path | None = None,
+    progress: ProgressCallback | None = None,
+) -> EvalReport:
+    """Ask every question and judge what comes.
+
+    An error in one question is noted, and the others go on. With a work file, a run that was killed goes on where it
+    stopped, and a question that failed is asked again; what is kept there counts only for the same question, asked in
+    the same way of the same documents.
+
+    Args:
+        assistant: the way of answering.
+        questions: each with an id of its own.
+        retrieval_only: only search; no answer is made and no model is needed.
+        name: of the run, in few words; by default made of the way of answering.
+        work: a JSON Lines file that outcomes are added to as they come.
+        progress: called after each question, with the stage ``questions``.
+
+    Raises:
+        SettingsError: if there are no questions, or two have the same id.
+        ModelError: if the model can't be loaded.
+        IndexWriteError: if the work file can't be written.
+        RagkitError: if every question failed, the last one's error.
+    """
+    if not questions:
+        raise SettingsError("There are no questions.", "Give some: read_questions(path)")
+    if len({question.id for question in questions}) < len(questions):
+        raise SettingsError("Two questions have the same id.", "Give each one of its own.")
+    index = assistant.index
+    config = _config(assistant, retrieval_only=retrieval_only)
+    about = {
+        "path": str(index.path),
+        "fingerprint": index.fingerprint(),
+        "documents": index.document_count,
+        "chunks": index.chunk_count,
+        "embedding_model": index.embedder.model_id,
+    }
+    gold = find_gold(index, questions)
+    kept = _Work(None if work is None else Path(work).expanduser(), config, about)
+    outcomes: list[Outcome] = []
+    last: RagkitError | None = None
+    for number, question in enumerate(questions):
+        if progress is not None:
+            progress(Progress("questions", number, len(questions), question.question))
+        outcome = kept.get(question)
+        if outcome is None:
+            try:
+                outcome = _outcome(assistant, question, gold[question.id], retrieval_only=retrieval_only)
+            except RagkitError as error:
+                outcome, last = failed(question, gold[question.id], error), error
+            else:
+                kept.put(question, outcome)
+        outcomes.append(outcome)
+    if progress is not None:
+        progress(Progress("questions", len(questions), len(questions)))
+    if last is not None and all(outcome.error for outcome in outcomes):
+        raise last
+    return EvalReport(name or _name(config), config, about, tuple(outcomes))
+
+
+def groundedness(answer: Answer, assistant: Assistant) -> float | None:
+    """Return the share of an answer's sentences that its sources bear out; None for an abstention.
+
+    Of ``chat`` each sentence is checked against the sources that the model was shown, as answering itself does; of the
+    other ways it is the share of quotes that stand in their documents word for word.
+    """
+    if answer.abstained:
+        return None
+    if answer.mode == "chat":
+        trace = answer.trace
+        return check_reply(trace.reply, trace.prompt.sources, assistant.index.embedder).supported_share
+    there = [c.quote == assistant.index.document(c.document_id).text[c.start : c.end] for c in answer.citations]
+    return sum(there) / len(there) if there else 0.0
+
+
+def _outcome(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> Outcome:
+    options = assistant.options.retrieval
+    if retrieval_only:
+        found = assistant.retriever.retrieve(question.question, max(_DEPTH, options.k))
+        return retrieved(question, gold, found.hits, found.timings)
+    answer = assistant.ask(question.question)
+    hits = answer.trace.hits
+    # A longer list begins with the same hits, unless they are chosen to differ from each other.
+    if options.k < _DEPTH and not options.diversity:
+        hits = assistant.retriever.search(question.question, _DEPTH)
+    return answered(question, gold, hits, answer, groundedness(answer, assistant))
+
+
+def _config(assistant: Assistant, *, retrieval_only: bool) -> dict[str, Any]:
+    """Return everything that decides what comes out, as plain values."""
+    options = json.loads(json.dumps(asdict(assistant.options), default=str))
+    if retrieval_only:
+        return {"way": "retrieval only", "retrieval": options["retrieval"]}
+    model = assistant.model
+    found = {"way": assistant.mode, "model": None if model is None else model.name, **options}
+    pool = getattr(assistant.examples, "pool", None)
+    if assistant.examples is not None:
+        kind = type(assistant.examples).__name__
+        found["examples"] = {"selector": kind, "pool": pool and pool.index.fingerprint()}
+    return found
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    if "model" not in config:
+        return f"retrieval, {config['retrieval']['mode']}"
+    parts = [str(config["way"]), str(config["model"] or "no model")]
+    if "examples" in config:
+        parts.append(f"{config['shots']} shots")
+    return ", ".join(parts)
+
+
+class _Work:
+    """Outcomes in a JSON Lines file; a line that a kill left half-written is passed over."""
+
+    def __init__(self, file: Path | None, config: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        self._file = file
+        self._asked = [FORMAT, config, about["fingerprint"], about["embedding_model"]]
+        self._known: dict[str, Outcome] = {}
+        if file is not None:
+            with write_errors(file.parent):
+                file.parent.mkdir(parents=True, exist_ok=True)
+        for row in _rows(file):
+            try:
+                self._known[row["key"]] = OUTCOME.validate_python(row["outcome"])
+            except (ValidationError, KeyError, TypeError):
+                continue
+
+    def get(self, question: Question) -> Outcome | None:
+        return self._known.get(self._key(question))
+
+    def put(self, question: Question, outcome: Outcome) -> None:
+        if self._file is not None:
+            with write_errors(self._file.parent):
+                append_line(self._file, {"key": self._key(question), "outcome": outcome.to_dict()})
+
+    def _key(self, question: Question) -> str:
+        return hashlib.sha256(json.dumps([*self._asked, question.to_dict()], sort_keys=True).encode()).hexdigest()
+
+
+def _rows(file: Path | None) -> Iterator[Any]:
+    if file is None or not file.exists():
+        return
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue

@@ -28,6 +28,7 @@ ROOMS = [
     "datagen",
     "tuning",
     "routing",
+    "feedback",
     "planning",
     "evaluation",
     "serving",

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ragkit import __version__
-from ragkit.cli import advise, asking, classify, doctor, examples, extract, indexes, models, route, tune
+from ragkit.cli import advise, asking, classify, doctor, examples, extract, feedback, indexes, models, route, tune
 from ragkit.cli.output import err, print_error
 from ragkit.errors import RagkitError
 
@@ -61,6 +61,7 @@ models.register(app)
 route.register(app)
 tune.register(app)
 advise.register(app)
+feedback.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,235 @@
+"""The feedback log: one SQLite file to which events are added and in which none is ever changed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
+
+from ragkit.errors import IndexWriteError, SettingsError, StoreError
+from ragkit.feedback.records import EVENT, KINDS, Comparison, Correction, ExampleChoice, Rating
+
+FILE_NAME = "feedback.sqlite"
+_FORMAT = 1
+_KIND_OF_FILE = 0x72666C67
+"""SQLite's ``application_id``, by which a feedback log is told from other databases."""
+_PATIENCE = 5.0
+"""Seconds to wait for another writer."""
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, subject TEXT NOT NULL, collection TEXT NOT NULL,
+    person TEXT NOT NULL, created REAL NOT NULL, event TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS events_subject ON events (kind, subject, id);
+CREATE INDEX IF NOT EXISTS events_collection ON events (collection, id);
+CREATE TRIGGER IF NOT EXISTS events_stay BEFORE UPDATE ON events
+BEGIN SELECT raise(ABORT, 'an event is never changed'); END;
+PRAGMA application_id = {_KIND_OF_FILE};
+PRAGMA user_version = {_FORMAT};
+COMMIT;
+"""
+
+Feedback = Rating | Correction | Comparison | ExampleChoice
+Added = TypeVar("Added", Rating, Correction, Comparison, ExampleChoice)
+
+
+class FeedbackLog:
+    """Events on disk; open one with ``FeedbackLog.open``. Safe to share between threads.
+
+    Args:
+        path: of the file.
+        connection: to it.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._guard = threading.RLock()
+
+    @classmethod
+    def open(cls, path: str | Path, *, create: bool = True) -> Self:
+        """Open a log, or make one.
+
+        Args:
+            path: of its file.
+            create: make it where there is none.
+
+        Raises:
+            StoreError: if there is none and it is not to be made, or the file is no feedback log.
+            IndexWriteError: if it can't be made.
+        """
+        file = Path(path)
+        if not create and not file.is_file():
+            raise StoreError(f"There is no feedback log {file}.", "Name the file of one: --log FILE")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise IndexWriteError(f"{file} can't be opened: {error}.", "Name a file that can be written.") from error
+        log = cls(file, connection)
+        try:
+            with log._errors():
+                log._set_up()
+        except StoreError:
+            connection.close()
+            raise
+        return log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._guard:
+            self._connection.close()
+
+    def __len__(self) -> int:
+        return int(self._rows("SELECT count(*) FROM events")[0][0])
+
+    def add(self, event: Added) -> Added:
+        """Add an event and return it with its number; it is on the disk then.
+
+        Raises:
+            SettingsError: if a value in it can't be; it says which.
+            IndexWriteError: if it can't be written.
+        """
+        try:
+            checked = EVENT.validate_python({**asdict(event), "id": 0})
+        except (ValidationError, ValueError) as error:
+            raise SettingsError(f"This can't be kept as feedback: {_wrong(error)}.", "Mend the value.") from error
+        if not checked.question.strip() or not checked.collection:
+            raise SettingsError("Feedback needs a question and a collection.", "Give both.")
+        text = EVENT.dump_json(checked).decode()
+        row = (checked.kind, checked.subject, checked.collection, checked.person, checked.created.timestamp(), text)
+        with self._guard, self._errors():
+            cursor = self._connection.execute(
+                "INSERT INTO events (kind, subject, collection, person, created, event) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
+            return replace(event, id=int(cursor.lastrowid or 0))
+
+    def events(
+        self,
+        *kinds: str,
+        collection: str | None = None,
+        person: str | None = None,
+        since: datetime | None = None,
+        superseded: bool = False,
+    ) -> list[Feedback]:
+        """Return events in the order in which they came.
+
+        Args:
+            *kinds: ``rating``, ``correction``, ``comparison``, ``example``; all by default.
+            collection: only its own.
+            person: only theirs.
+            since: only those that came then or later.
+            superseded: also those that a later one on the same subject has replaced.
+
+        Raises:
+            SettingsError: if a kind is unknown.
+            StoreError: if an event can't be read.
+        """
+        unknown = [kind for kind in kinds if kind not in KINDS]
+        if unknown:
+            raise SettingsError(f"There is no kind of feedback {unknown[0]!r}.", f"Legal values: {', '.join(KINDS)}.")
+        conditions, values = ["1"], list[Any]()
+        if kinds:
+            conditions.append(f"kind IN ({', '.join('?' * len(kinds))})")
+            values += kinds
+        for name, value in (("collection", collection), ("person", person)):
+            if value is not None:
+                conditions.append(f"{name} = ?")
+                values.append(value)
+        if since is not None:
+            conditions.append("created >= ?")
+            values.append(since.timestamp())
+        if not superseded:
+            conditions.append("id IN (SELECT max(id) FROM events GROUP BY kind, subject)")
+        rows = self._rows(f"SELECT id, event FROM events WHERE {' AND '.join(conditions)} ORDER BY id", values)  # noqa: S608
+        return [self._event(*row) for row in rows]
+
+    def last(self, kind: str, subject: str) -> Feedback | None:
+        """Return the event that holds on a subject, or None; see ``Event.subject``."""
+        sql = "SELECT id, event FROM events WHERE kind = ? AND subject = ? ORDER BY id DESC LIMIT 1"
+        rows = self._rows(sql, (kind, subject))
+        return self._event(*rows[0]) if rows else None
+
+    def remove(self, *, person: str | None = None, collection: str | None = None) -> int:
+        """Remove all events of a person or of a collection, also from what the file held, and return how many.
+
+        Args:
+            person: whose.
+            collection: of which; with a person, only what is theirs in it.
+
+        Raises:
+            SettingsError: if neither is given.
+        """
+        given = {"person": person, "collection": collection}
+        named = {name: value for name, value in given.items() if value is not None}
+        if not named:
+            raise SettingsError("Nobody's feedback is named to be removed.", "Give a person or a collection.")
+        condition = " AND ".join(f"{name} = ?" for name in named)
+        with self._guard, self._errors():
+            gone = self._connection.execute(f"DELETE FROM events WHERE {condition}", list(named.values()))  # noqa: S608
+            # What was deleted stands in the write-ahead log until it is emptied.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone.rowcount
+
+    def _set_up(self) -> None:
+        run = self._connection.execute
+        found = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
+        empty = run("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+        if not empty and found != (_KIND_OF_FILE, _FORMAT):
+            raise StoreError(
+                f"{self.path} is no feedback log of format {_FORMAT}.",
+                "Name the file of one, or a new one.",
+            )
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA secure_delete = ON")
+        if empty:
+            self._connection.executescript(_SCHEMA)
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._guard, self._errors():
+            return self._connection.execute(sql, values).fetchall()
+
+    def _event(self, number: int, text: str) -> Feedback:
+        try:
+            return replace(EVENT.validate_json(text), id=number)
+        except ValidationError as error:
+            raise StoreError(
+                f"Event {number} in {self.path} can't be read: {_wrong(error)}.",
+                "Read the log with the version of ragkit that wrote it.",
+            ) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise IndexWriteError(
+                f"{self.path} can't be read or written: {error}.",
+                "Free disk space or mend the folder's permissions, then try again; what was acknowledged is kept.",
+            ) from error
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} is no feedback log, or damaged: {error}.", "Restore it.") from error
+
+
+def _wrong(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:3])

@@ -1,0 +1,50 @@
+"""Feedback as examples that models are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ragkit.feedback.approved import approved, one_a_question
+from ragkit.feedback.log import FeedbackLog
+from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
+from ragkit.records import Example
+
+
+def examples_of(
+    log: FeedbackLog,
+    *,
+    collection: str | None = None,
+    since: datetime | None = None,
+    liked: bool = False,
+    share: float = SHARE,
+) -> Reading[Example]:
+    """Return the examples that people chose or gave as corrections, at most one for each question of a collection.
+
+    None of them is a question that is kept to measure with, or nearly one.
+
+    Args:
+        log: to read.
+        collection: only of this one.
+        since: only what came then or later.
+        liked: also answers with a thumb up.
+        share: of the questions that measure; the same for every reader.
+    """
+    split = Split.of(log, share)
+    found, out = approved(log.events(collection=collection, since=since))
+    kept = []
+    for one in found:
+        if one.way == "liked" and not liked:
+            out.append(LeftOut(one.question, "it was liked, and liked answers are not asked for"))
+        elif one.way == "liked" and one.reply is not None and one.reply.abstained:
+            out.append(LeftOut(one.question, "its answer is that there is none, which teaches nothing"))
+        else:
+            kept.append(one)
+    kept, others = one_a_question(kept)
+    apart = split.kept_apart(one.question for one in kept)
+    out += others + [LeftOut(one.question, apart[one.question]) for one in kept if one.question in apart]
+    rows = [
+        Example(one.question, one.answer, {"collection": one.collection, "from": one.way})
+        for one in kept
+        if one.question not in apart
+    ]
+    return Reading(rows, out, len(split.measuring), split.teaching)

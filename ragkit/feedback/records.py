@@ -1,0 +1,218 @@
+"""What is kept of a person's feedback: events that hold all that their readers need, checked where they come in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Discriminator, TypeAdapter
+
+from ragkit.records import Answer, Citation, Message, Metadata, MetadataValue
+
+Thumb = Literal["up", "down"]
+Winner = Literal["a", "b", "tie", "neither"]
+_CITED = re.compile(r"\s*\[\d+\]")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What made an answer: what is compared where people rank."""
+
+    model: str
+    """Its name; ``none`` where no model was asked."""
+    mode: str
+    """``chat``, ``extract`` or ``quotes``."""
+    shots: int = 0
+    """Examples that the model was to be shown, at most."""
+    other: Metadata = field(default_factory=dict)
+    """What else was set, such as ``k`` or ``templates``."""
+
+    @property
+    def label(self) -> str:
+        """The configuration in a few words; equal for equal ones only."""
+        shown = [self.model, self.mode]
+        if self.shots:
+            shown.append(f"{self.shots} shots")
+        return " · ".join([*shown, *(f"{name}={self.other[name]}" for name in sorted(self.other))])
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A citation, as much of it as is needed without the index: ``document.text[start:end] == quote``."""
+
+    document_id: str
+    source: str
+    """The document's name, as people know it."""
+    quote: str
+    start: int
+    end: int
+    page: int | None = None
+
+    @classmethod
+    def of(cls, citation: Citation, source: str | None = None) -> Quote:
+        """Return what is kept of a citation.
+
+        Args:
+            citation: of an answer.
+            source: a name to keep in place of the citation's source, which may be a path that is nobody's business.
+        """
+        name = citation.source if source is None else source
+        return cls(citation.document_id, name, citation.quote, citation.start, citation.end, citation.page)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as a person saw it, and how it came about."""
+
+    text: str
+    configuration: Configuration
+    prompt: tuple[Message, ...] = ()
+    """As sent; empty where no model was asked."""
+    said: str = ""
+    """What the model said, before it was checked: its ``[n]`` are the sources of the prompt, those of ``text`` the
+    citations. Empty where that is not known."""
+    quotes: tuple[Quote, ...] = ()
+    """What the text cites."""
+    abstained: bool = False
+    message: str = ""
+    """The id of the message that shows it."""
+
+    @classmethod
+    def of(cls, answer: Answer, **other: MetadataValue) -> Reply:
+        """Return what is kept of an answer.
+
+        Args:
+            answer: with its trace.
+            **other: what else was set, such as ``k``; see ``Configuration.other``.
+        """
+        trace = answer.trace
+        return cls(
+            answer.text,
+            Configuration(trace.model or "none", answer.mode, len(trace.shots), other),
+            tuple(trace.prompt.messages) if trace.prompt is not None else (),
+            trace.reply,
+            tuple(map(Quote.of, answer.citations)),
+            answer.abstained,
+        )
+
+    @property
+    def plain(self) -> str:
+        """The text without the numbers of citations, which point elsewhere the next time."""
+        return _CITED.sub("", self.text).strip()
+
+    @property
+    def generated(self) -> str:
+        """What a model is to be taught to say after the prompt, or not to say."""
+        chat = self.configuration.mode == "chat"
+        return (self.said.strip() or self.plain) if chat else self.plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event has."""
+
+    collection: str
+    question: str
+    person: str = ""
+    """Who; empty for the owner of a log that has no people."""
+    created: AwareDatetime = field(default_factory=_now)
+    id: int = 0
+    """Its number in the log, in the order in which events came; 0 before it is added."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about: of the events of one kind with the same subject, the last one holds."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for ``json.dumps``."""
+        plain: dict[str, Any] = EVENT.dump_python(self, mode="json")  # type: ignore[arg-type]
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating(Event):
+    """A thumb for an answer."""
+
+    kind: Literal["rating"] = "rating"
+    reply: Reply
+    thumb: Thumb | None
+    """None takes an earlier one back."""
+
+    @property
+    def subject(self) -> str:
+        """A person's word on an answer."""
+        return _about(self.collection, self.person, self.question, self.reply)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction(Event):
+    """What the answer should have been."""
+
+    kind: Literal["correction"] = "correction"
+    reply: Reply
+    text: str | None
+    """None takes an earlier one back."""
+
+    @property
+    def subject(self) -> str:
+        """A person's word on an answer."""
+        return _about(self.collection, self.person, self.question, self.reply)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Event):
+    """Two answers to one question, and which one is better."""
+
+    kind: Literal["comparison"] = "comparison"
+    comparison: str
+    """Its id; there is one vote."""
+    a: Reply
+    b: Reply
+    winner: Winner
+
+    @property
+    def subject(self) -> str:
+        """A comparison."""
+        return self.comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleChoice(Event):
+    """An answered question that a person wants models to be shown."""
+
+    kind: Literal["example"] = "example"
+    output: str
+    """The answer, without numbers of citations."""
+    kept: bool = True
+    """False takes it out again."""
+    reply: Reply | None = None
+    """The answer that it was made of; None where it was written by hand."""
+
+    @property
+    def subject(self) -> str:
+        """A question with its answer."""
+        return _digest(self.collection, self.question, self.output)
+
+
+AnyEvent = Annotated[Rating | Correction | Comparison | ExampleChoice, Discriminator("kind")]
+EVENT: TypeAdapter[Rating | Correction | Comparison | ExampleChoice] = TypeAdapter(AnyEvent)
+KINDS = ("rating", "correction", "comparison", "example")
+
+
+def _about(collection: str, person: str, question: str, reply: Reply) -> str:
+    if reply.message:
+        return _digest(person, reply.message)
+    return _digest(collection, person, question, reply.text, reply.configuration.label)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,126 @@
+"""Which questions teach and which measure, for good: a question that measures is in none of what is learned from."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+from ragkit.errors import SettingsError
+from ragkit.examples import ExamplePool, find_leaks
+from ragkit.examples.pool import letters, normal
+from ragkit.feedback.log import FeedbackLog
+from ragkit.records import Example
+
+SHARE = 0.2
+"""Of the questions that measure."""
+NEAR = 0.95
+"""The cosine from which on two questions count as the same."""
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Feedback that a reader did not take."""
+
+    question: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[Row]):
+    """What a reader made of the log, and what it did not."""
+
+    rows: list[Row]
+    left_out: list[LeftOut]
+    measuring: int
+    """Questions of the whole log that are kept to measure with."""
+    teaching: int
+    """The other ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The questions of a log by what they are for.
+
+    A question measures if the hash of its letters says so, which never changes and depends on no other question; unless
+    a person has chosen it, or one that is nearly the same, as an example: what models are shown measures nothing.
+    """
+
+    measuring: Mapping[str, str]
+    """The questions that measure, by their letters."""
+    shown: Mapping[str, str]
+    """Those that would measure, by their letters, and the example that each of them is, or nearly is."""
+    teaching: int
+    """How many others there are."""
+
+    @classmethod
+    def of(cls, log: FeedbackLog, share: float = SHARE) -> Self:
+        """Return the split of all questions in a log, whichever of them a reader is asked for.
+
+        Args:
+            log: to read.
+            share: of the questions that measure, 0 to less than 1.
+
+        Raises:
+            SettingsError: if the share can't be.
+        """
+        if not 0 <= share < 1:
+            raise SettingsError(f"A share of {share} can't be kept to measure with.", "Give 0 to less than 1.")
+        events = log.events()
+        questions = {_key(event.question): event.question for event in events}
+        # One that was taken back counts too: it may have been learned from meanwhile.
+        chosen = {_key(event.question): event.question for event in events if event.kind == "example"}
+        drawn = {key: question for key, question in questions.items() if _drawn(key, share)}
+        near = nearly((question for key, question in drawn.items() if key not in chosen), chosen.values())
+        shown = {
+            key: chosen.get(key) or near[question]
+            for key, question in drawn.items()
+            if key in chosen or question in near
+        }
+        measuring = {key: question for key, question in drawn.items() if key not in shown}
+        return cls(measuring, shown, len(questions) - len(measuring))
+
+    def measures(self, question: str) -> bool:
+        """Tell whether a question is kept to measure with."""
+        return _key(question) in self.measuring
+
+    def shown_as(self, question: str) -> str | None:
+        """Return the example that keeps a question from measuring, or None."""
+        return self.shown.get(_key(question))
+
+    def kept_apart(self, questions: Iterable[str]) -> dict[str, str]:
+        """Return the questions that nothing may be learned from, each with why."""
+        asked = list(dict.fromkeys(questions))
+        why = {question: "it is kept to measure with" for question in asked if self.measures(question)}
+        near = nearly((question for question in asked if question not in why), self.measuring.values())
+        return why | {question: f"it is nearly what is kept to measure with: {one}" for question, one in near.items()}
+
+
+def nearly(questions: Iterable[str], others: Iterable[str], cosine: float = NEAR) -> dict[str, str]:
+    """Return the questions that some others hold, or nearly, each with the one that is most like it.
+
+    Args:
+        questions: to look for.
+        others: to look in.
+        cosine: from which on two count as nearly the same; see ``ragkit.examples.find_leaks``.
+    """
+    known = [Example(text, "-") for text in dict.fromkeys(others) if text.strip()]
+    asked = [Example(text, "-") for text in dict.fromkeys(questions) if text.strip()]
+    if not known or not asked:
+        return {}
+    with tempfile.TemporaryDirectory() as folder, ExamplePool.open(Path(folder) / "pool") as pool:
+        pool.add(known)
+        return {leak.example.input: leak.found.input for leak in find_leaks(pool, asked, cosine)}
+
+
+def _key(question: str) -> str:
+    return letters(question) or normal(question)
+
+
+def _drawn(key: str, share: float) -> bool:
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) < share * 2**64

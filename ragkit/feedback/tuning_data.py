@@ -1,0 +1,131 @@
+"""Feedback as what models are tuned on: prompts with the reply that is wanted, and rankings of two replies."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+
+from ragkit.feedback.approved import approved
+from ragkit.feedback.log import Feedback, FeedbackLog
+from ragkit.feedback.records import Comparison, Correction, Rating, Reply
+from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
+from ragkit.records import Metadata
+from ragkit.tuning.data import TuningRecord
+from ragkit.tuning.rankings import Ranking, checked
+
+_Pair = tuple[str, Ranking]
+"""A question and a ranking of two answers to it."""
+
+
+def records_of(
+    log: FeedbackLog, *, collection: str | None = None, since: datetime | None = None, share: float = SHARE
+) -> Reading[TuningRecord]:
+    """Return the prompts as they were sent, each with the reply that a person stands behind, for ``tune sft``.
+
+    None of them asks a question that is kept to measure with, or nearly one.
+
+    Args:
+        log: to read.
+        collection: only of this one.
+        since: only what came then or later.
+        share: of the questions that measure; the same for every reader.
+    """
+    split = Split.of(log, share)
+    found, out = approved(log.events(collection=collection, since=since))
+    apart = split.kept_apart(one.question for one in found)
+    rows: dict[tuple[object, str], TuningRecord] = {}
+    for one in found:
+        if one.question in apart:
+            out.append(LeftOut(one.question, apart[one.question]))
+        elif one.reply is None or not one.reply.prompt:
+            out.append(LeftOut(one.question, "no model was asked, so there is no prompt to learn from"))
+        else:
+            reply = one.reply.generated if one.way == "liked" else one.answer
+            rows[one.reply.prompt, reply] = TuningRecord(one.reply.prompt, reply, one.question)
+    return Reading(list(rows.values()), out, len(split.measuring), split.teaching)
+
+
+def rankings_of(
+    log: FeedbackLog, *, collection: str | None = None, since: datetime | None = None, share: float = SHARE
+) -> Reading[Ranking]:
+    """Return which of two answers people prefer, for ``tune reward`` and ``tune dpo``.
+
+    They come of comparisons; of an answer that was liked and one that was disliked after the same prompt; and of a
+    correction, which goes before what it corrects. Votes against each other cancel one another. None of them answers a
+    question that is kept to measure with, or nearly one.
+
+    Args:
+        log: to read.
+        collection: only of this one.
+        since: only what came then or later.
+        share: of the questions that measure; the same for every reader.
+    """
+    split = Split.of(log, share)
+    events = log.events(collection=collection, since=since)
+    compared, out = _compared(events)
+    pairs = [*compared, *_corrected(events), *_thumbs(events)]
+    apart = split.kept_apart(question for question, _ in pairs)
+    out += [LeftOut(question, apart[question]) for question, _ in pairs if question in apart]
+    report = checked(ranking for question, ranking in pairs if question not in apart)
+    out += [LeftOut("", line) for line in report.refused]
+    out += [LeftOut("", f"people disagree, and votes cancel one another: {line}") for line in report.contradictions]
+    return Reading(report.rankings, out, len(split.measuring), split.teaching)
+
+
+def _compared(events: Iterable[Feedback]) -> tuple[list[_Pair], list[LeftOut]]:
+    pairs: list[_Pair] = []
+    out: list[LeftOut] = []
+    for one in events:
+        if not isinstance(one, Comparison):
+            continue
+        if one.winner in ("tie", "neither"):
+            word = "both are as good" if one.winner == "tie" else "neither is good"
+            out.append(LeftOut(one.question, f"the vote says that {word}"))
+            continue
+        chosen, rejected = (one.a, one.b) if one.winner == "a" else (one.b, one.a)
+        pairs.append((one.question, _ranking(one, chosen, chosen.generated, rejected, "comparison")))
+    return pairs, out
+
+
+def _corrected(events: Iterable[Feedback]) -> list[_Pair]:
+    return [
+        (one.question, _ranking(one, one.reply, one.text.strip(), one.reply, "correction"))
+        for one in events
+        if isinstance(one, Correction) and one.text and one.text.strip()
+    ]
+
+
+def _thumbs(events: Iterable[Feedback]) -> list[_Pair]:
+    """Return a ranking for each two answers after the same prompt, one of them more liked and one more disliked."""
+    groups: dict[object, list[Rating]] = defaultdict(list)
+    for one in events:
+        if isinstance(one, Rating) and one.thumb is not None:
+            groups[one.collection, one.reply.prompt or one.question].append(one)
+    pairs: list[_Pair] = []
+    for ratings in groups.values():
+        votes = Counter[str]()
+        last: dict[str, Rating] = {}
+        for one in ratings:
+            votes[one.reply.generated] += 1 if one.thumb == "up" else -1
+            last[one.reply.generated] = one
+        up = [last[text] for text, count in votes.items() if count > 0]
+        down = [last[text] for text, count in votes.items() if count < 0]
+        pairs += [
+            (good.question, _ranking(good, good.reply, good.reply.generated, bad.reply, "thumbs"))
+            for good in up
+            for bad in down
+        ]
+    return pairs
+
+
+def _ranking(
+    event: Rating | Correction | Comparison, chosen: Reply, text: str, rejected: Reply, origin: str
+) -> Ranking:
+    """Return a ranking after the prompt of the better answer, for that is what it is to be said after.
+
+    Answers of different configurations may have had different prompts.
+    """
+    prompt = chosen.prompt or rejected.prompt or event.question
+    about: Metadata = {"key": event.question, "collection": event.collection, "from": origin, "event": event.id}
+    return Ranking(prompt, text, rejected.generated, about)

@@ -1,0 +1,118 @@
+"""``ragkit feedback``: what it writes is what the other commands read."""
+
+import json
+
+import pytest
+
+from ragkit.evaluation.questions import read_questions
+from ragkit.examples import ExamplePool, read_examples
+from ragkit.feedback import FeedbackLog
+from ragkit.tuning.data import read_records
+from ragkit.tuning.rankings import read_rankings
+from tests.cli.conftest import here  # noqa: F401
+from tests.feedback.events import chosen, compared, corrected, questions, quote, thumb
+
+TEACHING = questions("teaching", 24)
+MEASURING = questions("measuring", 4)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder whose indexes folder has a feedback log."""
+    folder = tmp_path_factory.mktemp("feedback")
+    with FeedbackLog.open(folder / "indexes" / ".serving" / "feedback.sqlite") as log:
+        for number, question in enumerate(TEACHING):
+            long, short = f"It is {number}, as the notice at the door says.", f"{number}"
+            log.add(compared(question, short, long, "b", f"c{number}"))
+        log.add(corrected(TEACHING[0], "Bob.", "Ann."))
+        log.add(chosen(TEACHING[1], "At nine."))
+        log.add(thumb(MEASURING[0], "Nine [1].", quotes=[quote("It opens at nine.")]))
+        log.add(thumb(TEACHING[2], "[bold]Ten[/] \x1b[31m.", "down", person="bob"))
+    return folder
+
+
+def run(here, workplace, *words, **more):  # noqa: F811
+    return here("feedback", *words, cwd=workplace, **more)
+
+
+def test_list_tells_each_event_on_a_line_and_filters(here, workplace):  # noqa: F811
+    text = run(here, workplace, "list").stdout
+    assert text.count("comparison") == 24
+    assert "'Ann.'" in text
+    assert "qwen · chat · 4 shots before smollm2 · chat · 4 shots" in text
+    told = json.loads(run(here, workplace, "list", "--collection", "sea", "--json").stdout)
+    assert told["events"] == []
+    assert "0 events" in run(here, workplace, "list", "--since", "2100-01-01").stdout
+
+
+def test_export_holds_all_that_the_log_does(here, workplace):  # noqa: F811
+    run(here, workplace, "export", "--out", "all.jsonl")
+    rows = [json.loads(line) for line in (workplace / "all.jsonl").read_text().splitlines()]
+    with FeedbackLog.open(workplace / "indexes" / ".serving" / "feedback.sqlite") as log:
+        assert rows == [event.to_dict() for event in log.events()]
+
+
+def test_examples_go_to_a_file_and_into_a_pool(here, workplace):  # noqa: F811
+    done = run(here, workplace, "examples", "--out", "e.jsonl")
+    found = read_examples(workplace / "e.jsonl")
+    assert [(one.input, one.output) for one in found] == [(TEACHING[0], "Ann."), (TEACHING[1], "At nine.")]
+    assert "1 are kept to measure with" in done.stderr
+    assert "2 added" in run(here, workplace, "examples", "--pool", "taught").stdout
+    assert "0 added to taught, 2 known" in run(here, workplace, "examples", "--pool", "taught").stdout
+    with ExamplePool.open(workplace / "indexes" / "taught", create=False) as pool:
+        assert len(pool) == 2
+
+
+def test_questions_sft_and_rankings_are_read_by_their_consumers(here, workplace):  # noqa: F811
+    run(here, workplace, "questions", "--out", "q.jsonl")
+    (question,) = read_questions(workplace / "q.jsonl")
+    assert (question.question, question.answers, question.sources[0].quote) == (
+        MEASURING[0],
+        ("Nine.",),
+        "It opens at nine.",
+    )
+    run(here, workplace, "sft", "--out", "train.jsonl")
+    assert [record.reply for record in read_records(workplace / "train.jsonl")] == ["Ann."]
+    printed = run(here, workplace, "rankings").stdout
+    run(here, workplace, "rankings", "--out", "r.jsonl")
+    assert (workplace / "r.jsonl").read_text() == printed
+    assert len(read_rankings(workplace / "r.jsonl").rankings) == 25
+
+
+def test_tune_reward_learns_from_the_rankings_as_written(here, workplace):  # noqa: F811
+    run(here, workplace, "rankings", "--out", "r.jsonl")
+    told = json.loads(here("tune", "reward", "taste", "r.jsonl", "--json", cwd=workplace).stdout)
+    assert told["name"] == "taste"
+    assert (workplace / "adapters" / "taste").is_dir()
+
+
+def test_standings_show_the_win_rate_with_its_interval(here, workplace):  # noqa: F811
+    text = run(here, workplace, "standings").stdout
+    assert "0.86 to 1.00" in text
+    best, worst = json.loads(run(here, workplace, "standings", "--json").stdout)["configurations"]
+    assert (best["config"]["model"], best["wins"], worst["losses"], worst["down"]) == ("qwen", 24, 24, 1)
+
+
+def test_nothing_to_learn_from_is_an_error_that_says_why_and_writes_no_file(here, workplace):  # noqa: F811
+    error = run(here, workplace, "sft", "--collection", "sea", "--out", "none.jsonl", check=2).stderr
+    assert "There are no records to be had: the log holds nothing of that kind" in error
+    assert "ragkit feedback list" in error
+    assert not (workplace / "none.jsonl").exists()
+
+
+def test_a_missing_log_names_the_place_and_the_option(here, tmp_path):  # noqa: F811
+    error = here("feedback", "list", cwd=tmp_path, check=1).stderr
+    assert ".serving/feedback.sqlite" in error
+    assert "--log FILE" in error
+    assert not (tmp_path / "indexes").exists()
+
+
+def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
+    file = tmp_path / "f.sqlite"
+    with FeedbackLog.open(file) as log:
+        log.add(thumb("When?", "At nine.", person="ann"))
+        log.add(thumb("When?", "At nine.", person="bob"))
+    assert "1 events removed" in here("feedback", "forget", "--log", file, "--person", "ann", cwd=tmp_path).stdout
+    with FeedbackLog.open(file) as log:
+        assert [event.person for event in log.events()] == ["bob"]
+    assert "Give a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr

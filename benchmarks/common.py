@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import re
-import string
 import sys
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from ragkit import Document
-from ragkit.records import document_id
+from ragkit.evaluation import read_questions, squad_documents
+from ragkit.evaluation.metrics import best_f1 as f1
+from ragkit.evaluation.metrics import is_exact as exact
+from ragkit.tuning.comparison import squad_words as tokens
+
+__all__ = ["Question", "exact", "f1", "half", "tokens", "versions", "xquad"]
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -37,26 +38,14 @@ def xquad(*, titles: bool = True) -> tuple[list[Document], list[Question]]:
     path = DATA / "xquad.en.json"
     if not path.is_file():
         sys.exit(f"skipped: {path} is missing (XQuAD-en, google-deepmind/xquad)")
-    documents, questions = [], []
-    for number, article in enumerate(json.loads(path.read_text())["data"]):
-        for place, paragraph in enumerate(article["paragraphs"]):
-            source = f"xquad/{number}/{place}"
-            title = article["title"].replace("_", " ") if titles else source
-            documents.append(
-                Document(
-                    document_id(source),
-                    source,
-                    source,
-                    paragraph["context"],
-                    title,
-                    source,
-                    "text/plain",
-                    {"article": number},
-                )
-            )
-            for item in paragraph["qas"]:
-                answers = tuple(answer["text"] for answer in item["answers"])
-                questions.append(Question(item["question"], document_id(source), number, answers))
+    documents = squad_documents(path)
+    if not titles:
+        documents = [replace(document, title=document.source) for document in documents]
+    by_text = {document.text: document for document in documents}
+    questions = []
+    for asked in read_questions(path):
+        document = by_text[asked.sources[0].passage]
+        questions.append(Question(asked.question, document.id, int(document.metadata["article"]), asked.answers))
     return documents, questions
 
 
@@ -65,28 +54,6 @@ def half(questions: list[Question], name: str) -> list[Question]:
     if name == "all":
         return questions
     return [question for question in questions if question.article % 2 == (name == "test")]
-
-
-def tokens(text: str) -> list[str]:
-    """Return the words of an answer as SQuAD compares them: lower case, no signs, no articles."""
-    plain = "".join(character for character in text.lower() if character not in string.punctuation)
-    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
-
-
-def f1(text: str, answers: tuple[str, ...]) -> float:
-    """Return the best token F1 of a text to one of the answers."""
-    best = 0.0
-    for answer in answers:
-        said, wanted = tokens(text), tokens(answer)
-        shared = (Counter(said) & Counter(wanted)).total()
-        if shared:
-            best = max(best, 2 * shared / (len(said) + len(wanted)))
-    return best
-
-
-def exact(text: str, answers: tuple[str, ...]) -> bool:
-    """Tell whether a text is one of the answers."""
-    return any(tokens(text) == tokens(answer) for answer in answers)
 
 
 def versions(*packages: str) -> str:

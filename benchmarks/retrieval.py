@@ -13,13 +13,14 @@ import argparse
 import sys
 import tempfile
 import time
-from math import log2
 from pathlib import Path
+from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import Question, versions, xquad
 from ragkit import Index, Retriever
+from ragkit.evaluation.metrics import retrieval_scores
 from ragkit.retrieval import RetrievalOptions
 
 WAYS = {
@@ -55,21 +56,14 @@ def row(name: str, retriever: Retriever, questions: list[Question]) -> str:
     started = time.perf_counter()
     found = [retriever.search(question.text) for question in questions]
     milliseconds = 1000 * (time.perf_counter() - started) / len(questions)
-    ranks = []
+    scored = []
     for question, hits in zip(questions, found, strict=True):
         order = list(dict.fromkeys(hit.chunk.document_id for hit in hits))
-        ranks.append(order.index(question.document) if question.document in order else 999)
-    dev = [rank for rank, question in zip(ranks, questions, strict=True) if question.article % 2 == 0]
-    test = [rank for rank, question in zip(ranks, questions, strict=True) if question.article % 2 == 1]
-    recalls = " | ".join(f"{sum(rank < k for rank in ranks) / len(ranks):.4f}" for k in (1, 5, 10))
-    mrr = sum(1 / (rank + 1) for rank in ranks if rank < 10) / len(ranks)
-    gains = " | ".join(f"{ndcg(part):.4f}" for part in (ranks, dev, test))
-    return f"| {name} | {gains} | {recalls} | {mrr:.4f} | {milliseconds:.1f} |"
-
-
-def ndcg(ranks: list[int]) -> float:
-    """Return nDCG@10 for one relevant paragraph a question."""
-    return sum(1 / log2(rank + 2) for rank in ranks if rank < 10) / len(ranks)
+        scored.append(retrieval_scores(order, {question.document: 1}))
+    halves = [[s for s, q in zip(scored, questions, strict=True) if q.article % 2 == odd] for odd in (0, 1)]
+    gains = " | ".join(f"{fmean(s['ndcg@10'] for s in part):.4f}" for part in (scored, *halves))
+    rest = " | ".join(f"{fmean(s[m] for s in scored):.4f}" for m in ("recall@1", "recall@5", "recall@10", "mrr"))
+    return f"| {name} | {gains} | {rest} | {milliseconds:.1f} |"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def row(name: str, retriever: Retriever, questions: list[Question]) -> str:
     scored = []
     for question, hits in zip(questions, found, strict=True):
         order = list(dict.fromkeys(hit.chunk.document_id for hit in hits))
-        scored.append(retrieval_scores(order, {question.document: 1}))
+        scored.append(retrieval_scores(order[:10], {question.document: 1}))
     halves = [[s for s, q in zip(scored, questions, strict=True) if q.article % 2 == odd] for odd in (0, 1)]
     gains = " | ".join(f"{fmean(s['ndcg@10'] for s in part):.4f}" for part in (scored, *halves))
     rest = " | ".join(f"{fmean(s[m] for s in scored):.4f}" for m in ("recall@1", "recall@5", "recall@10", "mrr"))

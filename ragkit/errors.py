@@ -27,6 +27,7 @@
         ├── ModelOutputError          output that breaks the asked-for schema
         ├── ModelBudgetError          the tokens, money or calls that were allowed are used up
         ├── ModelChainError           every model of a chain failed
+        ├── ModelStoppedError         a call that was stopped from outside
         └── ModelRequestError         an endpoint refused or failed
             ├── ModelTimeoutError         it took too long (worth a retry)
             ├── ModelRateLimitError       too many requests (worth a retry)
@@ -195,6 +196,10 @@ class ModelBudgetError(ModelError):
 
 class ModelChainError(ModelError):
     """Every model of a chain failed."""
+
+
+class ModelStoppedError(ModelError):
+    """The call was stopped from outside, before its prompt was read to the end."""
 
 
 class ModelRequestError(ModelError):

@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from ragkit import __version__
-from ragkit.cli import advise, asking, classify, doctor, examples, extract, feedback, indexes, models, route, tune
+from ragkit.cli import (
+    advise,
+    asking,
+    classify,
+    doctor,
+    examples,
+    extract,
+    feedback,
+    indexes,
+    models,
+    route,
+    serve,
+    tokens,
+    tune,
+)
 from ragkit.cli.output import err, print_error
 from ragkit.errors import RagkitError
 
@@ -62,6 +76,8 @@ route.register(app)
 tune.register(app)
 advise.register(app)
 feedback.register(app)
+serve.register(app)
+tokens.register(app)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import json
 import sqlite3
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,10 @@ _PATIENCE = 5.0
 """Seconds to wait for another connection's lock."""
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to weakly, which SQLite's own can't."""
+
+
 class Store:
     """The SQLite file of an index; safe to share between threads, each of which gets a connection of its own.
 
@@ -92,7 +97,8 @@ class Store:
     def __init__(self, folder: Path, *, create: bool) -> None:
         self.path = folder / FILE_NAME
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        # Weak, so that the connection of a thread that has ended is closed with it.
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._guard = threading.Lock()
         if not create and not self.path.exists():
             raise IndexDamagedError(f"{self.path} is missing.", _repair(self.path))
@@ -109,17 +115,19 @@ class Store:
     @property
     def connection(self) -> sqlite3.Connection:
         """This thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
             self._local.connection = connection
             with self._guard:
-                self._open.append(connection)
+                self._open.add(connection)
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Connection:
         # Each thread uses its own; only close() touches those of others.
-        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         try:
             _set_up(connection)
         except sqlite3.OperationalError as error:
@@ -129,7 +137,9 @@ class Store:
                 raise
             # On a disk that is full or read-only SQLite can't make its shared memory; nobody can write there either.
             address = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
-            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                address, uri=True, isolation_level=None, check_same_thread=False, factory=_Connection
+            )
         return connection
 
     def close(self) -> None:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import ctypes
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.errors import MissingExtraError, ModelError, ModelFileError, SettingsError
+from ragkit.errors import MissingExtraError, ModelError, ModelFileError, ModelStoppedError, SettingsError
 from ragkit.models.grammar import Grammar, Logits
 from ragkit.models.llama_log import log_of
 
 _SEQUENCES = 64
 """Sequences of one batch, the prompt's own included."""
 _BATCH = 512
+_STOPPABLE_BATCH = 128
+"""Tokens of a prompt that are evaluated between two looks at whether they are still wanted."""
 END = -1
 """Stands for any token that ends a reply."""
 _AT_ONCE = 2
@@ -188,15 +190,19 @@ class Engine:
         """Tell whether a token ends the reply."""
         return bool(self._library.llama_vocab_is_eog(self._vocabulary, token))
 
-    def evaluate(self, tokens: list[int]) -> tuple[Logits, int]:
+    def evaluate(self, tokens: list[int], stopped: Callable[[], bool] | None = None) -> tuple[Logits, int]:
         """Evaluate a prompt.
 
         Args:
             tokens: at least one and fewer than the window.
+            stopped: asked between the parts of a long prompt; where it says so, the rest is left.
 
         Returns:
             The logits after the last token, float32 ``[vocabulary]``, and how many tokens were taken from the last
             prompt.
+
+        Raises:
+            ModelStoppedError: if it was stopped; what was evaluated is kept.
         """
         self.check_open()
         kept = self._kept
@@ -214,8 +220,10 @@ class Engine:
             shared = 0
         del kept[shared:]
         part: list[int] = []
-        for first in range(shared, len(tokens), _BATCH):
-            part = tokens[first : first + _BATCH]
+        size = _BATCH if stopped is None else _STOPPABLE_BATCH
+        for first in range(shared, len(tokens), size):
+            _check_wanted(stopped)
+            part = tokens[first : first + size]
             final = first + len(part) == len(tokens)
             self._decode([(token, first + n, (0,), final and n == len(part) - 1) for n, token in enumerate(part)])
             kept += part
@@ -241,7 +249,9 @@ class Engine:
                 ]
         return results
 
-    def choose(self, replies: Sequence[Sequence[int]], favours: Sequence[float]) -> tuple[int, float]:
+    def choose(
+        self, replies: Sequence[Sequence[int]], favours: Sequence[float], stopped: Callable[[], bool] | None = None
+    ) -> tuple[int, float]:
         """Return the best of some replies to what was evaluated last, and its log-probability (natural).
 
         Best first through the tree of their tokens: a beginning is evaluated only where it promises more than every
@@ -252,6 +262,10 @@ class Engine:
             replies: tokens of each, at least one reply; none may be empty or the beginning of another, which ``END``
                 at the end of each sees to: any token with which the model ends a reply.
             favours: of each, what is added to its log-probability.
+            stopped: asked between steps; where it says so, the search is left.
+
+        Raises:
+            ModelStoppedError: if it was stopped.
         """
         assert self._last is not None
         longest = max(map(len, replies))
@@ -278,6 +292,7 @@ class Engine:
         look((), 0.0, log_softmax(self._last))
         try:
             while ahead[0][1] not in numbers:
+                _check_wanted(stopped)
                 taken: list[tuple[tuple[int, ...], float]] = []
                 while ahead and len(taken) < together and ahead[0][1] not in numbers:
                     taken.append(heapq.heappop(ahead)[1:])
@@ -395,6 +410,11 @@ class Engine:
         scales = (ctypes.c_float * 1)(1.0)
         if self._library.llama_set_adapters_lora(self._context, adapters, 1, scales) != 0:
             raise ModelFileError(f"{lora} does not fit this model.", "Name an adapter that was trained on it.")
+
+
+def _check_wanted(stopped: Callable[[], bool] | None) -> None:
+    if stopped is not None and stopped():
+        raise ModelStoppedError("The call was stopped.", "Ask again.")
 
 
 def log_softmax(logits: Logits) -> Logits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,9 @@ class LlamaCppModel:
         # Guards the context for the length of one evaluation; the turn above only spares evaluating things twice.
         self._lock = threading.Lock()
         self._last_thread = 0
+        self.stopped: Callable[[], bool] | None = None
+        """Asked while a prompt is read; where it says so, the call ends with ``ModelStoppedError``. For who has the model
+        to himself, as the server does who gives out turns: it holds for whatever call is under way."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the exact tokens of the prompt that ``stream`` evaluates."""
@@ -128,8 +131,8 @@ class LlamaCppModel:
         tokens = [self._engine.tokenize(self.lead + text) + end for text in replies]
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
-            _, cached = self._engine.evaluate(prompt)
-            number, logprob = self._engine.choose(tokens, favours or [0.0] * len(tokens))
+            _, cached = self._engine.evaluate(prompt, self.stopped)
+            number, logprob = self._engine.choose(tokens, favours or [0.0] * len(tokens), self.stopped)
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]) - len(end), cached, 0.0))
 
     @property
@@ -175,7 +178,7 @@ class LlamaCppModel:
     def _evaluate(self, tokens: list[int]) -> tuple[Logits, int]:
         with self._lock:
             self._last_thread = threading.get_ident()
-            return self._engine.evaluate(tokens)
+            return self._engine.evaluate(tokens, self.stopped)
 
     def _generate(self, prompt: list[int], options: GenerationOptions, grammar: Grammar | None) -> Iterator[Delta]:
         logits, cached = self._evaluate(prompt)

@@ -1,0 +1,152 @@
+"""``ragkit serve``: the server with its chat page."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.output import err, out, progress_bar
+from ragkit.cli.targets import resolve_target
+from ragkit.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from ragkit.models import ChatModel
+    from ragkit.serving.running import Server
+    from ragkit.settings import Settings
+
+TOKEN = "RAGKIT_TOKEN"  # noqa: S105 - the name of the variable
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(serve)
+
+
+def serve(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TARGET]...",
+            help="Indexes elsewhere; folders or files of documents, whose index is made or brought up to date first.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none. May be repeated: "
+            "the first is the default, the others may be chosen.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="How to answer where nobody chooses: chat, extract, quotes or auto."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Of a local model; 0 for all cores.")] = 0,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name by which browsers reach the server. May be repeated."),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log refused requests too.")] = False,
+) -> None:
+    """Serve the chat page and the API: ask your documents in a browser, or from any client that speaks OpenAI's API.
+
+    Serves every index of the indexes folder, and the targets; more files can be dropped onto the page.
+
+        ragkit serve                      all indexes, at http://127.0.0.1:8000/
+        ragkit serve ./docs               also this folder; its index is made first
+        RAGKIT_TOKEN=… ragkit serve --host 0.0.0.0
+
+    On this machine alone no token is needed, until one is made (`ragkit token add NAME --read COLLECTION`). On any
+    other address one is: the owner's is RAGKIT_TOKEN, or is made and shown once. /docs lists the routes.
+    """
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    try:
+        from ragkit.serving.context import ServeOptions
+        from ragkit.serving.running import Server
+    except ImportError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if verbose:
+        logging.getLogger("ragkit.serving").setLevel(logging.INFO)
+    others = dict(_prepared(name, settings) for name in targets or [])
+    server = Server(
+        ServeOptions(
+            indexes=settings.indexes,
+            others=others,
+            host=host,
+            port=port,
+            hosts=tuple(allow_host or ()),
+            token=os.environ.get(TOKEN) or None,
+            models=tuple(model or [settings.model]),
+            mode=mode or settings.mode,  # type: ignore[arg-type]
+            k=settings.k,
+            threads=threads,
+            embedding_model=settings.embedding_model,
+            templates=settings.templates,
+            opener=lambda name: _model(name, settings, threads),
+        )
+    )
+    try:
+        server.run(lambda: _tell(server, open_page=open_page))
+    except KeyboardInterrupt:
+        out.print("Stopped. Conversations and collections are kept.")
+
+
+def _prepared(name: str, settings: Settings) -> tuple[str, Path]:
+    """Return the name and the folder of a target's index, made or brought up to date where it follows documents."""
+    from ragkit.cli.indexes import load_options, print_report
+    from ragkit.indexing import Index
+
+    target = resolve_target(name, settings)
+    if target.documents is not None:
+        with (
+            Index.open(target.index, embedder=settings.embedding_model) as index,
+            progress_bar(quiet=not err.is_terminal) as progress,
+        ):
+            report = index.sync(target.documents, load=load_options(settings), progress=progress)
+        if not report.complete:
+            print_report(report, err)
+    return target.index.resolve().name, target.index
+
+
+def _model(name: str, settings: Settings, threads: int) -> ChatModel:
+    from ragkit.cli.tasks import opened_model
+    from ragkit.models import open_model
+
+    opened = opened_model(name, settings)
+    return open_model(name, threads=threads) if opened is None or isinstance(opened, str) else opened
+
+
+def _tell(server: Server, *, open_page: bool) -> None:
+    """Print where the server is and what it serves."""
+    ctx = server.context
+    if not ctx.options.loopback and not ctx.options.token and not ctx.people.all():
+        token = ctx.people.add("owner", owner=True)
+        out.print(f"The owner's token, shown this once: [bold]{token}[/]")
+    out.print(f"ragkit serves [bold]{server.url}[/]", highlight=False)
+    names = ctx.collections.all_names()
+    if names:
+        out.print(f"  collections: {', '.join(names)}", markup=False)
+    else:
+        out.print("  There is no collection yet: drop files onto the page, or run: ragkit add PATH --index NAME")
+    out.print(f"  model: {ctx.models.default}; the API is listed at {server.url}docs", markup=False)
+    if ctx.people.open:
+        out.print("  Everyone on this machine is the owner; Ctrl-C ends it.")
+    else:
+        out.print("  A token is needed: ragkit token list; Ctrl-C ends it.")
+    if open_page:
+        import webbrowser
+
+        webbrowser.open(server.url)

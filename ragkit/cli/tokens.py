@@ -1,0 +1,125 @@
+"""``ragkit token``: who may use the server, and what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import Json
+from ragkit.cli.output import out, print_json
+from ragkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ragkit.serving.people import People, Right
+
+token = typer.Typer(
+    help="Tokens for `ragkit serve`: who may use it, and their rights on collections.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="Whose token.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(token, name="token")
+
+
+def _collections(option: str, what: str) -> typer.models.OptionInfo:
+    info: typer.models.OptionInfo = typer.Option(option, metavar="COLLECTION", help=f"{what} May be repeated.")
+    return info
+
+
+Read = Annotated[list[str] | None, _collections("--read", "May ask it and read its documents.")]
+Write = Annotated[list[str] | None, _collections("--write", "May also add and remove documents and examples.")]
+Admin = Annotated[list[str] | None, _collections("--admin", "May do everything with it.")]
+
+
+@token.command()
+def add(
+    name: Name,
+    read: Read = None,
+    write: Write = None,
+    admin: Admin = None,
+    owner: Annotated[bool, typer.Option("--owner", help="May do everything with all collections.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a token for someone and print it; it can't be had again. A running server takes it at once.
+
+    ragkit token add anna --read handbook --write notes
+    """
+    with _people() as people:
+        made = people.add(name, _rights(read, write, admin), owner=owner)
+    if json:
+        print_json({"name": name, "token": made})
+    else:
+        out.print(made, markup=False)
+
+
+@token.command("set")
+def set_rights(
+    name: Name,
+    read: Read = None,
+    write: Write = None,
+    admin: Admin = None,
+    none: Annotated[list[str] | None, _collections("--none", "Takes the right away.")] = None,
+) -> None:
+    """Change someone's rights on collections; those that are not named stay. A running server holds to it at once."""
+    with _people() as people:
+        for collection, right in _rights(read, write, admin).items():
+            people.grant(name, collection, right)
+        for collection in none or []:
+            people.grant(name, collection, None)
+
+
+@token.command("list")
+def list_tokens(json: Json = False) -> None:
+    """List who has a token, and their rights."""
+    with _people() as people:
+        rows = [{"name": one.name, "owner": one.owner, "rights": people.rights(one)} for one in people.all()]
+    if json:
+        print_json({"people": rows})
+        return
+    for row in rows:
+        rights = ", ".join(f"{right} {collection}" for collection, right in sorted(dict(row["rights"]).items()))  # type: ignore[call-overload]
+        out.print(f"{row['name']}: {'owner' if row['owner'] else rights or 'no rights'}", markup=False)
+    if not rows:
+        out.print("There are no tokens: everyone on this machine is the owner, and nobody else gets in.")
+
+
+@token.command()
+def remove(name: Name) -> None:
+    """Take someone's token away; a running server refuses it at once, also in the middle of an answer."""
+    with _people() as people:
+        people.remove(name)
+
+
+def _rights(read: list[str] | None, write: list[str] | None, admin: list[str] | None) -> dict[str, Right]:
+    """Return the right on each collection.
+
+    Raises:
+        SettingsError: if a collection is named with two rights.
+    """
+    rights: dict[str, Right] = {}
+    given: tuple[tuple[Right, list[str] | None], ...] = (("read", read), ("write", write), ("admin", admin))
+    for right, collections in given:
+        for collection in collections or []:
+            if collection in rights:
+                raise SettingsError(f"{collection} is named with two rights.", "Name it once; write holds read.")
+            rights[collection] = right
+    return rights
+
+
+@contextmanager
+def _people() -> Iterator[People]:
+    from ragkit.serving.database import FILE_NAME, STATE, Database
+    from ragkit.serving.people import SCHEMA, People
+    from ragkit.settings import load_settings
+
+    database = Database(load_settings().indexes / STATE / FILE_NAME, SCHEMA)
+    try:
+        yield People(database)
+    finally:
+        database.close()

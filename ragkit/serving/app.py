@@ -1,0 +1,92 @@
+"""The server's app: its routes, how its errors look, and what holds for all of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pkgutil import iter_modules
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from ragkit import __version__
+from ragkit.errors import RagkitError
+from ragkit.serving import routes
+from ragkit.serving.context import Context, ServeOptions
+from ragkit.serving.failures import RequestError, error_body, log, status_of, told, unexpected
+from ragkit.serving.security import Gate
+
+_ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
+under /v1.
+
+Where a token is needed, send it as `Authorization: Bearer TOKEN`. Every error is
+`{"error": {"message", "hint", "type", "code", "param"}}`."""
+
+
+def make_app(options: ServeOptions) -> FastAPI:
+    """Make the app of one server.
+
+    Raises:
+        SettingsError: see ``Context``.
+    """
+    ctx = Context(options)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        ctx.close()
+
+    app = FastAPI(
+        title="ragkit",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=life,
+        # FastAPI's own pages load scripts from elsewhere; ours is in routes/health.py.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = ctx
+    # Every module in routes/ holds one router.
+    for module in sorted(found.name for found in iter_modules(routes.__path__)):
+        app.include_router(import_module(f"{routes.__name__}.{module}").router)
+    app.add_exception_handler(RagkitError, _ragkit_error)
+    app.add_exception_handler(RequestValidationError, _wrong_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(Gate, ctx=ctx)
+    return app
+
+
+def _ragkit_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RagkitError)
+    status = status_of(error)
+    log.log(logging.ERROR if status >= 500 else logging.INFO, "%s %s: %s", request.method, _route(request), error)
+    headers = error.headers if isinstance(error, RequestError) else {}
+    return JSONResponse(told(error), status, headers)
+
+
+def _wrong_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    # Only where and what: the value itself may be anything.
+    place = ".".join(str(part) for part in first["loc"])
+    return JSONResponse(error_body(f"{place}: {first['msg']}", "See /docs.", "invalid_request_error", "invalid"), 422)
+
+
+def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+    body = error_body(str(error.detail), "See /docs.", kind, "http_error")
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(unexpected(error, f"{request.method} {_route(request)}"), 500)
+
+
+def _route(request: Request) -> str:
+    return getattr(request.scope.get("route"), "path", "other")

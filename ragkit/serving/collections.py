@@ -1,0 +1,277 @@
+"""Collections: built indexes by name, of which a person sees only what they have a right to."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ragkit.answering import AnswerOptions, Assistant
+from ragkit.errors import IndexMismatchError, SettingsError
+from ragkit.examples import ExamplePool
+from ragkit.indexing import Index
+from ragkit.retrieval import RetrievalOptions, Retriever
+from ragkit.serving.failures import RequestError, not_found
+from ragkit.serving.people import People, Person, Right, allows
+
+if TYPE_CHECKING:
+    from ragkit.answering.assistant import Mode
+    from ragkit.embedding import Embedder
+    from ragkit.models import ChatModel
+
+_READS = frozenset(
+    {
+        *("documents", "each_document", "document", "counts", "shared_origins", "fingerprint", "generation"),
+        *("chunks", "each_chunk", "keys", "neighbours", "vectors", "document_count", "chunk_count", "stats"),
+        *("search_vectors", "search_keywords", "term_frequency", "embedder", "chunking"),
+    }
+)
+"""What of an index a person with the right to read may use; anything else needs the right to write."""
+_NAME = re.compile(r"[\w][\w .-]{0,63}")
+
+
+class GuardedIndex:
+    """An index that asks before each use whether the person still has the right to it.
+
+    It stands in for an ``Index`` wherever one is read, so that the check is inside retrieval: a right that was taken
+    away holds no more in the middle of an answer.
+    """
+
+    def __init__(self, index: Index, check: Callable[[Right], None]) -> None:
+        self._index = index
+        self._check = check
+
+    def __getattr__(self, name: str) -> Any:
+        self._check("read" if name in _READS else "write")
+        return getattr(self._index, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in ("_index", "_check"):
+            raise AttributeError(f"{name} of a guarded index can't be set")
+        object.__setattr__(self, name, value)
+
+
+class Collection:
+    """A collection in the hands of one person.
+
+    Args:
+        name: of the collection.
+        person: whose rights hold.
+        people: who knows the rights.
+        index: the collection's own, shared by all.
+        pool: opens the index of its answered examples; None where it has none and none is to be made.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        person: Person,
+        people: People,
+        index: Index,
+        pool: Callable[[bool], Index | None],
+    ) -> None:
+        self.name = name
+        self.person = person
+        self._people = people
+        self._pool = pool
+        self.index = cast(Index, GuardedIndex(index, self.check))
+
+    @property
+    def right(self) -> Right | None:
+        """The right that the person has at this moment."""
+        return self._people.right(self.person, self.name)
+
+    def check(self, needed: Right = "read") -> None:
+        """Make sure that the person still has a right.
+
+        Raises:
+            RequestError: 404 without the right to read, in the words for a collection that is not there; else 403.
+        """
+        has = self.right
+        if not allows(has, "read"):
+            raise no_collection()
+        if not allows(has, needed):
+            raise RequestError(
+                f"This needs the right to {needed}, and yours is to {has}.",
+                "Ask the owner of the server for it.",
+                status=403,
+                code="forbidden",
+            )
+
+    def retriever(self, options: RetrievalOptions | None = None) -> Retriever:
+        """Return what searches the collection, for as long as the person may."""
+        return Retriever(self.index, options)
+
+    def assistant(
+        self,
+        model: ChatModel | None,
+        mode: Mode = "auto",
+        options: AnswerOptions | None = None,
+        shots: int = 0,
+    ) -> Assistant:
+        """Return what answers from the collection, for as long as the person may read it.
+
+        Args:
+            model: opened; None for none.
+            mode: of answering.
+            options: how.
+            shots: of the collection's answered examples that ``chat`` is shown.
+
+        Raises:
+            SettingsError: if the mode needs a model and there is none.
+        """
+        pool = self.pool() if shots else None
+        examples = pool if pool is not None and len(pool) else None
+        return Assistant(self.index, model, mode, replace(options or AnswerOptions(), shots=shots), examples)
+
+    def pool(self, *, create: bool = False) -> ExamplePool | None:
+        """Return the collection's answered examples; None where there are none and ``create`` is False.
+
+        Every use of the pool asks for the person's right, as every use of the index does.
+        """
+        self.check("write" if create else "read")
+        index = self._pool(create)
+        return None if index is None else ExamplePool(cast(Index, GuardedIndex(index, self.check)))
+
+
+class Collections:
+    """The collections of a server.
+
+    Args:
+        folder: of indexes; each in it is a collection, by its folder's name.
+        people: who may do what.
+        state: the server's own folder, in which examples lie.
+        embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.
+        others: indexes elsewhere, by the names under which they are served.
+
+    Raises:
+        SettingsError: if two collections would have one name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        people: People,
+        state: Path,
+        embedder: Callable[[], Embedder],
+        others: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._people = people
+        self._state = state
+        self._make_embedder = embedder
+        self._others = dict(others or {})
+        self._embedder: Embedder | None = None
+        self._open: dict[Path, Index] = {}
+        self._opening = threading.Lock()
+        for name, path in self._others.items():
+            if Index.exists(folder / name) and (folder / name).resolve() != path.resolve():
+                raise SettingsError(
+                    f"Two collections would have the name {name!r}: {path} and {folder / name}.",
+                    "Rename one of the folders.",
+                )
+
+    def names(self, person: Person) -> list[str]:
+        """Return the collections that a person may read: those named at the start first, then by name."""
+        return [name for name in self.all_names() if allows(self._people.right(person, name), "read")]
+
+    def all_names(self) -> list[str]:
+        """Return all collections, whoever may read them."""
+        return [*self._others, *(name for name in self._in_folder() if name not in self._others)]
+
+    def open(self, name: str, person: Person, needed: Right = "read") -> Collection:
+        """Return a collection in the hands of a person.
+
+        Raises:
+            RequestError: 404 if there is none, or the person may not read it; 403 if they lack the right that is
+                needed.
+        """
+        path = self._path(name)
+        if path is None or not allows(self._people.right(person, name), "read"):
+            raise no_collection()
+        collection = Collection(
+            name, person, self._people, self._index(path), lambda create: self._examples(name, create=create)
+        )
+        collection.check(needed)
+        return collection
+
+    def create(self, name: str, person: Person) -> Collection:
+        """Make an empty collection.
+
+        Raises:
+            RequestError: 403 if the person is no owner, 409 if the name is taken, 400 if it is none.
+        """
+        if not person.owner or self._people.right(person, name) != "admin":
+            raise RequestError("Only an owner makes collections.", "Ask one.", status=403, code="forbidden")
+        if not _NAME.fullmatch(name) or name != name.strip(" ."):
+            raise RequestError(
+                "This is no name for a collection.",
+                "Give 1 to 64 letters, digits, spaces, dots, underscores or hyphens, the first a letter or digit.",
+            )
+        path = self.folder / name
+        if self._path(name) is not None or path.exists():
+            raise RequestError(
+                "There is a collection of this name already.", "Choose another.", status=409, code="taken"
+            )
+        with Index.open(path):
+            pass
+        return self.open(name, person, "admin")
+
+    def close(self) -> None:
+        """Let go of all indexes."""
+        with self._opening:
+            for index in self._open.values():
+                index.close()
+            self._open.clear()
+
+    def embedder(self) -> Embedder:
+        """Return the embedding model that new indexes are made with."""
+        with self._opening:
+            return self._shared_embedder()
+
+    def _shared_embedder(self) -> Embedder:
+        if self._embedder is None:
+            self._embedder = self._make_embedder()
+        return self._embedder
+
+    def _in_folder(self) -> list[str]:
+        if not self.folder.is_dir():
+            return []
+        names = (path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(name for name in names if Index.exists(self.folder / name))
+
+    def _path(self, name: str) -> Path | None:
+        """Return the folder of a collection; a name is looked up and never made into a path."""
+        if name in self._others:
+            return self._others[name]
+        return self.folder / name if name in self._in_folder() else None
+
+    def _index(self, path: Path) -> Index:
+        with self._opening:
+            index = self._open.get(path)
+            if index is None:
+                index = Index.open(path, embedder=self._shared_embedder(), create=False)
+                try:
+                    index.embedder  # noqa: B018 - it is compared with the one that the index was made with
+                except IndexMismatchError:
+                    index.close()
+                    index = Index.open(path, create=False)
+                self._open[path] = index
+            return index
+
+    def _examples(self, name: str, *, create: bool) -> Index | None:
+        path = self._state / "examples" / name
+        if not create and not Index.exists(path):
+            return None
+        with self._opening:
+            if path not in self._open:
+                self._open[path] = ExamplePool.open(path, embedder=self._shared_embedder()).index
+            return self._open[path]
+
+
+def no_collection() -> RequestError:
+    """Return the error for a collection that is not there, or not there for this person."""
+    return not_found("There is no such collection", "See which there are: GET /api/collections")

@@ -1,0 +1,190 @@
+"""What a running server holds, and how routes get at it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import Depends, Request
+
+from ragkit.answering.assistant import MODES, Mode
+from ragkit.errors import SettingsError
+from ragkit.models import ChatModel, installed_models, open_model
+from ragkit.models.opening import best_installed, is_remote
+from ragkit.serving import conversations, people
+from ragkit.serving.collections import Collections
+from ragkit.serving.conversations import Conversation, Conversations, StoredMessage, no_conversation, no_message
+from ragkit.serving.database import FILE_NAME, STATE, Database
+from ragkit.serving.failures import RequestError
+from ragkit.serving.limits import Limits, Rates
+from ragkit.serving.metrics import Metrics
+from ragkit.serving.models import Models
+from ragkit.serving.people import People, Person
+
+T = TypeVar("T")
+COOKIE = "ragkit_session"
+_WORKERS = 24
+"""Threads that answers run in; the lines before the models let fewer run in most cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """How to serve."""
+
+    indexes: Path = Path("indexes")
+    """The folder of collections; the server writes its own state into ``.serving`` in it."""
+    others: Mapping[str, Path] = field(default_factory=dict)
+    """Indexes elsewhere, by the names under which they are served."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    hosts: tuple[str, ...] = ()
+    """Names under which the server is reached besides its address, such as those behind a proxy."""
+    token: str | None = None
+    """The owner's; without it and without any token made, everyone on this machine is the owner."""
+    models: tuple[ChatModel | str, ...] = ("auto",)
+    """That may be chosen, besides those that are installed; the first is the default."""
+    mode: Mode = "auto"
+    """How to answer where a request does not say."""
+    k: int = 8
+    """Passages to retrieve for an answer."""
+    threads: int = 0
+    """Of a model on this machine; 0 for all cores."""
+    embedding_model: str = "default"
+    """For new collections."""
+    templates: Path | None = None
+    opener: Callable[[str], ChatModel] | None = None
+    """Makes a model of a name; ``open_model`` by default."""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def state(self) -> Path:
+        """The folder of what the server writes down."""
+        return self.indexes / STATE
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches the server."""
+        return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
+
+
+class Context:
+    """What a running server holds. Made once by ``make_app``.
+
+    Args:
+        options: how to serve.
+
+    Raises:
+        SettingsError: if the mode is unknown, the state can't be written, or two collections have one name.
+    """
+
+    def __init__(self, options: ServeOptions) -> None:
+        if options.mode not in MODES:
+            raise SettingsError(f"Unknown mode {options.mode!r}.", f"Legal values: {', '.join(MODES)}.")
+        self.options = options
+        self.state = options.state
+        self.database = Database(self.state / FILE_NAME, people.SCHEMA + conversations.SCHEMA)
+        self.people = People(self.database, options.token, open_to_all=options.loopback)
+        self.collections = Collections(options.indexes, self.people, self.state, self._open_embedder, options.others)
+        others = [model.name for model in installed_models() if model.chat] if best_installed() else []
+        self.models = Models(options.models, others, options.opener or self._open_model)
+        self.conversations = Conversations(self.database)
+        self.metrics = Metrics(self.models)
+        self.rates = Rates(options.limits)
+        self.workers = ThreadPoolExecutor(_WORKERS, "answer")
+        self.ending = threading.Event()
+        """Set when the server ends: what runs in threads stops."""
+        self._parts: dict[Callable[[Context], Any], Any] = {}
+        self._making = threading.RLock()
+
+    def part(self, make: Callable[[Context], T]) -> T:
+        """Return what ``make`` makes of this context, made once for each server: jobs, the feedback log, caches.
+
+        Where it has a method ``close``, that is called when the server ends.
+        """
+        with self._making:
+            if make not in self._parts:
+                self._parts[make] = make(self)
+            return cast(T, self._parts[make])
+
+    def conversation(self, person: Person, identity: str) -> Conversation:
+        """Return a conversation of a person's, with a collection that they may read at this moment.
+
+        Raises:
+            RequestError: 404 otherwise.
+        """
+        found = self.conversations.get(person.id, identity)
+        if self.people.right(person, found.collection) is None:
+            raise no_conversation()
+        return found
+
+    def message(self, person: Person, identity: str) -> tuple[StoredMessage, Conversation]:
+        """Return a message of a person's and its conversation, with a collection that they may read at this moment.
+
+        Raises:
+            RequestError: 404 otherwise.
+        """
+        message = self.conversations.message(person.id, identity)
+        conversation = self.conversations.get(person.id, message.conversation)
+        if self.people.right(person, conversation.collection) is None:
+            raise no_message()
+        return message, conversation
+
+    def close(self) -> None:
+        """Stop what runs, and let go of files."""
+        self.ending.set()
+        self.workers.shutdown(cancel_futures=True)
+        for part in reversed(self._parts.values()):
+            if hasattr(part, "close"):
+                part.close()
+        self.collections.close()
+        self.database.close()
+
+    def _open_embedder(self) -> Any:
+        from ragkit.embedding import open_embedder
+
+        return open_embedder(self.options.embedding_model)
+
+    def _open_model(self, name: str) -> ChatModel:
+        return open_model(name) if is_remote(name) else open_model(name, threads=self.options.threads)
+
+
+def context(request: Request) -> Context:
+    """Return what the server that got a request holds."""
+    return cast(Context, request.app.state.context)
+
+
+def given_token(request: Request) -> str | None:
+    """Return the token of a request: from its header, else from the cookie of a session."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
+
+
+async def who(request: Request) -> Person:
+    """Return who asks.
+
+    Raises:
+        RequestError: 401 without a token that holds; 429 past the requests that are allowed in a minute.
+    """
+    ctx = context(request)
+    person = await asyncio.to_thread(ctx.people.by_token, given_token(request))
+    address = request.client.host if request.client else ""
+    if person is None:
+        ctx.rates.count(f"stranger {address}")
+        raise RequestError(
+            "A token is needed, and there is none with this request that holds.",
+            "Send it as Authorization: Bearer TOKEN; whoever runs the server makes one: ragkit token add NAME",
+            status=401,
+            code="invalid_api_key",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    ctx.rates.count(person.id)
+    return person
+
+
+Ctx = Annotated[Context, Depends(context)]
+Who = Annotated[Person, Depends(who)]

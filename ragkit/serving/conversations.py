@@ -1,0 +1,261 @@
+"""Conversations: what people asked and were told, kept in SQLite and found again by its words."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ragkit.records import Message
+from ragkit.serving.database import Database
+from ragkit.serving.failures import not_found
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversations (
+    id TEXT PRIMARY KEY, person TEXT NOT NULL, collection TEXT NOT NULL, title TEXT NOT NULL,
+    created REAL NOT NULL, updated REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS conversations_person ON conversations (person, updated);
+CREATE TABLE IF NOT EXISTS messages (
+    id TEXT PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL, stopped INTEGER NOT NULL,
+    question TEXT NOT NULL, config TEXT NOT NULL, answer TEXT NOT NULL, why TEXT NOT NULL, thumb TEXT, correction TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS messages_conversation ON messages (conversation, number);
+CREATE VIRTUAL TABLE IF NOT EXISTS said USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
+CREATE TRIGGER IF NOT EXISTS messages_said AFTER INSERT ON messages BEGIN
+    INSERT INTO said (rowid, text) VALUES (new.rowid, new.text);
+END;
+CREATE TRIGGER IF NOT EXISTS messages_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM said WHERE rowid = old.rowid;
+END;
+"""
+_TITLE = 80
+_COLUMNS = (
+    "m.id, m.conversation, m.role, m.text, m.created, m.stopped, m.question, m.config, m.answer, m.thumb, m.correction"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A thread of questions to one collection."""
+
+    id: str
+    person: str
+    """The id of whose it is."""
+    collection: str
+    title: str
+    created: float
+    """Seconds since 1970, as all times here."""
+    updated: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A question, or what came of it."""
+
+    id: str
+    conversation: str
+    role: str
+    """``user`` or ``assistant``."""
+    text: str
+    created: float
+    stopped: bool = False
+    """Whether the one who asked left before it was whole."""
+    question: str = ""
+    """Of an answer: what was asked."""
+    config: Mapping[str, Any] | None = None
+    """Of an answer: ``{collection, model, mode, shots}``."""
+    answer: Mapping[str, Any] | None = None
+    """Of an answer that is whole: ``{mode, abstained, confidence, citations, unsupported}``."""
+    thumb: str | None = None
+    correction: str | None = None
+
+
+class Conversations:
+    """The conversations of a server.
+
+    Args:
+        database: that holds them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start(self, person: str, collection: str, question: str) -> Conversation:
+        """Begin a conversation, titled with its first question."""
+        now = time.time()
+        flat = " ".join(question.split())
+        title = flat if len(flat) <= _TITLE else f"{flat[: _TITLE - 1]}…"
+        made = Conversation(secrets.token_urlsafe(12), person, collection, title, now, now)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?)",
+                (made.id, person, collection, title, now, now),
+            )
+        return made
+
+    def get(self, person: str, identity: str) -> Conversation:
+        """Return a conversation of someone's.
+
+        Raises:
+            RequestError: 404 if there is none, or it is another's.
+        """
+        rows = self._database.rows(
+            "SELECT id, person, collection, title, created, updated FROM conversations WHERE id = ? AND person = ?",
+            (identity, person),
+        )
+        if not rows:
+            raise no_conversation()
+        return Conversation(*rows[0])
+
+    def find(self, person: str, collections: Sequence[str], query: str = "", limit: int = 100) -> list[Conversation]:
+        """Return someone's conversations with collections, the latest first.
+
+        Args:
+            person: whose.
+            collections: only with these.
+            query: only where every word of it begins a word of the title or of a message.
+            limit: at most so many.
+        """
+        marks = ", ".join("?" * len(collections))
+        sql = (
+            "SELECT id, person, collection, title, created, updated FROM conversations c "  # noqa: S608
+            f"WHERE person = ? AND collection IN ({marks})"
+        )
+        parameters: list[Any] = [person, *collections]
+        for word in re.findall(r"\w+", query)[:20]:
+            sql += (
+                " AND (title LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM said JOIN messages m ON m.rowid = said.rowid "
+                "WHERE said MATCH ? AND m.conversation = c.id))"
+            )
+            escaped = re.sub(r"([\\%_])", r"\\\1", word)
+            parameters += [f"%{escaped}%", f'"{word}"*']
+        rows = self._database.rows(f"{sql} ORDER BY updated DESC, id LIMIT ?", (*parameters, limit))
+        return [Conversation(*row) for row in rows]
+
+    def rename(self, identity: str, title: str) -> None:
+        """Give a conversation another title."""
+        with self._database.transaction() as connection:
+            connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, identity))
+
+    def delete(self, identity: str) -> None:
+        """Delete a conversation with all its messages and what is known of them."""
+        with self._database.transaction() as connection:
+            # One by one and not by the reference, for whose deletions no trigger runs.
+            connection.execute("DELETE FROM messages WHERE conversation = ?", (identity,))
+            connection.execute("DELETE FROM conversations WHERE id = ?", (identity,))
+
+    def add(self, message: StoredMessage, why: Mapping[str, Any] | None = None) -> StoredMessage:
+        """Put a message at the end of its conversation.
+
+        Args:
+            message: to keep.
+            why: of an answer, everything that led to it.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO messages SELECT ?, ?, (SELECT count(*) FROM messages WHERE conversation = ?), ?, ?, ?, ?, "
+                "?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
+                (
+                    message.id,
+                    message.conversation,
+                    message.conversation,
+                    message.role,
+                    message.text,
+                    message.created,
+                    message.stopped,
+                    message.question,
+                    json.dumps(message.config, ensure_ascii=False),
+                    json.dumps(message.answer, ensure_ascii=False),
+                    json.dumps(why, ensure_ascii=False),
+                    message.thumb,
+                    message.correction,
+                    message.conversation,
+                ),
+            )
+            connection.execute(
+                "UPDATE conversations SET updated = ? WHERE id = ?", (message.created, message.conversation)
+            )
+        return message
+
+    def messages(self, conversation: str) -> list[StoredMessage]:
+        """Return the messages of a conversation, oldest first."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM messages m WHERE conversation = ? ORDER BY number, created",  # noqa: S608
+            (conversation,),
+        )
+        return [_message(row) for row in rows]
+
+    def message(self, person: str, identity: str) -> StoredMessage:
+        """Return a message of someone's.
+
+        Raises:
+            RequestError: 404 if there is none, or it is another's.
+        """
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM messages m JOIN conversations c ON c.id = m.conversation "  # noqa: S608
+            "WHERE m.id = ? AND c.person = ?",
+            (identity, person),
+        )
+        if not rows:
+            raise no_message()
+        return _message(rows[0])
+
+    def why(self, identity: str) -> dict[str, Any] | None:
+        """Return everything that led to an answer; None for a question."""
+        rows = self._database.rows("SELECT why FROM messages WHERE id = ?", (identity,))
+        return json.loads(rows[0][0]) if rows else None
+
+    def rate(self, identity: str, thumb: str | None, correction: str | None) -> None:
+        """Write beside an answer what the one who asked thinks of it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE messages SET thumb = ?, correction = ? WHERE id = ?", (thumb, correction, identity)
+            )
+
+    def history(self, conversation: str) -> list[Message]:
+        """Return the questions of a conversation that were answered, with their answers, oldest first."""
+        turns: list[Message] = []
+        for message in self.messages(conversation):
+            if message.role == "assistant" and message.answer is not None and not message.answer["abstained"]:
+                # The numbers of citations mean nothing in another prompt.
+                said = re.sub(r"\s*\[\d+\]", "", message.text)
+                turns += [Message("user", message.question), Message("assistant", said)]
+        return turns
+
+
+def new_message(conversation: str, role: str, text: str, **more: Any) -> StoredMessage:
+    """Return a message of this moment, with an id of its own."""
+    return StoredMessage(secrets.token_urlsafe(12), conversation, role, text, time.time(), **more)
+
+
+def no_conversation() -> Exception:
+    """Return the error for a conversation that is not there, or not there for this person."""
+    return not_found("There is no such conversation", "See which there are: GET /api/conversations")
+
+
+def no_message() -> Exception:
+    """Return the error for a message that is not there, or not there for this person."""
+    return not_found("There is no such message")
+
+
+def _message(row: Sequence[Any]) -> StoredMessage:
+    identity, conversation, role, text, created, stopped, question, config, answer, thumb, correction = row
+    return StoredMessage(
+        identity,
+        conversation,
+        role,
+        text,
+        created,
+        bool(stopped),
+        question,
+        json.loads(config),
+        json.loads(answer),
+        thumb,
+        correction,
+    )

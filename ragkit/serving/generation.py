@@ -1,0 +1,323 @@
+"""One answer as it is made: its place in the line, its work in a thread, and its end when the one who asked leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ragkit.answering import AnswerOptions, Finished, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering.assistant import MODES, Mode
+from ragkit.errors import ModelStoppedError
+from ragkit.indexing.filters import Filter, as_filter
+from ragkit.prompting import Prompt, PromptOptions
+from ragkit.records import Answer, Hit, Message
+from ragkit.retrieval import RetrievalOptions
+from ragkit.serving.failures import RequestError
+from ragkit.serving.models import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ragkit.models import ChatModel
+    from ragkit.serving.collections import Collection
+    from ragkit.serving.context import Context
+
+T = TypeVar("T")
+_SHOTS = 4
+MOST_SHOTS = 64
+MOST_HITS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What an answer was made with: what people's rankings compare."""
+
+    collection: str
+    model: str
+    mode: Mode
+    """``chat``, ``extract`` or ``quotes``."""
+    shots: int
+    """Of the collection's answered examples at most; 0 in any mode but ``chat``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"collection": self.collection, "model": self.model, "mode": self.mode, "shots": self.shots}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question, checked, with everything that its answer is made with."""
+
+    question: str
+    config: Config
+    why_mode: str
+    k: int
+    where: Filter | None = None
+    history: tuple[Message, ...] = ()
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an ask."""
+
+    ask: Ask
+    text: str
+    """The answer's, or what had come of it when it was stopped."""
+    answer: Answer | None = None
+    """None where it was stopped."""
+    hits: tuple[Hit, ...] = ()
+    prompt: Prompt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Others are served first."""
+
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[T]):
+    """The answer is whole."""
+
+    outcome: Outcome
+    kept: T
+    """What ``keep`` returned of it."""
+
+
+Event = Queued | Retrieved | PromptBuilt | TextDelta | Ended[T]
+
+
+def checked_ask(
+    ctx: Context,
+    collection: str,
+    question: str,
+    *,
+    model: str | None = None,
+    mode: str | None = None,
+    shots: int | None = None,
+    k: int | None = None,
+    where: str | None = None,
+    history: tuple[Message, ...] = (),
+    max_tokens: int | None = None,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Ask:
+    """Return a question with what it is answered with; None takes what the server was started with.
+
+    Raises:
+        RequestError: if the question is empty or too long, or there is no such model or mode.
+        QueryError: if the filter can't be read.
+    """
+    longest = ctx.options.limits.question
+    if not question.strip():
+        raise RequestError("The question is empty.", "Say what you want to know.")
+    if len(question) > longest:
+        raise RequestError(
+            f"The question has {len(question):,} characters; {longest:,} is the most.", "Ask for the part that matters."
+        )
+    name = ctx.models.name(model)
+    wanted = mode or ctx.options.mode
+    taken_mode, why = _resolved(wanted, name)
+    if wanted != "auto":
+        why = "asked for" if mode else "as the server was started"
+    taken = min(_SHOTS if shots is None else shots, MOST_SHOTS) if taken_mode == "chat" else 0
+    return Ask(
+        question,
+        Config(collection, name, taken_mode, taken),
+        why,
+        min(k or ctx.options.k, MOST_HITS),
+        as_filter(where) if where and where.strip() else None,
+        history,
+        max_tokens,
+        temperature,
+        seed,
+    )
+
+
+def _resolved(wanted: str, model: str) -> tuple[Mode, str]:
+    """Return the way of answering that is meant, and why for ``auto``."""
+    found = next((mode for mode in MODES if mode == wanted), None)
+    if found is None:
+        raise RequestError("There is no such way of answering.", f"Legal values: {', '.join(MODES)}.")
+    if found == "auto":
+        return ("quotes", "auto: there is no model") if model == NONE else ("extract", "auto: there is a model")
+    if model == NONE and found != "quotes":
+        raise RequestError(f"The mode {found} needs a model.", "Choose one, or the mode quotes.")
+    return found, ""
+
+
+class Generation(Generic[T]):
+    """An answer to one question for one person.
+
+    It takes its place in the model's line when it is made. ``events`` must be read to the end or ``close`` be called:
+    the place, or the turn, is then given up at once, and the model stops within a batch of its prompt or a token.
+
+    Args:
+        ctx: of the server.
+        collection: in the hands of the one who asks.
+        ask: what.
+        keep: called once with what came of it, in the thread that worked, also where it was stopped, but not where it
+            failed.
+
+    Raises:
+        RequestError: 429 if too many answers are under way.
+    """
+
+    def __init__(self, ctx: Context, collection: Collection, ask: Ask, keep: Callable[[Outcome], T]) -> None:
+        self.ask = ask
+        self._ctx = ctx
+        self._collection = collection
+        self._keep = keep
+        self._began = time.perf_counter()
+        self._stopped = threading.Event()
+        self._submitted = False
+        self._held = ExitStack()
+        self._held.enter_context(ctx.rates.stream(collection.person.id))
+        self._ticket = ctx.models.line(ask.config.model).join()
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[Event[T] | BaseException] = asyncio.Queue()
+
+    async def events(self) -> AsyncIterator[Event[T]]:
+        """Yield the steps of the answer; the last is ``Ended``.
+
+        Raises:
+            RagkitError: whatever fails.
+        """
+        first = True
+        try:
+            while before := self._ticket.before:
+                yield Queued(before)
+                await self._ticket.moved()
+            self._submit()
+            while True:
+                event = await self._queue.get()
+                if isinstance(event, BaseException):
+                    raise event
+                if first and isinstance(event, TextDelta | Ended):
+                    first = False
+                    self._ctx.metrics.first_token_seconds.observe(time.perf_counter() - self._began)
+                yield event
+                if isinstance(event, Ended):
+                    return
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop, if it has not ended. It may be called more than once; on the event loop only."""
+        self._stopped.set()
+        if not self._submitted:
+            # It never had its turn; what is kept of it is written in a thread all the same.
+            self._submit()
+        self._held.close()
+
+    def _submit(self) -> None:
+        self._submitted = True
+        self._ctx.workers.submit(self._work)
+
+    def _over(self) -> bool:
+        return self._stopped.is_set() or self._ctx.ending.is_set()
+
+    def _work(self) -> None:
+        state = _State()
+        mode = self.ask.config.mode
+        try:
+            self._run(state)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one who asked is told
+            self._ctx.metrics.answers.labels(mode, "failed").inc()
+            self._tell(error)
+        finally:
+            # The next one's turn begins only here, when nothing of this one runs any more.
+            self._on_loop(self._ticket.leave)
+
+    def _run(self, state: _State) -> None:
+        answer: Answer | None = None
+        try:
+            if not self._over():
+                answer = self._answer(state)
+        except ModelStoppedError:
+            pass
+        config = self.ask.config
+        if answer is None:
+            outcome = Outcome(self.ask, state.text, None, state.hits, state.prompt)
+            self._ctx.metrics.answers.labels(config.mode, "stopped").inc()
+            self._keep(outcome)
+            return
+        said = "abstained" if answer.abstained else "answered"
+        self._ctx.metrics.answers.labels(config.mode, said).inc()
+        self._ctx.metrics.tokens.labels("read").inc(answer.trace.usage.prompt_tokens)
+        self._ctx.metrics.tokens.labels("written").inc(answer.trace.usage.completion_tokens)
+        outcome = Outcome(self.ask, answer.text, answer, state.hits, state.prompt)
+        self._tell(Ended(outcome, self._keep(outcome)))
+
+    def _answer(self, state: _State) -> Answer | None:
+        ask = self.ask
+        model = self._ctx.models.open(ask.config.model)
+        options = AnswerOptions(
+            retrieval=RetrievalOptions(k=ask.k),
+            prompt=PromptOptions() if ask.max_tokens is None else PromptOptions(answer_tokens=ask.max_tokens),
+            temperature=ask.temperature,
+            seed=ask.seed,
+            templates=self._ctx.options.templates,
+        )
+        assistant = self._collection.assistant(model, ask.config.mode, options, ask.config.shots)
+        events = assistant.stream(ask.question, where=ask.where, history=ask.history)
+        with stoppable(model, self._over), closing(events):  # type: ignore[type-var]
+            for event in events:
+                if self._over():
+                    return None
+                # A right that was taken away ends what is under way, too.
+                self._collection.check()
+                if isinstance(event, Finished):
+                    event.answer.trace.why_mode = ask.why_mode
+                    return event.answer
+                state.take(event)
+                self._tell(event)
+        raise AssertionError("a stream ends with Finished")
+
+    def _tell(self, event: Event[T] | BaseException) -> None:
+        self._on_loop(lambda: self._queue.put_nowait(event))
+
+    def _on_loop(self, call: Callable[[], object]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call)
+
+
+@dataclass(slots=True)
+class _State:
+    """What has come of an answer so far."""
+
+    text: str = ""
+    hits: tuple[Hit, ...] = ()
+    prompt: Prompt | None = None
+
+    def take(self, event: Retrieved | PromptBuilt | TextDelta) -> None:
+        if isinstance(event, Retrieved):
+            self.hits = event.hits
+        elif isinstance(event, PromptBuilt):
+            self.prompt = event.prompt
+        else:
+            self.text += event.text
+
+
+@contextmanager
+def stoppable(model: ChatModel | None, stopped: Callable[[], bool]) -> Iterator[None]:
+    """Let a model on this machine ask, while it reads a prompt, whether it is still wanted; for who has its turn."""
+    from ragkit.models.llama_cpp import LlamaCppModel
+
+    if not isinstance(model, LlamaCppModel):
+        yield
+        return
+    model.stopped = stopped
+    try:
+        yield
+    finally:
+        model.stopped = None

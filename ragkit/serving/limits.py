@@ -1,0 +1,94 @@
+"""How much one person may ask: requests in a minute, streams at once, and the size of what is sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ragkit.serving.failures import RequestError
+
+_PEOPLE_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server takes."""
+
+    body: int = 2**20
+    """Bytes of a request's body, uploads aside."""
+    upload: int = 2**29
+    """Bytes of an upload, all its files together."""
+    question: int = 8_000
+    """Characters."""
+    requests: int = 600
+    """Of one person in a minute."""
+    streams: int = 64
+    """Answers of one person that are made or waited for at once."""
+    all_streams: int = 512
+    """Of all people together."""
+
+
+class Rates:
+    """Counts what people ask; on the event loop only, so that nothing needs a lock.
+
+    Args:
+        limits: to hold to.
+        clock: seconds on a clock that never goes back.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+        self._streams: dict[str, int] = {}
+
+    @property
+    def streams(self) -> int:
+        """Answers that are made or waited for."""
+        return sum(self._streams.values())
+
+    def count(self, person: str) -> None:
+        """Count a request; what is allowed in a minute fills up evenly.
+
+        Raises:
+            RequestError: 429 where there have been too many.
+        """
+        now, most = self._clock(), float(self._limits.requests)
+        left, since = self._left.pop(person, (most, now))
+        left = min(most, left + (now - since) * most / 60)
+        if len(self._left) >= _PEOPLE_KEPT:
+            self._left.pop(next(iter(self._left)))
+        self._left[person] = (max(left - 1, 0.0) if left >= 1 else left, now)
+        if left < 1:
+            wait = int((1 - left) * 60 / most) + 1
+            raise _too_many(f"There have been more than {self._limits.requests} requests in a minute.", wait)
+
+    @contextmanager
+    def stream(self, person: str) -> Iterator[None]:
+        """Count an answer for as long as it is made or waited for.
+
+        Raises:
+            RequestError: 429 where there are too many at once.
+        """
+        own = self._streams.get(person, 0)
+        if own >= self._limits.streams or self.streams >= self._limits.all_streams:
+            raise _too_many("Too many answers are being made or waited for.", 5)
+        self._streams[person] = own + 1
+        try:
+            yield
+        finally:
+            self._streams[person] -= 1
+            if not self._streams[person]:
+                del self._streams[person]
+
+
+def _too_many(message: str, wait: int) -> RequestError:
+    return RequestError(
+        message,
+        f"Try again in {wait} s.",
+        status=429,
+        code="rate_limit_exceeded",
+        headers={"Retry-After": str(wait)},
+    )

@@ -1,0 +1,105 @@
+"""The language models of a server: which may be chosen, opened once each, and the line before each of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ragkit.errors import SettingsError
+from ragkit.models import ChatModel
+from ragkit.models.opening import best_installed, is_remote
+from ragkit.serving.failures import RequestError
+from ragkit.serving.turns import Line
+
+NONE = "none"
+Kind = Literal["local", "api", "none"]
+_AT_ONCE: dict[Kind, int] = {"local": 1, "api": 8, "none": 4}
+"""How many may use a model at once. A model on this machine answers one after another: two at once would each evaluate
+their whole prompt anew for every token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that people may choose."""
+
+    name: str
+    kind: Kind
+    default: bool
+
+
+class Models:
+    """The models that people may choose, and no others: a name in a request never opens a file or an address.
+
+    Args:
+        offered: models, or names of them for ``open_model``; the first is the default. ``auto`` is the best that is
+            installed, ``none`` no model.
+        others: names of models that may be chosen too.
+        opener: makes a model of a name.
+    """
+
+    def __init__(
+        self, offered: Sequence[ChatModel | str], others: Sequence[str], opener: Callable[[str], ChatModel]
+    ) -> None:
+        self._opener = opener
+        self._opening = threading.Lock()
+        self._open: dict[str, ChatModel] = {}
+        names: list[str] = []
+        for model in offered:
+            if isinstance(model, str):
+                names.append((best_installed() or NONE) if model == "auto" else model)
+            else:
+                names.append(model.name)
+                self._open[model.name] = model
+        if len(set(names)) < len(names):
+            raise SettingsError("A model is named twice.", "Name each once.")
+        given = set(self._open)
+        self.choices: dict[str, ModelChoice] = {}
+        for name in dict.fromkeys([*names, *others, NONE]):
+            kind: Kind = "none" if name == NONE else "api" if name not in given and is_remote(name) else "local"
+            self.choices[name] = ModelChoice(name, kind, default=not self.choices)
+        self._lines = {name: Line(_AT_ONCE[choice.kind]) for name, choice in self.choices.items()}
+
+    @property
+    def default(self) -> str:
+        """The name of the model that answers where none is chosen."""
+        return next(iter(self.choices))
+
+    def name(self, wanted: str | None) -> str:
+        """Return the name of the model that is meant.
+
+        Raises:
+            RequestError: 404 if it is none of those that may be chosen.
+        """
+        name = wanted or self.default
+        if name not in self.choices:
+            raise RequestError(
+                "There is no such model here.",
+                "See which there are: GET /api/models",
+                status=404,
+                code="model_not_found",
+            )
+        return name
+
+    def line(self, name: str) -> Line:
+        """Return the line before a model."""
+        return self._lines[name]
+
+    def lines(self) -> dict[str, Line]:
+        """Return every model's line by its name."""
+        return dict(self._lines)
+
+    def open(self, name: str) -> ChatModel | None:
+        """Return a model, loaded on first use; None for ``none``. It may take seconds: call it in a thread.
+
+        Raises:
+            ModelError: if it can't be loaded.
+            MissingExtraError: if what runs it is not installed.
+        """
+        if name == NONE:
+            return None
+        with self._opening:
+            if name not in self._open:
+                self._open[name] = self._opener(name)
+            return self._open[name]

@@ -1,0 +1,179 @@
+"""Who may do what: people with tokens, and their rights on collections.
+
+A token is 256 random bits; what is kept of it is its SHA-256. Rights are read from the file each time they are asked
+for, so that one that was taken away, by this process or another, holds no more at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ragkit.errors import SettingsError
+from ragkit.serving.database import Database
+from ragkit.serving.names import harmless
+
+Right = Literal["read", "write", "admin"]
+RIGHTS: tuple[Right, ...] = get_args(Right)
+"""Each holds those before it."""
+OWNER = "owner"
+"""The id of who runs the server: the one with ``RAGKIT_TOKEN``, or everyone on this machine while no token is made."""
+_LONGEST_NAME = 64
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS people (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, token BLOB NOT NULL, owner INTEGER NOT NULL, created REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS rights (
+    person TEXT NOT NULL REFERENCES people (id) ON DELETE CASCADE, collection TEXT NOT NULL, level INTEGER NOT NULL,
+    PRIMARY KEY (person, collection)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Someone who uses the server, or a program of theirs."""
+
+    id: str
+    name: str
+    owner: bool
+    """Has every right on every collection."""
+
+
+class People:
+    """The people of a server.
+
+    Args:
+        database: that holds them.
+        token: the owner's, from the environment; it is not written down.
+        open_to_all: take everyone for the owner as long as there is no token at all; for this machine only.
+    """
+
+    def __init__(self, database: Database, token: str | None = None, *, open_to_all: bool = False) -> None:
+        self._database = database
+        self._owner_token = _digest(token) if token else None
+        self._may_be_open = open_to_all and not token and not self._any()
+
+    @property
+    def open(self) -> bool:
+        """Whether no token is needed. It ends for good with the first token that is made."""
+        if self._may_be_open and self._any():
+            self._may_be_open = False
+        return self._may_be_open
+
+    def add(self, name: str, rights: Mapping[str, Right] | None = None, *, owner: bool = False) -> str:
+        """Make a token for someone and return it; it can't be had again.
+
+        Args:
+            name: to tell them by.
+            rights: on collections, by name.
+            owner: give every right on everything, and those that only an owner has.
+
+        Raises:
+            SettingsError: if the name is taken or none, or a right is unknown.
+        """
+        if not name.strip() or len(name) > _LONGEST_NAME or harmless(name) != name:
+            raise SettingsError(f"{name!r} is no name.", f"Give 1 to {_LONGEST_NAME} characters that can be seen.")
+        wrong = sorted({right for right in (rights or {}).values() if right not in RIGHTS})
+        if wrong:
+            raise SettingsError(f"Unknown right {wrong[0]!r}.", f"Legal values: {', '.join(RIGHTS)}.")
+        if self._database.rows("SELECT 1 FROM people WHERE name = ?", (name,)):
+            raise SettingsError(f"There is a token for {name!r} already.", f"Remove it: ragkit token remove {name}")
+        token = f"rk_{secrets.token_urlsafe(32)}"
+        identity = secrets.token_urlsafe(12)
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO people VALUES (?, ?, ?, ?, ?)", (identity, name, _digest(token), owner, time.time())
+            )
+            connection.executemany(
+                "INSERT INTO rights VALUES (?, ?, ?)",
+                [(identity, collection, RIGHTS.index(right)) for collection, right in (rights or {}).items()],
+            )
+        return token
+
+    def grant(self, name: str, collection: str, right: Right | None) -> None:
+        """Give someone a right on a collection in place of the one they have; None takes it away.
+
+        Raises:
+            SettingsError: if there is no one of that name.
+        """
+        found = self._database.rows("SELECT id FROM people WHERE name = ?", (name,))
+        if not found:
+            raise self._unknown(name)
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM rights WHERE person = ? AND collection = ?", (found[0][0], collection))
+            if right is not None:
+                connection.execute(
+                    "INSERT INTO rights VALUES (?, ?, ?)", (found[0][0], collection, RIGHTS.index(right))
+                )
+
+    def remove(self, name: str) -> None:
+        """Take someone's token and rights away.
+
+        Raises:
+            SettingsError: if there is no one of that name.
+        """
+        with self._database.transaction() as connection:
+            if not connection.execute("DELETE FROM people WHERE name = ?", (name,)).rowcount:
+                raise self._unknown(name)
+
+    def all(self) -> list[Person]:
+        """Return the people with tokens of their own, by name."""
+        rows = self._database.rows("SELECT id, name, owner FROM people ORDER BY name")
+        return [Person(identity, name, bool(owner)) for identity, name, owner in rows]
+
+    def by_token(self, token: str | None) -> Person | None:
+        """Return whose token it is; without one, the owner where the server is open to all, else None."""
+        if self.open:
+            return Person(OWNER, "you", True)
+        if not token:
+            return None
+        digest = _digest(token)
+        found: Person | None = None
+        if self._owner_token is not None and hmac.compare_digest(digest, self._owner_token):
+            found = Person(OWNER, "owner", True)
+        # All are compared, and in constant time, so that the time tells nothing of any of them.
+        for identity, name, owner, kept in self._database.rows("SELECT id, name, owner, token FROM people"):
+            if hmac.compare_digest(digest, kept):
+                found = Person(identity, name, bool(owner))
+        return found
+
+    def right(self, person: Person, collection: str) -> Right | None:
+        """Return the right that someone has on a collection at this moment."""
+        if person.id == OWNER:
+            return "admin" if self._owner_token is not None or self.open else None
+        found = self._database.rows("SELECT owner FROM people WHERE id = ?", (person.id,))
+        if not found:
+            return None
+        if found[0][0]:
+            return "admin"
+        given = self._database.rows(
+            "SELECT level FROM rights WHERE person = ? AND collection = ?", (person.id, collection)
+        )
+        return RIGHTS[given[0][0]] if given else None
+
+    def rights(self, person: Person) -> dict[str, Right]:
+        """Return the rights that were given to someone by collection; an owner has all, and none is listed."""
+        rows = self._database.rows("SELECT collection, level FROM rights WHERE person = ?", (person.id,))
+        return {collection: RIGHTS[level] for collection, level in rows}
+
+    def _any(self) -> bool:
+        return bool(self._database.rows("SELECT 1 FROM people LIMIT 1"))
+
+    def _unknown(self, name: str) -> SettingsError:
+        names = ", ".join(person.name for person in self.all()) or "none"
+        return SettingsError(f"There is no token for {name!r}; there are: {names}.", "See: ragkit token list")
+
+
+def allows(has: Right | None, needed: Right) -> bool:
+    """Tell whether a right holds the one that is needed."""
+    return has is not None and RIGHTS.index(has) >= RIGHTS.index(needed)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

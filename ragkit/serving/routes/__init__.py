@@ -1,0 +1,1 @@
+"""The server's routes: one module with one ``router`` for each group of them."""

@@ -1,0 +1,118 @@
+"""Questions to a collection, answered as a stream of events and kept in conversations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from ragkit.errors import RagkitError
+from ragkit.serving.collections import Collection
+from ragkit.serving.context import Context, Ctx, Who
+from ragkit.serving.conversations import Conversation, StoredMessage, new_message, no_conversation
+from ragkit.serving.failures import told, unexpected
+from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ask, Ended, Generation, Outcome, checked_ask
+from ragkit.serving.people import Person
+from ragkit.serving.sse import EventStream, sse
+from ragkit.serving.views import answer_view, message_view, step_view, why_view
+
+router = APIRouter(prefix="/api/collections/{c}", tags=["answers"])
+
+
+class AnswerRequest(BaseModel):
+    """A question, and what to answer it with; what is left out is as the server was started."""
+
+    question: str
+    conversation: Annotated[str | None, Field(max_length=100)] = None
+    """To go on with; a new one is begun without it."""
+    model: Annotated[str | None, Field(max_length=500)] = None
+    mode: Annotated[str | None, Field(max_length=50)] = None
+    shots: Annotated[int | None, Field(ge=0, le=MOST_SHOTS)] = None
+    k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
+    where: Annotated[str | None, Field(max_length=2000)] = None
+
+
+@router.post("/answers", response_class=EventStream)
+async def answer(c: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
+    """Answer a question, as events: conversation, queued, retrieved, prompt, delta, finished, error.
+
+    Whoever leaves stops the answer; what had come of it is kept.
+    """
+    turn = await asyncio.to_thread(_Turn.prepared, ctx, person, c, wanted)
+    generation = Generation(ctx, turn.collection, turn.ask, turn.keep)
+    return EventStream(_events(turn, generation), generation.close)
+
+
+class _Turn:
+    """One question and its answer in a conversation."""
+
+    def __init__(self, ctx: Context, collection: Collection, ask: Ask, conversation: Conversation | None) -> None:
+        self.collection = collection
+        self.ask = ask
+        self.conversation = conversation
+        self._ctx = ctx
+        self._begun = False
+
+    @classmethod
+    def prepared(cls, ctx: Context, person: Person, name: str, wanted: AnswerRequest) -> _Turn:
+        collection = ctx.collections.open(name, person)
+        conversation = None if wanted.conversation is None else ctx.conversation(person, wanted.conversation)
+        if conversation is not None and conversation.collection != name:
+            # What was said of one collection is no history for another.
+            raise no_conversation()
+        ask = checked_ask(
+            ctx,
+            name,
+            wanted.question,
+            model=wanted.model,
+            mode=wanted.mode,
+            shots=wanted.shots,
+            k=wanted.k,
+            where=wanted.where,
+            history=() if conversation is None else tuple(ctx.conversations.history(conversation.id)),
+        )
+        return cls(ctx, collection, ask, conversation)
+
+    def begin(self) -> Conversation:
+        """Write the question down, in a new conversation where there is none."""
+        if self.conversation is None:
+            person = self.collection.person.id
+            self.conversation = self._ctx.conversations.start(person, self.collection.name, self.ask.question)
+        self._ctx.conversations.add(new_message(self.conversation.id, "user", self.ask.question))
+        self._begun = True
+        return self.conversation
+
+    def keep(self, outcome: Outcome) -> StoredMessage | None:
+        """Write down what came of the question; None where its asker left before it was written down itself."""
+        if not self._begun or self.conversation is None:
+            return None
+        answer = outcome.answer
+        message = new_message(
+            self.conversation.id,
+            "assistant",
+            outcome.text,
+            stopped=answer is None,
+            question=self.ask.question,
+            config=self.ask.config.to_dict(),
+            answer=None if answer is None else answer_view(answer, self.collection.index),
+        )
+        return self._ctx.conversations.add(message, why_view(outcome))
+
+
+async def _events(turn: _Turn, generation: Generation[StoredMessage | None]) -> AsyncIterator[bytes]:
+    try:
+        conversation = await asyncio.to_thread(turn.begin)
+        yield sse("conversation", {"id": conversation.id, "title": conversation.title})
+        async for event in generation.events():
+            if isinstance(event, Ended):
+                if event.kept is not None:
+                    yield sse("finished", {"message": await asyncio.to_thread(message_view, event.kept)})
+            else:
+                yield sse(*step_view(event))
+    except RagkitError as error:
+        yield sse("error", told(error)["error"])
+    except Exception as error:  # noqa: BLE001 - the response has begun, so that it must be told here
+        yield sse("error", unexpected(error, "an answer")["error"])

@@ -1,0 +1,98 @@
+"""A person's own conversations, and why an answer is as it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from ragkit.serving.context import Ctx, Who
+from ragkit.serving.conversations import Conversation, StoredMessage, no_message
+from ragkit.serving.views import message_view
+
+router = APIRouter(prefix="/api", tags=["conversations"])
+
+
+class Rename(BaseModel):
+    """Another title."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+@router.get("/conversations")
+def list_conversations(
+    ctx: Ctx,
+    person: Who,
+    query: Annotated[str, Query(max_length=1000)] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """List your conversations, the latest first; with a query those in which all its words stand."""
+    found = ctx.conversations.find(person.id, ctx.collections.names(person), query, limit)
+    return {"conversations": [_view(one) for one in found]}
+
+
+@router.get("/conversations/{conversation}")
+def conversation(conversation: str, ctx: Ctx, person: Who) -> dict[str, Any]:
+    """Return a conversation with its messages, oldest first."""
+    found = ctx.conversation(person, conversation)
+    return {**_view(found), "messages": [message_view(one) for one in ctx.conversations.messages(found.id)]}
+
+
+@router.patch("/conversations/{conversation}")
+def rename(conversation: str, wanted: Rename, ctx: Ctx, person: Who) -> dict[str, Any]:
+    """Give a conversation another title."""
+    found = ctx.conversation(person, conversation)
+    ctx.conversations.rename(found.id, " ".join(wanted.title.split()) or found.title)
+    return _view(ctx.conversation(person, conversation))
+
+
+@router.delete("/conversations/{conversation}", status_code=204)
+def delete(conversation: str, ctx: Ctx, person: Who) -> Response:
+    """Delete a conversation with all its messages and what is known of them."""
+    ctx.conversations.delete(ctx.conversation(person, conversation).id)
+    return Response(status_code=204)
+
+
+@router.get("/conversations/{conversation}/export.md", response_class=Response)
+def export(conversation: str, ctx: Ctx, person: Who) -> Response:
+    """Return a conversation as Markdown, its answers with their sources."""
+    found = ctx.conversation(person, conversation)
+    parts = [f"# {found.title}"]
+    for message in ctx.conversations.messages(found.id):
+        parts += [f"## {message.text}"] if message.role == "user" else _answer_lines(message)
+    return Response(
+        "\n\n".join(parts) + "\n",
+        media_type="text/markdown; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="conversation.md"'},
+    )
+
+
+@router.get("/messages/{message}/why")
+def why(message: str, ctx: Ctx, person: Who) -> dict[str, Any]:
+    """Return everything that led to an answer: hits with scores, shots, the prompt as sent, model, times, tokens."""
+    found, _ = ctx.message(person, message)
+    known = ctx.conversations.why(found.id)
+    if known is None:
+        raise no_message()
+    return known
+
+
+def _view(found: Conversation) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "collection": found.collection,
+        "title": found.title,
+        "created": found.created,
+        "updated": found.updated,
+    }
+
+
+def _answer_lines(message: StoredMessage) -> list[str]:
+    lines = [f"{message.text} *(stopped)*" if message.stopped else message.text]
+    cited = []
+    for citation in (message.answer or {}).get("citations", ()):
+        page = f", page {citation['page']}" if citation["page"] is not None else ""
+        quote = " ".join(citation["quote"].split())
+        cited.append(f"- [{citation['number']}] {citation['name']}{page}: “{quote}”")
+    return [*lines, "\n".join(cited)] if cited else lines

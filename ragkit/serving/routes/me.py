@@ -1,0 +1,51 @@
+"""Who asks, and sessions of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from ragkit.serving.context import COOKIE, Ctx, Who
+from ragkit.serving.failures import RequestError
+
+router = APIRouter(prefix="/api", tags=["people"])
+
+
+class SessionRequest(BaseModel):
+    """A token to stay logged in with."""
+
+    token: str = Field(max_length=500)
+
+
+@router.get("/me")
+def me(ctx: Ctx, person: Who) -> dict[str, Any]:
+    """Tell who asks, and their right on each collection."""
+    rights = {name: ctx.people.right(person, name) for name in ctx.collections.names(person)}
+    return {"name": person.name, "open": ctx.people.open, "owner": person.owner, "rights": rights}
+
+
+@router.post("/session")
+async def log_in(request: Request, response: Response, wanted: SessionRequest, ctx: Ctx) -> dict[str, Any]:
+    """Log in with a token; a cookie that scripts can't read holds it from then on."""
+    person = ctx.people.by_token(wanted.token)
+    if person is None:
+        ctx.rates.count(f"stranger {request.client.host if request.client else ''}")
+        raise RequestError("This token does not hold.", "Ask for another.", status=401, code="invalid_api_key")
+    response.set_cookie(
+        COOKIE,
+        wanted.token,
+        max_age=30 * 86_400,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return {"name": person.name, "owner": person.owner}
+
+
+@router.delete("/session")
+def log_out(response: Response) -> dict[str, bool]:
+    """Log out."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return {"done": True}

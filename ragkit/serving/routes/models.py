@@ -1,0 +1,23 @@
+"""The models and ways of answering that may be chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from ragkit.answering.assistant import MODES
+from ragkit.serving.context import Ctx, Who
+
+router = APIRouter(prefix="/api/models", tags=["models"])
+
+
+@router.get("")
+def list_models(ctx: Ctx, person: Who) -> dict[str, Any]:
+    """List the models and ways of answering that may be chosen; ``none`` is no model."""
+    choices = ctx.models.choices.values()
+    return {
+        "models": [{"name": one.name, "kind": one.kind, "default": one.default} for one in choices],
+        "modes": list(MODES),
+        "default_mode": ctx.options.mode,
+    }

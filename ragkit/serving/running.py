@@ -1,0 +1,97 @@
+"""Running a server: its socket, its end, and what it writes to its log."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from ragkit.errors import SettingsError
+from ragkit.serving.app import make_app
+from ragkit.serving.context import Context, ServeOptions
+
+_GRACE = 2
+"""Seconds that streams have to end once the server was told to."""
+
+
+class Server:
+    """A server that is ready to run: its port is taken, and its state is open.
+
+    Args:
+        options: how to serve; port 0 takes any that is free.
+
+    Raises:
+        SettingsError: if the port is in use or the address is none of this machine's; see also ``Context``.
+    """
+
+    def __init__(self, options: ServeOptions) -> None:
+        self._socket = _listening(options.host, options.port)
+        try:
+            self.app = make_app(options)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.port: int = self._socket.getsockname()[1]
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        self.url = f"http://{host}:{self.port}/"
+        config = uvicorn.Config(
+            self.app,
+            # Ours are the names of hosts that pass, and the log says nothing of what people ask.
+            access_log=False,
+            log_level=logging.WARNING,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+
+    @property
+    def context(self) -> Context:
+        """What the server holds."""
+        context: Context = self.app.state.context
+        return context
+
+    @property
+    def started(self) -> bool:
+        """Whether requests are taken."""
+        return self._server.started
+
+    def run(self, before: Callable[[], None] = lambda: None) -> None:
+        """Serve until ``stop`` is called or, in the main thread, the process is interrupted.
+
+        Args:
+            before: called when the port is taken; clients that come from then on are served.
+        """
+        before()
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """End; what runs is stopped. From any thread."""
+        self.context.ending.set()
+        self._server.should_exit = True
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        made = socket.socket(family, kind)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"{host}:{port} is no address: {error}.", "Give one such as --host 127.0.0.1.") from error
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(2048)
+    except OSError as error:
+        made.close()
+        raise SettingsError(
+            f"{host}:{port} can't be listened on: {error.strerror}.",
+            "Another server may run there: choose a port with --port, or 0 for any that is free.",
+        ) from error
+    return made

@@ -1,0 +1,161 @@
+"""What every request and response passes: hosts, origins, sizes, headers. Plain ASGI, so that streams stay streams."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ragkit.serving.failures import RequestError, told
+
+if TYPE_CHECKING:
+    from ragkit.serving.context import Context, ServeOptions
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "font-src 'self'; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Gate:
+    """Refuses what comes from another site or by another name, counts bytes, and puts headers on what goes out.
+
+    A page elsewhere can point a name of its own at this machine (DNS rebinding) or send forms here (CSRF): the first
+    has a host that is not ours, the second an origin that is not.
+
+    Args:
+        app: what comes behind.
+        ctx: of the server.
+    """
+
+    def __init__(self, app: ASGIApp, ctx: Context) -> None:
+        self._app = app
+        self._ctx = ctx
+        self._hosts = allowed_hosts(ctx.options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        limits = self._ctx.options.limits
+        upload = scope["method"] == "POST" and scope["path"].endswith("/documents")
+        most = limits.upload if upload else limits.body
+        got = 0
+        started = False
+
+        async def counted() -> Message:
+            nonlocal got
+            message = await receive()
+            if message["type"] == "http.request":
+                got += len(message.get("body", b""))
+                if got > most:
+                    raise _too_large(most)
+            return message
+
+        async def dressed(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+                self._count(scope, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        try:
+            self._check(Headers(scope=scope), most)
+            await self._app(scope, counted, dressed)
+        except RequestError as error:
+            if started:
+                raise
+            await _refuse(error, dressed)
+
+    def _check(self, headers: Headers, most: int) -> None:
+        host = headers.get("host", "")
+        if not self._is_ours(_host_name(host)):
+            raise RequestError(
+                "This server is not reached by that name.",
+                "Use its address, or start it with --allow-host NAME.",
+                status=421,
+                code="wrong_host",
+            )
+        origin = headers.get("origin")
+        site = headers.get("sec-fetch-site", "none")
+        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        # Links from elsewhere lead here; anything else from elsewhere is not the page's own doing.
+        if foreign or (site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"):
+            raise RequestError(
+                "Requests from other sites' pages are refused.",
+                "Use the server's own page.",
+                status=403,
+                code="foreign",
+            )
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            raise _too_large(most)
+
+    def _is_ours(self, host: str) -> bool:
+        if host in self._hosts:
+            return True
+        if self._ctx.options.loopback:
+            return False
+        try:
+            # An address is no name that someone else could point here.
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        path = getattr(route, "path", "other")
+        self._ctx.metrics.requests.labels(path, scope["method"], str(status)).inc()
+        self._ctx.metrics.request_seconds.labels(path).observe(seconds)
+
+
+def allowed_hosts(options: ServeOptions) -> frozenset[str]:
+    """Return the names by which the server is reached, lower case."""
+    own = {options.host.lower(), *(name.lower() for name in options.hosts)}
+    if options.loopback:
+        return frozenset(own | _LOOPBACK)
+    return frozenset(own | _LOOPBACK | {socket.gethostname().lower(), socket.getfqdn().lower()})
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header, without the port and without the brackets of an IPv6 address."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
+
+
+def _too_large(most: int) -> RequestError:
+    return RequestError(
+        f"The request is larger than {most:,} bytes.", "Send less at once.", status=413, code="too_large"
+    )
+
+
+async def _refuse(error: RequestError, send: Send) -> None:
+    body = json.dumps(told(error)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

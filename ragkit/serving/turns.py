@@ -1,0 +1,83 @@
+"""Who may use a model now: first come, first served.
+
+Everything here runs on the event loop, so that nothing needs a lock; the work itself runs in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Ticket:
+    """A place in a line, and then a turn."""
+
+    def __init__(self, line: Line) -> None:
+        self.before = 0
+        """How many are served before; 0 once it is this one's turn."""
+        self._line = line
+        self._moved = asyncio.Event()
+        self._left = False
+
+    async def moved(self) -> None:
+        """Wait until the place has changed."""
+        await self._moved.wait()
+        self._moved.clear()
+
+    def leave(self) -> None:
+        """Give up the place or the turn; the next one moves up at once. It may be called more than once."""
+        if not self._left:
+            self._left = True
+            self._line.left(self)
+
+    def move(self, before: int) -> None:
+        """Take a new place."""
+        if before != self.before:
+            self.before = before
+            self._moved.set()
+
+
+class Line:
+    """Those who wait for a model, in the order in which they came.
+
+    Args:
+        at_once: how many may use it at the same time.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+        self._running: set[Ticket] = set()
+        self._waiting: deque[Ticket] = deque()
+
+    @property
+    def running(self) -> int:
+        """How many have their turn."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for it."""
+        return len(self._waiting)
+
+    def join(self) -> Ticket:
+        """Take a place at the end; where nobody waits and there is room, it is a turn at once."""
+        ticket = Ticket(self)
+        self._waiting.append(ticket)
+        self._advance()
+        return ticket
+
+    def left(self, ticket: Ticket) -> None:
+        """Let those behind a ticket that was given up move on."""
+        if ticket in self._running:
+            self._running.remove(ticket)
+        elif ticket in self._waiting:
+            self._waiting.remove(ticket)
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._waiting and len(self._running) < self.at_once:
+            first = self._waiting.popleft()
+            self._running.add(first)
+            first.move(0)
+        for place, ticket in enumerate(self._waiting):
+            ticket.move(place + len(self._running))

@@ -1,0 +1,186 @@
+"""Records as clients see them: plain values, documents by name, and never a path of the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ragkit.answering import PromptBuilt, Retrieved, TextDelta
+from ragkit.indexing import Index
+from ragkit.prompting import Prompt
+from ragkit.records import Answer, Citation, Document, DocumentInfo, Hit
+from ragkit.serving.conversations import StoredMessage
+from ragkit.serving.generation import Outcome, Queued
+from ragkit.serving.names import clean_name
+from ragkit.serving.rendering import to_html
+
+NAME = "name"
+"""The metadata field that holds the name under which a file was uploaded."""
+
+
+def document_name(document: Document | DocumentInfo) -> str:
+    """Return the name under which a document is shown: that of the uploaded file, or the last part of its source."""
+    given = document.metadata.get(NAME)
+    if isinstance(given, str) and given.strip():
+        return clean_name(given)
+    path, _, row = document.source.rpartition("#")
+    return f"{clean_name(path)}#{row}" if path and row.startswith("row-") else clean_name(document.source)
+
+
+def hit_view(hit: Hit) -> dict[str, Any]:
+    """Return a passage that was found."""
+    chunk = hit.chunk
+    return {
+        "score": hit.score,
+        "scores": dict(hit.scores),
+        "text": chunk.text,
+        "document_id": chunk.document_id,
+        "title": hit.document.title,
+        "name": document_name(hit.document),
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "heading_path": list(chunk.heading_path),
+    }
+
+
+def step_view(event: Queued | Retrieved | PromptBuilt | TextDelta) -> tuple[str, dict[str, Any]]:
+    """Return a step of an answer as the name and the data of an event."""
+    if isinstance(event, Queued):
+        return "queued", {"before": event.before}
+    if isinstance(event, Retrieved):
+        return "retrieved", {"hits": [hit_view(hit) for hit in event.hits]}
+    if isinstance(event, PromptBuilt):
+        return "prompt", {"tokens": event.prompt.receipt.tokens}
+    return "delta", {"text": event.text}
+
+
+def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
+    """Return an answer as messages hold it."""
+    names = {c.document_id: document_name(index.document(c.document_id)) for c in answer.citations}
+    return {
+        "mode": answer.mode,
+        "abstained": answer.abstained,
+        "confidence": answer.confidence,
+        "citations": [
+            {
+                "number": citation.number,
+                "document_id": citation.document_id,
+                "title": citation.title,
+                "name": names[citation.document_id],
+                "page": citation.page,
+                "start": citation.start,
+                "end": citation.end,
+                "quote": citation.quote,
+                "before": citation.before,
+                "after": citation.after,
+                "heading_path": list(citation.heading_path),
+            }
+            for citation in answer.citations
+        ],
+        "unsupported": [list(span) for span in answer.unsupported],
+    }
+
+
+def message_view(message: StoredMessage) -> dict[str, Any]:
+    """Return a message as clients see it."""
+    citations = _citations(message.answer["citations"]) if message.answer else ()
+    rated = message.thumb is not None or message.correction is not None
+    return {
+        "id": message.id,
+        "conversation": message.conversation,
+        "role": message.role,
+        "text": message.text,
+        "html": to_html(message.text, citations) if message.role == "assistant" else "",
+        "created": message.created,
+        "stopped": message.stopped,
+        "question": message.question,
+        "config": message.config,
+        "answer": message.answer,
+        "rating": {"thumb": message.thumb, "correction": message.correction} if rated else None,
+    }
+
+
+def why_view(outcome: Outcome) -> dict[str, Any]:
+    """Return everything that led to an answer, or to what had come of it when it was stopped."""
+    trace = None if outcome.answer is None else outcome.answer.trace
+    prompt = outcome.prompt if trace is None else trace.prompt
+    known: dict[str, Any] = {
+        "query": outcome.ask.question,
+        "mode": outcome.ask.config.mode,
+        "why_mode": outcome.ask.why_mode,
+        "hits": [hit_view(hit) for hit in outcome.hits],
+        "shots": [],
+        "prompt": [] if prompt is None else [{"role": m.role, "content": m.content} for m in prompt.messages],
+        "receipt": _receipt(prompt, outcome.hits),
+        "model": None,
+        "why_model": "",
+        "attempts": [],
+        "reply": outcome.text,
+        "signals": {},
+        "threshold": 0.0,
+        "seconds": {},
+        "usage": None,
+    }
+    if trace is not None:
+        default = "the one that was chosen"
+        known |= {
+            "shots": [{"input": shot.input, "output": shot.output} for shot in trace.shots],
+            "model": trace.model,
+            "why_model": (trace.why_model if trace.attempts else default) if trace.model else "no model was asked",
+            "attempts": [
+                {"model": a.model, "outcome": a.outcome, "reason": a.reason, "seconds": a.seconds}
+                for a in trace.attempts
+            ],
+            "reply": trace.reply,
+            "signals": dict(trace.signals),
+            "threshold": trace.threshold,
+            "seconds": dict(trace.seconds),
+            "usage": {
+                "prompt_tokens": trace.usage.prompt_tokens,
+                "completion_tokens": trace.usage.completion_tokens,
+                "cached_tokens": trace.usage.cached_tokens,
+                "cost": trace.usage.cost,
+            },
+        }
+    return known
+
+
+def _receipt(prompt: Prompt | None, hits: Sequence[Hit]) -> dict[str, Any] | None:
+    if prompt is None:
+        return None
+    receipt = prompt.receipt
+    names = {hit.document.source: document_name(hit.document) for hit in hits}
+
+    def place(source: str) -> str:
+        for known, name in names.items():
+            if source.startswith(known):
+                return name + source[len(known) :]
+        return source
+
+    return {
+        "sections": [
+            {"name": s.name, "source": place(s.source), "tokens": s.tokens, "state": s.state, "why": s.why}
+            for s in receipt.sections
+        ],
+        "tokens": receipt.tokens,
+        "window": receipt.window,
+        "answer_tokens": receipt.answer_tokens,
+    }
+
+
+def _citations(views: Sequence[dict[str, Any]]) -> tuple[Citation, ...]:
+    """Return citations as ``to_html`` reads them; their sources stay with the server."""
+    return tuple(
+        Citation(
+            view["number"],
+            view["document_id"],
+            "",
+            view["title"],
+            view["quote"],
+            view["start"],
+            view["end"],
+            view["page"],
+        )
+        for view in views
+    )

@@ -1,0 +1,71 @@
+"""Real servers on free ports, in threads of the test's own process."""
+
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ragkit import Index
+from ragkit.models import open_model
+from ragkit.serving.context import ServeOptions
+from ragkit.serving.running import Server
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+
+
+@contextmanager
+def running(options: ServeOptions):
+    """Run a server and yield it; it has ended when this ends."""
+    server = Server(options)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until = time.monotonic() + 30
+        while not server.started:
+            assert thread.is_alive() and time.monotonic() < until
+            time.sleep(0.01)
+        yield server
+    finally:
+        server.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    return open_model("smollm2", threads=1)
+
+
+@pytest.fixture(scope="session")
+def sample_index(tmp_path_factory):
+    """The folder of an index of the sample documents, to be copied."""
+    path = tmp_path_factory.mktemp("samples") / "samples"
+    with Index.open(path) as index:
+        assert index.add(SAMPLES).complete
+    return path
+
+
+@pytest.fixture(scope="module")
+def indexes(tmp_path_factory, sample_index):
+    """A folder of indexes with one of the sample documents, ``samples``."""
+    folder = tmp_path_factory.mktemp("indexes")
+    shutil.copytree(sample_index, folder / "samples")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(indexes, smollm2):
+    """A server that is open to all, with the small model."""
+    with running(ServeOptions(indexes=indexes, port=0, models=(smollm2,))) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    """A client of that server."""
+    with httpx.Client(base_url=server.url, timeout=60) as made:
+        yield made

@@ -13,6 +13,8 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufff9-\ufffb\ufeff"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+UPLOAD = "upload:"
+"""What the origin of an uploaded document begins with; its name follows, and no path of the server's."""
 _NO_NAME = "document"
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)")
 _FORBIDDEN = re.compile(r'[<>:"|?*]')

@@ -1,0 +1,290 @@
+"""Uploaded files into a collection and out of it, one after another; a bad one does not hurt the others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ragkit.documents import Issue, Loader, SourceFile
+from ragkit.errors import IndexLockedError, QueryError, RagkitError
+from ragkit.indexing.filters import Field
+from ragkit.indexing.reports import Progress
+from ragkit.records import Document, DocumentInfo
+from ragkit.serving.collections import Collection
+from ragkit.serving.failures import RequestError, not_found, told, without_paths
+from ragkit.serving.names import UPLOAD, harmless
+from ragkit.serving.uploads import Upload, Uploads
+from ragkit.serving.views import document_name
+
+STORED = "upload"
+"""The metadata field that holds the name under which an uploaded document's file is kept."""
+Tell = Callable[[str, dict[str, Any]], None]
+_PATIENCE = 30.0
+"""Seconds to wait for another process that writes to the collection."""
+_GROUP_BYTES = 2**18
+_GROUP_FILES = 25
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What becomes of a file."""
+
+    file: Upload
+    status: str = "refused"
+    """``added``, ``unchanged``, ``replaced`` or ``refused``."""
+    reason: str = ""
+    """Why, or what of it is missing."""
+    hint: str = ""
+    documents: int = 0
+    chunks: int = 0
+    seen: set[str] = field(default_factory=set)
+    """Ids of the documents that were read from it."""
+    old: list[DocumentInfo] = field(default_factory=list)
+    """What there was of its name before."""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as a client sees it."""
+        shown = ("status", "reason", "hint", "documents", "chunks")
+        return {"name": self.file.name} | {name: getattr(self, name) for name in shown}
+
+
+class Intake:
+    """Writes uploaded files into collections, to each collection one at a time.
+
+    Args:
+        uploads: the folder of files.
+    """
+
+    def __init__(self, uploads: Uploads) -> None:
+        self.uploads = uploads
+        self._locks: dict[str, threading.Lock] = {}
+
+    def add(self, collection: Collection, files: Sequence[Upload], tell: Tell, ending: threading.Event) -> None:
+        """Take files in, small ones a few at a time.
+
+        The same content twice is one document, and a file of a name that is there replaces what was there. A name that
+        comes twice with different content is numbered.
+
+        Args:
+            collection: in the hands of who sent the files; their right is asked for again before each.
+            files: that came whole.
+            tell: is told of ``progress``, of each ``file`` and in the end what is ``done``.
+            ending: ends the work before the next file.
+
+        Raises:
+            RequestError: if the right is taken away, or the server ends.
+        """
+        counts = dict.fromkeys(("added", "replaced", "unchanged", "refused", "chunks"), 0)
+        done = 0
+
+        def reading(name: str) -> None:
+            nonlocal done
+            if ending.is_set():
+                raise RequestError("The server ended before the file was read.", "Upload it again.", status=503)
+            collection.check("write")
+            tell("progress", {"stage": "files", "done": done, "total": len(files), "name": name})
+            done += 1
+
+        try:
+            with Loader() as loader:
+                for group in _groups(files):
+                    for outcome in self._patiently(collection, group, loader, reading, tell):
+                        counts[outcome.status] += 1
+                        counts["chunks"] += outcome.chunks
+                        tell("file", outcome.told())
+            tell("progress", {"stage": "files", "done": len(files), "total": len(files), "name": ""})
+            tell("done", counts)
+        finally:
+            self.uploads.discard(files)
+
+    def remove(self, collection: Collection, identity: str, *, whole: bool = False) -> int:
+        """Take a document out, and its file with it where it was uploaded and no other document is from it.
+
+        Args:
+            collection: in the hands of who asks.
+            identity: of the document.
+            whole: take out all documents of its file, as the rows of a table.
+
+        Returns:
+            How many documents there were.
+
+        Raises:
+            RequestError: 404 if there is no such document, or 403 without the right to write.
+            IndexLockedError: if another process is writing.
+        """
+        collection.check("write")
+        with self._writing(collection.name):
+            document = document_of(collection, identity)
+            removed = collection.index.remove(document.origin if whole else document.id)
+            if document.origin.startswith(UPLOAD):
+                self._drop_file(collection, str(document.metadata.get(STORED, "")))
+            return removed
+
+    def file_of(self, collection: Collection, document: Document) -> Path | None:
+        """Return the file that a document was read from, if it is known; it may be gone or another one by now."""
+        if document.origin.startswith(UPLOAD):
+            return self.uploads.path(collection.name, str(document.metadata.get(STORED, "")))
+        path = Path(document.origin)
+        return path if path.is_absolute() else None
+
+    def _patiently(
+        self,
+        collection: Collection,
+        group: Sequence[Upload],
+        loader: Loader,
+        reading: Callable[[str], None],
+        tell: Tell,
+    ) -> list[Outcome]:
+        """Take a few files in, waiting for another process that writes; what fails for all is told of each."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            outcomes = [Outcome(file) for file in group]
+            try:
+                with self._writing(collection.name):
+                    self._take(collection, outcomes, loader, reading, tell)
+                return outcomes
+            except RequestError:
+                raise
+            except RagkitError as error:
+                if isinstance(error, IndexLockedError) and time.monotonic() < deadline:
+                    time.sleep(0.2)
+                    continue
+                said = told(error)["error"]
+                return [Outcome(file, reason=said["message"], hint=said["hint"]) for file in group]
+
+    def _take(
+        self,
+        collection: Collection,
+        outcomes: Sequence[Outcome],
+        loader: Loader,
+        reading: Callable[[str], None],
+        tell: Tell,
+    ) -> None:
+        """Read files, commit their documents together, and put each file where it is kept."""
+        index = collection.index
+        taken: dict[str, str] = {}
+
+        def documents() -> Iterator[Document]:
+            for outcome in outcomes:
+                reading(outcome.file.name)
+                if self._is_new(collection, outcome, taken):
+                    yield from self._documents(outcome, loader)
+
+        try:
+            index.add_documents(documents(), lambda progress: tell("progress", _told(progress)))
+            gone = [info.id for o in outcomes if o.seen for info in o.old if info.id not in o.seen]
+            if gone:
+                index.remove(*gone)
+        finally:
+            # Also where it failed half way: of a large table, some rows may be in.
+            for outcome in outcomes:
+                found = self._of_file(collection, outcome.file.stored)
+                if outcome.seen and found:
+                    self.uploads.place(collection.name, outcome.file)
+                    outcome.status = "replaced" if outcome.old else "added"
+                    outcome.documents, outcome.chunks = len(found), sum(info.chunks for info in found)
+                for stored in {str(info.metadata.get(STORED, "")) for info in outcome.old}:
+                    self._drop_file(collection, stored)
+
+    def _is_new(self, collection: Collection, outcome: Outcome, taken: dict[str, str]) -> bool:
+        """Tell whether a file has to be read, or else say in its outcome why not."""
+        file, index = outcome.file, collection.index
+        if file.path is None:
+            outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
+            outcome.hint = "Split it, or have the owner add it with ragkit add."
+            return False
+        twins = index.documents((Field("sha256") == file.sha256) | (Field(STORED) == file.stored))
+        known = document_name(twins[0]) if twins else taken.get(file.sha256)
+        if known is not None:
+            outcome.status = "unchanged"
+            same = f"It has the same content as {known}, which is there."
+            outcome.reason = "It is there already." if known == file.name else same
+            return False
+        taken[file.sha256] = file.name
+        outcome.old = index.documents(Field("origin") == UPLOAD + file.name)
+        return True
+
+    def _documents(self, outcome: Outcome, loader: Loader) -> Iterator[Document]:
+        """Yield the documents of a file under the name that it was sent with; nothing of them tells where it lies."""
+        file, path = outcome.file, outcome.file.path
+        assert path is not None
+        stem = file.name.rpartition(".")[0] or file.name
+        issues: list[Issue] = []
+        for item in loader.load(SourceFile(path, UPLOAD + file.name, file.size, path.stat().st_mtime_ns)):
+            if isinstance(item, Issue):
+                detail = item.detail.replace(str(path), file.name).replace(path.name, file.name)
+                issues.append(replace(item, detail=without_paths(detail)))
+                continue
+            outcome.seen.add(item.id)
+            title = stem if item.title == path.stem else harmless(item.title)
+            yield replace(item, title=title, metadata={**item.metadata, "name": file.name, STORED: file.stored})
+        outcome.reason, outcome.hint = _words(issues)
+
+    def _of_file(self, collection: Collection, stored: str) -> list[DocumentInfo]:
+        return collection.index.documents(Field(STORED) == stored)
+
+    def _drop_file(self, collection: Collection, stored: str) -> None:
+        if stored and not self._of_file(collection, stored):
+            self.uploads.remove(collection.name, stored)
+
+    def _writing(self, collection: str) -> threading.Lock:
+        return self._locks.setdefault(collection, threading.Lock())
+
+
+def document_of(collection: Collection, identity: str) -> Document:
+    """Return a document by its id.
+
+    Raises:
+        RequestError: 404 if there is none.
+    """
+    try:
+        found = collection.index.document(identity)
+    except QueryError:
+        found = None
+    # An index finds documents by their source as well.
+    if found is None or found.id != identity:
+        raise not_found("There is no such document", "See which there are: GET /api/collections/NAME/documents")
+    return found
+
+
+def _groups(files: Sequence[Upload]) -> Iterator[list[Upload]]:
+    """Yield files, numbered where another one of another content has the name, a few small ones together.
+
+    Each commit of an index costs the same however little is in it.
+    """
+    names: dict[str, str] = {}
+    group: list[Upload] = []
+    size = 0
+    for file in files:
+        if group and (size + file.size > _GROUP_BYTES or len(group) >= _GROUP_FILES):
+            yield group
+            group, size = [], 0
+        stem, dot, suffix = file.name.rpartition(".")
+        name, number = file.name, 1
+        while names.get(name, file.sha256) != file.sha256:
+            number += 1
+            name = f"{stem} ({number}){dot}{suffix}" if stem else f"{file.name} ({number})"
+        names[name] = file.sha256
+        group.append(replace(file, name=name))
+        size += file.size
+    if group:
+        yield group
+
+
+def _words(issues: Sequence[Issue]) -> tuple[str, str]:
+    """Return what is missing of a file in one sentence, and what mends it."""
+    if not issues:
+        return "", ""
+    refused = [issue for issue in issues if issue.kind == "refused"]
+    first = (refused or list(issues))[0]
+    page = f" (page {first.page})" if first.page is not None else ""
+    more = f" There are {len(issues) - 1} more remarks on it." if len(issues) > 1 else ""
+    return f"{first.detail}{page}{more}", first.hint
+
+
+def _told(progress: Progress) -> dict[str, Any]:
+    return {"stage": progress.stage, "done": progress.done, "total": progress.total, "name": ""}

@@ -1,0 +1,157 @@
+"""Long work that goes on when the client has left: what it told so far can be read again at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from ragkit.errors import RagkitError
+from ragkit.serving.failures import RequestError, error_body, told
+
+State = Literal["waiting", "running", "done", "failed"]
+Event = tuple[str, dict[str, Any]]
+_KEPT = 200
+"""Jobs that are remembered; those that ended longest ago are forgotten first."""
+_LOOK = 0.05
+"""Seconds between two looks for what is new."""
+_SILENCE = 10.0
+"""Seconds after which a sign of life is sent."""
+_PROGRESS = 0.2
+"""Seconds between two tellings of progress within a stage."""
+_MOST_WAITING = 20
+"""Jobs of a collection that wait."""
+
+
+class Job:
+    """One piece of work.
+
+    Args:
+        collection: that it works on.
+        person: the id of who began it.
+    """
+
+    def __init__(self, collection: str, person: str) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.collection = collection
+        self.person = person
+        self.state: State = "waiting"
+        self.events: list[Event] = []
+        """What was told, in order; it only grows."""
+        self._progressed = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self.state in ("done", "failed")
+
+    def tell(self, kind: str, data: dict[str, Any]) -> None:
+        """Add an event; progress that follows progress too soon is left out, but for its end."""
+        if kind == "progress":
+            now = time.monotonic()
+            if now - self._progressed < _PROGRESS and data["done"] != data["total"] and data["stage"] != "files":
+                return
+            self._progressed = now
+        self.events.append((kind, data))
+
+    async def follow(self) -> AsyncIterator[Event | None]:
+        """Yield each event from the first on until the end; None as a sign of life."""
+        after, silent = 0, time.monotonic()
+        while True:
+            ended = self.ended
+            for event in self.events[after:]:
+                after += 1
+                yield event
+                silent = time.monotonic()
+            if ended:
+                return
+            if time.monotonic() - silent > _SILENCE:
+                yield None
+                silent = time.monotonic()
+            await asyncio.sleep(_LOOK)
+
+    def told(self) -> dict[str, Any]:
+        """Return everything at once."""
+        of = {
+            kind: [data for name, data in self.events if name == kind] for kind in ("progress", "file", "done", "error")
+        }
+        return {
+            "id": self.id,
+            "collection": self.collection,
+            "state": self.state,
+            "progress": of["progress"][-1] if of["progress"] else None,
+            "files": of["file"],
+            "result": of["done"][-1] if of["done"] else None,
+            "error": of["error"][-1] if of["error"] else None,
+        }
+
+
+class Jobs:
+    """Runs jobs: those of a collection one after another, those of different collections side by side."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._starting = threading.Lock()
+
+    def start(self, collection: str, person: str, work: Callable[[Job], None]) -> Job:
+        """Begin a job, at once or when those before it are done.
+
+        Args:
+            collection: that it works on.
+            person: the id of who begins it.
+            work: runs in a thread; an error that it raises is the job's last event.
+
+        Raises:
+            RequestError: 429 where too many wait.
+        """
+        job = Job(collection, person)
+        with self._starting:
+            waiting = sum(other.state == "waiting" and other.collection == collection for other in self._jobs.values())
+            if waiting >= _MOST_WAITING:
+                raise RequestError(
+                    "Too many uploads wait for this collection.",
+                    "Try again when some are done.",
+                    status=429,
+                    code="rate_limit_exceeded",
+                )
+            self._jobs[job.id] = job
+            for old in [other.id for other in self._jobs.values() if other.ended][: max(0, len(self._jobs) - _KEPT)]:
+                del self._jobs[old]
+            if collection not in self._threads:
+                self._threads[collection] = ThreadPoolExecutor(1, "job")
+            self._threads[collection].submit(self._run, job, work)
+        return job
+
+    def get(self, identity: str) -> Job | None:
+        """Return a job that is remembered."""
+        return self._jobs.get(identity)
+
+    def close(self) -> None:
+        """Begin no more; wait for the file in hand."""
+        with self._starting:
+            for thread in self._threads.values():
+                thread.shutdown(cancel_futures=True)
+
+    def _run(self, job: Job, work: Callable[[Job], None]) -> None:
+        job.state = "running"
+        try:
+            work(job)
+        except RagkitError as error:
+            self._failed(job, told(error))
+        except Exception:
+            self._failed(
+                job, error_body("Something went wrong in the server.", "See its log.", "server_error", "internal")
+            )
+            raise
+        else:
+            job.state = "done"
+
+    def _failed(self, job: Job, body: dict[str, Any]) -> None:
+        job.tell("error", {name: body["error"][name] for name in ("message", "hint")})
+        job.state = "failed"

@@ -1,0 +1,98 @@
+"""The documents of a collection: list them, put files in, take them out."""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from ragkit.records import DocumentInfo
+from ragkit.serving.context import Ctx, Who
+from ragkit.serving.jobs import Job
+from ragkit.serving.routes.jobs import intake_of, jobs_of
+from ragkit.serving.views import document_name
+
+router = APIRouter(prefix="/api/collections/{collection}/documents", tags=["documents"])
+
+_FILES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("")
+def list_documents(
+    collection: str,
+    ctx: Ctx,
+    person: Who,
+    query: Annotated[str, Query(max_length=500)] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> dict[str, Any]:
+    """Return the documents whose title or file name holds ``query``, by title."""
+    infos = ctx.collections.open(collection, person).index.documents()
+    wanted = query.casefold().split()
+    found = [info for info in infos if all(word in _words(info) for word in wanted)]
+    found.sort(key=lambda info: (info.title.casefold(), info.source))
+    return {"total": len(found), "documents": [_view(info) for info in found[offset : offset + limit]]}
+
+
+@router.post("", status_code=202, openapi_extra=_FILES)
+async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who) -> dict[str, str]:
+    """Take files in; needs the right to write. Follow the job that is returned to see what becomes of each.
+
+    The same content twice is one document; a file of a name that is there replaces what was there.
+    """
+    opened = await to_thread(ctx.collections.open, collection, person, "write")
+    intake = await to_thread(ctx.part, intake_of)
+    files = await intake.uploads.receive(request.headers.get("content-type", ""), request.stream())
+
+    def work(job: Job) -> None:
+        intake.add(opened, files, job.tell, ctx.ending)
+
+    try:
+        job = ctx.part(jobs_of).start(collection, person.id, work)
+    except BaseException:
+        intake.uploads.discard(files)
+        raise
+    return {"job": job.id}
+
+
+@router.delete("/{document}")
+def remove_document(
+    collection: str,
+    document: str,
+    ctx: Ctx,
+    person: Who,
+    whole: Annotated[bool, Query(description="Take out every document of its file, as the rows of a table.")] = False,
+) -> dict[str, int]:
+    """Take a document out, and its file too where it was uploaded; needs the right to write."""
+    opened = ctx.collections.open(collection, person, "write")
+    return {"removed": ctx.part(intake_of).remove(opened, document, whole=whole)}
+
+
+def _words(info: DocumentInfo) -> str:
+    return f"{info.title}\n{document_name(info)}".casefold()
+
+
+def _view(info: DocumentInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "title": info.title,
+        "name": document_name(info),
+        "media_type": info.media_type,
+        "pages": info.pages,
+        "characters": info.characters,
+        "chunks": info.chunks,
+    }

@@ -1,0 +1,62 @@
+"""Jobs: what they told so far, and what they tell as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+
+from ragkit.serving.context import Context, Ctx, Who
+from ragkit.serving.failures import not_found
+from ragkit.serving.intake import Intake
+from ragkit.serving.jobs import Job, Jobs
+from ragkit.serving.people import Person, allows
+from ragkit.serving.sse import EventStream, sse
+from ragkit.serving.uploads import FOLDER, UploadLimits, Uploads
+
+router = APIRouter(prefix="/api/jobs", tags=["documents"])
+
+
+def jobs_of(ctx: Context) -> Jobs:
+    """Make what runs a server's jobs; for ``ctx.part``."""
+    return Jobs()
+
+
+def intake_of(ctx: Context) -> Intake:
+    """Make what takes a server's uploads in; for ``ctx.part``."""
+    return Intake(Uploads(ctx.state / FOLDER, UploadLimits(whole_bytes=ctx.options.limits.upload)))
+
+
+@router.get("/{job}")
+def get_job(job: str, ctx: Ctx, person: Who) -> dict[str, Any]:
+    """Return everything that a job has told so far."""
+    return _job(ctx, person, job).told()
+
+
+@router.get("/{job}/events", response_class=EventStream)
+async def follow_job(job: str, ctx: Ctx, person: Who) -> EventStream:
+    """Send what a job tells, from its beginning on, as server-sent events.
+
+    ``progress`` has stage, done and total; ``file`` has name, status, reason and hint; ``done`` counts the files by
+    status; ``error`` has message and hint. The job goes on when nobody follows it.
+    """
+    found = _job(ctx, person, job)
+
+    async def events() -> AsyncIterator[bytes]:
+        async for event in found.follow():
+            if ctx.ending.is_set():
+                return
+            yield b":\n\n" if event is None else sse(*event)
+
+    return EventStream(events())
+
+
+def _job(ctx: Context, person: Person, identity: str) -> Job:
+    """Return a job that a person began, or one of a collection that they administer."""
+    found = ctx.part(jobs_of).get(identity)
+    if found is not None:
+        right = ctx.people.right(person, found.collection)
+        if allows(right, "admin") or (found.person == person.id and allows(right, "read")):
+            return found
+    raise not_found("There is no such job", "Jobs that ended long ago are forgotten.")

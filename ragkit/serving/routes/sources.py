@@ -1,0 +1,110 @@
+"""A document to read beside an answer: its text, its pages as pictures, and where a quote stands on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from ragkit.errors import DocumentError
+from ragkit.records import Document
+from ragkit.serving.context import Context, Ctx, Who
+from ragkit.serving.failures import RequestError, not_found
+from ragkit.serving.intake import document_of
+from ragkit.serving.pdf_pages import WIDTHS, PdfPages
+from ragkit.serving.people import Person
+from ragkit.serving.routes.jobs import intake_of
+from ragkit.serving.views import document_name
+
+router = APIRouter(prefix="/api/collections/{collection}/documents/{document}", tags=["sources"])
+
+_WINDOW = 100_000
+Offset = Annotated[int, Query(ge=0, le=2**53)]
+
+
+def pages_of(ctx: Context) -> PdfPages:
+    """Make what draws a server's pages; for ``ctx.part``."""
+    return PdfPages()
+
+
+@router.get("")
+def get_document(collection: str, document: str, ctx: Ctx, person: Who) -> dict[str, Any]:
+    """Return what there is to know of a document, but for its text."""
+    found = document_of(ctx.collections.open(collection, person), document)
+    return {
+        "id": found.id,
+        "title": found.title,
+        "name": document_name(found),
+        "media_type": found.media_type,
+        "characters": len(found.text),
+        "pages": [asdict(page) for page in found.pages],
+        "headings": [asdict(heading) for heading in found.headings],
+    }
+
+
+@router.get("/text")
+def get_text(
+    collection: str,
+    document: str,
+    ctx: Ctx,
+    person: Who,
+    start: Offset = 0,
+    end: Annotated[Offset | None, Query()] = None,
+) -> dict[str, Any]:
+    """Return the text from ``start`` to ``end``, at most 100,000 characters of it."""
+    text = document_of(ctx.collections.open(collection, person), document).text
+    first = min(start, len(text))
+    last = min(max(first, len(text) if end is None else end), len(text), first + _WINDOW)
+    return {"start": first, "end": last, "text": text[first:last], "characters": len(text)}
+
+
+@router.get("/pages/{number}")
+def get_page(
+    collection: str, document: str, number: int, ctx: Ctx, person: Who, start: Offset = 0, end: Offset = 0
+) -> dict[str, Any]:
+    """Return where the quote from ``start`` to ``end`` stands on a page.
+
+    ``rects`` are lines: left, top, right and bottom as fractions of the page from the top left. 404 where the format
+    has no pages, or the file is gone or another one by now.
+    """
+    found, path = _file(ctx, person, collection, document)
+    try:
+        place = ctx.part(pages_of).place(path, found, number, start, end)
+    except DocumentError as error:
+        raise not_shown(error) from error
+    return asdict(place)
+
+
+@router.get("/pages/{number}/image", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+def get_page_image(
+    collection: str,
+    document: str,
+    number: int,
+    ctx: Ctx,
+    person: Who,
+    width: Annotated[int, Query(ge=WIDTHS[0], le=WIDTHS[1], description="In pixels.")] = 1000,
+) -> Response:
+    """Return a page as PNG."""
+    found, path = _file(ctx, person, collection, document)
+    try:
+        picture = ctx.part(pages_of).draw(path, found, number, width)
+    except DocumentError as error:
+        raise not_shown(error) from error
+    # Kept by the browser of whoever may read it now, and asked for again by nobody else.
+    return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
+
+
+def not_shown(error: DocumentError) -> RequestError:
+    """Return the error for a page that can't be shown; its words name no path."""
+    return RequestError(error.message, error.hint, status=404, code="no_page")
+
+
+def _file(ctx: Context, person: Person, collection: str, document: str) -> tuple[Document, Path]:
+    opened = ctx.collections.open(collection, person)
+    found = document_of(opened, document)
+    path = ctx.part(intake_of).file_of(opened, found)
+    if path is None:
+        raise not_found("The file that the document is from is gone", "Read the text of the source instead.")
+    return found, path

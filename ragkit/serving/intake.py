@@ -16,9 +16,8 @@ from ragkit.indexing.reports import Progress
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
 from ragkit.serving.failures import RequestError, not_found, told, without_paths
-from ragkit.serving.names import UPLOAD, harmless
+from ragkit.serving.names import NAME, UPLOAD, document_name, harmless
 from ragkit.serving.uploads import Upload, Uploads
-from ragkit.serving.views import document_name
 
 STORED = "upload"
 """The metadata field that holds the name under which an uploaded document's file is kept."""
@@ -221,7 +220,7 @@ class Intake:
                 continue
             outcome.seen.add(item.id)
             title = stem if item.title == path.stem else harmless(item.title)
-            yield replace(item, title=title, metadata={**item.metadata, "name": file.name, STORED: file.stored})
+            yield replace(item, title=title, metadata={**item.metadata, NAME: file.name, STORED: file.stored})
         outcome.reason, outcome.hint = _words(issues)
 
     def _of_file(self, collection: Collection, stored: str) -> list[DocumentInfo]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ragkit.records import Document, DocumentInfo
+
 LONGEST = 255
 """Bytes of a name that is shown, as UTF-8."""
 _UNSEEN = re.compile(
@@ -15,6 +17,8 @@ _UNSEEN = re.compile(
 )
 UPLOAD = "upload:"
 """What the origin of an uploaded document begins with; its name follows, and no path of the server's."""
+NAME = "name"
+"""The metadata field that holds the name of a document's file."""
 _NO_NAME = "document"
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)")
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
@@ -42,6 +46,15 @@ def clean_name(given: str | None) -> str:
         name = f"_{name}"
     name = _shortened(name)
     return name if any(character.isalnum() for character in name) else _NO_NAME
+
+
+def document_name(document: Document | DocumentInfo) -> str:
+    """Return the name under which a document is shown: that of the uploaded file, or the last part of its source."""
+    given = document.metadata.get(NAME)
+    if isinstance(given, str) and given.strip():
+        return clean_name(given)
+    path, _, row = document.source.rpartition("#")
+    return f"{clean_name(path)}#{row}" if path and row.startswith("row-") else clean_name(document.source)
 
 
 def safe_suffix(name: str) -> str:

@@ -8,23 +8,11 @@ from typing import Any
 from ragkit.answering import PromptBuilt, Retrieved, TextDelta
 from ragkit.indexing import Index
 from ragkit.prompting import Prompt
-from ragkit.records import Answer, Citation, Document, DocumentInfo, Hit
+from ragkit.records import Answer, Citation, Hit
 from ragkit.serving.conversations import StoredMessage
 from ragkit.serving.generation import Outcome, Queued
-from ragkit.serving.names import clean_name
+from ragkit.serving.names import document_name
 from ragkit.serving.rendering import to_html
-
-NAME = "name"
-"""The metadata field that holds the name under which a file was uploaded."""
-
-
-def document_name(document: Document | DocumentInfo) -> str:
-    """Return the name under which a document is shown: that of the uploaded file, or the last part of its source."""
-    given = document.metadata.get(NAME)
-    if isinstance(given, str) and given.strip():
-        return clean_name(given)
-    path, _, row = document.source.rpartition("#")
-    return f"{clean_name(path)}#{row}" if path and row.startswith("row-") else clean_name(document.source)
 
 
 def hit_view(hit: Hit) -> dict[str, Any]:

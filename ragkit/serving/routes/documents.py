@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query, Request
 from ragkit.records import DocumentInfo
 from ragkit.serving.context import Ctx, Who
 from ragkit.serving.jobs import Job
+from ragkit.serving.names import document_name
 from ragkit.serving.routes.jobs import intake_of, jobs_of
-from ragkit.serving.views import document_name
 
 router = APIRouter(prefix="/api/collections/{collection}/documents", tags=["documents"])
 

@@ -13,10 +13,10 @@ from ragkit.records import Document
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.failures import RequestError, not_found
 from ragkit.serving.intake import document_of
+from ragkit.serving.names import document_name
 from ragkit.serving.pdf_pages import WIDTHS, PdfPages
 from ragkit.serving.people import Person
 from ragkit.serving.routes.jobs import intake_of
-from ragkit.serving.views import document_name
 
 router = APIRouter(prefix="/api/collections/{collection}/documents/{document}", tags=["sources"])
 

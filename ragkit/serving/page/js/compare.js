@@ -1,6 +1,6 @@
 // Two answers to one question, side by side; what made them is told only with the vote.
 
-import { events, path, post } from "./api.js";
+import { events, get, path, post } from "./api.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
 import { answerView, pendingView } from "./message.js";
@@ -18,9 +18,10 @@ const VOTES = [
  * @param {object} run its `stop` ends both.
  * @param {string} name of the collection.
  * @param {object} json the question and the two configurations.
- * @param {{asked: boolean}} options whether the person wanted two, or is shown them now and then.
+ * @param {{asked: boolean, retry: (question: string) => void}} options `asked`: whether the person wanted two, or is
+ *   shown them now and then.
  */
-export function compareView(run, name, json, { asked }) {
+export function compareView(run, name, json, { asked, retry }) {
   const sides = Object.fromEntries(["a", "b"].map((side) => [side, sideView(side)]));
   const vote = h("div.vote");
   const why = !asked && h("p.note", {}, "Now and then you are shown two answers: which you find better teaches the assistant. Settings can switch this off.");
@@ -74,12 +75,20 @@ export function compareView(run, name, json, { asked }) {
     try {
       const configs = await post(path(["comparisons", chosenFrom.id, "vote"]), { winner });
       for (const side of ["a", "b"]) sides[side].reveal(configName(configs[side]), winner === side);
+      await showKept();
       fill(vote, h("p", {}, "Kept, thank you. Standings tell how each way fares."));
       say(`Kept. Left was ${configName(configs.a)}, right was ${configName(configs.b)}.`);
     } catch (error) {
       problem(error);
       if (error.offline) askForVote();
     }
+  }
+
+  /** One of the two stays in the conversation; from now on it is an answer like any other. */
+  async function showKept() {
+    const conversation = await get(path(["conversations", run.conversation])).catch(() => null);
+    const kept = conversation?.messages.at(-1);
+    for (const side of Object.values(sides)) if (kept && side.shows(kept.id)) side.show(answerView(kept, { retry }));
   }
 
   return { element, done };
@@ -97,13 +106,17 @@ function sideView(side) {
       if (event === "finished") {
         this.finished = true;
         // Nothing here may tell which configuration it was, so that the vote is about the answer.
-        pending.element.replaceWith(answerView(data.message, { tools: false }));
+        this.show(answerView(data.message, { tools: false }));
       } else if (event === "error") {
-        pending.end(notice(data.error ?? data));
+        pending.end(notice(data));
+      } else if (event === "queued") {
+        pending.take({ event, data: { before: 0 } });
       } else {
         pending.take({ event, data });
       }
     },
+    show: (answer) => element.lastElementChild.replaceWith(answer),
+    shows: (id) => element.lastElementChild.dataset.message === id,
     end: () => pending.end(),
     reveal(name, won) {
       fill(heading, h("strong", {}, name), won ? " — your choice" : "");

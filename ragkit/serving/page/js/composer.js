@@ -6,7 +6,7 @@ import { WAYS, chosen, collection, may, on, prefer, prefs, wayName, world } from
 import { chooseFiles } from "./uploads.js";
 
 const form = document.getElementById("composer");
-const LONGEST = 4000;
+const LONGEST = 8000;
 const SHOTS = [0, 2, 4, 8];
 const text = h("textarea", {
   id: "question",
@@ -19,7 +19,7 @@ const text = h("textarea", {
 const model = select("Model", "model");
 const mode = select("Way of answering", "mode");
 const shots = select("Examples shown to the model", "shots");
-const attach = button("attach", "Add files", chooseFiles, { quiet: true });
+const attach = button("attach", "Add files", chooseFiles, { quiet: true, kind: "attach" });
 const two = button("two", "Two answers", () => two.setAttribute("aria-pressed", String(two.getAttribute("aria-pressed") !== "true")), {
   "aria-pressed": "false",
   title: "Show two answers to the next question, and say which is better",

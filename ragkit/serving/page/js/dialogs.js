@@ -62,7 +62,7 @@ export function ask(title, { label, value = "", yes = "Save", rows = 1, hint = "
 export function problem(error) {
   if (error.name === "AbortError") return;
   if (!(error instanceof ApiError)) console.error(error);
-  dialog("That did not work", (close) => [
+  dialog("A word on this", (close) => [
     notice(error),
     h("div.actions", {}, button(null, "Close", close, { kind: "main", autofocus: true })),
   ]);

@@ -5,17 +5,17 @@ import { confirm, notice, problem } from "./dialogs.js";
 import { arrowKeys, button, fill, h, icon, say } from "./dom.js";
 import { openPanel } from "./panel.js";
 import { openSource } from "./source.js";
-import { collection, may, on } from "./state.js";
+import { collection, may, on, tell } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 import { hits } from "./why.js";
 
 const PAGE = 50;
 let redraw = null;
 
-on("documents", () => redraw?.());
+on("contents", () => redraw?.());
 
-/** Open the list of documents; `find` begins with a search for passages. */
-export function openDocuments({ find = false } = {}) {
+/** Open the list of documents; `find` goes to the search for passages, `query` makes one. */
+export function openDocuments({ find = false, query = "" } = {}) {
   const chosen = collection();
   if (!chosen) return openPanel("Documents", (body) => fill(body, h("p", {}, "There is no collection yet.")));
   return openPanel(
@@ -27,7 +27,7 @@ export function openDocuments({ find = false } = {}) {
         "aria-label": "Search documents by name",
         on: { input: () => list(0) },
       });
-      const passages = passageSearch(chosen.name);
+      const passages = passageSearch(chosen.name, query);
       const documents = h("ul.documents", { "aria-label": "Documents" });
       const more = h("div.bar");
       arrowKeys(documents, ".open");
@@ -72,38 +72,40 @@ function dropzone() {
 function row(name, document_) {
   const { pages, chunks, characters } = document_;
   const size = pages ? `${pages} ${pages === 1 ? "page" : "pages"}` : `${characters.toLocaleString()} characters`;
-  const line = h(
+  return h(
     "li",
     {},
     icon("file"),
     h(
       "button.open",
-      { type: "button", on: { click: () => openSource(name, { document_id: document_.id, title: document_.title }) } },
+      { type: "button", on: { click: () => openSource(name, { document_id: document_.id, title: document_.title }, { back: () => openDocuments() }) } },
       h("strong", {}, document_.title || document_.name),
       h("span.soft.tiny", {}, [document_.name !== document_.title && document_.name, size, `${chunks} passages`].filter(Boolean).join(" · ")),
     ),
     may("write") && button("trash", `Take out “${document_.name || document_.title}”`, take, { quiet: true }),
   );
+
   async function take() {
-    const text = `“${document_.name || document_.title}” is taken out of ${name}. Answers that cite it can no longer show it.`;
+    // A row of a table goes with its table: the file is what was added, and what is taken out.
+    const [file, whole] = [document_.name.replace(/#row-\d+$/, ""), /#row-\d+$/.test(document_.name)];
+    const text = `“${file}”${whole ? " with all its rows" : ""} is taken out of ${name}. Answers that cite it can no longer show it.`;
     if (!(await confirm("Take the document out?", text, "Take out"))) return;
     try {
-      await remove(path(["collections", name, "documents", document_.id]));
-      line.remove();
+      await remove(path(["collections", name, "documents", document_.id], { whole }));
       say("Taken out.");
+      tell("contents");
     } catch (error) {
       problem(error);
     }
   }
-  return line;
 }
 
-function passageSearch(name) {
-  const field = h("input.field", { type: "search", placeholder: "Find passages, without a model", "aria-label": "Find passages" });
+function passageSearch(name, before) {
+  const field = h("input.field", { type: "search", value: before, placeholder: "Find passages, without a model", "aria-label": "Find passages" });
   const found = h("div.block", { "aria-live": "polite", hidden: true });
   const form = h("form", { role: "search", on: { submit } }, field);
   async function submit(event) {
-    event.preventDefault();
+    event?.preventDefault();
     const query = field.value.trim();
     found.hidden = !query;
     if (!query) return;
@@ -112,11 +114,12 @@ function passageSearch(name) {
       fill(
         found,
         h("p.soft.small", {}, all.length ? `${all.length} passages in ${Math.round(seconds * 1000)} ms` : "Nothing was found."),
-        hits(all, name),
+        hits(all, name, () => openDocuments({ query })),
       );
     } catch (error) {
       fill(found, notice(error));
     }
   }
+  if (before) submit();
   return { element: h("div", {}, form, found), field };
 }

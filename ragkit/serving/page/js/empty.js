@@ -20,7 +20,7 @@ export function emptyView({ put }) {
     );
     return element;
   }
-  const questions = h("div.suggestions");
+  const questions = h("div.suggestions.questions");
   fill(
     element,
     h(
@@ -64,10 +64,12 @@ async function suggest(name, place, put) {
         .slice(0, 3)
         .map((each) => get(path(["collections", name, "documents", each.id]))),
     );
-    const found = whole.map((each) => [each, each.headings.filter(({ level, title }) => level > 1 && title.length < 60)]);
-    for (const [each, headings] of found) {
-      const section = headings[Math.floor(headings.length / 2)]?.title;
-      if (section) place.append(suggestion("search", section, `of ${each.title}`, () => put(`What does ${each.title} say about “${section}”?`)));
+    for (const { title: called, headings } of whole) {
+      const sections = headings.filter(({ title }) => title !== called && title.length < 60);
+      const section = sections[Math.floor(sections.length / 2)]?.title.replace(/^[\d.]+\s+/, "");
+      if (!section) continue;
+      const question = `What does “${called}” say about “${section}”?`;
+      place.append(h("button.asks", { type: "button", on: { click: () => put(question) } }, icon("edit"), h("span", {}, question)));
     }
   } catch {
     // Suggestions are a courtesy: who asks is told of the error.

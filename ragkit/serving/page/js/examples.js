@@ -4,7 +4,7 @@ import { get, path, post, remove } from "./api.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
 import { openPanel } from "./panel.js";
-import { collection, may } from "./state.js";
+import { collection, may, tell } from "./state.js";
 
 export function openExamples() {
   const chosen = collection();
@@ -25,8 +25,8 @@ export function openExamples() {
       h(
         "p.soft",
         {},
-        `Answered questions of ${chosen.name}. With “shots”, Chat is shown those most like the question, and answers in their way. `,
-        "The star under an answer adds one.",
+        `Answered questions of ${chosen.name}. The way “Chat” can be shown those most like a question, and then answers in their manner: `,
+        "choose how many under the question. The star under an answer adds one.",
       ),
       may("write") && form(url, draw),
       list,
@@ -73,6 +73,7 @@ function form(url, draw) {
       await post(url(), { input: input.value.trim(), output: output.value.trim() });
       event.target.reset();
       say("Added.");
+      tell("contents");
       await draw();
     } catch (error) {
       problem(error);

@@ -107,13 +107,13 @@ function keys(event) {
 async function start() {
   watchNetwork();
   world.me = await meet();
+  await load();
   startThread({ menu, put: putQuestion, newConversation: fresh });
   startRail({ fresh });
   startComposer();
   startUploads();
-  await load();
   // Documents that came or went change what a collection tells of itself.
-  on("documents", () => load().catch(() => {}));
+  on("contents", () => load().catch(() => {}));
   window.addEventListener("hashchange", () => {
     app.classList.remove("drawer");
     showConversation(shownId());

@@ -30,12 +30,13 @@ export function markSpans(element, text, spans, wrapper) {
   for (const [start, end] of spans) {
     const wanted = bare(letters.slice(start, end).join(""));
     if (!wanted.length) continue;
-    const found = all.indexOf(wanted.join("\u0000"), from);
+    const sought = wanted.join("\u0000");
+    const found = all.indexOf(sought, from);
     if (found < 0) continue;
     // Every letter is followed by a separator, but letters may be two units long: count the separators.
     const first = all.slice(0, found).split("\u0000").length - 1;
     places.push([first, first + wanted.length]);
-    from = found + 1;
+    from = found + sought.length;
   }
   for (const [first, last] of places.reverse()) wrap(shown.slice(first, last), wrapper);
 }

@@ -1,11 +1,11 @@
 // One question and one answer, as they stand in the thread.
 
-import { path, post } from "./api.js";
+import { ApiError, path, post } from "./api.js";
 import { ask, problem } from "./dialogs.js";
 import { button, fill, h, icon, say, serverHtml } from "./dom.js";
 import { markSpans } from "./marking.js";
-import { openSource } from "./source.js";
-import { configName, may } from "./state.js";
+import { openSource, quoteIn } from "./source.js";
+import { collection, configName, may, tell } from "./state.js";
 import { openWhy } from "./why.js";
 
 const UNSUPPORTED = "No source that was found bears this sentence out.";
@@ -14,7 +14,7 @@ const UNSUPPORTED = "No source that was found bears this sentence out.";
 export function questionView(text, { edit }) {
   return h(
     "article.question",
-    { "aria-label": "Question" },
+    { "aria-label": "You asked" },
     h("p", {}, text),
     h(
       "div.tools",
@@ -72,12 +72,16 @@ function readingOf(hits) {
 export function answerView(message, { retry = null, tools = true } = {}) {
   const { answer } = message;
   const element = h("article.answer", { "aria-label": "Answer", data: { message: message.id } });
+  if (answer?.mode === "extract") element.classList.add("short");
   if (answer?.abstained) element.append(abstention(message));
   else element.append(prose(message));
   if (message.stopped) element.append(note("stop", "Stopped. What had come so far is kept."));
   if (answer?.unsupported?.length) element.append(note("warning", unsupportedNote(answer.unsupported.length)));
   if (answer?.citations.length) element.append(sources(message));
-  if (tools) element.append(toolbar(message, retry));
+  const corrected = h("p.note.correction");
+  element.append(corrected);
+  drawCorrection(corrected, message);
+  if (tools) element.append(toolbar(message, retry, corrected));
   return element;
 }
 
@@ -121,7 +125,7 @@ function sources(message) {
       { type: "button", on: { click: (event) => show(message, citation, event.currentTarget) } },
       h("span.citation", { "aria-hidden": "true" }, citation.number),
       h("span.where", {}, whereOf(citation)),
-      h("span.quote", {}, `“${citation.quote.replace(/\s+/g, " ").trim()}”`),
+      h("span.quote", {}, quoteIn(citation)),
     );
   return h("div.sources", { role: "group", "aria-label": "Sources" }, message.answer.citations.map(each));
 }
@@ -136,21 +140,21 @@ export function whereOf({ title, name, page, heading_path: headings }) {
 function show(message, citation, chip) {
   for (const shown of document.querySelectorAll(".citation.shown")) shown.classList.remove("shown");
   const mark = chip.classList.contains("citation") ? chip : chip.querySelector(".citation");
-  openSource(message.config.collection, citation, { onClose: () => mark?.classList.remove("shown") });
+  openSource(message.config?.collection ?? collection().name, citation, { onClose: () => mark?.classList.remove("shown") });
   mark?.classList.add("shown");
 }
 
-function toolbar(message, retry) {
+function toolbar(message, retry, corrected) {
   const { config, answer } = message;
   const parts = [button("copy", "Copy with sources", (event) => copy(withSources(message), event.currentTarget), { quiet: true })];
   if (message.id) {
-    parts.push(...rating(message), button("edit", "Correct this answer", () => correct(message), { quiet: true }));
+    parts.push(...rating(message), button("edit", "Correct this answer", () => correct(message, corrected), { quiet: true }));
     if (may("write") && !answer?.abstained && !message.stopped) {
       parts.push(button("star", "Use as an example", (event) => example(message, event.currentTarget), { quiet: true }));
     }
   }
   if (retry && message.question) parts.push(button("retry", "Ask again", () => retry(message.question), { quiet: true }));
-  if (message.id) parts.push(button("why", "Why this answer", () => openWhy(message)));
+  if (message.id) parts.push(button("why", "Why", () => openWhy(message), { kind: "plain", "aria-label": "Why this answer" }));
   parts.push(h("span.meta", {}, configName(config)));
   return h("div.tools", { role: "group", "aria-label": "With this answer" }, parts);
 }
@@ -176,7 +180,13 @@ function rating(message) {
   return thumbs;
 }
 
-async function correct(message) {
+function drawCorrection(place, message) {
+  const text = message.rating?.correction;
+  place.hidden = !text;
+  fill(place, icon("edit"), h("span", {}, h("strong", {}, "Your correction: "), text));
+}
+
+async function correct(message, place) {
   const correction = await ask("Correct this answer", {
     label: "What it should have said",
     value: message.rating?.correction ?? message.text,
@@ -186,8 +196,9 @@ async function correct(message) {
   });
   if (correction === null) return;
   try {
-    await post(path(["messages", message.id, "rating"]), { thumb: message.rating?.thumb ?? null, correction });
+    await post(path(["messages", message.id, "rating"]), { correction });
     message.rating = { ...message.rating, correction };
+    drawCorrection(place, message);
     say("Correction kept.");
   } catch (error) {
     problem(error);
@@ -196,8 +207,12 @@ async function correct(message) {
 
 async function example(message, control) {
   try {
-    await post(path(["messages", message.id, "example"]));
+    const { contradicts } = await post(path(["messages", message.id, "example"]));
     done(control, "Kept as an example");
+    tell("contents");
+    if (contradicts?.length) {
+      problem(new ApiError("It is kept, but another example answers the same question otherwise.", contradicts.join(" · ")));
+    }
   } catch (error) {
     problem(error);
   }

@@ -13,16 +13,17 @@ let shown = 0;
  * @param {string} title
  * @param {(body: HTMLElement, still: () => boolean) => void|Promise<void>} draw fills the body; `still` tells, after
  *   waiting, whether the panel still shows this view.
- * @param {{onClose?: () => void, actions?: Node[]}} options
+ * @param {{onClose?: () => void, back?: () => void}} options
  */
-export async function openPanel(title, draw, { onClose = null, actions = [] } = {}) {
+export async function openPanel(title, draw, { onClose = null, back = null } = {}) {
   closed?.();
   closed = onClose;
   if (panel.hidden) opener = document.activeElement;
   const turn = ++shown;
   const body = h("div.panel-body", { tabindex: 0, role: "region", "aria-label": title });
   const heading = h("h2", { id: "panel-title", tabindex: -1 }, title);
-  fill(panel, h("div.panel-head", {}, heading, actions, button("close", "Close (Esc)", closePanel, { quiet: true })), body);
+  const goBack = back && button("left", "Back", back, { quiet: true });
+  fill(panel, h("div.panel-head", {}, goBack, heading, button("close", "Close (Esc)", () => closePanel(), { quiet: true })), body);
   panel.hidden = false;
   app.classList.add("with-panel");
   app.classList.remove("drawer");
@@ -30,15 +31,15 @@ export async function openPanel(title, draw, { onClose = null, actions = [] } = 
   await draw(body, () => turn === shown);
 }
 
-export function closePanel() {
+/** Close the panel and give the focus back; returns whether it was open. */
+export function closePanel({ focus = true } = {}) {
   if (panel.hidden) return false;
   shown++;
   panel.hidden = true;
   app.classList.remove("with-panel");
   closed?.();
   closed = null;
-  if (opener?.isConnected) opener.focus();
-  else document.getElementById("question")?.focus();
+  if (focus) (opener?.isConnected ? opener : document.getElementById("question"))?.focus();
   opener = null;
   return true;
 }

@@ -34,6 +34,7 @@ export function startRail({ fresh }) {
       "div.rail-foot",
       {},
       button("file", "Documents", () => openDocuments()),
+      button("search", "Passages", () => openDocuments({ find: true })),
       button("star", "Examples", () => openExamples()),
       button("ranking", "Standings", () => openStandings()),
       button("settings", "Settings", () => openSettings()),
@@ -85,7 +86,7 @@ function draw(conversations, query) {
   }
   const days = new Map();
   for (const each of conversations) {
-    const day = dayOf(each.updated ?? each.created);
+    const day = dayOf(each.updated);
     days.set(day, [...(days.get(day) ?? []), each]);
   }
   fill(
@@ -135,9 +136,9 @@ async function forget(conversation) {
 
 const DAY = 86_400_000;
 
-/** Name a day as people do; the server tells times in seconds or as ISO 8601. */
-function dayOf(time) {
-  const when = new Date(typeof time === "number" ? time * 1000 : time);
+/** Name a day as people do; the server tells times in seconds. */
+function dayOf(seconds) {
+  const when = new Date(seconds * 1000);
   const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
   const ago = Math.round((midnight(new Date()) - midnight(when)) / DAY);
   if (ago <= 0) return "Today";

@@ -76,11 +76,12 @@ export function rivalOf(config) {
 /** Every other configuration that differs from the chosen one in one thing; the likeliest first. */
 function rivals(config) {
   const models = world.models.filter((each) => each.name !== config.model && each.kind !== "none" && each.name !== "none");
-  const modes = world.modes.filter((mode) => mode !== config.mode && mode !== "auto");
-  const needsModel = (mode) => mode !== "quotes";
   const hasModel = config.model && config.model !== "none";
+  const meant = config.mode !== "auto" ? config.mode : hasModel ? "extract" : "quotes";
+  const modes = world.modes.filter((mode) => mode !== meant && mode !== "auto");
+  const needsModel = (mode) => mode !== "quotes";
   const found = [];
-  if (config.mode !== "quotes") found.push(...models.map(({ name }) => ({ ...config, model: name })));
+  if (meant !== "quotes") found.push(...models.map(({ name }) => ({ ...config, model: name })));
   found.push(...modes.filter((mode) => hasModel || !needsModel(mode)).map((mode) => ({ ...config, mode })));
   if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
   return found;

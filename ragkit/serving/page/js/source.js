@@ -11,6 +11,7 @@ const AROUND = 12_000;
  * Open a document.
  * @param {string} collection
  * @param {object} place `document_id`, and where there is a quote `start`, `end`, `page`, `quote`, `heading_path`.
+ * @param {object} options of the panel.
  */
 export function openSource(collection, place, options = {}) {
   return openPanel(
@@ -31,6 +32,13 @@ export function openSource(collection, place, options = {}) {
   );
 }
 
+/** A quote within its sentence. */
+export function quoteIn({ before = "", quote, after = "" }) {
+  const flat = (text) => text.replace(/\s+/g, " ");
+  const whole = !before.trim() && !after.trim();
+  return whole ? flat(quote).trim() : [flat(before), h("b", {}, flat(quote)), flat(after)];
+}
+
 const url = (view, ...rest) => ["collections", view.collection, "documents", view.place.document_id, ...rest];
 
 function head(view, ...controls) {
@@ -38,7 +46,7 @@ function head(view, ...controls) {
   const trail = place.heading_path?.length ? place.heading_path.join(" › ") : "";
   return [
     h("p.path", {}, [about.name !== about.title && about.name, trail].filter(Boolean).join(" · ")),
-    quoted && place.quote && h("blockquote.quoted", {}, place.quote.replace(/\s+/g, " ")),
+    quoted && place.quote && h("blockquote.quoted", {}, quoteIn(place)),
     h("div.bar.stick", {}, controls),
   ];
 }

@@ -41,7 +41,7 @@ function standing({ config, answers, wins, losses, ties, rate, low, high, up, do
   const compared = wins + losses + ties > 0;
   const counts = [
     compared && `${wins} won, ${losses} lost, ${ties} ${ties === 1 ? "tie" : "ties"}`,
-    `${up} thumbs up, ${down} down`,
+    up + down > 0 && `${up} thumbs up, ${down} down`,
     answers !== undefined && `${answers} ${answers === 1 ? "answer" : "answers"}`,
   ];
   return h(

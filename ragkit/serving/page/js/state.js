@@ -48,9 +48,10 @@ export function tell(name, detail = null) {
   bus.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
-/** The chosen collection, or the first there is, or null. */
+/** The chosen collection, or the first with something in it, or the first, or null. */
 export function collection() {
-  return world.collections.find((each) => each.name === prefs.collection) ?? world.collections[0] ?? null;
+  const all = world.collections;
+  return all.find((each) => each.name === prefs.collection) ?? all.find((each) => each.documents) ?? all[0] ?? null;
 }
 
 const ORDER = ["read", "write", "admin"];

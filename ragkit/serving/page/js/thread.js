@@ -8,7 +8,7 @@ import { emptyView } from "./empty.js";
 import { answerView, pendingView, questionView } from "./message.js";
 import { closePanel } from "./panel.js";
 import { rivalOf } from "./settings.js";
-import { chosen, collection, current, on, prefs, tell } from "./state.js";
+import { chosen, collection, current, on, prefer, prefs, tell } from "./state.js";
 
 const thread = document.getElementById("thread");
 const topbar = document.getElementById("topbar");
@@ -42,8 +42,8 @@ export function startThread({ menu, put, newConversation }) {
   // Whatever makes the thread taller keeps its end in view, but only for who is reading there.
   new ResizeObserver(() => pinned && toEnd()).observe(column);
   on("conversation", drawTitle);
-  on("prefs", ({ name }) => name === "collection" && !current.conversation && showEmpty());
-  on("documents", () => !current.conversation && !running && showEmpty());
+  on("prefs", ({ name }) => name === "collection" && changed());
+  on("world", () => column.querySelector(".empty") && showEmpty());
 }
 
 function toEnd() {
@@ -61,11 +61,18 @@ function drawTitle() {
 /** Whether an answer is being made. */
 export const busy = () => running !== null;
 
+/** A conversation is about one collection: choosing another begins a new one. */
+function changed() {
+  closePanel({ focus: false });
+  if (current.conversation && current.conversation.collection !== prefs.collection) location.hash = "#/";
+  else if (column.querySelector(".empty")) showEmpty();
+}
+
 /** Show a conversation, or the beginning of a new one where `id` is empty. */
 export async function showConversation(id) {
   const turn = ++opening;
   if (id && id === current.conversation?.id) return;
-  closePanel();
+  closePanel({ focus: false });
   if (!id) {
     current.conversation = null;
     tell("conversation");
@@ -75,7 +82,9 @@ export async function showConversation(id) {
   try {
     const conversation = await get(path(["conversations", id]));
     if (turn !== opening) return;
-    current.conversation = { id: conversation.id, title: conversation.title };
+    current.conversation = { id: conversation.id, title: conversation.title, collection: conversation.collection };
+    if (collection()?.name !== conversation.collection) prefer("collection", conversation.collection);
+    tell("world");
     column.classList.remove("wide");
     fill(column, conversation.messages.map(view));
     if (running?.conversation === id) attach(running, conversation.messages);
@@ -95,7 +104,8 @@ function attach(run, messages) {
 
 function view(message) {
   if (message.role === "user") return questionView(message.text, { edit });
-  return answerView(message, { retry: ask });
+  // Of two answers that nobody ranked yet, what made them is not told.
+  return answerView(message, { retry: ask, tools: message.config !== null });
 }
 
 function showEmpty() {
@@ -113,11 +123,11 @@ export async function ask(question, { two = false } = {}) {
   const compare = rival && (two || (prefs.sometimes && Math.random() < SOMETIMES));
   if (!current.conversation) fill(column);
   column.querySelector(".notice")?.remove();
-  const run = { question: questionView(question, { edit }), conversation: current.conversation?.id ?? null, stop: new AbortController() };
+  const run = { question: questionView(question, { edit }), collection: place.name, conversation: current.conversation?.id ?? null, stop: new AbortController() };
   running = run;
   tell("busy", true);
   const json = { question, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
-  const work = compare ? compareView(run, place.name, { ...json, a: config, b: rival }, { asked: two }) : answering(run, place.name, { ...json, ...config });
+  const work = compare ? compareView(run, place.name, { ...json, a: config, b: rival }, { asked: two, retry: ask }) : answering(run, place.name, { ...json, ...config });
   run.element = work.element;
   column.append(run.question, run.element);
   toEnd();
@@ -137,7 +147,7 @@ function began(run, { id, title: called }) {
   run.conversation = id;
   if (!here) return;
   const known = current.conversation?.id === id;
-  current.conversation = { id, title: called ?? current.conversation?.title };
+  current.conversation = { id, title: called ?? current.conversation?.title, collection: run.collection };
   if (!known) history.replaceState(null, "", `#/${id}`);
   tell("conversation");
 }
@@ -155,8 +165,8 @@ function answering(run, name, json) {
     try {
       for await (const event of events("POST", path(["collections", name, "answers"]), { json, signal: run.stop.signal })) {
         if (event.event === "conversation") onConversation(event.data);
-        else if (event.event === "finished") return finish(event.data.message ?? event.data);
-        else if (event.event === "error") return fail(event.data.error ?? event.data);
+        else if (event.event === "finished") return finish(event.data.message);
+        else if (event.event === "error") return fail(event.data);
         else pending.take(event);
       }
       return fail({ message: "The answer broke off.", hint: "Ask again." });

@@ -15,7 +15,12 @@ const STATES = {
   unchanged: ["check", "Was here already, unchanged."],
   refused: ["warning", "Refused"],
 };
-const STAGES = { load: "Reading", read: "Reading", chunk: "Cutting into passages", embed: "Making searchable", store: "Keeping", index: "Making searchable" };
+const STAGES = {
+  read: "Reading",
+  chunk: "Cutting into passages",
+  embed: "Making it searchable",
+  write: "Keeping",
+};
 
 /** Let files be dropped anywhere on the page. */
 export function startUploads() {
@@ -63,12 +68,12 @@ export async function addFiles(files) {
   try {
     const { job } = await upload(path(["collections", chosen.name, "documents"]), files, batch.sent);
     batch.waiting();
-    for await (const event of events("GET", path(["jobs", job.id ?? job, "events"]))) batch.take(event);
+    for await (const event of events("GET", path(["jobs", job, "events"]))) batch.take(event);
   } catch (error) {
     batch.failed(error);
   }
   batch.end();
-  tell("documents");
+  tell("contents");
 }
 
 function drawBatch(name, files) {
@@ -102,14 +107,21 @@ function drawBatch(name, files) {
     },
     take: ({ event, data }) => {
       if (event === "progress") {
-        what.textContent = `${STAGES[data.stage] ?? data.stage}: ${data.done} of ${data.total}`;
-        if (data.total) bar.value = data.done / data.total;
+        const row = rows.find((each) => each.open);
+        if (data.stage !== "files") {
+          const share = data.total ? `: ${data.done} of ${data.total}` : "";
+          row?.state(`${STAGES[data.stage] ?? data.stage}${share}`);
+          return;
+        }
+        what.textContent = `Reading: ${data.done} of ${data.total}`;
+        bar.value = data.done / data.total;
+        row?.state("Reading");
       } else if (event === "file") {
         const row = rows.find((each) => each.open && each.name === data.name) ?? rows.find((each) => each.open);
         counts[data.status] = (counts[data.status] ?? 0) + 1;
         row?.done(data);
       } else if (event === "error") {
-        throw new ApiError(data.message ?? data.error?.message, data.hint ?? data.error?.hint, 500);
+        throw new ApiError(data.message, data.hint, 500);
       }
     },
     failed: (error) => {

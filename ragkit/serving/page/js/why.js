@@ -41,7 +41,7 @@ function draw(body, why, message) {
       ["Cost", usage ? cost(usage.cost) : null],
     ]),
     why.attempts?.length > 0 && block("Models that were tried", attempts(why.attempts)),
-    why.hits?.length > 0 && block(`What was found (${why.hits.length})`, hits(why.hits, message.config.collection)),
+    why.hits?.length > 0 && block(`What was found (${why.hits.length})`, hits(why.hits, message.config.collection, () => openWhy(message))),
     Object.keys(why.signals ?? {}).length > 0 && block("What the confidence is made of", bars(Object.entries(why.signals), number)),
     why.shots?.length > 0 && block("Examples that were shown", shots(why.shots)),
     why.prompt?.length > 0 && block("The prompt as sent", prompt(why.prompt)),
@@ -76,15 +76,15 @@ export function bars(rows, format, scale = null) {
 
 function bar(share, label) {
   const svg = drawing(100, 8, label, [
-    ["rect", { class: "track", width: 100, height: 8, rx: 2 }],
-    ["rect", { class: "value", width: (share * 100).toFixed(2), height: 8, rx: 2 }],
+    ["rect", { class: "track", width: 100, height: 8 }],
+    ["rect", { class: "value", width: (share * 100).toFixed(2), height: 8 }],
   ]);
   svg.setAttribute("preserveAspectRatio", "none");
   return svg;
 }
 
 /** Passages with the score of each searcher; the bars of one searcher compare with each other. */
-export function hits(found, collection) {
+export function hits(found, collection, back) {
   const largest = {};
   for (const hit of found) {
     for (const [stage, score] of Object.entries(hit.scores ?? {})) {
@@ -99,7 +99,7 @@ export function hits(found, collection) {
         "header",
         {},
         h("span.soft", {}, `${n + 1}.`),
-        h("button.link", { type: "button", on: { click: () => openSource(collection, { ...hit, quote: hit.text }) } }, placeOf(hit)),
+        h("button.link", { type: "button", on: { click: () => openSource(collection, { ...hit, quote: hit.text }, { back }) } }, placeOf(hit)),
       ),
       h("p.text", {}, hit.text),
       h(

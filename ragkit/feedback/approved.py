@@ -9,7 +9,7 @@ from typing import Literal
 
 from ragkit.examples.pool import letters
 from ragkit.feedback.log import Feedback
-from ragkit.feedback.records import Correction, ExampleChoice, Rating, Reply
+from ragkit.feedback.records import Correction, ExampleChoice, Rating, Reply, plain_text
 from ragkit.feedback.split import LeftOut
 
 Way = Literal["chosen", "corrected", "liked"]
@@ -49,7 +49,7 @@ def approved(events: Sequence[Feedback]) -> tuple[list[Approved], list[LeftOut]]
         if isinstance(one, ExampleChoice) and one.kept:
             found.append(Approved(one.collection, one.question, one.output, "chosen", one.reply, one.id))
         elif isinstance(one, Correction) and one.text and one.text.strip():
-            text = one.text.strip()
+            text = plain_text(one.text)
             found.append(Approved(one.collection, one.question, text, "corrected", one.reply, one.id))
         elif isinstance(one, Rating) and one.thumb == "up" and _answer(one) not in liked:
             liked.add(_answer(one))

@@ -109,11 +109,11 @@ class FeedbackLog:
         """
         try:
             checked = EVENT.validate_python({**asdict(event), "id": 0})
-        except (ValidationError, ValueError) as error:
+            text = EVENT.dump_json(checked).decode()
+        except ValueError as error:
             raise SettingsError(f"This can't be kept as feedback: {_wrong(error)}.", "Mend the value.") from error
         if not checked.question.strip() or not checked.collection:
             raise SettingsError("Feedback needs a question and a collection.", "Give both.")
-        text = EVENT.dump_json(checked).decode()
         row = (checked.kind, checked.subject, checked.collection, checked.person, checked.created.timestamp(), text)
         with self._guard, self._errors():
             cursor = self._connection.execute(

@@ -106,7 +106,7 @@ class Reply:
     @property
     def plain(self) -> str:
         """The text without the numbers of citations, which point elsewhere the next time."""
-        return _CITED.sub("", self.text).strip()
+        return plain_text(self.text)
 
     @property
     def generated(self) -> str:
@@ -206,6 +206,11 @@ class ExampleChoice(Event):
 AnyEvent = Annotated[Rating | Correction | Comparison | ExampleChoice, Discriminator("kind")]
 EVENT: TypeAdapter[Rating | Correction | Comparison | ExampleChoice] = TypeAdapter(AnyEvent)
 KINDS = ("rating", "correction", "comparison", "example")
+
+
+def plain_text(text: str) -> str:
+    """Return a text without the numbers of citations, such as ``[1]``."""
+    return _CITED.sub("", text).strip()
 
 
 def _about(collection: str, person: str, question: str, reply: Reply) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ragkit.feedback.approved import approved
 from ragkit.feedback.log import Feedback, FeedbackLog
-from ragkit.feedback.records import Comparison, Correction, Rating, Reply
+from ragkit.feedback.records import Comparison, Correction, Rating, Reply, plain_text
 from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
 from ragkit.records import Metadata
 from ragkit.tuning.data import TuningRecord
@@ -90,7 +90,7 @@ def _compared(events: Iterable[Feedback]) -> tuple[list[_Pair], list[LeftOut]]:
 
 def _corrected(events: Iterable[Feedback]) -> list[_Pair]:
     return [
-        (one.question, _ranking(one, one.reply, one.text.strip(), one.reply, "correction"))
+        (one.question, _ranking(one, one.reply, plain_text(one.text), one.reply, "correction"))
         for one in events
         if isinstance(one, Correction) and one.text and one.text.strip()
     ]

@@ -70,6 +70,7 @@ def test_events_are_filtered_by_kind_collection_person_and_time(log):
         ({"thumb": "sideways"}, "thumb"),
         ({"question": "  "}, "question"),
         ({"collection": ""}, "collection"),
+        ({"question": "half a \ud800"}, "surrogates"),
         ({"created": datetime(2026, 1, 1)}, "timezone"),
     ],
 )

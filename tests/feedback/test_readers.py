@@ -110,7 +110,7 @@ def test_questions_bring_answers_and_passages_in_the_form_that_eval_reads(log, t
 
 def test_tuning_records_are_prompts_as_sent_with_what_the_model_should_say(log, tmp_path):
     log.add(thumb(TEACHING[0], "At nine [1].", said="At nine [3]."))
-    log.add(corrected(TEACHING[1], "Bob [1].", "Ann.", said="Bob [2]."))
+    log.add(corrected(TEACHING[1], "Bob [1].", "Ann [1].", said="Bob [2]."))
     log.add(thumb(TEACHING[2], "A quote.", asked=False))
     log.add(thumb(TEACHING[3], "Wrong.", "down"))
     found = records_of(log)

@@ -1,0 +1,196 @@
+"""Two answers to one question: kept apart from what made them until there is a vote."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ragkit.feedback import Comparison
+from ragkit.feedback.records import Winner
+from ragkit.serving.conversations import StoredMessage, new_message
+from ragkit.serving.failures import RequestError, not_found
+from ragkit.serving.feedback import feedback_log, reply_of
+from ragkit.serving.views import answer_view, why_view
+
+if TYPE_CHECKING:
+    from ragkit.serving.collections import Collection
+    from ragkit.serving.context import Context
+    from ragkit.serving.conversations import Conversation
+    from ragkit.serving.generation import Ask, Outcome
+    from ragkit.serving.people import Person
+
+Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS comparisons (
+    id TEXT PRIMARY KEY, person TEXT NOT NULL,
+    conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    question TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL, winner TEXT, created REAL NOT NULL
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An answer of a comparison, with all that the vote will tell of it."""
+
+    message: StoredMessage
+    why: dict[str, Any]
+
+    @property
+    def masked(self) -> StoredMessage:
+        """The answer without what made it."""
+        answer = None if self.message.answer is None else {**self.message.answer, "mode": ""}
+        return replace(self.message, config=None, answer=answer)
+
+
+class Comparisons:
+    """The comparisons of a server; routes get them by ``ctx.part(Comparisons)``.
+
+    Args:
+        ctx: of the server.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        with ctx.database.transaction() as connection:
+            connection.execute(_SCHEMA)
+
+    def keep(self, identity: str, conversation: Conversation, question: str, made: Mapping[Side, Made]) -> None:
+        """Keep two whole answers: their texts in the conversation, and what made them apart from it."""
+        for side in SIDES:
+            self._ctx.conversations.add(made[side].masked)
+        texts = [json.dumps(asdict(made[side]), ensure_ascii=False) for side in SIDES]
+        with self._ctx.database.transaction() as connection:
+            # Where the conversation was deleted meanwhile, there is nothing to vote on.
+            connection.execute(
+                "INSERT INTO comparisons SELECT ?, person, id, ?, ?, ?, NULL, ? FROM conversations WHERE id = ?",
+                (identity, question, *texts, time.time(), conversation.id),
+            )
+
+    def vote(self, person: Person, identity: str, winner: Winner) -> dict[Side, Mapping[str, Any]]:
+        """Take the one vote on a comparison, and return what made the two answers.
+
+        The better answer stays in the conversation, and of two that are equal the first one.
+
+        Raises:
+            RequestError: 404 if there is none of the person's, or they may not read its collection any more; 409 if
+                there was a vote.
+        """
+        rows = self._ctx.database.rows(
+            "SELECT conversation, question, a, b FROM comparisons WHERE id = ? AND person = ?", (identity, person.id)
+        )
+        if not rows:
+            raise not_found("There is no such comparison")
+        place, question, *texts = rows[0]
+        conversation = self._ctx.conversation(person, place)
+        made = {side: _made(text) for side, text in zip(SIDES, texts, strict=True)}
+        event = Comparison(
+            collection=conversation.collection,
+            question=question,
+            person=person.name,
+            comparison=identity,
+            a=reply_of(made["a"].message, made["a"].why),
+            b=reply_of(made["b"].message, made["b"].why),
+            winner=winner,
+        )
+        stays, goes = (made["b"], made["a"]) if winner == "b" else (made["a"], made["b"])
+        with self._ctx.database.transaction() as connection:
+            voted = connection.execute(
+                "UPDATE comparisons SET winner = ? WHERE id = ? AND winner IS NULL", (winner, identity)
+            )
+            if not voted.rowcount:
+                raise RequestError("There was a vote on this comparison.", "It counts.", status=409, code="voted")
+            connection.execute("DELETE FROM messages WHERE id = ?", (goes.message.id,))
+            connection.execute(
+                "UPDATE messages SET config = ?, answer = ?, why = ? WHERE id = ?",
+                (
+                    json.dumps(stays.message.config, ensure_ascii=False),
+                    json.dumps(stays.message.answer, ensure_ascii=False),
+                    json.dumps(stays.why, ensure_ascii=False),
+                    stays.message.id,
+                ),
+            )
+            # Last, so that a log that can't be written leaves the vote to be given again.
+            self._ctx.part(feedback_log).add(event)
+        return {side: made[side].message.config or {} for side in SIDES}
+
+
+class Pair:
+    """Two answers that are being made.
+
+    Args:
+        ctx: of the server.
+        collection: in the hands of the one who asks.
+        asks: the two, in the order in which they came; which is shown where is left to chance.
+        conversation: to go on with; a new one is begun where it is None.
+    """
+
+    def __init__(
+        self, ctx: Context, collection: Collection, asks: tuple[Ask, Ask], conversation: Conversation | None
+    ) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.collection = collection
+        self.asks: dict[Side, Ask] = dict(zip(SIDES, random.sample(asks, 2), strict=True))
+        self.conversation = conversation
+        self._ctx = ctx
+        self._begun = False
+        self._came: dict[Side, Made | None] = {}
+        self._guard = threading.Lock()
+
+    def begin(self) -> Conversation:
+        """Write the question down, in a new conversation where there is none."""
+        question = self.asks["a"].question
+        if self.conversation is None:
+            person = self.collection.person.id
+            self.conversation = self._ctx.conversations.start(person, self.collection.name, question)
+        self._ctx.conversations.add(new_message(self.conversation.id, "user", question))
+        self._begun = True
+        return self.conversation
+
+    def keep(self, side: Side, outcome: Outcome) -> Made | None:
+        """Take what came of a side; None where its asker left before the question was written down."""
+        if not self._begun or self.conversation is None:
+            return None
+        answer = outcome.answer
+        message = new_message(
+            self.conversation.id,
+            "assistant",
+            outcome.text,
+            stopped=answer is None,
+            question=outcome.ask.question,
+            config=outcome.ask.config.to_dict(),
+            answer=None if answer is None else answer_view(answer, self.collection.index),
+        )
+        made = Made(message, why_view(outcome))
+        self._settle(side, made)
+        return made
+
+    def failed(self, side: Side) -> None:
+        """Take it that nothing comes of a side."""
+        self._settle(side, None)
+
+    def _settle(self, side: Side, made: Made | None) -> None:
+        """Once both sides have ended, keep them for the vote, or else the one that is worth keeping."""
+        with self._guard:
+            self._came[side] = made
+            if len(self._came) < 2 or self.conversation is None:
+                return
+        whole = {side: one for side, one in self._came.items() if one is not None and one.message.answer is not None}
+        if len(whole) == 2:
+            self._ctx.part(Comparisons).keep(self.id, self.conversation, self.asks["a"].question, whole)
+            return
+        said = [*whole.values(), *(one for one in self._came.values() if one is not None and one.message.text)]
+        if said:
+            self._ctx.conversations.add(said[0].message, said[0].why)
+
+
+def _made(text: str) -> Made:
+    row = json.loads(text)
+    return Made(StoredMessage(**row["message"]), cast(dict[str, Any], row["why"]))

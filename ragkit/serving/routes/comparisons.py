@@ -1,0 +1,157 @@
+"""Two answers side by side, and the vote on which is better."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from ragkit.errors import RagkitError
+from ragkit.serving.comparing import SIDES, Comparisons, Made, Pair, Side
+from ragkit.serving.context import Context, Ctx, Who
+from ragkit.serving.conversations import no_conversation
+from ragkit.serving.failures import RequestError, told, unexpected
+from ragkit.serving.feedback import configuration, configuration_view
+from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ended, Event, Generation, checked_ask
+from ragkit.serving.people import Person
+from ragkit.serving.sse import EventStream, sse
+from ragkit.serving.views import message_view, step_view
+
+router = APIRouter(prefix="/api", tags=["feedback"])
+
+
+class WayBody(BaseModel):
+    """What one of the two is answered with; what is left out is as the server was started."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str | None, Field(max_length=500)] = None
+    mode: Annotated[str | None, Field(max_length=50)] = None
+    shots: Annotated[int | None, Field(ge=0, le=MOST_SHOTS)] = None
+
+
+class ComparisonBody(BaseModel):
+    """A question, and two ways to answer it."""
+
+    question: str
+    conversation: Annotated[str | None, Field(max_length=100)] = None
+    """To go on with; a new one is begun without it."""
+    a: WayBody
+    b: WayBody
+    k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
+    where: Annotated[str | None, Field(max_length=2000)] = None
+
+
+class VoteBody(BaseModel):
+    """Which of the two is better, as they were shown."""
+
+    winner: Literal["a", "b", "tie", "neither"]
+
+
+@router.post("/collections/{collection}/comparisons", response_class=EventStream)
+async def compare(ctx: Ctx, person: Who, collection: str, body: ComparisonBody) -> EventStream:
+    """Answer a question twice, as events: started, conversation, and those of an answer, each with its side.
+
+    Which of the two is shown as a is left to chance; what made them is told with the vote.
+    """
+    pair = await asyncio.to_thread(_pair, ctx, person, collection, body)
+    made: list[Generation[Made | None]] = []
+
+    def close() -> None:
+        for one in made:
+            one.close()
+
+    try:
+        for side in SIDES:
+            made.append(Generation(ctx, pair.collection, pair.asks[side], partial(pair.keep, side)))  # noqa: PERF401
+    except RagkitError:
+        close()
+        raise
+    return EventStream(_events(pair, dict(zip(SIDES, made, strict=True))), close)
+
+
+@router.post("/comparisons/{comparison_id}/vote")
+def vote(ctx: Ctx, person: Who, comparison_id: str, body: VoteBody) -> dict[str, Any]:
+    """Say which answer is better, once; what made each of them is told then."""
+    found = ctx.part(Comparisons).vote(person, comparison_id, body.winner)
+    return {side: configuration_view(configuration(config)) for side, config in found.items()}
+
+
+def _pair(ctx: Context, person: Person, name: str, body: ComparisonBody) -> Pair:
+    collection = ctx.collections.open(name, person)
+    conversation = None if body.conversation is None else ctx.conversation(person, body.conversation)
+    if conversation is not None and conversation.collection != name:
+        raise no_conversation()
+    history = () if conversation is None else tuple(ctx.conversations.history(conversation.id))
+    first, second = (
+        checked_ask(
+            ctx,
+            name,
+            body.question,
+            model=way.model,
+            mode=way.mode,
+            shots=way.shots,
+            k=body.k,
+            where=body.where,
+            history=history,
+        )
+        for way in (body.a, body.b)
+    )
+    if first.config == second.config:
+        raise RequestError("The two ways of answering are the same.", "Change the model, the mode or the shots of one.")
+    return Pair(ctx, collection, (first, second), conversation)
+
+
+async def _events(pair: Pair, generations: dict[Side, Generation[Made | None]]) -> AsyncIterator[bytes]:
+    try:
+        yield sse("started", {"id": pair.id})
+        conversation = await asyncio.to_thread(pair.begin)
+        yield sse("conversation", {"id": conversation.id, "title": conversation.title})
+        async for side, event in _merged(generations):
+            if isinstance(event, Ended):
+                if event.kept is not None:
+                    message = await asyncio.to_thread(message_view, event.kept.masked)
+                    yield sse("finished", {"side": side, "message": message})
+            elif isinstance(event, Exception):
+                await asyncio.to_thread(pair.failed, side)
+                yield sse("error", {"side": side, **_error(event)})
+            else:
+                name, data = step_view(event)
+                yield sse(name, {"side": side, **data})
+    except Exception as error:  # noqa: BLE001 - the response has begun, so that it must be told here
+        yield sse("error", _error(error))
+
+
+async def _merged(
+    generations: dict[Side, Generation[Made | None]],
+) -> AsyncIterator[tuple[Side, Event[Made | None] | Exception]]:
+    """Yield the events of both sides as they come, until both have ended or failed."""
+    came: asyncio.Queue[tuple[Side, Event[Made | None] | Exception]] = asyncio.Queue()
+
+    async def follow(side: Side, generation: Generation[Made | None]) -> None:
+        try:
+            async for event in generation.events():
+                came.put_nowait((side, event))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other side goes on
+            came.put_nowait((side, error))
+
+    tasks = [asyncio.create_task(follow(side, generation)) for side, generation in generations.items()]
+    left = len(tasks)
+    try:
+        while left:
+            side, event = await came.get()
+            left -= isinstance(event, Ended | Exception)
+            yield side, event
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    known = told(error) if isinstance(error, RagkitError) else unexpected(error, "a comparison")
+    found: dict[str, Any] = known["error"]
+    return found

@@ -21,6 +21,7 @@ from ragkit.cli import (
     extract,
     feedback,
     indexes,
+    mcp,
     models,
     route,
     serve,
@@ -77,6 +78,7 @@ tune.register(app)
 advise.register(app)
 feedback.register(app)
 serve.register(app)
+mcp.register(app)
 tokens.register(app)
 
 

@@ -1,0 +1,94 @@
+"""``ragkit mcp``: search and ask for assistants that speak the Model Context Protocol."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.output import err
+from ragkit.cli.targets import index_names, resolve_target
+from ragkit.errors import IndexNotFoundError, MissingExtraError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ragkit.answering import Assistant
+    from ragkit.indexing import Index
+    from ragkit.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(mcp)
+
+
+def mcp(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TARGET]...",
+            help="Indexes by name or path; folders or files of documents, whose index is made or brought up to date "
+            "first. Without any, all indexes of the indexes folder.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none."
+        ),
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="How to answer: chat, extract, quotes or auto.")] = None,
+) -> None:
+    """Let an assistant search and ask your documents: an MCP server on stdin and stdout, which only reads.
+
+    An assistant starts it by itself; its settings name the command and whole paths:
+
+        {"mcpServers": {"documents": {"command": "ragkit", "args": ["mcp", "/home/me/docs"]}}}
+    """
+    from ragkit.indexing import Index
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    try:
+        from ragkit.serving.mcp import make_server
+    except ImportError as error:
+        raise MissingExtraError(error.name or "mcp", "mcp", "to serve the Model Context Protocol") from error
+    with ExitStack() as stack:
+        indexes: dict[str, Index] = {}
+        for target in targets or index_names(settings):
+            found = resolve_target(target, settings)
+            index = Index.open(found.index, embedder=settings.embedding_model, create=found.documents is not None)
+            stack.enter_context(index)
+            if found.documents is not None:
+                _follow(index, found.documents, settings)
+            name = (found.documents or found.index).resolve().name
+            indexes[name if name not in indexes else found.index.resolve().name] = index
+        if not indexes:
+            raise IndexNotFoundError(
+                f"There is no index in {settings.indexes.absolute()}.",
+                "Name a folder of documents, or make an index: ragkit add PATH --index NAME",
+            )
+        make_server(indexes, lambda index: _assistant(index, settings, model, mode)).run("stdio")
+
+
+def _follow(index: Index, documents: Path, settings: Settings) -> None:
+    """Bring an index up to date; what there is to say goes to stderr, as stdout is the protocol's."""
+    from ragkit.cli.indexes import load_options, print_report
+
+    report = index.sync(documents, load=load_options(settings))
+    if not report.complete:
+        print_report(report, err)
+
+
+def _assistant(index: Index, settings: Settings, model: str | None, mode: str | None) -> Assistant:
+    from ragkit.answering import AnswerOptions, Assistant
+    from ragkit.cli.tasks import opened_model
+    from ragkit.retrieval import RetrievalOptions
+
+    name = model or settings.model
+    opened = None if name == "none" else opened_model(name, settings)
+    options = AnswerOptions(templates=settings.templates, retrieval=RetrievalOptions(k=settings.k))
+    return Assistant(index, model=opened, mode=mode or settings.mode, options=options)  # type: ignore[arg-type]

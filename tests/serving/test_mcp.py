@@ -1,0 +1,258 @@
+"""The MCP server, by the protocol's own client: over stdio in a process of its own, and within this one."""
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from shutil import copy
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+from ragkit import Assistant
+from ragkit.indexing import Index
+from ragkit.models import open_model
+from ragkit.models.base import Delta
+from ragkit.serving.mcp import make_server
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mcp")
+    (folder / "docs").mkdir()
+    for name in ("telescope-manual.pdf", "prices.csv"):
+        copy(SAMPLES / name, folder / "docs")
+    (folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.7\nbroken off")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "long.txt").write_text(
+        "The mooring costs nine crowns a night.\n\n" + "More words here. " * 2000
+    )
+    return folder
+
+
+def command(*more):
+    return [sys.executable, "-m", "ragkit.cli", "mcp", *map(str, more)]
+
+
+def environment(home):
+    return {**os.environ, "RAGKIT_INDEXES": str(home / "indexes"), "OMP_NUM_THREADS": "1"}
+
+
+CALLS = {
+    "found": ("search", {"query": "people in the dome when the telescope moves", "k": 3, "collection": "docs"}),
+    "filtered": ("search", {"query": "price", "where": "media_type == 'text/csv'", "collection": "docs"}),
+    "answer": (
+        "ask",
+        {"question": "How many people must be in the dome when the telescope moves?", "collection": "docs"},
+    ),
+    "listed": ("documents", {"collection": "docs", "query": "telescope manual"}),
+    "paged": ("documents", {"collection": "docs", "limit": 2, "offset": 1}),
+    "which": ("search", {"query": "x"}),
+    "none": ("ask", {"question": "x", "collection": "secret"}),
+    "filter": ("search", {"query": "x", "where": "media_type ==", "collection": "docs"}),
+    "empty": ("search", {"query": "", "collection": "docs"}),
+    "few": ("search", {"query": "x", "k": 0, "collection": "docs"}),
+    "unknown": ("read", {"document": "nothing", "collection": "docs"}),
+    "write": ("remove", {"document": "nothing"}),
+}
+
+
+@pytest.fixture(scope="module")
+def told(home):
+    """What a client is told over stdio: the tools, and the result of each call."""
+    parameters = StdioServerParameters(
+        command=sys.executable,
+        args=command(home / "docs", home / "notes", "--model", "none")[1:],
+        env=environment(home),
+    )
+
+    async def talk():
+        async with Client(parameters) as client:
+            results = {"tools": await client.list_tools()}
+            for name, (tool, arguments) in CALLS.items():
+                results[name] = await client.call_tool(tool, arguments)
+            manual = results["listed"].structured_content["documents"][0]["document"]
+            results["text"] = await client.call_tool("read", {"document": manual, "collection": "docs"})
+            long = await client.call_tool("documents", {"collection": "notes"})
+            identity = long.structured_content["documents"][0]["document"]
+            results["window"] = await client.call_tool("read", {"document": identity, "collection": "notes"})
+            results["rest"] = await client.call_tool(
+                "read", {"document": identity, "collection": "notes", "start": 20_000, "end": 20_010}
+            )
+            return results
+
+    return asyncio.run(talk())
+
+
+def test_tools_only_read_and_say_what_they_take(told):
+    tools = {tool.name: tool for tool in told["tools"].tools}
+    assert set(tools) == {"search", "ask", "documents", "read"}
+    for tool in tools.values():
+        assert tool.annotations.read_only_hint
+        assert tool.description
+        assert tool.output_schema
+        assert all("description" in field or "title" in field for field in tool.input_schema["properties"].values())
+    assert told["write"].is_error
+
+
+def test_search_gives_passages_with_their_places(told):
+    passages = told["found"].structured_content["passages"]
+    assert len(passages) == 3
+    assert (passages[0]["name"], passages[0]["page"]) == ("telescope-manual.pdf", 1)
+    text = told["text"].structured_content["text"]
+    assert text[passages[0]["start"] : passages[0]["end"]] == passages[0]["text"]
+    assert {passage["name"] for passage in told["filtered"].structured_content["passages"]} == {"prices.csv"}
+
+
+def test_answer_comes_with_its_quotes(told):
+    reply = told["answer"].structured_content
+    assert not reply["abstained"]
+    [quote] = reply["quotes"]
+    assert "Two people" in quote["quote"]
+    assert (quote["name"], quote["page"]) == ("telescope-manual.pdf", 1)
+    text = told["text"].structured_content["text"]
+    assert text[quote["start"] : quote["end"]] == quote["quote"]
+
+
+def test_documents_are_listed_and_read_by_windows(told):
+    assert told["listed"].structured_content["total"] == 1
+    assert len(told["paged"].structured_content["documents"]) == 2
+    window = told["window"].structured_content
+    assert (window["start"], window["end"], len(window["text"])) == (0, 20_000, 20_000)
+    assert window["characters"] > 30_000
+    rest = told["rest"].structured_content
+    assert (rest["start"], rest["end"], len(rest["text"])) == (20_000, 20_010, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("which", "docs, notes"),
+        ("none", "docs, notes"),
+        ("filter", "There may stand"),
+        ("empty", "empty"),
+        ("few", "greater than or equal to 1"),
+        ("unknown", "`documents`"),
+    ],
+)
+def test_error_is_a_tools_error_that_says_what_mends_it(told, name, said):
+    assert told[name].is_error
+    assert said in told[name].content[0].text
+
+
+def test_nothing_tells_where_files_lie(told, home):
+    for result in told.values():
+        assert str(home) not in result.model_dump_json()
+
+
+def test_nothing_but_the_protocol_is_on_stdout(home):
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    lines = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {
+            "jsonrpc": "2.0",
+            "id": 2,
+            "method": "tools/call",
+            "params": {"name": "search", "arguments": {"query": "dome"}},
+        },
+    ]
+    with subprocess.Popen(
+        command(home / "docs", "--model", "none"),
+        env=environment(home),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as server:
+        for line in lines:
+            server.stdin.write(json.dumps(line).encode() + b"\n")
+        server.stdin.flush()
+        replies = [json.loads(server.stdout.readline()) for _ in range(2)]
+        server.stdin.close()
+        rest, errors = server.stdout.read(), server.stderr.read()
+    assert [reply["id"] for reply in replies] == [1, 2]
+    assert "dome" in json.dumps(replies[1]["result"]["structuredContent"])
+    assert rest == b""
+    # The file that can't be read is told of where a person may look.
+    assert b"broken.pdf" in errors
+    assert server.returncode == 0
+
+
+def test_no_index_is_an_error_before_the_protocol_begins(tmp_path):
+    done = subprocess.run(
+        command(), env=environment(tmp_path), capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "ragkit add" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    with Index.open(tmp_path_factory.mktemp("one") / "manuals") as opened:
+        opened.add(SAMPLES / "telescope-manual.pdf")
+        yield opened
+
+
+def test_model_answers_with_a_span_and_nothing_changes(index):
+    model = open_model("smollm2", threads=1)
+    server = make_server({"manuals": index}, lambda index: Assistant(index, model, "extract"))
+    before = (index.fingerprint(), index.generation)
+
+    async def talk():
+        async with Client(server) as client:
+            return await client.call_tool("ask", {"question": "How many people must be in the dome?"})
+
+    reply = asyncio.run(talk()).structured_content
+    assert reply["mode"] == "extract"
+    assert "two" in reply["text"].lower()
+    assert (index.fingerprint(), index.generation) == before
+
+
+class Endless:
+    name = "endless"
+    window = 4096
+
+    def __init__(self):
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def count_tokens(self, messages):
+        return 10
+
+    def stream(self, messages, options=None):
+        try:
+            for number in itertools.count():
+                self.begun.set()
+                yield Delta(f"word{number} ")
+                time.sleep(0.01)
+        finally:
+            self.ended.set()
+
+
+def test_question_that_is_taken_back_stops_the_model(index):
+    model = Endless()
+    server = make_server({"manuals": index}, lambda index: Assistant(index, model, "chat"))
+
+    async def talk():
+        async with Client(server) as client:
+            asking = asyncio.create_task(client.call_tool("ask", {"question": "How many people must be in the dome?"}))
+            while not model.begun.is_set():
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            while not model.ended.is_set():
+                await asyncio.sleep(0.01)
+            return await client.call_tool("search", {"query": "dome"})
+
+    found = asyncio.run(asyncio.wait_for(talk(), 60))
+    assert found.structured_content["passages"]

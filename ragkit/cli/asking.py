@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _opened(name: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
+def opened_index(name: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
     """Open the index that ``name`` means, following its documents first where it has some."""
     from ragkit.cli.indexes import load_options, print_report
     from ragkit.indexing import Index
@@ -64,7 +64,7 @@ def search(
     from ragkit.retrieval import RetrievalOptions, Retriever
     from ragkit.settings import load_settings
 
-    with _opened(target, load_settings(), update=not no_update, quiet=json) as index:
+    with opened_index(target, load_settings(), update=not no_update, quiet=json) as index:
         found = Retriever(index, RetrievalOptions(mode=mode)).retrieve(query, k=k, where=where)  # type: ignore[arg-type]
     if json:
         print_json({"query": query, "hits": found.hits, "seconds": found.timings})
@@ -115,7 +115,7 @@ def ask(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    with _opened(target, settings, update=not no_update, quiet=json) as index:
+    with opened_index(target, settings, update=not no_update, quiet=json) as index:
         assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k)
         if json:
             answer = assistant.ask(question, where=where)

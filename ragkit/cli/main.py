@@ -28,6 +28,7 @@ from ragkit.cli import (
     tokens,
     tune,
 )
+from ragkit.cli import eval as evals
 from ragkit.cli.output import err, print_error
 from ragkit.errors import RagkitError
 
@@ -76,6 +77,7 @@ models.register(app)
 route.register(app)
 tune.register(app)
 advise.register(app)
+evals.register(app)
 feedback.register(app)
 serve.register(app)
 mcp.register(app)

@@ -115,6 +115,15 @@ class Outcome:
         return ("found, but " if found else "") + ("abstained" if self.abstained else "answered wrongly")
 
     @property
+    def score(self) -> float | None:
+        """What tells most of the question in one number: token F1, or what else can be told of it."""
+        for name in ("f1", "declined"):
+            if name in self.scores:
+                return self.scores[name]
+        # An abstention cites nothing, so that there is nothing to hit with.
+        return self.scores.get("citation_hit", 0.0) if "citation_recall" in self.scores else self.scores.get("ndcg@10")
+
+    @property
     def total_seconds(self) -> float:
         """All stages together."""
         return sum(self.seconds.values())

@@ -64,12 +64,9 @@ class EvalReport:
 
     @property
     def ordered(self) -> list[Outcome]:
-        """The outcomes, failures first: by verdict, then by token F1 and by rank of the first relevant passage."""
+        """The outcomes, failures first: by verdict, then by score."""
         worst = list(VERDICTS)
-        return sorted(
-            self.outcomes,
-            key=lambda o: (worst.index(o.verdict), o.scores.get("f1", 0.0), o.scores.get("mrr", 0.0)),
-        )
+        return sorted(self.outcomes, key=lambda o: (worst.index(o.verdict), o.score or 0.0))
 
     @property
     def seconds(self) -> list[StageTime]:

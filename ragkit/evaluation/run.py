@@ -125,7 +125,7 @@ def _config(assistant: Assistant, *, retrieval_only: bool) -> dict[str, Any]:
     options = json.loads(json.dumps(asdict(assistant.options), default=str))
     if retrieval_only:
         return {"way": "retrieval only", "retrieval": options["retrieval"]}
-    model = assistant.model
+    model = None if assistant.mode == "quotes" else assistant.model
     found = {"way": assistant.mode, "model": None if model is None else model.name, **options}
     pool = getattr(assistant.examples, "pool", None)
     if assistant.examples is not None:

@@ -1,0 +1,260 @@
+"""``ragkit eval`` and ``ragkit eval-compare``: how good answers are, and whether a change made them better."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.asking import NoUpdate, opened_index
+from ragkit.cli.options import Json, TargetName
+from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
+from ragkit.cli.pools import opened_pool
+from ragkit.cli.targets import own_index
+from ragkit.cli.tasks import ModelName, Seed, opened_model
+from ragkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ragkit.evaluation import Comparison, EvalReport
+    from ragkit.indexing import Index
+    from ragkit.settings import Settings
+
+_SHOWN = 5
+"""Failures printed, and missing sources; the report has them all."""
+
+QuestionFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="QUESTIONS", help="JSON Lines, CSV, TSV, or JSON of SQuAD's form; see below.", show_default=False
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("eval")(evaluate)
+    app.command("eval-compare")(compare)
+
+
+def evaluate(
+    target: TargetName,
+    questions: QuestionFile,
+    out_file: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The report, as HTML; its JSON is written beside it.")
+    ] = Path("report.html"),
+    name: Annotated[str, typer.Option(help="Of this run, in few words.", show_default="the way of answering")] = "",
+    model: ModelName = None,
+    mode: Annotated[str | None, typer.Option(help="chat, extract, quotes (no model) or auto.")] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to answer from.")] = None,
+    search: Annotated[str, typer.Option(help="How to find them: hybrid, dense or keyword.")] = "hybrid",
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Abstain below this confidence.", show_default="0.4")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option("--pool", "-p", metavar="NAME", help="With --mode chat: answered questions to show.")
+    ] = None,
+    shots: Annotated[int, typer.Option(min=0, help="With --pool: how many of them for each question.")] = 4,
+    retrieval_only: Annotated[
+        bool, typer.Option("--retrieval-only", help="Only search; no answers, and no model is needed.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions, drawn by chance.")] = None,
+    seed: Seed = 0,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Outcomes as they come. Run again, it goes on.", show_default="FILE.work.jsonl"
+        ),
+    ] = None,
+    no_update: NoUpdate = False,
+    json: Json = False,
+) -> None:
+    """Ask questions whose answers are known, and report how good search, answers, citations and abstention are.
+
+    A question is a line of JSON; only `question` must be there, and the more of the rest, the more is measured:
+
+        {"id": "bus", "question": "When does the last bus back leave?", "answers": ["23:10"],
+        "sources": [{"source": "faq.html", "quote": "The last bus leaves at 23:10"}]}
+
+        {"id": "cup", "question": "Who won the world cup in 2014?", "unanswerable": true}
+
+    A source is a file's name, path or title with a quote, or with start and end in characters, or a quote alone. In
+    CSV these are the columns id, question, answers, source, quote, start, end, unanswerable.
+
+    Measure, change something, measure again, and see whether that was more than chance:
+
+        ragkit eval ./docs questions.jsonl --out before.html
+
+        ragkit eval ./docs questions.jsonl --out after.html -k 12
+
+        ragkit eval-compare before.json after.json
+
+    A run that is stopped goes on where it was, and a question that failed is asked again. A file of SQuAD's form may
+    stand for TARGET too: its own paragraphs are asked then.
+    """
+    from ragkit.evaluation import evaluate as evaluated
+    from ragkit.evaluation import read_questions
+    from ragkit.evaluation.page import report_page
+    from ragkit.evaluation.report import write_text
+    from ragkit.settings import load_settings
+
+    if out_file.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"{out_file} is no HTML file.", "Name one that ends in .html: --out report.html")
+    settings = load_settings()
+    asked = read_questions(questions)
+    if limit is not None and limit < len(asked):
+        chosen = set(random.Random(seed).sample(range(len(asked)), limit))  # noqa: S311
+        asked = [question for number, question in enumerate(asked) if number in chosen]
+    with (
+        _opened(target, settings, update=not no_update, quiet=json) as index,
+        nullcontext() if pool is None else opened_pool(pool, settings) as examples,
+    ):
+        from ragkit.answering import AnswerOptions, Assistant
+        from ragkit.answering.abstention import THRESHOLD
+        from ragkit.retrieval import RetrievalOptions
+
+        options = AnswerOptions(
+            retrieval=RetrievalOptions(k=k or settings.k, mode=search),  # type: ignore[arg-type]
+            threshold=THRESHOLD if threshold is None else threshold,
+            shots=shots,
+            templates=settings.templates,
+        )
+        wanted = model or settings.model
+        assistant = Assistant(
+            index,
+            model=None if wanted == "none" or retrieval_only else opened_model(wanted, settings),
+            mode="quotes" if retrieval_only else mode or settings.mode,  # type: ignore[arg-type]
+            options=options,
+            examples=examples,
+        )
+        with progress_bar(quiet=json) as progress:
+            report = evaluated(
+                assistant,
+                asked,
+                retrieval_only=retrieval_only,
+                name=name,
+                work=work or out_file.with_suffix(".work.jsonl"),
+                progress=progress,
+            )
+    write_text(out_file, report_page(report))
+    report.write(out_file.with_suffix(".json"))
+    if json:
+        print_json(report)
+        return
+    _print(report, out_file)
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="A.json", help="A report.", show_default=False)],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="Another, over the same questions.")],
+    out_file: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the comparison as HTML.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare two reports of `ragkit eval`: what B gains over A, and which questions got better or worse.
+
+    Differences come with 95 % intervals, by a paired bootstrap over the questions: where one holds 0, chance alone may
+    have made the difference.
+
+        ragkit eval-compare before.json after.json --out compared.html
+    """
+    from ragkit.evaluation import compare as compared
+    from ragkit.evaluation import read_report
+    from ragkit.evaluation.compare_page import comparison_page
+    from ragkit.evaluation.report import write_text
+
+    found = compared(read_report(before), read_report(after))
+    if out_file is not None:
+        write_text(out_file, comparison_page(found))
+    if json:
+        print_json(found)
+        return
+    _print_comparison(found)
+    if out_file is not None:
+        out.print(f"\nThe comparison: {out_file}", markup=False)
+
+
+@contextmanager
+def _opened(target: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
+    """Open the index that a target means; a file of SQuAD's form is one of its paragraphs."""
+    file = Path(target).expanduser()
+    if file.suffix.lower() != ".json" or not file.is_file():
+        with opened_index(target, settings, update=update, quiet=quiet) as index:
+            yield index
+        return
+    from ragkit.evaluation import squad_documents
+    from ragkit.indexing import Index
+
+    with Index.open(own_index(file, settings), embedder=settings.embedding_model) as index:
+        if update:
+            with progress_bar(quiet=quiet or not err.is_terminal) as progress:
+                index.add_documents(squad_documents(file), progress)
+        yield index
+
+
+def _print(report: EvalReport, file: Path) -> None:
+    from rich.table import Table
+
+    from ragkit.evaluation.metrics import METRICS
+
+    out.print(f"{report.name}, {len(report.outcomes):,} questions:", style="bold", markup=False)
+    table = Table("", "mean", "95 %", "questions", box=None, header_style="dim")
+    for info in METRICS:
+        if info.name in report.metrics:
+            one = report.metrics[info.name]
+            table.add_row(info.title, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}", f"{one.count:,}")
+    out.print(table)
+    out.print(" · ".join(f"{verdict} {count:,}" for verdict, count in report.verdicts.items()), markup=False)
+    if report.seconds:
+        total, usage = report.seconds[-1], report.usage
+        tokens = f", {usage.prompt_tokens + usage.completion_tokens:,} tokens" if usage.prompt_tokens else ""
+        cost = f", ${usage.cost:.4f}" if usage.cost else ""
+        out.print(f"A question took {seconds_text(total.mean)} on average{tokens}{cost}.", markup=False)
+    for what, rows in (("failed", report.errors), ("has a source that the index lacks", report.missing)):
+        for identity, reason in list(rows.items())[:_SHOWN]:
+            told = reason if isinstance(reason, str) else "; ".join(reason)
+            out.print(f"  {identity} {what}: {one_line(told, 160)}", style="yellow", markup=False)
+        if len(rows) > _SHOWN:
+            out.print(f"  … and {len(rows) - _SHOWN} more; the report has them all")
+    out.print(f"The report: {file}; to compare it with another run: {file.with_suffix('.json')}", markup=False)
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from rich.table import Table
+
+    before, after = comparison.before.name, comparison.after.name
+    out.print(f"{before} → {after}, {len(comparison.changes):,} questions in both:", style="bold", markup=False)
+    table = Table("", "before", "after", "gain", "95 %", "better", "worse", box=None, header_style="dim")
+    for one in comparison.gains:
+        style = ("green" if one.gain.mean > 0 else "red") if one.shown else ""
+        table.add_row(
+            one.info.title,
+            f"{one.before.mean:.3f}",
+            f"{one.after.mean:.3f}",
+            f"{one.gain.mean:+.3f}",
+            f"{one.gain.low:+.3f} to {one.gain.high:+.3f}",
+            f"{one.better:,}",
+            f"{one.worse:,}",
+            style=style,
+        )
+    out.print(table)
+    if comparison.seconds is not None:
+        out.print(f"Seconds a question takes, after less before: {comparison.seconds.mean:+.2f}.", markup=False)
+    for name, (first, second) in comparison.settings.items():
+        out.print(f"  {name}: {first} → {second}", style="dim", markup=False)
+    lost, won = comparison.changes[:_SHOWN], list(reversed(comparison.changes))[:_SHOWN]
+    for title, changes, sign in (("Lost most", lost, -1), ("Gained most", won, 1)):
+        rows = [change for change in changes if change.difference * sign > 0]
+        if rows:
+            out.print(f"{title}:")
+        for change in rows:
+            asked = one_line(change.before.question.question, 90)
+            told = f"  {change.difference:+.2f}  {asked}  ({change.before.verdict} → {change.after.verdict})"
+            out.print(told, markup=False)
+    left = len(comparison.only_before) + len(comparison.only_after)
+    if left:
+        out.print(f"{left:,} questions are only in one of the runs and left out.", style="yellow")

@@ -1,0 +1,80 @@
+"""``ragkit eval`` and ``ragkit eval-compare`` as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
+ROWS = [
+    {"id": "bus", "question": "When does the last bus back leave?", "answers": ["23:10"]},
+    {
+        "id": "who",
+        "question": "Who founded the observatory?",
+        "sources": [{"source": "faq.html", "quote": "Ilse Marrow"}],
+    },
+    {"id": "cup", "question": "Who won the football world cup in 2014?", "unanswerable": True},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("eval")
+    (place / "q.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    return place
+
+
+def test_report_is_written_as_page_and_json_and_printed(folder, here):
+    done = here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", "new/a.html", cwd=folder)
+    assert "Recall@10" in done.stdout
+    assert "right 3" in done.stdout
+    written = json.loads((folder / "new" / "a.json").read_text())
+    assert written["verdicts"] == {"right": 3}
+    assert (folder / "new" / "a.html").read_text().startswith("<!doctype html>")
+    assert len((folder / "new" / "a.work.jsonl").read_text().splitlines()) == 3
+
+
+def test_two_runs_are_compared(folder, here):
+    here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", "b.html", cwd=folder)
+    here("eval", SAMPLES, "q.jsonl", "--model", "none", "--threshold", "1", "-o", "c.html", cwd=folder)
+    done = here("eval-compare", "b.json", "c.json", "--out", "d.html", cwd=folder)
+    assert "threshold: 0.4 → 1.0" in done.stdout
+    assert "-1.00  Who founded the observatory?  (right → found, but abstained)" in done.stdout
+    assert "Who founded" in (folder / "d.html").read_text()
+    found = json.loads(here("eval-compare", "b.json", "c.json", "--json", cwd=folder).stdout)
+    assert {one["metric"]: one["gain"]["mean"] for one in found["gains"]}["answered"] == -1.0
+
+
+def test_json_is_one_object_with_limit_and_retrieval_only(folder, here):
+    done = here("eval", SAMPLES, "q.jsonl", "--retrieval-only", "--limit", "2", "-o", "e.html", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert found["questions"] == 2
+    assert found["config"]["way"] == "retrieval only"
+
+
+def test_squad_file_is_asked_of_its_own_paragraphs(folder, here):
+    context = "Vega is the brightest star of Lyra. Deneb belongs to Cygnus."
+    asked = {
+        "id": "v",
+        "question": "Which star is the brightest of Lyra?",
+        "answers": [{"text": "Vega", "answer_start": 0}],
+    }
+    data = {"data": [{"title": "Stars", "paragraphs": [{"context": context, "qas": [asked]}]}]}
+    (folder / "squad.json").write_text(json.dumps(data))
+    done = here("eval", "squad.json", "squad.json", "--model", "none", "-o", "s.html", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert found["metrics"]["mrr"]["mean"] == found["metrics"]["citation_recall"]["mean"] == 1.0
+    assert found["index"]["documents"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["q.jsonl", "-o", "x.pdf"], "no HTML file"),
+        (["none.jsonl"], "can't be read"),
+        (["q.jsonl", "--search", "best"], "Unknown mode 'best'"),
+    ],
+)
+def test_wrong_use_is_told(folder, here, words, told):
+    done = here("eval", SAMPLES, *words, "--no-update", cwd=folder, check=2)
+    assert told in done.stderr

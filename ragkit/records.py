@@ -141,6 +141,20 @@ class Hit:
     scores: Mapping[str, float] = field(default_factory=dict)
     """By stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; absent if unseen."""
 
+    def _repr_html_(self) -> str:
+        return Hits((self,))._repr_html_()
+
+
+class Hits(tuple[Hit, ...]):
+    """Hits, best first: a tuple that notebooks show with bars for the scores."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from ragkit.display import hits_html
+
+        return hits_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -222,3 +236,8 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars, ready for ``json.dumps``."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        from ragkit.display import answer_html
+
+        return answer_html(self)

@@ -79,6 +79,11 @@ class AddReport:
         }
         return asdict(self) | counted
 
+    def _repr_html_(self) -> str:
+        from ragkit.display import report_html
+
+        return report_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:

@@ -74,3 +74,8 @@ class Prompt:
     sources: tuple[Source, ...]
     """As shown: those kept, trimmed ones as trimmed."""
     receipt: Receipt
+
+    def _repr_html_(self) -> str:
+        from ragkit.display import prompt_html
+
+        return prompt_html(self)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ragkit.errors import QueryError, SettingsError
 from ragkit.indexing.filters import Filter, as_filter
-from ragkit.records import Chunk, DocumentInfo, Hit
+from ragkit.records import Chunk, DocumentInfo, Hit, Hits
 from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion, stretched
 from ragkit.retrieval.mmr import maximal_marginal_relevance
 
@@ -77,6 +77,11 @@ class Retrieval:
     found: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion."""
 
+    def _repr_html_(self) -> str:
+        from ragkit.display import hits_html
+
+        return hits_html(self.hits, self.query)
+
 
 class Reranker(Protocol):
     """Scores passages anew."""
@@ -99,9 +104,9 @@ class Retriever:
         self.options = options or RetrievalOptions()
         self._reranker: Reranker | None = None
 
-    def search(self, query: str, k: int | None = None, where: Filter | str | None = None) -> tuple[Hit, ...]:
+    def search(self, query: str, k: int | None = None, where: Filter | str | None = None) -> Hits:
         """Return the best hits; see ``retrieve``."""
-        return self.retrieve(query, k, where).hits
+        return Hits(self.retrieve(query, k, where).hits)
 
     def retrieve(self, query: str, k: int | None = None, where: Filter | str | None = None) -> Retrieval:
         """Find the passages that fit a query best.

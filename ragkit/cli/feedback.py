@@ -27,7 +27,7 @@ HELP = """What people said of answers: thumbs, corrections, comparisons, and ans
 
     ragkit feedback examples --pool tickets        answers that models are shown
 
-    ragkit feedback questions --out questions.jsonl && ragkit eval questions.jsonl --index handbook
+    ragkit feedback questions --out questions.jsonl && ragkit eval handbook questions.jsonl
 
     ragkit feedback sft --out train.jsonl && ragkit tune sft support train.jsonl
 

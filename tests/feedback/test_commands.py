@@ -1,17 +1,20 @@
 """``ragkit feedback``: what it writes is what the other commands read."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from ragkit import Assistant, Index
 from ragkit.evaluation.questions import read_questions
 from ragkit.examples import ExamplePool, read_examples
-from ragkit.feedback import FeedbackLog
+from ragkit.feedback import FeedbackLog, Rating, Reply
 from ragkit.tuning.data import read_records
 from ragkit.tuning.rankings import read_rankings
 from tests.cli.conftest import here  # noqa: F401
 from tests.feedback.events import chosen, compared, corrected, questions, quote, thumb
 
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 TEACHING = questions("teaching", 24)
 MEASURING = questions("measuring", 4)
 
@@ -116,3 +119,20 @@ def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
     with FeedbackLog.open(file) as log:
         assert [event.person for event in log.events()] == ["bob"]
     assert "Give a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr
+
+
+def test_a_real_answer_that_was_liked_becomes_a_question_whose_passage_eval_finds(here, tmp_path):  # noqa: F811
+    asked = ["When does the last bus back leave?", "How long should the mirror cool?", "Where does Bus 47 run from?"]
+    with Index.open(tmp_path / "indexes" / "samples") as index:
+        index.add(SAMPLES)
+        answers = [Assistant(index, None, "quotes").ask(question) for question in asked]
+    with FeedbackLog.open(tmp_path / "indexes" / ".serving" / "feedback.sqlite") as log:
+        for answer in answers:
+            about = {"collection": "samples", "question": answer.question, "reply": Reply.of(answer, k=8)}
+            log.add(Rating(**about, thumb="up"))
+    # All measure, so that no question has to be found that the hash draws.
+    here("feedback", "questions", "--share", "0.99", "--out", "q.jsonl", cwd=tmp_path)
+    report = json.loads(here("eval", "samples", "q.jsonl", "--mode", "quotes", "--json", cwd=tmp_path).stdout)
+    assert report["questions"] == 3
+    for metric in ("recall@10", "citation_recall"):
+        assert (report["metrics"][metric]["mean"], report["metrics"][metric]["count"]) == (1.0, 3)

@@ -12,7 +12,7 @@ import json
 import os
 import resource
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 from ragkit.serving.quote_boxes import Box, find_quote, lines
 
@@ -32,17 +32,24 @@ def main() -> None:
     limit = int(sys.argv[1]) + _BASE
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import pypdfium2  # type: ignore[import-untyped]  # noqa: F401  loaded before the first request's time begins
+
+    _send(answers, {"ready": True})
     for line in sys.stdin.buffer:
         try:
             answer = _answer(json.loads(line))
         except Exception as error:  # noqa: BLE001  the library may raise anything on a damaged file
             answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.flush()
+        _send(answers, answer)
+
+
+def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer).encode() + b"\n")
+    answers.flush()
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
     with open(request["path"], "rb") as file, pypdfium2.PdfDocument(file) as document:  # noqa: PTH123
         number = request["number"]

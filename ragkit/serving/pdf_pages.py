@@ -20,6 +20,8 @@ from ragkit.records import Document
 
 WIDTHS = (100, 2000)
 """Pixels of the narrowest and the widest picture."""
+_STARTUP = 20.0
+"""Seconds that the process may take to start, on a machine under load, beyond what a page may take."""
 _FALL_BACK = "Read the text of the source instead."
 
 
@@ -60,7 +62,9 @@ class PdfPages:
         self.limits = limits or PageLimits()
         self._child: subprocess.Popen[bytes] | None = None
         self._asking = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str, int, int], bytes | DocumentError] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int, int], bytes] = OrderedDict()
+        self._keeping = threading.Lock()
+        self._slow: set[tuple[str, str]] = set()
         self._known: OrderedDict[tuple[str, int, int], str] = OrderedDict()
 
     def draw(self, path: Path, document: Document, number: int, width: int) -> bytes:
@@ -77,14 +81,11 @@ class PdfPages:
         """
         self._check(path, document, number)
         key = (str(path), document.sha256, number, width)
-        with self._asking:
-            kept = self._kept.get(key)
-            if kept is None:
-                kept = self._drawn(path, number, width)
-                self._keep(key, kept)
-            self._kept.move_to_end(key)
-        if isinstance(kept, DocumentError):
-            raise kept
+        kept = self._kept.get(key)
+        if kept is None:
+            request = {"do": "draw", "path": str(path), "number": number, "width": width}
+            kept = base64.b64decode(self._ask(request, document)["png"])
+        self._keep(key, kept)
         return kept
 
     def place(self, path: Path, document: Document, number: int, start: int, end: int) -> QuotePlace:
@@ -97,9 +98,9 @@ class PdfPages:
         page = next(page for page in document.pages if page.number == number)
         first, last = max(start, page.start), min(end, page.end)
         text = document.text[page.start : page.end]
-        request = {"do": "find", "path": str(path), "number": number, "text": text}
-        with self._asking:
-            found = self._ask({**request, "start": max(0, first - page.start), "end": max(0, last - page.start)})
+        request: dict[str, Any] = {"do": "find", "path": str(path), "number": number, "text": text}
+        quote = {"start": max(0, first - page.start), "end": max(0, last - page.start)}
+        found = self._ask(request | quote, document)
         rects = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in found["rects"])
         return QuotePlace(number, found["width"], found["height"], rects)
 
@@ -132,46 +133,52 @@ class PdfPages:
         if sha256 != document.sha256:
             raise DocumentError("The file has changed since it was read into the index.", _FALL_BACK)
 
-    def _drawn(self, path: Path, number: int, width: int) -> bytes | DocumentError:
-        """Return a picture, or why there is none: what failed once is not tried again at every look."""
-        try:
-            found = self._ask({"do": "draw", "path": str(path), "number": number, "width": width})
-        except DocumentError as error:
-            return error
-        return base64.b64decode(found["png"])
+    def _keep(self, key: tuple[str, str, int, int], picture: bytes) -> None:
+        """Keep a picture as the newest, and no more of the oldest than there is room for."""
+        with self._keeping:
+            self._kept[key] = picture
+            self._kept.move_to_end(key)
+            whole = sum(map(len, self._kept.values()))
+            while whole > self.limits.kept_bytes and self._kept:
+                whole -= len(self._kept.popitem(last=False)[1])
 
-    def _keep(self, key: tuple[str, str, int, int], picture: bytes | DocumentError) -> None:
-        self._kept[key] = picture
-        sizes = [len(kept) if isinstance(kept, bytes) else 1000 for kept in self._kept.values()]
-        whole = sum(sizes)
-        for size in sizes:
-            if whole <= self.limits.kept_bytes:
-                break
-            self._kept.popitem(last=False)
-            whole -= size
-
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        child = self._started()
-        assert child.stdin is not None
-        assert child.stdout is not None
-        late = threading.Timer(self.limits.seconds, child.kill)
-        late.start()
+    def _ask(self, request: dict[str, Any], document: Document) -> dict[str, Any]:
+        """Have the process answer; a document that it was stopped at is not tried again."""
+        key = (request["path"], document.sha256)
+        if not self._asking.acquire(timeout=self.limits.seconds):
+            raise DocumentError("Too many pages are being drawn.", "Try again in a moment.")
         try:
-            child.stdin.write(json.dumps(request).encode() + b"\n")
-            child.stdin.flush()
-            line = child.stdout.readline()
-        except OSError:
-            line = b""
+            line = b"" if key in self._slow else self._line(self._started(), json.dumps(request))
+            if not line and key not in self._slow:
+                self.close()
+                self._slow.add(key)
         finally:
-            late.cancel()
-        if not line.endswith(b"\n"):
-            self.close()
+            self._asking.release()
+        if not line:
             raise DocumentError("The page takes more time or memory than it may.", _FALL_BACK)
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             # What the library says may name the path.
             raise DocumentError("The page can't be drawn: it is damaged or encrypted.", _FALL_BACK)
         return answer
+
+    def _line(self, child: subprocess.Popen[bytes], request: str = "", extra: float = 0.0) -> bytes:
+        """Return the next line of the process, after a request if there is one; none where it died or was late."""
+        assert child.stdin is not None
+        assert child.stdout is not None
+        late = threading.Timer(self.limits.seconds + extra, child.kill)
+        late.start()
+        try:
+            if request:
+                child.stdin.write(request.encode() + b"\n")
+                child.stdin.flush()
+            line = child.stdout.readline()
+        except OSError:
+            return b""
+        finally:
+            late.cancel()
+        # Cut short where it was killed while it wrote.
+        return line if line.endswith(b"\n") else b""
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
@@ -186,4 +193,9 @@ class PdfPages:
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"},
             )
+            # How long it takes to start is no fault of a document's.
+            if not self._line(self._child, extra=_STARTUP):
+                self.close()
+                raise DocumentError("Pages can't be drawn on this machine now.", _FALL_BACK)
+            assert self._child is not None
         return self._child

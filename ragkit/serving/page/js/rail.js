@@ -10,7 +10,7 @@ import { openStandings } from "./standings.js";
 import { collection, current, on, prefer, prefs, tell, world } from "./state.js";
 
 const rail = document.getElementById("rail");
-const list = h("div.conversations", { role: "list", "aria-label": "Conversations", id: "conversations" });
+const list = h("div.conversations", { id: "conversations" });
 const chooser = h("select", { "aria-label": "Collection", on: { change: () => prefer("collection", chooser.value) } });
 const search = h("input.field", {
   type: "search",
@@ -91,15 +91,15 @@ function draw(conversations, query) {
   }
   fill(
     list,
-    [...days].map(([day, each]) => [h("h3", { role: "presentation" }, day), each.map(item)]),
+    [...days].map(([day, each]) => [h("h2", {}, day), h("ul", { "aria-label": day }, each.map(item))]),
   );
 }
 
 function item(conversation) {
   const shown = conversation.id === current.conversation?.id;
   return h(
-    `div.item${shown ? ".current" : ""}`,
-    { role: "listitem" },
+    `li.item${shown ? ".current" : ""}`,
+    {},
     h(
       "a",
       { href: `#/${conversation.id}`, title: conversation.title, ...(shown ? { "aria-current": "page" } : {}) },

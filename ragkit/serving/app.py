@@ -17,7 +17,7 @@ from ragkit import __version__
 from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
-from ragkit.serving.failures import RequestError, error_body, log, status_of, told, unexpected
+from ragkit.serving.failures import RequestError, error_body, log, status_of, told
 from ragkit.serving.security import Gate
 
 _ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
@@ -56,7 +56,7 @@ def make_app(options: ServeOptions) -> FastAPI:
     app.add_exception_handler(RagkitError, _ragkit_error)
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
     app.add_middleware(Gate, ctx=ctx)
     return app
 
@@ -77,15 +77,17 @@ def _wrong_request(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(f"{place}: {first['msg']}", "See /docs.", "invalid_request_error", "invalid"), 422)
 
 
+def _no_text(request: Request, error: Exception) -> JSONResponse:
+    # JSON can hold halves of surrogate pairs, which neither SQLite nor a response can.
+    said = error_body("The request holds what is no text.", "Send Unicode.", "invalid_request_error", "invalid")
+    return JSONResponse(said, 422)
+
+
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
     body = error_body(str(error.detail), "See /docs.", kind, "http_error")
     return JSONResponse(body, error.status_code, error.headers)
-
-
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse(unexpected(error, f"{request.method} {_route(request)}"), 500)
 
 
 def _route(request: Request) -> str:

@@ -75,6 +75,8 @@ class Outcome:
     """None where it was stopped."""
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
+    cut: bool = False
+    """Whether the reply took all the tokens that it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,11 @@ def checked_ask(
     Raises:
         RequestError: if the question is empty or too long, or there is no such model or mode.
         QueryError: if the filter can't be read.
+        UnicodeEncodeError: if something in it is no text.
     """
+    for text in (question, where or "", *(message.content for message in history)):
+        # Half a surrogate pair can't be written down; told here, where the response has not begun.
+        text.encode()
     longest = ctx.options.limits.question
     if not question.strip():
         raise RequestError("The question is empty.", "Say what you want to know.")
@@ -196,7 +202,7 @@ class Generation(Generic[T]):
         try:
             while before := self._ticket.before:
                 yield Queued(before)
-                await self._ticket.moved()
+                await self._ticket.moved(before)
             self._submit()
             while True:
                 event = await self._queue.get()
@@ -255,15 +261,21 @@ class Generation(Generic[T]):
         self._ctx.metrics.answers.labels(config.mode, said).inc()
         self._ctx.metrics.tokens.labels("read").inc(answer.trace.usage.prompt_tokens)
         self._ctx.metrics.tokens.labels("written").inc(answer.trace.usage.completion_tokens)
-        outcome = Outcome(self.ask, answer.text, answer, state.hits, state.prompt)
+        prompt = answer.trace.prompt
+        cut = prompt is not None and answer.trace.usage.completion_tokens >= prompt.receipt.answer_tokens
+        outcome = Outcome(self.ask, answer.text, answer, state.hits, prompt, cut)
         self._tell(Ended(outcome, self._keep(outcome)))
 
     def _answer(self, state: _State) -> Answer | None:
         ask = self.ask
         model = self._ctx.models.open(ask.config.model)
+        prompt = PromptOptions()
+        if ask.max_tokens is not None and model is not None:
+            # Clients ask for thousands as a matter of course; what the window needs for the sources is not theirs.
+            prompt = PromptOptions(answer_tokens=min(ask.max_tokens, max(prompt.answer_tokens, model.window // 4)))
         options = AnswerOptions(
             retrieval=RetrievalOptions(k=ask.k),
-            prompt=PromptOptions() if ask.max_tokens is None else PromptOptions(answer_tokens=ask.max_tokens),
+            prompt=prompt,
             temperature=ask.temperature,
             seed=ask.seed,
             templates=self._ctx.options.templates,

@@ -6,13 +6,14 @@ import ipaddress
 import json
 import socket
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ragkit.serving.failures import RequestError, told
+from ragkit.serving.failures import RequestError, told, unexpected
 
 if TYPE_CHECKING:
     from ragkit.serving.context import Context, ServeOptions
@@ -87,7 +88,11 @@ class Gate:
         except RequestError as error:
             if started:
                 raise
-            await _refuse(error, dressed)
+            await _send(told(error), error.status, error.headers, dressed)
+        except Exception as error:  # noqa: BLE001 - here, so that its response is dressed as all are
+            told_of = unexpected(error, f"{scope['method']} {_path(scope)}")
+            if not started:
+                await _send(told_of, 500, {}, dressed)
 
     def _check(self, headers: Headers, most: int) -> None:
         host = headers.get("host", "")
@@ -126,8 +131,7 @@ class Gate:
         return True
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        path = getattr(route, "path", "other")
+        path = _path(scope)
         self._ctx.metrics.requests.labels(path, scope["method"], str(status)).inc()
         self._ctx.metrics.request_seconds.labels(path).observe(seconds)
 
@@ -153,9 +157,15 @@ def _too_large(most: int) -> RequestError:
     )
 
 
-async def _refuse(error: RequestError, send: Send) -> None:
-    body = json.dumps(told(error)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _path(scope: Scope) -> str:
+    """Return a request's route with its parameters as names: what people ask for is not counted or logged."""
+    path: str = getattr(scope.get("route"), "path", "other")
+    return path
+
+
+async def _send(body: dict[str, Any], status: int, more: Mapping[str, str], send: Send) -> None:
+    content = json.dumps(body).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

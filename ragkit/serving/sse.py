@@ -1,14 +1,19 @@
-"""Server-sent events: a response that comes in pieces, and ends at once when the one who reads it leaves."""
+"""Work that ends at once when the one who asked leaves: streams of events, and answers that come whole."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
+from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from ragkit.serving.failures import RequestError
+
+T = TypeVar("T")
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -23,10 +28,15 @@ class EventStream(StreamingResponse):
     Args:
         events: each as ``sse`` makes it.
         close: called when the stream has ended, however it did, even before it began.
+        status_code: of the response.
     """
 
-    def __init__(self, events: AsyncIterator[bytes], close: Callable[[], None] = lambda: None) -> None:
-        super().__init__(events, media_type="text/event-stream", headers=_HEADERS)
+    media_type = "text/event-stream"
+
+    def __init__(
+        self, events: AsyncIterator[bytes], close: Callable[[], None] = lambda: None, status_code: int = 200
+    ) -> None:
+        super().__init__(events, status_code, headers=_HEADERS)
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,3 +45,27 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._close()
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Do some work whose result is sent whole; it is cancelled when the one who asked leaves.
+
+    Raises:
+        RequestError: 499 if they did; nobody reads it.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise RequestError("The client has left.", status=499, code="gone")
+    finally:
+        for one in (task, gone):
+            one.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Return when the one who asked has left; the body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

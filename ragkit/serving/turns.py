@@ -19,10 +19,11 @@ class Ticket:
         self._moved = asyncio.Event()
         self._left = False
 
-    async def moved(self) -> None:
-        """Wait until the place has changed."""
-        await self._moved.wait()
-        self._moved.clear()
+    async def moved(self, before: int) -> None:
+        """Wait until the place is another than the one that is known."""
+        while self.before == before:
+            self._moved.clear()
+            await self._moved.wait()
 
     def leave(self) -> None:
         """Give up the place or the turn; the next one moves up at once. It may be called more than once."""

@@ -77,7 +77,13 @@ def test_hit_is_marked_on_its_page(client, documents):
     assert len(place["rects"]) == 2
     image = client.get(address(hit["document_id"], "pages", 1, "image"), params={"width": 400})
     assert image.headers["content-type"] == "image/png"
-    assert "private" in image.headers["cache-control"]
+    assert image.headers["cache-control"] == "private, no-cache"
+    again = client.get(
+        address(hit["document_id"], "pages", 1, "image"),
+        params={"width": 400},
+        headers={"If-None-Match": image.headers["etag"]},
+    )
+    assert (again.status_code, again.content) == (304, b"")
     picture = Image.open(io.BytesIO(image.content))
     assert picture.width == 400
     assert picture.height / picture.width == pytest.approx(place["height"] / place["width"], rel=0.01)

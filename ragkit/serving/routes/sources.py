@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from ragkit.errors import DocumentError
 from ragkit.records import Document
@@ -82,18 +82,22 @@ def get_page_image(
     collection: str,
     document: str,
     number: int,
+    request: Request,
     ctx: Ctx,
     person: Who,
     width: Annotated[int, Query(ge=WIDTHS[0], le=WIDTHS[1], description="In pixels.")] = 1000,
 ) -> Response:
     """Return a page as PNG."""
     found, path = _file(ctx, person, collection, document)
+    # Asked for again each time, so that a right that was taken away holds at once; what is the same is not sent again.
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{found.sha256}-{number}-{width}"'}
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
     try:
         picture = ctx.part(pages_of).draw(path, found, number, width)
     except DocumentError as error:
         raise not_shown(error) from error
-    # Kept by the browser of whoever may read it now, and asked for again by nobody else.
-    return Response(picture, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
+    return Response(picture, media_type="image/png", headers=headers)
 
 
 def not_shown(error: DocumentError) -> RequestError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ragkit.feedback.approved import approved
 from ragkit.feedback.log import Feedback, FeedbackLog
 from ragkit.feedback.records import Comparison, Correction, Rating, Reply, plain_text
 from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
-from ragkit.records import Metadata
+from ragkit.records import Message, Metadata
 from ragkit.tuning.data import TuningRecord
 from ragkit.tuning.rankings import Ranking, checked
 
@@ -33,11 +33,12 @@ def records_of(
     """
     split = Split.of(log, share)
     found, out = approved(log.events(collection=collection, since=since))
-    apart = split.kept_apart(one.question for one in found)
+    prompts = [one.reply.prompt if one.reply is not None else () for one in found]
+    apart = _kept_apart(split, [(one.question, prompt) for one, prompt in zip(found, prompts, strict=True)])
     rows: dict[tuple[object, str], TuningRecord] = {}
-    for one in found:
-        if one.question in apart:
-            out.append(LeftOut(one.question, apart[one.question]))
+    for one, why in zip(found, apart, strict=True):
+        if why:
+            out.append(LeftOut(one.question, why))
         elif one.reply is None or not one.reply.prompt:
             out.append(LeftOut(one.question, "no model was asked, so there is no prompt to learn from"))
         else:
@@ -65,12 +66,31 @@ def rankings_of(
     events = log.events(collection=collection, since=since)
     compared, out = _compared(events)
     pairs = [*compared, *_corrected(events), *_thumbs(events)]
-    apart = split.kept_apart(question for question, _ in pairs)
-    out += [LeftOut(question, apart[question]) for question, _ in pairs if question in apart]
-    report = checked(ranking for question, ranking in pairs if question not in apart)
+    apart = _kept_apart(split, [(question, ranking.messages) for question, ranking in pairs])
+    out += [LeftOut(question, why) for (question, _), why in zip(pairs, apart, strict=True) if why]
+    report = checked(ranking for (_, ranking), why in zip(pairs, apart, strict=True) if not why)
     out += [LeftOut("", line) for line in report.refused]
     out += [LeftOut("", f"people disagree, and votes cancel one another: {line}") for line in report.contradictions]
     return Reading(report.rankings, out, len(split.measuring), split.teaching)
+
+
+def _kept_apart(split: Split, asked: Sequence[tuple[str, Sequence[Message]]]) -> list[str | None]:
+    """Return why nothing may be learned from a question and its prompt, or None, for each.
+
+    A prompt shows earlier questions of the conversation, and examples, with their answers: those count too.
+    """
+    earlier = [[turn.content for turn in prompt[:-1] if turn.role == "user"] for _, prompt in asked]
+    apart = split.kept_apart(
+        text for (question, _), turns in zip(asked, earlier, strict=True) for text in (question, *turns)
+    )
+    found = []
+    for (question, _), turns in zip(asked, earlier, strict=True):
+        shown = next((turn for turn in turns if turn in apart), None)
+        why = apart.get(question)
+        if why is None and shown is not None:
+            why = f"its prompt shows another question, and {apart[shown]}"
+        found.append(why)
+    return found
 
 
 def _compared(events: Iterable[Feedback]) -> tuple[list[_Pair], list[LeftOut]]:

@@ -11,7 +11,7 @@ from ragkit.evaluation.questions import read_questions
 from ragkit.examples import ExamplePool, find_leaks
 from ragkit.feedback import FeedbackLog, examples_of, questions_of, rankings_of, records_of
 from ragkit.feedback.split import Split
-from ragkit.records import Example
+from ragkit.records import Example, Message
 from ragkit.tuning.data import read_records, without_leaks, write_records
 from ragkit.tuning.rankings import read_rankings, write_rankings
 from tests.feedback.events import chosen, compared, corrected, questions, quote, thumb
@@ -199,3 +199,16 @@ def test_the_split_is_of_the_whole_log_also_where_little_of_it_is_read(log):
     log.add(replace(corrected(TEACHING[0], "Bob.", "Ann."), created=later, collection="sea"))
     for more in ({"since": later}, {"collection": "sea"}):
         assert [row.input for row in examples_of(log, **more).rows] == [TEACHING[0]]
+
+
+@pytest.mark.parametrize("read", [records_of, rankings_of])
+def test_a_prompt_that_shows_what_measures_is_not_learned_from(log, read):
+    before = (Message("user", MEASURING[0]), Message("assistant", "Ann did."))
+    plain = corrected(TEACHING[0], "Bob.", "Ann.")
+    system, last = plain.reply.prompt
+    log.add(corrected(MEASURING[0], "Bob.", "Ann."))
+    log.add(replace(plain, reply=replace(plain.reply, prompt=(system, *before, last))))
+    log.add(corrected(TEACHING[1], "Bob.", "Ann."))
+    found = read(log)
+    assert [row.key for row in found.rows] == [TEACHING[1]]
+    assert left_out(found, TEACHING[0]) == ["its prompt shows another question, and it is kept to measure with"]

@@ -157,13 +157,13 @@ def test_health_metrics_and_openapi(client, chat):
     assert re.search(r'ragkit_answers_total\{mode="chat",outcome="\w+"\} [1-9]', metrics)
     assert "ragkit_first_token_seconds_count" in metrics
     paths = client.get("/openapi.json").json()["paths"]
-    assert "/api/collections/{c}/answers" in paths
+    assert "/api/collections/{collection}/answers" in paths
     assert "/v1/chat/completions" in paths
 
 
 def test_docs_load_nothing_from_elsewhere(client):
     page = client.get("/docs").text
-    assert "/api/collections/{c}/answers" in page
+    assert "/api/collections/{collection}/answers" in page
     assert not re.search(r"https?://|<script", page)
     assert client.get("/docs.css").headers["content-type"].startswith("text/css")
 

@@ -19,7 +19,7 @@ from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
 from ragkit.serving.views import answer_view, message_view, step_view, why_view
 
-router = APIRouter(prefix="/api/collections/{c}", tags=["answers"])
+router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
 
 
 class AnswerRequest(BaseModel):
@@ -36,12 +36,12 @@ class AnswerRequest(BaseModel):
 
 
 @router.post("/answers", response_class=EventStream)
-async def answer(c: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
+async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
     """Answer a question, as events: conversation, queued, retrieved, prompt, delta, finished, error.
 
     Whoever leaves stops the answer; what had come of it is kept.
     """
-    turn = await asyncio.to_thread(_Turn.prepared, ctx, person, c, wanted)
+    turn = await asyncio.to_thread(_Turn.prepared, ctx, person, collection, wanted)
     generation = Generation(ctx, turn.collection, turn.ask, turn.keep)
     return EventStream(_events(turn, generation), generation.close)
 

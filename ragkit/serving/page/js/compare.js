@@ -29,7 +29,6 @@ export function compareView(run, name, json, { asked, retry }) {
   const chosenFrom = { id: null };
 
   async function done(onConversation) {
-    document.querySelector(".column").classList.add("wide");
     try {
       const stream = events("POST", path(["collections", name, "comparisons"]), { json, signal: run.stop.signal });
       for await (const { event, data } of stream) {
@@ -72,6 +71,7 @@ export function compareView(run, name, json, { asked, retry }) {
 
   async function cast(winner) {
     document.removeEventListener("keydown", byKey);
+    if (vote.contains(document.activeElement)) document.getElementById("question").focus();
     try {
       const configs = await post(path(["comparisons", chosenFrom.id, "vote"]), { winner });
       for (const side of ["a", "b"]) sides[side].reveal(configName(configs[side]), winner === side);

@@ -124,17 +124,21 @@ function sources(message) {
       "button",
       { type: "button", on: { click: (event) => show(message, citation, event.currentTarget) } },
       h("span.citation", { "aria-hidden": "true" }, citation.number),
-      h("span.where", {}, whereOf(citation)),
+      h("span.where", {}, placeParts(citation)),
       h("span.quote", {}, quoteIn(citation)),
     );
   return h("div.sources", { role: "group", "aria-label": "Sources" }, message.answer.citations.map(each));
 }
 
-/** A place in words: title, page or section. */
-export function whereOf({ title, name, page, heading_path: headings }) {
-  const at = page ? `page ${page}` : headings?.length ? headings[headings.length - 1] : "";
-  const called = title || name;
-  return at && at !== called ? `${called} · ${at}` : called;
+/** A place in words: title, and page or section. */
+function whereOf({ title, name, page, heading_path: headings }) {
+  const at = page ? `page ${page}` : headings?.at(-1);
+  return [title || name, at].filter((part, n, all) => part && all.indexOf(part) === n);
+}
+
+function placeParts(citation) {
+  const [called, at] = whereOf(citation);
+  return [h("span", {}, called), at && h(`span${citation.page ? ".page" : ""}`, {}, `· ${at}`)];
 }
 
 function show(message, citation, chip) {
@@ -221,7 +225,7 @@ async function example(message, control) {
 /** The answer's text, with what its numbers stand for. */
 function withSources(message) {
   const listed = (message.answer?.citations ?? []).map(
-    (citation) => `[${citation.number}] ${whereOf(citation)}: “${citation.quote.replace(/\s+/g, " ").trim()}”`,
+    (citation) => `[${citation.number}] ${whereOf(citation).join(", ")}: “${citation.quote.replace(/\s+/g, " ").trim()}”`,
   );
   return [message.text, ...(listed.length ? ["", ...listed] : [])].join("\n");
 }

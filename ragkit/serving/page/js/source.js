@@ -149,6 +149,7 @@ function toSection(view, section, go) {
 /** Cut the window where headings and the quote begin and end. Offsets count characters, not UTF-16 units. */
 function pieces(window_, { place, about, quoted }) {
   const letters = Array.from(window_.text);
+  if (about.pages?.length) joinLines(letters, about.headings ?? [], window_.start);
   const spans = [];
   for (const { start } of about.headings ?? []) {
     const from = start - window_.start;
@@ -166,6 +167,16 @@ function pieces(window_, { place, about, quoted }) {
     const inner = low <= from && to <= high ? h("mark", {}, letters.slice(from, to).join("")) : letters.slice(from, to).join("");
     return heading ? h("span.heading", { data: { start: heading.start } }, inner) : inner;
   });
+}
+
+/** Lines of a page end where the paper did: put a space for the break within a sentence, and keep every offset. */
+function joinLines(letters, headings, offset) {
+  const kept = new Set(headings.map(({ start }) => start - offset - 1));
+  for (const { start } of headings) kept.add(letters.indexOf("\n", Math.max(0, start - offset)));
+  for (let at = 1; at < letters.length - 1; at++) {
+    const inside = letters[at] === "\n" && letters[at + 1] !== "\n" && !/[\n.!?:;]/.test(letters[at - 1]);
+    if (inside && !kept.has(at)) letters[at] = " ";
+  }
 }
 
 function reveal(body, mark) {

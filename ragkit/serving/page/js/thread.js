@@ -20,6 +20,7 @@ const exporting = button("download", "Export to Markdown", exportMarkdown, { qui
 const CLOSE = 80;
 const SOMETIMES = 0.1;
 let pinned = true;
+let before = 0;
 let running = null;
 let opening = 0;
 let edit = () => {};
@@ -35,7 +36,10 @@ export function startThread({ menu, put, newConversation }) {
   );
   fill(thread, column, toBottom);
   thread.addEventListener("scroll", () => {
-    pinned = thread.scrollHeight - thread.scrollTop - thread.clientHeight < CLOSE;
+    const close = thread.scrollHeight - thread.scrollTop - thread.clientHeight < CLOSE;
+    // Growth alone moves the end away, too; only who goes up wants to read there.
+    if (close || thread.scrollTop < before) pinned = close;
+    before = thread.scrollTop;
     toBottom.hidden = pinned;
     topbar.classList.toggle("scrolled", thread.scrollTop > 4);
   });
@@ -85,7 +89,6 @@ export async function showConversation(id) {
     current.conversation = { id: conversation.id, title: conversation.title, collection: conversation.collection };
     if (collection()?.name !== conversation.collection) prefer("collection", conversation.collection);
     tell("world");
-    column.classList.remove("wide");
     fill(column, conversation.messages.map(view));
     if (running?.conversation === id) attach(running, conversation.messages);
     tell("conversation");
@@ -109,8 +112,8 @@ function view(message) {
 }
 
 function showEmpty() {
-  column.classList.remove("wide");
-  fill(column, emptyView({ ask, put: edit }));
+  fill(column, emptyView({ put: edit }));
+  pinned = false;
   thread.scrollTop = 0;
 }
 

@@ -57,11 +57,7 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
         """Return what LangChain's tracers call the model."""
-        return {
-            **super()._get_ls_params(stop=stop, **kwargs),
-            "ls_provider": "ragkit",
-            "ls_model_name": self.model.name,
-        }
+        return {"ls_model_name": self.model.name, **super()._get_ls_params(stop=stop, **kwargs)}
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Return the tokens of a prompt as the model's own tokenizer counts them, its chat template included."""

@@ -35,7 +35,7 @@ class TestChatUnit(standard_unit.ChatModelUnitTests):
 
     @property
     def chat_model_params(self):
-        return {"model": SMOLLM2, "max_tokens": 12}
+        return {"model": SMOLLM2}
 
     @property
     def has_tool_calling(self):

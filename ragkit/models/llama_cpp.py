@@ -69,8 +69,8 @@ class LlamaCppModel:
         self._lock = threading.Lock()
         self._last_thread = 0
         self.stopped: Callable[[], bool] | None = None
-        """Asked while a prompt is read; where it says so, the call ends with ``ModelStoppedError``. For who has the model
-        to himself, as the server does who gives out turns: it holds for whatever call is under way."""
+        """Asked while a prompt is read; where it says so, the call ends with ``ModelStoppedError``. It holds for any
+        call that is under way, so it is for those who give out turns themselves, as the server does."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the exact tokens of the prompt that ``stream`` evaluates."""

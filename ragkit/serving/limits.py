@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,7 +63,7 @@ class Rates:
             self._left.pop(next(iter(self._left)))
         self._left[person] = (max(left - 1, 0.0) if left >= 1 else left, now)
         if left < 1:
-            wait = int((1 - left) * 60 / most) + 1
+            wait = math.ceil((1 - left) * 60 / most)
             raise _too_many(f"There have been more than {self._limits.requests} requests in a minute.", wait)
 
     @contextmanager

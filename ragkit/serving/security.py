@@ -60,14 +60,15 @@ class Gate:
         upload = scope["method"] == "POST" and scope["path"].endswith("/documents")
         most = limits.upload if upload else limits.body
         got = 0
-        started = False
+        started = over = False
 
         async def counted() -> Message:
-            nonlocal got
+            nonlocal got, over
             message = await receive()
             if message["type"] == "http.request":
                 got += len(message.get("body", b""))
                 if got > most:
+                    over = True
                     raise _too_large(most)
             return message
 
@@ -82,9 +83,16 @@ class Gate:
                 self._count(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
+        async def passed(message: Message) -> None:
+            # Of a body that is too large whoever reads it makes an error of their own; what holds is this one.
+            if not over or started:
+                await dressed(message)
+
         try:
             self._check(Headers(scope=scope), most)
-            await self._app(scope, counted, dressed)
+            await self._app(scope, counted, passed)
+            if over and not started:
+                raise _too_large(most)
         except RequestError as error:
             if started:
                 raise

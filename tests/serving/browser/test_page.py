@@ -6,6 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 QUESTION = "When does the last bus back leave?"
+PARTY = "# Moon party \U0001f315\U0001f315\n\nBring \U0001f9e5 and \U0001f526!\n\nThe moon party is on 3 May.\n"
+"""Signs that JavaScript counts as two stand before what is quoted."""
 MANUAL = "What does error E27 mean?"
 
 
@@ -70,7 +72,7 @@ def test_answer_from_a_pdf_opens_its_page_with_the_quote_marked(visit):
 def test_files_are_read_and_each_one_refused_tells_why(visit):
     seen = visit(preferences='{"sometimes": false, "collection": "empty", "mode": "quotes"}')
     files = [
-        {"name": "party.md", "mimeType": "text/markdown", "buffer": b"# Moon party\n\nThe moon party is on 3 May.\n"},
+        {"name": "party.md", "mimeType": "text/markdown", "buffer": PARTY.encode()},
         {"name": "cut.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 and no more"},
     ]
     seen.page.locator("#files").set_input_files(files)
@@ -78,7 +80,10 @@ def test_files_are_read_and_each_one_refused_tells_why(visit):
     expect(rows.nth(0)).to_contain_text("Read; it can be asked now.")
     expect(rows.nth(1)).to_contain_text("Refused: It is no whole PDF")
     expect(seen.page.get_by_text("1 can be asked now, 1 refused", exact=True)).to_be_visible()
-    expect(seen.answer("When is the moon party?")).to_contain_text("3 May")
+    answer = seen.answer("When is the moon party?")
+    expect(answer).to_contain_text("3 May")
+    answer.locator(".sources button").first.click()
+    expect(seen.panel.locator("mark")).to_have_text("The moon party is on 3 May.")
     seen.page.get_by_role("button", name="Documents", exact=True).click()
     expect(seen.panel.get_by_role("list", name="Documents").get_by_role("listitem")).to_have_count(1)
     seen.panel.get_by_role("button", name="Take out “party.md”").click()
@@ -182,6 +187,41 @@ def test_two_answers_are_ranked_and_named_only_then(visit):
     expect(first).to_contain_text(winner)
     expect(first).to_contain_text("1 won, 0 lost")
     expect(first.get_by_role("img", name=re.compile("^Wins 100 %, between 21 % and"))).to_be_visible()
+
+
+def test_two_answers_come_now_and_then_by_themselves(visit):
+    preferences = '{"collection": "observatory", "model": "hostile", "mode": "quotes"}'
+    seen = visit(preferences=preferences)
+    for chance, answers in ((0.5, 1), (0.05, 2)):
+        seen.page.evaluate(f"Math.random = () => {chance}")
+        seen.page.get_by_role("button", name="New conversation").first.click()
+        seen.ask(QUESTION)
+        expect(seen.page.locator("[data-message]")).to_have_count(answers)
+    expect(seen.page.get_by_text("Now and then you are shown two answers")).to_be_visible()
+    seen.page.get_by_role("button", name="Settings").click()
+    seen.page.get_by_role("checkbox").uncheck()
+    seen.page.keyboard.press("Escape")
+    seen.page.get_by_role("button", name="New conversation").first.click()
+    seen.ask(QUESTION)
+    expect(seen.page.locator("[data-message]")).to_have_count(1)
+
+
+def test_answer_goes_on_while_another_conversation_is_shown(visit):
+    seen = visit()
+    seen.choose(mode="chat", model="endless")
+    seen.ask(QUESTION)
+    words = seen.page.locator(".prose.raw")
+    expect(words).to_contain_text("word5 ")
+    address = seen.page.url
+    seen.page.get_by_role("button", name="New conversation").first.click()
+    expect(seen.page.get_by_role("heading", name="Ask observatory")).to_be_visible()
+    seen.page.go_back()
+    assert seen.page.url == address
+    expect(words).to_contain_text("word20 ")
+    expect(seen.page.get_by_role("article")).to_have_count(2)
+    seen.page.get_by_role("button", name="Stop (Esc)").click()
+    expect(seen.page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+    expect(seen.page.get_by_role("article")).to_have_count(2)
 
 
 def test_conversation_is_found_again_and_goes_on(visit):

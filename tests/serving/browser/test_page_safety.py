@@ -4,6 +4,10 @@ import re
 
 from playwright.sync_api import expect
 
+from ragkit.records import Citation
+from ragkit.serving.rendering import to_html
+from tests.serving.hostile import ANSWERS
+
 ASKED = "When does the last bus back leave?"
 NAMES = [
     "<img src=x onerror=document.title='taken'>.md",
@@ -22,6 +26,9 @@ def test_hostile_markdown_is_shown_and_takes_no_effect(visit):
     expect(answer).to_contain_text("<script>")
     expect(answer).to_contain_text("onerror=")
     expect(answer.locator(".prose .citation")).to_have_count(1)
+    # What no source bears out is marked, and what one does is not.
+    expect(answer.locator(".unsupported").first).to_contain_text("script")
+    assert "23:10" not in " ".join(answer.locator(".unsupported").all_inner_texts())
     made = answer.locator(".prose").evaluate(
         "prose => [...prose.querySelectorAll('*')].map((each) => [each.localName, ...each.getAttributeNames()])"
     )
@@ -48,6 +55,32 @@ def test_hostile_markdown_is_shown_and_takes_no_effect(visit):
     expect(answer).to_be_visible()
     assert "taken" not in seen.page.title()
     # `visit` sees to it that no request left for elsewhere, and that no policy was broken.
+
+
+def test_all_hostile_answers_together_take_no_effect(visit):
+    seen = visit()
+    dialogs = []
+    seen.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    citation = Citation(1, "d", "s", 'A "title"><img src=x onerror=alert(1)>', "quote", 0, 5)
+    address = seen.page.url
+    # The way that answers take: made safe by the server, put in by the page's only place for markup.
+    count = seen.page.evaluate(
+        """async (answers) => {
+          const { h, serverHtml } = await import("/page/js/dom.js");
+          for (const html of answers) document.querySelector("#thread").append(serverHtml(h("div.prose"), html));
+          for (const each of document.querySelectorAll("#thread .prose *")) {
+            each.dispatchEvent(new MouseEvent("mouseover", { bubbles: true }));
+            if (each.localName !== "a") each.click();
+          }
+          return document.querySelectorAll("#thread .prose").length;
+        }""",
+        [to_html(answer, [citation]) for answer in ANSWERS],
+    )
+    assert count == len(ANSWERS) >= 40
+    seen.page.wait_for_load_state("networkidle")
+    assert dialogs == []
+    assert seen.page.url == address
+    expect(seen.page.get_by_label("Question", exact=True)).to_be_visible()
 
 
 def test_markdown_that_slips_past_the_server_is_stopped_by_the_policy(visit):

@@ -1,10 +1,10 @@
 // What stands there before the first question: what is in the collection, and what can be done with it.
 
-import { get, path, post } from "./api.js";
-import { problem } from "./dialogs.js";
-import { fill, h, icon, say } from "./dom.js";
+import { get, path } from "./api.js";
+import { makeCollection } from "./collections.js";
+import { fill, h, icon } from "./dom.js";
 import { openDocuments } from "./documents.js";
-import { collection, may, prefer, tell, world } from "./state.js";
+import { collection, may, world } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
 /** Make the empty state; `put` puts a question into the composer, `ask` asks it. */
@@ -77,19 +77,10 @@ async function suggest(name, place, put) {
 }
 
 function noCollection() {
-  const field = h("input.field", { required: true, placeholder: "handbook", pattern: "[A-Za-z0-9][A-Za-z0-9_.\\-]*", id: "collection-name" });
-  const submit = async (event) => {
+  const field = h("input.field", { required: true, placeholder: "handbook", maxlength: 64 });
+  const submit = (event) => {
     event.preventDefault();
-    try {
-      const made = await post("/api/collections", { name: field.value.trim() });
-      const { collections } = await get("/api/collections");
-      world.collections = collections;
-      prefer("collection", made?.name ?? field.value.trim());
-      tell("world");
-      say("Made.");
-    } catch (error) {
-      problem(error);
-    }
+    makeCollection(field.value.trim());
   };
   const owner = world.me?.owner;
   return h(

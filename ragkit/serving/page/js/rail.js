@@ -1,6 +1,7 @@
 // The rail on the left: what is asked, and the conversations there were.
 
 import { get, patch, path, remove } from "./api.js";
+import { askForCollection } from "./collections.js";
 import { ask, confirm, problem } from "./dialogs.js";
 import { arrowKeys, button, fill, h, icon } from "./dom.js";
 import { openDocuments } from "./documents.js";
@@ -11,7 +12,8 @@ import { collection, current, on, prefer, prefs, tell, world } from "./state.js"
 
 const rail = document.getElementById("rail");
 const list = h("div.conversations", { id: "conversations" });
-const chooser = h("select", { "aria-label": "Collection", on: { change: () => prefer("collection", chooser.value) } });
+const chooser = h("select", { "aria-label": "Collection", on: { change: choose } });
+const NEW = "/new";
 const search = h("input.field", {
   type: "search",
   id: "search",
@@ -58,11 +60,21 @@ export function startRail({ fresh }) {
   drawChooser();
 }
 
+function choose() {
+  if (chooser.value !== NEW) {
+    prefer("collection", chooser.value);
+    return;
+  }
+  drawChooser();
+  askForCollection();
+}
+
 function drawChooser() {
   chooser.hidden = world.collections.length === 0;
   fill(
     chooser,
     world.collections.map((each) => h("option", { value: each.name, selected: each.name === collection()?.name }, each.name)),
+    world.me?.owner && h("option", { value: NEW }, "New collection…"),
   );
 }
 

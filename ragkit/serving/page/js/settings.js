@@ -3,7 +3,7 @@
 import { remove } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { button, h } from "./dom.js";
-import { WAYS, chosen, configName, prefer, prefs, world } from "./state.js";
+import { WAYS, chosen, configName, prefer, prefs, ways, world } from "./state.js";
 
 const THEMES = { auto: "As the system", light: "Light", dark: "Dark" };
 const KEYS = [
@@ -75,14 +75,12 @@ export function rivalOf(config) {
 
 /** Every other configuration that differs from the chosen one in one thing; the likeliest first. */
 function rivals(config) {
-  const models = world.models.filter((each) => each.name !== config.model && each.kind !== "none" && each.name !== "none");
-  const hasModel = config.model && config.model !== "none";
+  const hasModel = world.models.some(({ name, kind }) => name === config.model && kind !== "none");
   const meant = config.mode !== "auto" ? config.mode : hasModel ? "extract" : "quotes";
-  const modes = world.modes.filter((mode) => mode !== meant && mode !== "auto");
-  const needsModel = (mode) => mode !== "quotes";
-  const found = [];
-  if (meant !== "quotes") found.push(...models.map(({ name }) => ({ ...config, model: name })));
-  found.push(...modes.filter((mode) => hasModel || !needsModel(mode)).map((mode) => ({ ...config, mode })));
+  const others = world.models.filter(({ name, kind }) => name !== config.model && kind !== "none");
+  const found = meant === "quotes" ? [] : others.map(({ name }) => ({ ...config, model: name }));
+  const modes = ways().filter((mode) => mode !== meant && mode !== "auto" && (hasModel || mode === "quotes"));
+  found.push(...modes.map((mode) => ({ ...config, mode })));
   if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
   return found;
 }

@@ -61,10 +61,16 @@ export function may(right) {
   return ORDER.indexOf(collection()?.right ?? "") >= ORDER.indexOf(right);
 }
 
+/** The ways of answering that there are; without a model only those that need none. */
+export function ways() {
+  const model = world.models.some(({ kind }) => kind !== "none");
+  return world.modes.filter((mode) => model || mode === "auto" || mode === "quotes");
+}
+
 /** The configuration that is chosen for answers; what is null is left to the server. */
 export function chosen() {
   const model = world.models.find((each) => each.name === prefs.model) ?? world.models.find((each) => each.default);
-  const mode = world.modes.includes(prefs.mode) ? prefs.mode : world.defaultMode;
+  const mode = ways().includes(prefs.mode) ? prefs.mode : world.defaultMode;
   return { model: model?.name ?? null, mode, shots: prefs.shots };
 }
 

@@ -1,0 +1,26 @@
+// Making a collection, from where there is none yet or from the chooser.
+
+import { get, post } from "./api.js";
+import { ask, problem } from "./dialogs.js";
+import { say } from "./dom.js";
+import { prefer, tell, world } from "./state.js";
+
+/** Make a collection and choose it. */
+export async function makeCollection(name) {
+  try {
+    const made = await post("/api/collections", { name });
+    world.collections = (await get("/api/collections")).collections;
+    prefer("collection", made.name);
+    tell("world");
+    say(`${made.name} is made.`);
+  } catch (error) {
+    problem(error);
+  }
+}
+
+/** Ask for a name and make a collection of it. */
+export async function askForCollection() {
+  const hint = "A collection holds documents that are asked together.";
+  const name = await ask("New collection", { label: "Name", yes: "Make it", hint });
+  if (name) await makeCollection(name);
+}

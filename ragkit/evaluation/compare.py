@@ -90,6 +90,11 @@ class Comparison:
         names = dict.fromkeys([*first, *second])
         return {n: (first.get(n), second.get(n)) for n in names if first.get(n) != second.get(n)}
 
+    def _repr_html_(self) -> str:
+        from ragkit.evaluation.compare_page import summary
+
+        return summary(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {

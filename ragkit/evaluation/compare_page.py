@@ -36,6 +36,11 @@ def comparison_page(comparison: Comparison) -> str:
     return document(title, parts)
 
 
+def summary(comparison: Comparison) -> str:
+    """Return the gains as a table, for notebooks; it looks as the page around it does."""
+    return _table(comparison, comparison.before.name, comparison.after.name)
+
+
 def _table(comparison: Comparison, before: str, after: str) -> str:
     rows = "".join(map(_row, comparison.gains))
     heads = "".join(

@@ -69,6 +69,21 @@ def document(title: str, parts: Iterable[str]) -> str:
     )
 
 
+def summary(report: EvalReport) -> str:
+    """Return a report's main numbers as a table, for notebooks; it looks as the page around it does."""
+    rows = "".join(
+        f"<tr><td>{escape(info.title)}</td><td>{one.mean:.3f}</td><td>{one.low:.3f} to {one.high:.3f}</td>"
+        f"<td>{one.count:,}</td></tr>"
+        for group in _GROUPS
+        for info, one in told(report.metrics, group)
+    )
+    verdicts = " · ".join(f"{escape(verdict)} {count:,}" for verdict, count in report.verdicts.items())
+    return (
+        f"<b>{escape(report.name)}</b>, {_count(len(report.outcomes), 'question')}"
+        f"<table><tr><th>metric</th><th>mean</th><th>95 %</th><th>questions</th></tr>{rows}</table>{verdicts}"
+    )
+
+
 def question(outcome: Outcome) -> str:
     """Return one question, folded up."""
     kind = "yes" if outcome.verdict == RIGHT else "no"

@@ -113,6 +113,11 @@ class EvalReport:
             "outcomes": [outcome.to_dict() for outcome in self.ordered],
         }
 
+    def _repr_html_(self) -> str:
+        from ragkit.evaluation.page import summary
+
+        return summary(self)
+
     def write(self, path: str | Path) -> None:
         """Write the report as JSON, whole or not at all.
 

@@ -147,6 +147,15 @@ def test_page_loads_nothing_runs_nothing_and_shows_hostile_text_as_text(kind):
     assert {link[1:] for link in links} <= set(names)
 
 
+def test_notebooks_show_both_as_tables():
+    first = hostile_report()
+    for shown in (first._repr_html_(), compare(first, first)._repr_html_()):
+        page = Page(shown)
+        assert page.open == []
+        assert "script" not in page.tags
+        assert "Token F1" in page.words
+
+
 def test_report_page_has_every_question_with_failures_first(samples):
     found = evaluate(Assistant(samples, None, options=AnswerOptions(threshold=0.0)), QUESTIONS)
     page = report_page(found)

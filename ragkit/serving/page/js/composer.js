@@ -2,7 +2,7 @@
 
 import { button, fill, h, icon } from "./dom.js";
 import { ask, busy, stop } from "./thread.js";
-import { WAYS, chosen, collection, may, on, prefer, prefs, wayName, ways, world } from "./state.js";
+import { WAYS, chosen, collection, may, models, on, prefer, prefs, wayName, ways } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
 const form = document.getElementById("composer");
@@ -89,12 +89,16 @@ function select(label, preference) {
 function drawChoices() {
   const now = chosen();
   attach.hidden = !may("write");
-  const models = world.models.filter(({ kind }) => kind !== "none");
-  model.hidden = models.length < 2;
-  fill(model, models.map(({ name }) => h("option", { value: name, selected: name === now.model }, name)));
+  model.hidden = models().length < 2;
+  fill(
+    model,
+    models().map(({ name, kind }) =>
+      h("option", { value: name, selected: name === now.model }, kind === "none" ? "No model" : name),
+    ),
+  );
   fill(
     mode,
-    ways().map((each) => h("option", { value: each, selected: each === now.mode, title: WAYS[each]?.[1] }, wayName(each))),
+    ways(now.model).map((each) => h("option", { value: each, selected: each === now.mode, title: WAYS[each]?.[1] }, wayName(each))),
   );
   mode.title = WAYS[now.mode]?.[1] ?? "";
   shots.hidden = now.mode !== "chat" || !collection()?.examples;

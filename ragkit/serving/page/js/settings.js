@@ -3,7 +3,7 @@
 import { remove } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { button, h } from "./dom.js";
-import { WAYS, chosen, configName, prefer, prefs, ways, world } from "./state.js";
+import { WAYS, chosen, configName, models, prefer, prefs, ways, world } from "./state.js";
 
 const THEMES = { auto: "As the system", light: "Light", dark: "Dark" };
 const KEYS = [
@@ -75,12 +75,11 @@ export function rivalOf(config) {
 
 /** Every other configuration that differs from the chosen one in one thing; the likeliest first. */
 function rivals(config) {
-  const hasModel = world.models.some(({ name, kind }) => name === config.model && kind !== "none");
+  const hasModel = ways(config.model).includes("extract");
   const meant = config.mode !== "auto" ? config.mode : hasModel ? "extract" : "quotes";
-  const others = world.models.filter(({ name, kind }) => name !== config.model && kind !== "none");
+  const others = models().filter(({ name }) => name !== config.model && ways(name).includes(meant));
   const found = meant === "quotes" ? [] : others.map(({ name }) => ({ ...config, model: name }));
-  const modes = ways().filter((mode) => mode !== meant && mode !== "auto" && (hasModel || mode === "quotes"));
-  found.push(...modes.map((mode) => ({ ...config, mode })));
+  found.push(...ways(config.model).filter((mode) => mode !== meant && mode !== "auto").map((mode) => ({ ...config, mode })));
   if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
   return found;
 }

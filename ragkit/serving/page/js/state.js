@@ -61,16 +61,21 @@ export function may(right) {
   return ORDER.indexOf(collection()?.right ?? "") >= ORDER.indexOf(right);
 }
 
-/** The ways of answering that there are; without a model only those that need none. */
-export function ways() {
-  const model = world.models.some(({ kind }) => kind !== "none");
-  return world.modes.filter((mode) => model || mode === "auto" || mode === "quotes");
+/** The models that may be chosen; no model is one of them only where the server was started so. */
+export function models() {
+  return world.models.filter((each) => each.kind !== "none" || each.default);
+}
+
+/** The ways of answering with a model; without one only those that need none. */
+export function ways(model) {
+  const asks = world.models.some(({ name, kind }) => name === model && kind !== "none");
+  return world.modes.filter((mode) => asks || mode === "auto" || mode === "quotes");
 }
 
 /** The configuration that is chosen for answers; what is null is left to the server. */
 export function chosen() {
-  const model = world.models.find((each) => each.name === prefs.model) ?? world.models.find((each) => each.default);
-  const mode = ways().includes(prefs.mode) ? prefs.mode : world.defaultMode;
+  const model = models().find((each) => each.name === prefs.model) ?? models().find((each) => each.default);
+  const mode = ways(model?.name).includes(prefs.mode) ? prefs.mode : world.defaultMode;
   return { model: model?.name ?? null, mode, shots: prefs.shots };
 }
 

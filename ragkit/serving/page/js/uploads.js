@@ -3,7 +3,7 @@
 import { ApiError, events, path, upload } from "./api.js";
 import { problem } from "./dialogs.js";
 import { button, fill, h, icon, say } from "./dom.js";
-import { collection, may, tell } from "./state.js";
+import { collection, may, on, tell } from "./state.js";
 
 const tray = document.getElementById("tray");
 const cover = document.getElementById("drop");
@@ -25,6 +25,7 @@ const STAGES = {
 /** Let files be dropped anywhere on the page. */
 export function startUploads() {
   document.body.append(input);
+  on("busy", (busy) => busy && tidy());
   input.addEventListener("change", () => {
     addFiles([...input.files]);
     input.value = "";
@@ -52,6 +53,11 @@ export function startUploads() {
     over(false);
     addFiles([...event.dataTransfer.files]);
   });
+}
+
+/** What went well has been seen by who asks the next question; what was refused stays until it is closed. */
+function tidy() {
+  for (const batch of tray.querySelectorAll(".batch.done.fine")) close(batch);
 }
 
 export function chooseFiles() {
@@ -130,6 +136,7 @@ function drawBatch(name, files) {
     },
     end: () => {
       batch.classList.add("done");
+      batch.classList.toggle("fine", !failed && !counts.refused);
       bar.hidden = true;
       const read = counts.added + counts.replaced + counts.unchanged;
       what.textContent = [

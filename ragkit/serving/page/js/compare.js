@@ -1,6 +1,6 @@
 // Two answers to one question, side by side; what made them is told only with the vote.
 
-import { events, get, path, post } from "./api.js";
+import { ApiError, events, get, path, post } from "./api.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
 import { answerView, pendingView } from "./message.js";
@@ -12,29 +12,30 @@ const VOTES = [
   ["tie", "Both are as good", "="],
   ["neither", "Neither is good", "0"],
 ];
+const UNASKED =
+  "Now and then you are shown two answers: which you find better teaches the assistant. Settings can switch this off.";
 
 /**
  * Ask for two answers.
- * @param {object} run its `stop` ends both.
- * @param {string} name of the collection.
+ * @param {object} run knows the collection; its `stop` ends both.
  * @param {object} json the question and the two configurations.
  * @param {{asked: boolean, retry: (question: string) => void}} options `asked`: whether the person wanted two, or is
  *   shown them now and then.
  */
-export function compareView(run, name, json, { asked, retry }) {
+export function compareView(run, json, { asked, retry }) {
   const sides = Object.fromEntries(["a", "b"].map((side) => [side, sideView(side)]));
   const vote = h("div.vote");
-  const why = !asked && h("p.note", {}, "Now and then you are shown two answers: which you find better teaches the assistant. Settings can switch this off.");
+  const why = !asked && h("p.note", {}, UNASKED);
   const element = h("div.comparison", {}, why, h("div.pair", {}, sides.a.element, sides.b.element), vote);
   const chosenFrom = { id: null };
 
   async function done(onConversation) {
     try {
-      const stream = events("POST", path(["collections", name, "comparisons"]), { json, signal: run.stop.signal });
+      const stream = events("POST", path(["collections", run.collection, "comparisons"]), { json, signal: run.stop.signal });
       for await (const { event, data } of stream) {
         if (event === "started") chosenFrom.id = data.id;
         else if (event === "conversation") onConversation(data);
-        else if (event === "error" && !data.side) throw Object.assign(new Error(data.message), { hint: data.hint, status: 500 });
+        else if (event === "error" && !data.side) throw new ApiError(data.message, data.hint, 500);
         else if (data.side) sides[data.side].take({ event, data });
       }
       if (sides.a.finished && sides.b.finished) askForVote();
@@ -52,7 +53,8 @@ export function compareView(run, name, json, { asked, retry }) {
       each.append(h("kbd", { "aria-hidden": "true" }, key));
       return each;
     });
-    fill(vote, h("p", {}, "Which answer is better?"), h("div.tools", { role: "group", "aria-label": "Which answer is better?" }, buttons));
+    const group = h("div.tools", { role: "group", "aria-label": "Which answer is better?" }, buttons);
+    fill(vote, h("p", {}, "Which answer is better?"), group);
     document.addEventListener("keydown", byKey);
     say("Two answers are here. Which is better? Press 1, 2, = or 0.");
   }

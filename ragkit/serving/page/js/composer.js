@@ -20,7 +20,8 @@ const model = select("Model", "model");
 const mode = select("Way of answering", "mode");
 const shots = select("Examples shown to the model", "shots");
 const attach = button("attach", "Add files", chooseFiles, { quiet: true, kind: "attach" });
-const two = button("two", "Two answers", () => two.setAttribute("aria-pressed", String(two.getAttribute("aria-pressed") !== "true")), {
+const wantsTwo = () => two.getAttribute("aria-pressed") === "true";
+const two = button("two", "Two answers", () => two.setAttribute("aria-pressed", String(!wantsTwo())), {
   "aria-pressed": "false",
   title: "Show two answers to the next question, and say which is better",
 });
@@ -66,7 +67,7 @@ export function focusQuestion() {
 function send() {
   const question = text.value.trim();
   if (!question || !collection()) return;
-  const wanted = two.getAttribute("aria-pressed") === "true";
+  const wanted = wantsTwo();
   text.value = "";
   two.setAttribute("aria-pressed", "false");
   drawGo();
@@ -82,7 +83,7 @@ function drawGo() {
 }
 
 function select(label, preference) {
-  const change = (event) => prefer(preference, preference === "shots" ? Number(event.target.value) : event.target.value);
+  const change = ({ target: { value } }) => prefer(preference, preference === "shots" ? Number(value) : value);
   return h("select", { "aria-label": label, title: label, on: { change } });
 }
 
@@ -98,13 +99,15 @@ function drawChoices() {
   );
   fill(
     mode,
-    ways(now.model).map((each) => h("option", { value: each, selected: each === now.mode, title: WAYS[each]?.[1] }, wayName(each))),
+    ways(now.model).map((each) => h("option", { value: each, selected: each === now.mode }, wayName(each))),
   );
   mode.title = WAYS[now.mode]?.[1] ?? "";
   shots.hidden = now.mode !== "chat" || !collection()?.examples;
   fill(
     shots,
-    SHOTS.map((count) => h("option", { value: count, selected: count === prefs.shots }, count ? `${count} examples` : "No examples")),
+    SHOTS.map((count) =>
+      h("option", { value: count, selected: count === prefs.shots }, count ? `${count} examples` : "No examples"),
+    ),
   );
   drawGo();
 }

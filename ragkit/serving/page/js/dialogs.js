@@ -50,7 +50,12 @@ export function ask(title, { label, value = "", yes = "Save", rows = 1, hint = "
       h("h2", {}, title),
       h("label.row", {}, h("span", {}, label), field),
       hint && h("p.soft.small", {}, hint),
-      h("div.actions", {}, button(null, "Cancel", () => element.close()), h("button.button.main", { type: "submit" }, yes)),
+      h(
+        "div.actions",
+        {},
+        button(null, "Cancel", () => element.close()),
+        h("button.button.main", { type: "submit" }, yes),
+      ),
     );
     element.append(form);
     show(element).addEventListener("close", () => resolve(said || null));
@@ -70,13 +75,15 @@ export function problem(error) {
 
 /** An error as a box in the text. */
 export function notice(error, kind = "bad") {
-  return h(`div.notice.${kind}`, { role: "alert" }, h("strong", {}, error.message), error.hint && h("span", {}, error.hint));
+  const hint = error.hint && h("span", {}, error.hint);
+  return h(`div.notice.${kind}`, { role: "alert" }, h("strong", {}, error.message), hint);
 }
 
 /** Ask for the token until the server takes one. */
 export function login() {
   return new Promise((resolve) => {
-    const field = h("input.field", { type: "password", autocomplete: "current-password", autofocus: true, required: true });
+    const secret = { type: "password", autocomplete: "current-password" };
+    const field = h("input.field", { ...secret, autofocus: true, required: true });
     const wrong = h("div", {});
     const element = h("dialog.login", { "aria-labelledby": "login-title" });
     const submit = async (event) => {

@@ -51,7 +51,8 @@ export function openDocuments({ find = false, query = "" } = {}) {
         }
       }
       redraw = () => list(0);
-      fill(body, passages.element, may("write") && dropzone(), h("section.block", {}, h("h3", {}, "Documents"), field, documents, more));
+      const listed = h("section.block", {}, h("h3", {}, "Documents"), field, documents, more);
+      fill(body, passages.element, may("write") && dropzone(), listed);
       if (find) passages.field.focus();
       return list(0);
     },
@@ -72,15 +73,18 @@ function dropzone() {
 function row(name, document_) {
   const { pages, chunks, characters } = document_;
   const size = pages ? `${pages} ${pages === 1 ? "page" : "pages"}` : `${characters.toLocaleString()} characters`;
+  const facts = [document_.name !== document_.title && document_.name, size, `${chunks} passages`];
+  const place = { document_id: document_.id, title: document_.title };
+  const open = () => openSource(name, place, { back: () => openDocuments() });
   return h(
     "li",
     {},
     icon("file"),
     h(
       "button.open",
-      { type: "button", on: { click: () => openSource(name, { document_id: document_.id, title: document_.title }, { back: () => openDocuments() }) } },
+      { type: "button", on: { click: open } },
       h("strong", {}, document_.title || document_.name),
-      h("span.soft.tiny", {}, [document_.name !== document_.title && document_.name, size, `${chunks} passages`].filter(Boolean).join(" · ")),
+      h("span.soft.tiny", {}, facts.filter(Boolean).join(" · ")),
     ),
     may("write") && button("trash", `Take out “${document_.name || document_.title}”`, take, { quiet: true }),
   );
@@ -88,7 +92,8 @@ function row(name, document_) {
   async function take() {
     // A row of a table goes with its table: the file is what was added, and what is taken out.
     const [file, whole] = [document_.name.replace(/#row-\d+$/, ""), /#row-\d+$/.test(document_.name)];
-    const text = `“${file}”${whole ? " with all its rows" : ""} is taken out of ${name}. Answers that cite it can no longer show it.`;
+    const what = `“${file}”${whole ? " with all its rows" : ""}`;
+    const text = `${what} is taken out of ${name}. Answers that cite it can no longer show it.`;
     if (!(await confirm("Take the document out?", text, "Take out"))) return;
     try {
       await remove(path(["collections", name, "documents", document_.id], { whole }));
@@ -101,7 +106,12 @@ function row(name, document_) {
 }
 
 function passageSearch(name, before) {
-  const field = h("input.field", { type: "search", value: before, placeholder: "Find passages, without a model", "aria-label": "Find passages" });
+  const field = h("input.field", {
+    type: "search",
+    value: before,
+    placeholder: "Find passages, without a model",
+    "aria-label": "Find passages",
+  });
   const found = h("div.block", { "aria-live": "polite", hidden: true });
   const form = h("form", { role: "search", on: { submit } }, field);
   async function submit(event) {
@@ -113,7 +123,7 @@ function passageSearch(name, before) {
       const { hits: all, seconds } = await get(path(["collections", name, "search"], { query, k: 10 }));
       fill(
         found,
-        h("p.soft.small", {}, all.length ? `${all.length} passages in ${Math.round(seconds * 1000)} ms` : "Nothing was found."),
+        h("p.soft.small", {}, all.length ? `${all.length} in ${Math.round(seconds * 1000)} ms` : "Nothing was found."),
         hits(all, name, () => openDocuments({ query })),
       );
     } catch (error) {

@@ -7,7 +7,9 @@ import { openDocuments } from "./documents.js";
 import { collection, may, world } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
-/** Make the empty state; `put` puts a question into the composer, `ask` asks it. */
+const FORMATS = "PDF, Word, HTML, Markdown, text, code, CSV, JSON Lines";
+
+/** Make the empty state; `put` puts a question into the composer. */
 export function emptyView({ put }) {
   const place = collection();
   if (!place) return noCollection();
@@ -15,23 +17,18 @@ export function emptyView({ put }) {
   if (!place.documents) {
     fill(
       element,
-      h("div", {}, h("h2", {}, `${place.name} is empty`), h("p.lead", {}, "Drop files anywhere on this page. They are read here, on this machine; then you can ask.")),
-      h("div.suggestions", {}, may("write") && suggestion("attach", "Choose files", "PDF, Word, HTML, Markdown, text, CSV …", chooseFiles)),
+      head(`${place.name} is empty`, may("write") ? "Drop files anywhere on this page, and ask them." : ""),
+      may("write") && h("div.suggestions", {}, suggestion("attach", "Choose files", FORMATS, chooseFiles)),
     );
     return element;
   }
   const questions = h("div.suggestions.questions");
   fill(
     element,
-    h(
-      "div",
-      {},
-      h("h2", {}, `Ask ${place.name}`),
-      h(
-        "p.lead",
-        {},
-        `${count(place.documents, "document")} in ${count(place.chunks, "passage")}. Answers come with their sources: a click opens the page, with the quote marked.`,
-      ),
+    head(
+      `Ask ${place.name}`,
+      `${count(place.documents, "document")} in ${count(place.chunks, "passage")}. `,
+      "Answers come with their sources: a click opens the page, with the quote marked.",
     ),
     questions,
     h(
@@ -44,6 +41,10 @@ export function emptyView({ put }) {
   );
   suggest(place.name, questions, put);
   return element;
+}
+
+function head(title, ...lead) {
+  return h("div", {}, h("h2", {}, title), h("p.lead", {}, lead));
 }
 
 function count(number, noun) {
@@ -69,7 +70,8 @@ async function suggest(name, place, put) {
       const section = sections[Math.floor(sections.length / 2)]?.title.replace(/^[\d.]+\s+/, "");
       if (!section) continue;
       const question = `What does “${called}” say about “${section}”?`;
-      place.append(h("button.asks", { type: "button", on: { click: () => put(question) } }, icon("edit"), h("span", {}, question)));
+      const onclick = { type: "button", on: { click: () => put(question) } };
+      place.append(h("button.asks", onclick, icon("edit"), h("span", {}, question)));
     }
   } catch {
     // Suggestions are a courtesy: who asks is told of the error.
@@ -86,12 +88,9 @@ function noCollection() {
   return h(
     "div.empty",
     {},
-    h(
-      "div",
-      {},
-      h("h2", {}, owner ? "Make your first collection" : "There is nothing to ask yet"),
-      h("p.lead", {}, owner ? "A collection holds documents that are asked together." : "The owner of this server can give you the right to read a collection."),
-    ),
+    owner
+      ? head("Make your first collection", "A collection holds documents that are asked together.")
+      : head("There is nothing to ask yet", "The owner of this server can give you the right to read a collection."),
     owner &&
       h(
         "form.bar",

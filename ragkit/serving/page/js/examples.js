@@ -25,8 +25,8 @@ export function openExamples() {
       h(
         "p.soft",
         {},
-        `Answered questions of ${chosen.name}. The way “Chat” can be shown those most like a question, and then answers in their manner: `,
-        "choose how many under the question. The star under an answer adds one.",
+        `Answered questions of ${chosen.name}. “Chat” can be shown those most like a question, and answers in their `,
+        "manner: choose how many, under the question. The star under an answer adds one.",
       ),
       may("write") && form(url, draw),
       list,

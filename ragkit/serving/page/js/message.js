@@ -61,7 +61,8 @@ function readingOf(hits) {
   if (!hits?.length) return "Nothing found that fits…";
   const names = [...new Set(hits.map((hit) => hit.title || hit.name))];
   const shown = names.slice(0, 2).join(", ");
-  return `Reading ${hits.length} ${hits.length === 1 ? "passage" : "passages"} of ${shown}${names.length > 2 ? " and others" : ""}…`;
+  const count = hits.length === 1 ? "a passage" : `${hits.length} passages`;
+  return `Reading ${count} of ${shown}${names.length > 2 ? " and others" : ""}…`;
 }
 
 /**
@@ -104,7 +105,7 @@ function abstention(message) {
     "div.abstained",
     {},
     h("p", {}, h("strong", {}, message.text)),
-    h("p.soft.small", {}, "Nothing that was found supports an answer well enough. “Why” below shows what was found."),
+    h("p.soft.small", {}, "Nothing that was found supports an answer well enough. “Why” shows what was found."),
   );
 }
 
@@ -144,23 +145,26 @@ function placeParts(citation) {
 function show(message, citation, chip) {
   for (const shown of document.querySelectorAll(".citation.shown")) shown.classList.remove("shown");
   const mark = chip.classList.contains("citation") ? chip : chip.querySelector(".citation");
-  openSource(message.config?.collection ?? collection().name, citation, { onClose: () => mark?.classList.remove("shown") });
+  const place = message.config?.collection ?? collection().name;
+  openSource(place, citation, { onClose: () => mark?.classList.remove("shown") });
   mark?.classList.add("shown");
 }
 
 function toolbar(message, retry, corrected) {
   const { config, answer } = message;
-  const parts = [button("copy", "Copy with sources", (event) => copy(withSources(message), event.currentTarget), { quiet: true })];
-  if (message.id) {
-    parts.push(...rating(message), button("edit", "Correct this answer", () => correct(message, corrected), { quiet: true }));
-    if (may("write") && !answer?.abstained && !message.stopped) {
-      parts.push(button("star", "Use as an example", (event) => example(message, event.currentTarget), { quiet: true }));
-    }
-  }
-  if (retry && message.question) parts.push(button("retry", "Ask again", () => retry(message.question), { quiet: true }));
-  if (message.id) parts.push(button("why", "Why", () => openWhy(message), { kind: "plain", "aria-label": "Why this answer" }));
-  parts.push(h("span.meta", {}, configName(config)));
-  return h("div.tools", { role: "group", "aria-label": "With this answer" }, parts);
+  const quiet = (name, label, act) => button(name, label, (event) => act(event.currentTarget), { quiet: true });
+  const teaches = may("write") && !answer?.abstained && !message.stopped;
+  return h(
+    "div.tools",
+    { role: "group", "aria-label": "With this answer" },
+    quiet("copy", "Copy with sources", (control) => copy(withSources(message), control)),
+    rating(message),
+    quiet("edit", "Correct this answer", () => correct(message, corrected)),
+    teaches && quiet("star", "Use as an example", (control) => example(message, control)),
+    retry && quiet("retry", "Ask again", () => retry(message.question)),
+    button("why", "Why", () => openWhy(message), { kind: "plain", "aria-label": "Why this answer" }),
+    h("span.meta", {}, configName(config)),
+  );
 }
 
 function rating(message) {
@@ -215,7 +219,8 @@ async function example(message, control) {
     done(control, "Kept as an example");
     tell("contents");
     if (contradicts?.length) {
-      problem(new ApiError("It is kept, but another example answers the same question otherwise.", contradicts.join(" · ")));
+      const others = contradicts.join(" · ");
+      problem(new ApiError("It is kept, but another example answers the same question otherwise.", others));
     }
   } catch (error) {
     problem(error);
@@ -225,7 +230,7 @@ async function example(message, control) {
 /** The answer's text, with what its numbers stand for. */
 function withSources(message) {
   const listed = (message.answer?.citations ?? []).map(
-    (citation) => `[${citation.number}] ${whereOf(citation).join(", ")}: “${citation.quote.replace(/\s+/g, " ").trim()}”`,
+    (cited) => `[${cited.number}] ${whereOf(cited).join(", ")}: “${cited.quote.replace(/\s+/g, " ").trim()}”`,
   );
   return [message.text, ...(listed.length ? ["", ...listed] : [])].join("\n");
 }

@@ -23,7 +23,8 @@ export async function openPanel(title, draw, { onClose = null, back = null } = {
   const body = h("div.panel-body", { tabindex: 0, role: "region", "aria-label": title });
   const heading = h("h2", { id: "panel-title", tabindex: -1 }, title);
   const goBack = back && button("left", "Back", back, { quiet: true });
-  fill(panel, h("div.panel-head", {}, goBack, heading, button("close", "Close (Esc)", () => closePanel(), { quiet: true })), body);
+  const close = button("close", "Close (Esc)", () => closePanel(), { quiet: true });
+  fill(panel, h("div.panel-head", {}, goBack, heading, close), body);
   panel.hidden = false;
   app.classList.add("with-panel");
   app.classList.remove("drawer");

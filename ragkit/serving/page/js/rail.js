@@ -8,7 +8,7 @@ import { openDocuments } from "./documents.js";
 import { openExamples } from "./examples.js";
 import { openKeys, openSettings } from "./settings.js";
 import { openStandings } from "./standings.js";
-import { collection, current, on, prefer, prefs, tell, world } from "./state.js";
+import { collection, current, on, prefer, tell, world } from "./state.js";
 
 const rail = document.getElementById("rail");
 const list = h("div.conversations", { id: "conversations" });
@@ -73,13 +73,13 @@ function drawChooser() {
   chooser.hidden = world.collections.length === 0;
   fill(
     chooser,
-    world.collections.map((each) => h("option", { value: each.name, selected: each.name === collection()?.name }, each.name)),
+    world.collections.map(({ name }) => h("option", { value: name, selected: name === collection()?.name }, name)),
     world.me?.owner && h("option", { value: NEW }, "New collection…"),
   );
 }
 
 /** Ask for the conversations that fit what is searched for, and list them by day. */
-export async function refreshConversations() {
+async function refreshConversations() {
   const turn = ++asked;
   const query = search.value.trim();
   try {

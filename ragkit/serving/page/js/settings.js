@@ -17,7 +17,7 @@ const KEYS = [
   [["?"], "show these keys"],
 ];
 
-export function applyTheme() {
+function applyTheme() {
   if (prefs.theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = prefs.theme;
 }
@@ -79,7 +79,8 @@ function rivals(config) {
   const meant = config.mode !== "auto" ? config.mode : hasModel ? "extract" : "quotes";
   const others = models().filter(({ name }) => name !== config.model && ways(name).includes(meant));
   const found = meant === "quotes" ? [] : others.map(({ name }) => ({ ...config, model: name }));
-  found.push(...ways(config.model).filter((mode) => mode !== meant && mode !== "auto").map((mode) => ({ ...config, mode })));
+  const modes = ways(config.model).filter((mode) => mode !== meant && mode !== "auto");
+  found.push(...modes.map((mode) => ({ ...config, mode })));
   if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
   return found;
 }

@@ -22,7 +22,7 @@ export function openSource(collection, place, options = {}) {
         const about = await get(path(["collections", collection, "documents", place.document_id]));
         if (!still()) return;
         const view = { collection, place, about, body, still, quoted: place.end > place.start };
-        if (about.pages?.length) await showPage(view, place.page ?? about.pages[0].number);
+        if (about.pages.length) await showPage(view, place.page ?? about.pages[0].number);
         else await showText(view, place.start ?? 0);
       } catch (error) {
         if (still()) fill(body, notice(error));
@@ -68,7 +68,6 @@ async function showPage(view, number) {
     return;
   }
   if (!still()) return;
-  const turn = (to) => showPage(view, about.pages[to].number).catch((error) => fill(body, notice(error)));
   const width = Math.min(2000, Math.ceil((body.clientWidth || 600) * Math.min(window.devicePixelRatio || 1, 2)));
   const image = h("img", {
     src: path(url(view, "pages", number, "image"), { width }),
@@ -90,18 +89,22 @@ async function showPage(view, number) {
     body,
     head(
       view,
-      button("left", "Page before", () => turn(at - 1), { quiet: true, disabled: at === 0 }),
+      button("left", "Page before", () => toPage(view, at - 1), { quiet: true, disabled: at === 0 }),
       h("span.small", { "aria-live": "polite" }, `Page ${number} of ${about.pages.length}`),
-      button("right", "Page after", () => turn(at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
+      button("right", "Page after", () => toPage(view, at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
       h("span.gap"),
-      view.quoted && !inside && button(null, "To the quote", () => turn(pageOf(about, place.start))),
-      button(null, "Text", () => showText(view, page.start).catch((error) => fill(body, notice(error)))),
+      view.quoted && !inside && button(null, "To the quote", () => toPage(view, pageOf(about, place.start))),
+      button(null, "Text", () => toText(view, page.start)),
     ),
     goes && h("p.soft.small", {}, "The quote goes on on the next page."),
     sheet,
   );
   reveal(body, sheet.querySelector(".quote-mark"));
 }
+
+const failed = (view) => (error) => fill(view.body, notice(error));
+const toPage = (view, at) => showPage(view, view.about.pages[at].number).catch(failed(view));
+const toText = (view, offset) => showText(view, offset).catch(failed(view));
 
 function pageOf(about, offset) {
   return Math.max(0, about.pages.findLastIndex((page) => page.start <= offset));
@@ -113,7 +116,7 @@ async function showText(view, around, why = null) {
   const end = Math.min(about.characters, Math.max(quoted ? place.end : 0, around) + AROUND);
   const window_ = await get(path(url(view, "text"), { start, end }));
   if (!still()) return;
-  const go = (offset) => showText(view, offset).catch((error) => fill(body, notice(error)));
+  const go = (offset) => toText(view, offset);
   const sections = about.headings ?? [];
   const jump =
     sections.length > 1 &&
@@ -131,7 +134,7 @@ async function showText(view, around, why = null) {
       jump,
       h("span.gap"),
       quoted && button(null, "To the quote", () => go(place.start)),
-      about.pages?.length > 0 && !why && button(null, "Page", () => showPage(view, about.pages[pageOf(about, around)].number)),
+      about.pages.length > 0 && !why && button(null, "Page", () => toPage(view, pageOf(about, around))),
     ),
     window_.start > 0 && button(null, "Earlier text", () => go(Math.max(0, window_.start - 1))),
     h("div.fulltext", {}, pieces(window_, view)),
@@ -149,7 +152,7 @@ function toSection(view, section, go) {
 /** Cut the window where headings and the quote begin and end. Offsets count characters, not UTF-16 units. */
 function pieces(window_, { place, about, quoted }) {
   const letters = Array.from(window_.text);
-  if (about.pages?.length) joinLines(letters, about.headings ?? [], window_.start);
+  if (about.pages.length) joinLines(letters, about.headings ?? [], window_.start);
   const spans = [];
   for (const { start } of about.headings ?? []) {
     const from = start - window_.start;
@@ -164,7 +167,8 @@ function pieces(window_, { place, about, quoted }) {
   return borders.slice(0, -1).map((from, n) => {
     const to = borders[n + 1];
     const heading = spans.find((span) => span.from <= from && to <= span.to);
-    const inner = low <= from && to <= high ? h("mark", {}, letters.slice(from, to).join("")) : letters.slice(from, to).join("");
+    const text = letters.slice(from, to).join("");
+    const inner = low <= from && to <= high ? h("mark", {}, text) : text;
     return heading ? h("span.heading", { data: { start: heading.start } }, inner) : inner;
   });
 }

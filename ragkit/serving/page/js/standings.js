@@ -32,7 +32,7 @@ function draw(body, configurations, chosen) {
       `How the ways of answering fare${chosen ? ` in ${chosen.name}` : ""}, by how you and others ranked two answers. `,
       "The dot is the share of wins, a tie counting half; the line is where that share lies with 95 % certainty.",
     ),
-    configurations.length === 0 && h("p.block", {}, "Nothing was ranked yet: ask with “Two answers” and say which is better."),
+    configurations.length === 0 && h("p.block", {}, "Nothing was ranked yet: ask for “Two answers”, and say which is better."),
     configurations.map(standing),
   );
 }
@@ -40,6 +40,7 @@ function draw(body, configurations, chosen) {
 function standing({ config, answers, wins, losses, ties, rate, low, high, up, down }) {
   const compared = wins + losses + ties > 0;
   const counts = [
+    compared && `${percent(rate)} (${percent(low)} to ${percent(high)})`,
     compared && `${wins} won, ${losses} lost, ${ties} ${ties === 1 ? "tie" : "ties"}`,
     up + down > 0 && `${up} thumbs up, ${down} down`,
     answers !== undefined && `${answers} ${answers === 1 ? "answer" : "answers"}`,
@@ -49,7 +50,7 @@ function standing({ config, answers, wins, losses, ties, rate, low, high, up, do
     {},
     h("h3", {}, configName(config)),
     compared && interval(rate, low, high),
-    h("p.soft.small", {}, compared && `${percent(rate)} (${percent(low)} to ${percent(high)}) · `, counts.filter(Boolean).join(" · ")),
+    h("p.soft.small", {}, counts.filter(Boolean).join(" · ")),
   );
 }
 

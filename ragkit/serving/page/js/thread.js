@@ -126,11 +126,18 @@ export async function ask(question, { two = false } = {}) {
   const compare = rival && (two || (prefs.sometimes && Math.random() < SOMETIMES));
   if (!current.conversation) fill(column);
   column.querySelector(".notice")?.remove();
-  const run = { question: questionView(question, { edit }), collection: place.name, conversation: current.conversation?.id ?? null, stop: new AbortController() };
+  const run = {
+    question: questionView(question, { edit }),
+    collection: place.name,
+    conversation: current.conversation?.id ?? null,
+    stop: new AbortController(),
+  };
   running = run;
   tell("busy", true);
   const json = { question, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
-  const work = compare ? compareView(run, place.name, { ...json, a: config, b: rival }, { asked: two, retry: ask }) : answering(run, place.name, { ...json, ...config });
+  const work = compare
+    ? compareView(run, { ...json, a: config, b: rival }, { asked: two, retry: ask })
+    : answering(run, { ...json, ...config });
   run.element = work.element;
   column.append(run.question, run.element);
   toEnd();
@@ -162,11 +169,12 @@ export function stop() {
   return true;
 }
 
-function answering(run, name, json) {
+function answering(run, json) {
   const pending = pendingView();
   async function done(onConversation) {
     try {
-      for await (const event of events("POST", path(["collections", name, "answers"]), { json, signal: run.stop.signal })) {
+      const url = path(["collections", run.collection, "answers"]);
+      for await (const event of events("POST", url, { json, signal: run.stop.signal })) {
         if (event.event === "conversation") onConversation(event.data);
         else if (event.event === "finished") return finish(event.data.message);
         else if (event.event === "error") return fail(event.data);
@@ -218,7 +226,8 @@ async function exportMarkdown() {
   try {
     const text = await getText(path(["conversations", id, "export.md"]));
     const address = URL.createObjectURL(new Blob([text], { type: "text/markdown" }));
-    h("a", { href: address, download: `${(called || "conversation").replace(/[^\p{L}\p{N} -]/gu, "").trim().slice(0, 80) || "conversation"}.md` }).click();
+    const name = called.replace(/[^\p{L}\p{N} -]/gu, "").trim().slice(0, 80) || "conversation";
+    h("a", { href: address, download: `${name}.md` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
   } catch (error) {
     problem(error);

@@ -35,7 +35,8 @@ export function startUploads() {
   const over = (shown) => {
     cover.hidden = !shown;
     const name = collection()?.name;
-    if (shown) fill(cover, icon("attach"), h("strong", {}, `Add to ${name ?? "your documents"}`), h("span.soft", {}, "Drop the files anywhere."));
+    const where = h("strong", {}, `Add to ${name ?? "your documents"}`);
+    if (shown) fill(cover, icon("attach"), where, h("span.soft", {}, "Drop the files anywhere."));
   };
   window.addEventListener("dragenter", (event) => {
     if (!carries(event)) return;
@@ -65,11 +66,13 @@ export function chooseFiles() {
 }
 
 /** Send files to the chosen collection and show how they fare. */
-export async function addFiles(files) {
+async function addFiles(files) {
   if (!files.length) return;
   const chosen = collection();
-  if (!chosen) return problem(new ApiError("There is no collection to add to.", "Make one first: the page asks for its name."));
-  if (!may("write")) return problem(new ApiError(`You may read ${chosen.name}, not add to it.`, "Ask its owner for the right to write."));
+  if (!chosen) return problem(new ApiError("There is no collection to add to.", "Make one first."));
+  if (!may("write")) {
+    return problem(new ApiError(`You may read ${chosen.name}, not add to it.`, "Ask its owner for the right to write."));
+  }
   const batch = drawBatch(chosen.name, files);
   try {
     const { job } = await upload(path(["collections", chosen.name, "documents"]), files, batch.sent);
@@ -132,7 +135,8 @@ function drawBatch(name, files) {
     },
     failed: (error) => {
       failed = true;
-      rows.filter((row) => row.open).forEach((row) => row.done({ status: "refused", reason: error.message, hint: error.hint }));
+      const why = { status: "refused", reason: error.message, hint: error.hint };
+      rows.filter((row) => row.open).forEach((row) => row.done(why));
     },
     end: () => {
       batch.classList.add("done");

@@ -30,24 +30,28 @@ export function openWhy(message) {
 function draw(body, why, message) {
   const { usage } = why;
   const confidence = message.answer?.confidence;
+  const least = percent(why.threshold ?? 0);
+  const signals = Object.entries(why.signals ?? {});
+  const stages = Object.entries(why.seconds ?? {});
+  const again = () => openWhy(message);
   fill(
     body,
     facts([
       ["Searched for", why.query],
       ["Way", [wayName(why.mode), why.why_mode].filter(Boolean).join(" — ")],
       ["Model", why.model ? [why.model, why.why_model].filter(Boolean).join(" — ") : "none was asked"],
-      ["Confidence", confidence === undefined ? null : `${percent(confidence)}; below ${percent(why.threshold ?? 0)} there is no answer`],
+      ["Confidence", confidence === undefined ? null : `${percent(confidence)}; below ${least} there is no answer`],
       ["Tokens", usage && usage.prompt_tokens + usage.completion_tokens > 0 ? tokens(usage) : null],
       ["Cost", usage ? cost(usage.cost) : null],
     ]),
     why.attempts?.length > 0 && block("Models that were tried", attempts(why.attempts)),
-    why.hits?.length > 0 && block(`What was found (${why.hits.length})`, hits(why.hits, message.config.collection, () => openWhy(message))),
-    Object.keys(why.signals ?? {}).length > 0 && block("What the confidence is made of", bars(Object.entries(why.signals), number)),
+    why.hits?.length > 0 && block(`What was found (${why.hits.length})`, hits(why.hits, message.config.collection, again)),
+    signals.length > 0 && block("What the confidence is made of", bars(signals, number)),
     why.shots?.length > 0 && block("Examples that were shown", shots(why.shots)),
     why.prompt?.length > 0 && block("The prompt as sent", prompt(why.prompt)),
     why.receipt?.sections?.length > 0 && block("What went into the prompt", receipt(why.receipt)),
     why.reply && block("What the model said, before anything was checked", said("reply", why.reply)),
-    Object.keys(why.seconds ?? {}).length > 0 && block(`Time (${seconds(total(why.seconds))})`, bars(Object.entries(why.seconds), seconds)),
+    stages.length > 0 && block(`Time (${seconds(total(why.seconds))})`, bars(stages, seconds)),
   );
 }
 
@@ -55,13 +59,13 @@ function block(title, ...content) {
   return h("section.block", {}, h("h3", {}, title), content);
 }
 
-export function facts(rows) {
+function facts(rows) {
   const known = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
   return h("dl.facts", {}, known.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
 /** Named values as bars; the longest is the largest of them. */
-export function bars(rows, format, scale = null) {
+function bars(rows, format, scale = null) {
   const largest = scale ?? Math.max(...rows.map(([, value]) => Math.abs(value)), 1e-9);
   return h(
     "div.bars",
@@ -91,6 +95,7 @@ export function hits(found, collection, back) {
       largest[stage] = Math.max(largest[stage] ?? 0, Math.abs(score));
     }
   }
+  const open = (hit) => openSource(collection, { ...hit, quote: hit.text }, { back });
   const each = (hit, n) =>
     h(
       "li.card",
@@ -99,7 +104,7 @@ export function hits(found, collection, back) {
         "header",
         {},
         h("span.soft", {}, `${n + 1}.`),
-        h("button.link", { type: "button", on: { click: () => openSource(collection, { ...hit, quote: hit.text }, { back }) } }, placeOf(hit)),
+        h("button.link", { type: "button", on: { click: () => open(hit) } }, placeOf(hit)),
       ),
       h("p.text", {}, hit.text),
       h(
@@ -116,7 +121,8 @@ export function hits(found, collection, back) {
 }
 
 function placeOf({ title, page, heading_path: headings }) {
-  return [title, page ? `page ${page}` : null, headings?.at(-1)].filter((part, n, all) => part && all.indexOf(part) === n).join(" · ");
+  const parts = [title, page && `page ${page}`, headings?.at(-1)];
+  return parts.filter((part, n) => part && parts.indexOf(part) === n).join(" · ");
 }
 
 function attempts(tried) {
@@ -124,7 +130,12 @@ function attempts(tried) {
     "ol.cards",
     {},
     tried.map((each) =>
-      h("li.card", {}, h("header", {}, `${each.model}: ${each.outcome}`), h("p.soft", {}, `${each.reason} (${seconds(each.seconds)})`)),
+      h(
+        "li.card",
+        {},
+        h("header", {}, `${each.model}: ${each.outcome}`),
+        h("p.soft", {}, `${each.reason} (${seconds(each.seconds)})`),
+      ),
     ),
   );
 }

@@ -91,12 +91,13 @@ def test_files_are_read_and_each_one_refused_tells_why(visit):
     expect(seen.panel.get_by_text("Nothing is in here yet.")).to_be_visible()
 
 
-def test_dropped_file_is_read(visit):
+def test_dropped_table_is_read_and_goes_with_all_its_rows(visit):
     seen = visit(preferences='{"sometimes": false, "collection": "empty"}')
     carried = seen.page.evaluate_handle(
         """() => {
           const carried = new DataTransfer();
-          carried.items.add(new File(["The comet comes on 9 June."], "comet.txt", { type: "text/plain" }));
+          const table = "comet,comes\\nHale,9 June\\nEncke,3 July\\n";
+          carried.items.add(new File([table], "comets.csv", { type: "text/csv" }));
           return carried;
         }"""
     )
@@ -105,6 +106,12 @@ def test_dropped_file_is_read(visit):
     seen.page.dispatch_event("body", "drop", {"dataTransfer": carried})
     expect(seen.page.get_by_text("Add to empty")).to_be_hidden()
     expect(seen.page.get_by_text("1 can be asked now", exact=True)).to_be_visible()
+    seen.page.get_by_role("button", name="Documents", exact=True).click()
+    listed = seen.panel.get_by_role("list", name="Documents").get_by_role("listitem")
+    expect(listed).to_have_count(2)
+    listed.first.get_by_role("button", name="Take out “comets.csv”").click()
+    seen.page.get_by_role("dialog").get_by_role("button", name="Take out").click()
+    expect(listed).to_have_count(0)
 
 
 def test_words_come_one_by_one_and_stop(visit, site):

@@ -91,12 +91,11 @@ function row(name, document_) {
 
   async function take() {
     // A row of a table goes with its table: the file is what was added, and what is taken out.
-    const [file, whole] = [document_.name.replace(/#row-\d+$/, ""), /#row-\d+$/.test(document_.name)];
-    const what = `“${file}”${whole ? " with all its rows" : ""}`;
+    const what = `“${document_.name}”, with all that was read from it,`;
     const text = `${what} is taken out of ${name}. Answers that cite it can no longer show it.`;
     if (!(await confirm("Take the document out?", text, "Take out"))) return;
     try {
-      await remove(path(["collections", name, "documents", document_.id], { whole }));
+      await remove(path(["collections", name, "documents", document_.id], { whole: true }));
       say("Taken out.");
       tell("contents");
     } catch (error) {

@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from ragkit import Index
 from ragkit.models import open_model
 from ragkit.models.base import Delta
 from ragkit.models.scripted import ScriptedModel
 
-pytest.importorskip("playwright.sync_api", reason="the page is tested with Playwright")
-pytest.importorskip("uvicorn", reason="the server needs ragkit[serve]")
-
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 SAMPLES = Path(__file__).parents[3] / "docs" / "samples"
 QUOTES = '{"sometimes": false, "collection": "observatory", "mode": "quotes"}'

@@ -161,6 +161,19 @@ def test_real_model_chats_and_tells_why(visit):
     expect(seen.panel.get_by_role("heading", name="Why this answer")).to_be_visible()
 
 
+def test_one_document_is_asked_alone(visit):
+    seen = visit()
+    page = seen.page
+    page.get_by_role("button", name="Documents", exact=True).click()
+    seen.panel.get_by_role("button", name="Questions and Answers").click()
+    seen.panel.get_by_role("button", name="Ask this document alone").click()
+    expect(page.locator(".only")).to_have_text("Only Questions and Answers")
+    expect(seen.answer(QUESTION)).to_contain_text("23:10")
+    expect(seen.answer(MANUAL)).not_to_contain_text("55 kilometres")
+    page.get_by_role("button", name="Ask all documents").click()
+    expect(seen.answer(MANUAL)).to_contain_text("55 kilometres")
+
+
 def test_unanswerable_question_says_so(visit):
     answer = visit().answer("Who won the football world cup in 2014?")
     expect(answer).to_contain_text("Not in the documents.")

@@ -2,7 +2,7 @@
 
 import { button, fill, h, icon } from "./dom.js";
 import { ask, busy, stop } from "./thread.js";
-import { WAYS, chosen, collection, may, models, on, prefer, prefs, wayName, ways } from "./state.js";
+import { WAYS, askOnly, chosen, collection, current, may, models, on, prefer, prefs, wayName, ways } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
 const form = document.getElementById("composer");
@@ -26,12 +26,13 @@ const two = button("two", "Two answers", () => two.setAttribute("aria-pressed", 
   title: "Show two answers to the next question, and say which is better",
 });
 two.classList.add("toggle");
+const only = h("div.only", { hidden: true });
 const go = h("button.button.main.ask", { type: "submit" });
 
 export function startComposer() {
   fill(
     form,
-    h("div.box", {}, text, h("div.controls", {}, attach, mode, model, shots, two, h("span.gap"), go)),
+    h("div.box", {}, only, text, h("div.controls", {}, attach, mode, model, shots, two, h("span.gap"), go)),
     h("p.hint", {}, "Answers can be wrong: the sources tell."),
   );
   form.addEventListener("submit", (event) => {
@@ -47,6 +48,7 @@ export function startComposer() {
   text.addEventListener("input", drawGo);
   on("busy", drawGo);
   on("world", drawChoices);
+  on("only", drawOnly);
   on("prefs", ({ name }) => ["mode", "model", "collection"].includes(name) && drawChoices());
   drawChoices();
   drawGo();
@@ -85,6 +87,18 @@ function drawGo() {
 function select(label, preference) {
   const change = ({ target: { value } }) => prefer(preference, preference === "shots" ? Number(value) : value);
   return h("select", { "aria-label": label, title: label, on: { change } });
+}
+
+function drawOnly() {
+  only.hidden = !current.only;
+  const all = () => {
+    askOnly(null);
+    text.focus();
+  };
+  if (!current.only) return;
+  const name = h("span", {}, "Only ", h("b", {}, current.only));
+  fill(only, icon("file"), name, button("close", "Ask all documents", all, { quiet: true }));
+  text.focus();
 }
 
 function drawChoices() {

@@ -3,7 +3,8 @@
 import { get, path } from "./api.js";
 import { notice } from "./dialogs.js";
 import { button, fill, h } from "./dom.js";
-import { openPanel } from "./panel.js";
+import { closePanel, openPanel } from "./panel.js";
+import { askOnly } from "./state.js";
 
 const AROUND = 12_000;
 
@@ -45,10 +46,21 @@ function head(view, ...controls) {
   const { place, about, quoted } = view;
   const trail = place.heading_path?.length ? place.heading_path.join(" › ") : "";
   return [
-    h("p.path", {}, [about.name !== about.title && about.name, trail].filter(Boolean).join(" · ")),
+    h(
+      "p.path",
+      {},
+      [about.name !== about.title && about.name, trail].filter(Boolean).map((part) => [part, " · "]),
+      h("button.link", { type: "button", on: { click: () => alone(about.title) } }, "Ask this document alone"),
+    ),
     quoted && place.quote && h("blockquote.quoted", {}, quoteIn(place)),
     h("div.bar.stick", {}, controls),
   ];
+}
+
+function alone(title) {
+  // Where the panel covers the question, it makes room for it.
+  if (matchMedia("(max-width: 820px)").matches) closePanel({ focus: false });
+  askOnly(title);
 }
 
 async function showPage(view, number) {

@@ -35,8 +35,9 @@ export function prefer(name, value) {
 /** What the server told: who asks, what there is to ask, and by what. */
 export const world = { me: null, collections: [], models: [], modes: [], defaultMode: "auto" };
 
-/** The conversation that is shown: `{id, title}`, or null before the first question. */
-export const current = { conversation: null };
+/** The conversation that is shown, `{id, title, collection}`, or null before the first question; and the title of the
+ * document that alone is asked, or null for all. */
+export const current = { conversation: null, only: null };
 
 const bus = new EventTarget();
 
@@ -52,6 +53,12 @@ export function tell(name, detail = null) {
 export function collection() {
   const all = world.collections;
   return all.find((each) => each.name === prefs.collection) ?? all.find((each) => each.documents) ?? all[0] ?? null;
+}
+
+/** Ask one document alone, or with null all of them again. */
+export function askOnly(title) {
+  current.only = title;
+  tell("only");
 }
 
 const ORDER = ["read", "write", "admin"];

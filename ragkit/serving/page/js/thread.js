@@ -8,7 +8,7 @@ import { emptyView } from "./empty.js";
 import { answerView, pendingView, questionView } from "./message.js";
 import { closePanel } from "./panel.js";
 import { rivalOf } from "./settings.js";
-import { chosen, collection, current, on, prefer, prefs, tell } from "./state.js";
+import { askOnly, chosen, collection, current, on, prefer, prefs, tell } from "./state.js";
 
 const thread = document.getElementById("thread");
 const topbar = document.getElementById("topbar");
@@ -67,6 +67,7 @@ export const busy = () => running !== null;
 
 /** A conversation is about one collection: choosing another begins a new one. */
 function changed() {
+  askOnly(null);
   closePanel({ focus: false });
   if (current.conversation && current.conversation.collection !== prefs.collection) location.hash = "#/";
   else if (column.querySelector(".empty")) showEmpty();
@@ -134,7 +135,8 @@ export async function ask(question, { two = false } = {}) {
   };
   running = run;
   tell("busy", true);
-  const json = { question, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
+  const where = current.only && `title == "${current.only.replace(/["\\]/g, "\\$&")}"`;
+  const json = { question, where, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
   const work = compare
     ? compareView(run, { ...json, a: config, b: rival }, { asked: two, retry: ask })
     : answering(run, { ...json, ...config });

@@ -24,7 +24,9 @@ _SEQUENCES = 64
 """Sequences of one batch, the prompt's own included."""
 _BATCH = 512
 _STOPPABLE_BATCH = 128
-"""Tokens of a prompt that are evaluated between two looks at whether they are still wanted."""
+"""Tokens of a prompt that a CPU evaluates between two looks at whether they are still wanted: a few tenths of a second
+for a small model. In smaller parts its threads wait for each other more than they work where the machine is busy. A GPU
+is done with a whole batch sooner."""
 END = -1
 """Stands for any token that ends a reply."""
 _AT_ONCE = 2
@@ -117,6 +119,7 @@ class Engine:
         self._scored_rows = max(16, min(_BATCH, _OUTPUT_CELLS // self.vocabulary_size))
         self._kept: list[int] = []
         self._last: Logits | None = None
+        self._part = _STOPPABLE_BATCH if gpu_layers == 0 else _BATCH
         if lora is not None:
             self._apply(lora)
 
@@ -220,7 +223,7 @@ class Engine:
             shared = 0
         del kept[shared:]
         part: list[int] = []
-        size = _BATCH if stopped is None else _STOPPABLE_BATCH
+        size = _BATCH if stopped is None else self._part
         for first in range(shared, len(tokens), size):
             _check_wanted(stopped)
             part = tokens[first : first + size]

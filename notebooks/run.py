@@ -7,9 +7,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _tidy(output: Any) -> None:
+    """Leave out the plain form of what has a rich one, and the folder that the project lies in."""
+    data = output.get("data", {})
+    if len(data) > 1:
+        data.pop("text/plain", None)
+    for kind, text in data.items():
+        if isinstance(text, str):
+            data[kind] = text.replace(f"{ROOT}/", "")
 
 
 def main() -> None:
@@ -22,6 +35,8 @@ def main() -> None:
         ).execute()
         for cell in notebook.cells:
             cell.metadata = {}
+            for output in cell.get("outputs", ()):
+                _tidy(output)
         notebook.metadata["language_info"] = {"name": "python"}
         nbformat.validate(notebook)
         nbformat.write(notebook, path)

@@ -17,7 +17,6 @@ from ragkit.models import open_model
 from ragkit.models.base import Delta
 from ragkit.models.scripted import ScriptedModel
 
-
 SAMPLES = Path(__file__).parents[3] / "docs" / "samples"
 QUOTES = '{"sometimes": false, "collection": "observatory", "mode": "quotes"}'
 """Preferences of a visitor who asks for sentences as they stand: the quickest way, without a model."""

@@ -192,7 +192,10 @@ def test_two_answers_are_ranked_and_named_only_then(visit):
     pair = page.locator(".pair")
     expect(pair.get_by_role("article")).to_have_count(2)
     assert "smollm2" not in pair.inner_text()
-    # The composer has the focus, and is empty.
+    # Who writes the next question does not vote with its first letter.
+    page.get_by_label("Question", exact=True).press("1")
+    expect(page.get_by_role("button", name="Left is better")).to_be_visible()
+    page.get_by_role("group", name="Which answer is better?").focus()
     page.keyboard.press("2")
     expect(page.get_by_text("Kept, thank you.")).to_be_visible()
     named = pair.get_by_role("heading", level=3).all_inner_texts()

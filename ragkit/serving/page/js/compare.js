@@ -12,6 +12,7 @@ const VOTES = [
   ["tie", "Both are as good", "="],
   ["neither", "Neither is good", "0"],
 ];
+const question = () => document.getElementById("question");
 const UNASKED =
   "Now and then you are shown two answers: which you find better teaches the assistant. Settings can switch this off.";
 
@@ -53,9 +54,11 @@ export function compareView(run, json, { asked, retry }) {
       each.append(h("kbd", { "aria-hidden": "true" }, key));
       return each;
     });
-    const group = h("div.tools", { role: "group", "aria-label": "Which answer is better?" }, buttons);
+    const group = h("div.tools", { role: "group", tabindex: -1, "aria-label": "Which answer is better?" }, buttons);
     fill(vote, h("p", {}, "Which answer is better?"), group);
     document.addEventListener("keydown", byKey);
+    // The keys vote at once, except for who is writing the next question by now.
+    if (document.activeElement === question() && !question().value) group.focus();
     say("Two answers are here. Which is better? Press 1, 2, = or 0.");
   }
 
@@ -64,7 +67,7 @@ export function compareView(run, json, { asked, retry }) {
       document.removeEventListener("keydown", byKey);
       return;
     }
-    const writing = event.target.closest?.("input, textarea, select, dialog") && event.target.value !== "";
+    const writing = event.target.closest?.("input, textarea, select, dialog");
     const found = VOTES.find(([, , key]) => key === event.key);
     if (!found || writing || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -73,7 +76,7 @@ export function compareView(run, json, { asked, retry }) {
 
   async function cast(winner) {
     document.removeEventListener("keydown", byKey);
-    if (vote.contains(document.activeElement)) document.getElementById("question").focus();
+    if (vote.contains(document.activeElement)) question().focus();
     try {
       const configs = await post(path(["comparisons", chosenFrom.id, "vote"]), { winner });
       for (const side of ["a", "b"]) sides[side].reveal(configName(configs[side]), winner === side);

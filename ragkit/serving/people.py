@@ -22,7 +22,8 @@ Right = Literal["read", "write", "admin"]
 RIGHTS: tuple[Right, ...] = get_args(Right)
 """Each holds those before it."""
 OWNER = "owner"
-"""The id of who runs the server: the one with ``RAGKIT_TOKEN``, or everyone on this machine while no token is made."""
+"""The id of who runs the server: everyone on this machine while no token is made, the one with ``RAGKIT_TOKEN``, and the
+first who is given an owner's token."""
 _LONGEST_NAME = 64
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS people (
@@ -87,6 +88,9 @@ class People:
         token = f"rk_{secrets.token_urlsafe(32)}"
         identity = secrets.token_urlsafe(12)
         with self._database.transaction() as connection:
+            if owner and not connection.execute("SELECT 1 FROM people WHERE id = ?", (OWNER,)).fetchone():
+                # Whoever made conversations while no token was needed finds them again.
+                identity = OWNER
             connection.execute(
                 "INSERT INTO people VALUES (?, ?, ?, ?, ?)", (identity, name, _digest(token), owner, time.time())
             )
@@ -145,8 +149,8 @@ class People:
 
     def right(self, person: Person, collection: str) -> Right | None:
         """Return the right that someone has on a collection at this moment."""
-        if person.id == OWNER:
-            return "admin" if self._owner_token is not None or self.open else None
+        if person.id == OWNER and (self._owner_token is not None or self.open):
+            return "admin"
         found = self._database.rows("SELECT owner FROM people WHERE id = ?", (person.id,))
         if not found:
             return None

@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from ragkit.serving.failures import RequestError
 
 T = TypeVar("T")
+_PAUSE = 15.0
+"""Seconds without an event after which a comment is sent, so that no proxy takes the connection for dead."""
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -36,7 +38,7 @@ class EventStream(StreamingResponse):
     def __init__(
         self, events: AsyncIterator[bytes], close: Callable[[], None] = lambda: None, status_code: int = 200
     ) -> None:
-        super().__init__(events, status_code, headers=_HEADERS)
+        super().__init__(_kept_alive(events), status_code, headers=_HEADERS)
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,6 +47,22 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._close()
+
+
+async def _kept_alive(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    coming: asyncio.Future[bytes] | None = None
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(events))
+            while not (await asyncio.wait({coming}, timeout=_PAUSE))[0]:
+                yield b":\n\n"
+            try:
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        if coming is not None:
+            coming.cancel()
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -123,3 +123,20 @@ def test_conversations_are_each_persons_own(tmp_path, sample_index):
         assert ben.post("/api/collections/samples/answers", json=body).status_code == 404
         anna.close()
         ben.close()
+
+
+def test_conversations_before_the_first_token_are_the_owners(tmp_path, sample_index):
+    shutil.copytree(sample_index, tmp_path / "samples")
+    with running(ServeOptions(indexes=tmp_path, port=0, models=("none",))) as server:
+        with httpx.Client(base_url=server.url) as anyone:
+            answered(anyone, FIRST)
+        tokens = [server.context.people.add(name, owner=True) for name in ("first", "second")]
+        first, second = (
+            httpx.get(f"{server.url}api/conversations", headers={"authorization": f"Bearer {token}"}).json()
+            for token in tokens
+        )
+        assert [one["title"] for one in first["conversations"]] == [FIRST]
+        assert second["conversations"] == []
+        server.context.people.remove("first")
+        gone = httpx.get(f"{server.url}api/me", headers={"authorization": f"Bearer {tokens[0]}"})
+        assert gone.status_code == 401

@@ -161,6 +161,16 @@ def test_deleted_conversation_of_an_answer_under_way_stays_deleted(client, endle
     assert client.get(f"/api/conversations/{conversation}").status_code == 404
 
 
+def test_stream_in_which_nothing_happens_is_kept_alive(client, idle, monkeypatch):
+    monkeypatch.setattr("ragkit.serving.sse._PAUSE", 0.05)
+    with asking(client) as first:
+        first.next("delta")
+        with client.stream("POST", URL, json=BODY) as second:
+            lines = second.iter_lines()
+            assert next(line for line in lines if line.startswith("event: queued"))
+            assert next(line for line in lines if line == ":")
+
+
 def test_server_that_ends_stops_what_runs_and_keeps_it(tmp_path, sample_index):
     shutil.copytree(sample_index, tmp_path / "samples")
     model = Endless()

@@ -22,8 +22,8 @@ Right = Literal["read", "write", "admin"]
 RIGHTS: tuple[Right, ...] = get_args(Right)
 """Each holds those before it."""
 OWNER = "owner"
-"""The id of who runs the server: everyone on this machine while no token is made, the one with ``RAGKIT_TOKEN``, and the
-first who is given an owner's token."""
+"""The id of who runs the server: everyone on this machine while no token is made, the one with ``RAGKIT_TOKEN``, and
+the first who is given an owner's token."""
 _LONGEST_NAME = 64
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS people (

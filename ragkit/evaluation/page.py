@@ -150,7 +150,7 @@ def settings_table(config: Mapping[str, Any]) -> str:
         f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_value(value))}</td></tr>"
         for name, value in config.items()
     )
-    return f"<div class='wide'><table>{rows}</table></div>"
+    return f"<div class='wide' role='group' aria-label='table' tabindex='0'><table>{rows}</table></div>"
 
 
 def _warnings(report: EvalReport) -> str:
@@ -232,7 +232,7 @@ def _explained(rows: Sequence[tuple[str, str, int]]) -> str:
         for title, tells, count in rows
     )
     return (
-        "<details><summary>What these tell</summary><div class='inside wide'><table><tr><th>metric</th><th>tells</th>"
+        "<details><summary>What these tell</summary><div class='inside wide' role='group' aria-label='table' tabindex='0'><table><tr><th>metric</th><th>tells</th>"
         f"<th class='number'>questions</th></tr>{lines}</table><p class='quiet'>Lines across a bar's end are 95 % "
         "intervals, by bootstrap over questions.</p></div></details>"
     )

@@ -16,7 +16,7 @@ from ragkit.errors import SettingsError
 from ragkit.evaluation.metrics import METRICS, MetricInfo
 from ragkit.evaluation.outcome import VERDICTS, Outcome
 from ragkit.examples.saving import write_whole
-from ragkit.indexing.store import write_errors
+from ragkit.indexing.database import write_errors
 from ragkit.records import Usage
 from ragkit.tuning.comparison import Estimate, estimate
 

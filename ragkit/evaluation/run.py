@@ -19,8 +19,8 @@ from ragkit.evaluation.outcome import OUTCOME, Outcome, answered, failed, retrie
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.report import FORMAT, EvalReport
 from ragkit.examples.saving import append_line
+from ragkit.indexing.database import write_errors
 from ragkit.indexing.reports import Progress, ProgressCallback
-from ragkit.indexing.store import write_errors
 from ragkit.records import Answer
 
 _DEPTH = 10

@@ -6,7 +6,7 @@ from html import escape
 
 from ragkit.evaluation import charts
 from ragkit.evaluation.compare import Change, Comparison, MetricGain
-from ragkit.evaluation.page import document, wanted, what_came
+from ragkit.evaluation.page import WIDE, document, wanted, what_came
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -50,7 +50,7 @@ def _table(comparison: Comparison, before: str, after: str) -> str:
     if comparison.seconds is not None:
         s = comparison.seconds
         took = f"<p>Seconds a question takes, second less first: {s.mean:+.2f} ({s.low:+.2f} to {s.high:+.2f}).</p>"
-    return f"<div class='wide' role='group' aria-label='table' tabindex='0'><table><tr><th>metric</th>{heads}</tr>{rows}</table></div>{took}"
+    return f"{WIDE}<table><tr><th>metric</th>{heads}</tr>{rows}</table></div>{took}"
 
 
 def _row(one: MetricGain) -> str:
@@ -85,7 +85,7 @@ def _settings(comparison: Comparison, before: str, after: str) -> str:
         for name, (first, second) in comparison.settings.items()
     )
     heads = f"<tr><th>setting</th><th>{escape(before)}</th><th>{escape(after)}</th></tr>"
-    return f"<div class='wide' role='group' aria-label='table' tabindex='0'><table>{heads}{rows}</table></div>"
+    return f"{WIDE}<table>{heads}{rows}</table></div>"
 
 
 def _only(comparison: Comparison) -> str:

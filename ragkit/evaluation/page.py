@@ -21,6 +21,8 @@ _HITS = 5
 """Passages shown of a question, and any relevant one after them."""
 _PASSAGE = 240
 """Characters of each."""
+WIDE = "<div class='wide' role='group' aria-label='table' tabindex='0'>"
+"""Begins what scrolls sideways where it is too wide; by keyboard too."""
 _RIGHT_OR_NOT = {None: "", True: "<span class='yes'>right</span> ", False: "<span class='no'>elsewhere</span> "}
 
 
@@ -150,7 +152,7 @@ def settings_table(config: Mapping[str, Any]) -> str:
         f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_value(value))}</td></tr>"
         for name, value in config.items()
     )
-    return f"<div class='wide' role='group' aria-label='table' tabindex='0'><table>{rows}</table></div>"
+    return f"{WIDE}<table>{rows}</table></div>"
 
 
 def _warnings(report: EvalReport) -> str:
@@ -232,9 +234,10 @@ def _explained(rows: Sequence[tuple[str, str, int]]) -> str:
         for title, tells, count in rows
     )
     return (
-        "<details><summary>What these tell</summary><div class='inside wide' role='group' aria-label='table' tabindex='0'><table><tr><th>metric</th><th>tells</th>"
+        "<details><summary>What these tell</summary><div class='inside'>"
+        f"{WIDE}<table><tr><th>metric</th><th>tells</th>"
         f"<th class='number'>questions</th></tr>{lines}</table><p class='quiet'>Lines across a bar's end are 95 % "
-        "intervals, by bootstrap over questions.</p></div></details>"
+        "intervals, by bootstrap over questions.</p></div></div></details>"
     )
 
 

@@ -14,13 +14,14 @@ from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, discover
 from ragkit.errors import IndexDamagedError, IndexNotFoundError, IndexWriteError, QueryError
 from ragkit.indexing.adding import Adder, forget_files
+from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.filters import Filter, as_filter, to_sql
 from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
 from ragkit.indexing.planning import gone_origins, plan_sync
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
-from ragkit.indexing.store import FILE_NAME, Store
+from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorOptions
 from ragkit.indexing.view import View
 from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing

@@ -11,12 +11,13 @@ from ragkit.documents import LoadOptions, discover, file_sha256
 from ragkit.embedding.base import Embedder
 from ragkit.errors import IndexDamagedError, RagkitError
 from ragkit.indexing.adding import Adder
+from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.reports import ProgressCallback, RepairReport
 from ragkit.indexing.salvage import salvage
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import mend, read_seal, remove_log, seal_damage
 from ragkit.indexing.segments import FOLDER, clean, damaged_files, read_segments
-from ragkit.indexing.store import FILE_NAME, Store
+from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import VectorOptions
 from ragkit.indexing.verify import chunk_damage, document_damage, store_damage
 from ragkit.indexing.writing import content_hash, embed_missing, rebuild, seal_store, writer_lock

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ragkit.errors import IndexDamagedError
+from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.reports import Progress, ProgressCallback, VerifyReport
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER, damaged_files, read_segments
-from ragkit.indexing.store import FILE_NAME, Store
+from ragkit.indexing.store import Store
 from ragkit.records import Chunk, Document
 
 

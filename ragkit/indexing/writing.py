@@ -15,11 +15,12 @@ import numpy as np
 
 from ragkit.embedding.base import Embedder, Vectors
 from ragkit.errors import IndexLockedError, StoreError
+from ragkit.indexing.database import write_errors
 from ragkit.indexing.keywords import extend_keywords
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import LARGEST, break_seal, checkpointed, put_seal
 from ragkit.indexing.segments import FOLDER, Segment, clean, read_segments, seal, write_segments
-from ragkit.indexing.store import Store, write_errors
+from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import VectorOptions, build_vector_file
 from ragkit.records import Chunk, Document
 

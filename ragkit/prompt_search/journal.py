@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import SettingsError, TaskError
-from ragkit.indexing.store import write_errors
+from ragkit.indexing.database import write_errors
 from ragkit.indexing.writing import writer_lock
 from ragkit.prompt_search.base import Outcome
 

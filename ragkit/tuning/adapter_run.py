@@ -12,7 +12,7 @@ from typing import Any
 
 from ragkit.errors import TaskError
 from ragkit.examples.saving import write_whole
-from ragkit.indexing.store import write_errors
+from ragkit.indexing.database import write_errors
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import CARD, LORA, AdapterStore, AdapterVersion
 from ragkit.tuning.base_model import BaseModel

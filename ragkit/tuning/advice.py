@@ -17,8 +17,8 @@ import numpy as np
 
 from ragkit.errors import MissingExtraError, SettingsError
 from ragkit.examples.saving import append_line
+from ragkit.indexing.database import write_errors
 from ragkit.indexing.reports import Progress, ProgressCallback
-from ragkit.indexing.store import write_errors
 from ragkit.indexing.writing import writer_lock
 from ragkit.records import Example
 from ragkit.tasks.base import as_model, close_model

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ragkit.errors import ExamplePoolError, ModelFileError, SettingsError
+from ragkit.indexing.database import write_errors
 from ragkit.indexing.reports import ProgressCallback
-from ragkit.indexing.store import write_errors
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore, AdapterVersion
 from ragkit.tuning.adapter_run import FORMAT, TRAINING, begin_run, finished, taken, used_version, verdict

@@ -1,11 +1,13 @@
 """When to fall back, on Banking77: dynamic examples and SmolLM2 first, a tuned head second.
 
-Run: python benchmarks/routing.py --task FOLDER [--rows N] [--limit N] [--work FOLDER] [--plot FILE]
+Run: python benchmarks/routing.py --task FOLDER [--no-probe] [--layers N] [--rows N] [--limit N] [--work FOLDER]
 
-Primary: ragkit's Classifier as ``benchmarks/banking77.py --part full --work WORK`` fits it (its folder is WORK/full).
-Fallback: ``HeadClassifier``. The router learns from ``--rows`` training rows that neither has learned from: the head of
-those rows is fitted on the others, and the primary is asked with the row itself hidden and a probe that was fitted
-without it. On the test split the primary and a head of all training rows answer; the router has never seen these.
+Primary: ragkit's Classifier as ``benchmarks/banking77.py --part full --work WORK`` fits it (its folder is WORK/full);
+with ``--no-probe`` without the linear probe that it has beside the examples, which is a small head by itself.
+Fallback: ``HeadClassifier``, with ``--layers`` upper layers of the embedder tuned. The router learns from ``--rows``
+training rows that neither has learned from: the head of those rows is fitted on the others, and the primary is asked
+with the row itself hidden and a probe that was fitted without it. On the test split the primary and a head of all
+training rows answer; the router has never seen these.
 What each says is kept in the work folder as it is said, so that a broken run goes on where it was; the costs are the
 seconds that were measured meanwhile.
 
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +42,9 @@ from ragkit.routing.rows import Outcomes
 from ragkit.tasks import Classifier, Prediction
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tuning.comparison import gain
+from ragkit.tuning.embedder_training import EmbedderOptions
 from ragkit.tuning.head import HeadClassifier
+from ragkit.tuning.head_fit import HeadOptions
 
 FOLDS = 5
 RATE = 0.3
@@ -51,6 +56,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--task", type=Path, required=True, help="the primary's folder")
     arguments.add_argument("--model", default="smollm2")
+    arguments.add_argument("--threads", type=int, default=0, help="of the model; 0 for all cores")
+    arguments.add_argument("--no-probe", action="store_true", help="the primary has examples and model only")
+    arguments.add_argument("--layers", type=int, default=3, help="of the embedder that learn for the head")
+    arguments.add_argument("--epochs", type=int, default=3, help="of the head's embedder")
     arguments.add_argument("--rows", type=int, default=1500, help="training rows for the router")
     arguments.add_argument("--limit", type=int, default=0, help="so many test queries only; 0 for all 3,080")
     arguments.add_argument("--seconds", type=int, default=0, help="end asking after so many, and use what there is")
@@ -70,7 +79,12 @@ def main() -> None:
     print(f"{versions('ragkit', 'llama-cpp-python', 'torch', 'scikit-learn')}\n")
     ask(given, train, own, test, work)
     first = {name: said(work / f"primary-{name}.jsonl", rows) for name, rows in (("rows", own), ("test", test))}
-    heads = {"rows": head(work / "head-of-others", train[given.rows :]), "test": head(work / "head", train)}
+    tuning = EmbedderOptions(epochs=given.epochs, layers=given.layers, seconds=3600 if given.layers > 3 else 60)
+    options = HeadOptions(tuning=tuning)
+    heads = {
+        "rows": head(work / "head-of-others", train[given.rows :], options),
+        "test": head(work / "head", train, options),
+    }
     tables(first, heads, given.plot)
 
 
@@ -81,7 +95,10 @@ def ask(given: argparse.Namespace, train: list[Example], own: list[Example], tes
     if not any(left):
         return
     end = time.monotonic() + (given.seconds or float("inf"))
-    with Classifier.open(given.task, model=open_model(given.model)) as primary:
+    with Classifier.open(given.task, model=open_model(given.model, threads=given.threads)) as primary:
+        if given.no_probe:
+            weights = replace(primary.options.weights, neighbours=1.0, probe=0.0)
+            primary.options, primary.probe = replace(primary.options, weights=weights), None
         vectors = primary.pool.index.embedder.embed([example.input for example in train], "document")
         labels = [primary.options.labels.index(example.output) for example in train]
         known = {example.input: number for number, example in enumerate(own)}
@@ -89,7 +106,8 @@ def ask(given: argparse.Namespace, train: list[Example], own: list[Example], tes
             kept = [n for n in range(len(train)) if n >= len(own) or n * FOLDS // len(own) != fold]
             some = [example for example in left[0] if known[example.input] * FOLDS // len(own) == fold]
             if some:
-                probe = LinearProbe.fit(vectors[kept], [labels[n] for n in kept], len(primary.options.labels))
+                classes = len(primary.options.labels)
+                probe = None if given.no_probe else LinearProbe.fit(vectors[kept], [labels[n] for n in kept], classes)
                 apart = Classifier(primary.path, primary.pool, primary.options, primary.reader.model, probe=probe)
                 log(apart, some, files[0], end)
             log(primary, left[1][fold::FOLDS], files[1], end)
@@ -133,10 +151,10 @@ def said(file: Path, rows: Sequence[Example]) -> list[tuple[Example, Prediction,
     return some
 
 
-def head(folder: Path, examples: list[Example]) -> HeadClassifier:
+def head(folder: Path, examples: list[Example], options: HeadOptions) -> HeadClassifier:
     if (folder / "task.json").exists():
         return HeadClassifier.open(folder)
-    made = HeadClassifier.fit(folder, examples)
+    made = HeadClassifier.fit(folder, examples, options=options)
     assert made.report is not None
     print(f"{folder.name}: {made.report.why} Seconds: { {k: round(v) for k, v in made.report.seconds.items()} }")
     return made
@@ -156,7 +174,7 @@ def tables(first: dict, heads: dict[str, HeadClassifier], file: Path | None) -> 
         print(f"**{name}** (weight of the primary {weight:g})\n")
         report = route_report(router, tests)
         table(report)
-        compare(router, tests)
+        compare(router, tests, rows_of(first["test"], answers["test"], costs["test"], 0.0)[0])
         if file is not None and blend is None:
             plot(report, file)
 
@@ -186,13 +204,19 @@ def table(report: RouteReport) -> None:
     )
 
 
-def compare(router: Router, rows: Sequence[RouteRow]) -> None:
-    """Print what the router gains at the rate, with intervals of a paired bootstrap."""
+def compare(router: Router, rows: Sequence[RouteRow], alone: Sequence[RouteRow]) -> None:
+    """Print what the router gains at the rate, with intervals of a paired bootstrap; ``alone`` are unweighed rows."""
     outcomes = Outcomes.of(rows)
     right = outcomes.right(deferred_at(router.scores([row.signals for row in rows]), RATE)).astype(float)
     primary, fallback = outcomes.primary.astype(float), outcomes.fallback.astype(float)
     chance = (1 - RATE) * primary + RATE * fallback
-    for name, other in (("the primary alone", primary), ("the fallback alone", fallback), ("random deferral", chance)):
+    head_alone = Outcomes.of(alone).fallback.astype(float)
+    for name, other in (
+        ("the primary alone", primary),
+        ("the head alone", head_alone),
+        ("always asking both", fallback),
+        ("random deferral", chance),
+    ):
         print(f"- at {RATE:.0%}, over {name}: {gain(list(other), list(right))}")
     print()
 

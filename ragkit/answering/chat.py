@@ -50,31 +50,33 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
     """
     by_number = {source.number: source for source in sources}
     candidates = [sentence for source in sources for sentence in sentences_of(source)]
-    parts: list[str] = []
+    said = _marks_inside(reply)
+    text = ""
     citations: list[Citation] = []
     unsupported: list[tuple[int, int]] = []
-    length = supported = total = 0
-    for start, end in sentence_spans(_marks_inside(reply)):
-        raw = _marks_inside(reply)[start:end]
+    supported = total = stop = 0
+    for start, end in sentence_spans(said):
+        raw = said[start:end]
+        between = said[stop : start + len(raw) - len(raw.lstrip())]
+        stop = start + len(raw.rstrip())
         named = [int(n) for group in _MARK.findall(raw) for n in re.findall(r"\d+", group)]
         plain = _MARK.sub("", raw).strip()
         total += 1
         evidence = _evidence(plain, [by_number[n] for n in named if n in by_number], candidates, embedder)
+        if text:
+            # Paragraphs and the items of lists stay apart.
+            text += between if "\n" in between and between.isspace() else " "
         if evidence is None:
-            text = plain
+            unsupported.append((len(text), len(text) + len(plain)))
+            text += plain
         else:
             supported += 1
             known = next((c for c in citations if (c.document_id, c.start) == _place(evidence)), None)
             if known is None:
                 known = cite(len(citations) + 1, evidence.source, evidence.start, evidence.end)
                 citations.append(known)
-            text = f"{plain} [{known.number}]"
-        at = length + (1 if parts else 0)
-        if evidence is None:
-            unsupported.append((at, at + len(text)))
-        parts.append(text)
-        length = at + len(text)
-    return Checked(" ".join(parts), tuple(citations), tuple(unsupported), supported / total if total else 0.0)
+            text += f"{plain} [{known.number}]"
+    return Checked(text, tuple(citations), tuple(unsupported), supported / total if total else 0.0)
 
 
 def unsupported_doubt(

@@ -70,6 +70,16 @@ def chat(samples, reply, question="When does the last bus back leave?"):
     return Assistant(samples, model=ScriptedModel(reply), mode="chat").ask(question)
 
 
+def test_chat_keeps_paragraphs_and_lists(samples):
+    reply = (
+        "The last bus back leaves at 23:10 [1]. The moon is of cheese.\n\n- Parking is free.\n- So is the air on Mars."
+    )
+    answer = chat(samples, reply)
+    assert answer.text.startswith("The last bus back leaves at 23:10. [1] The moon is of cheese.\n\n- Parking is free.")
+    (cheese, *_) = [answer.text[start:end] for start, end in answer.unsupported]
+    assert cheese == "The moon is of cheese."
+
+
 def test_chat_keeps_a_supported_sentence_and_cites_the_sentence_that_bears_it_out(samples):
     answer = chat(samples, "The last bus back leaves at 23:10 [1].")
     assert answer.text == "The last bus back leaves at 23:10. [1]"

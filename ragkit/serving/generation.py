@@ -256,6 +256,8 @@ class Generation(Generic[T]):
             outcome = Outcome(self.ask, state.text, None, state.hits, state.prompt)
             self._ctx.metrics.answers.labels(config.mode, "stopped").inc()
             self._keep(outcome)
+            # Nobody reads it, unless it was the server that ends.
+            self._tell(RequestError("The server ends.", "Ask again when it runs.", status=503, code="ending"))
             return
         said = "abstained" if answer.abstained else "answered"
         self._ctx.metrics.answers.labels(config.mode, said).inc()

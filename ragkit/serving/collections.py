@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ragkit.answering import AnswerOptions, Assistant
+from ragkit.documents.discovery import INDEX_FILE
 from ragkit.errors import IndexMismatchError, SettingsError
 from ragkit.examples import ExamplePool
 from ragkit.indexing import Index
@@ -165,7 +166,7 @@ class Collections:
         self._make_embedder = embedder
         self._others = dict(others or {})
         self._embedder: Embedder | None = None
-        self._open: dict[Path, Index] = {}
+        self._open: dict[Path, tuple[int, Index]] = {}
         self._opening = threading.Lock()
         for name, path in self._others.items():
             if Index.exists(folder / name) and (folder / name).resolve() != path.resolve():
@@ -223,7 +224,7 @@ class Collections:
     def close(self) -> None:
         """Let go of all indexes."""
         with self._opening:
-            for index in self._open.values():
+            for _, index in self._open.values():
                 index.close()
             self._open.clear()
 
@@ -251,25 +252,40 @@ class Collections:
 
     def _index(self, path: Path) -> Index:
         with self._opening:
-            index = self._open.get(path)
-            if index is None:
-                index = Index.open(path, embedder=self._shared_embedder(), create=False)
+            found = self._known(path)
+            if found is None:
+                found = Index.open(path, embedder=self._shared_embedder(), create=False)
                 try:
-                    index.embedder  # noqa: B018 - it is compared with the one that the index was made with
+                    found.embedder  # noqa: B018 - it is compared with the one that the index was made with
                 except IndexMismatchError:
-                    index.close()
-                    index = Index.open(path, create=False)
-                self._open[path] = index
-            return index
+                    found.close()
+                    found = Index.open(path, create=False)
+                self._open[path] = _inode(path), found
+            return found
 
     def _examples(self, name: str, *, create: bool) -> Index | None:
         path = self._state / "examples" / name
         if not create and not Index.exists(path):
             return None
         with self._opening:
-            if path not in self._open:
-                self._open[path] = ExamplePool.open(path, embedder=self._shared_embedder()).index
-            return self._open[path]
+            found = self._known(path)
+            if found is None:
+                found = ExamplePool.open(path, embedder=self._shared_embedder()).index
+                self._open[path] = _inode(path), found
+            return found
+
+    def _known(self, path: Path) -> Index | None:
+        """Return an index that is open; one whose folder was deleted and made anew since is closed."""
+        inode, found = self._open.get(path, (0, None))
+        if found is not None and inode != _inode(path):
+            del self._open[path]
+            found.close()
+            return None
+        return found
+
+
+def _inode(path: Path) -> int:
+    return (path / INDEX_FILE).stat().st_ino if (path / INDEX_FILE).exists() else 0
 
 
 def no_collection() -> RequestError:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import httpx
 import pytest
@@ -40,6 +41,16 @@ def test_collection_is_made_and_can_be_asked_at_once(client):
     *_, (name, data) = ask(client, "New notes", question="What is here?", mode="quotes")
     assert name == "finished"
     assert data["message"]["answer"]["abstained"]
+
+
+def test_collection_that_was_deleted_and_made_anew_is_the_new_one(client, indexes, sample_index):
+    client.post("/api/collections", json={"name": "short-lived"})
+    assert ask(client, "short-lived", question=QUESTION, mode="quotes")[-1][1]["message"]["answer"]["abstained"]
+    shutil.rmtree(indexes / "short-lived")
+    assert client.get("/api/collections/short-lived/search", params={"query": "a"}).status_code == 404
+    shutil.copytree(sample_index, indexes / "short-lived")
+    assert not ask(client, "short-lived", question=QUESTION, mode="quotes")[-1][1]["message"]["answer"]["abstained"]
+    shutil.rmtree(indexes / "short-lived")
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".serving", "a/b", "../up", "x" * 65, "a\nb", "samples/", " x"])

@@ -138,9 +138,11 @@ def _checked(row: Mapping[str, Any], place: str, identity: str) -> Question:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the row"
-        legal = _SOURCE_FIELDS if str(first["loc"][:1]) == "('sources',)" else _FIELDS
-        hint = f"Legal fields: {', '.join(legal)}." if first["type"] == "unexpected_keyword_argument" else ""
-        raise SettingsError(f"{place}, {field}: {first['msg']}.", hint or "Mend the field.") from error
+        legal = _SOURCE_FIELDS if first["loc"][:1] == ("sources",) else _FIELDS
+        unknown = first["type"] == "unexpected_keyword_argument"
+        what = "there is no such field" if unknown else first["msg"]
+        hint = f"Legal fields: {', '.join(legal)}." if unknown else "Mend the field."
+        raise SettingsError(f"{place}, {field}: {what}.", hint) from error
     wrong = _contradiction(found)
     if wrong:
         raise SettingsError(f"{place}, {wrong}", "Mend the field, or leave it out.")

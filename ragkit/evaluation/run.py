@@ -139,7 +139,7 @@ def _name(config: Mapping[str, Any]) -> str:
         return f"retrieval, {config['retrieval']['mode']}"
     parts = [str(config["way"]), str(config["model"] or "no model")]
     if "examples" in config:
-        parts.append(f"{config['shots']} shots")
+        parts.append(f"shots: {config['shots']}")
     return ", ".join(parts)
 
 

@@ -52,6 +52,29 @@ def test_json_is_one_object_with_limit_and_retrieval_only(folder, here):
     assert found["config"]["way"] == "retrieval only"
 
 
+def test_chat_is_shown_answered_questions_of_a_pool(folder, here):
+    (folder / "answered.jsonl").write_text('{"input": "Who built the dome?", "output": "Ilse Marrow."}\n')
+    here("examples", "add", "answered.jsonl", "--pool", "answered", cwd=folder)
+    words = (
+        "--mode",
+        "chat",
+        "--model",
+        "smollm2",
+        "--pool",
+        "answered",
+        "--shots",
+        "1",
+        "--limit",
+        "1",
+        "--seed",
+        "1",
+    )
+    found = json.loads(here("eval", SAMPLES, "q.jsonl", *words, "-o", "p.html", "--json", cwd=folder).stdout)
+    assert found["name"] == "chat, smollm2, shots: 1"
+    assert found["config"]["examples"]["selector"] == "DynamicSelector"
+    assert found["usage"]["completion_tokens"] > 0
+
+
 def test_squad_file_is_asked_of_its_own_paragraphs(folder, here):
     context = "Vega is the brightest star of Lyra. Deneb belongs to Cygnus."
     asked = {

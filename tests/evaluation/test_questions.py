@@ -93,7 +93,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, questions):
     ("name", "text", "told"),
     [
         ("q.jsonl", '{"question": "a?"}\n{"question": 3}', "line 2, question"),
-        ("q.jsonl", '{"question": "a?", "anwsers": ["b"]}', "line 1, anwsers"),
+        ("q.jsonl", '{"question": "a?", "anwsers": ["b"]}', "line 1, anwsers: there is no such field"),
         ("q.jsonl", '{"answers": ["b"]}', "line 1, question"),
         ("q.jsonl", '{"question": " "}', "line 1, question: it is empty"),
         ("q.jsonl", '{"question": "a?", "sources": [{"source": "x", "start": 3}]}', "sources.0"),

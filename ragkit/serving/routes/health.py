@@ -18,7 +18,7 @@ code, pre { font-family: ui-monospace, monospace; font-size: .9em; }
 section { border-top: 1px solid #8886; padding: .5rem 0; }
 h3 { margin: .5rem 0; } p { margin: .3rem 0; white-space: pre-wrap; }
 .method { display: inline-block; min-width: 4.5rem; }
-summary { cursor: pointer; } pre { overflow-x: auto; }
+pre { overflow-x: auto; }
 """
 
 
@@ -50,7 +50,7 @@ def _page(api: dict[str, Any]) -> str:
     info = api["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{escape(info['title'])}: routes</title><link rel=stylesheet href=/docs.css>"
+        f"<title>{escape(info['title'])}: routes</title><link rel=icon href=/page/icon.svg><link rel=stylesheet href=/docs.css>"
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
         "<p>For programs: <a href=/openapi.json>/openapi.json</a>.</p>"
     ]

@@ -1,4 +1,4 @@
-"""Ragkit and LangChain, both ways: search, chat models, selectors of examples and embeddings.
+"""Ragkit and LangChain, both ways: search, vector stores, chat models, selectors of examples and embeddings.
 
 ``RagkitRetriever(retriever=index)`` and ``RagkitChat(model="smollm2")`` stand in any of LangChain's chains;
 ``ragkit.models.langchain.LangChainModel(model)`` is any of LangChain's chat models as ragkit's.
@@ -18,5 +18,13 @@ from ragkit.integrations.langchain_chat import RagkitChat
 from ragkit.integrations.langchain_embeddings import RagkitEmbeddings
 from ragkit.integrations.langchain_examples import LangChainSelector, RagkitExampleSelector
 from ragkit.integrations.langchain_retriever import RagkitRetriever
+from ragkit.integrations.langchain_store import RagkitVectorStore
 
-__all__ = ["LangChainSelector", "RagkitChat", "RagkitEmbeddings", "RagkitExampleSelector", "RagkitRetriever"]
+__all__ = [
+    "LangChainSelector",
+    "RagkitChat",
+    "RagkitEmbeddings",
+    "RagkitExampleSelector",
+    "RagkitRetriever",
+    "RagkitVectorStore",
+]

@@ -12,7 +12,7 @@ from ragkit import Document
 from ragkit.evaluation import read_questions, squad_documents
 from ragkit.evaluation.metrics import best_f1 as f1
 from ragkit.evaluation.metrics import is_exact as exact
-from ragkit.tuning.comparison import squad_words as tokens
+from ragkit.tasks.metrics import squad_words as tokens
 
 __all__ = ["Question", "exact", "f1", "half", "tokens", "versions", "xquad"]
 

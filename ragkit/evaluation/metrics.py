@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragkit.tuning.comparison import exact_match, squad_words, token_f1
+from ragkit.tasks.metrics import exact_match, squad_words, token_f1
 
 Relevant = Mapping[Any, int]
 """What is relevant, with its grade; 0 and below is not."""

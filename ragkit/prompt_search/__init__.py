@@ -5,7 +5,7 @@
 """
 
 from ragkit.prompt_search.base import Objective, Outcome, PromptCandidate, SearchOptions
-from ragkit.prompt_search.objective import ModelObjective, exact_match, token_f1
+from ragkit.prompt_search.objective import ModelObjective, exact_match
 from ragkit.prompt_search.report import SearchReport, Trial
 from ragkit.prompt_search.search import search_prompts
 
@@ -19,5 +19,4 @@ __all__ = [
     "Trial",
     "exact_match",
     "search_prompts",
-    "token_f1",
 ]

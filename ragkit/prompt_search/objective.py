@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import string
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,22 +15,11 @@ from ragkit.records import Example
 Metric = Callable[[str, str], float]
 """The reply and the wanted one to 0 to 1."""
 _ONE_LINE = GenerationOptions(max_tokens=32, stop=("\n",))
-_ARTICLES = frozenset({"a", "an", "the"})
-_SIGNS = str.maketrans("", "", string.punctuation)
 
 
 def exact_match(reply: str, wanted: str) -> float:
     """Return 1.0 where both are the same, case, form, white space and a full stop at the end aside; else 0.0."""
     return float(normal(reply).rstrip(".") == normal(wanted).rstrip("."))
-
-
-def token_f1(reply: str, wanted: str) -> float:
-    """Return the harmonic mean of precision and recall of the words, without signs and articles (as SQuAD has it)."""
-    said, asked = _words(reply), _words(wanted)
-    shared = (Counter(said) & Counter(asked)).total()
-    if not said or not asked:
-        return float(said == asked)
-    return 2 * shared / (len(said) + len(asked))
 
 
 class ModelObjective:
@@ -114,7 +101,3 @@ class ModelObjective:
         if score >= 1:
             return Outcome(score, f"Right: {reply!r}.")
         return Outcome(score, f"Expected {wanted!r}, but the reply was {reply!r}.")
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in normal(text).translate(_SIGNS).split() if word not in _ARTICLES]

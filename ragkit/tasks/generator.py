@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +12,8 @@ from ragkit.examples import ExamplePool, Shot
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions
 from ragkit.records import Example, Usage
-from ragkit.retrieval.terms import words
 from ragkit.tasks.base import POOL, FitBudget, as_model, filled_pool, read_task
+from ragkit.tasks.metrics import token_f1
 from ragkit.tasks.replies import answered, reply
 from ragkit.tasks.shot_prompts import ShotPrompt, ShotPrompts, ShotSetting, usual_settings
 from ragkit.tasks.shot_task import ShotTask, ShotTaskSettings, best_setting, closed_on_error, longest_reply
@@ -27,24 +25,12 @@ Metric = Callable[[str, str], float]
 """Of a reply and the wanted output: 0 to 1."""
 
 
-def token_f1(reply: str, wanted: str) -> float:
-    """Return the harmonic mean of precision and recall of a reply's words, 0 to 1, as SQuAD has it (without articles).
-
-    Two texts without a word are alike.
-    """
-    left, right = (Counter(_ARTICLE.sub(" ", " ".join(words(text))).split()) for text in (reply, wanted))
-    if not left or not right:
-        return float(left == right)
-    return 2 * (left & right).total() / (left.total() + right.total())
-
-
 def exact(reply: str, wanted: str) -> float:
     """Return 1 where both texts are the same but for case and white space, else 0."""
     return float(reply.casefold().split() == wanted.casefold().split())
 
 
 METRICS: Mapping[str, Metric] = {"token_f1": token_f1, "exact": exact}
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import string
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ragkit.errors import SettingsError
+from ragkit.tasks.metrics import exact_match, token_f1
 
 Metric = Callable[[str, str], float]
 """Takes a reply and the one that is wanted; 0 to 1."""
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _DRAWS = 10_000
-
-
-def token_f1(text: str, wanted: str) -> float:
-    """Return the harmonic mean of precision and recall of words, as SQuAD has it: lower case, no signs, no articles."""
-    said, right = squad_words(text), squad_words(wanted)
-    if not said or not right:
-        return float(said == right)
-    shared = (Counter(said) & Counter(right)).total()
-    return 2 * shared / (len(said) + len(right))
-
-
-def exact_match(text: str, wanted: str) -> float:
-    """Return 1 where a reply has the words that are wanted and no others, in their order, else 0."""
-    return float(squad_words(text) == squad_words(wanted))
 
 
 METRICS: dict[str, Metric] = {"f1": token_f1, "exact": exact_match}
@@ -97,9 +80,3 @@ def gain(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Esti
             f"There are {len(before)} scores before and {len(after)} after.", "Score both on the same examples."
         )
     return estimate([new - old for old, new in zip(before, after, strict=True)], seed)
-
-
-def squad_words(text: str) -> list[str]:
-    """Return the words of an answer as SQuAD compares them."""
-    plain = "".join(character for character in text.lower() if character not in string.punctuation)
-    return _ARTICLES.sub(" ", plain).split()

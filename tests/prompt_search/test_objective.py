@@ -11,10 +11,10 @@ from ragkit.prompt_search import (
     SearchOptions,
     exact_match,
     search_prompts,
-    token_f1,
 )
 from ragkit.prompting.shot_template import ShotTemplate
 from ragkit.records import Example
+from ragkit.tasks.metrics import token_f1
 
 LABELS = ("blue folder", "red folder")
 TRAIN = [

@@ -7,7 +7,8 @@ from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
 from ragkit.tasks import FitBudget
-from ragkit.tasks.generator import Generator, exact, token_f1
+from ragkit.tasks.generator import Generator, exact
+from ragkit.tasks.metrics import token_f1
 from ragkit.tasks.shot_prompts import ShotSetting
 
 NONE = FitBudget(calls=0)

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from ragkit.errors import SettingsError
-from ragkit.tuning.comparison import estimate, exact_match, gain, metric_of, token_f1
+from ragkit.tasks.metrics import exact_match, token_f1
+from ragkit.tuning.comparison import estimate, gain, metric_of
 
 
 def test_f1_is_of_words_without_articles_and_signs():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -55,6 +55,14 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelNeeded:
+    """The passages bear an answer: a model is asked next. Does not come where none is."""
+
+    confidence: float
+    """0 to 1: how well they do."""
+
+
+@dataclass(frozen=True, slots=True)
 class PromptBuilt:
     """The prompt is ready and goes to the model."""
 
@@ -75,7 +83,7 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | PromptBuilt | TextDelta | Finished
+Event = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
 
 
 class Assistant:
@@ -183,8 +191,12 @@ class Assistant:
         mode: Mode | None = None,
         history: Sequence[Message] = (),
         shots: Sequence[Example] = (),
-    ) -> Iterator[Event]:
-        """Answer a question and yield each step: ``Retrieved``, ``PromptBuilt``, ``TextDelta``, ``Finished``."""
+    ) -> Generator[Event, None, None]:
+        """Answer a question and yield each step, ``Finished`` last.
+
+        They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt`` and ``TextDelta`` (of
+        ``chat``), and ``Finished``.
+        """
         trace = Trace(question, shots=tuple(shots), threshold=self.options.threshold)
         trace.mode, trace.why_mode = self._resolved(mode or self._mode)
         with trace.timed("retrieve"):
@@ -207,8 +219,10 @@ class Assistant:
                 citations = self._placed(citations)
             yield Finished(Answer(question, text, "quotes", citations, False, sure, trace=trace))
         elif trace.mode == "extract":
+            yield ModelNeeded(sure)
             yield Finished(self._extract(ranked, sources, sure, trace))
         else:
+            yield ModelNeeded(sure)
             yield from self._chat(sources, sure, trace, history)
 
     def _extract(self, ranked: Sequence[Sentence], sources: Sequence[Source], sure: float, trace: Trace) -> Answer:

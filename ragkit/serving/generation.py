@@ -1,17 +1,22 @@
-"""One answer as it is made: its place in the line, its work in a thread, and its end when the one who asked leaves."""
+"""One answer as it is made: its places in line, its work in threads, and its end when the one who asked leaves.
+
+An answer has two stages: the passages are found and judged, and a model is asked. Each has a line of its own, so that
+what needs no model, an abstention above all, does not wait for those that do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ragkit.answering import AnswerOptions, Finished, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering import AnswerOptions, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.assistant import MODES, Mode
+from ragkit.answering.assistant import Event as AnswerEvent
 from ragkit.errors import ModelStoppedError
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.prompting import Prompt, PromptOptions
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from ragkit.models import ChatModel
     from ragkit.serving.collections import Collection
     from ragkit.serving.context import Context
+    from ragkit.serving.turns import Ticket
 
 T = TypeVar("T")
 _SHOTS = 4
@@ -164,8 +170,9 @@ def _resolved(wanted: str, model: str) -> tuple[Mode, str]:
 class Generation(Generic[T]):
     """An answer to one question for one person.
 
-    It takes its place in the model's line when it is made. ``events`` must be read to the end or ``close`` be called:
-    the place, or the turn, is then given up at once, and the model stops within a batch of its prompt or a token.
+    It takes its place in the line before the search when it is made, and in the model's where one is asked. ``events``
+    must be read to the end or ``close`` be called: the place, or the turn, is then given up at once, and the model
+    stops within a batch of its prompt or a token.
 
     Args:
         ctx: of the server.
@@ -188,9 +195,11 @@ class Generation(Generic[T]):
         self._submitted = False
         self._held = ExitStack()
         self._held.enter_context(ctx.rates.stream(collection.person.id))
-        self._ticket = ctx.models.line(ask.config.model).join()
+        self._ticket = ctx.models.line(NONE).join()
+        self._state = _State()
+        self._steps: Generator[AnswerEvent, None, None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Event[T] | BaseException] = asyncio.Queue()
+        self._queue: asyncio.Queue[Event[T] | ModelNeeded | BaseException] = asyncio.Queue()
 
     async def events(self) -> AsyncIterator[Event[T]]:
         """Yield the steps of the answer; the last is ``Ended``.
@@ -200,14 +209,17 @@ class Generation(Generic[T]):
         """
         first = True
         try:
-            while before := self._ticket.before:
-                yield Queued(before)
-                await self._ticket.moved(before)
-            self._submit()
+            async for place in self._turn():
+                yield place
             while True:
                 event = await self._queue.get()
                 if isinstance(event, BaseException):
                     raise event
+                if isinstance(event, ModelNeeded):
+                    self._ticket = self._ctx.models.line(self.ask.config.model).join()
+                    async for place in self._turn():
+                        yield place
+                    continue
                 if first and isinstance(event, TextDelta | Ended):
                     first = False
                     self._ctx.metrics.first_token_seconds.observe(time.perf_counter() - self._began)
@@ -221,36 +233,60 @@ class Generation(Generic[T]):
         """Stop, if it has not ended. It may be called more than once; on the event loop only."""
         self._stopped.set()
         if not self._submitted:
-            # It never had its turn; what is kept of it is written in a thread all the same.
+            # It waits for a turn; what is kept of it is written in a thread all the same.
             self._submit()
         self._held.close()
 
+    async def _turn(self) -> AsyncIterator[Queued]:
+        """Wait for the turn, tell the places in line, and let the next stage begin."""
+        while before := self._ticket.before:
+            yield Queued(before)
+            await self._ticket.moved(before)
+        self._submit()
+
     def _submit(self) -> None:
         self._submitted = True
-        self._ctx.workers.submit(self._work)
+        self._ctx.workers.submit(self._work, self._ticket)
+
+    def _searched(self, needed: ModelNeeded) -> None:
+        """End the first stage, on the event loop: the second waits for the model, unless it is not wanted any more."""
+        self._submitted = False
+        if self._stopped.is_set():
+            self._submit()
+        else:
+            self._queue.put_nowait(needed)
 
     def _over(self) -> bool:
         return self._stopped.is_set() or self._ctx.ending.is_set()
 
-    def _work(self) -> None:
-        state = _State()
+    def _work(self, ticket: Ticket) -> None:
         mode = self.ask.config.mode
         try:
-            self._run(state)
+            self._run()
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who asked is told
+            if self._steps is not None:
+                self._steps.close()
             self._ctx.metrics.answers.labels(mode, "failed").inc()
             self._tell(error)
         finally:
             # The next one's turn begins only here, when nothing of this one runs any more.
-            self._on_loop(self._ticket.leave)
+            self._on_loop(ticket.leave)
 
-    def _run(self, state: _State) -> None:
+    def _run(self) -> None:
+        """Do what can be done at this stage: up to where a model is needed, or to the end."""
+        state = self._state
         answer: Answer | None = None
         try:
             if not self._over():
-                answer = self._answer(state)
+                step = self._advance()
+                if isinstance(step, ModelNeeded):
+                    self._on_loop(lambda: self._searched(step))
+                    return
+                answer = step
         except ModelStoppedError:
             pass
+        if self._steps is not None:
+            self._steps.close()
         config = self.ask.config
         if answer is None:
             outcome = Outcome(self.ask, state.text, None, state.hits, state.prompt)
@@ -268,9 +304,32 @@ class Generation(Generic[T]):
         outcome = Outcome(self.ask, answer.text, answer, state.hits, prompt, cut)
         self._tell(Ended(outcome, self._keep(outcome)))
 
-    def _answer(self, state: _State) -> Answer | None:
+    def _advance(self) -> Answer | ModelNeeded | None:
+        """Go on to where a model is needed, or to the answer; None where it was stopped."""
+        model = self._ctx.models.open(self.ask.config.model)
+        if self._steps is None:
+            self._steps = self._begun(model)
+            return self._followed(self._steps)
+        with stoppable(model, self._over):
+            return self._followed(self._steps)
+
+    def _followed(self, steps: Generator[AnswerEvent, None, None]) -> Answer | ModelNeeded | None:
+        for event in steps:
+            if self._over():
+                return None
+            # A right that was taken away ends what is under way, too.
+            self._collection.check()
+            if isinstance(event, ModelNeeded):
+                return event
+            if isinstance(event, Finished):
+                event.answer.trace.why_mode = self.ask.why_mode
+                return event.answer
+            self._state.take(event)
+            self._tell(event)
+        raise AssertionError("a stream ends with Finished")
+
+    def _begun(self, model: ChatModel | None) -> Generator[AnswerEvent, None, None]:
         ask = self.ask
-        model = self._ctx.models.open(ask.config.model)
         prompt = PromptOptions()
         if ask.max_tokens is not None and model is not None:
             # Clients ask for thousands as a matter of course; what the window needs for the sources is not theirs.
@@ -283,19 +342,7 @@ class Generation(Generic[T]):
             templates=self._ctx.options.templates,
         )
         assistant = self._collection.assistant(model, ask.config.mode, options, ask.config.shots)
-        events = assistant.stream(ask.question, where=ask.where, history=ask.history)
-        with stoppable(model, self._over), closing(events):  # type: ignore[type-var]
-            for event in events:
-                if self._over():
-                    return None
-                # A right that was taken away ends what is under way, too.
-                self._collection.check()
-                if isinstance(event, Finished):
-                    event.answer.trace.why_mode = ask.why_mode
-                    return event.answer
-                state.take(event)
-                self._tell(event)
-        raise AssertionError("a stream ends with Finished")
+        return assistant.stream(ask.question, where=ask.where, history=ask.history)
 
     def _tell(self, event: Event[T] | BaseException) -> None:
         self._on_loop(lambda: self._queue.put_nowait(event))

@@ -216,7 +216,7 @@ class _Tools:
                 name = collection or next(iter(self._indexes))
                 if name not in self._assistants:
                     self._assistants[name] = self._make(index)
-                with closing(self._assistants[name].stream(question, where=where or None)) as events:  # type: ignore[type-var]
+                with closing(self._assistants[name].stream(question, where=where or None)) as events:
                     for event in events:
                         if left.is_set():
                             break

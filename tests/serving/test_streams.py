@@ -105,6 +105,17 @@ def test_second_client_waits_its_turn_and_is_told_its_place(client, endless, idl
     assert endless.most == 1
 
 
+def test_answer_that_needs_no_model_does_not_wait_for_one(client, endless, idle):
+    with asking(client) as first:
+        first.next("delta")
+        for body in (BODY | {"mode": "quotes"}, BODY | {"question": "Who won the football world cup in 2014?"}):
+            with client.stream("POST", URL, json=body) as response:
+                message = Asked(response).next("finished")["message"]
+            assert message["answer"]["abstained"] == (body["mode"] == "chat")
+        first.next("delta")
+    assert endless.most == 1
+
+
 def test_client_that_leaves_the_line_lets_those_behind_move_up(client, endless, idle):
     began = endless.began
     with asking(client) as first:

@@ -16,8 +16,8 @@ from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank,
 
 if TYPE_CHECKING:
     from ragkit.models.adapters import AdapterVersion
+    from ragkit.tuning.adapter_run import TuningReport
     from ragkit.tuning.data import TuningRecord
-    from ragkit.tuning.sft import SftReport
 
 HELP = """Teach a model by examples. A new version is used only where it measures better on what was held out.
 
@@ -199,7 +199,7 @@ def _plain(version: AdapterVersion) -> dict[str, object]:
     }
 
 
-def _print_report(report: SftReport, metric: str) -> None:
+def _print_report(report: TuningReport, metric: str) -> None:
     training = report.training
     cut = ", ended by the time limit" if training.cut else ""
     resumed = f", gone on with at step {training.resumed_at:,}" if training.resumed_at else ""

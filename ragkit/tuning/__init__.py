@@ -10,18 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragkit.tuning.adapter_run import TuningReport
     from ragkit.tuning.data import TuningRecord, read_records, records_from_examples
     from ragkit.tuning.head import HeadClassifier
     from ragkit.tuning.raft import RaftOptions, RaftRow, raft_records
-    from ragkit.tuning.sft import SftOptions, SftReport, tune_sft
+    from ragkit.tuning.sft import SftOptions, tune_sft
 
 __all__ = [
     "HeadClassifier",
     "RaftOptions",
     "RaftRow",
     "SftOptions",
-    "SftReport",
     "TuningRecord",
+    "TuningReport",
     "raft_records",
     "read_records",
     "records_from_examples",
@@ -33,8 +34,8 @@ _HOMES = {
     "RaftOptions": "raft",
     "RaftRow": "raft",
     "SftOptions": "sft",
-    "SftReport": "sft",
     "TuningRecord": "data",
+    "TuningReport": "adapter_run",
     "raft_records": "raft",
     "read_records": "data",
     "records_from_examples": "data",

@@ -39,15 +39,22 @@ Learn = Callable[[Path, float], tuple[Any, LoraTraining]]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What came of a run."""
+class TuningReport:
+    """What came of a tuning."""
 
     version: AdapterVersion
     before: Estimate
+    """Of the model without an adapter."""
     after: Estimate
     gain: Estimate
+    """Over what was in use before: the version in use, or else the model without an adapter."""
     why: str
+    """Why the new version is in use, or is not."""
     training: LoraTraining
+    leaked: tuple[LeakedRecord, ...]
+    """What was left out because an evaluation split has it, or nearly."""
+    too_long: int
+    """How much was left out because it is longer than training reads."""
 
 
 def make_version(
@@ -64,7 +71,7 @@ def make_version(
     leaked: Sequence[LeakedRecord],
     splits: Mapping[str, Sequence[TuningRecord]],
     restart: bool,
-) -> Made:
+) -> TuningReport:
     """Make a version of an adapter, from where an interrupted run of the same was.
 
     Args:
@@ -77,7 +84,7 @@ def make_version(
         learn: trains.
         metric: of the scores, in words.
         data: for the card, see ``make_card``.
-        leaked: for the card.
+        leaked: for card and report.
         splits: for the card.
         restart: throw away an unfinished run.
 
@@ -129,7 +136,7 @@ def make_version(
         with write_errors(place):
             number = finished(place, work, card, card_text(card))
         version = taken(store, f"{name}@{number}", promoted)
-    return Made(version, first, last, better, why, training)
+    return TuningReport(version, first, last, better, why, training, tuple(leaked), int(data["too_long"]))
 
 
 def used_version(store: AdapterStore, name: str) -> AdapterVersion | None:

@@ -12,11 +12,10 @@ from typing import Any
 
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.indexing.reports import ProgressCallback
-from ragkit.models.adapters import AdapterStore, AdapterVersion
-from ragkit.tuning.adapter_run import FORMAT, make_version
+from ragkit.models.adapters import AdapterStore
+from ragkit.tuning.adapter_run import FORMAT, TuningReport, make_version
 from ragkit.tuning.base_model import base_model, best_device
-from ragkit.tuning.comparison import Estimate
-from ragkit.tuning.data import LeakedRecord, fingerprint
+from ragkit.tuning.data import fingerprint
 from ragkit.tuning.likelihood import likelihood
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining, with_adapter
 from ragkit.tuning.pair_training import TokenPair, token_pairs, train_pairs
@@ -51,25 +50,6 @@ class DpoOptions(LoraOptions):
             )
 
 
-@dataclass(frozen=True, slots=True)
-class DpoReport:
-    """What came of a tuning."""
-
-    version: AdapterVersion
-    before: Estimate
-    """Of the model without an adapter; the mean over prompts, as are the next two."""
-    after: Estimate
-    gain: Estimate
-    """Over what was in use before: the version in use, or else the model without an adapter."""
-    why: str
-    """Why the new version is in use, or is not."""
-    training: LoraTraining
-    leaked: tuple[LeakedRecord, ...]
-    """The better replies of rankings that were left out because an evaluation split has their prompt, or nearly."""
-    too_long: int
-    """Rankings that were left out because they are longer than training reads."""
-
-
 def tune_dpo(
     name: str,
     rankings: Sequence[Ranking],
@@ -81,7 +61,7 @@ def tune_dpo(
     splits: Mapping[str, Sequence[Ranking]] | None = None,
     restart: bool = False,
     progress: ProgressCallback | None = None,
-) -> DpoReport:
+) -> TuningReport:
     """Tune a model to say what is preferred, and take it into use if it does so more often for certain.
 
     It is measured by how often it finds the better of two held-out replies likelier, each with its end. Interrupted,
@@ -138,7 +118,7 @@ def tune_dpo(
         pad = tokens.end[-1]
         return model, train_pairs("dpo", model, pairs, options, checkpoints, pad, progress, begun, beta=options.beta)
 
-    made = make_version(
+    return make_version(
         store,
         name,
         of,
@@ -152,7 +132,6 @@ def tune_dpo(
         splits=records,
         restart=restart,
     )
-    return DpoReport(made.version, made.before, made.after, made.gain, made.why, made.training, tuple(leaked), too_long)
 
 
 def _pairs(tokens: ModelTokens, rankings: Sequence[Ranking], longest: int) -> tuple[list[TokenPair], int]:

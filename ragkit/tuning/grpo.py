@@ -13,12 +13,11 @@ from typing import Any
 
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.indexing.reports import Progress, ProgressCallback
-from ragkit.models.adapters import AdapterStore, AdapterVersion
-from ragkit.tuning.adapter_run import FORMAT, make_version
+from ragkit.models.adapters import AdapterStore
+from ragkit.tuning.adapter_run import FORMAT, TuningReport, make_version
 from ragkit.tuning.base_model import base_model, best_device
 from ragkit.tuning.best_of_n import Score, checked_scores, scorer
-from ragkit.tuning.comparison import Estimate
-from ragkit.tuning.data import LeakedRecord, TuningRecord, fingerprint, without_leaks
+from ragkit.tuning.data import TuningRecord, fingerprint, without_leaks
 from ragkit.tuning.grpo_training import train_grpo
 from ragkit.tuning.judging import replying
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining, with_adapter
@@ -62,25 +61,6 @@ class GrpoOptions(LoraOptions):
             )
 
 
-@dataclass(frozen=True, slots=True)
-class GrpoReport:
-    """What came of a tuning."""
-
-    version: AdapterVersion
-    before: Estimate
-    """The mean score of the greedy replies of the model without an adapter."""
-    after: Estimate
-    gain: Estimate
-    """Over what was in use before: the version in use, or else the model without an adapter."""
-    why: str
-    """Why the new version is in use, or is not."""
-    training: LoraTraining
-    leaked: tuple[LeakedRecord, ...]
-    """Prompts that were left out because an evaluation split has them, or nearly."""
-    too_long: int
-    """Prompts that were left out because they are longer than training reads."""
-
-
 def tune_grpo(
     name: str,
     prompts: Sequence[TuningRecord],
@@ -94,7 +74,7 @@ def tune_grpo(
     splits: Mapping[str, Sequence[TuningRecord]] | None = None,
     restart: bool = False,
     progress: ProgressCallback | None = None,
-) -> GrpoReport:
+) -> TuningReport:
     """Tune a model to say what scores high, and take it into use if it does so for certain.
 
     It is measured by the score of its greedy replies to held-out prompts. Interrupted, the same call goes on where the
@@ -171,7 +151,7 @@ def tune_grpo(
         return model, train_grpo(model, ids, rewards, options, checkpoints, tokens.end[-1], progress, begun)
 
     too_long = len(asked) - len(short)
-    made = make_version(
+    return make_version(
         store,
         name,
         of,
@@ -184,7 +164,4 @@ def tune_grpo(
         leaked=leaked,
         splits=named,
         restart=restart,
-    )
-    return GrpoReport(
-        made.version, made.before, made.after, made.gain, made.why, made.training, tuple(leaked), too_long
     )

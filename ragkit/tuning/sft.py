@@ -9,11 +9,11 @@ from typing import Any
 
 from ragkit.errors import ExamplePoolError, ModelError, SettingsError
 from ragkit.indexing.reports import ProgressCallback
-from ragkit.models.adapters import AdapterStore, AdapterVersion
-from ragkit.tuning.adapter_run import FORMAT, make_version
+from ragkit.models.adapters import AdapterStore
+from ragkit.tuning.adapter_run import FORMAT, TuningReport, make_version
 from ragkit.tuning.base_model import BaseModel, base_model, best_device
-from ragkit.tuning.comparison import Estimate, metric_of
-from ragkit.tuning.data import LeakedRecord, TuningRecord, fingerprint, without_leaks
+from ragkit.tuning.comparison import metric_of
+from ragkit.tuning.data import TuningRecord, fingerprint, without_leaks
 from ragkit.tuning.judging import reply_scores
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining, train_lora, with_adapter
 from ragkit.tuning.packing import TokenExample, packed
@@ -46,25 +46,6 @@ class SftOptions(LoraOptions):
             )
 
 
-@dataclass(frozen=True, slots=True)
-class SftReport:
-    """What came of a tuning."""
-
-    version: AdapterVersion
-    before: Estimate
-    """Of the model without an adapter."""
-    after: Estimate
-    gain: Estimate
-    """Over what was in use before: the version in use, or else the model without an adapter."""
-    why: str
-    """Why the new version is in use, or is not."""
-    training: LoraTraining
-    leaked: tuple[LeakedRecord, ...]
-    """Records that were left out because an evaluation split has them."""
-    too_long: int
-    """Records that were left out because they are longer than training reads."""
-
-
 def tune_sft(
     name: str,
     records: Sequence[TuningRecord],
@@ -76,7 +57,7 @@ def tune_sft(
     splits: Mapping[str, Sequence[TuningRecord]] | None = None,
     restart: bool = False,
     progress: ProgressCallback | None = None,
-) -> SftReport:
+) -> TuningReport:
     """Tune a model, measure it on what was held out, and take it into use if it is better for certain.
 
     Interrupted, the same call goes on where the last checkpoint was. Promotion asks that the whole 95 % interval of the
@@ -142,7 +123,7 @@ def tune_sft(
         packs = packed(examples, options.row_tokens or _ROW_TOKENS[device])
         return model, train_lora(model, packs, options, checkpoints, progress, begun)
 
-    made = make_version(
+    return make_version(
         store,
         name,
         of,
@@ -156,7 +137,6 @@ def tune_sft(
         splits=named,
         restart=restart,
     )
-    return SftReport(made.version, made.before, made.after, made.gain, made.why, made.training, tuple(leaked), too_long)
 
 
 def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], longest: int) -> tuple[list[TokenExample], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,10 +99,10 @@ def serve(
             opener=lambda name: _model(name, settings, threads),
         )
     )
-    try:
+    # The server ends by itself at Ctrl-C, and passes it on where whoever started the process lets it.
+    with suppress(KeyboardInterrupt):
         server.run(lambda: _tell(server, open_page=open_page))
-    except KeyboardInterrupt:
-        out.print("Stopped. Conversations and collections are kept.")
+    out.print("Stopped. Conversations and collections are kept.")
 
 
 def _prepared(name: str, settings: Settings) -> tuple[str, Path]:

@@ -107,7 +107,7 @@ def serve():
     return serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory) -> Iterator[Site]:
     """Serve a collection of the sample documents and an empty one, with real and with scripted models."""
     indexes = tmp_path_factory.mktemp("indexes")
@@ -122,7 +122,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
         yield Site(url, endless)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Start the browser once."""
     if CHROMIUM is None:
@@ -153,6 +153,8 @@ class Visit:
     def ask(self, question: str) -> None:
         """Write a question and send it."""
         self.page.get_by_label("Question", exact=True).fill(question)
+        # While an answer is on its way, the next question stays where it is written.
+        expect(self.page.get_by_role("button", name="Ask (Enter)")).to_be_enabled()
         self.page.keyboard.press("Enter")
 
     def answer(self, question: str) -> Locator:

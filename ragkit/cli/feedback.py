@@ -246,9 +246,11 @@ def forget(
 @contextmanager
 def _opened(log: Path | None) -> Iterator[FeedbackLog]:
     from ragkit.feedback import FeedbackLog
+    from ragkit.feedback.log import FILE_NAME
+    from ragkit.serving.database import STATE
     from ragkit.settings import load_settings
 
-    file = log or load_settings().indexes / ".serving" / "feedback.sqlite"
+    file = log or load_settings().indexes / STATE / FILE_NAME
     if not file.is_file():
         raise StoreError(
             f"There is no feedback log {file}.",

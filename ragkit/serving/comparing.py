@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ragkit.feedback import Comparison
 from ragkit.feedback.records import Winner
-from ragkit.serving.conversations import StoredMessage, new_message
+from ragkit.serving.conversations import StoredMessage
 from ragkit.serving.failures import RequestError, not_found
 from ragkit.serving.feedback import feedback_log, reply_of
-from ragkit.serving.views import answer_view, why_view
+from ragkit.serving.views import outcome_message, why_view
 
 if TYPE_CHECKING:
     from ragkit.serving.collections import Collection
@@ -146,11 +146,8 @@ class Pair:
 
     def begin(self) -> Conversation:
         """Write the question down, in a new conversation where there is none."""
-        question = self.asks["a"].question
-        if self.conversation is None:
-            person = self.collection.person.id
-            self.conversation = self._ctx.conversations.start(person, self.collection.name, question)
-        self._ctx.conversations.add(new_message(self.conversation.id, "user", question))
+        person, question = self.collection.person.id, self.asks["a"].question
+        self.conversation = self._ctx.conversations.ask(person, self.collection.name, question, self.conversation)
         self._begun = True
         return self.conversation
 
@@ -158,16 +155,7 @@ class Pair:
         """Take what came of a side; None where its asker left before the question was written down."""
         if not self._begun or self.conversation is None:
             return None
-        answer = outcome.answer
-        message = new_message(
-            self.conversation.id,
-            "assistant",
-            outcome.text,
-            stopped=answer is None,
-            question=outcome.ask.question,
-            config=outcome.ask.config.to_dict(),
-            answer=None if answer is None else answer_view(answer, self.collection.index),
-        )
+        message = outcome_message(self.conversation.id, outcome, self.collection.index)
         made = Made(message, why_view(outcome))
         self._settle(side, made)
         return made

@@ -16,6 +16,7 @@ from ragkit.answering.assistant import MODES, Mode
 from ragkit.errors import SettingsError
 from ragkit.models import ChatModel, installed_models, open_model
 from ragkit.models.opening import best_installed, is_remote
+from ragkit.records import Message
 from ragkit.serving import conversations, people
 from ragkit.serving.collections import Collections
 from ragkit.serving.conversations import Conversation, Conversations, StoredMessage, no_conversation, no_message
@@ -121,6 +122,22 @@ class Context:
         if self.people.right(person, found.collection) is None:
             raise no_conversation()
         return found
+
+    def going_on(
+        self, person: Person, identity: str | None, collection: str
+    ) -> tuple[Conversation | None, tuple[Message, ...]]:
+        """Return a conversation to go on with and what was said in it; None and nothing where none is named.
+
+        Raises:
+            RequestError: 404 if it is none of the person's, or one with another collection: what was said of one is no
+                history for another.
+        """
+        if identity is None:
+            return None, ()
+        found = self.conversation(person, identity)
+        if found.collection != collection:
+            raise no_conversation()
+        return found, tuple(self.conversations.history(found.id))
 
     def message(self, person: Person, identity: str) -> tuple[StoredMessage, Conversation]:
         """Return a message of a person's and its conversation, with a collection that they may read at this moment.

@@ -99,6 +99,12 @@ class Conversations:
             )
         return made
 
+    def ask(self, person: str, collection: str, question: str, going_on: Conversation | None) -> Conversation:
+        """Write a question down, in a new conversation where there is none to go on with, and return which that is."""
+        conversation = going_on or self.start(person, collection, question)
+        self.add(new_message(conversation.id, "user", question))
+        return conversation
+
     def get(self, person: str, identity: str) -> Conversation:
         """Return a conversation of someone's.
 

@@ -9,7 +9,7 @@ from ragkit.answering import PromptBuilt, Retrieved, TextDelta
 from ragkit.indexing import Index
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Citation, Hit
-from ragkit.serving.conversations import StoredMessage
+from ragkit.serving.conversations import StoredMessage, new_message
 from ragkit.serving.generation import Outcome, Queued
 from ragkit.serving.names import document_name
 from ragkit.serving.rendering import to_html
@@ -41,6 +41,20 @@ def step_view(event: Queued | Retrieved | PromptBuilt | TextDelta) -> tuple[str,
     if isinstance(event, PromptBuilt):
         return "prompt", {"tokens": event.prompt.receipt.tokens}
     return "delta", {"text": event.text}
+
+
+def outcome_message(conversation: str, outcome: Outcome, index: Index) -> StoredMessage:
+    """Return what came of a question as a message of a conversation, not yet kept."""
+    answer = outcome.answer
+    return new_message(
+        conversation,
+        "assistant",
+        outcome.text,
+        stopped=answer is None,
+        question=outcome.ask.question,
+        config=outcome.ask.config.to_dict(),
+        answer=None if answer is None else answer_view(answer, index),
+    )
 
 
 def answer_view(answer: Answer, index: Index) -> dict[str, Any]:

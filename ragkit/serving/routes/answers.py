@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field
 from ragkit.errors import RagkitError
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.conversations import Conversation, StoredMessage, new_message, no_conversation
+from ragkit.serving.conversations import Conversation, StoredMessage
 from ragkit.serving.failures import told, unexpected
 from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ask, Ended, Generation, Outcome, checked_ask
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
-from ragkit.serving.views import answer_view, message_view, step_view, why_view
+from ragkit.serving.views import message_view, outcome_message, step_view, why_view
 
 router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
 
@@ -59,10 +59,7 @@ class _Turn:
     @classmethod
     def prepared(cls, ctx: Context, person: Person, name: str, wanted: AnswerRequest) -> _Turn:
         collection = ctx.collections.open(name, person)
-        conversation = None if wanted.conversation is None else ctx.conversation(person, wanted.conversation)
-        if conversation is not None and conversation.collection != name:
-            # What was said of one collection is no history for another.
-            raise no_conversation()
+        conversation, history = ctx.going_on(person, wanted.conversation, name)
         ask = checked_ask(
             ctx,
             name,
@@ -72,16 +69,14 @@ class _Turn:
             shots=wanted.shots,
             k=wanted.k,
             where=wanted.where,
-            history=() if conversation is None else tuple(ctx.conversations.history(conversation.id)),
+            history=history,
         )
         return cls(ctx, collection, ask, conversation)
 
     def begin(self) -> Conversation:
         """Write the question down, in a new conversation where there is none."""
-        if self.conversation is None:
-            person = self.collection.person.id
-            self.conversation = self._ctx.conversations.start(person, self.collection.name, self.ask.question)
-        self._ctx.conversations.add(new_message(self.conversation.id, "user", self.ask.question))
+        person, question = self.collection.person.id, self.ask.question
+        self.conversation = self._ctx.conversations.ask(person, self.collection.name, question, self.conversation)
         self._begun = True
         return self.conversation
 
@@ -89,16 +84,7 @@ class _Turn:
         """Write down what came of the question; None where its asker left before it was written down itself."""
         if not self._begun or self.conversation is None:
             return None
-        answer = outcome.answer
-        message = new_message(
-            self.conversation.id,
-            "assistant",
-            outcome.text,
-            stopped=answer is None,
-            question=self.ask.question,
-            config=self.ask.config.to_dict(),
-            answer=None if answer is None else answer_view(answer, self.collection.index),
-        )
+        message = outcome_message(self.conversation.id, outcome, self.collection.index)
         return self._ctx.conversations.add(message, why_view(outcome))
 
 

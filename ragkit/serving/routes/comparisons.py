@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from ragkit.errors import RagkitError
 from ragkit.serving.comparing import SIDES, Comparisons, Made, Pair, Side
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.conversations import no_conversation
 from ragkit.serving.failures import RequestError, told, unexpected
 from ragkit.serving.feedback import configuration, configuration_view
 from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ended, Event, Generation, checked_ask
@@ -83,10 +82,7 @@ def vote(ctx: Ctx, person: Who, comparison_id: str, body: VoteBody) -> dict[str,
 
 def _pair(ctx: Context, person: Person, name: str, body: ComparisonBody) -> Pair:
     collection = ctx.collections.open(name, person)
-    conversation = None if body.conversation is None else ctx.conversation(person, body.conversation)
-    if conversation is not None and conversation.collection != name:
-        raise no_conversation()
-    history = () if conversation is None else tuple(ctx.conversations.history(conversation.id))
+    conversation, history = ctx.going_on(person, body.conversation, name)
     first, second = (
         checked_ask(
             ctx,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ragkit.errors import MissingExtraError
 from ragkit.indexing.reports import Progress, ProgressCallback
@@ -69,12 +70,40 @@ def replying(
 
 
 @contextmanager
-def _llama(base: BaseModel, version: Path | None, reply_tokens: int, threads: int) -> Iterator[Reply]:
+def opened_version(base: BaseModel, version: Path | None, threads: int = 0) -> Iterator[LlamaCppModel]:
+    """Give a GGUF model in llama.cpp, with the adapter of a version or without one.
+
+    Raises:
+        ModelError: if the model or adapter can't be loaded.
+    """
     model = LlamaCppModel(base.path, threads=threads, lora=version / LORA if version is not None else None)
     try:
-        yield lambda messages: complete(model, messages, GenerationOptions(max_tokens=reply_tokens)).text
+        yield model
     finally:
         model.close()
+
+
+def loaded_version(base: BaseModel, version: Path | None, device: str) -> Any:
+    """Return a model's weights in torch, with the adapter of a version or without one, to be asked and not trained.
+
+    Raises:
+        MissingExtraError: if transformers or peft is not installed.
+        ModelFileError: if the weights can't be read.
+    """
+    model = base.load(device)
+    if version is not None:
+        try:
+            from peft import PeftModel
+        except ImportError as error:
+            raise MissingExtraError("peft", "tune", "to use a tuned model") from error
+        model = PeftModel.from_pretrained(model, str(version / ADAPTER))
+    return model.eval()
+
+
+@contextmanager
+def _llama(base: BaseModel, version: Path | None, reply_tokens: int, threads: int) -> Iterator[Reply]:
+    with opened_version(base, version, threads) as model:
+        yield lambda messages: complete(model, messages, GenerationOptions(max_tokens=reply_tokens)).text
 
 
 @contextmanager
@@ -83,14 +112,7 @@ def _torch(base: BaseModel, version: Path | None, reply_tokens: int, threads: in
     import torch
 
     device = best_device()
-    tokens, model = base.tokens(), base.load(device)
-    if version is not None:
-        try:
-            from peft import PeftModel
-        except ImportError as error:
-            raise MissingExtraError("peft", "tune", "to use a tuned model") from error
-        model = PeftModel.from_pretrained(model, str(version / ADAPTER))
-    model.eval()
+    tokens, model = base.tokens(), loaded_version(base, version, device)
 
     def reply(messages: Sequence[Message]) -> str:
         prompt = tokens.prompt(messages)

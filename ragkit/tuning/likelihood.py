@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit.errors import MissingExtraError
-from ragkit.models.adapters import LORA
 from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.tuning.base_model import BaseModel, best_device
-from ragkit.tuning.judging import ADAPTER
+from ragkit.tuning.judging import loaded_version, opened_version
 from ragkit.tuning.rankings import Prompt, as_messages
+from ragkit.tuning.reward_measure import RewardModel
 from ragkit.tuning.tokens import ModelTokens
 
 
 @contextmanager
-def likelihood(base: BaseModel, version: Path | None, threads: int = 0) -> Iterator[Likelihood]:
+def likelihood(base: BaseModel, version: Path | None, threads: int = 0) -> Iterator[RewardModel]:
     """Give a reward model whose score is the log-probability of a whole reply, its end included.
 
     Args:
@@ -32,33 +31,15 @@ def likelihood(base: BaseModel, version: Path | None, threads: int = 0) -> Itera
         ModelError: if the model or adapter can't be loaded.
     """
     if base.is_gguf:
-        model = LlamaCppModel(base.path, threads=threads, lora=version / LORA if version is not None else None)
-        try:
+        with opened_version(base, version, threads) as model:
             yield _Llama(model)
-        finally:
-            model.close()
-        return
-    loaded = base.load(best_device())
-    if version is not None:
-        try:
-            from peft import PeftModel
-        except ImportError as error:
-            raise MissingExtraError("peft", "tune", "to use a tuned model") from error
-        loaded = PeftModel.from_pretrained(loaded, str(version / ADAPTER))
-    yield _Torch(loaded.eval(), base.tokens())
+    else:
+        yield _Torch(loaded_version(base, version, best_device()), base.tokens())
 
 
-class Likelihood:
-    """A reward model that is a language model."""
-
+class _Llama:
     name = "likelihood"
 
-    def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
-        """Return the log-probability (natural) of each answer and its end, float64 ``[answers]``."""
-        raise NotImplementedError
-
-
-class _Llama(Likelihood):
     def __init__(self, model: LlamaCppModel) -> None:
         self._model = model
 
@@ -66,7 +47,9 @@ class _Llama(Likelihood):
         return np.array([sum(found) for found in self._model.score(as_messages(prompt), answers, whole=True)])
 
 
-class _Torch(Likelihood):
+class _Torch:
+    name = "likelihood"
+
     def __init__(self, model: Any, tokens: ModelTokens) -> None:
         self._model = model
         self._tokens = tokens

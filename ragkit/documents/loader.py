@@ -97,11 +97,7 @@ class Loader:
         child, self._child = self._child, None
         if child is None:
             return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
+        end_process(child)
         self._lines = queue.Queue(maxsize=256)
 
     def _start(self) -> None:
@@ -151,3 +147,12 @@ def _document(value: dict[str, Any]) -> Document:
     value["pages"] = tuple(PageSpan(**page) for page in value["pages"])
     value["headings"] = tuple(HeadingSpan(**heading) for heading in value["headings"])
     return Document(**value)
+
+
+def end_process(child: subprocess.Popen[bytes]) -> None:
+    """Kill a process, wait until it is gone, and close its pipes."""
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from ragkit.errors import SettingsError
+from ragkit.examples.reading import json_lines
 from ragkit.examples.saving import write_whole
 from ragkit.records import Document, document_id
 
@@ -173,15 +174,7 @@ def _contradiction(question: Question) -> str:
 
 
 def _json_rows(lines: Iterable[str], file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise SettingsError(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
-        if not isinstance(row, dict):
-            raise SettingsError(f"{file}, line {number} is no object.", "Give an object a line.")
+    for number, row in json_lines(lines, file, SettingsError):
         if isinstance(row.get("answers"), str):
             row["answers"] = [row["answers"]]
         if isinstance(row.get("id"), int):

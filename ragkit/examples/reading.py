@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ragkit.errors import ExamplePoolError
+from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.records import Answer, Example
 
 _CITED = re.compile(r"\s*\[\d+\]")
@@ -77,23 +77,32 @@ def read_examples(path: str | Path, input_field: str = "input", output_field: st
             if kind in (".csv", ".tsv"):
                 rows: Iterable[Mapping[str, Any]] = csv.DictReader(lines, delimiter="\t" if kind == ".tsv" else ",")
             else:
-                rows = _json_lines(lines, file)
+                rows = (row for _, row in json_lines(lines, file, ExamplePoolError))
             return examples_from_rows(rows, input_field, output_field)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ExamplePoolError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
 
 
-def _json_lines(lines: Iterable[str], file: Path) -> Iterator[Mapping[str, Any]]:
+def json_lines(
+    lines: Iterable[str], file: Path, wrong: type[ExamplePoolError | SettingsError]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a file of JSON Lines with the numbers of their lines, empty ones left out.
+
+    Args:
+        lines: of the file.
+        file: to name in errors.
+        wrong: what a line that is no object raises.
+    """
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ExamplePoolError(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
+            raise wrong(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
         if not isinstance(row, dict):
-            raise ExamplePoolError(f"{file}, line {number} is no object.", "Give an object a line.")
-        yield row
+            raise wrong(f"{file}, line {number} is no object.", "Give an object a line.")
+        yield number, row
 
 
 def _text(value: Any) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.documents import file_sha256
+from ragkit.documents.loader import end_process
 from ragkit.errors import DocumentError, MissingExtraError
 from ragkit.records import Document
 
@@ -107,13 +108,8 @@ class PdfPages:
     def close(self) -> None:
         """Stop the process."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
+        if child is not None:
+            end_process(child)
 
     def _check(self, path: Path, document: Document, number: int) -> None:
         """Make sure that the page exists and the file is the one that was read."""

@@ -192,7 +192,12 @@ def visit(site, chromium):
         page = context.new_page()
         found = Visit(page, context, [], [])
         # A policy that was broken is told there, too.
-        page.on("console", lambda said: said.type in ("error", "warning") and found.complaints.append(said.text))
+        page.on(
+            "console",
+            lambda said: (
+                said.type in ("error", "warning") and found.complaints.append(f"{said.text} at {said.location['url']}")
+            ),
+        )
         page.on("pageerror", lambda error: found.complaints.append(str(error)))
         context.on("request", lambda request: found.requests.append(request.url))
         opened.append(found)

@@ -333,6 +333,23 @@ def test_first_tab_leads_past_everything_to_the_question(visit):
     expect(page.get_by_label("Question", exact=True)).to_be_focused()
 
 
+def test_skipping_to_the_question_leaves_the_conversation_as_it_is(visit):
+    seen = visit()
+    page = seen.page
+    seen.answer("Where are tripods allowed?")
+    address = page.url
+    page.get_by_role("link", name="Skip to the question").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Question", exact=True)).to_be_focused()
+    assert page.url == address
+    # Before the scripts are there, the link works by its address, which is then reloaded and kept as a bookmark.
+    page.goto(address.replace(address[address.index("#") :], "#question"))
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("heading", name="Ask observatory")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 @pytest.mark.parametrize("chosen", ["system", "setting"])
 def test_dark_mode_follows_the_system_and_the_setting(visit, chosen):
     seen = visit(color_scheme="dark" if chosen == "system" else "light")

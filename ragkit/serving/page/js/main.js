@@ -32,8 +32,9 @@ function menu() {
   if (open) document.querySelector("#rail select, #rail button")?.focus();
 }
 
+/** The conversation that the address names: `#/<id>`. Anything else behind a # is a place on the page. */
 function shownId() {
-  return decodeURIComponent(location.hash.replace(/^#\/?/, ""));
+  return location.hash.startsWith("#/") ? location.hash.slice(2) : "";
 }
 
 async function load() {
@@ -119,6 +120,11 @@ async function start() {
     showConversation(shownId());
   });
   document.addEventListener("keydown", keys);
+  // The address goes on naming the conversation that is shown.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    focusQuestion();
+  });
   document.getElementById("main").addEventListener("click", (event) => {
     if (app.classList.contains("drawer") && !event.target.closest("#menu")) app.classList.remove("drawer");
   });

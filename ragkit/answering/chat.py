@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.answering.sentences import Sentence, cite, sentences_of
+from ragkit.answering.sentences import Sentence, cite, introduces, sentences_of
 from ragkit.chunking import sentence_spans
 from ragkit.models.base import Completion
 from ragkit.prompting import Source
@@ -41,7 +41,7 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
     """Align each sentence of a reply with the sentence of a source that bears it out.
 
     A number that the model put down is looked at first; where that source does not bear the sentence out, the others
-    are. Numbers of sources that are not there are dropped.
+    are. Headings and questions bear nothing out. Numbers of sources that are not there are dropped.
 
     Args:
         reply: the model's.
@@ -49,7 +49,7 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
         embedder: of the index.
     """
     by_number = {source.number: source for source in sources}
-    candidates = [sentence for source in sources for sentence in sentences_of(source)]
+    candidates = [sentence for source in sources for sentence in sentences_of(source) if not introduces(sentence)]
     said = _marks_inside(reply)
     text = ""
     citations: list[Citation] = []

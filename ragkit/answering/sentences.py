@@ -39,6 +39,13 @@ def sentences_of(source: Source) -> list[Sentence]:
     ]
 
 
+def introduces(sentence: Sentence) -> bool:
+    """Tell whether a sentence is a heading or a question, which says nothing by itself."""
+    return (
+        sentence.text.endswith(("?", "？", "؟")) or sentence.text.lstrip("# ") in sentence.source.hit.chunk.heading_path
+    )
+
+
 def rank_sentences(
     question: str, sources: Sequence[Source], embedder: Embedder, weights: Mapping[str, float]
 ) -> list[Sentence]:
@@ -72,20 +79,13 @@ def rank_sentences(
         before = covered[number - 1] if previous is not None else 0.0
         lexical = 0.9 * covered[number] + 0.1 * max(before, covered[number])
         cosine = float(cosines[number])
-        if previous is not None and _introduces(previous):
+        if previous is not None and introduces(previous):
             lexical, cosine = max(lexical, before), max(cosine, float(cosines[number - 1]))
         score = _COSINE_WEIGHT * cosine + (1 - _COSINE_WEIGHT) * lexical
-        if _introduces(sentence):
+        if introduces(sentence):
             score -= 1.0
         ranked.append(Sentence(sentence.text, sentence.start, sentence.end, sentence.source, score))
     return sorted(ranked, key=lambda sentence: (-sentence.score, sentence.source.number, sentence.start))
-
-
-def _introduces(sentence: Sentence) -> bool:
-    """Tell whether a sentence is a heading or a question."""
-    return (
-        sentence.text.endswith(("?", "？", "؟")) or sentence.text.lstrip("# ") in sentence.source.hit.chunk.heading_path
-    )
 
 
 def term_weights(index: Index, text: str) -> dict[str, float]:

@@ -96,7 +96,13 @@ def test_chat_aligns_a_sentence_without_a_mark(samples):
 
 @pytest.mark.parametrize(
     "reply",
-    ["The last bus back leaves at 23:40 [1].", "The bus is painted purple and driven by Napoleon [1].", "It does [9]."],
+    [
+        "The last bus back leaves at 23:40 [1].",
+        "The bus is painted purple and driven by Napoleon [1].",
+        "It does [9].",
+        "It is about getting here [1].",
+    ],
+    ids=["another number", "nothing like it", "no such source", "the words of a heading"],
 )
 def test_chat_marks_what_no_source_bears_out(samples, reply):
     answer = chat(samples, reply)

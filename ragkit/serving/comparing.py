@@ -74,6 +74,15 @@ class Comparisons:
                 (identity, question, *texts, time.time(), conversation.id),
             )
 
+    def unvoted(self, conversation: str) -> list[dict[str, str]]:
+        """Return the comparisons of a conversation that wait for a vote: the id of each, and of its two messages."""
+        rows = self._ctx.database.rows(
+            "SELECT id, json_extract(a, '$.message.id'), json_extract(b, '$.message.id') FROM comparisons "
+            "WHERE conversation = ? AND winner IS NULL ORDER BY created",
+            (conversation,),
+        )
+        return [dict(zip(("id", *SIDES), row, strict=True)) for row in rows]
+
     def vote(self, person: Person, identity: str, winner: Winner) -> dict[Side, Mapping[str, Any]]:
         """Take the one vote on a comparison, and return what made the two answers.
 

@@ -187,6 +187,8 @@ def test_a_comparison_tells_what_made_its_answers_only_with_the_vote(client, log
         assert client.get(f"/api/messages/{message['id']}/why").status_code == 404
         assert client.post(f"/api/messages/{message['id']}/rating", json={"thumb": "up"}).status_code == 409
         assert client.post(f"/api/messages/{message['id']}/example").status_code == 409
+    waiting = {"id": got[0][1]["id"], "a": shown["a"]["id"], "b": shown["b"]["id"]}
+    assert client.get(place).json()["comparisons"] == [waiting]
     url = f"/api/comparisons/{got[0][1]['id']}/vote"
     told = client.post(url, json={"winner": "b"}).json()
     assert {way["mode"] for way in told.values()} == {"quotes", "extract"}
@@ -195,6 +197,7 @@ def test_a_comparison_tells_what_made_its_answers_only_with_the_vote(client, log
     assert (event.winner, event.question, len(event.a.quotes) > 0) == ("b", QUESTION, True)
     after = client.get(place).json()["messages"]
     assert [one["text"] for one in after[1:]] == [shown["b"]["text"]]
+    assert client.get(place).json()["comparisons"] == []
     assert after[1]["config"]["mode"] == told["b"]["mode"] == after[1]["answer"]["mode"]
     assert client.get(f"/api/messages/{after[1]['id']}/why").json()["query"] == QUESTION
     second = client.post(url, json={"winner": "a"})

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from ragkit.serving.comparing import Comparisons
 from ragkit.serving.context import Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage, no_message
 from ragkit.serving.views import message_view
@@ -34,9 +35,13 @@ def list_conversations(
 
 @router.get("/conversations/{conversation}")
 def conversation(conversation: str, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Return a conversation with its messages, oldest first."""
+    """Return a conversation with its messages, oldest first, and which two of them wait for a vote."""
     found = ctx.conversation(person, conversation)
-    return {**_view(found), "messages": [message_view(one) for one in ctx.conversations.messages(found.id)]}
+    return {
+        **_view(found),
+        "messages": [message_view(one) for one in ctx.conversations.messages(found.id)],
+        "comparisons": ctx.part(Comparisons).unvoted(found.id),
+    }
 
 
 @router.patch("/conversations/{conversation}")

@@ -212,6 +212,34 @@ def test_two_answers_are_ranked_and_named_only_then(visit):
     expect(first.get_by_role("img", name=re.compile("^Wins 100 %, between 21 % and"))).to_be_visible()
 
 
+def test_two_answers_wait_for_their_vote_until_later(visit):
+    seen = visit(preferences='{"sometimes": false, "collection": "observatory", "model": "hostile", "mode": "quotes"}')
+    page = seen.page
+    groups = page.get_by_role("group", name="Which answer is better?")
+    for count, question in enumerate((QUESTION, "Where are tripods allowed?"), 1):
+        page.get_by_role("button", name="Two answers").click()
+        seen.ask(question)
+        expect(groups).to_have_count(count)
+    seen.answer("Where are tripods allowed?")
+    page.reload()
+    expect(groups).to_have_count(2)
+    expect(page.get_by_role("article", name="You asked")).to_have_count(3)
+    assert "Quotes" not in page.locator(".pair").first.inner_text()
+    # A key is for the latest of them, wherever the focus is, or for the one that holds it.
+    page.get_by_role("heading", level=1).focus()
+    page.keyboard.press("1")
+    expect(page.locator(".comparison").last.get_by_text("Kept, thank you.")).to_be_visible()
+    expect(groups).to_have_count(1)
+    page.get_by_role("button", name="Right is better").focus()
+    page.keyboard.press("0")
+    expect(page.locator(".comparison").first.get_by_text("Kept, thank you.")).to_be_visible()
+    kept = page.locator(".comparison").first.get_by_role("button", name="Good answer")
+    expect(kept).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("article", name="Answer")).to_have_count(3)
+    expect(groups).to_have_count(0)
+
+
 def test_two_answers_come_now_and_then_by_themselves(visit):
     preferences = '{"collection": "observatory", "model": "hostile", "mode": "quotes"}'
     seen = visit(preferences=preferences)

@@ -24,31 +24,51 @@ const UNASKED =
  *   shown them now and then.
  */
 export function compareView(run, json, { asked, retry }) {
-  const sides = Object.fromEntries(["a", "b"].map((side) => [side, sideView(side)]));
-  const vote = h("div.vote");
-  const why = !asked && h("p.note", {}, UNASKED);
-  const element = h("div.comparison", {}, why, h("div.pair", {}, sides.a.element, sides.b.element), vote);
-  const chosenFrom = { id: null };
+  const pair = pairView({ note: !asked && UNASKED, retry });
+  let id = null;
 
   async function done(onConversation) {
     try {
       const stream = events("POST", path(["collections", run.collection, "comparisons"]), { json, signal: run.stop.signal });
       for await (const { event, data } of stream) {
-        if (event === "started") chosenFrom.id = data.id;
+        if (event === "started") id = data.id;
         else if (event === "conversation") onConversation(data);
         else if (event === "error" && !data.side) throw new ApiError(data.message, data.hint, 500);
-        else if (data.side) sides[data.side].take({ event, data });
+        else if (data.side) pair.sides[data.side].take({ event, data });
       }
-      if (sides.a.finished && sides.b.finished) askForVote();
-      else fill(vote, h("p", {}, "One of the two did not come, so there is nothing to rank."));
+      if (pair.sides.a.finished && pair.sides.b.finished) {
+        pair.askForVote(id, run.conversation);
+        say("Two answers are here. Which is better? Press 1, 2, = or 0.");
+      } else pair.end(h("p", {}, "One of the two did not come, so there is nothing to rank."));
     } catch (error) {
-      sides.a.end();
-      sides.b.end();
-      fill(vote, error.name === "AbortError" ? h("p", {}, "Stopped; nothing to rank.") : notice(error));
+      pair.end(error.name === "AbortError" ? h("p", {}, "Stopped; nothing to rank.") : notice(error));
     }
   }
 
-  function askForVote() {
+  return { element: pair.element, done };
+}
+
+/**
+ * Show two answers that came some time ago and still wait for a vote.
+ * @param {{id: string, a: object, b: object}} comparison with the two messages.
+ * @param {string} conversation
+ */
+export function waitingView({ id, ...messages }, conversation, { retry }) {
+  const pair = pairView({ retry });
+  for (const side of ["a", "b"]) pair.sides[side].take({ event: "finished", data: { message: messages[side] } });
+  pair.askForVote(id, conversation);
+  return pair.element;
+}
+
+function pairView({ note, retry }) {
+  const sides = Object.fromEntries(["a", "b"].map((side) => [side, sideView(side)]));
+  const vote = h("div.vote");
+  const beside = h("div.pair", {}, sides.a.element, sides.b.element);
+  const element = h("div.comparison", {}, note && h("p.note", {}, note), beside, vote);
+  let waiting = {};
+
+  function askForVote(id, conversation) {
+    waiting = { id, conversation };
     const buttons = VOTES.map(([winner, label, key]) => {
       const each = button(null, label, () => cast(winner), { "aria-keyshortcuts": key });
       each.append(h("kbd", { "aria-hidden": "true" }, key));
@@ -59,7 +79,6 @@ export function compareView(run, json, { asked, retry }) {
     document.addEventListener("keydown", byKey);
     // The keys vote at once, except for who is writing the next question by now.
     if (document.activeElement === question() && !question().value) group.focus();
-    say("Two answers are here. Which is better? Press 1, 2, = or 0.");
   }
 
   function byKey(event) {
@@ -70,6 +89,9 @@ export function compareView(run, json, { asked, retry }) {
     const writing = event.target.closest?.("input, textarea, select, dialog");
     const found = VOTES.find(([, , key]) => key === event.key);
     if (!found || writing || event.ctrlKey || event.metaKey || event.altKey) return;
+    // Where several wait, the keys are for the latest, or for the one that has the focus.
+    const last = [...document.querySelectorAll(".comparison:has(.vote [role=group])")].at(-1);
+    if ((document.activeElement.closest(".comparison") ?? last) !== element) return;
     event.preventDefault();
     cast(found[0]);
   }
@@ -78,25 +100,32 @@ export function compareView(run, json, { asked, retry }) {
     document.removeEventListener("keydown", byKey);
     if (vote.contains(document.activeElement)) question().focus();
     try {
-      const configs = await post(path(["comparisons", chosenFrom.id, "vote"]), { winner });
+      const configs = await post(path(["comparisons", waiting.id, "vote"]), { winner });
       for (const side of ["a", "b"]) sides[side].reveal(configName(configs[side]), winner === side);
       await showKept();
       fill(vote, h("p", {}, "Kept, thank you. Standings tell how each way fares."));
       say(`Kept. Left was ${configName(configs.a)}, right was ${configName(configs.b)}.`);
     } catch (error) {
       problem(error);
-      if (error.offline) askForVote();
+      if (error.offline) askForVote(waiting.id, waiting.conversation);
     }
   }
 
   /** One of the two stays in the conversation; from now on it is an answer like any other. */
   async function showKept() {
-    const conversation = await get(path(["conversations", run.conversation])).catch(() => null);
-    const kept = conversation?.messages.at(-1);
-    for (const side of Object.values(sides)) if (kept && side.shows(kept.id)) side.show(answerView(kept, { retry }));
+    const conversation = await get(path(["conversations", waiting.conversation])).catch(() => null);
+    for (const side of Object.values(sides)) {
+      const kept = conversation?.messages.find(({ id }) => side.shows(id));
+      if (kept) side.show(answerView(kept, { retry }));
+    }
   }
 
-  return { element, done };
+  function end(why) {
+    for (const side of Object.values(sides)) side.end();
+    fill(vote, why);
+  }
+
+  return { element, sides, askForVote, end };
 }
 
 function sideView(side) {

@@ -1,7 +1,7 @@
 // The thread: questions and answers of the shown conversation, asking, stopping, and keeping to the bottom.
 
 import { events, get, getText, path } from "./api.js";
-import { compareView } from "./compare.js";
+import { compareView, waitingView } from "./compare.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
 import { emptyView } from "./empty.js";
@@ -90,7 +90,7 @@ export async function showConversation(id) {
     current.conversation = { id: conversation.id, title: conversation.title, collection: conversation.collection };
     if (collection()?.name !== conversation.collection) prefer("collection", conversation.collection);
     tell("world");
-    fill(column, conversation.messages.map(view));
+    fill(column, turns(conversation));
     if (running?.conversation === id) attach(running, conversation.messages);
     tell("conversation");
     toEnd();
@@ -106,10 +106,19 @@ function attach(run, messages) {
   column.append(run.question, run.element);
 }
 
-function view(message) {
-  if (message.role === "user") return questionView(message.text, { edit });
-  // Of two answers that nobody ranked yet, what made them is not told.
-  return answerView(message, { retry: ask, tools: message.config !== null });
+/** The questions and answers of a conversation; two answers that nobody ranked yet stand side by side. */
+function turns({ id, messages, comparisons }) {
+  const found = new Map(messages.map((message) => [message.id, message]));
+  for (const { id: comparison, a, b } of comparisons) {
+    found.set(a, { comparison: { id: comparison, a: found.get(a), b: found.get(b) } });
+    found.delete(b);
+  }
+  return [...found.values()].map(({ comparison, ...message }) => {
+    if (comparison) return waitingView(comparison, id, { retry: ask });
+    if (message.role === "user") return questionView(message.text, { edit });
+    // Where the server broke off between two answers and their comparison, what made them is not known.
+    return answerView(message, { retry: ask, tools: message.config !== null });
+  });
 }
 
 function showEmpty() {

@@ -17,7 +17,7 @@ OwnIndexName = Annotated[
         "--index",
         "-i",
         metavar="NAME",
-        help="A name under the indexes folder, or a path [default: the path's own].",
+        help="A name under the indexes folder, or a path (default: the path's own).",
     ),
 ]
 TargetName = Annotated[

@@ -79,7 +79,7 @@ def fit(
         typer.Option(
             min=0,
             max=1,
-            help="The primary's weight after falling back, as the rows were made with [default: found, or 0 of rows].",
+            help="The primary's weight after falling back, as the rows were made with (default: found, or 0 of rows).",
         ),
     ] = None,
     keep_rows: KeepRows = None,

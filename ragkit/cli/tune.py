@@ -9,14 +9,13 @@ import typer
 
 from ragkit.cli import tune_grpo, tune_head, tune_raft, tune_reward
 from ragkit.cli.options import Json
-from ragkit.cli.output import one_line, out, print_json, progress_bar, seconds_text
+from ragkit.cli.output import out, print_json, progress_bar
 from ragkit.cli.pools import InputField, OutputField
 from ragkit.cli.tasks import Seed
-from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank, Restart, Tests
+from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
+from ragkit.cli.tune_report import plain_version, print_tuned
 
 if TYPE_CHECKING:
-    from ragkit.models.adapters import AdapterVersion
-    from ragkit.tuning.adapter_run import TuningReport
     from ragkit.tuning.data import TuningRecord
 
 HELP = """Teach a model by examples. A new version is used only where it measures better on what was held out.
@@ -27,7 +26,6 @@ HELP = """Teach a model by examples. A new version is used only where it measure
 
     ragkit tune promote support@2
 """
-_LEAKS_SHOWN = 5
 
 tune = typer.Typer(help=HELP, no_args_is_help=True)
 
@@ -52,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sft(
-    name: Annotated[str, typer.Argument(help="Of the adapter; each run makes a new version.", show_default=False)],
+    name: Name,
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -61,13 +59,8 @@ def sft(
             show_default=False,
         ),
     ],
-    held_out: Annotated[
-        Path | None,
-        typer.Option("--held-out", metavar="FILE", help="To measure on [default: a share of the rows, by chance]."),
-    ] = None,
-    share: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="Of the rows that is held out, without --held-out.")
-    ] = 0.2,
+    held_out: HeldOut = None,
+    share: Share = 0.2,
     test: Tests = None,
     base: Base = "default",
     input_field: InputField = "input",
@@ -131,10 +124,7 @@ def sft(
             restart=restart,
             progress=progress,
         )
-    if json:
-        print_json(_plain(report.version))
-    else:
-        _print_report(report, options.metric)
+    print_tuned(report, f"{metric} held out", json)
 
 
 def list_(adapters: Adapters = Path("adapters"), json: Json = False) -> None:
@@ -143,7 +133,7 @@ def list_(adapters: Adapters = Path("adapters"), json: Json = False) -> None:
 
     found = AdapterStore(adapters).versions()
     if json:
-        print_json({"adapters": [_plain(version) for version in found]})
+        print_json({"adapters": [plain_version(version) for version in found]})
         return
     if not found:
         out.print(f"There are no adapters in {adapters}. Make one: ragkit tune sft NAME FILE", markup=False)
@@ -162,7 +152,7 @@ def show(name: VersionName, adapters: Adapters = Path("adapters"), json: Json = 
 
     version = AdapterStore(adapters).find(name)
     if json:
-        print_json(_plain(version))
+        print_json(plain_version(version))
     else:
         out.print((version.folder / "card.md").read_text(encoding="utf-8"), markup=False)
 
@@ -173,7 +163,7 @@ def promote(name: VersionName, adapters: Adapters = Path("adapters"), json: Json
 
     version = AdapterStore(adapters).promote(name)
     if json:
-        print_json(_plain(version))
+        print_json(plain_version(version))
     else:
         out.print(f"{name} is in use: open it as the model tuned:{version.name}", markup=False)
 
@@ -187,37 +177,3 @@ def delete(name: VersionName, adapters: Adapters = Path("adapters"), json: Json 
         print_json({"deleted": gone})
     else:
         out.print(f"Deleted: {', '.join(gone)}", markup=False)
-
-
-def _plain(version: AdapterVersion) -> dict[str, object]:
-    return {
-        "name": version.name,
-        "version": version.version,
-        "folder": version.folder,
-        "promoted": version.promoted,
-        "card": version.card,
-    }
-
-
-def _print_report(report: TuningReport, metric: str) -> None:
-    training = report.training
-    cut = ", ended by the time limit" if training.cut else ""
-    resumed = f", gone on with at step {training.resumed_at:,}" if training.resumed_at else ""
-    out.print(
-        f"{training.steps:,} of {training.planned:,} steps in {seconds_text(training.seconds)}{cut}{resumed}; "
-        f"loss {training.loss:.3f}."
-    )
-    if report.leaked or report.too_long:
-        out.print(
-            f"Left out: {len(report.leaked):,} rows that are measured on, or nearly, and {report.too_long:,} too long."
-        )
-    for leak in report.leaked[:_LEAKS_SHOWN]:
-        told = f"  {one_line(leak.record.key, 60)} | {leak.split}: {one_line(leak.found, 60)}"
-        out.print(told, style="dim", markup=False)
-    out.print(f"{metric} held out: {report.before} before, {report.after} after.")
-    name = f"{report.version.name}@{report.version.version}"
-    if report.version.promoted:
-        out.print(f"{name} is in use as tuned:{report.version.name}: {report.why}", style="bold", markup=False)
-    else:
-        out.print(f"{name} is not in use: {report.why}", style="bold", markup=False)
-        out.print(f"Use it all the same: ragkit tune promote {name}", style="cyan", markup=False)

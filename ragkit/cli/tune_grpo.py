@@ -10,9 +10,10 @@ import typer
 
 from ragkit.cli.named import named_object
 from ragkit.cli.options import Json
-from ragkit.cli.output import err, out, print_json, progress_bar
+from ragkit.cli.output import err, progress_bar
 from ragkit.cli.tasks import Seed
-from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank, Restart, Tests
+from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
+from ragkit.cli.tune_report import print_tuned
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def grpo(
-    name: Annotated[str, typer.Argument(help="Each run makes a new version of it.", show_default=False)],
+    name: Name,
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -44,13 +45,8 @@ def grpo(
             help="A function that scores in its place: takes what was asked and an answer, gives a number or True.",
         ),
     ] = None,
-    held_out: Annotated[
-        Path | None,
-        typer.Option("--held-out", metavar="FILE", help="To measure on [default: a share of the prompts, by chance]."),
-    ] = None,
-    share: Annotated[
-        float, typer.Option(min=0.01, max=0.9, help="Of the prompts that is held out, without --held-out.")
-    ] = 0.2,
+    held_out: HeldOut = None,
+    share: Share = 0.2,
     test: Tests = None,
     base: Base = "default",
     replies: Annotated[int, typer.Option(min=2, help="Drawn to each prompt.")] = 8,
@@ -111,14 +107,7 @@ def grpo(
             restart=restart,
             progress=progress,
         )
-    if json:
-        print_json({"name": name, "version": report.version.version, **report.version.card})
-        return
-    out.print(f"Score of held-out replies: {report.before} before, {report.after} after.", style="bold")
-    if report.leaked or report.too_long:
-        out.print(f"Left out: {len(report.leaked):,} prompts held out, {report.too_long:,} too long.")
-    used = "in use" if report.version.promoted else "not in use"
-    out.print(f"{name}@{report.version.version} is {used}: {report.why}", markup=False)
+    print_tuned(report, "Score of held-out replies", json)
 
 
 def _score(reward: str | None, check: str | None, adapters: Path) -> tuple[RewardModel | Score, str]:

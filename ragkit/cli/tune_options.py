@@ -7,6 +7,12 @@ from typing import Annotated
 
 import typer
 
+Name = Annotated[str, typer.Argument(help="Each run makes a new version of it.", show_default=False)]
+HeldOut = Annotated[
+    Path | None,
+    typer.Option("--held-out", metavar="FILE", help="To measure on (default: a share of what is given, by chance)."),
+]
+Share = Annotated[float, typer.Option(min=0.01, max=0.9, help="Of what is given that is held out, without --held-out.")]
 Tests = Annotated[
     list[Path] | None,
     typer.Option("--test", metavar="FILE", help="A further split of which nothing may be learned. May be repeated."),

@@ -10,14 +10,14 @@ import typer
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar
 from ragkit.cli.tasks import Seed
-from ragkit.cli.tune_options import Adapters, Base, LearningRate, Minutes, Rank, Restart, Tests
+from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
+from ragkit.cli.tune_report import plain_version, print_tuned, print_version
 
 if TYPE_CHECKING:
     from ragkit.tuning.rankings import Ranking
 
 _REMARKS_SHOWN = 5
 
-Name = Annotated[str, typer.Argument(help="Each run makes a new version of it.", show_default=False)]
 Files = Annotated[
     list[Path],
     typer.Argument(
@@ -26,11 +26,6 @@ Files = Annotated[
         show_default=False,
     ),
 ]
-HeldOut = Annotated[
-    Path | None,
-    typer.Option("--held-out", metavar="FILE", help="To measure on [default: a share of the prompts, by chance]."),
-]
-Share = Annotated[float, typer.Option(min=0.01, max=0.9, help="Of the prompts that is held out, without --held-out.")]
 By = Annotated[
     str | None,
     typer.Option("--by", metavar="FIELD", help="What is to stay on one side, such as a document, not only prompts."),
@@ -92,11 +87,11 @@ def reward(
             progress=progress,
         )
     if json:
-        print_json({"name": name, "version": report.version.version, **report.version.card})
+        print_json(plain_version(report.version))
         return
     out.print(f"{len(rankings) - report.leaked:,} rankings learned from, {report.leaked:,} left out as held out.")
     out.print(f"Held out: {report.held_out} of {report.held_out.pairs:,} pairs in the right order.", style="bold")
-    _told(f"{name}@{report.version.version}", report.version.promoted, report.why)
+    print_version(report.version, report.why)
 
 
 def dpo(
@@ -152,13 +147,7 @@ def dpo(
             restart=restart,
             progress=progress,
         )
-    if json:
-        print_json({"name": name, "version": report.version.version, **report.version.card})
-        return
-    out.print(f"Better reply likelier, held out: {report.before} before, {report.after} after.", style="bold")
-    if report.leaked or report.too_long:
-        out.print(f"Left out: {len(report.leaked):,} of prompts held out, {report.too_long:,} too long.")
-    _told(f"{name}@{report.version.version}", report.version.promoted, report.why)
+    print_tuned(report, "Better reply likelier, held out", json)
 
 
 def _read(
@@ -182,7 +171,3 @@ def _read(
         return rankings, read(held_out), splits
     train, measured = split_rankings(rankings, share, seed, by)
     return train, measured, splits
-
-
-def _told(label: str, promoted: bool, why: str) -> None:
-    out.print(f"{label} is {'in use' if promoted else 'not in use'}: {why}", markup=False)

@@ -18,7 +18,7 @@ from ragkit.models.adapters import CARD, LORA, AdapterStore, AdapterVersion
 from ragkit.tuning.base_model import BaseModel
 from ragkit.tuning.card import card_text, make_card
 from ragkit.tuning.comparison import Estimate, estimate, gain
-from ragkit.tuning.data import LeakedRecord, TuningRecord
+from ragkit.tuning.data import LeakedRecord, Row, fingerprint
 from ragkit.tuning.gguf_lora import write_gguf_lora
 from ragkit.tuning.judging import ADAPTER
 from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, LoraTraining
@@ -57,19 +57,30 @@ class TuningReport:
     """How much was left out because it is longer than training reads."""
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a version is made from, and measured on."""
+
+    given: Sequence[Row]
+    """Records or rankings, before any is left out."""
+    splits: Mapping[str, Sequence[Row]]
+    """Of which nothing may be learned."""
+    leaked: Sequence[LeakedRecord]
+    trained_on: int
+    too_long: int
+
+
 def make_version(
     store: AdapterStore,
     name: str,
     of: BaseModel,
-    run: dict[str, Any],
+    material: Material,
     options: LoraOptions,
     measure: Measure,
     learn: Learn,
     *,
+    way: Mapping[str, str],
     metric: str,
-    data: Mapping[str, Any],
-    leaked: Sequence[LeakedRecord],
-    splits: Mapping[str, Sequence[TuningRecord]],
     restart: bool,
 ) -> TuningReport:
     """Make a version of an adapter, from where an interrupted run of the same was.
@@ -78,14 +89,12 @@ def make_version(
         store: of adapters.
         name: of the adapter.
         of: the model that is tuned.
-        run: all that the version depends on; an unfinished run of something else is refused.
+        material: that it is made from; an unfinished run with other material, options or way is refused.
         options: of the tuning.
         measure: gives the held-out scores.
         learn: trains.
+        way: of tuning, under ``way``, with what else it depends on; kept among the options.
         metric: of the scores, in words.
-        data: for the card, see ``make_card``.
-        leaked: for card and report.
-        splits: for the card.
         restart: throw away an unfinished run.
 
     Raises:
@@ -96,6 +105,14 @@ def make_version(
     place = store.folder / name
     with write_errors(place):
         place.mkdir(parents=True, exist_ok=True)
+    chosen = {**way, **asdict(options)}
+    run = {
+        "format": FORMAT,
+        "base": {"name": of.name, "sha256": of.sha256},
+        "data": fingerprint(material.given),
+        "splits": {split: fingerprint(rows) for split, rows in material.splits.items()},
+        "options": chosen,
+    }
     with writer_lock(place):
         work = place / TRAINING
         with write_errors(place):
@@ -118,10 +135,8 @@ def make_version(
         card = make_card(
             name=name,
             base=of,
-            data=data,
-            leaked=leaked,
-            splits=splits,
-            options=options,
+            material=material,
+            options=chosen,
             training=training,
             scores={
                 "metric": metric,
@@ -136,7 +151,7 @@ def make_version(
         with write_errors(place):
             number = finished(place, work, card, card_text(card))
         version = taken(store, f"{name}@{number}", promoted)
-    return TuningReport(version, first, last, better, why, training, tuple(leaked), int(data["too_long"]))
+    return TuningReport(version, first, last, better, why, training, tuple(material.leaked), material.too_long)
 
 
 def used_version(store: AdapterStore, name: str) -> AdapterVersion | None:

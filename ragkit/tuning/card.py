@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,9 +13,9 @@ from ragkit.tuning.base_model import best_device
 from ragkit.tuning.data import fingerprint
 
 if TYPE_CHECKING:
+    from ragkit.tuning.adapter_run import Material
     from ragkit.tuning.base_model import BaseModel
-    from ragkit.tuning.data import LeakedRecord, TuningRecord
-    from ragkit.tuning.lora_training import LoraOptions, LoraTraining
+    from ragkit.tuning.lora_training import LoraTraining
 
 _PACKAGES = ("ragkit", "torch", "transformers", "peft", "gguf", "llama-cpp-python")
 _LEAKS_SHOWN = 20
@@ -25,10 +25,8 @@ def make_card(
     *,
     name: str,
     base: BaseModel,
-    data: Mapping[str, Any],
-    leaked: Sequence[LeakedRecord],
-    splits: Mapping[str, Sequence[TuningRecord]],
-    options: LoraOptions,
+    material: Material,
+    options: Mapping[str, Any],
     training: LoraTraining,
     scores: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -37,11 +35,8 @@ def make_card(
     Args:
         name: of the adapter.
         base: what was tuned.
-        data: the sha256 of all records that were given, how many they were, how many of them were trained on, and how
-            many were too long.
-        leaked: records that were left out because an evaluation split has them.
-        splits: the evaluation splits by name.
-        options: of the tuning.
+        material: that it was made from and measured on.
+        options: of the tuning, and its way.
         training: how it went.
         scores: ``metric``, ``before``, ``after``, ``gain``, ``against`` and ``promoted`` with ``why``.
     """
@@ -50,15 +45,20 @@ def make_card(
         "kind": "lora",
         "base": {"name": base.name, "sha256": base.sha256, "form": "gguf" if base.is_gguf else "folder"},
         "data": {
-            **data,
-            "leaked": len(leaked),
+            "sha256": fingerprint(material.given),
+            "given": len(material.given),
+            "trained_on": material.trained_on,
+            "too_long": material.too_long,
+            "leaked": len(material.leaked),
             "leaks": [
                 {"key": leak.record.key, "split": leak.split, "like": leak.found, "cosine": round(leak.cosine, 4)}
-                for leak in leaked[:_LEAKS_SHOWN]
+                for leak in material.leaked[:_LEAKS_SHOWN]
             ],
-            "splits": {split: {"sha256": fingerprint(rows), "rows": len(rows)} for split, rows in splits.items()},
+            "splits": {
+                split: {"sha256": fingerprint(rows), "rows": len(rows)} for split, rows in material.splits.items()
+            },
         },
-        "options": asdict(options),
+        "options": dict(options),
         "training": {**asdict(training), "cut": training.cut, "device": best_device()},
         "scores": dict(scores),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ragkit.errors import ExamplePoolError
 from ragkit.examples import ExamplePool, find_leaks, read_examples
@@ -145,6 +145,24 @@ class Row(Protocol):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         ...
+
+
+_R = TypeVar("_R", bound=Row)
+
+
+def evaluation_splits(
+    what: str, rows: Sequence[_R], held_out: Sequence[_R], further: Mapping[str, Sequence[_R]] | None
+) -> dict[str, Sequence[_R]]:
+    """Return the splits of which nothing may be learned, by name.
+
+    Raises:
+        ExamplePoolError: if there is nothing to learn from or to measure on; ``what`` names the rows.
+    """
+    if not rows or not held_out:
+        raise ExamplePoolError(
+            f"There are {len(rows)} {what} to learn from and {len(held_out)} held out.", "Give at least one each."
+        )
+    return {"held out": held_out, **(further or {})}
 
 
 def fingerprint(records: Sequence[Row]) -> str:

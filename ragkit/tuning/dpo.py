@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.models.adapters import AdapterStore
-from ragkit.tuning.adapter_run import FORMAT, TuningReport, make_version
+from ragkit.tuning.adapter_run import Material, TuningReport, make_version
 from ragkit.tuning.base_model import base_model, best_device
-from ragkit.tuning.data import fingerprint
+from ragkit.tuning.data import evaluation_splits
 from ragkit.tuning.likelihood import likelihood
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining, with_adapter
 from ragkit.tuning.pair_training import TokenPair, token_pairs, train_pairs
@@ -90,23 +90,11 @@ def tune_dpo(
     options = options or DpoOptions()
     store = AdapterStore(folder)
     store.checked(name)
-    if not rankings or not held_out:
-        raise ExamplePoolError(
-            f"There are {len(rankings)} rankings to learn from and {len(held_out)} held out.", "Give at least one each."
-        )
-    named = {"held out": held_out, **(splits or {})}
-    records = {split: [one.record() for one in rows] for split, rows in named.items()}
+    named = evaluation_splits("rankings", rankings, held_out, splits)
     clean, leaked = unleaked(rankings, named)
     of = base_model(base)
     tokens = of.tokens()
     pairs, too_long = _pairs(tokens, clean, options.longest)
-    run = {
-        "format": FORMAT,
-        "base": {"name": of.name, "sha256": of.sha256},
-        "data": fingerprint(rankings),
-        "splits": {split: fingerprint(rows) for split, rows in named.items()},
-        "options": {**asdict(options), "way": "dpo"},
-    }
     measured = list(held_out[: options.scored])
 
     def measure(label: str, version: Path | None) -> list[float]:
@@ -118,18 +106,17 @@ def tune_dpo(
         pad = tokens.end[-1]
         return model, train_pairs("dpo", model, pairs, options, checkpoints, pad, progress, begun, beta=options.beta)
 
+    material = Material(rankings, named, leaked, len(pairs), too_long)
     return make_version(
         store,
         name,
         of,
-        run,
+        material,
         options,
         measure,
         learn,
+        way={"way": "dpo"},
         metric=_METRIC,
-        data={"sha256": run["data"], "given": len(rankings), "trained_on": len(pairs), "too_long": too_long},
-        leaked=leaked,
-        splits=records,
         restart=restart,
     )
 

@@ -7,17 +7,17 @@ draws thousands of replies: on a GPU that is minutes, on a CPU hours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models.adapters import AdapterStore
-from ragkit.tuning.adapter_run import FORMAT, TuningReport, make_version
+from ragkit.tuning.adapter_run import Material, TuningReport, make_version
 from ragkit.tuning.base_model import base_model, best_device
 from ragkit.tuning.best_of_n import Score, checked_scores, scorer
-from ragkit.tuning.data import TuningRecord, fingerprint, without_leaks
+from ragkit.tuning.data import TuningRecord, evaluation_splits, without_leaks
 from ragkit.tuning.grpo_training import train_grpo
 from ragkit.tuning.judging import replying
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining, with_adapter
@@ -108,11 +108,7 @@ def tune_grpo(
     score_name = score_name or str(own_name)
     store = AdapterStore(folder)
     store.checked(name)
-    if not prompts or not held_out:
-        raise ExamplePoolError(
-            f"There are {len(prompts)} prompts to learn from and {len(held_out)} held out.", "Give at least one each."
-        )
-    named = {"held out": held_out, **(splits or {})}
+    named = evaluation_splits("prompts", prompts, held_out, splits)
     clean, leaked = without_leaks(prompts, named)
     of = base_model(base)
     tokens = of.tokens()
@@ -123,13 +119,6 @@ def tune_grpo(
             f"All {len(asked)} prompts are longer than {options.longest} tokens.",
             "Allow more: longest=..., or --longest",
         )
-    run = {
-        "format": FORMAT,
-        "base": {"name": of.name, "sha256": of.sha256},
-        "data": fingerprint(prompts),
-        "splits": {split: fingerprint(rows) for split, rows in named.items()},
-        "options": {**asdict(options), "way": "grpo", "score": score_name},
-    }
     measured = list(held_out[: options.scored])
 
     def rewards(number: int, replies: Sequence[Sequence[int]]) -> Sequence[float]:
@@ -150,18 +139,16 @@ def tune_grpo(
         ids = [prompt for _, prompt in short]
         return model, train_grpo(model, ids, rewards, options, checkpoints, tokens.end[-1], progress, begun)
 
-    too_long = len(asked) - len(short)
+    material = Material(prompts, named, leaked, len(short), len(asked) - len(short))
     return make_version(
         store,
         name,
         of,
-        run,
+        material,
         options,
         measure,
         learn,
+        way={"way": "grpo", "score": score_name},
         metric=f"score by {score_name}",
-        data={"sha256": run["data"], "given": len(prompts), "trained_on": len(short), "too_long": too_long},
-        leaked=leaked,
-        splits=named,
         restart=restart,
     )

@@ -13,14 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ragkit.errors import ExamplePoolError, ModelFileError, SettingsError
+from ragkit.errors import ModelFileError, SettingsError
 from ragkit.indexing.database import write_errors
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore, AdapterVersion
 from ragkit.tuning.adapter_run import FORMAT, TRAINING, begin_run, finished, taken, used_version, verdict
 from ragkit.tuning.comparison import Estimate, estimate, gain
-from ragkit.tuning.data import fingerprint
+from ragkit.tuning.data import evaluation_splits, fingerprint
 from ragkit.tuning.lora_training import LoraOptions
 from ragkit.tuning.rankings import Ranking, unleaked
 from ragkit.tuning.reward_light import LightReward
@@ -101,11 +101,7 @@ def tune_reward(
     options = options or RewardOptions()
     store = AdapterStore(folder)
     place = store.folder / store.checked(name)
-    if not rankings or not held_out:
-        raise ExamplePoolError(
-            f"There are {len(rankings)} rankings to learn from and {len(held_out)} held out.", "Give at least one each."
-        )
-    named = {"held out": held_out, **(splits or {})}
+    named = evaluation_splits("rankings", rankings, held_out, splits)
     clean, leaked = unleaked(rankings, named)
     with write_errors(place):
         place.mkdir(parents=True, exist_ok=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ragkit.errors import ExamplePoolError, ModelError, SettingsError
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.models.adapters import AdapterStore
-from ragkit.tuning.adapter_run import FORMAT, TuningReport, make_version
+from ragkit.tuning.adapter_run import Material, TuningReport, make_version
 from ragkit.tuning.base_model import BaseModel, base_model, best_device
 from ragkit.tuning.comparison import metric_of
-from ragkit.tuning.data import TuningRecord, fingerprint, without_leaks
+from ragkit.tuning.data import TuningRecord, evaluation_splits, without_leaks
 from ragkit.tuning.judging import reply_scores
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining, train_lora, with_adapter
 from ragkit.tuning.packing import TokenExample, packed
@@ -85,21 +85,10 @@ def tune_sft(
     options = options or SftOptions()
     store = AdapterStore(folder)
     store.checked(name)
-    if not records or not held_out:
-        raise ExamplePoolError(
-            f"There are {len(records)} records to learn from and {len(held_out)} held out.", "Give at least one each."
-        )
-    named = {"held out": held_out, **(splits or {})}
+    named = evaluation_splits("records", records, held_out, splits)
     clean, leaked = without_leaks(records, named)
     of = base_model(base)
     examples, too_long = _tokenised(of.tokens(), clean, options.longest)
-    run = {
-        "format": FORMAT,
-        "base": {"name": of.name, "sha256": of.sha256},
-        "data": fingerprint(records),
-        "splits": {split: fingerprint(rows) for split, rows in named.items()},
-        "options": asdict(options),
-    }
     measured = list(held_out[: options.scored])
     room = max(len(example.reply) for example in examples) + _REPLY_ROOM
 
@@ -123,18 +112,17 @@ def tune_sft(
         packs = packed(examples, options.row_tokens or _ROW_TOKENS[device])
         return model, train_lora(model, packs, options, checkpoints, progress, begun)
 
+    material = Material(records, named, leaked, len(examples), too_long)
     return make_version(
         store,
         name,
         of,
-        run,
+        material,
         options,
         measure,
         learn,
+        way={"way": "sft"},
         metric=options.metric,
-        data={"sha256": run["data"], "given": len(records), "trained_on": len(examples), "too_long": too_long},
-        leaked=leaked,
-        splits=named,
         restart=restart,
     )
 

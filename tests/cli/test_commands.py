@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from ragkit.cli.main import app
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
@@ -37,24 +41,8 @@ def workplace(tmp_path_factory):
 
 def test_help_names_every_command(tmp_path):
     text = ragkit("--help", cwd=tmp_path).stdout
-    for command in [
-        "ask",
-        "search",
-        "add",
-        "sync",
-        "remove",
-        "list",
-        "verify",
-        "repair",
-        "compact",
-        "reembed",
-        "doctor",
-        "models",
-        "examples",
-        "classify",
-        "extract",
-    ]:
-        assert command in text
+    for command in typer.main.get_command(app).commands:
+        assert re.search(rf"^\W*{re.escape(command)}\b", text, re.MULTILINE), command
 
 
 def test_ask_makes_the_index_of_a_folder_and_cites(tmp_path):

@@ -98,7 +98,8 @@ def test_command_takes_a_check_and_a_file_of_rankings(model, tmp_path, monkeypat
     found = CliRunner().invoke(app, [*command, "--check", "own_check:green", "--share", "0.3", "--json"])
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
-    assert told["scores"]["metric"] == "score by own_check:green"
+    assert told["card"]["scores"]["metric"] == "score by own_check:green"
+    assert told["card"]["options"]["way"] == "grpo"
     assert told["version"] == 1
     refused = CliRunner().invoke(app, command)
     assert isinstance(refused.exception, SettingsError)

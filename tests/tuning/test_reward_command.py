@@ -41,7 +41,7 @@ def test_dpo_is_taught_and_its_card_printed(tmp_path):
     options = ("--held-out", held, "--base", model, "--epochs", 1, "--adapters", tmp_path / "a")
     done = run("dpo", "taste", file, *options, "--json")
     assert done.exit_code == 0, done.output
-    card = json.loads(done.stdout)
+    card = json.loads(done.stdout)["card"]
     assert card["data"]["trained_on"] == 36
     assert card["training"]["steps"] == card["training"]["planned"] > 0
     assert not card["scores"]["promoted"]

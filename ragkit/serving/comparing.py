@@ -19,10 +19,10 @@ from ragkit.serving.feedback import feedback_log, reply_of
 from ragkit.serving.views import outcome_message, why_view
 
 if TYPE_CHECKING:
+    from ragkit.serving.asks import Ask, Outcome
     from ragkit.serving.collections import Collection
     from ragkit.serving.context import Context
     from ragkit.serving.conversations import Conversation
-    from ragkit.serving.generation import Ask, Outcome
     from ragkit.serving.people import Person
 
 Side = Literal["a", "b"]

@@ -12,16 +12,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ragkit.answering import AnswerOptions, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
-from ragkit.answering.assistant import MODES, Mode
 from ragkit.answering.assistant import Event as AnswerEvent
 from ragkit.errors import ModelStoppedError
-from ragkit.indexing.filters import Filter, as_filter
 from ragkit.prompting import Prompt, PromptOptions
-from ragkit.records import Answer, Hit, Message
+from ragkit.records import Answer, Hit
 from ragkit.retrieval import RetrievalOptions
+from ragkit.serving.asks import Ask, Outcome
 from ragkit.serving.failures import RequestError
 from ragkit.serving.models import NONE
 
@@ -34,55 +33,6 @@ if TYPE_CHECKING:
     from ragkit.serving.turns import Ticket
 
 T = TypeVar("T")
-_SHOTS = 4
-MOST_SHOTS = 64
-MOST_HITS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What an answer was made with: what people's rankings compare."""
-
-    collection: str
-    model: str
-    mode: Mode
-    """``chat``, ``extract`` or ``quotes``."""
-    shots: int
-    """Of the collection's answered examples at most; 0 in any mode but ``chat``."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"collection": self.collection, "model": self.model, "mode": self.mode, "shots": self.shots}
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A question, checked, with everything that its answer is made with."""
-
-    question: str
-    config: Config
-    why_mode: str
-    k: int
-    where: Filter | None = None
-    history: tuple[Message, ...] = ()
-    max_tokens: int | None = None
-    temperature: float = 0.0
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of an ask."""
-
-    ask: Ask
-    text: str
-    """The answer's, or what had come of it when it was stopped."""
-    answer: Answer | None = None
-    """None where it was stopped."""
-    hits: tuple[Hit, ...] = ()
-    prompt: Prompt | None = None
-    cut: bool = False
-    """Whether the reply took all the tokens that it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,69 +52,6 @@ class Ended(Generic[T]):
 
 
 Event = Queued | Retrieved | PromptBuilt | TextDelta | Ended[T]
-
-
-def checked_ask(
-    ctx: Context,
-    collection: str,
-    question: str,
-    *,
-    model: str | None = None,
-    mode: str | None = None,
-    shots: int | None = None,
-    k: int | None = None,
-    where: str | None = None,
-    history: tuple[Message, ...] = (),
-    max_tokens: int | None = None,
-    temperature: float = 0.0,
-    seed: int = 0,
-) -> Ask:
-    """Return a question with what it is answered with; None takes what the server was started with.
-
-    Raises:
-        RequestError: if the question is empty or too long, or there is no such model or mode.
-        QueryError: if the filter can't be read.
-        UnicodeEncodeError: if something in it is no text.
-    """
-    for text in (question, where or "", *(message.content for message in history)):
-        # Half a surrogate pair can't be written down; told here, where the response has not begun.
-        text.encode()
-    longest = ctx.options.limits.question
-    if not question.strip():
-        raise RequestError("The question is empty.", "Say what you want to know.")
-    if len(question) > longest:
-        raise RequestError(
-            f"The question has {len(question):,} characters; {longest:,} is the most.", "Ask for the part that matters."
-        )
-    name = ctx.models.name(model)
-    wanted = mode or ctx.options.mode
-    taken_mode, why = _resolved(wanted, name)
-    if wanted != "auto":
-        why = "asked for" if mode else "as the server was started"
-    taken = min(_SHOTS if shots is None else shots, MOST_SHOTS) if taken_mode == "chat" else 0
-    return Ask(
-        question,
-        Config(collection, name, taken_mode, taken),
-        why,
-        min(k or ctx.options.k, MOST_HITS),
-        as_filter(where) if where and where.strip() else None,
-        history,
-        max_tokens,
-        temperature,
-        seed,
-    )
-
-
-def _resolved(wanted: str, model: str) -> tuple[Mode, str]:
-    """Return the way of answering that is meant, and why for ``auto``."""
-    found = next((mode for mode in MODES if mode == wanted), None)
-    if found is None:
-        raise RequestError("There is no such way of answering.", f"Legal values: {', '.join(MODES)}.")
-    if found == "auto":
-        return ("quotes", "auto: there is no model") if model == NONE else ("extract", "auto: there is a model")
-    if model == NONE and found != "quotes":
-        raise RequestError(f"The mode {found} needs a model.", "Choose one, or the mode quotes.")
-    return found, ""
 
 
 class Generation(Generic[T]):

@@ -9,8 +9,9 @@ from ragkit.answering import PromptBuilt, Retrieved, TextDelta
 from ragkit.indexing import Index
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Citation, Hit
+from ragkit.serving.asks import Outcome
 from ragkit.serving.conversations import StoredMessage, new_message
-from ragkit.serving.generation import Outcome, Queued
+from ragkit.serving.generation import Queued
 from ragkit.serving.names import document_name
 from ragkit.serving.rendering import to_html
 

@@ -10,11 +10,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ragkit.errors import RagkitError
+from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, Outcome, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage
 from ragkit.serving.failures import told, unexpected
-from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ask, Ended, Generation, Outcome, checked_ask
+from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
 from ragkit.serving.views import message_view, outcome_message, step_view, why_view

@@ -11,11 +11,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from ragkit.errors import RagkitError
+from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, checked_ask
 from ragkit.serving.comparing import SIDES, Comparisons, Made, Pair, Side
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.failures import RequestError, told, unexpected
 from ragkit.serving.feedback import configuration, configuration_view
-from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ended, Event, Generation, checked_ask
+from ragkit.serving.generation import Ended, Event, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
 from ragkit.serving.views import message_view, step_view

@@ -17,10 +17,11 @@ from pydantic import BaseModel, Field
 from ragkit.answering import TextDelta
 from ragkit.errors import RagkitError
 from ragkit.records import Message
+from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, Outcome, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.failures import RequestError, told, unexpected
-from ragkit.serving.generation import MOST_HITS, MOST_SHOTS, Ask, Ended, Generation, Outcome, Queued, checked_ask
+from ragkit.serving.generation import Ended, Generation, Queued
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, unless_gone
 from ragkit.serving.views import answer_view

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -116,7 +117,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(ABC):
     """What every event has."""
 
     collection: str
@@ -128,9 +129,9 @@ class Event:
     """Its number in the log, in the order in which events came; 0 before it is added."""
 
     @property
+    @abstractmethod
     def subject(self) -> str:
         """What it is about: of the events of one kind with the same subject, the last one holds."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for ``json.dumps``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class ApiOptions:
     """US dollars for a million tokens of prompt that the endpoint had cached; None for the price of others."""
 
 
-class EndpointModel:
+class EndpointModel(ABC):
     """A model behind an endpoint that a provider's own Python package talks to.
 
     Args:
@@ -174,15 +175,15 @@ class EndpointModel:
                     raise
             time.sleep(wait)
 
+    @abstractmethod
     def _send(
         self, messages: Sequence[Message], options: GenerationOptions, timeout: Any
     ) -> AbstractContextManager[Any]:
         """Ask the endpoint, and return the package's stream of events."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _deltas(self, events: Any, messages: Sequence[Message], options: GenerationOptions) -> Iterator[Delta]:
         """Read the reply out of the events; without a last delta, it broke off."""
-        raise NotImplementedError
 
     def _once(self, messages: Sequence[Message], options: GenerationOptions, deadline: float | None) -> Iterator[Delta]:
         """Ask once. What fails is told outside of ``except``: the package's own errors repeat what may hold a key."""

@@ -322,7 +322,7 @@ def test_who_leaves_in_the_middle_of_a_comparison_stops_it(own_indexes):
                     conversation = data["id"]
                 if name == "delta":
                     break
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while len(kept := client.get(f"/api/conversations/{conversation}").json()["messages"]) < 2:
             assert time.monotonic() < until
             time.sleep(0.02)

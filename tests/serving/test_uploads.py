@@ -298,7 +298,7 @@ def test_upload_that_is_cut_leaves_nothing(app, client, docs):
     assert kept(app, docs) == []
 
 
-def until(holds, seconds=20.0):
+def until(holds, seconds=60.0):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end

@@ -20,6 +20,8 @@ from ragkit.models.scripted import ScriptedModel
 SAMPLES = Path(__file__).parents[3] / "docs" / "samples"
 QUOTES = '{"sometimes": false, "collection": "observatory", "mode": "quotes"}'
 """Preferences of a visitor who asks for sentences as they stand: the quickest way, without a model."""
+PATIENCE = 60
+"""Seconds until what is waited for counts as not coming; a machine with other work is slow."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -127,7 +129,7 @@ def chromium() -> Iterator[Browser]:
     """Start the browser once."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine")
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=1000 * PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -167,7 +169,7 @@ class Visit:
 
     def until(self, script: str) -> None:
         """Wait until a script says yes; the page's own policy lets no script wait inside of it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not self.page.evaluate(script):
             assert time.monotonic() < deadline, script
             self.page.wait_for_timeout(20)
@@ -187,7 +189,7 @@ def visit(site, chromium):
         options.setdefault("viewport", {"width": 1280, "height": 800})
         options.setdefault("reduced_motion", "reduce")
         context = chromium.new_context(base_url=site.url, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(1000 * PATIENCE)
         context.add_init_script(f"localStorage['ragkit.prefs'] ??= {preferences!r}")
         page = context.new_page()
         found = Visit(page, context, [], [])

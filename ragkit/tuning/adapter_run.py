@@ -66,8 +66,11 @@ class Material:
     splits: Mapping[str, Sequence[Row]]
     """Of which nothing may be learned."""
     leaked: Sequence[LeakedRecord]
+    """What was left out because a split has it, or nearly."""
     trained_on: int
+    """How many are learned from."""
     too_long: int
+    """How many more were left out because they are longer than training reads."""
 
 
 def make_version(

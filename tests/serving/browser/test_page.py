@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.serving.browser.conftest import PATIENCE
+
 QUESTION = "When does the last bus back leave?"
 PARTY = "# Moon party \U0001f315\U0001f315\n\nBring \U0001f9e5 and \U0001f526!\n\nThe moon party is on 3 May.\n"
 """Signs that JavaScript counts as two stand before what is quoted."""
@@ -273,6 +275,50 @@ def test_answer_goes_on_while_another_conversation_is_shown(visit):
     seen.page.get_by_role("button", name="Stop (Esc)").click()
     expect(seen.page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
     expect(seen.page.get_by_role("article")).to_have_count(2)
+
+
+@pytest.mark.parametrize("late", ["what the page shows", "what the answer became"])
+def test_answer_that_ends_while_its_conversation_is_opened_shows_once(visit, late):
+    seen = visit()
+    page = seen.page
+    seen.choose(mode="chat", model="endless")
+    seen.ask(QUESTION)
+    expect(page.locator(".prose.raw")).to_contain_text("word5 ")
+    held = []
+
+    def hold(route):
+        # The first one is answered with what is so now, but later; the others go their way.
+        held.append((route, route.fetch())) if not held else route.continue_()
+
+    def leave_and_come_back():
+        page.get_by_role("button", name="New conversation").first.click()
+        expect(page.get_by_role("heading", name="Ask observatory")).to_be_visible()
+        page.go_back()
+
+    def wait_until_held():
+        for _ in range(50 * PATIENCE):
+            if held:
+                return
+            page.wait_for_timeout(20)
+        raise AssertionError("nothing was asked for")
+
+    stop = page.get_by_role("button", name="Stop (Esc)")
+    page.route(re.compile(r"/api/conversations/[\w-]+$"), hold)
+    if late == "what the page shows":
+        leave_and_come_back()
+        wait_until_held()
+        stop.click()
+        expect(page.get_by_role("button", name="Ask (Enter)")).to_be_visible()
+    else:
+        stop.click()
+        wait_until_held()
+        leave_and_come_back()
+        expect(page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+    route, response = held[0]
+    route.fulfill(response=response)
+    expect(page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+    expect(page.get_by_role("button", name="Ask (Enter)")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(2)
 
 
 def test_conversation_is_found_again_and_goes_on(visit):

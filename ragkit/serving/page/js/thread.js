@@ -84,6 +84,7 @@ export async function showConversation(id) {
     showEmpty();
     return;
   }
+  const run = running;
   try {
     const conversation = await get(path(["conversations", id]));
     if (turn !== opening) return;
@@ -91,7 +92,7 @@ export async function showConversation(id) {
     if (collection()?.name !== conversation.collection) prefer("collection", conversation.collection);
     tell("world");
     fill(column, turns(conversation));
-    if (running?.conversation === id) attach(running, conversation.messages);
+    if (run?.conversation === id) attach(run, conversation.messages);
     tell("conversation");
     toEnd();
   } catch (error) {
@@ -100,9 +101,14 @@ export async function showConversation(id) {
   }
 }
 
-/** An answer that is still being made stands at the end of its conversation, whether or not the server has begun it. */
+/**
+ * An answer that was still being made when the messages were asked for stands at the end of its conversation, whether or
+ * not the server has begun it, and whether or not it has ended since.
+ */
 function attach(run, messages) {
-  if (messages.at(-1)?.role === "user") column.lastElementChild.remove();
+  const unanswered = messages.at(-1)?.role === "user";
+  if (running !== run && !unanswered) return;
+  if (unanswered) column.lastElementChild.remove();
   column.append(run.question, run.element);
 }
 
@@ -199,6 +205,10 @@ function answering(run, json) {
     }
   }
   function finish(message) {
+    // Who came back at this very moment was shown what the server has kept.
+    const shown = column.querySelector(`[data-message="${message.id}"]`);
+    shown?.previousElementSibling.remove();
+    shown?.remove();
     const element = answerView(message, { retry: ask });
     pending.element.replaceWith(element);
     run.element = element;

@@ -25,7 +25,7 @@ from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, LoraTraining
 
 TRAINING = "training"
 """The folder of a run that is under way; it becomes the version's when all is done."""
-FORMAT = 1
+_FORMAT = 1
 _RUN = "run.json"
 _TRAINED = "trained.json"
 _SCORES = "scores.json"
@@ -108,14 +108,8 @@ def make_version(
     place = store.folder / name
     with write_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-    chosen = {**way, **asdict(options)}
-    run = {
-        "format": FORMAT,
-        "base": {"name": of.name, "sha256": of.sha256},
-        "data": fingerprint(material.given),
-        "splits": {split: fingerprint(rows) for split, rows in material.splits.items()},
-        "options": chosen,
-    }
+    run = run_of(material.given, material.splits, {**way, **asdict(options)})
+    run["base"] = {"name": of.name, "sha256": of.sha256}
     with writer_lock(place):
         work = place / TRAINING
         with write_errors(place):
@@ -138,8 +132,8 @@ def make_version(
         card = make_card(
             name=name,
             base=of,
+            run=run,
             material=material,
-            options=chosen,
             training=training,
             scores={
                 "metric": metric,
@@ -175,6 +169,16 @@ def verdict(better: Estimate, against: str) -> tuple[bool, str]:
     if better.low > 0:
         return True, f"{told}, above 0 for certain."
     return False, f"{told}, not above 0 for certain; {against} stays in use."
+
+
+def run_of(given: Sequence[Row], splits: Mapping[str, Sequence[Row]], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run depends on: the sha256 of what was given and of each split, and the options."""
+    return {
+        "format": _FORMAT,
+        "data": fingerprint(given),
+        "splits": {split: fingerprint(rows) for split, rows in splits.items()},
+        "options": dict(options),
+    }
 
 
 def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:

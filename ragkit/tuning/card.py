@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from ragkit.tuning.base_model import best_device
-from ragkit.tuning.data import fingerprint
 
 if TYPE_CHECKING:
     from ragkit.tuning.adapter_run import Material
@@ -25,8 +24,8 @@ def make_card(
     *,
     name: str,
     base: BaseModel,
+    run: Mapping[str, Any],
     material: Material,
-    options: Mapping[str, Any],
     training: LoraTraining,
     scores: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -35,8 +34,8 @@ def make_card(
     Args:
         name: of the adapter.
         base: what was tuned.
+        run: what it depends on, see ``run_of``.
         material: that it was made from and measured on.
-        options: of the tuning, and its way.
         training: how it went.
         scores: ``metric``, ``before``, ``after``, ``gain``, ``against`` and ``promoted`` with ``why``.
     """
@@ -45,7 +44,7 @@ def make_card(
         "kind": "lora",
         "base": {"name": base.name, "sha256": base.sha256, "form": "gguf" if base.is_gguf else "folder"},
         "data": {
-            "sha256": fingerprint(material.given),
+            "sha256": run["data"],
             "given": len(material.given),
             "trained_on": material.trained_on,
             "too_long": material.too_long,
@@ -55,10 +54,10 @@ def make_card(
                 for leak in material.leaked[:_LEAKS_SHOWN]
             ],
             "splits": {
-                split: {"sha256": fingerprint(rows), "rows": len(rows)} for split, rows in material.splits.items()
+                split: {"sha256": run["splits"][split], "rows": len(rows)} for split, rows in material.splits.items()
             },
         },
-        "options": dict(options),
+        "options": run["options"],
         "training": {**asdict(training), "cut": training.cut, "device": best_device()},
         "scores": dict(scores),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

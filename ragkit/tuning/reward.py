@@ -18,9 +18,9 @@ from ragkit.indexing.database import write_errors
 from ragkit.indexing.reports import ProgressCallback
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore, AdapterVersion
-from ragkit.tuning.adapter_run import FORMAT, TRAINING, begin_run, finished, taken, used_version, verdict
+from ragkit.tuning.adapter_run import TRAINING, begin_run, finished, run_of, taken, used_version, verdict
 from ragkit.tuning.comparison import Estimate, estimate, gain
-from ragkit.tuning.data import evaluation_splits, fingerprint
+from ragkit.tuning.data import evaluation_splits
 from ragkit.tuning.lora_training import LoraOptions
 from ragkit.tuning.rankings import Ranking, unleaked
 from ragkit.tuning.reward_light import LightReward
@@ -108,12 +108,7 @@ def tune_reward(
     with writer_lock(place):
         used = used_version(store, name)
         work = place / TRAINING
-        run = {
-            "format": FORMAT,
-            "data": fingerprint(rankings),
-            "splits": {split: fingerprint(rows) for split, rows in named.items()},
-            "options": asdict(options),
-        }
+        run = run_of(rankings, named, asdict(options))
         with write_errors(place):
             begin_run(work, run, restart or options.kind == "light")
         made: RewardModel
@@ -140,13 +135,13 @@ def tune_reward(
             "kind": KIND,
             "base": {"name": options.base if options.kind == "lora" else how["embedder"]},
             "data": {
-                "sha256": fingerprint(rankings),
+                "sha256": run["data"],
                 "given": len(rankings),
                 "trained_on": len(clean),
                 "leaked": len(leaked),
-                "held_out": {"sha256": fingerprint(held_out), "pairs": len(held_out), "prompts": len(after)},
+                "held_out": {"sha256": run["splits"]["held out"], "pairs": len(held_out), "prompts": len(after)},
             },
-            "options": asdict(options),
+            "options": run["options"],
             "fitted": how,
             "scores": {
                 "metric": "pairs in the right order",

@@ -13,7 +13,7 @@ from ragkit.cli.output import out, print_json, progress_bar
 from ragkit.cli.pools import InputField, OutputField
 from ragkit.cli.tasks import Seed
 from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
-from ragkit.cli.tune_report import plain_version, print_tuned
+from ragkit.cli.tune_report import in_use, plain_version, print_tuned
 
 if TYPE_CHECKING:
     from ragkit.tuning.data import TuningRecord
@@ -165,7 +165,7 @@ def promote(name: VersionName, adapters: Adapters = Path("adapters"), json: Json
     if json:
         print_json(plain_version(version))
     else:
-        out.print(f"{name} is in use: open it as the model tuned:{version.name}", markup=False)
+        out.print(f"{name} is {in_use(version)}.", markup=False)
 
 
 def delete(name: VersionName, adapters: Adapters = Path("adapters"), json: Json = False) -> None:

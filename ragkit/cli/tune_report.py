@@ -24,6 +24,11 @@ def plain_version(version: AdapterVersion) -> dict[str, object]:
     }
 
 
+def in_use(version: AdapterVersion) -> str:
+    """Return how a version that is in use is told: a language model with the name that opens it."""
+    return f"in use as tuned:{version.name}" if version.card.get("kind") == "lora" else "in use"
+
+
 def print_tuned(report: TuningReport, measured: str, json: bool) -> None:
     """Tell what came of tuning a language model; ``measured`` names the figures before and after."""
     if json:
@@ -51,7 +56,7 @@ def print_version(version: AdapterVersion, why: str) -> None:
     """Tell whether a new version is in use and why, and how it can be used all the same."""
     label = f"{version.name}@{version.version}"
     if version.promoted:
-        out.print(f"{label} is in use: {why}", style="bold", markup=False)
+        out.print(f"{label} is {in_use(version)}: {why}", style="bold", markup=False)
     else:
         out.print(f"{label} is not in use: {why}", style="bold", markup=False)
         out.print(f"Use it all the same: ragkit tune promote {label}", style="cyan", markup=False)

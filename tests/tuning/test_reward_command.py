@@ -30,7 +30,7 @@ def test_reward_is_taught_and_told(tmp_path):
     assert "20 rankings learned from" in done.output
     assert "contradictory: 1 to 1 for 'one' over 'two'" in done.output
     assert "left out: Ranking 23 ranks two equal answers" in done.output
-    assert "taste@1 is in use" in done.output
+    assert "taste@1 is in use: " in done.output
 
 
 def test_dpo_is_taught_and_its_card_printed(tmp_path):

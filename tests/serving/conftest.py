@@ -17,6 +17,14 @@ from ragkit.serving.running import Server
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 
+def until(condition, seconds=60):
+    """Wait until something has come to pass."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.005)
+
+
 @contextmanager
 def running(options: ServeOptions):
     """Run a server and yield it; it has ended when this ends."""
@@ -24,10 +32,8 @@ def running(options: ServeOptions):
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until = time.monotonic() + 30
-        while not server.started:
-            assert thread.is_alive() and time.monotonic() < until
-            time.sleep(0.01)
+        until(lambda: server.started or not thread.is_alive(), 30)
+        assert thread.is_alive()
         yield server
     finally:
         server.stop()

@@ -14,20 +14,13 @@ from ragkit.models import GenerationOptions, complete, open_model
 from ragkit.records import Message
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.limits import Limits
-from tests.serving.conftest import running
+from tests.serving.conftest import running, until
 from tests.serving.events import events
 from tests.serving.slow import Endless
 
 QUESTION = "What is the focal length of the Meridian 40?"
 BODY = {"question": QUESTION, "mode": "chat", "k": 1}
 URL = "/api/collections/samples/answers"
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")

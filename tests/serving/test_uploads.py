@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits
 from ragkit.serving.names import clean_name
 from ragkit.serving.uploads import UploadLimits, Uploads
+from tests.serving.conftest import until
 from tests.serving.hostile import names
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
@@ -296,13 +296,6 @@ def test_upload_that_is_cut_leaves_nothing(app, client, docs):
     thread.join()
     assert client.get(docs).json()["total"] == 0
     assert kept(app, docs) == []
-
-
-def until(holds, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_job_goes_on_when_nobody_follows_it(client, docs):

@@ -37,7 +37,7 @@ export function compareView(run, json, { asked, retry }) {
         else if (data.side) pair.sides[data.side].take({ event, data });
       }
       if (pair.sides.a.finished && pair.sides.b.finished) {
-        pair.askForVote(id, run.conversation);
+        pair.askForVote({ id, conversation: run.conversation });
         say("Two answers are here. Which is better? Press 1, 2, = or 0.");
       } else pair.end(h("p", {}, "One of the two did not come, so there is nothing to rank."));
     } catch (error) {
@@ -56,7 +56,7 @@ export function compareView(run, json, { asked, retry }) {
 export function waitingView({ id, ...messages }, conversation, { retry }) {
   const pair = pairView({ retry });
   for (const side of ["a", "b"]) pair.sides[side].take({ event: "finished", data: { message: messages[side] } });
-  pair.askForVote(id, conversation);
+  pair.askForVote({ id, conversation });
   return pair.element;
 }
 
@@ -65,10 +65,10 @@ function pairView({ note, retry }) {
   const vote = h("div.vote");
   const beside = h("div.pair", {}, sides.a.element, sides.b.element);
   const element = h("div.comparison", {}, note && h("p.note", {}, note), beside, vote);
-  let waiting = {};
+  let waiting = null;
 
-  function askForVote(id, conversation) {
-    waiting = { id, conversation };
+  function askForVote(comparison) {
+    waiting = comparison;
     const buttons = VOTES.map(([winner, label, key]) => {
       const each = button(null, label, () => cast(winner), { "aria-keyshortcuts": key });
       each.append(h("kbd", { "aria-hidden": "true" }, key));
@@ -107,7 +107,7 @@ function pairView({ note, retry }) {
       say(`Kept. Left was ${configName(configs.a)}, right was ${configName(configs.b)}.`);
     } catch (error) {
       problem(error);
-      if (error.offline) askForVote(waiting.id, waiting.conversation);
+      if (error.offline) askForVote(waiting);
     }
   }
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 MetadataValue = str | int | float | bool
 Metadata = Mapping[str, MetadataValue]
 Role = Literal["system", "user", "assistant"]
+Outcome = Literal["answered", "unsure", "not_found"]
 
 
 def document_id(source: str) -> str:
@@ -227,11 +228,22 @@ class Answer:
     abstained: bool
     """True where nothing that was retrieved supports an answer; ``text`` then says so."""
     confidence: float
-    """0 to 1: how well the retrieved text supports the answer; below the threshold ragkit abstains."""
+    """0 to 1: probability that the answer is right."""
     unsupported: tuple[tuple[int, int], ...] = ()
     """Spans of ``text`` (sentences) that no cited source bears out."""
+    unsure: bool = False
+    """True where the closest passages are shown, which may not answer; ``missing`` says what is missing."""
+    missing: str = ""
+    """What the passages lack, in a sentence; empty where nothing is known to be missing."""
+    kind: str = ""
+    """Kind of the question, such as ``yes_no`` or ``procedure``; see ``ragkit.answering.kinds``."""
     trace: Any = None
     """A ``ragkit.answering.Trace``: the query, hits, prompt receipt, model, timings and usage."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the question was answered, answered as unsure, or is not in the documents."""
+        return "not_found" if self.abstained else "unsure" if self.unsure else "answered"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists and scalars, ready for ``json.dumps``."""

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from ragkit.answering.abstention import THRESHOLD, confidence, signals
 from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
+from ragkit.answering.evidence import (
+    HOPELESS_BELOW,
+    REFUSE_BELOW,
+    UNSURE_BELOW,
+    evidence_score,
+    rank_units,
+    relevance,
+    signals,
+)
 from ragkit.answering.extract import ExtractOptions, extract
-from ragkit.answering.quotes import quote
-from ragkit.answering.sentences import Sentence, cite, rank_sentences, term_weights
+from ragkit.answering.kinds import KINDS, Kind
+from ragkit.answering.question import Question, understand
+from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
+from ragkit.answering.routes import Capability, capability_of, route
+from ragkit.answering.search import search
+from ragkit.answering.sentences import Sentence, cite, term_weights
 from ragkit.answering.trace import Trace
+from ragkit.answering.unsure import language_differs, what_is_missing
 from ragkit.errors import SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
-from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Source, Templates, sources_from_hits
+from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
 from ragkit.retrieval import Expansion, RetrievalOptions, Retriever
 
@@ -37,8 +50,12 @@ class AnswerOptions:
     extract: ExtractOptions = field(default_factory=ExtractOptions)
     expansion: Expansion = "none"
     """How much of the text around a hit a prompt shows."""
-    threshold: float = THRESHOLD
-    """Below this confidence ragkit abstains; 0 to answer always. docs/benchmarks.md has what each costs."""
+    threshold: float = REFUSE_BELOW
+    """Relevance below which ragkit says that it is not in the documents; 0 to answer always."""
+    unsure_below: float = UNSURE_BELOW
+    """Evidence score below which an answer is told as unsure; docs/benchmarks.md has what each threshold costs."""
+    readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
+    """Readers without a model, by kind of question; the first that gives a reply is taken, else quotes."""
     temperature: float = 0.0
     seed: int = 0
     shots: int = 4
@@ -151,7 +168,7 @@ class Assistant:
 
     @property
     def mode(self) -> str:
-        """The way of answering that is taken where a question names none; never ``auto``."""
+        """The way of answering where a question names none; ``auto`` chooses by the kind of question and the model."""
         return self._resolved(self._mode)[0]
 
     def ask(
@@ -162,6 +179,8 @@ class Assistant:
         mode: Mode | None = None,
         history: Sequence[Message] = (),
         shots: Sequence[Example] = (),
+        kind: Kind | None = None,
+        query: str | None = None,
     ) -> Answer:
         """Answer a question.
 
@@ -169,16 +188,20 @@ class Assistant:
             question: as a person asks it.
             where: only documents that match.
             mode: in place of the assistant's own.
-            history: the chat so far, oldest first; ``chat`` only.
+            history: the chat so far, oldest first; a question that refers back is searched for together with it.
             shots: answered questions to show the model in place of the assistant's own; ``chat`` only.
+            kind: kind of the question, in place of the one that is recognised; see ``ragkit.answering.kinds.KINDS``.
+            query: the question as one that stands alone, in place of the one that is made from the history.
 
         Raises:
             QueryError: if the question is empty or too long, or the filter can't be read.
+            SettingsError: if there is no such mode or kind.
             PromptOverflowError: if the question does not fit the model's window.
             ModelError: if the model fails.
             IndexDamagedError: if the index is damaged.
         """
-        for event in self.stream(question, where=where, mode=mode, history=history, shots=shots):
+        steps = self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
+        for event in steps:
             if isinstance(event, Finished):
                 return event.answer
         raise AssertionError("a stream ends with Finished")
@@ -191,67 +214,148 @@ class Assistant:
         mode: Mode | None = None,
         history: Sequence[Message] = (),
         shots: Sequence[Example] = (),
+        kind: Kind | None = None,
+        query: str | None = None,
     ) -> Generator[Event, None, None]:
         """Answer a question and yield each step, ``Finished`` last.
 
         They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt`` and ``TextDelta`` (of
         ``chat``), and ``Finished``.
         """
-        trace = Trace(question, shots=tuple(shots), threshold=self.options.threshold)
-        trace.mode, trace.why_mode = self._resolved(mode or self._mode)
+        if kind is not None and kind not in KINDS:
+            raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
+        asked = understand(question, history, query=query, kind=kind)
+        trace = Trace(asked.query, shots=tuple(shots))
+        trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
+        trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
+        trace.language = asked.language
+        wanted, why = self._resolved(mode or self._mode)
         with trace.timed("retrieve"):
-            found = self.retriever.retrieve(question, where=where)
-        trace.hits, trace.found = found.hits, found.found
+            found = search(asked, self.retriever, where)
+        trace.hits, trace.found = found.hits, found.num_candidates or {}
         yield Retrieved(found.hits)
         with trace.timed("rank"):
-            sources = sources_from_hits(self.index, found.hits, self.options.expansion)
-            weights = term_weights(self.index, question)
-            ranked = rank_sentences(question, sources, self.index.embedder, weights)
-        if ranked:
-            trace.signals = signals(question, sources, found.best_cosine, ranked[0].score, weights)
-        sure = confidence(trace.signals) if ranked else 0.0
-        if not ranked or sure < self.options.threshold:
-            yield Finished(self._abstention(trace, sure))
+            evidence = self._evidence(asked, found.hits, found.by_side)
+            if evidence.ranked:
+                trace.signals = signals(asked.query, evidence.ranked, asked.kind)
+                trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
+        able: Capability = "none" if wanted == "quotes" else self._capability(trace)
+        trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
+        refuse = trace.relevance < self._refuse_below(trace.mode, able) and not language_differs(asked, evidence)
+        if not evidence.ranked or refuse:
+            yield Finished(self._abstention(asked, trace))
             return
-        if trace.mode == "quotes":
-            with trace.timed("quote"):
-                text, citations = quote(ranked)
-                citations = self._placed(citations)
-            yield Finished(Answer(question, text, "quotes", citations, False, sure, trace=trace))
-        elif trace.mode == "extract":
-            yield ModelNeeded(sure)
-            yield Finished(self._extract(ranked, sources, sure, trace))
-        else:
-            yield ModelNeeded(sure)
-            yield from self._chat(sources, sure, trace, history)
+        unsure = trace.evidence < self.options.unsure_below
+        missing = what_is_missing(asked, evidence) if unsure else ""
+        if trace.mode == "chat":
+            yield ModelNeeded(trace.evidence)
+            yield from self._chat(asked, evidence, trace, history)
+            return
+        if trace.mode == "extract":
+            yield ModelNeeded(trace.evidence)
+            yield Finished(self._extract(asked, evidence, trace, unsure, missing))
+            return
+        with trace.timed("read"):
+            reply = self._read(evidence)
+        yield Finished(self._written(asked, reply, trace, unsure, missing))
 
-    def _extract(self, ranked: Sequence[Sentence], sources: Sequence[Source], sure: float, trace: Trace) -> Answer:
+    def _evidence(self, asked: Question, hits: Sequence[Hit], by_side: Sequence[Sequence[Hit]] = ()) -> Evidence:
+        """Return the units of the hits, ranked for the question and, of a comparison, for each of its sides."""
+        index, expansion = self.index, self.options.expansion
+        weights = term_weights(index, asked.query)
+        evidence = Evidence(asked, index, sources_from_hits(index, hits, expansion), ())
+        units = [unit for source in evidence.sources for unit in evidence.units(source)]
+        evidence.ranked = rank_units(asked.query, units, index.embedder, weights, focus=asked.focus, told=asked.told)
+        sides = []
+        for side, found in zip(asked.sides, by_side, strict=False):
+            sources = sources_from_hits(index, found[:3], expansion)
+            here = [unit for source in sources for unit in evidence.units(source)]
+            sides.append(rank_units(f"{side} {asked.query}", here, index.embedder, term_weights(index, side)))
+        evidence.sides = tuple(sides)
+        return evidence
+
+    def _read(self, evidence: Evidence) -> Reply:
+        """Return what the first reader for the kind makes of the evidence, and quotes where none makes anything."""
+        for reader in (*self.options.readers.get(evidence.question.kind, ()), QuotesReader()):
+            reply = reader.read(evidence)
+            if reply is not None:
+                return reply
+        raise AssertionError("quotes are made of any evidence")
+
+    def _written(self, asked: Question, reply: Reply, trace: Trace, unsure: bool, missing: str) -> Answer:
+        """Return a reply as an answer: its parts with the numbers of their citations."""
+        trace.reader = reply.reader
+        lines: list[str] = []
+        citations: list[Citation] = []
+        for number, part in enumerate(reply.parts, 1):
+            text = part.text or " ".join(part.span.text.split()) if part.span else part.text
+            mark = ""
+            if part.span is not None:
+                span = part.span
+                citations.append(cite(len(citations) + 1, span.source, span.start, span.end))
+                mark = f" [{len(citations)}]"
+            bullet = "- " if reply.layout == "items" else f"{number}. " if reply.layout == "steps" else ""
+            lines.append(f"{bullet}{text}{mark}")
+        text = (" " if reply.layout == "sentences" else "\n").join(lines)
+        missing = reply.missing or missing
+        unsure = unsure or bool(reply.missing)
+        if unsure:
+            text += f"\n\nNot sure: {missing}" if missing else "\n\nNot sure: these are the closest passages."
+        confidence = trace.evidence * (reply.confidence if reply.confidence is not None else 1.0)
+        return Answer(
+            asked.text,
+            text,
+            trace.mode,
+            self._placed(citations),
+            False,
+            confidence,
+            unsure=unsure,
+            missing=missing if unsure else "",
+            kind=asked.kind,
+            trace=trace,
+        )
+
+    def _extract(self, asked: Question, evidence: Evidence, trace: Trace, unsure: bool, missing: str) -> Answer:
         model = self._used_model(trace)
+        ranked = [
+            Sentence(one.unit.text, one.unit.start, one.unit.end, one.unit.source, one.score)
+            for one in evidence.ranked
+            if one.unit.kind != "heading"
+        ]
         with trace.timed("answer"):
-            found = extract(trace.query, ranked, sources, model, self.templates, self.options.extract)
-        trace.reply, trace.usage, trace.prompt = found.reply, found.usage, found.prompt
+            found = extract(asked.query, ranked, evidence.sources, model, self.templates, self.options.extract)
+        trace.reply, trace.usage, trace.prompt, trace.reader = found.reply, found.usage, found.prompt, "span"
         trace.routed(found.route)
         if found.span is None:
-            return self._abstention(trace, 0.0)
+            return self._abstention(asked, trace)
         source, start, end = found.span
-        (citation,) = self._placed((cite(1, source, start, end),))
-        text = " ".join(citation.quote.split())
-        return Answer(trace.query, text, "extract", (citation,), False, sure, trace=trace)
+        citations = self._placed((cite(1, source, start, end),))
+        text = " ".join(citations[0].quote.split())
+        return Answer(
+            asked.text,
+            text,
+            "extract",
+            citations,
+            False,
+            trace.evidence,
+            unsure=unsure,
+            missing=missing,
+            kind=asked.kind,
+            trace=trace,
+        )
 
-    def _chat(
-        self, sources: Sequence[Source], sure: float, trace: Trace, history: Sequence[Message]
-    ) -> Iterator[Event]:
+    def _chat(self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]) -> Iterator[Event]:
         model = self._used_model(trace)
         if self.examples is not None and not trace.shots:
             with trace.timed("choose examples"):
-                shots = self.examples.select(trace.query, self.options.shots)
+                shots = self.examples.select(asked.query, self.options.shots)
                 # The prompt gives up the last ones first where its budget ends.
                 best_first = sorted(shots, key=lambda shot: -shot.score)
                 trace.shots = tuple(shot.example for shot in best_first)
         with trace.timed("prompt"):
             assembler = PromptAssembler(model, self.templates, self.options.prompt)
-            prompt = assembler.assemble(trace.query, sources, trace.shots, history)
-        trace.prompt = prompt
+            prompt = assembler.assemble(asked.text, evidence.sources, trace.shots, history)
+        trace.prompt, trace.reader = prompt, "written"
         yield PromptBuilt(prompt)
         generation = GenerationOptions(
             max_tokens=self.options.prompt.answer_tokens, temperature=self.options.temperature, seed=self.options.seed
@@ -266,14 +370,17 @@ class Assistant:
                     yield TextDelta(delta.text)
         trace.reply = reply
         if abstains(reply, self.templates.texts["abstention"]):
-            yield Finished(self._abstention(trace, sure))
+            yield Finished(self._abstention(asked, trace))
             return
         with trace.timed("check"):
             checked = check_reply(reply, prompt.sources, self.index.embedder)
             citations = self._placed(checked.citations)
-        # What no source bears out is not made surer by how well the sources fit the question.
-        sure *= checked.supported_share
-        yield Finished(Answer(trace.query, checked.text, "chat", citations, False, sure, checked.unsupported, trace))
+        # A reply is no surer than its support: what no source supports counts nothing.
+        sure = trace.evidence * checked.supported_share
+        unsupported = checked.unsupported
+        yield Finished(
+            Answer(asked.text, checked.text, "chat", citations, False, sure, unsupported, kind=asked.kind, trace=trace)
+        )
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain goes on where too little of one is borne out, if its policy says so."""
@@ -294,9 +401,19 @@ class Assistant:
             placed.append(replace(citation, page=document.page_at(citation.start), heading_path=path))
         return tuple(placed)
 
-    def _abstention(self, trace: Trace, sure: float) -> Answer:
-        none: tuple[Citation, ...] = ()
-        return Answer(trace.query, self.templates.texts["abstention"], trace.mode, none, True, sure, trace=trace)
+    def _abstention(self, asked: Question, trace: Trace) -> Answer:
+        text = self.templates.texts["abstention"]
+        return Answer(asked.text, text, trace.mode, (), True, trace.evidence, kind=asked.kind, trace=trace)
+
+    def _capability(self, trace: Trace) -> Capability:
+        with trace.timed("load model"):
+            return capability_of(self.model)
+
+    def _refuse_below(self, mode: str, able: Capability) -> float:
+        """Return the relevance below which no answer is made; a model that can judge passages decides itself."""
+        if mode == "chat" and able == "judges":
+            return min(self.options.threshold, HOPELESS_BELOW)
+        return self.options.threshold
 
     def _used_model(self, trace: Trace) -> ChatModel:
         with trace.timed("load model"):
@@ -313,11 +430,9 @@ class Assistant:
         if mode not in MODES:
             raise SettingsError(f"Unknown mode {mode!r}.", f"Legal values: {', '.join(MODES)}.")
         has_model = self._model is not None or self._model_name is not None
-        if mode == "auto":
-            if has_model:
-                return "extract", "auto: with a local model this measured best"
+        if mode == "auto" and not has_model:
             return "quotes", f"auto: {self._why_model}"
-        if mode != "quotes" and not has_model:
+        if mode not in ("auto", "quotes") and not has_model:
             raise SettingsError(
                 f"The mode {mode} needs a model: {self._why_model}.",
                 "Install one: pip install 'ragkit[local]'; name one with model=...; or use mode='quotes'.",

@@ -18,6 +18,17 @@ class Trace:
     """What was searched, found, shown and asked, and what it took."""
 
     query: str
+    """What was searched for: the question, or a follow-up as one that stands alone."""
+    why_query: str = ""
+    """How the question was read with the history."""
+    kind: str = ""
+    """Kind of the question, such as ``yes_no``."""
+    why_kind: str = ""
+    """The rule that decided the kind."""
+    language: str | None = None
+    """Of the question: ISO 639-1 code; None where its words do not say."""
+    reader: str = ""
+    """Name of the reader that made the answer."""
     mode: str = ""
     why_mode: str = ""
     """Why this way of answering was taken."""
@@ -37,9 +48,15 @@ class Trace:
     reply: str = ""
     """What the model said, before anything was checked."""
     signals: Mapping[str, float] = field(default_factory=dict)
-    """What the confidence is made of."""
+    """What relevance and evidence are made of."""
+    relevance: float = 0.0
+    """Probability, 0 to 1, that the passages are about what was asked."""
+    evidence: float = 0.0
+    """Probability, 0 to 1, that the passages hold the answer."""
     threshold: float = 0.0
-    """Below this confidence the answer is an abstention."""
+    """Relevance below which the answer is an abstention."""
+    unsure_below: float = 0.0
+    """Evidence score below which the answer is told as unsure."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage, in the order in which they ran."""
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))

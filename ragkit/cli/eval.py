@@ -113,12 +113,12 @@ def evaluate(
         nullcontext() if pool is None else opened_pool(pool, settings) as examples,
     ):
         from ragkit.answering import AnswerOptions, Assistant
-        from ragkit.answering.abstention import THRESHOLD
+        from ragkit.answering.evidence import REFUSE_BELOW
         from ragkit.retrieval import RetrievalOptions
 
         options = AnswerOptions(
             retrieval=RetrievalOptions(k=k or settings.k, mode=search),  # type: ignore[arg-type]
-            threshold=THRESHOLD if threshold is None else threshold,
+            threshold=REFUSE_BELOW if threshold is None else threshold,
             shots=shots,
             templates=settings.templates,
         )

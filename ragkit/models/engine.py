@@ -80,6 +80,7 @@ class Engine:
                 "Get it anew (ragkit models pull NAME), or name another file.",
             )
         self.trained_window: int = library.llama_model_n_ctx_train(self._model)
+        self.parameters: int = library.llama_model_n_params(self._model)
         self.window = window or min(self.trained_window, 8192)
         if self.window > self.trained_window:
             self.close()

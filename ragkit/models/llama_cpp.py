@@ -59,6 +59,8 @@ class LlamaCppModel:
         self.name = name or file.stem
         self._engine = Engine(file, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
         self.window = self._engine.window
+        self.parameters = self._engine.parameters
+        """Number of weights, which tells what the model can be trusted with."""
         source = self._engine.metadata("tokenizer.chat_template")
         self.has_template = source is not None
         self._template = ChatTemplate(

@@ -123,7 +123,7 @@ def _resolved(wanted: str, model: str) -> tuple[Mode, str]:
     if found is None:
         raise RequestError("There is no such way of answering.", f"Legal values: {', '.join(MODES)}.")
     if found == "auto":
-        return ("quotes", "auto: there is no model") if model == NONE else ("extract", "auto: there is a model")
+        return ("quotes", "auto: there is no model") if model == NONE else ("auto", "")
     if model == NONE and found != "quotes":
         raise RequestError(f"The mode {found} needs a model.", "Choose one, or the mode quotes.")
     return found, ""

@@ -209,7 +209,8 @@ class Generation(Generic[T]):
             if isinstance(event, ModelNeeded):
                 return event
             if isinstance(event, Finished):
-                event.answer.trace.why_mode = self.ask.why_mode
+                if self.ask.why_mode:
+                    event.answer.trace.why_mode = self.ask.why_mode
                 return event.answer
             self._state.take(event)
             self._tell(event)

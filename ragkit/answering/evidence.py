@@ -1,0 +1,177 @@
+"""The units that fit a question best, and how well they do.
+
+Units are ranked by late interaction: each token of the question against the token of the unit, read with its headings
+and lead-in, that is most like it (MaxSim, Khattab and Zaharia, arXiv:2004.12832). On real questions this finds the
+right sentence first far more often than cosine and shared words do (docs/benchmarks.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.answering.answer_types import holds_type, wanted_type
+from ragkit.answering.kinds import asking_part
+from ragkit.answering.units import Unit
+from ragkit.embedding import TokenEmbedder
+from ragkit.retrieval.terms import content_terms, coverage
+
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder, Vectors
+
+MAX_UNITS = 48
+"""Units that are ranked, of the best sources first; more would take longer and change little."""
+_CONTEXT = 160
+"""Characters of the headings, and of the lead-in, that a unit is read with."""
+_COSINE, _COVERAGE, _SOURCE, _TYPE = 0.2, 0.15, 0.15, 0.06
+"""Weights beside MaxSim; chosen on half of the handbook's questions, where all near them do as well."""
+_PENALTIES = {"heading": 1.0, "code": 0.3}
+_RELEVANCE = {"bias": -10.1, "score": 12.41, "spread": 5.61}
+_EVIDENCE = {"bias": -5.62, "score": 6.24, "spread": 3.43, "untyped": -2.18, "typed": -1.04, "mistyped": -3.12}
+"""Weights fitted by ``benchmarks/evidence.py``: the first on questions with and without anything about their subject
+(XQuAD with the article and without, questions from elsewhere), the second also on questions whose very paragraph is
+missing. docs/benchmarks.md has what the other halves of the data give."""
+REFUSE_BELOW = 0.15
+"""Relevance below which ragkit says that it is not in the documents."""
+HOPELESS_BELOW = 0.05
+"""Relevance below which not even a model that can judge passages itself is asked."""
+UNSURE_BELOW = 0.45
+"""Evidence score below which an answer is told as unsure."""
+SHORT_KINDS = frozenset({"fact", "number", "keywords"})
+"""Kinds of questions whose answer has a type, such as a date."""
+_QUESTION_PENALTY = 0.3
+_SHORT_PENALTY, _SHORT = 0.2, 25
+_TOLD_PENALTY, _TOLD_SHARE = 0.1, 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A unit with how well it fits the question."""
+
+    unit: Unit
+    score: float
+    """Comparable between questions to an embedder; higher is better."""
+    max_sim: float
+    """Mean over the question's tokens of the highest cosine to a token of the unit, in its context."""
+    coverage: float
+    """Share of the question's terms in the unit, weighted by rarity, 0 to 1."""
+    typed: bool
+    """Whether the unit holds the type of answer that the question wants; True where it wants none."""
+
+
+def rank_units(
+    question: str,
+    units: Sequence[Unit],
+    embedder: Embedder,
+    weights: Mapping[str, float],
+    *,
+    focus: str = "",
+    told: str = "",
+) -> list[Ranked]:
+    """Return the units, the one that fits the question best first.
+
+    Args:
+        question: one that stands alone.
+        units: of the sources, the best source first.
+        embedder: of the index. One without token vectors ranks by cosine.
+        weights: rarity of each of the question's terms.
+        focus: of a follow-up, its own words, which count as much as the question with its context.
+        told: the last reply of the conversation, whose own sentences are not wanted again.
+    """
+    units = [unit for unit in units if unit.text.strip()][:MAX_UNITS]
+    if not units:
+        return []
+    shown = [_in_context(unit, embedder) for unit in units]
+    similarity, cosines = _similarities([question, focus] if focus else [question], shown, embedder)
+    wanted = content_terms(question)
+    kind = wanted_type(asking_part(question))
+    already = set(content_terms(told))
+    best_hit = max((unit.source.hit.score for unit in units), default=1.0) or 1.0
+    ranked = []
+    for number, unit in enumerate(units):
+        terms = set(content_terms(unit.text))
+        covered = coverage(wanted, terms, weights) if wanted else 0.0
+        holds = kind is None or holds_type(unit.flat, kind)
+        score = float(
+            similarity[number]
+            + _COSINE * cosines[number]
+            + _COVERAGE * covered
+            + _SOURCE * max(0.0, unit.source.hit.score / best_hit)
+            + (_TYPE if kind is not None and holds else 0.0)
+            - _PENALTIES.get(unit.kind, 0.0)
+        )
+        if terms and len(terms & already) >= _TOLD_SHARE * len(terms):
+            score -= _TOLD_PENALTY
+        if unit.text.rstrip().endswith(("?", "？", "؟")):
+            score -= _QUESTION_PENALTY
+        elif len(unit.text) < _SHORT and unit.kind == "sentence" and not unit.text.rstrip().endswith((".", "。", "!")):
+            score -= _SHORT_PENALTY
+        ranked.append(Ranked(unit, score, float(similarity[number]), covered, holds))
+    return sorted(ranked, key=lambda one: (-one.score, one.unit.source.number, one.unit.start))
+
+
+def _in_context(unit: Unit, embedder: Embedder) -> str:
+    lead = " ".join(unit.lead.split())[:_CONTEXT]
+    text = f"{unit.context[-_CONTEXT:]}: {lead} {unit.flat}"
+    room = embedder.window - embedder.tokenizer.specials
+    while len(text) > room and (count := embedder.tokenizer.count(text)) > room:
+        text = text[: max(1, int(len(text) * room / count) - 1)]
+    return text
+
+
+def _similarities(queries: Sequence[str], texts: Sequence[str], embedder: Embedder) -> tuple[Vectors, Vectors]:
+    """Return, for each text, the mean MaxSim of the queries' tokens and the mean cosine to them."""
+    wholes = embedder.embed(queries, "query")
+    if not isinstance(embedder, TokenEmbedder):
+        cosines = np.asarray(embedder.embed(texts, "document") @ wholes.T).mean(axis=1)
+        return cosines, cosines
+    asked = [tokens for tokens in embedder.embed_tokens(queries, "query") if len(tokens)]
+    mean, cosine = np.zeros(len(texts), dtype=np.float32), np.zeros(len(texts), dtype=np.float32)
+    for number, tokens in enumerate(embedder.embed_tokens(texts, "document")):
+        if len(tokens) and asked:
+            mean[number] = np.mean([(one @ tokens.T).max(axis=1).mean() for one in asked])
+            pooled = tokens.mean(axis=0)
+            cosine[number] = float((wholes @ pooled).mean()) / (float(np.linalg.norm(pooled)) + 1e-9)
+    return mean, cosine
+
+
+def signals(question: str, ranked: Sequence[Ranked], kind: str) -> dict[str, float]:
+    """Return what the evidence score is made of, each about 0 to 1.
+
+    They compare the units with each other and with what the question wants; none is a collection's own scale.
+
+    Args:
+        question: one that stands alone.
+        ranked: units, best first; not empty.
+        kind: of the question; only short answers have a type.
+    """
+    wanted = wanted_type(asking_part(question)) if kind in SHORT_KINDS else None
+    best, scores = ranked[0], [one.score for one in ranked]
+    best_typed = max((one.score for one in ranked if one.typed), default=0.0)
+    return {
+        "score": best.score,
+        "spread": best.score - float(np.median(scores)),
+        "untyped": 0.0 if wanted is None else min(1.0, max(0.0, best.score - best_typed)),
+        "typed": float(wanted is not None and best.typed),
+        "mistyped": float(wanted is not None and not best.typed),
+    }
+
+
+def relevance(found: Mapping[str, float]) -> float:
+    """Return the probability, 0 to 1, that the units are about what was asked, from their ``signals``."""
+    return _logistic(_RELEVANCE, found)
+
+
+def evidence_score(found: Mapping[str, float]) -> float:
+    """Return the probability, 0 to 1, that the units hold the answer, from their ``signals``."""
+    return _logistic(_EVIDENCE, found)
+
+
+def _logistic(weights: Mapping[str, float], found: Mapping[str, float]) -> float:
+    return 1 / (
+        1 + math.exp(-(weights["bias"] + sum(w * found[name] for name, w in weights.items() if name != "bias")))
+    )

@@ -1,0 +1,124 @@
+"""A question, understood: as one that stands alone, its kind, its language and, of a comparison, its sides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ragkit.answering.history import Reading, announces_shift, opening_removed, refers_back, topics
+from ragkit.answering.kinds import Kind, asking_part, kind_of
+from ragkit.answering.language import language_of
+from ragkit.records import Message
+
+_SIDE = r"[^,;:?.!]{2,80}?"
+_SIDES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\bdifferences? between (?P<a>{_SIDE}) and (?P<b>{_SIDE})(?:[?.!,;]|$)",
+        rf"\bcompare (?P<a>{_SIDE}) (?:with|to|and|against) (?P<b>{_SIDE})(?:[?.!,;]|$)",
+        rf"\b(?P<a>{_SIDE}) (?:versus|vs\.?) (?P<b>{_SIDE})(?:[?.!,;]|$)",
+        rf"\bhow (?:does|do|is|are) (?P<a>{_SIDE}) differ(?:ent)? from (?P<b>{_SIDE})(?:[?.!,;]|$)",
+        rf"\b(?P<a>how \w+ {_SIDE}),? and (?P<b>how \w+ {_SIDE})(?:[?.!;]|$)",
+        rf"^(?P<a>wh\w+ {_SIDE}),? and (?P<b>wh\w+ {_SIDE})(?:[?.!;]|$)",
+        r"[:,] (?P<a>[^,;:?.!]{2,80}?),? or (?P<b>[^;:?!]{2,80}?)(?:\?|$)",
+        rf"\bboth (?P<a>{_SIDE}) and (?P<b>{_SIDE})(?: \w+)?(?:[?.!,;]|$)",
+        r"(?:^|[.!] )(?P<a>[\w' -]{2,60}) or (?P<b>[\w' -]{2,60})\?",
+        r"\b(?P<a>(?:an? |the |my |our )?[\w'-]+(?: [\w'-]+){0,3}) or (?P<b>(?:an? |the |my |"
+        r"our )?[\w'-]+(?: [\w'-]+){0,5})\?",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, understood."""
+
+    text: str
+    """As it was asked."""
+    query: str
+    """The question as one that stands alone; what is searched and read with."""
+    kind: Kind
+    why_kind: str
+    """The rule that decided the kind, or ``given by the caller``."""
+    why_query: str = "stands alone"
+    """How the question was read with the history."""
+    sides: tuple[str, ...] = ()
+    """Of a comparison: what is compared."""
+    focus: str = ""
+    """Of a follow-up that refers back: its own words."""
+    told: str = ""
+    """Of a follow-up: what the last reply said."""
+    also: tuple[str, ...] = ()
+    """Of a follow-up: other readings that are searched too."""
+    language: str | None = None
+    """ISO 639-1 code; None where the wording does not say."""
+
+
+def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:
+    """Return the ways to read a question, the one that its words speak for first.
+
+    A question that refers back is read with the questions before it, and searched with the last reply too, whose words
+    often name what it refers to. One that leaves the topic, or refers to nothing, is read alone.
+
+    Args:
+        question: as asked.
+        history: the chat so far, oldest first; empty turns are left out.
+    """
+    first, last, reply = topics(history)
+    if not last:
+        return [Reading(question.strip(), "stands alone")]
+    bare = opening_removed(question)
+    if announces_shift(question):
+        return [Reading(bare, "leaves the topic")]
+    why = refers_back(question)
+    if why is None:
+        return [Reading(bare, "stands alone")]
+    context = " ".join(dict.fromkeys(part for part in (first, last) if part))
+    readings = [Reading(f"{context} {bare}", f"refers back ({why})")]
+    if reply:
+        readings.append(Reading(f"{last} {reply} {bare}", "with the last reply"))
+    return readings
+
+
+def understand(
+    question: str, history: Sequence[Message] = (), *, query: str | None = None, kind: Kind | None = None
+) -> Question:
+    """Return a question with everything that is known of it before searching.
+
+    Args:
+        question: as a person asks it.
+        history: the chat so far, oldest first.
+        query: a stand-alone question in place of the one that would be made.
+        kind: in place of the one that would be recognised.
+    """
+    readings = [Reading(query, "given by the caller")] if query is not None else readings_of(question, history)
+    reading = readings[0]
+    guess = kind_of(opening_removed(question) if history else question)
+    if not guess.sure and reading.query != question and (earlier := topics(history)[1]):
+        # An ellipsis ("And from Midway?") asks for what the question before asked for.
+        guess = kind_of(earlier)
+    asked = Question(
+        question,
+        reading.query,
+        kind or guess.kind,
+        "given by the caller" if kind else guess.rule,
+        reading.rule,
+        focus=opening_removed(question)
+        if reading.query not in (question, opening_removed(question)) and history
+        else "",
+        told=topics(history)[2],
+        also=tuple(other.query for other in readings[1:]),
+        language=language_of(question),
+    )
+    return replace(asked, sides=_sides(reading.query)) if asked.kind == "comparison" else asked
+
+
+def _sides(question: str) -> tuple[str, ...]:
+    text = " ".join(question.replace("’", "'").split())
+    part = asking_part(question)
+    for pattern in _SIDES:
+        match = pattern.search(part) or pattern.search(text)
+        if match:
+            return match["a"].strip(), match["b"].strip()
+    return ()

@@ -1,0 +1,103 @@
+"""What a reader is: one method, from the evidence for a question to a reply made of parts with citations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ragkit.answering.evidence import Ranked
+from ragkit.answering.question import Question
+from ragkit.answering.units import Unit, units_of
+from ragkit.prompting import Source
+from ragkit.records import Document
+
+if TYPE_CHECKING:
+    from ragkit.indexing import Index
+
+Layout = Literal["sentences", "items", "steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a source: ``document.text[start:end]``."""
+
+    source: Source
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, unit: Unit) -> Span:
+        """Return the span of a unit."""
+        return cls(unit.source, unit.start, unit.end)
+
+    @property
+    def text(self) -> str:
+        """The text of the span."""
+        return self.source.text[self.start - self.source.start : self.end - self.source.start]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A sentence, item or step of a reply."""
+
+    text: str
+    """What is shown; empty for the span's own text."""
+    span: Span | None = None
+    """What supports it; None for words that only connect, such as a heading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a reader made of the evidence."""
+
+    parts: tuple[Part, ...]
+    layout: Layout = "sentences"
+    confidence: float | None = None
+    """0 to 1, that the reply is right if the evidence holds the answer; None where the reader can't tell."""
+    missing: str = ""
+    """What the evidence lacks; a reply with something missing is told as unsure."""
+    reader: str = ""
+    """Name of the reader."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was found for a question, ranked, with the documents it is from."""
+
+    question: Question
+    index: Index
+    sources: tuple[Source, ...]
+    ranked: Sequence[Ranked]
+    """Units of the sources, best first."""
+    sides: tuple[Sequence[Ranked], ...] = ()
+    """Of a comparison: the ranking for each side."""
+    _documents: dict[str, Document] = field(default_factory=dict)
+
+    def document(self, source: Source) -> Document:
+        """Return the document of a source; it is read once."""
+        key = source.document.id
+        if key not in self._documents:
+            self._documents[key] = self.index.document(key)
+        return self._documents[key]
+
+    def stretch(self, source: Source, start: int, end: int) -> Source:
+        """Return a source of the same document with other borders."""
+        return Source(source.number, source.hit, self.document(source).text[start:end], start, end)
+
+    def units(self, source: Source) -> list[Unit]:
+        """Return the units of a source, with the headings of its document."""
+        return units_of(source, self.document(source).headings)
+
+
+class Reader(Protocol):
+    """Turns evidence into a reply."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in traces."""
+        ...
+
+    def read(self, evidence: Evidence) -> Reply | None:
+        """Return a reply, or None where the evidence has not the form that this reader needs."""
+        ...

@@ -1,0 +1,84 @@
+"""The best sentences as they stand, for any question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragkit.answering.evidence import Ranked
+from ragkit.answering.readers.base import Evidence, Part, Reply, Span
+from ragkit.answering.units import Unit
+
+MAX_QUOTES = 2
+_NEAR = 0.12
+"""A further unit is quoted only where its score is at most this far below the best one's."""
+_LIST = 600
+"""Characters up to which the list after a lead-in is quoted with it."""
+_SHORT_ITEM = 60
+"""Characters of a list item below which the items beside it are quoted with it."""
+_BLOCK = 300
+"""Characters up to which the paragraph around a unit is quoted with it."""
+
+
+class QuotesReader:
+    """Quotes the paragraph of the best unit, and of a second one that is nearly as good."""
+
+    name = "quotes"
+
+    def read(self, evidence: Evidence) -> Reply | None:
+        """Return the quotes, best first; None where there is nothing to quote."""
+        parts: list[Part] = []
+        taken: list[Span] = []
+        for one in best_of(evidence.ranked, MAX_QUOTES, _NEAR):
+            span = paragraph(evidence, one.unit, _BLOCK)
+            if any(_overlap(span, other) or span.text in other.text for other in taken):
+                continue
+            taken.append(span)
+            parts.append(Part("", span))
+        return Reply(tuple(parts), reader=self.name) if parts else None
+
+
+def best_of(ranked: Sequence[Ranked], most: int, near: float) -> list[Ranked]:
+    """Return the best units that say something: no headings, and none far below the best."""
+    said = [
+        one for one in ranked if one.unit.kind != "heading" and not one.unit.text.rstrip().endswith(("?", "？", "؟"))
+    ]
+    said = said or list(ranked)
+    return [one for one in said[:most] if one.score >= said[0].score - near]
+
+
+def paragraph(evidence: Evidence, unit: Unit, limit: int) -> Span:
+    """Return the unit with the units around it in its block, as far as ``limit`` characters hold."""
+    units = _near_units(evidence, unit)
+    if unit.text.rstrip().endswith((":", "：")):
+        limit = max(limit, _LIST)
+    at = next((number for number, other in enumerate(units) if other.start == unit.start), None)
+    if at is None:
+        return Span.of(unit)
+    low = high = at
+    while True:
+        wider = False
+        if high + 1 < len(units) and units[high + 1].end - units[low].start <= limit:
+            high, wider = high + 1, True
+        if low > 0 and units[high].end - units[low - 1].start <= limit:
+            low, wider = low - 1, True
+        if not wider:
+            break
+    return Span(unit.source, units[low].start, units[high].end)
+
+
+def _near_units(evidence: Evidence, unit: Unit) -> list[Unit]:
+    """Return the units that belong with one: its block; the list after a lead-in; the items beside a very short one."""
+    units = evidence.units(unit.source)
+    after = [other for other in units if other.start > unit.start]
+    if unit.text.rstrip().endswith((":", "：")) and after and after[0].kind == "item":
+        listed = next((n for n, other in enumerate(after) if other.kind != "item"), len(after))
+        return [unit, *after[:listed]]
+    same = [other for other in units if other.block == unit.block]
+    if unit.kind == "item" and same[-1].end - same[0].start < _SHORT_ITEM:
+        return [other for other in units if other.kind == "item" and abs(other.block - unit.block) <= 1]
+    return same
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    same = one.source.document.id == other.source.document.id
+    return same and one.start < other.end and other.start < one.end

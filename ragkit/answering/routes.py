@@ -1,0 +1,35 @@
+"""Which way of answering ``auto`` takes, by the kind of question and by what the model can do.
+
+The choices are those that measured best over real handbook pages (docs/benchmarks.md).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ragkit.answering.kinds import Kind
+from ragkit.models.base import ChatModel
+
+Capability = Literal["none", "scores", "judges"]
+"""What a model can be trusted with: nothing, choosing between given replies, or judging and writing by itself."""
+JUDGES_FROM = 1_000_000_000
+"""Parameters from which a local model decides itself whether passages answer a question."""
+
+
+def capability_of(model: ChatModel | None) -> Capability:
+    """Return what a model can do: a local one by its size, any other is taken for able."""
+    if model is None:
+        return "none"
+    parameters = getattr(model, "parameters", None)
+    if parameters is None:
+        return "judges"
+    return "judges" if parameters >= JUDGES_FROM else "scores"
+
+
+def route(kind: Kind, able: Capability) -> tuple[str, str]:
+    """Return the mode for a kind of question and the reason."""
+    if able == "judges":
+        return "chat", "auto: the model can judge the passages itself"
+    if able == "none":
+        return "quotes", "auto: there is no model"
+    return "quotes", f"auto: for a {kind.replace('_', ' ')} question, quotes measured better than a model of this size"

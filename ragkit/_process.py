@@ -132,7 +132,7 @@ class Child:
         Raises:
             TimeoutError: if it was silent for longer.
         """
-        quiet, before = 0.0, self._cpu()
+        quiet, before = 0.0, -1
         while not self._lines:
             if self._poll.poll(_SLICE * 1000):
                 # After its last byte a pipe reads as empty.
@@ -145,7 +145,7 @@ class Child:
                     self._begun = []
                 if rest:
                     self._begun.append(rest)
-                quiet, before = 0.0, self._cpu()
+                quiet = 0.0
                 continue
             # A process that waits for its turn on a busy machine is not silent. A slice counts as one however long
             # it took: this process may have been suspended.
@@ -154,7 +154,8 @@ class Child:
                 quiet += _SLICE / _UNSEEN
             elif now == before:
                 quiet += _SLICE
-            before = now
+            else:
+                before = now
             if quiet >= silence:
                 raise TimeoutError
         return self._lines.popleft()
@@ -235,7 +236,9 @@ def search_path() -> list[str]:
         here = ""
     found = [os.path.abspath(entry) if here or os.path.isabs(entry) else "" for entry in sys.path]  # noqa: PTH100, PTH117
     kept = [entry for entry in found if entry and (os.path.realpath(entry) != here or here == home)]
-    return list(dict.fromkeys([*kept, home] if all(os.path.realpath(entry) != home for entry in kept) else kept))
+    if home not in map(os.path.realpath, kept):
+        kept.append(home)
+    return list(dict.fromkeys(kept))
 
 
 def _command(module: str, arguments: Iterable[str]) -> list[str]:

@@ -20,10 +20,11 @@ from fpdf import FPDF
 import ragkit
 from ragkit._child import EXIT_CPU, EXIT_MEMORY
 from ragkit._process import Child, run, search_path
+from ragkit.cli.named import named_object
 from ragkit.documents import Loader, LoadOptions, discover, load
 from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.onnx import exported
-from ragkit.errors import ProcessStartError
+from ragkit.errors import ProcessStartError, SettingsError
 from ragkit.models import files as model_files
 from ragkit.records import Document
 from tests.documents.test_bad_files import slow_pdf
@@ -122,6 +123,22 @@ def test_command_imports_nothing_from_the_working_folder(hostile, texts, tmp_pat
     asked = script(tmp_path, CONSOLE, "ask", tmp_path / "index", "What is closed on Monday?", "--model", "none")
     assert "dome" in asked.stdout, asked.stderr
     assert script(tmp_path, CONSOLE, "doctor").returncode == 0
+
+
+def test_named_module_is_the_only_one_of_the_working_folder_that_comes_first(hostile, monkeypatch):
+    for name in ("netrc", "colorsys", "invoice_parts"):
+        monkeypatch.setitem(sys.modules, name, None)  # as it was before comes back at the end
+        del sys.modules[name]
+    before = list(sys.path)
+    (hostile / "netrc.py").write_text(
+        "import colorsys\nfrom invoice_parts import Part\n\nWHITE = colorsys.rgb_to_hsv(1, 1, 1)\n"
+    )
+    (hostile / "invoice_parts.py").write_text("class Part:\n    pass\n")
+    assert named_object("netrc:WHITE", "a colour") == (0.0, 0.0, 1)
+    assert named_object("netrc:Part", "a class").__module__ == "invoice_parts"
+    with pytest.raises(SettingsError, match="no_such_module"):
+        named_object("no_such_module:Part", "a class")
+    assert sys.path == before
 
 
 def test_child_gets_a_fixed_folder_few_variables_and_no_secrets(hostile, monkeypatch):

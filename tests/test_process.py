@@ -90,6 +90,7 @@ def test_page_pictures_import_nothing_from_the_working_folder(hostile, texts):
         pages.close()
 
 
+@pytest.mark.slow
 def test_export_to_onnx_imports_nothing_from_the_working_folder(hostile, tmp_path, monkeypatch):
     from transformers import BertConfig, BertModel
 

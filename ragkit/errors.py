@@ -3,6 +3,7 @@
     RagkitError
     ├── SettingsError             a setting or argument is wrong
     ├── MissingExtraError         an optional package is not installed
+    ├── ProcessStartError         a child process can't be started
     ├── DocumentError             a file can't be read
     │   ├── UnsupportedFileError      no loader for this content
     │   ├── UnreadableFileError       damaged, empty, mislabelled, or no permission
@@ -84,6 +85,10 @@ class MissingExtraError(RagkitError):
             f"{package} is not installed; it is needed {purpose}.",
             f"Install it: pip install 'ragkit[{extra}]'",
         )
+
+
+class ProcessStartError(RagkitError):
+    """A child process can't be started, or ended before it was ready."""
 
 
 class DocumentError(RagkitError):

@@ -1,6 +1,7 @@
 """The shape that design and users rely on: import direction, public names, light imports, small modules."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ ROOMS = [
     "display",
     "records",
     "errors",
+    "_child",
+    "_process",
     "settings",
     "documents",
     "chunking",
@@ -47,6 +50,10 @@ HEAVY = [
     "trafilatura",
     "pypdf",
 ]
+STARTS_PROCESSES = re.compile(
+    r"(subprocess|multiprocessing|_?posixsubprocess|pty|joblib|loky|concurrent\.futures\.(process|ProcessPool))"
+    r"|(os|posix|asyncio)\.(fork|system|popen|exec|spawn|posix_spawn|startfile|create_subprocess)"
+)
 KNOW_EVERYTHING = {"cli", "serving", "integrations"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -130,3 +137,19 @@ def test_langchain_community_is_never_imported():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("langchain_community"), path
+
+
+def test_only_one_module_starts_processes():
+    for path in MODULES:
+        if room_of(path) == "_process":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Attribute):
+                names = [ast.unparse(node)]
+            starts = [name for name in names if STARTS_PROCESSES.match(name)]
+            assert not starts, f"{path.relative_to(PACKAGE)} uses {starts}; start children with ragkit._process"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from ragkit.cli.options import Json, TargetName, Where
+from ragkit.cli.options import Json, MemoryLimit, TargetName, TimeLimit, Where
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.targets import resolve_target
 from ragkit.cli.tasks import opened_model
@@ -36,7 +36,15 @@ def register(app: typer.Typer) -> None:
 
 
 @contextmanager
-def opened_index(name: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
+def opened_index(
+    name: str,
+    settings: Settings,
+    *,
+    update: bool,
+    quiet: bool,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
+) -> Iterator[Index]:
     """Open the index that ``name`` means, following its documents first where it has some."""
     from ragkit.cli.indexes import load_options, print_report
     from ragkit.indexing import Index
@@ -45,7 +53,8 @@ def opened_index(name: str, settings: Settings, *, update: bool, quiet: bool) ->
     with Index.open(target.index, embedder=settings.embedding_model, create=target.documents is not None) as index:
         if target.documents is not None and update:
             with progress_bar(quiet=quiet or not err.is_terminal) as progress:
-                report = index.sync(target.documents, load=load_options(settings), progress=progress)
+                options = load_options(settings, time_limit=time_limit, memory_limit=memory_limit)
+                report = index.sync(target.documents, load=options, progress=progress)
             if not report.complete and not quiet:
                 print_report(report, err)
         yield index
@@ -106,6 +115,8 @@ def ask(
     ] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Show the time of each stage and the tokens.")] = False,
     no_update: NoUpdate = False,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
     json: Json = False,
 ) -> None:
     """Answer a question from documents, with citations that show file, page and quote.
@@ -115,7 +126,8 @@ def ask(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    with opened_index(target, settings, update=not no_update, quiet=json) as index:
+    limits: dict[str, Any] = {"time_limit": time_limit, "memory_limit": memory_limit}
+    with opened_index(target, settings, update=not no_update, quiet=json, **limits) as index:
         assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k)
         if json:
             answer = assistant.ask(question, where=where)

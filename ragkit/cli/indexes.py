@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.options import Exclude, Include, IndexName, Json, OwnIndexName, Password, TargetName, Where
+from ragkit.cli.options import (
+    Exclude,
+    Include,
+    IndexName,
+    Json,
+    MemoryLimit,
+    OwnIndexName,
+    Password,
+    TargetName,
+    TimeLimit,
+    Where,
+)
 from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text
 from ragkit.cli.targets import index_path, own_index, resolve_target
 
@@ -43,6 +54,8 @@ def add(
     include: Include = None,
     exclude: Exclude = None,
     password: Password = None,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
     json: Json = False,
 ) -> None:
     """Add files and folders to an index; what is already in it and unchanged costs nothing.
@@ -52,7 +65,7 @@ def add(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    options = load_options(settings, include, exclude, password)
+    options = load_options(settings, include, exclude, password, time_limit, memory_limit)
     with _open(index_path(index, settings), settings) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress)
     _finish(report, index_path(index, settings), json)
@@ -68,13 +81,15 @@ def sync(
     include: Include = None,
     exclude: Exclude = None,
     password: Password = None,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
     json: Json = False,
 ) -> None:
     """Make an index follow a folder: add what is new, replace what changed, delete what is gone."""
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    options = load_options(settings, include, exclude, password)
+    options = load_options(settings, include, exclude, password, time_limit, memory_limit)
     where = own_index(path, settings) if index is None else index_path(index, settings)
     with _open(where, settings) as opened:
         if plan:
@@ -224,8 +239,10 @@ def load_options(
     include: list[str] | None = None,
     exclude: list[str] | None = None,
     passwords: list[str] | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
 ) -> LoadOptions:
-    """Return the options for loading files that settings and command line ask for."""
+    """Return the options for loading files that settings and command line ask for; ``memory_limit`` is in MB."""
     from ragkit.documents import LoadOptions
 
     defaults = LoadOptions()
@@ -233,6 +250,8 @@ def load_options(
         include=tuple(include or ()),
         exclude=(*defaults.exclude, *(exclude or ())),
         passwords=(*(passwords or ()), *settings.passwords),
+        time_limit=defaults.time_limit if time_limit is None else time_limit,
+        memory_limit=defaults.memory_limit if memory_limit is None else memory_limit * 2**20,
     )
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage, setting or query; 3 done, but somet
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -86,6 +87,8 @@ tokens.register(app)
 
 def main() -> None:
     """Run the command line; every RagkitError becomes a message, a hint and an exit code."""
+    # A Python process that a library starts must not import what lies beside the documents.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         app()
     except RagkitError as error:

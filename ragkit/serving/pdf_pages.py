@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -14,15 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ragkit._process import Child
 from ragkit.documents import file_sha256
-from ragkit.documents.loader import end_process
-from ragkit.errors import DocumentError, MissingExtraError
+from ragkit.errors import DocumentError, MissingExtraError, ProcessStartError
 from ragkit.records import Document
 
 WIDTHS = (100, 2000)
 """Pixels of the narrowest and the widest picture."""
-_STARTUP = 20.0
-"""Seconds that the process may take to start, on a machine under load, beyond what a page may take."""
 _FALL_BACK = "Read the text of the source instead."
 
 
@@ -31,6 +27,7 @@ class PageLimits:
     """What drawing a page may take."""
 
     seconds: float = 10.0
+    """Of processor time; the process may also neither work nor answer for as long."""
     memory: int = 512 * 2**20
     """Bytes, of the process that draws."""
     file_bytes: int = 500 * 2**20
@@ -61,7 +58,7 @@ class PdfPages:
 
     def __init__(self, limits: PageLimits | None = None) -> None:
         self.limits = limits or PageLimits()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self._asking = threading.Lock()
         self._kept: OrderedDict[tuple[str, str, int, int], bytes] = OrderedDict()
         self._keeping = threading.Lock()
@@ -84,7 +81,7 @@ class PdfPages:
         key = (str(path), document.sha256, number, width)
         kept = self._kept.get(key)
         if kept is None:
-            request = {"do": "draw", "path": str(path), "number": number, "width": width}
+            request = {"do": "draw", "path": str(path.absolute()), "number": number, "width": width}
             kept = base64.b64decode(self._ask(request, document)["png"])
         self._keep(key, kept)
         return kept
@@ -99,17 +96,19 @@ class PdfPages:
         page = next(page for page in document.pages if page.number == number)
         first, last = max(start, page.start), min(end, page.end)
         text = document.text[page.start : page.end]
-        request: dict[str, Any] = {"do": "find", "path": str(path), "number": number, "text": text}
+        request: dict[str, Any] = {"do": "find", "path": str(path.absolute()), "number": number, "text": text}
         quote = {"start": max(0, first - page.start), "end": max(0, last - page.start)}
         found = self._ask(request | quote, document)
         rects = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in found["rects"])
         return QuotePlace(number, found["width"], found["height"], rects)
 
     def close(self) -> None:
-        """Stop the process."""
-        child, self._child = self._child, None
+        """Stop the process; whoever waits for a page gets an error."""
+        child = self._child
         if child is not None:
-            end_process(child)
+            child.kill()
+        with self._asking:
+            self._stop()
 
     def _check(self, path: Path, document: Document, number: int) -> None:
         """Make sure that the page exists and the file is the one that was read."""
@@ -139,15 +138,12 @@ class PdfPages:
                 whole -= len(self._kept.popitem(last=False)[1])
 
     def _ask(self, request: dict[str, Any], document: Document) -> dict[str, Any]:
-        """Have the process answer; a document that it was stopped at is not tried again."""
+        """Have the process answer; a document at which it reached a limit is not tried again."""
         key = (request["path"], document.sha256)
         if not self._asking.acquire(timeout=self.limits.seconds):
             raise DocumentError("Too many pages are being drawn.", "Try again in a moment.")
         try:
-            line = b"" if key in self._slow else self._line(self._started(), json.dumps(request))
-            if not line and key not in self._slow:
-                self.close()
-                self._slow.add(key)
+            line = b"" if key in self._slow else self._line(request, key)
         finally:
             self._asking.release()
         if not line:
@@ -158,40 +154,37 @@ class PdfPages:
             raise DocumentError("The page can't be drawn: it is damaged or encrypted.", _FALL_BACK)
         return answer
 
-    def _line(self, child: subprocess.Popen[bytes], request: str = "", extra: float = 0.0) -> bytes:
-        """Return the next line of the process, after a request if there is one; none where it died or was late."""
-        assert child.stdin is not None
-        assert child.stdout is not None
-        late = threading.Timer(self.limits.seconds + extra, child.kill)
-        late.start()
+    def _line(self, request: dict[str, Any], key: tuple[str, str]) -> bytes:
+        """Return the answer to a request, or nothing if the process reached a limit."""
+        child = self._started()
+        line = b""
         try:
-            if request:
-                child.stdin.write(request.encode() + b"\n")
-                child.stdin.flush()
-            line = child.stdout.readline()
-        except OSError:
-            return b""
-        finally:
-            late.cancel()
-        # Cut short where it was killed while it wrote.
-        return line if line.endswith(b"\n") else b""
+            # A process that has just ended takes no request; the answer then is nothing.
+            with contextlib.suppress(OSError):
+                child.send(request, self.limits.seconds)
+            line = child.receive(self.limits.seconds)
+            if not line:
+                self._slow.add(key)
+        except TimeoutError:
+            # It waits for something outside, such as a network folder, which may be there another time.
+            pass
+        if not line:
+            self._stop()
+        return line
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
+    def _started(self) -> Child:
+        if self._child is None or not self._child.alive():
             for package in ("pypdfium2", "PIL"):
                 if find_spec(package) is None:
                     raise MissingExtraError(package, "serve", "to show pages of PDF")
-            self.close()
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "ragkit.serving.pdf_child", str(self.limits.memory)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"},
-            )
-            # How long it takes to start is no fault of a document's.
-            if not self._line(self._child, extra=_STARTUP):
-                self.close()
-                raise DocumentError("Pages can't be drawn on this machine now.", _FALL_BACK)
-            assert self._child is not None
+            self._stop()
+            try:
+                self._child = Child("ragkit.serving.pdf_child", self.limits.memory)
+            except ProcessStartError as error:
+                raise DocumentError("Pages can't be drawn on this machine now.", _FALL_BACK) from error
         return self._child
+
+    def _stop(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()

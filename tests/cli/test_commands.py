@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from ragkit.cli.main import app
+from tests.documents.test_bad_files import slow_pdf
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
@@ -175,3 +176,21 @@ def test_ask_shows_prompt_with_receipt_and_stats(workplace):
                   "--stats", cwd=workplace)  # fmt: skip
     assert "receipt" in done.stdout
     assert "prompt tokens" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["add", "sync", "ask"])
+def test_limits_of_reading_are_options(tmp_path, command):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "slow.pdf").write_bytes(slow_pdf())
+    (tmp_path / "docs" / "long.jsonl").write_bytes(b'{"text": "' + b"x" * 60_000_000 + b'"}\n')
+    (tmp_path / "docs" / "good.md").write_text("# Hours\n\nThe dome opens at nine.\n")
+    limits = ("--time-limit", "1", "--memory-limit", "16")
+    more = ("When does the dome open?", "--model", "none") if command == "ask" else ()
+    done = ragkit(command, "docs", *more, *limits, cwd=tmp_path, check=0 if command == "ask" else 3)
+    told = done.stderr if command == "ask" else done.stdout
+    assert "limit of 1 s of processor time" in told
+    assert "Give it more memory: --memory-limit" in told
+    if command == "ask":
+        assert "nine" in done.stdout
+    refused = ragkit(command, "docs", *more, "--time-limit", "0", cwd=tmp_path, check=2)
+    assert "time_limit must be > 0" in refused.stderr

@@ -1,6 +1,8 @@
 """Files that are damaged, hostile or not what they say: named and refused, and the rest goes on."""
 
+import hashlib
 import io
+import os
 import time
 import zipfile
 import zlib
@@ -9,8 +11,8 @@ import docx
 import pytest
 from fpdf import FPDF
 
-from ragkit.documents import Issue, Loader, LoadOptions, discover, load
-from ragkit.errors import DocumentError
+from ragkit.documents import Issue, Loader, LoadOptions, SourceFile, discover, load
+from ragkit.errors import DocumentError, SettingsError
 from ragkit.records import Document
 
 GOOD = b"# Good\n\nThis one can be read.\n"
@@ -145,7 +147,9 @@ def test_parser_that_takes_forever_is_stopped_and_the_rest_goes_on(tmp_path):
         slow, good = discover([tmp_path])
         (issue,) = loader.load(slow)
         assert issue.kind == "refused"
-        assert "2 s" in issue.detail
+        assert "2 s of processor time" in issue.detail
+        assert "--time-limit" in issue.hint
+        assert issue.retry
         (document,) = loader.load(good)
         assert document.title == "Good"
 
@@ -158,8 +162,47 @@ def test_parser_that_takes_all_memory_is_stopped_and_the_rest_goes_on(tmp_path):
         (issue,) = loader.load(big)
         assert issue.kind == "refused"
         assert "memory" in issue.detail
+        assert "--memory-limit" in issue.hint
+        assert issue.retry
         (document,) = loader.load(good)
         assert document.title == "Good"
+
+
+def test_parser_that_waits_for_good_is_stopped_and_the_rest_goes_on(tmp_path):
+    os.mkfifo(tmp_path / "a-pipe")
+    (tmp_path / "b-good.md").write_bytes(GOOD)
+    with Loader(LoadOptions(time_limit=1.0)) as loader:
+        (good,) = discover([tmp_path / "b-good.md"])
+        (issue,) = loader.load(SourceFile(tmp_path / "a-pipe", "a-pipe", 0, 0))
+        assert "neither worked nor gave anything for 1 s" in issue.detail
+        assert issue.retry
+        (document,) = loader.load(good)
+        assert document.title == "Good"
+
+
+def test_time_of_the_caller_does_not_count(tmp_path):
+    rows = 3000
+    (tmp_path / "rows.csv").write_text("name,text\n" + "".join(f"n{n},The text of row {n}.\n" for n in range(rows)))
+    read = 0
+    with Loader(LoadOptions(time_limit=1.0)) as loader:
+        for item in loader.load(*discover([tmp_path])):
+            assert isinstance(item, Document), item
+            # As much work as embedding is: all of it takes longer than the parser may.
+            hashlib.pbkdf2_hmac("sha256", item.text.encode(), b"salt", 2000)
+            read += 1
+    assert read == rows
+
+
+def test_larger_file_may_take_longer(tmp_path):
+    slow = slow_pdf()
+    (tmp_path / "slow.pdf").write_bytes(slow + b"\n" * (1_500_000 - len(slow)))
+    assert "limit of 1.5 s" in refusal(tmp_path / "slow.pdf", LoadOptions(time_limit=1.0)).detail
+
+
+@pytest.mark.parametrize("limit", [{"time_limit": 0.0}, {"time_limit": float("nan")}, {"memory_limit": -1}])
+def test_limits_must_be_positive(limit):
+    with pytest.raises(SettingsError, match="must be > 0"):
+        LoadOptions(**limit)
 
 
 def test_missing_path_is_an_error_before_anything_is_read(tmp_path):

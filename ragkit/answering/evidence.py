@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
 
 MAX_UNITS = 48
-"""Units that are ranked, of the best sources first; more would take longer and change little."""
+"""Units that are ranked by the embedder; of more, those that share most with the question."""
 _CONTEXT = 160
 """Characters of the headings, and of the lead-in, that a unit is read with."""
 _COSINE, _COVERAGE, _SOURCE, _TYPE = 0.2, 0.15, 0.15, 0.06
@@ -82,12 +82,12 @@ def rank_units(
         focus: of a follow-up, its own words, which count as much as the question with its context.
         told: the last reply of the conversation, whose own sentences are not wanted again.
     """
-    units = [unit for unit in units if unit.text.strip()][:MAX_UNITS]
+    wanted = content_terms(question)
+    units = _likely([unit for unit in units if unit.text.strip()], wanted, weights)
     if not units:
         return []
     shown = [_in_context(unit, embedder) for unit in units]
     similarity, cosines = _similarities([question, focus] if focus else [question], shown, embedder)
-    wanted = content_terms(question)
     kind = wanted_type(asking_part(question))
     already = set(content_terms(told))
     best_hit = max((unit.source.hit.score for unit in units), default=1.0) or 1.0
@@ -112,6 +112,21 @@ def rank_units(
             score -= _SHORT_PENALTY
         ranked.append(Ranked(unit, score, float(similarity[number]), covered, holds))
     return sorted(ranked, key=lambda one: (-one.score, one.unit.source.number, one.unit.start))
+
+
+def _likely(units: Sequence[Unit], wanted: Sequence[str], weights: Mapping[str, float]) -> list[Unit]:
+    """Return at most ``MAX_UNITS`` units, those that share most with the question and are of the best sources."""
+    if len(units) <= MAX_UNITS:
+        return list(units)
+    best_hit = max(unit.source.hit.score for unit in units) or 1.0
+
+    def worth(unit: Unit) -> float:
+        own = coverage(wanted, set(content_terms(unit.text)), weights) if wanted else 0.0
+        around = coverage(wanted, set(content_terms(f"{unit.context} {unit.lead}")), weights) if wanted else 0.0
+        return own + 0.5 * around + 0.5 * max(0.0, unit.source.hit.score / best_hit)
+
+    kept = sorted(range(len(units)), key=lambda number: -worth(units[number]))[:MAX_UNITS]
+    return [units[number] for number in sorted(kept)]
 
 
 def _in_context(unit: Unit, embedder: Embedder) -> str:

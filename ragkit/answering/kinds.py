@@ -144,7 +144,7 @@ _YES_NO = _compiled(
     r"est-ce que|puis-je|peut-on|dois-je|faut-il|¿?(?:puedo|puede|debo|hay|es|está|tengo|se puede)|posso|devo)\b",
 )
 _CONDITION = re.compile(
-    r"^(?:and |but |so )?(?:what )?(?:if|when) (?:i|we|you|he|she|they|it|there|my|the)\b[^?]*\?$", re.IGNORECASE
+    r"^(?:and |but |so )?(?:what )?(?:if|when) (?:i|we|you|he|she|they|it|there|my|the)\b[^?,]*\?$", re.IGNORECASE
 )
 _WH = re.compile(
     r"\b(?:who|whom|whose|what|when|where|which|why|how)(?:'s|s|'re)?\b|^(?:wer|was|wann|wo|wie|warum|welche\w*|"

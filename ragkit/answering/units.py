@@ -7,7 +7,7 @@ a table, so that the time of an answer does not depend on how a document is laid
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,8 +64,13 @@ class Unit:
         return " ".join(self.text.split())
 
 
-def blocks_of(text: str) -> list[Block]:
-    """Return the blocks of a text in order; together they hold all that is not white space."""
+def blocks_of(text: str, titles: Collection[int] = ()) -> list[Block]:
+    """Return the blocks of a text in order; together they hold all but white space and the rules of tables.
+
+    Args:
+        text: any.
+        titles: offsets of lines that are headings, though the text does not mark them.
+    """
     blocks: list[Block] = []
     kind: UnitKind | None = None
     start = end = indent = 0
@@ -96,7 +101,7 @@ def blocks_of(text: str) -> list[Block]:
                     flush()
             continue
         item = _ITEM.match(line)
-        if _HEADING.match(line):
+        if first in titles or _HEADING.match(line):
             flush()
             blocks.append(Block("heading", first, last))
         elif _ROW.match(line.rstrip("\n")) and not item:
@@ -146,14 +151,14 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = ()) -> list[Unit]
         headings: of its document; without them only headings that the text itself marks are known.
     """
     text, offset = source.text, source.start
-    titles = {heading.start for heading in headings}
+    titles = {heading.start - offset for heading in headings}
     units: list[Unit] = []
     lead, rows = "", ""
-    for number, block in enumerate(blocks_of(text)):
+    for number, block in enumerate(blocks_of(text, titles)):
         first, last = offset + block.start, offset + block.end
         path = [heading.title for heading in headings if heading.start <= first < heading.end]
         context = " > ".join(dict.fromkeys([source.document.title, *(path or source.hit.chunk.heading_path)]))
-        if block.kind == "heading" or first in titles:
+        if block.kind == "heading":
             units.append(Unit(text[block.start : block.end], first, last, source, "heading", number, "", context))
             lead = rows = ""
             continue

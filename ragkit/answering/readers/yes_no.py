@@ -8,6 +8,7 @@ from typing import Literal
 from ragkit.answering.kinds import asking_part
 from ragkit.answering.readers.base import Evidence, Part, Reply
 from ragkit.answering.readers.quotes import best_of, paragraph
+from ragkit.chunking import sentence_spans
 from ragkit.retrieval.terms import content_terms
 
 Verdict = Literal["yes", "no"]
@@ -52,12 +53,26 @@ class YesNoReader:
         if not best:
             return None
         unit = best[0].unit
-        verdict = verdict_of(asking_part(evidence.question.query), unit.flat)
-        condition = " There are conditions." if _EXCEPT.search(unit.flat) else ""
         span = paragraph(evidence, unit, 300)
+        question = asking_part(evidence.question.query)
+        decisive = _decisive(question, span.text, unit.flat)
+        verdict = verdict_of(question, decisive)
+        condition = " There are conditions." if _EXCEPT.search(decisive) else ""
         return Reply(
             (Part(f"{verdict.capitalize()}.{condition}", None), Part("", span)), confidence=0.7, reader=self.name
         )
+
+
+def _decisive(question: str, passage: str, best: str) -> str:
+    """Return the sentence of a passage that shares most with a question; the best unit where none shares more."""
+    wanted = set(content_terms(question))
+
+    def shared(sentence: str) -> int:
+        return len(wanted & set(content_terms(sentence)))
+
+    sentences = [" ".join(passage[start:end].split()) for start, end in sentence_spans(passage)]
+    found = max(sentences, key=shared, default=best)
+    return found if shared(found) > shared(best) else best
 
 
 def verdict_of(question: str, sentence: str) -> Verdict:
@@ -70,6 +85,10 @@ def verdict_of(question: str, sentence: str) -> Verdict:
     clause = _nearest_clause(question, sentence)
     negated = bool(_NOT.search(clause))
     asks_need, asks_may = bool(_NEED.search(question)), bool(_MAY.search(question))
+    if _OPPOSITES and any(
+        pair[0] in question.casefold().split() and pair[1] in clause.casefold().split() for pair in _OPPOSITES
+    ):
+        negated = not negated
     flipped = bool(re.search(r"\b(?:not|without|n't|no)\b|n't\b", question.split(",")[-1], re.IGNORECASE))
     if asks_need and not negated and not _REQUIRES.search(clause) and _PERMITS.search(clause):
         return "no"

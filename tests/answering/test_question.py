@@ -1,0 +1,91 @@
+import time
+
+import pytest
+
+from ragkit.answering.language import language_of
+from ragkit.answering.question import understand
+from ragkit.records import Message
+
+
+def history(*texts):
+    return [Message("user" if number % 2 == 0 else "assistant", text) for number, text in enumerate(texts)]
+
+
+BUS = history("When does the last bus back leave?", "It leaves at 23:10.")
+
+
+@pytest.mark.parametrize("question", ["And the first one there?", "Why is that?", "Does it stop at the station?"])
+def test_question_that_refers_back_is_read_with_the_one_before(question):
+    asked = understand(question, BUS)
+    assert "last bus" in asked.query
+    assert asked.query.endswith(question)
+    assert asked.focus == question
+    assert asked.why_query.startswith("refers back")
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How much does a season ticket for the planetarium cost?", "Another question: what does a guided tour cost?"],
+)
+def test_question_that_leaves_the_topic_is_read_alone(question):
+    asked = understand(question, BUS)
+    assert "bus" not in asked.query
+    assert asked.focus == ""
+
+
+def test_ellipsis_asks_for_what_the_question_before_asked_for():
+    assert understand("And from the harbour?", history("How do I get there from the airport?", "By bus.")).kind in (
+        "procedure",
+        "fact",
+    )
+
+
+def test_caller_sets_query_and_kind():
+    asked = understand("And there?", BUS, query="Is there a lift?", kind="list")
+    assert (asked.query, asked.kind, asked.why_kind) == ("Is there a lift?", "list", "given by the caller")
+
+
+def test_empty_turns_and_long_histories_are_read():
+    turns = [Message("user", "  "), Message("assistant", "")] * 100
+    assert understand("Where is it?", turns).query == "Where is it?"
+    long = history(*[f"Question {n}? " + "word " * 2000 for n in range(200)])
+    assert len(understand("And then?", long).query) < 5000
+
+
+def test_time_of_a_long_question_grows_with_its_length_only():
+    def seconds(words):
+        started = time.process_time()
+        understand("how often do I or you or we, and how often, or else " * words)
+        return time.process_time() - started
+
+    seconds(10)
+    assert seconds(800) < 64 * max(seconds(100), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("question", "sides"),
+    [
+        ("What is the difference between a day pass and a season ticket?", ("a day pass", "a season ticket")),
+        ("Which is longer: the tour or the film?", ("the tour", "the film")),
+        ("The Meridian 40 vs the Meridian 60", ("The Meridian 40", "the Meridian 60")),
+    ],
+)
+def test_sides_of_a_comparison(question, sides):
+    assert understand(question).sides == sides
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Wie lange habe ich Zeit, die Karte zu nehmen?", "de"),
+        ("¿Puedo guardar las claves en el repositorio?", "es"),
+        ("Combien de temps faut-il pour obtenir la carte ?", "fr"),
+        ("用户研究最多有多少名参与者？", "zh"),
+        ("Сколько стоит билет?", "ru"),
+        ("How long do I have to take it?", "en"),
+        ("Zoom SSO", None),
+        ("", None),
+    ],
+)
+def test_language_is_named_only_where_the_words_say_so(text, language):
+    assert language_of(text) == language

@@ -1,0 +1,79 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragkit.answering.units import MAX_CHARS, blocks_of, units_of
+from ragkit.prompting import Source
+from ragkit.records import Chunk, DocumentInfo, HeadingSpan, Hit
+
+TEXT = """# Tickets
+
+There are three kinds of ticket:
+
+- Day pass, for one day.
+- Season ticket, for a year. It holds
+  for two people.
+1. First step.
+2. Second step.
+
+| Kind | Price |
+|---|---|
+| Day pass | 12 euros |
+
+```
+code stays together
+```
+The desk is beside the door. It opens at nine."""
+
+
+def source(text, start=0):
+    info = DocumentInfo("d" * 32, "a.md", "a.md", "Visitors", "0", "text/markdown", {}, len(text), 0, 1)
+    return Source(1, Hit(Chunk("d" * 32, 0, start, start + len(text), text, 9), info, 1.0), text, start, start + len(text))
+
+
+def test_units_are_sentences_items_rows_and_headings():
+    units = units_of(source(TEXT))
+    kinds = [(unit.kind, unit.flat) for unit in units]
+    assert ("heading", "# Tickets") in kinds
+    assert ("item", "- Day pass, for one day.") in kinds
+    assert ("row", "| Day pass | 12 euros |") in kinds
+    assert ("sentence", "It opens at nine.") in kinds
+    assert not any("---" in text for _, text in kinds)
+
+
+def test_items_and_rows_know_what_introduces_them():
+    units = units_of(source(TEXT))
+    (item,) = [unit for unit in units if unit.flat.startswith("- Day pass")]
+    (row,) = [unit for unit in units if "12 euros" in unit.text]
+    assert item.lead == "There are three kinds of ticket:"
+    assert row.lead == "| Kind | Price |"
+    assert item.unmarked == "Day pass, for one day."
+
+
+def test_headings_of_the_document_are_the_context():
+    text = "Tickets\n\nA day pass is 12 euros."
+    units = units_of(source(text, 0), [HeadingSpan("Tickets", 1, 0, len(text))])
+    assert [unit.kind for unit in units] == ["heading", "sentence"]
+    assert units[1].context == "Visitors > Tickets"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab C.\n\t|-#*`12。,;é", max_size=1500), st.integers(0, 50))
+def test_units_have_exact_offsets_and_bounded_size(text, start):
+    for unit in units_of(source(text, start)):
+        assert text[unit.start - start : unit.end - start] == unit.text
+        assert unit.kind in ("heading", "code") or len(unit.text) <= MAX_CHARS
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="ab C.\n |-#*`12", max_size=800))
+def test_blocks_hold_all_text_but_table_rules(text):
+    covered = set()
+    for block in blocks_of(text):
+        covered |= set(range(block.start, block.end))
+    left = "".join(character for n, character in enumerate(text) if n not in covered and not character.isspace())
+    assert set(left) <= set("|-")
+
+
+def test_table_on_one_line_is_cut_into_units():
+    text = "name: " + "; ".join(f"value {n}" for n in range(5000))
+    assert max(len(unit.text) for unit in units_of(source(text))) <= MAX_CHARS

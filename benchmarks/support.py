@@ -30,7 +30,6 @@ from ragkit.answering.support.features import FEATURES, compare
 from ragkit.embedding import open_embedder
 from ragkit.retrieval.terms import content_terms, numbers
 
-FREE = {"near_words", "synonyms", "order", "modal_weaker"}
 FALSE_CITED = 0.05
 
 
@@ -40,7 +39,9 @@ def by_hand() -> list[Pair]:
 
 
 def training() -> list[Pair]:
-    return [*data.planted(True, 160, 260), *data.statements(True), *data.beyond(True, 250)]
+    """Wrong answers to questions are left out: no feature tells them apart, since their words are in the evidence."""
+    right = [pair for pair in data.statements(True) if pair.label == "entailed"]
+    return [*data.planted(True, 90, 150), *right, *data.beyond(True, 120)]
 
 
 def test_planted() -> list[Pair]:
@@ -68,17 +69,16 @@ def fit(pairs: Sequence[Pair], similarity: WordSimilarity) -> dict[str, object]:
         limits = [(None, None)] * inputs.shape[1]
         if name == "entailed":
             # A mismatch never speaks for support, whatever the sample says.
-            limits = [
-                (None, None) if feature in FREE else (0.0, 8.0) if feature == "verbatim" else (-8.0, 0.0)
-                for feature in FEATURES
-            ] + [(None, None)]
+            limits = [(0.0, 8.0) if feature == "verbatim" else (-8.0, 0.0) for feature in FEATURES] + [(None, None)]
         found = minimize(_loss, np.zeros(inputs.shape[1]), (inputs, target, weights), jac=True, bounds=limits)
         if name == "entailed":
+            # Of these two the labels are certain.
             found.x[FEATURES.index("verbatim")] = max(found.x[FEATURES.index("verbatim")], 4.0)
             found.x[FEATURES.index("fragment")] = min(found.x[FEATURES.index("fragment")], -8.0)
             scores = 1 / (1 + np.exp(-inputs @ found.x))
             false = [scores[(kinds == kind) & (target == 0)] for kind in set(kinds[target == 0])]
-            grid = np.arange(0.2, 0.95, 0.01)
+            # Never above what a claim without any mismatch gets.
+            grid = np.arange(0.2, 1 / (1 + np.exp(-found.x[-1])) - 0.02, 0.01)
             shares = [np.mean([np.mean(part >= threshold) for part in false]) for threshold in grid]
             fitting = [threshold for threshold, share in zip(grid, shares) if share <= FALSE_CITED]
             record["threshold"] = round(float(fitting[0] if fitting else grid[-1]), 2)
@@ -90,9 +90,9 @@ def fit(pairs: Sequence[Pair], similarity: WordSimilarity) -> dict[str, object]:
 
 def _loss(w: np.ndarray, inputs: np.ndarray, target: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
     logits = inputs @ w
-    loss = float(np.sum(weights * (np.logaddexp(0, logits) - target * logits)) + 0.003 * np.sum(w[:-1] ** 2))
+    loss = float(np.sum(weights * (np.logaddexp(0, logits) - target * logits)) + 0.0005 * np.sum(w[:-1] ** 2))
     gradient = inputs.T @ (weights * (1 / (1 + np.exp(-logits)) - target))
-    gradient[:-1] += 0.006 * w[:-1]
+    gradient[:-1] += 0.001 * w[:-1]
     return loss, gradient
 
 
@@ -142,7 +142,9 @@ def main() -> None:
         pairs = training()
         for pair, support in zip(pairs, verifier.verify([(p.claim, p.evidence) for p in pairs]), strict=True):
             if support.supported != (pair.label == "entailed"):
-                print(f"{pair.label} {pair.kind} {support.entailed:.2f}\n  {pair.claim}\n  {pair.evidence}\n  {support.reasons}")
+                print(
+                    f"{pair.label} {pair.kind} {support.entailed:.2f}\n  {pair.claim}\n  {pair.evidence}\n  {support.reasons}"
+                )
     print("| set, rule | AUROC | false ones cited | true ones not cited |\n|---|---|---|---|")
     for name, pairs in (("planted", test_planted()), ("questions", data.statements(False)), ("by hand", by_hand())):
         report(f"{name} ({len(pairs)}), word overlap", pairs, overlap(pairs, embedder), kinds=False)
@@ -151,7 +153,9 @@ def main() -> None:
         seconds = time.perf_counter() - started
         report(f"{name} ({len(pairs)}), composed", pairs, [(s.entailed, s.supported) for s in found], kinds=True)
         wrong = [s.is_contradicted for s, p in zip(found, pairs, strict=True) if p.label == "contradicted"]
-        print(f"|   contradictions told as such | {np.mean(wrong):.0%} | {1e3 * seconds / len(pairs):.1f} ms a pair | |")
+        print(
+            f"|   contradictions told as such | {np.mean(wrong):.0%} | {1e3 * seconds / len(pairs):.1f} ms a pair | |"
+        )
 
 
 if __name__ == "__main__":

@@ -68,13 +68,7 @@ def sentences(train: bool) -> list[str]:
 
 # Corruptions.
 
-_PLACES = (
-    "Germany France Italy Spain England Scotland Ireland Poland Russia China Japan India Korea Kenya Nigeria Egypt Turkey "
-    "Greece Hungary Austria Sweden Norway Denmark Finland Portugal Canada Mexico Brazil Peru Australia London Paris Berlin "
-    "Rome Vienna Warsaw Moscow Beijing Tokyo Chicago Boston Denver Seattle Dallas Miami Washington Florida California Texas "
-    "Virginia Pennsylvania Ohio Oregon Europe Asia Africa Britain Baghdad Constantinople Normandy Sicily Victoria Melbourne "
-    "Sydney Newcastle Jacksonville Fresno Nairobi Mongolia Tibet Switzerland Netherlands Belgium Iran Iraq Israel Sudan"
-).split()
+_PLACES = ["Germany", "France", "Italy", "Spain", "England", "Scotland", "Ireland", "Poland", "Russia", "China", "Japan", "India", "Korea", "Kenya", "Nigeria", "Egypt", "Turkey", "Greece", "Hungary", "Austria", "Sweden", "Norway", "Denmark", "Finland", "Portugal", "Canada", "Mexico", "Brazil", "Peru", "Australia", "London", "Paris", "Berlin", "Rome", "Vienna", "Warsaw", "Moscow", "Beijing", "Tokyo", "Chicago", "Boston", "Denver", "Seattle", "Dallas", "Miami", "Washington", "Florida", "California", "Texas", "Virginia", "Pennsylvania", "Ohio", "Oregon", "Europe", "Asia", "Africa", "Britain", "Baghdad", "Constantinople", "Normandy", "Sicily", "Victoria", "Melbourne", "Sydney", "Newcastle", "Jacksonville", "Fresno", "Nairobi", "Mongolia", "Tibet", "Switzerland", "Netherlands", "Belgium", "Iran", "Iraq", "Israel", "Sudan"]
 _QUANTIFIERS = [
     ("most", "few"), ("Most", "Few"), ("most", "all"), ("Most", "All"), ("some", "all"), ("Some", "All"), ("Many", "All"),
     ("many", "all"), ("several", "all"), ("Several", "All"), ("all", "some"), ("All", "No"), ("all", "no"), ("Every", "No"),
@@ -117,19 +111,31 @@ def _antonym(sentence: str, rng: random.Random) -> str | None:
     skip = {"in", "out", "on", "off", "to", "from", "up", "down", "into", "all", "most", "many", "can", "more", "less", "over",
             "under", "first", "last", "since", "until", "before", "after", "none", "same", "other", "like", "here", "there",
             "black", "white", "right", "left", "kind", "lead", "general", "least", "state", "because", "despite", "within",
-            "land", "sea", "follow", "even", "light", "well", "live", "fall", "spring", "question", "second", "question", "hard",
+            "land", "sea", "follow", "even", "light", "well", "live", "fall", "spring", "question", "second", "hard",
             "found", "bear", "know", "find", "go", "come", "take", "give", "start", "part", "whole", "work", "man", "woman",
             "parent", "child", "source", "following", "next", "morning", "evening", "day", "night", "daily", "weekly"}  # fmt: skip
     for left, right in pairs:
         if left in skip or right in skip:
             continue
         for ending in ("", "s", "d", "ed"):
-            if ending == "ed" and left.endswith("e") or ending == "d" and not left.endswith("e"):
+            if (ending == "ed" and left.endswith("e")) or (ending == "d" and not left.endswith("e")):
                 continue
             target = {"": right, "s": right + "s", "d": right + ("d" if right.endswith("e") else "ed")}.get(
                 ending, right + ("d" if right.endswith("e") else "ed")
             )
-            if ending and right in ("lose", "sell", "cut", "fall", "win", "keep", "leave", "buy", "send", "spend", "hide"):
+            if ending and right in (
+                "lose",
+                "sell",
+                "cut",
+                "fall",
+                "win",
+                "keep",
+                "leave",
+                "buy",
+                "send",
+                "spend",
+                "hide",
+            ):
                 continue
             changed = _swap_word(sentence, left + ending, target)
             if changed:
@@ -140,11 +146,13 @@ def _antonym(sentence: str, rng: random.Random) -> str | None:
 def _number(sentence: str, rng: random.Random) -> str | None:
     found = [m for m in re.finditer(r"(?<![\w.,:-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w:-])(?!,\d)", sentence)]
     found = [m for m in found if not (1000 <= float(m[0].replace(",", "")) <= 2100 and "," not in m[0])]
-    words = "two three four five six seven eight nine ten eleven twelve".split()
+    words = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     if found:
         match = rng.choice(found)
         value = float(match[0].replace(",", ""))
-        other = rng.choice([value * 2, value * 10, value + rng.randint(1, 9), max(1.0, value - 1), round(value * 1.5) + 1])
+        other = rng.choice(
+            [value * 2, value * 10, value + rng.randint(1, 9), max(1.0, value - 1), round(value * 1.5) + 1]
+        )
         if other == value:
             other = value + 3
         text = f"{other:,.0f}" if other == int(other) else f"{other:.1f}"
@@ -158,9 +166,13 @@ def _number(sentence: str, rng: random.Random) -> str | None:
 
 def _unit(sentence: str, rng: random.Random) -> str | None:
     for unit in rng.sample(_UNIT_WORDS, len(_UNIT_WORDS)):
-        others = [o for o in _UNIT_WORDS if UNITS[o] == UNITS[unit] and o[:4] != unit[:4] and o not in ("second", "minute")]
+        others = [
+            o for o in _UNIT_WORDS if UNITS[o] == UNITS[unit] and o[:4] != unit[:4] and o not in ("second", "minute")
+        ]
         for ending in ("s", ""):
-            if not re.search(rf"(?:\d|\b(?:one|two|three|four|five|six|ten|a|per|every|each|of)) {unit}{ending}\b", sentence):
+            if not re.search(
+                rf"(?:\d|\b(?:one|two|three|four|five|six|ten|a|per|every|each|of)) {unit}{ending}\b", sentence
+            ):
                 continue
             other = rng.choice(others)
             plural = other[:-1] + "ies" if other.endswith("y") and other != "day" else other + "s"
@@ -215,7 +227,9 @@ def _quantifier(sentence: str, rng: random.Random) -> str | None:
     for old, new in rng.sample(_QUANTIFIERS, len(_QUANTIFIERS)):
         if (old, new) in _WEAKENS or (old == "over" and not re.search(r"\bover \d", sentence)):
             continue
-        if old == "most" and re.search(r"\b(the|at|one of the|his|its) most\b|most [a-z]+(ful|ous|ive|ent|ant|ed|al)\b", sentence):
+        if old == "most" and re.search(
+            r"\b(the|at|one of the|his|its) most\b|most [a-z]+(ful|ous|ive|ent|ant|ed|al)\b", sentence
+        ):
             continue
         if old == "many" and re.search(r"\b(how|as|so|too) many\b", sentence):
             continue
@@ -232,7 +246,21 @@ def _quantifier(sentence: str, rng: random.Random) -> str | None:
 def _role(sentence: str, rng: random.Random) -> str | None:
     names = list(dict.fromkeys(n.removesuffix("'s").removesuffix("’s") for n in names_in(sentence)))
     first = re.match(r"(?:The )?([A-Z][a-z]+(?: [A-Z][a-z]+)*)(?= [a-z]+ )", sentence)
-    if first and first[1] not in ("The", "In", "A", "An", "It", "They", "He", "This", "For", "If", "When", "You", "Your"):
+    if first and first[1] not in (
+        "The",
+        "In",
+        "A",
+        "An",
+        "It",
+        "They",
+        "He",
+        "This",
+        "For",
+        "If",
+        "When",
+        "You",
+        "Your",
+    ):
         names = [first[1], *[n for n in names if n not in first[0]]]
     names = [n for n in names if n.lower() not in (*MONTHS, *WEEKDAYS)]
     verb = r"(?: (?:was|were|had|has|is|are|will|can|must|also|then))* [a-z]+(?:ed|s|de|de|ook|ave|on|nt|old|ld|ew|lt|by)\b"
@@ -242,9 +270,7 @@ def _role(sentence: str, rng: random.Random) -> str | None:
                 continue
             between = re.search(rf"\b{re.escape(left)}((?:'s|’s)?{verb}[^,;.()]*?) {re.escape(right)}\b", sentence)
             if between and " and " not in between[1] and len(between[1]) < 70:
-                return (
-                    sentence[: between.start()] + right + between[1] + " " + left + sentence[between.end() :]
-                )
+                return sentence[: between.start()] + right + between[1] + " " + left + sentence[between.end() :]
     nouns = re.match(
         r"(The|Your|A) ([a-z]+(?: [a-z]+)?) ((?:will |must |can |should |may )?[a-z]+(?:s|ed)?) (the|your|a) ([a-z]+)([ .].*)",
         sentence,
@@ -271,34 +297,9 @@ def corrupt(sentence: str, kind: str, rng: random.Random, pool: list[str]) -> st
 
 _SYNONYMS = dict(
     pair.split("=")
-    for pair in (
-        "began=started;started=began;large=big;many=numerous;usually=normally;often=frequently;quickly=rapidly;"
-        "employees=staff members;employee=staff member;purchase=buy;buy=purchase;help=assist;helps=assists;"
-        "required=needed;require=need;requires=needs;obtain=get;receive=get;received=got;created=made;ensure=make sure;"
-        "additional=extra;approximately=about;about 1=roughly 1;annually=every year;each year=every year;assistance=help;"
-        "contains=includes;include=contain;includes=contains;large=sizable;important=significant;main=principal;"
-        "major=significant;however=but;prior to=before;located=situated;killed=slain;built=constructed;"
-        "constructed=built;founded=established;established=founded;known as=called;called=named;named=called;"
-        "used=employed;use=utilize;uses=utilizes;demonstrated=showed;showed=demonstrated;allow=permit;allows=lets;"
-        "prohibited=forbidden;select=choose;choose=pick;choosing=picking;chosen=picked;complete=finish;finished=completed;"
-        "submit=hand in;submitted=handed in;verify=check;check=verify;contact=reach out to;entire=whole;whole=entire;"
-        "city=town;area=region;region=area;country=nation;nation=country;children=kids;people=persons;begin=start;"
-        "ended=finished;ends=finishes;increase=rise;increased=rose;reduced=lowered;reduce=lower;declined=fell;"
-        "attempt=try;attempted=tried;attempts=tries;respond=reply;purchase=acquire;larger=bigger;rapid=fast;"
-        "almost=nearly;nearly=almost;primarily=mainly;mainly=chiefly;mostly=mainly;sufficient=enough;several=a number of;"
-        "frequently=often;commonly=frequently;typically=usually;generally=usually;immediately=right away;currently=now;"
-        "remain=stay;remained=stayed;won=gained;defeated=beat;led=headed;leader=head;ruled=governed;moved=relocated;"
-        "travel=go;died=passed away;lived=resided;wealthy=rich;difficult=hard;simple=easy;error=mistake;issue=problem;"
-        "issues=problems;problem=issue;shows=displays;show=display;provide=give;provides=gives;provided=gave;"
-        "gave=granted;keep=retain;maintain=keep;maintained=kept;whether=if;assigned=given;information=details;"
-        "request=ask for;modify=change;changed=altered;changes=alterations;discovered=found;found=discovered;"
-        "believed=thought;consider=regard;different=distinct;various=several;portion=part;part=portion;"
-        "throughout=all through;despite=in spite of;although=though;because of=due to;due to=because of;"
-        "participate in=take part in;regarding=about;permitted=allowed;manager=boss;supervisor=manager;"
-        "meeting=get-together;trip=journey;automobile=car;film=movie;war=conflict;fight=battle;rights=entitlements"
-    ).split(";")
+    for pair in ["began=started", "started=began", "large=big", "many=numerous", "usually=normally", "often=frequently", "quickly=rapidly", "employees=staff members", "employee=staff member", "purchase=buy", "buy=purchase", "help=assist", "helps=assists", "required=needed", "require=need", "requires=needs", "obtain=get", "receive=get", "received=got", "created=made", "ensure=make sure", "additional=extra", "approximately=about", "about 1=roughly 1", "annually=every year", "each year=every year", "assistance=help", "contains=includes", "include=contain", "includes=contains", "large=sizable", "important=significant", "main=principal", "major=significant", "however=but", "prior to=before", "located=situated", "killed=slain", "built=constructed", "constructed=built", "founded=established", "established=founded", "known as=called", "called=named", "named=called", "used=employed", "use=utilize", "uses=utilizes", "demonstrated=showed", "showed=demonstrated", "allow=permit", "allows=lets", "prohibited=forbidden", "select=choose", "choose=pick", "choosing=picking", "chosen=picked", "complete=finish", "finished=completed", "submit=hand in", "submitted=handed in", "verify=check", "check=verify", "contact=reach out to", "entire=whole", "whole=entire", "city=town", "area=region", "region=area", "country=nation", "nation=country", "children=kids", "people=persons", "begin=start", "ended=finished", "ends=finishes", "increase=rise", "increased=rose", "reduced=lowered", "reduce=lower", "declined=fell", "attempt=try", "attempted=tried", "attempts=tries", "respond=reply", "purchase=acquire", "larger=bigger", "rapid=fast", "almost=nearly", "nearly=almost", "primarily=mainly", "mainly=chiefly", "mostly=mainly", "sufficient=enough", "several=a number of", "frequently=often", "commonly=frequently", "typically=usually", "generally=usually", "immediately=right away", "currently=now", "remain=stay", "remained=stayed", "won=gained", "defeated=beat", "led=headed", "leader=head", "ruled=governed", "moved=relocated", "travel=go", "died=passed away", "lived=resided", "wealthy=rich", "difficult=hard", "simple=easy", "error=mistake", "issue=problem", "issues=problems", "problem=issue", "shows=displays", "show=display", "provide=give", "provides=gives", "provided=gave", "gave=granted", "keep=retain", "maintain=keep", "maintained=kept", "whether=if", "assigned=given", "information=details", "request=ask for", "modify=change", "changed=altered", "changes=alterations", "discovered=found", "found=discovered", "believed=thought", "consider=regard", "different=distinct", "various=several", "portion=part", "part=portion", "throughout=all through", "despite=in spite of", "although=though", "because of=due to", "due to=because of", "participate in=take part in", "regarding=about", "permitted=allowed", "manager=boss", "supervisor=manager", "meeting=get-together", "trip=journey", "automobile=car", "film=movie", "war=conflict", "fight=battle", "rights=entitlements"]
 )
-_DIGITS = dict(zip("two three four five six seven eight nine ten eleven twelve".split(), range(2, 13), strict=True))
+_DIGITS = dict(zip(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], range(2, 13), strict=True))
 
 
 def _dropped(sentence: str, rng: random.Random) -> str | None:
@@ -306,13 +307,21 @@ def _dropped(sentence: str, rng: random.Random) -> str | None:
     bare = re.sub(r" \([^)]*\)", "", sentence)
     if bare != sentence:
         options.append(bare)
-    match = re.match(r"(.{35,}?), (?:which|who|where|whose|including|such as|as well as|followed by|although|though|while|as )\b.*\.$", sentence)
+    match = re.match(
+        r"(.{35,}?), (?:which|who|where|whose|including|such as|as well as|followed by|although|though|while|as )\b.*\.$",
+        sentence,
+    )
     if match:
         options.append(match[1] + ".")
-    match = re.match(r"(?:In|On|At|During|After|By|For|Since|With|As|From|Under|Today|Overall|However|Additionally|Also)\b[^,]{0,60}, ((?:the|a|an|it|he|you|they|[A-Z]).{25,})$", sentence)
+    match = re.match(
+        r"(?:In|On|At|During|After|By|For|Since|With|As|From|Under|Today|Overall|However|Additionally|Also)\b[^,]{0,60}, ((?:the|a|an|it|he|you|they|[A-Z]).{25,})$",
+        sentence,
+    )
     if match:
         options.append(match[1][0].upper() + match[1][1:])
-    match = re.match(r"(.{35,}?)(?:, and|; |, so|, but|, because| because| so that| in order to) [a-z].{15,}\.$", sentence)
+    match = re.match(
+        r"(.{35,}?)(?:, and|; |, so|, but|, because| because| so that| in order to) [a-z].{15,}\.$", sentence
+    )
     if match and not re.search(r"\b(if|If|unless|not)\b", match[1]):
         options.append(match[1] + ".")
     return rng.choice(options) if options else None
@@ -332,13 +341,38 @@ _PARTICIPLES = {"written": "wrote", "made": "made", "built": "built", "led": "le
 
 
 def _voice(sentence: str, rng: random.Random) -> str | None:
-    match = re.match(r"([A-Z][^,;]{3,60}?) (was|were) ([a-z]+ed|" + "|".join(_PARTICIPLES) + r") by ((?:the |a |an )?[A-Z]?[\w-]+(?: [A-Z][\w-]+)*)(.*)$", sentence)
+    match = re.match(
+        r"([A-Z][^,;]{3,60}?) (was|were) ([a-z]+ed|"
+        + "|".join(_PARTICIPLES)
+        + r") by ((?:the |a |an )?[A-Z]?[\w-]+(?: [A-Z][\w-]+)*)(.*)$",
+        sentence,
+    )
     if match:
         verb = _PARTICIPLES.get(match[3], match[3])
-        patient = match[1] if match[1].split()[0] not in ("The", "A", "An", "This", "These", "His") else match[1][0].lower() + match[1][1:]
+        patient = (
+            match[1]
+            if match[1].split()[0] not in ("The", "A", "An", "This", "These", "His")
+            else match[1][0].lower() + match[1][1:]
+        )
         return f"{match[4][0].upper()}{match[4][1:]} {verb} {patient}{match[5]}"
-    match = re.match(r"(You|Employees|Staff|Users|Supervisors|Teams|They|We) (must|can|should|may|will) ([a-z]+) ((?:the|your|a|an|any|all|their) [\w ]+?)([.,]| (?:in|on|at|by|from|to|for|with|when|if|before|after)\b)(.*)$", sentence)
-    if match and match[3] not in ("be", "have", "also", "not", "only", "need", "want", "get", "see", "take", "find", "then"):
+    match = re.match(
+        r"(You|Employees|Staff|Users|Supervisors|Teams|They|We) (must|can|should|may|will) ([a-z]+) ((?:the|your|a|an|any|all|their) [\w ]+?)([.,]| (?:in|on|at|by|from|to|for|with|when|if|before|after)\b)(.*)$",
+        sentence,
+    )
+    if match and match[3] not in (
+        "be",
+        "have",
+        "also",
+        "not",
+        "only",
+        "need",
+        "want",
+        "get",
+        "see",
+        "take",
+        "find",
+        "then",
+    ):
         verb = match[3]
         irregular = {"submit": "submitted", "send": "sent", "make": "made", "write": "written", "keep": "kept", "put": "put",
                      "set": "set", "choose": "chosen", "read": "read", "buy": "bought", "begin": "begun", "pay": "paid",
@@ -349,21 +383,35 @@ def _voice(sentence: str, rng: random.Random) -> str | None:
             participle = verb[:-1] + "ied"
         else:
             participle = irregular.get(verb, verb + "ed")
-        by = "" if rng.random() < 0.5 else f" by {match[1].lower() if match[1] not in ('They', 'We') else 'them' if match[1] == 'They' else 'us'}"
+        by = (
+            ""
+            if rng.random() < 0.5
+            else f" by {match[1].lower() if match[1] not in ('They', 'We') else 'them' if match[1] == 'They' else 'us'}"
+        )
         return f"{match[4][0].upper()}{match[4][1:]} {match[2]} be {participle}{by}{match[5]}{match[6]}"
     return None
 
 
 def _reordered(sentence: str, rng: random.Random) -> str | None:
     del rng
-    match = re.match(r"((?:If|When|Once|Because|After|Before|While|Although|Until|In|On|During|At|By|Since) [^,]{4,80}), ([^,;]{15,})\.$", sentence)
+    match = re.match(
+        r"((?:If|When|Once|Because|After|Before|While|Although|Until|In|On|During|At|By|Since) [^,]{4,80}), ([^,;]{15,})\.$",
+        sentence,
+    )
     if match:
         opening = match[1][0].lower() + match[1][1:]
         return f"{match[2][0].upper()}{match[2][1:]} {opening}."
-    match = re.match(r"([A-Z][^,;]{15,}?),? ((?:if|when|once|because|after|before|while|although|until|in order to) [^,;]{8,})\.$", sentence)
+    match = re.match(
+        r"([A-Z][^,;]{15,}?),? ((?:if|when|once|because|after|before|while|although|until|in order to) [^,;]{8,})\.$",
+        sentence,
+    )
     if match:
         first = match[1].split()[0]
-        main = match[1] if first.isupper() or first not in ("You", "The", "A", "An", "It", "They", "This", "We", "There", "Your") else match[1][0].lower() + match[1][1:]
+        main = (
+            match[1]
+            if first.isupper() or first not in ("You", "The", "A", "An", "It", "They", "This", "We", "There", "Your")
+            else match[1][0].lower() + match[1][1:]
+        )
         return f"{match[2][0].upper()}{match[2][1:]}, {main}."
     return None
 
@@ -431,7 +479,9 @@ def statements(train: bool) -> list[Pair]:
                 statement = _stated(qa["question"], answer)
                 if statement is None:
                     continue
-                evidence = context[spans[max(0, inside - 1)][0] : spans[inside][1]] if inside else context[slice(*spans[0])]
+                evidence = (
+                    context[spans[max(0, inside - 1)][0] : spans[inside][1]] if inside else context[slice(*spans[0])]
+                )
                 found.append(Pair(statement, evidence, "entailed", "question"))
                 others = [a for a in answers if a.lower() not in answer.lower() and answer.lower() not in a.lower()]
                 others = [a for a in others if a[0].isdigit() == answer[0].isdigit() and a not in qa["question"]]
@@ -444,12 +494,29 @@ def statements(train: bool) -> list[Pair]:
 def _stated(question: str, answer: str) -> str | None:
     text = question.strip().rstrip("?").strip()
     upper = answer[0].upper() + answer[1:]
-    match = re.match(r"(?:Who|What|Which [a-z]+|What [a-z]+) ((?:was|is|were|are|had|has|will|can|could)? ?(?:[a-z]+(?:ed|s|de|n|t|w)\b|the|a|an).*)$", text)
-    if match and not re.match(r"(?:was|is|were|are|did|does|do|has|had) (?:the|a|an|[A-Z]\w+|it|they|he|his|its) .*\b(?:\w+ed|called|named|known|made)\b", match[1]) and not match[1].startswith(("did", "does", "do ")):
+    match = re.match(
+        r"(?:Who|What|Which [a-z]+|What [a-z]+) ((?:was|is|were|are|had|has|will|can|could)? ?(?:[a-z]+(?:ed|s|de|n|t|w)\b|the|a|an).*)$",
+        text,
+    )
+    if (
+        match
+        and not re.match(
+            r"(?:was|is|were|are|did|does|do|has|had) (?:the|a|an|[A-Z]\w+|it|they|he|his|its) .*\b(?:\w+ed|called|named|known|made)\b",
+            match[1],
+        )
+        and not match[1].startswith(("did", "does", "do "))
+    ):
         return f"{upper} {match[1]}."
-    match = re.match(r"(When|Where|In what year|In which year|What year|On what date|In what city|In what country) (?:did|does|do) (.+)$", text)
+    match = re.match(
+        r"(When|Where|In what year|In which year|What year|On what date|In what city|In what country) (?:did|does|do) (.+)$",
+        text,
+    )
     if match:
-        word = "" if re.match(r"(in|on|at|from|by|during|since) ", answer) else ("in " if answer[:1].isdigit() or match[1] != "Where" else "in ")
+        word = (
+            ""
+            if re.match(r"(in|on|at|from|by|during|since) ", answer)
+            else ("in " if answer[:1].isdigit() or match[1] != "Where" else "in ")
+        )
         return f"{match[2][0].upper()}{match[2][1:]} {word}{answer}."
     match = re.match(r"(?:How many|How much) ([a-z ]+?) (?:did|do|does) (.+)$", text)
     if match:
@@ -499,5 +566,21 @@ def beyond(train: bool, count: int, seed: int = 9) -> list[Pair]:
             found.append(Pair(base[at][:-1] + tail[0], base[at], "not_stated", "addition"))
         words = base[at].split()
         cut = rng.randint(3, max(3, len(words) // 2))
-        found.append(Pair(" ".join(words[:cut]), base[at], "not_stated", "fragment"))
+        if words[cut] not in (
+            "to",
+            "and",
+            "or",
+            "in",
+            "on",
+            "at",
+            "for",
+            "by",
+            "of",
+            "with",
+            "when",
+            "if",
+            "as",
+            "from",
+        ):
+            found.append(Pair(" ".join(words[:cut]), base[at], "not_stated", "fragment"))
     return found

@@ -230,6 +230,8 @@ class Answer:
     """0 to 1: how well the retrieved text supports the answer; below the threshold ragkit abstains."""
     unsupported: tuple[tuple[int, int], ...] = ()
     """Spans of ``text`` (sentences) that no cited source bears out."""
+    contradicted: tuple[tuple[int, int], ...] = ()
+    """Those of ``unsupported`` that a source contradicts."""
     trace: Any = None
     """A ``ragkit.answering.Trace``: the query, hits, prompt receipt, model, timings and usage."""
 

@@ -12,6 +12,7 @@ from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
 from ragkit.answering.extract import ExtractOptions, extract
 from ragkit.answering.quotes import quote
 from ragkit.answering.sentences import Sentence, cite, rank_sentences, term_weights
+from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.errors import SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
@@ -101,6 +102,7 @@ class Assistant:
         models: in place of ``model``: models, or names of them, that back each other up; the first is asked first, and
             ``trace.attempts`` tells of each.
         policy: when to go on from one of the ``models`` to the next.
+        verifier: decides which sentences of ``chat`` a source supports; ``ComposedVerifier`` if None.
 
     Raises:
         SettingsError: if the mode is unknown, or needs a model and there is none; if a model and models are given, or a
@@ -116,8 +118,10 @@ class Assistant:
         examples: ExamplePool | ExampleSelector | None = None,
         models: Sequence[ChatModel | str | Member] = (),
         policy: FallbackPolicy | None = None,
+        verifier: SupportVerifier | None = None,
     ) -> None:
         self.index = index
+        self._verifier = verifier or ComposedVerifier(index.embedder)
         self.examples = DynamicSelector(examples) if isinstance(examples, ExamplePool) else examples
         self.options = options or AnswerOptions()
         self.retriever = Retriever(index, self.options.retrieval)
@@ -269,11 +273,23 @@ class Assistant:
             yield Finished(self._abstention(trace, sure))
             return
         with trace.timed("check"):
-            checked = check_reply(reply, prompt.sources, self.index.embedder)
+            checked = check_reply(reply, prompt.sources, self.index.embedder, self._verifier)
             citations = self._placed(checked.citations)
         # What no source bears out is not made surer by how well the sources fit the question.
         sure *= checked.supported_share
-        yield Finished(Answer(trace.query, checked.text, "chat", citations, False, sure, checked.unsupported, trace))
+        yield Finished(
+            Answer(
+                trace.query,
+                checked.text,
+                "chat",
+                citations,
+                False,
+                sure,
+                checked.unsupported,
+                checked.contradicted,
+                trace,
+            )
+        )
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain goes on where too little of one is borne out, if its policy says so."""
@@ -282,7 +298,7 @@ class Assistant:
         if not isinstance(model, FallbackModel) or model.policy.support is None:
             return model.stream(prompt.messages, generation)
         abstention = self.templates.texts["abstention"]
-        doubt = unsupported_doubt(model.policy.support, prompt.sources, self.index.embedder, abstention)
+        doubt = unsupported_doubt(model.policy.support, prompt.sources, self.index.embedder, abstention, self._verifier)
         return model.stream(prompt.messages, generation, doubt)
 
     def _placed(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:

@@ -122,7 +122,7 @@ def align(claim: Parsed, evidence: Parsed, similarity: WordSimilarity | None) ->
     spare = [i for i in evidence.content if i not in used]
     found = Alignment(taken, missing, spare, by_synonym=synonym_count)
     asked = [i for i in missing if not claim.tokens[i].name and not claim.tokens[i].calendar]
-    places = [i for i in evidence.content if not evidence.tokens[i].name and not evidence.tokens[i].calendar]
+    places = [i for i in spare if not evidence.tokens[i].name and not evidence.tokens[i].calendar]
     if similarity is not None and asked and places:
         near = similarity.between([claim.tokens[i].low for i in asked], [evidence.tokens[i].low for i in places])
         for row, index in enumerate(asked):

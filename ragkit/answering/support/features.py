@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragkit.answering.support.alignment import Alignment, WordSimilarity, align
 from ragkit.answering.support.lexicon import LIGHT_WORDS, RELATIONS, UNITS, antonyms, lemma
 from ragkit.answering.support.quantities import Quantity, normal_unit
-from ragkit.answering.support.roles import misplaced, order_changes, roles_swapped
+from ragkit.answering.support.roles import exchanged, misplaced, order_changes, roles_swapped
 from ragkit.answering.support.sentence import Parsed, is_fragment, parse
 
 FEATURES = (
@@ -62,6 +63,8 @@ def compare(claim: str, evidence: str, similarity: WordSimilarity | None = None)
     found = _Findings(one, other, align(one, other, similarity))
     if is_fragment(claim):
         found.note("fragment", 1.0, "fragment: not a whole statement")
+    elif _breaks_off(one, other):
+        found.note("fragment", 1.0, "fragment: breaks off in mid-sentence")
     if other.text.rstrip().endswith(("?", "？", "؟")):
         found.note("fragment", 1.0, "evidence: a question states nothing")
     if _is_verbatim(one, other):
@@ -110,6 +113,25 @@ def _is_verbatim(claim: Parsed, evidence: Parsed) -> bool:
     return bool(words) and (words in runs or words == [word for run in runs for word in run])
 
 
+def _breaks_off(claim: Parsed, evidence: Parsed) -> bool:
+    """Tell whether a claim without a full stop begins the evidence and ends where a phrase goes on."""
+    if claim.text.rstrip()[-1:] in ".!。" or not claim.tokens:
+        return False
+    size = len(claim.tokens)
+    if [t.low for t in claim.tokens] != [t.low for t in evidence.tokens[:size]] or size >= len(evidence.tokens):
+        return False
+    following = evidence.tokens[size]
+    return following.kind in ("content", "number") or following.low in (
+        "a",
+        "an",
+        "the",
+        "your",
+        "their",
+        "its",
+        "this",
+    )
+
+
 def _polarity(found: _Findings) -> None:
     claim, evidence, aligned = found.claim, found.evidence, found.aligned
     flips: list[tuple[int, int]] = []
@@ -143,8 +165,7 @@ def _polarity(found: _Findings) -> None:
     if flips and not opposites:
         names = ", ".join(repr(found.said(index)) for index, _ in flips[:3])
         found.note("polarity", min(1.0, len(flips) / max(1, agreements)) + 0.5, f"negation: {names}")
-    mine = sum(token.negated for token in claim.tokens) > 0
-    theirs = sum(token.negated for token in evidence.tokens) > 0
+    mine, theirs = claim.negators > 0, evidence.negators > 0
     if mine != theirs and not opposites:
         found.note("negation_count", 1.0 if mine else 0.5)
 
@@ -161,8 +182,10 @@ def _quantities(found: _Findings) -> None:
             continue
         words = claim.tokens[mine.start : mine.end]
         text = " ".join(token.text for token in words)
-        if mine.value == 1 and mine.kind in ("word", "ordinal") and any(
-            t.low in ("a", "an", "every", "each", "single", "original", "earliest") for t in evidence.tokens
+        if (
+            mine.value == 1
+            and mine.kind in ("word", "ordinal")
+            and any(t.low in ("a", "an", "every", "each", "single", "original", "earliest") for t in evidence.tokens)
         ):
             continue
         rivals = [theirs for theirs in evidence.numbers if _rivals(mine, theirs)]
@@ -339,12 +362,10 @@ _STRENGTH = {"all": 4, "most": 3, "some": 2, "few": 1}
 
 def _quantifiers(found: _Findings) -> None:
     claim, evidence = found.claim, found.evidence
-    theirs = [kind for kind, _ in evidence.quantifiers]
-    mine = [kind for kind, _ in claim.quantifiers]
-    for kind in set(mine):
-        if kind in theirs:
-            continue
-        rivals = [other for other in theirs if other in _STRENGTH and other not in mine]
+    theirs = Counter(kind for kind, _ in evidence.quantifiers)
+    mine = Counter(kind for kind, _ in claim.quantifiers)
+    for kind in mine - theirs:
+        rivals = [other for other in theirs - mine if other in _STRENGTH]
         if kind in ("all", "most"):
             weaker = [other for other in rivals if _STRENGTH[other] < _STRENGTH[kind]]
             if weaker:
@@ -384,7 +405,7 @@ def _modals(found: _Findings) -> None:
 
 def _roles(found: _Findings) -> None:
     claim, evidence, pairs = found.claim, found.evidence, found.aligned.pairs
-    swapped = roles_swapped(claim, evidence, pairs)
+    swapped = exchanged(claim, evidence, pairs) or roles_swapped(claim, evidence, pairs)
     if swapped:
         found.note("role", swapped[0], f"roles: {swapped[1]}")
     place = misplaced(claim, evidence, pairs)

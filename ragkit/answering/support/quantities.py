@@ -129,7 +129,11 @@ def _read(words: Sequence[str], at: int) -> tuple[float, int, str] | None:
         value, end = _SMALL[word], at + 1
         if 20 <= value <= 90 and end < len(words) and _SMALL.get(words[end], 99) < 10:
             value, end = value + _SMALL[words[end]], end + 1
-        elif 20 <= value <= 90 and words[end : end + 1] == ["-"] and _SMALL.get("".join(words[end + 1 : end + 2]), 99) < 10:
+        elif (
+            20 <= value <= 90
+            and words[end : end + 1] == ["-"]
+            and _SMALL.get("".join(words[end + 1 : end + 2]), 99) < 10
+        ):
             value, end = value + _SMALL[words[end + 1]], end + 2
         while end < len(words) and words[end] in _SCALES:
             value, end = value * _SCALES[words[end]], end + 1
@@ -139,9 +143,7 @@ def _read(words: Sequence[str], at: int) -> tuple[float, int, str] | None:
     return None
 
 
-def _described(
-    words: Sequence[str], lemmas: Sequence[str], value: float, start: int, end: int, kind: str
-) -> Quantity:
+def _described(words: Sequence[str], lemmas: Sequence[str], value: float, start: int, end: int, kind: str) -> Quantity:
     unit, unit_at = "", -1
     counted: list[int] = []
     if start and words[start - 1] in _CURRENCIES:
@@ -192,7 +194,20 @@ def _bound(words: Sequence[str], start: int, end: int) -> str:
 
 
 def _takes_over(word: str) -> bool:
-    return word in ("carry", "carried", "carries", "roll", "rolled", "rolls", "take", "took", "turn", "hand", "win", "won")
+    return word in (
+        "carry",
+        "carried",
+        "carries",
+        "roll",
+        "rolled",
+        "rolls",
+        "take",
+        "took",
+        "turn",
+        "hand",
+        "win",
+        "won",
+    )
 
 
 def _ranges(words: Sequence[str], found: Sequence[Quantity]) -> list[Quantity]:

@@ -67,6 +67,9 @@ def misplaced(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tupl
     for kind in ("name", "number"):
         mine = _things(claim, kind)
         theirs = _things(evidence, kind)
+        if kind == "name":
+            lemmas = [token.lemma for token in evidence.tokens]
+            theirs = [i for i in theirs if lemmas.count(lemmas[i]) == 1]
         if len(theirs) < 2:
             continue
         for at in mine:
@@ -80,10 +83,13 @@ def misplaced(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tupl
             rivals = [(_overlap(around, _around(evidence, other, None)), other) for other in theirs if other != own]
             rival, other = max(rivals)
             # A neighbour that is the rival itself says nothing about who holds which place.
-            if rival > score:
+            if rival >= score + 1.0:
                 gap = (rival - score) / max(1.0, float(len(around)))
                 if worst is None or gap > worst[0]:
-                    worst = gap, f"{claim.tokens[at].text!r} stands where the evidence has {evidence.tokens[other].text!r}"
+                    worst = (
+                        gap,
+                        f"{claim.tokens[at].text!r} stands where the evidence has {evidence.tokens[other].text!r}",
+                    )
     return worst
 
 
@@ -122,6 +128,50 @@ def _overlap(mine: set[tuple[str, int]], theirs: set[tuple[str, int]]) -> float:
     """Return how many words are beside both; half for those on the other side."""
     mirrored = {("right" if side == "left" else "left", place) for side, place in mine}
     return len(mine & theirs) + 0.5 * len(mirrored & theirs)
+
+
+def exchanged(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tuple[float, str] | None:
+    """Return how surely two words or names stand in each other's places, by the words directly beside them."""
+    mine = [run for run in _runs(claim) if run[1] in pairs]
+    held = {run[1]: run for run in _runs(evidence)}
+    there = {run: held[pairs[run[1]]] for run in mine if pairs[run[1]] in held}
+    for number, one in enumerate(mine):
+        for other in mine[number + 1 :]:
+            if one not in there or other not in there or there[one] == there[other]:
+                continue
+            here_one, here_other = _beside(claim, one), _beside(claim, other)
+            was_one, was_other = _beside(evidence, there[one]), _beside(evidence, there[other])
+            kept = _same(here_one, was_one) + _same(here_other, was_other)
+            crossed = _same(here_one, was_other) + _same(here_other, was_one)
+            both = claim.tokens[one[1]].name and claim.tokens[other[1]].name
+            if crossed >= kept + (2 if both else 3):
+                return 1.0, f"{claim.tokens[one[1]].text!r} and {claim.tokens[other[1]].text!r}"
+    return None
+
+
+def _runs(parsed: Parsed) -> list[tuple[int, int]]:
+    """Return the first and last index of each name, and of each other content word."""
+    found: list[tuple[int, int]] = []
+    for index in parsed.content:
+        if found and found[-1][1] == index - 1 and parsed.tokens[index].name and parsed.tokens[index - 1].name:
+            found[-1] = found[-1][0], index
+        else:
+            found.append((index, index))
+    return found
+
+
+def _beside(parsed: Parsed, run: tuple[int, int]) -> tuple[str, str]:
+    left, right = run[0] - 1, run[1] + 1
+    while left >= 0 and parsed.tokens[left].low in ("the", "a", "an", "your", "his", "its", "their"):
+        left -= 1
+    return (
+        parsed.tokens[left].lemma if left >= 0 else "^",
+        parsed.tokens[right].lemma if right < len(parsed.tokens) else ".",
+    )
+
+
+def _same(one: tuple[str, str], other: tuple[str, str]) -> int:
+    return (one[0] == other[0]) + (one[1] == other[1])
 
 
 def order_changes(claim: Parsed, pairs: Mapping[int, int]) -> float:

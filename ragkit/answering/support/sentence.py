@@ -31,9 +31,13 @@ _NOUN_NEGATORS = frozenset(["no", "without"])
 _NOUN_END = frozenset("in on at to from by with for of how when where that which who".split())  # noqa: SIM905
 _NO_NEGATION = frozenset("only more less fewer later least matter longer_than just".split())  # noqa: SIM905
 QUANTIFIERS = {
-    **dict.fromkeys(["all", "every", "each", "always", "everyone", "everything", "everybody", "entire", "whole"], "all"),
+    **dict.fromkeys(
+        ["all", "every", "each", "always", "everyone", "everything", "everybody", "entire", "whole"], "all"
+    ),
     **dict.fromkeys(["most", "mostly", "majority", "usually", "generally", "mainly"], "most"),
-    **dict.fromkeys(["some", "several", "many", "certain", "sometimes", "numerous", "often", "specific", "various"], "some"),
+    **dict.fromkeys(
+        ["some", "several", "many", "certain", "sometimes", "numerous", "often", "specific", "various"], "some"
+    ),
     **dict.fromkeys(["few", "rarely", "seldom", "hardly"], "few"),
     **dict.fromkeys(["none", "no", "never", "nobody", "nothing"], "none"),
     **dict.fromkeys(["only", "solely", "exclusively", "sole"], "only"),
@@ -73,6 +77,8 @@ class Parsed:
     modals: tuple[tuple[str, int], ...]
     passives: frozenset[int]
     """Indices of the participles of verbs in the passive."""
+    negators: int
+    """Number of words that negate."""
 
     @property
     def content(self) -> list[int]:
@@ -106,6 +112,10 @@ def parse(text: str) -> Parsed:
         tuple(_quantifiers(lows)),
         tuple(_modals(lows)),
         frozenset(_passives(lows)),
+        sum(
+            low in _NEGATORS | _NOUN_NEGATORS and following not in _NO_NEGATION
+            for low, following in zip(lows, [*lows[1:], ""], strict=True)
+        ),
     )
 
 
@@ -123,7 +133,19 @@ def is_fragment(text: str) -> bool:
     if lows[-1] in ("the", "a", "an", "of", "and", "or", "to", "by", "with", "for", "that", "which", "your", "their"):
         return True
     first = lows[0]
-    if first in ("if", "when", "because", "although", "while", "whereas", "unless", "until", "after", "before"):
+    if first in (
+        "if",
+        "when",
+        "because",
+        "although",
+        "while",
+        "whereas",
+        "unless",
+        "until",
+        "after",
+        "before",
+        "whether",
+    ):
         commas = [index for index, token in enumerate(parsed.tokens) if token.low == ","]
         verbs = _verbs(parsed)
         if not commas:
@@ -154,8 +176,11 @@ _FINITE = frozenset(
     become becomes begin begins end ends open opens close closes start starts stop stops keep keeps hold holds
     """.split()  # noqa: SIM905
 )
+_COMMANDED = frozenset("the a an your this these that all any down up to out on if it them into through".split())  # noqa: SIM905
 _AFTER_VERB = frozenset("to on at from not as into each every all when if after before until".split())  # noqa: SIM905
-_DETERMINERS = frozenset("the a an this that these those its their his her our your my of in by with for and or no".split())  # noqa: SIM905
+_DETERMINERS = frozenset(
+    ["the", "a", "an", "this", "that", "these", "those", "its", "their", "his", "her", "our", "your", "my", "of", "in", "by", "with", "for", "and", "or", "no"]
+)
 
 
 def _verbs(parsed: Parsed) -> list[int]:
@@ -168,17 +193,19 @@ def _verbs(parsed: Parsed) -> list[int]:
         if low in AUXILIARIES:
             found.append(index)
         elif token.kind in ("content", "function") and not token.calendar:
-            if low in _IMPERATIVES and (index == 0 or before in (",", ";", "and", "please", "then", ":")):
+            if (low in _IMPERATIVES and (index == 0 or before in (",", ";", "and", "please", "then", ":"))) or (index == 0 and token.kind == "content" and _opens_command(tokens)):
                 found.append(index)
             elif before in _DETERMINERS or before == "to" or token.name:
                 continue
-            elif low in _FINITE or (index and low.endswith("ed") and len(low) > 4):
-                found.append(index)
-            elif index and _reads_as_verb(tokens, index):
-                found.append(index)
-            elif before in ("i", "you", "we", "they", "people", "who", "that", "which"):
+            elif low in _FINITE or (index and low.endswith("ed") and len(low) > 4) or (index and _reads_as_verb(tokens, index)) or before in ("i", "you", "we", "they", "people", "who", "that", "which"):
                 found.append(index)
     return found
+
+
+def _opens_command(tokens: tuple[Token, ...]) -> bool:
+    """Tell whether a sentence opens like ``Navigate to the tab``."""
+    low, after = tokens[0].low, tokens[1].low if len(tokens) > 1 else ""
+    return not tokens[0].name and not low.endswith(("s", "ing", "ed")) and after in _COMMANDED
 
 
 def _reads_as_verb(tokens: tuple[Token, ...], index: int) -> bool:
@@ -284,13 +311,9 @@ def _quantifiers(lows: list[str]) -> list[tuple[str, int]]:
             continue
         before = lows[index - 1] if index else ""
         following = lows[index + 1] if index + 1 < len(lows) else ""
-        if low == "most" and before in ("at", "the") or low == "few" and before == "a":
+        if (low == "most" and before in ("at", "the")) or (low == "few" and before == "a"):
             kind = "some" if low == "few" else ""
-        elif low == "no" and following in _NO_NEGATION or low == "only" and before == "not":
-            kind = ""
-        elif low in ("each", "every") and following[:1].isdigit():
-            kind = ""
-        elif low == "all" and before == "at":
+        elif (low == "no" and following in _NO_NEGATION) or (low == "only" and before == "not") or (low in ("each", "every") and following[:1].isdigit()) or (low == "all" and before == "at"):
             kind = ""
         if kind:
             found.append((kind, index))
@@ -303,9 +326,7 @@ def _modals(lows: list[str]) -> list[tuple[str, int]]:
         kind = MODALS.get(low)
         if low in ("have", "has") and lows[index + 1 : index + 2] == ["to"]:
             kind = "must"
-        elif low in ("need", "needs") and lows[index + 1 : index + 2] != ["to"]:
-            kind = None
-        elif low == "may" and lows[index + 1 : index + 2] and lows[index + 1][0].isdigit():
+        elif (low in ("need", "needs") and lows[index + 1 : index + 2] != ["to"]) or (low == "may" and lows[index + 1 : index + 2] and lows[index + 1][0].isdigit()):
             kind = None
         if kind:
             found.append((kind, index))
@@ -315,12 +336,14 @@ def _modals(lows: list[str]) -> list[tuple[str, int]]:
 def _passives(lows: list[str]) -> list[int]:
     found = []
     for index, low in enumerate(lows):
-        if not (low.endswith(("ed", "en", "wn", "ne")) or lemma(low) != low and not low.endswith(("s", "ing", "ly"))):
+        if not (low.endswith(("ed", "en", "wn", "ne")) or (lemma(low) != low and not low.endswith(("s", "ing", "ly")))):
             continue
         for back in range(index - 1, max(-1, index - 4), -1):
             if lows[back] in BE:
                 found.append(index)
                 break
-            if not (lows[back] == "not" or lows[back].endswith("ly") or lows[back] in ("also", "then", "again", "never")):
+            if not (
+                lows[back] == "not" or lows[back].endswith("ly") or lows[back] in ("also", "then", "again", "never")
+            ):
                 break
     return found

@@ -38,7 +38,9 @@ def answer_html(answer: Any) -> str:
         count = len(answer.unsupported)
         what = "sentence" if count == 1 else f"{count} sentences"
         mark = f'<span style="{_UNSUPPORTED}">underlined</span>'
-        parts.append(f'<div style="{_SOFT}">{mark}: {what} that no source bears out</div>')
+        against = len(answer.contradicted)
+        told = f", {against} of them contradicted by a source" if against else ""
+        parts.append(f'<div style="{_SOFT}">{mark}: {what} that no source bears out{told}</div>')
     facts = [answer.mode, f"confidence {answer.confidence:.2f}"]
     if trace is not None:
         facts += _made(trace)
@@ -129,7 +131,7 @@ def _said(answer: Any) -> str:
     at = 0
     for start, end in sorted(answer.unsupported):
         out.append(_numbered(answer.text[at:start]))
-        why = "no source bears this out"
+        why = "a source contradicts this" if (start, end) in answer.contradicted else "no source bears this out"
         out.append(f'<span style="{_UNSUPPORTED}" title="{why}">{_numbered(answer.text[start:end])}</span>')
         at = max(at, end)
     out.append(_numbered(answer.text[at:]))

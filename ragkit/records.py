@@ -231,6 +231,8 @@ class Answer:
     """0 to 1: probability that the answer is right."""
     unsupported: tuple[tuple[int, int], ...] = ()
     """Spans of ``text`` (sentences) that no cited source bears out."""
+    contradicted: tuple[tuple[int, int], ...] = ()
+    """Those of ``unsupported`` that a source contradicts."""
     unsure: bool = False
     """True where the closest passages are shown, which may not answer; ``missing`` says what is missing."""
     missing: str = ""

@@ -24,6 +24,7 @@ from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Re
 from ragkit.answering.routes import Capability, capability_of, route
 from ragkit.answering.search import search
 from ragkit.answering.sentences import Sentence, cite, term_weights
+from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, what_is_missing
 from ragkit.errors import SettingsError
@@ -118,6 +119,7 @@ class Assistant:
         models: in place of ``model``: models, or names of them, that back each other up; the first is asked first, and
             ``trace.attempts`` tells of each.
         policy: when to go on from one of the ``models`` to the next.
+        verifier: decides which sentences of ``chat`` a source supports; ``ComposedVerifier`` if None.
 
     Raises:
         SettingsError: if the mode is unknown, or needs a model and there is none; if a model and models are given, or a
@@ -133,8 +135,10 @@ class Assistant:
         examples: ExamplePool | ExampleSelector | None = None,
         models: Sequence[ChatModel | str | Member] = (),
         policy: FallbackPolicy | None = None,
+        verifier: SupportVerifier | None = None,
     ) -> None:
         self.index = index
+        self._verifier = verifier or ComposedVerifier(index.embedder)
         self.examples = DynamicSelector(examples) if isinstance(examples, ExamplePool) else examples
         self.options = options or AnswerOptions()
         self.retriever = Retriever(index, self.options.retrieval)
@@ -373,13 +377,23 @@ class Assistant:
             yield Finished(self._abstention(asked, trace))
             return
         with trace.timed("check"):
-            checked = check_reply(reply, prompt.sources, self.index.embedder)
+            checked = check_reply(reply, prompt.sources, self.index.embedder, self._verifier)
             citations = self._placed(checked.citations)
         # A reply is no surer than its support: what no source supports counts nothing.
         sure = trace.evidence * checked.supported_share
-        unsupported = checked.unsupported
         yield Finished(
-            Answer(asked.text, checked.text, "chat", citations, False, sure, unsupported, kind=asked.kind, trace=trace)
+            Answer(
+                asked.text,
+                checked.text,
+                "chat",
+                citations,
+                False,
+                sure,
+                checked.unsupported,
+                checked.contradicted,
+                kind=asked.kind,
+                trace=trace,
+            )
         )
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
@@ -389,7 +403,7 @@ class Assistant:
         if not isinstance(model, FallbackModel) or model.policy.support is None:
             return model.stream(prompt.messages, generation)
         abstention = self.templates.texts["abstention"]
-        doubt = unsupported_doubt(model.policy.support, prompt.sources, self.index.embedder, abstention)
+        doubt = unsupported_doubt(model.policy.support, prompt.sources, self.index.embedder, abstention, self._verifier)
         return model.stream(prompt.messages, generation, doubt)
 
     def _placed(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:

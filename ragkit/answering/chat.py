@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answering.sentences import Sentence, cite, introduces, sentences_of
+from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.chunking import sentence_spans
 from ragkit.models.base import Completion
 from ragkit.prompting import Source
 from ragkit.records import Citation
-from ragkit.retrieval.terms import content_terms, numbers
+from ragkit.retrieval.terms import content_terms
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
 
 _MARK = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
-SUPPORT_OVERLAP = 0.6
-"""A sentence is supported where a source's sentence holds this share of its terms and all of its numbers…"""
-SUPPORT_COSINE = 0.75
-"""…or is this near in meaning and holds all of its numbers and half of its terms."""
+CANDIDATES = 4
+"""Sentences of the sources, those with the most words in common, that a sentence of the reply is checked against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +34,33 @@ class Checked:
     """Spans of ``text`` that no source bears out."""
     supported_share: float
     """Of the sentences."""
+    contradicted: tuple[tuple[int, int], ...] = ()
+    """Those of ``unsupported`` that a source contradicts."""
 
 
-def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Checked:
-    """Align each sentence of a reply with the sentence of a source that bears it out.
+def check_reply(
+    reply: str, sources: Sequence[Source], embedder: Embedder, verifier: SupportVerifier | None = None
+) -> Checked:
+    """Cite for each sentence of a reply the sentence of a source that supports it.
 
-    A number that the model put down is looked at first; where that source does not bear the sentence out, the others
-    are. Headings and questions bear nothing out. Numbers of sources that are not there are dropped.
+    The sources that the model named are tried first, then the others. A source's sentence is judged alone, and where
+    that does not do, with its heading and with the sentence before it. Headings and questions support nothing. Numbers
+    of sources that were not shown are dropped.
 
     Args:
-        reply: the model's.
+        reply: of the model.
         sources: that it was shown.
         embedder: of the index.
+        verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """
+    verifier = ComposedVerifier(embedder) if verifier is None else verifier
     by_number = {source.number: source for source in sources}
     candidates = [sentence for source in sources for sentence in sentences_of(source) if not introduces(sentence)]
     said = _marks_inside(reply)
     text = ""
     citations: list[Citation] = []
     unsupported: list[tuple[int, int]] = []
+    contradicted: list[tuple[int, int]] = []
     supported = total = stop = 0
     for start, end in sentence_spans(said):
         raw = said[start:end]
@@ -62,12 +69,16 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
         named = [int(n) for group in _MARK.findall(raw) for n in re.findall(r"\d+", group)]
         plain = _MARK.sub("", raw).strip()
         total += 1
-        evidence = _evidence(plain, [by_number[n] for n in named if n in by_number], candidates, embedder)
+        evidence, is_contradicted = _evidence(
+            plain, [by_number[n] for n in named if n in by_number], candidates, verifier
+        )
         if text:
             # Paragraphs and the items of lists stay apart.
             text += between if "\n" in between and between.isspace() else " "
         if evidence is None:
             unsupported.append((len(text), len(text) + len(plain)))
+            if is_contradicted:
+                contradicted.append(unsupported[-1])
             text += plain
         else:
             supported += 1
@@ -76,11 +87,16 @@ def check_reply(reply: str, sources: Sequence[Source], embedder: Embedder) -> Ch
                 known = cite(len(citations) + 1, evidence.source, evidence.start, evidence.end)
                 citations.append(known)
             text += f"{plain} [{known.number}]"
-    return Checked(text, tuple(citations), tuple(unsupported), supported / total if total else 0.0)
+    share = supported / total if total else 0.0
+    return Checked(text, tuple(citations), tuple(unsupported), share, tuple(contradicted))
 
 
 def unsupported_doubt(
-    least: float, sources: Sequence[Source], embedder: Embedder, abstention: str
+    least: float,
+    sources: Sequence[Source],
+    embedder: Embedder,
+    abstention: str,
+    verifier: SupportVerifier | None = None,
 ) -> Callable[[Completion], str | None]:
     """Return what tells of a reply why another model should be asked: too few of its sentences are borne out.
 
@@ -89,12 +105,13 @@ def unsupported_doubt(
         sources: that the model was shown.
         embedder: of the index.
         abstention: what a model says that finds no answer, which is taken at its word.
+        verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """
 
     def doubt(reply: Completion) -> str | None:
         if abstains(reply.text, abstention):
             return None
-        share = check_reply(reply.text, sources, embedder).supported_share
+        share = check_reply(reply.text, sources, embedder, verifier).supported_share
         return (
             None if share >= least else f"the sources bear out {share:.0%} of its sentences, and {least:.0%} is asked"
         )
@@ -118,28 +135,41 @@ def _place(sentence: Sentence) -> tuple[str, int]:
 
 
 def _evidence(
-    plain: str, named: Sequence[Source], candidates: Sequence[Sentence], embedder: Embedder
-) -> Sentence | None:
-    """Return the sentence that bears ``plain`` out, of a named source if one does, or None."""
-    wanted, figures = set(content_terms(plain)), numbers(plain)
+    plain: str, named: Sequence[Source], candidates: Sequence[Sentence], verifier: SupportVerifier
+) -> tuple[Sentence | None, bool]:
+    """Return the sentence that supports ``plain``, or None, and then whether one contradicts it."""
+    wanted = set(content_terms(plain))
     if not wanted:
-        return None
-    overlaps = []
-    for sentence in candidates:
-        if not figures <= numbers(sentence.text):
-            continue
+        return None, False
+    ranked = []
+    for at, sentence in enumerate(candidates):
         share = len(wanted & set(content_terms(sentence.text))) / len(wanted)
-        overlaps.append((share, sentence.source in named, sentence))
-    overlaps.sort(key=lambda item: (-item[0] - 0.1 * item[1], item[2].source.number, item[2].start))
-    if not overlaps:
-        return None
-    if overlaps[0][0] >= SUPPORT_OVERLAP:
-        return overlaps[0][2]
-    near = [sentence for share, _, sentence in overlaps[:8] if share >= 0.5]
-    if near:
-        try_these = [plain, *(sentence.text for sentence in near)]
-        vectors = embedder.embed(try_these, "query")
-        cosines = vectors[1:] @ vectors[0]
-        if float(cosines.max()) >= SUPPORT_COSINE:
-            return near[int(cosines.argmax())]
-    return None
+        if share > 0:
+            ranked.append((-share - 0.1 * (sentence.source in named), sentence.source.number, sentence.start, at))
+    nearest = [at for _, _, _, at in sorted(ranked)[:CANDIDATES]]
+    contradicted = False
+    for texts in (_alone, _in_context):
+        pairs = [(plain, text, at) for at in nearest for text in texts(candidates, at)]
+        verdicts = verifier.verify([(claim, text) for claim, text, _ in pairs])
+        best = max(range(len(pairs)), key=lambda number: verdicts[number].entailed, default=None)
+        if best is not None and verdicts[best].supported:
+            return candidates[pairs[best][2]], False
+        if texts is _alone:
+            # Only the nearest sentence is surely about the same thing.
+            contradicted = any(verdict.is_contradicted for verdict in verdicts[:1])
+    return None, contradicted
+
+
+def _alone(candidates: Sequence[Sentence], at: int) -> list[str]:
+    return [candidates[at].text]
+
+
+def _in_context(candidates: Sequence[Sentence], at: int) -> list[str]:
+    """Return a sentence after its headings and title, and after the sentence before it."""
+    sentence = candidates[at]
+    chunk = sentence.source.hit.chunk
+    about = [title for title in (sentence.source.document.title, *chunk.heading_path[-1:]) if title]
+    texts = [". ".join([*dict.fromkeys(about), sentence.text])] if about else []
+    if at and candidates[at - 1].source is sentence.source:
+        texts.append(f"{candidates[at - 1].text} {sentence.text}")
+    return texts

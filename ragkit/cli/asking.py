@@ -173,7 +173,8 @@ def _stream(assistant: Assistant, question: str, where: str | None) -> Answer:
     else:
         out.print(answer.text, style="bold", markup=False)
     for start, end in answer.unsupported:
-        out.print("unsupported:", style="yellow", end=" ")
+        label = "contradicted" if (start, end) in answer.contradicted else "unsupported"
+        out.print(f"{label}:", style="yellow", end=" ")
         out.print(one_line(answer.text[start:end], 200), markup=False)
     for citation in answer.citations:
         page = f", page {citation.page}" if citation.page is not None else ""

@@ -82,6 +82,7 @@ def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
             for citation in answer.citations
         ],
         "unsupported": [list(span) for span in answer.unsupported],
+        "contradicted": [list(span) for span in answer.contradicted],
     }
 
 

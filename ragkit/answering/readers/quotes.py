@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ragkit.answering.evidence import Ranked
@@ -15,6 +16,12 @@ _LIST = 600
 """Characters up to which the list after a lead-in is quoted with it."""
 _SHORT_ITEM = 60
 """Characters of a list item below which the items beside it are quoted with it."""
+_SHORT_UNIT = 60
+"""Characters of a sentence below which the one before it is quoted with it."""
+_REFERS = re.compile(
+    r"(?:it|its|they|their|these|this|that|those|he|she|such|also|but|however|then|otherwise|instead|in (?:this|that) case)\b",
+    re.IGNORECASE,
+)
 _BLOCK = 300
 """Characters up to which the paragraph around a unit is quoted with it."""
 
@@ -59,11 +66,16 @@ def paragraph(evidence: Evidence, unit: Unit, limit: int) -> Span:
         wider = False
         if high + 1 < len(units) and units[high + 1].end - units[low].start <= limit:
             high, wider = high + 1, True
-        if low > 0 and units[high].end - units[low - 1].start <= limit:
+        if low > 0 and _needs_before(units[low]) and units[high].end - units[low - 1].start <= limit:
             low, wider = low - 1, True
         if not wider:
             break
     return Span(unit.source, units[low].start, units[high].end)
+
+
+def _needs_before(unit: Unit) -> bool:
+    """Tell whether a unit says little without the one before it: it is short, or begins with a word that refers back."""
+    return len(unit.text) < _SHORT_UNIT or _REFERS.match(unit.text) is not None
 
 
 def _near_units(evidence: Evidence, unit: Unit) -> list[Unit]:

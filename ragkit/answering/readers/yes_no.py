@@ -8,8 +8,9 @@ from typing import Literal
 from ragkit.answering.kinds import asking_part
 from ragkit.answering.readers.base import Evidence, Part, Reply
 from ragkit.answering.readers.quotes import best_of, paragraph
+from ragkit.answering.support.lexicon import antonyms, lemma
 from ragkit.chunking import sentence_spans
-from ragkit.retrieval.terms import content_terms
+from ragkit.retrieval.terms import content_terms, is_stop, words
 
 Verdict = Literal["yes", "no"]
 _NOT = re.compile(
@@ -85,9 +86,8 @@ def verdict_of(question: str, sentence: str) -> Verdict:
     clause = _nearest_clause(question, sentence)
     negated = bool(_NOT.search(clause))
     asks_need, asks_may = bool(_NEED.search(question)), bool(_MAY.search(question))
-    if _OPPOSITES and any(
-        pair[0] in question.casefold().split() and pair[1] in clause.casefold().split() for pair in _OPPOSITES
-    ):
+    asked, said = _lemmas(question), _lemmas(clause)
+    if any(antonyms(one, other) for one in asked - said for other in said - asked):
         negated = not negated
     flipped = bool(re.search(r"\b(?:not|without|n't|no)\b|n't\b", question.split(",")[-1], re.IGNORECASE))
     if asks_need and not negated and not _REQUIRES.search(clause) and _PERMITS.search(clause):
@@ -95,6 +95,10 @@ def verdict_of(question: str, sentence: str) -> Verdict:
     if asks_may and not asks_need and not negated and re.search(r"\bmust\b|\brequired to\b", clause, re.IGNORECASE):
         negated = bool(re.search(r"\bonly\b", clause, re.IGNORECASE))
     return "no" if negated != flipped else "yes"
+
+
+def _lemmas(text: str) -> set[str]:
+    return {lemma(word) for word in words(text) if not is_stop(word)}
 
 
 def _nearest_clause(question: str, sentence: str) -> str:

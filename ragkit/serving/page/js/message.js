@@ -9,6 +9,7 @@ import { collection, configName, may, tell } from "./state.js";
 import { openWhy } from "./why.js";
 
 const UNSUPPORTED = "No source that was found bears this sentence out.";
+const CONTRADICTED = "A source contradicts this sentence.";
 
 /** A question, with ways to ask it anew. */
 export function questionView(text, { edit }) {
@@ -90,7 +91,11 @@ function prose(message) {
   const { answer } = message;
   const element = serverHtml(h("div.prose"), message.html ?? "");
   if (answer?.unsupported?.length) {
-    markSpans(element, message.text, answer.unsupported, () => h("span.unsupported", { title: UNSUPPORTED }));
+    const against = new Set((answer.contradicted ?? []).map(String));
+    const silent = answer.unsupported.filter((span) => !against.has(String(span)));
+    markSpans(element, message.text, silent, () => h("span.unsupported", { title: UNSUPPORTED }));
+    const wrapper = () => h("span.unsupported.contradicted", { title: CONTRADICTED });
+    markSpans(element, message.text, answer.contradicted ?? [], wrapper);
   }
   for (const chip of element.querySelectorAll("button.citation")) {
     const citation = answer?.citations.find((each) => String(each.number) === chip.dataset.number);

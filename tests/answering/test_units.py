@@ -27,7 +27,8 @@ The desk is beside the door. It opens at nine."""
 
 def source(text, start=0):
     info = DocumentInfo("d" * 32, "a.md", "a.md", "Visitors", "0", "text/markdown", {}, len(text), 0, 1)
-    return Source(1, Hit(Chunk("d" * 32, 0, start, start + len(text), text, 9), info, 1.0), text, start, start + len(text))
+    end = start + len(text)
+    return Source(1, Hit(Chunk("d" * 32, 0, start, end, text, 9), info, 1.0), text, start, end)
 
 
 def test_units_are_sentences_items_rows_and_headings():

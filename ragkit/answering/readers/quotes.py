@@ -19,7 +19,8 @@ _SHORT_ITEM = 60
 _SHORT_UNIT = 60
 """Characters of a sentence below which the one before it is quoted with it."""
 _REFERS = re.compile(
-    r"(?:it|its|they|their|these|this|that|those|he|she|such|also|but|however|then|otherwise|instead|in (?:this|that) case)\b",
+    r"(?:it|its|they|their|these|this|that|those|he|she|such|also|but|however|then|otherwise|instead|"
+    r"in (?:this|that) case)\b",
     re.IGNORECASE,
 )
 _BLOCK = 300
@@ -74,7 +75,7 @@ def paragraph(evidence: Evidence, unit: Unit, limit: int) -> Span:
 
 
 def _needs_before(unit: Unit) -> bool:
-    """Tell whether a unit says little without the one before it: it is short, or begins with a word that refers back."""
+    """Tell whether a unit needs the one before it: it is short, or begins with a word that refers back."""
     return len(unit.text) < _SHORT_UNIT or _REFERS.match(unit.text) is not None
 
 

@@ -11,6 +11,7 @@ import ragkit
 
 PACKAGE = Path(ragkit.__file__).parent
 ROOMS = [
+    "_machine",
     "display",
     "records",
     "errors",

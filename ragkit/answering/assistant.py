@@ -39,8 +39,9 @@ class AnswerOptions:
     """How much of the text around a hit a prompt shows."""
     threshold: float = THRESHOLD
     """Below this confidence ragkit abstains; 0 to answer always. docs/benchmarks.md has what each costs."""
-    temperature: float = 0.0
-    seed: int = 0
+    temperature: float | None = None
+    """Of ``chat``; see ``GenerationOptions``."""
+    seed: int | None = None
     shots: int = 4
     """Answered questions that ``chat`` is shown, where the assistant has examples."""
     templates: Path | None = None
@@ -229,7 +230,7 @@ class Assistant:
         model = self._used_model(trace)
         with trace.timed("answer"):
             found = extract(trace.query, ranked, sources, model, self.templates, self.options.extract)
-        trace.reply, trace.usage, trace.prompt = found.reply, found.usage, found.prompt
+        trace.reply, trace.usage, trace.prompt, trace.notes = found.reply, found.usage, found.prompt, found.notes
         trace.routed(found.route)
         if found.span is None:
             return self._abstention(trace, 0.0)
@@ -262,6 +263,7 @@ class Assistant:
                 reply += delta.text
                 trace.usage = delta.usage or trace.usage
                 trace.routed(delta.route)
+                trace.notes = delta.notes or trace.notes
                 if delta.text:
                     yield TextDelta(delta.text)
         trace.reply = reply

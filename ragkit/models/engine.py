@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import heapq
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
@@ -161,8 +162,9 @@ class Engine:
             self._library.llama_model_free(self._model)
             self._model = None
 
-    def __del__(self) -> None:
-        self.close()
+    def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not _ending():  # at the end of the process llama.cpp's functions may be gone, and the memory goes anyway
+            self.close()
 
     @_in_use
     def metadata(self, name: str) -> str | None:

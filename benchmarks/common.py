@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.machine import versions
 from ragkit import Document
 from ragkit.evaluation import read_questions, squad_documents
 from ragkit.evaluation.metrics import best_f1 as f1
@@ -55,8 +54,3 @@ def half(questions: list[Question], name: str) -> list[Question]:
     if name == "all":
         return questions
     return [question for question in questions if question.article % 2 == (name == "test")]
-
-
-def versions(*packages: str) -> str:
-    """Return the Python and package versions of this run."""
-    return f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages)

@@ -18,6 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.machine import versions
 from benchmarks.recombined import picks, sentences, text
 from ragkit.embedding import open_embedder
 from ragkit.indexing.gpu import TorchVectors
@@ -43,7 +44,7 @@ def main() -> None:
     embedder.embed(chunks)
     rate = len(chunks) / (time.perf_counter() - started)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    print(f"\n{name}, torch {torch.__version__}, Python {sys.version.split()[0]}\n")
+    print(f"\n{name}, {versions('torch')}\n")
     print("| what | measured |\n|---|---|")
     print(f"| {embedder.model_id}, chunks/s ({embedder.runtime}) | {rate:,.0f} |", flush=True)
     _search(rows, embedder.dimension, device)

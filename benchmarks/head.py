@@ -12,7 +12,6 @@ is like them (``evaluation=`` would do that), as the data set was published with
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import tempfile
@@ -55,8 +54,7 @@ def main() -> None:
     train = train[: given.limit] if given.limit else train
     work = given.work or Path(tempfile.mkdtemp())
     tuning = replace(usual, seconds=given.seconds, epochs=given.epochs, layers=given.layers, learning_rate=given.rate)
-    cores = len(os.sched_getaffinity(0))
-    print(f"{len(train):,} training rows, {len(test):,} test queries; {cores} cores; {tuning}")
+    print(f"{len(train):,} training rows, {len(test):,} test queries; {tuning}")
     print(f"{versions('ragkit', 'torch', 'transformers', 'scikit-learn', 'onnxruntime')}\n")
     rows = [("logistic regression, C=10", *regression(train, test), "")]
     for name, options in (

@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import versions, xquad
 from ragkit import Document, Index
+from ragkit._machine import cores
 from ragkit.chunking import ChunkingOptions, sentence_spans
 from ragkit.embedding import locate, open_embedder
 from ragkit.embedding.tokenizer import FastTokenizer
@@ -108,7 +109,7 @@ def main() -> None:
         return
     packages = ("faiss-cpu", "onnxruntime", "sentence-transformers", "tantivy", "torch", "transformers")
     peers = sorted({name for names, _ in SYSTEMS.values() for name in names if not missing((name,))})
-    print(f"{versions(*packages, *peers)}, {cores()} threads")
+    print(versions(*packages, *peers))
     for name, corpus in corpora(arguments.quick).items():
         runs: dict[str, list[dict]] = {system: [] for system in corpus.systems}
         for _ in range(corpus.repeats):
@@ -155,11 +156,6 @@ def missing(packages: Sequence[str]) -> str:
         except PackageNotFoundError:
             absent.append(package)
     return ", ".join(absent)
-
-
-def cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def run(system: str, corpus: str, quick: bool) -> dict:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import machine
 from ragkit.indexing.index import Index, IndexOptions
 from ragkit.indexing.opening import record_model
 from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
@@ -133,11 +134,5 @@ def _changes(pool: Sentences, chosen: np.ndarray, made: np.ndarray, first: int) 
 
 
 def versions() -> str:
-    """Return a line with the versions that figures depend on."""
-    import os
-    import platform
-    from importlib.metadata import version
-
-    names = ("faiss-cpu", "tantivy", "onnxruntime", "numpy")
-    packages = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"Python {platform.python_version()}, {packages}, {os.cpu_count()} cores"
+    """Return a line with what figures depend on."""
+    return machine.versions("faiss-cpu", "tantivy", "onnxruntime", "numpy")

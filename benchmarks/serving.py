@@ -27,6 +27,9 @@ from typing import Any
 
 import httpx
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import versions
 from ragkit import Index, Message
 
 SAMPLES = Path(__file__).resolve().parents[1] / "docs" / "samples"
@@ -298,6 +301,7 @@ def main() -> None:
     if options.quick:
         options.clients, options.seconds, options.leavers, options.first_token = 6, 15, 8, True
         options.rounds, options.at_once = 4, 4
+    print(versions("ragkit", "llama-cpp-python", "fastapi"))
     with served(options.threads) as (url, pid):
         if options.first_token:
             first_token(url, options.threads, options.rounds)

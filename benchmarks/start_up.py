@@ -17,6 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import versions
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -35,6 +39,7 @@ def main() -> None:
             capture_output=True,
             env=environment,
         )
+        print(f"{versions()}\n")
         print("| what | median s | fastest s | target s |")
         print("|---|---|---|---|")
         for name, command, target in (

@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     embedding_model: str = "default"
     """A packaged model's name or a sentence-transformers folder; used when an index is made."""
     embedding_runtime: Literal["auto", "onnx", "torch"] = "auto"
+    """What embedding models run on; ``auto`` is torch with a GPU and ONNX without."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What embeds, trains and searches vectors; ``auto`` is the GPU if torch can use one."""
     model: str = "auto"
     """The language model: ``auto`` (the best installed), ``none``, a name from `ragkit models list`, a .gguf
     file, ``openai:NAME``, ``anthropic:NAME``, or ``PROVIDER:NAME`` for another provider of LangChain's."""
@@ -45,6 +47,9 @@ class Settings(BaseSettings):
     prices: Path | None = None
     """A TOML file of what models cost, which goes before ragkit's own; it has the form of
     ``ragkit/models/prices.toml``."""
+    windows: Path | None = None
+    """A TOML file of how many tokens models take, which goes before ragkit's own; it has the form of
+    ``ragkit/models/windows.toml``."""
     templates: Path | None = None
     """A folder of prompt templates that replace the ones ragkit ships."""
     passwords: tuple[str, ...] = ()
@@ -86,7 +91,7 @@ def load_settings(folder: Path | None = None) -> Settings:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file} is not valid TOML: {error}.", "Mend the line that is named.") from error
-        for name in ("indexes", "templates", "prices"):
+        for name in ("indexes", "templates", "prices", "windows"):
             if isinstance(values.get(name), str):
                 values[name] = file.parent / values[name]
     try:

@@ -12,6 +12,7 @@ import ragkit
 
 PACKAGE = Path(ragkit.__file__).parent
 ROOMS = [
+    "_machine",
     "display",
     "records",
     "errors",

@@ -57,8 +57,9 @@ class AnswerOptions:
     """Evidence score below which an answer is told as unsure; docs/benchmarks.md has what each threshold costs."""
     readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
     """Readers without a model, by kind of question; the first that gives a reply is taken, else quotes."""
-    temperature: float = 0.0
-    seed: int = 0
+    temperature: float | None = None
+    """Of ``chat``; see ``GenerationOptions``."""
+    seed: int | None = None
     shots: int = 4
     """Answered questions that ``chat`` is shown, where the assistant has examples."""
     templates: Path | None = None
@@ -329,6 +330,7 @@ class Assistant:
         with trace.timed("answer"):
             found = extract(asked.query, ranked, evidence.sources, model, self.templates, self.options.extract)
         trace.reply, trace.usage, trace.prompt, trace.reader = found.reply, found.usage, found.prompt, "span"
+        trace.notes = found.notes
         trace.routed(found.route)
         if found.span is None:
             return self._abstention(asked, trace)
@@ -370,6 +372,7 @@ class Assistant:
                 reply += delta.text
                 trace.usage = delta.usage or trace.usage
                 trace.routed(delta.route)
+                trace.notes = delta.notes or trace.notes
                 if delta.text:
                     yield TextDelta(delta.text)
         trace.reply = reply

@@ -30,8 +30,9 @@ _LONGEST = 80
 class ExtractOptions:
     """How to extract. The defaults were chosen on the even articles of XQuAD-en (docs/benchmarks.md)."""
 
-    passages: int = 1
-    """Sources that the model is shown; small models do best with one."""
+    passages: int | None = None
+    """Sources that the model is shown. None is one for a local model, as small models do best with one, and all that
+    were retrieved for a model behind an endpoint."""
     shots: int = 4
     """Answered examples before the question."""
     answer_tokens: int = 40
@@ -54,6 +55,8 @@ class Extracted:
     prompt: Prompt
     route: tuple[Attempt, ...] = ()
     """Of a chain of models: who was tried, in order, and why."""
+    notes: tuple[str, ...] = ()
+    """What the reply was made without although it was asked for."""
 
 
 def extract(
@@ -78,18 +81,22 @@ def extract(
         PromptOverflowError: if the question does not fit the model's window.
         ModelError: if the model fails.
     """
-    prompt = _prompt(question, sources[: options.passages], model, templates, options)
+    notes: tuple[str, ...] = ()
+    scores = isinstance(model, ScoringModel)
+    passages = 1 if options.passages is None and scores else options.passages
+    prompt = _prompt(question, sources[:passages], model, templates, options)
     if isinstance(model, ScoringModel):
         found, usage, route = _chosen(model, prompt, _answers(question, ranked[: options.sentences]), options)
         reply = found.text if found else ""
     else:
         completion = complete(model, prompt.messages, GenerationOptions(options.answer_tokens, stop=("\n",)))
         reply, usage, route = completion.text.strip(), completion.usage, completion.route
+        notes = completion.notes
         found = _looked_up(reply, prompt, ranked)
     if found is None:
-        return Extracted(None, reply, usage, prompt, route)
+        return Extracted(None, reply, usage, prompt, route, notes)
     source = next(one for one in sources if one.number == found.sentence.source.number)
-    return Extracted((source, found.start, found.end), reply, usage, prompt, route)
+    return Extracted((source, found.start, found.end), reply, usage, prompt, route, notes)
 
 
 def _chosen(

@@ -45,6 +45,8 @@ class Trace:
     """Why that one; of a chain of models, also what was the matter with those before it."""
     attempts: tuple[Attempt, ...] = ()
     """Of a chain of models: who was tried, in order, and why."""
+    notes: tuple[str, ...] = ()
+    """What the reply was made without although it was asked for, such as a parameter that the endpoint refuses."""
     reply: str = ""
     """What the model said, before anything was checked."""
     signals: Mapping[str, float] = field(default_factory=dict)

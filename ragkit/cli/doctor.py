@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib.util import find_spec
 
 import typer
 
+from ragkit._machine import cores, instruction_set, memory
 from ragkit.cli.options import Json
 from ragkit.cli.output import out, print_json, size_text
 
@@ -54,15 +54,15 @@ def doctor(json: Json = False) -> None:
     parts = [{"part": part, "version": _version(part)} for part in PARTS]
     models = installed_models()
     runtime = runtime_report()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory_bytes = memory()
     if json:
         print_json(
             {
                 "python": sys.version.split()[0],
                 "system": platform.platform(),
-                "cores": cores,
-                "memory_bytes": memory,
+                "cores": cores(),
+                "instruction_set": instruction_set(),
+                "memory_bytes": memory_bytes,
                 "embedding": runtime,
                 "parts": parts,
                 "models": models,
@@ -70,8 +70,9 @@ def doctor(json: Json = False) -> None:
             }
         )
         return
+    size = "an unknown amount of" if memory_bytes is None else size_text(memory_bytes)
     out.print(f"Python {sys.version.split()[0]} on {platform.platform()}")
-    out.print(f"{cores} cores, {size_text(memory)} memory")
+    out.print(f"{cores()} cores ({instruction_set()}), {size} memory")
     out.print(f"[bold]Embedding[/] {runtime.runtime}: {runtime.reason}")
     out.print("[bold]Parts[/]")
     for part, found in ((part, _version(part)) for part in PARTS):

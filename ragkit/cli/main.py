@@ -31,7 +31,7 @@ from ragkit.cli import (
 )
 from ragkit.cli import eval as evals
 from ragkit.cli.output import err, print_error
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, SettingsError
 
 HELP = """Ask your documents, and get short, true answers with exact citations.
 
@@ -65,7 +65,15 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take what holds for all commands; ``--version`` ends in its callback."""
+    """Apply the settings that hold for all commands; ``--version`` ends in its callback."""
+    from ragkit.embedding.opening import set_default_runtime
+    from ragkit.settings import load_settings
+
+    try:
+        settings = load_settings()
+    except SettingsError:
+        return  # a command that needs settings says what is wrong with them; help and others still work
+    set_default_runtime(settings.embedding_runtime, settings.device)
 
 
 asking.register(app)

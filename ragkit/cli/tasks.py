@@ -61,8 +61,14 @@ def opened_model(name: str | None, settings: Settings) -> ChatModel | str | None
     if name is None or not is_remote(name):
         return name
     if name.startswith("openai:"):
-        return open_model(name, base_url=settings.base_url, api_key_env=settings.api_key_env, prices=settings.prices)
-    return open_model(name, prices=settings.prices)
+        return open_model(
+            name,
+            base_url=settings.base_url,
+            api_key_env=settings.api_key_env,
+            prices=settings.prices,
+            windows=settings.windows,
+        )
+    return open_model(name, prices=settings.prices, windows=settings.windows)
 
 
 def model_to_fit(name: str | None, settings: Settings) -> ChatModel | str | None:

@@ -6,7 +6,7 @@ interaction (``TokenEmbedder``).
 
 from ragkit.embedding.base import Embedder, TextKind, TokenEmbedder, Vectors
 from ragkit.embedding.model_files import ModelFiles, cache_folder, locate
-from ragkit.embedding.opening import open_embedder, runtime_report
+from ragkit.embedding.opening import open_embedder, runtime_report, set_default_runtime
 
 __all__ = [
     "Embedder",
@@ -18,4 +18,5 @@ __all__ = [
     "locate",
     "open_embedder",
     "runtime_report",
+    "set_default_runtime",
 ]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ragkit._machine import cores
 from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
 from ragkit.embedding.model_files import ModelFiles, cache_folder
@@ -49,7 +50,7 @@ class OnnxEmbedder:
         self.window = files.window
         self.tokenizer = FastTokenizer(files.folder / "tokenizer.json")
         self._files = files
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
         options = onnxruntime.SessionOptions()

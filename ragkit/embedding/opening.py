@@ -15,6 +15,17 @@ Runtime = Literal["auto", "onnx", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
+@dataclass(slots=True)
+class _Auto:
+    """What ``auto`` means in this process."""
+
+    runtime: Runtime = "auto"
+    device: Device = "auto"
+
+
+_AUTO = _Auto()
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeReport:
     """What ``doctor`` tells of embedding."""
@@ -25,13 +36,33 @@ class RuntimeReport:
     reason: str
 
 
+def set_default_runtime(runtime: Runtime = "auto", device: Device = "auto") -> None:
+    """Set what ``auto`` means in this process, wherever a model is embedded with, searched with or trained.
+
+    How models run is a property of the machine and not of an index, a pool or a task, so it is set once per process, as
+    with ``torch.set_default_device``, and not passed through everything that opens one of these. The command line calls
+    this with its settings. A runtime or device that a call names goes before it.
+
+    Args:
+        runtime: ``onnx``, ``torch``, or ``auto``: torch with a GPU, ONNX without.
+        device: ``cpu``, ``cuda``, or ``auto``: the GPU where there is one that torch can use.
+
+    Raises:
+        SettingsError: if one is no legal value, or the two exclude each other.
+    """
+    _check(runtime, device)
+    _AUTO.runtime, _AUTO.device = runtime, device
+
+
 def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", device: Device = "auto") -> Embedder:
     """Open an embedding model on this machine; nothing is downloaded.
 
     Args:
         model: ``default`` (all-MiniLM-L6-v2, from its package), or a local sentence-transformers folder.
-        runtime: ``onnx``, ``torch``, or ``auto``: torch with a GPU, ONNX without.
-        device: ``cpu``, ``cuda``, or ``auto``: the GPU where there is one that torch can use.
+        runtime: ``onnx``, ``torch``, or ``auto``: what ``set_default_runtime`` set; else torch with a GPU and ONNX
+            without.
+        device: ``cpu``, ``cuda``, or ``auto``: what ``set_default_runtime`` set; else the GPU where there is one that
+            torch can use.
 
     Raises:
         EmbeddingError: if the model is missing, damaged, or can't be run so.
@@ -50,13 +81,12 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
 
 def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> RuntimeReport:
     """Say which runtime and device would embed here, and why; torch is loaded only where a GPU is present."""
-    if runtime not in ("auto", "onnx", "torch"):
-        raise SettingsError(f"Unknown runtime {runtime!r}.", "Legal values: auto, onnx, torch.")
-    if device not in ("auto", "cpu", "cuda"):
-        raise SettingsError(f"Unknown device {device!r}.", "Legal values: auto, cpu, cuda.")
+    _check(runtime, device)
+    if runtime == "auto" and not (device == "cuda" and _AUTO.runtime == "onnx"):
+        runtime = _AUTO.runtime
+    if device == "auto" and not (runtime == "onnx" and _AUTO.device == "cuda"):
+        device = _AUTO.device
     if runtime == "onnx":
-        if device == "cuda":
-            raise SettingsError("The ONNX runtime embeds on the CPU only.", "Use runtime='torch' for the GPU.")
         return RuntimeReport("onnx", "cpu", "asked for")
     cuda = device == "cuda" or (device == "auto" and cuda_works())
     if runtime == "torch":
@@ -69,9 +99,21 @@ def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> Runtim
 
 
 def cuda_works() -> bool:
-    """Tell whether torch can use a GPU; it is asked only where the NVIDIA driver is loaded, since it loads slowly."""
-    if not Path("/proc/driver/nvidia/version").exists() or find_spec("torch") is None:
+    """Tell whether ``auto`` takes the GPU: torch can use one, and the process was not told to use the CPU.
+
+    torch is asked only where the NVIDIA driver is loaded, since it loads slowly.
+    """
+    if _AUTO.device == "cpu" or not Path("/proc/driver/nvidia/version").exists() or find_spec("torch") is None:
         return False
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def _check(runtime: str, device: str) -> None:
+    if runtime not in ("auto", "onnx", "torch"):
+        raise SettingsError(f"Unknown runtime {runtime!r}.", "Legal values: auto, onnx, torch.")
+    if device not in ("auto", "cpu", "cuda"):
+        raise SettingsError(f"Unknown device {device!r}.", "Legal values: auto, cpu, cuda.")
+    if (runtime, device) == ("onnx", "cuda"):
+        raise SettingsError("The ONNX runtime embeds on the CPU only.", "Use runtime='torch' for the GPU.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ class GpuVectorFile(VectorFile):
         self._keys = keys
         self._torch = TorchVectors(keys, vectors, device)
         self._faiss = _faiss_gpu(keys, vectors) if device == "cuda" else None
+        self._searching = threading.Lock()
 
     def search(self, query: Vectors, k: int, allowed: Keys | None = None, denied: Keys | None = None) -> Scored:
         """Return the nearest rows by inner product, exactly; see ``VectorFile.search``."""
@@ -69,7 +71,10 @@ class GpuVectorFile(VectorFile):
             return self._torch.search(query, k, ~np.isin(self._keys, denied))
         # FAISS on a GPU gives at most 2,048 rows.
         if self._faiss is not None and 0 < k <= 1024:
-            scores, keys = self._faiss.search(query[None], k)
+            # Each index has temporary memory of its own on the GPU, which FAISS does not share between threads, not
+            # even for searching.
+            with self._searching:
+                scores, keys = self._faiss.search(query[None], k)
             return best(keys[0], scores[0], k)
         return self._torch.search(query, k)
 

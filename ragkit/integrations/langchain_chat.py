@@ -28,8 +28,8 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
     Args:
         model: a ragkit chat model, or its name for ``open_model``.
         max_tokens: of a reply.
-        temperature: 0 takes the likeliest token each time.
-        seed: of chance.
+        temperature: of sampling; see ``GenerationOptions``.
+        seed: of sampling.
 
     Raises:
         ModelError: if the model can't be opened.
@@ -39,8 +39,8 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
 
     model: Any = "default"
     max_tokens: int = 256
-    temperature: float = 0.0
-    seed: int = 0
+    temperature: float | None = None
+    seed: int | None = None
 
     def model_post_init(self, context: Any) -> None:
         """Open a model that is named."""

@@ -12,6 +12,8 @@ from ragkit.models.stops import StopGuard
 from ragkit.records import Message
 
 ANTHROPIC = "https://api.anthropic.com"
+_OPTIONAL = frozenset({"temperature", "stop_sequences"})
+"""Parameters that a reply can be made without: stop strings are kept here as well."""
 
 
 class AnthropicModel(EndpointModel):
@@ -43,7 +45,7 @@ class AnthropicModel(EndpointModel):
         turns: Any = [{"role": turn.role, "content": turn.content} for turn in messages if turn.role != "system"]
         if not turns:
             raise PromptError("There is only a system message.", "Give at least one user message.")
-        own: dict[str, Any] = {"temperature": min(options.temperature, 1.0)}
+        own: dict[str, Any] = {"temperature": None if options.temperature is None else min(options.temperature, 1.0)}
         system = [message.content for message in messages if message.role == "system"]
         if system:
             own["system"] = "\n\n".join(system)
@@ -58,7 +60,7 @@ class AnthropicModel(EndpointModel):
             messages=turns,
             max_tokens=options.max_tokens,
             stream=True,
-            extra_body=self._fields(own),
+            extra_body=self._fields(own, _OPTIONAL),
             extra_headers=self._unsent,
             timeout=timeout,
         )

@@ -14,6 +14,8 @@ from ragkit.records import Message
 __all__ = ["OPENAI", "ApiOptions", "OpenAICompatibleModel"]
 
 OPENAI = "https://api.openai.com/v1"
+_OPTIONAL = frozenset({"temperature", "seed", "stop", "stream_options", "logprobs", "top_logprobs"})
+"""Parameters that a reply can be made without: it is ended at stop strings here as well, and its tokens are counted."""
 _MOST_STOPS = 4
 """Stop strings that endpoints take; the others are kept here."""
 
@@ -44,8 +46,10 @@ class OpenAICompatibleModel(EndpointModel):
             self._unsent |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
 
     def _send(self, messages: Sequence[Message], options: GenerationOptions, timeout: Any) -> Any:
-        # OpenAI's own newer models take no max_tokens, and other servers nothing else.
-        limit = "max_completion_tokens" if self._address == OPENAI else "max_tokens"
+        # OpenAI's own newer models take no max_tokens, and many other servers nothing else.
+        limits = ("max_completion_tokens", "max_tokens")
+        usual, other = limits if self._address == OPENAI else limits[::-1]
+        limit, optional = (other, _OPTIONAL) if usual in self._refused else (usual, _OPTIONAL | {usual})
         own: dict[str, Any] = {
             limit: options.max_tokens,
             "temperature": options.temperature,
@@ -65,7 +69,7 @@ class OpenAICompatibleModel(EndpointModel):
             model=self.name,
             messages=chat,
             stream=True,
-            extra_body=self._fields(own),
+            extra_body=self._fields(own, optional),
             extra_headers=self._unsent,
             timeout=timeout,
         )

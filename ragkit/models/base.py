@@ -15,9 +15,11 @@ class GenerationOptions:
     """How to generate."""
 
     max_tokens: int = 256
-    temperature: float = 0.0
-    """0 takes the likeliest token each time."""
-    seed: int = 0
+    temperature: float | None = None
+    """0 takes the likeliest token each time. None, the default, is 0 for local models and is not sent to endpoints,
+    some of which refuse any temperature but their own."""
+    seed: int | None = None
+    """Of sampling. None is 0 for local models and is not sent to endpoints."""
     stop: tuple[str, ...] = ()
     """Generation ends before any of these; they are not part of the text."""
     json_schema: Mapping[str, Any] | None = None
@@ -39,6 +41,8 @@ class Delta:
     """On the last delta only."""
     route: tuple[Attempt, ...] = ()
     """Of a chain of models, on the last delta only: who was tried, in order, and why."""
+    notes: tuple[str, ...] = ()
+    """On the last delta only: what the reply was made without although it was asked for, in sentences."""
 
 
 class ChatModel(Protocol):
@@ -119,6 +123,8 @@ class Completion:
     logprobs: tuple[float, ...] = field(default=())
     route: tuple[Attempt, ...] = ()
     """Of a chain of models: who was tried, in order, and why."""
+    notes: tuple[str, ...] = ()
+    """What the reply was made without although it was asked for, in sentences."""
 
 
 def complete(
@@ -129,6 +135,7 @@ def complete(
     logprobs: list[float] = []
     finish, usage = "stop", Usage()
     route: tuple[Attempt, ...] = ()
+    notes: tuple[str, ...] = ()
     for delta in model.stream(messages, options):
         parts.append(delta.text)
         if delta.logprob is not None:
@@ -136,4 +143,5 @@ def complete(
         finish = delta.finish or finish
         usage = delta.usage or usage
         route = delta.route or route
-    return Completion("".join(parts), finish, usage, tuple(logprobs), route)
+        notes = delta.notes or notes
+    return Completion("".join(parts), finish, usage, tuple(logprobs), route, notes)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -27,9 +27,11 @@ from ragkit.errors import (
 )
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.keys import checked_key
+from ragkit.models.model_windows import find_window
 from ragkit.models.pacing import LONGEST_WAIT, Pace, asked_seconds, retry_wait
 from ragkit.models.prices import Price, find_price
 from ragkit.models.schema import held_to_schema
+from ragkit.models.unsupported import STATUSES, unsupported_parameter
 from ragkit.models.watch import Watch, late_error, silence_error, watching
 from ragkit.records import Message, Usage
 
@@ -54,14 +56,16 @@ class ApiOptions:
     """Further tries where the error may pass: time-outs, too many requests, server errors."""
     requests_per_minute: float | None = None
     """Requests of this model object are spaced to no more than these; None for no limit."""
-    window: int = 8192
-    """Tokens of prompt and reply together."""
+    window: int | None = None
+    """Tokens of prompt and reply together; None for what the tables of windows say, 8,192 for a model in neither."""
     tokenizer: Path | None = None
     """The model's ``tokenizer.json``, for exact counts; without it a token is counted for every byte and a half,
     which is more than real text has."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Fields of a request that are sent beside ragkit's own or in their place, as the endpoint names them; one that is
     None is not sent, such as ``{"seed": None}`` where the endpoint refuses it."""
+    windows: Path | None = None
+    """A file of windows that goes before ragkit's own; see ``ragkit/models/windows.toml`` for its form."""
     prices: Path | None = None
     """A file of prices that goes before ragkit's own; see ``ragkit/models/prices.toml`` for its form."""
     prompt_price: float | None = None
@@ -92,7 +96,6 @@ class EndpointModel(ABC):
     ) -> None:
         self.name = model
         self.options = _checked(options or ApiOptions())
-        self.window = self.options.window
         self._sdk = sdk
         # The package says which HTTP library it is built on: httpx, or its successor.
         self._http: ModuleType = import_module(sdk.DefaultHttpxClient.__base__.__module__.partition(".")[0])
@@ -103,8 +106,11 @@ class EndpointModel(ABC):
         self._secrets = [secret for secret in (self._key, url.password) if secret]
         # Headers that the package would send by itself: where there is no key, no header has one.
         self._unsent: dict[str, Any] = {} if self._key else {"Authorization": sdk.Omit(), "X-Api-Key": sdk.Omit()}
-        self._host: str = url.host
+        self._provider = _PROVIDERS.get(url.host, url.host)
+        self.window = self.options.window or find_window(self._provider, model, self.options.windows)
         self._price = self._find_price()
+        # Parameters that the endpoint refused; other threads may add to it.
+        self._refused: dict[str, str] = {}
         self._pace = Pace(self.options.requests_per_minute)
         self._made = threading.local()
         self._connections = sdk.DefaultHttpxClient(
@@ -147,6 +153,9 @@ class EndpointModel(ABC):
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
         """Yield the reply as it comes. A request is tried again only while nothing of the reply has been given out.
 
+        A parameter that the endpoint does not support is left out at once and from then on; the last delta's ``notes``
+        say so.
+
         Raises:
             ModelTimeoutError: if the endpoint is silent for too long, or takes too long in all.
             ModelRateLimitError: if it takes no more requests, or the limit of one's own leaves no turn.
@@ -160,7 +169,8 @@ class EndpointModel(ABC):
             raise PromptError("There are no messages to reply to.", "Give at least one user message.")
         total = self.options.total_timeout
         deadline = None if total is None else time.monotonic() + total
-        for attempt in range(self.options.retries + 1):
+        attempt = 0
+        while True:
             self._pace.wait(deadline)
             given = False
             try:
@@ -168,11 +178,14 @@ class EndpointModel(ABC):
                     given = True
                     yield delta
                 return
+            except _UnsupportedParameter:
+                continue  # at most once for each parameter
             except (ModelTimeoutError, ModelRateLimitError, ModelUnavailableError) as error:
                 wait = retry_wait(attempt, error.retry_after)
                 late = deadline is not None and time.monotonic() + wait >= deadline
                 if given or late or attempt == self.options.retries or (error.retry_after or 0.0) > LONGEST_WAIT:
                     raise
+            attempt += 1
             time.sleep(wait)
 
     @abstractmethod
@@ -187,17 +200,18 @@ class EndpointModel(ABC):
 
     def _once(self, messages: Sequence[Message], options: GenerationOptions, deadline: float | None) -> Iterator[Delta]:
         """Ask once. What fails is told outside of ``except``: the package's own errors repeat what may hold a key."""
-        failure: ModelError
+        failure: Exception
         try:
             with self._send(messages, options, self._timeout(deadline)) as events:
                 watch: Watch = self._made.watch
+                notes: tuple[str, ...] = self._made.notes
                 # A token's event takes some hundred bytes, twice that with log-probabilities.
                 watch.allow(2**18 + 4096 * options.max_tokens, self.options.total_timeout, deadline)
                 whole = False
                 try:
                     for delta in self._deltas(events, messages, options):
                         whole = delta.finish is not None
-                        yield delta
+                        yield replace(delta, notes=notes) if whole and notes else delta
                 except (ValueError, AttributeError, LookupError, TypeError) as error:
                     raise self._foreign(getattr(error, "doc", None) or watch.head) from error
                 if whole:
@@ -210,16 +224,37 @@ class EndpointModel(ABC):
         except self._sdk.APIConnectionError as error:
             failure = self._unreachable(error)
         except self._sdk.APIStatusError as error:
-            failure = self._refusal(error)
+            failure = _UnsupportedParameter() if self._learn(error) else self._refusal(error)
         except self._sdk.APIError as error:  # told in the midst of a reply
             failure = self._broken_off(error)
         except self._http.RequestError as error:
             failure = self._unreachable(error)
         raise failure
 
-    def _fields(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields of a request, with what the options say of them."""
-        return {name: value for name, value in {**own, **self.options.fields}.items() if value is not None}
+    def _fields(self, own: Mapping[str, Any], optional: Collection[str]) -> dict[str, Any]:
+        """Return the fields of a request, with what the options say of them.
+
+        Args:
+            own: ragkit's fields; those that are None were not asked for.
+            optional: the ones that a request can do without, where the endpoint does not support them.
+        """
+        given = {name: value for name, value in {**own, **self.options.fields}.items() if value is not None}
+        # What a person names in the options is sent in any case.
+        free = {name for name in given if name in optional and name not in self.options.fields}
+        refused = free & self._refused.keys()
+        self._made.optional = free - refused
+        self._made.notes = tuple(self._refused[name] for name in sorted(refused))
+        return {name: value for name, value in given.items() if name not in refused}
+
+    def _learn(self, error: Any) -> bool:
+        """Note a parameter that the endpoint does not support; tell whether there is one that was sent."""
+        if error.status_code not in STATUSES:
+            return False
+        name = unsupported_parameter(error.body, self._made.optional)
+        if name is None:
+            return False
+        self._refused[name] = f"{self.name} does not support {name}, so it was not sent."
+        return True
 
     def _usage(self, prompt: int, completion: int, cached: int) -> Usage:
         usage = Usage(prompt, completion, cached)
@@ -230,7 +265,7 @@ class EndpointModel(ABC):
         given = self.options
         if given.prompt_price is not None and given.completion_price is not None:
             return Price(given.prompt_price, given.completion_price, given.cached_price)
-        return find_price(_PROVIDERS.get(self._host, self._host), self.name, given.prices)
+        return find_price(self._provider, self.name, given.prices)
 
     def _note(self, watch: Watch) -> None:
         self._made.watch = watch
@@ -313,6 +348,10 @@ class EndpointModel(ABC):
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text[:300].rstrip(".")
+
+
+class _UnsupportedParameter(Exception):  # noqa: N818 - it asks for another request and reaches no caller
+    """The endpoint does not support a parameter, which the next request does without."""
 
 
 def _address(base_url: str, http: ModuleType) -> Any:

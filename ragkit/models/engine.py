@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import heapq
-import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._machine import cores
 from ragkit.errors import MissingExtraError, ModelError, ModelFileError, ModelStoppedError, SettingsError
 from ragkit.models.grammar import Grammar, Logits
 from ragkit.models.llama_log import log_of
+from ragkit.models.uses import Uses
 
 _SEQUENCES = 64
 """Sequences of one batch, the prompt's own included."""
@@ -35,8 +38,31 @@ _OUTPUT_CELLS = 2**24
 """Logits that one batch may give while scoring: 64 MiB of them, whatever the size of the vocabulary."""
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_use(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concatenate[Engine, P], R]:
+    """Keep the model in memory while a method of ``Engine`` runs.
+
+    Raises:
+        ModelError: if the model was closed.
+    """
+
+    @wraps(method)
+    def held(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._using():
+            return method(self, *args, **kwargs)
+
+    return held
+
+
 class Engine:
-    """One model with one context; not safe to share between threads without a lock.
+    """One model with one context.
+
+    Evaluating and scoring need a lock of the caller's between threads, since they share the context. Everything else
+    may run beside them, and ``close`` at any time: it waits for the calls that are inside the model, and later ones
+    are refused.
 
     Args:
         path: of the GGUF file.
@@ -65,6 +91,7 @@ class Engine:
                 f"Give 0 for the default, or a window of {_SEQUENCES} tokens or more.",
             )
         self._library = library
+        self._using = Uses()
         log = log_of(library)
         settings = library.llama_model_default_params()
         # The first C++ exception of a thread takes some memory. Where that is missing the process ends, so one is had
@@ -88,14 +115,12 @@ class Engine:
                 f"{path.name} was trained on {self.trained_window:,} tokens, and {window:,} are asked for.",
                 "Ask for a smaller window.",
             )
-        cores = threads or len(os.sched_getaffinity(0))
         context = library.llama_context_default_params()
         context.n_ctx = self.window
         context.n_batch = _BATCH
         context.n_ubatch = _BATCH
         context.n_seq_max = _SEQUENCES
-        context.n_threads = cores
-        context.n_threads_batch = cores
+        context.n_threads = context.n_threads_batch = threads or cores()
         context.kv_unified = True
         if gpu_layers == 0:
             # On a CPU flash attention is no faster here, and its results depend on how a prompt is cut into batches:
@@ -125,7 +150,11 @@ class Engine:
             self._apply(lora)
 
     def close(self) -> None:
-        """Free the model; the engine can't be used afterwards."""
+        """Free the model once no call uses it; calls that come later are refused. A long evaluation ends early."""
+        if hasattr(self, "_using"):
+            self._using.close(self._free)
+
+    def _free(self) -> None:
         if getattr(self, "_context", None):
             self._library.llama_free(self._context)
             self._library.llama_batch_free(self._batch)
@@ -134,18 +163,11 @@ class Engine:
             self._library.llama_model_free(self._model)
             self._model = None
 
-    def check_open(self) -> None:
-        """Make sure that the model is still in memory.
+    def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not _ending():  # at the end of the process llama.cpp's functions may be gone, and the memory goes anyway
+            self.close()
 
-        Raises:
-            ModelError: if it was closed.
-        """
-        if self._model is None:
-            raise ModelError("The model was closed.", "Open it again: open_model(NAME).")
-
-    def __del__(self) -> None:
-        self.close()
-
+    @_in_use
     def metadata(self, name: str) -> str | None:
         """Return a value of the file's metadata, such as ``tokenizer.chat_template``."""
         size = 2**17
@@ -153,6 +175,7 @@ class Engine:
         length = self._library.llama_model_meta_val_str(self._model, name.encode(), buffer, size)
         return buffer.value.decode("utf-8", "replace") if length >= 0 else None
 
+    @_in_use
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of a text.
 
@@ -160,7 +183,6 @@ class Engine:
             text: any.
             special: read the names of control tokens as these tokens; never for text from outside.
         """
-        self.check_open()
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         tokens = (self._library.llama_token * room)()
@@ -169,6 +191,7 @@ class Engine:
             raise ModelError(f"A text of {len(data)} bytes can't be tokenised.", "Leave out what is no text.")
         return list(tokens[:count])
 
+    @_in_use
     def name_of(self, token: int) -> str:
         """Return the text that names a token in templates, control tokens too; empty where there is no such token."""
         if token < 0:
@@ -176,6 +199,7 @@ class Engine:
         name: bytes = self._library.llama_vocab_get_text(self._vocabulary, token)
         return name.decode("utf-8", "replace")
 
+    @_in_use
     def piece(self, token: int) -> bytes:
         """Return the bytes of a token; control tokens have none."""
         size = 256
@@ -188,12 +212,17 @@ class Engine:
 
     @cached_property
     def _endings(self) -> NDArray[np.int64]:
-        return np.array([token for token in range(self.vocabulary_size) if self.ends(token)], dtype=np.int64)
+        return np.array([token for token in range(self.vocabulary_size) if self._ends(token)], dtype=np.int64)
 
+    @_in_use
     def ends(self, token: int) -> bool:
         """Tell whether a token ends the reply."""
+        return self._ends(token)
+
+    def _ends(self, token: int) -> bool:
         return bool(self._library.llama_vocab_is_eog(self._vocabulary, token))
 
+    @_in_use
     def evaluate(self, tokens: list[int], stopped: Callable[[], bool] | None = None) -> tuple[Logits, int]:
         """Evaluate a prompt.
 
@@ -208,7 +237,6 @@ class Engine:
         Raises:
             ModelStoppedError: if it was stopped; what was evaluated is kept.
         """
-        self.check_open()
         kept = self._kept
         if kept == tokens[: len(kept)]:
             shared = len(kept)
@@ -226,7 +254,7 @@ class Engine:
         part: list[int] = []
         size = _BATCH if stopped is None else self._part
         for first in range(shared, len(tokens), size):
-            _check_wanted(stopped)
+            self._check_wanted(stopped)
             part = tokens[first : first + size]
             final = first + len(part) == len(tokens)
             self._decode([(token, first + n, (0,), final and n == len(part) - 1) for n, token in enumerate(part)])
@@ -234,6 +262,7 @@ class Engine:
         self._last = self._row(len(part) - 1).copy()
         return self._last, shared
 
+    @_in_use
     def score(self, continuations: Sequence[Sequence[int]]) -> list[list[float]]:
         """Return the log-probability (natural) of each token of each continuation of what was evaluated last.
 
@@ -244,6 +273,7 @@ class Engine:
         results: list[list[float]] = [[] for _ in continuations]
         first = log_softmax(self._last)
         for group in self._groups(continuations):
+            self._check_wanted(None)
             known = self._score_group([tuple(continuations[number]) for number in group])
             for number in group:
                 tokens = tuple(continuations[number])
@@ -253,6 +283,7 @@ class Engine:
                 ]
         return results
 
+    @_in_use
     def choose(
         self, replies: Sequence[Sequence[int]], favours: Sequence[float], stopped: Callable[[], bool] | None = None
     ) -> tuple[int, float]:
@@ -296,7 +327,7 @@ class Engine:
         look((), 0.0, log_softmax(self._last))
         try:
             while ahead[0][1] not in numbers:
-                _check_wanted(stopped)
+                self._check_wanted(stopped)
                 taken: list[tuple[tuple[int, ...], float]] = []
                 while ahead and len(taken) < together and ahead[0][1] not in numbers:
                     taken.append(heapq.heappop(ahead)[1:])
@@ -371,14 +402,14 @@ class Engine:
                 self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return known
 
+    @_in_use
     def grammar(self, text: str) -> Grammar:
         """Return what holds output to a grammar in llama.cpp's GBNF.
 
         Raises:
             ModelError: if the grammar can't be read.
         """
-        self.check_open()
-        return Grammar(self._library, self._vocabulary, text)
+        return Grammar(self._library, self._vocabulary, text, self._using)
 
     def _decode(self, rows: Sequence[tuple[int, int, tuple[int, ...], bool]]) -> None:
         """Evaluate at most ``_BATCH`` rows of (token, position, sequences, wants logits)."""
@@ -403,6 +434,12 @@ class Engine:
         pointer = self._library.llama_get_logits_ith(self._context, number)
         return np.ctypeslib.as_array(pointer, shape=(self.vocabulary_size,))
 
+    def _check_wanted(self, stopped: Callable[[], bool] | None) -> None:
+        """Leave a long call between its steps where nobody waits for it, or the model is being closed."""
+        self._using.check_open()
+        if stopped is not None and stopped():
+            raise ModelStoppedError("The call was stopped.", "Ask again.")
+
     def _apply(self, lora: Path) -> None:
         adapter = self._library.llama_adapter_lora_init(self._model, str(lora).encode()) if lora.is_file() else None
         if not adapter:
@@ -414,11 +451,6 @@ class Engine:
         scales = (ctypes.c_float * 1)(1.0)
         if self._library.llama_set_adapters_lora(self._context, adapters, 1, scales) != 0:
             raise ModelFileError(f"{lora} does not fit this model.", "Name an adapter that was trained on it.")
-
-
-def _check_wanted(stopped: Callable[[], bool] | None) -> None:
-    if stopped is not None and stopped():
-        raise ModelStoppedError("The call was stopped.", "Ask again.")
 
 
 def log_softmax(logits: Logits) -> Logits:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.errors import ModelError
+from ragkit.models.uses import Uses
 
 Logits = NDArray[np.float32]
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -24,13 +25,15 @@ class Grammar:
         library: llama_cpp's functions.
         vocabulary: of the model.
         text: the grammar in llama.cpp's GBNF.
+        using: of the model, whose vocabulary is read at each step.
 
     Raises:
-        ModelError: if the grammar can't be read.
+        ModelError: if the grammar can't be read; in each method, if the model was closed.
     """
 
-    def __init__(self, library: Any, vocabulary: Any, text: str) -> None:
+    def __init__(self, library: Any, vocabulary: Any, text: str, using: Uses) -> None:
         self._library = library
+        self._using = using
         self._size: int = library.llama_vocab_n_tokens(vocabulary)
         self._sampler = library.llama_sampler_init_grammar(vocabulary, text.encode(), b"root")
         if not self._sampler:
@@ -50,7 +53,8 @@ class Grammar:
 
     def accept(self, token: int) -> None:
         """Move past a token."""
-        self._library.llama_sampler_accept(self._sampler, token)
+        with self._using():
+            self._library.llama_sampler_accept(self._sampler, token)
 
     def close(self) -> None:
         """Free the memory."""
@@ -64,7 +68,8 @@ class Grammar:
         data["logit"] = logits
         pointer = data.ctypes.data_as(ctypes.POINTER(self._library.llama_token_data))
         candidates = self._library.llama_token_data_array(pointer, len(tokens), -1, False)
-        self._library.llama_sampler_apply(self._sampler, ctypes.byref(candidates))
+        with self._using():
+            self._library.llama_sampler_apply(self._sampler, ctypes.byref(candidates))
         kept: NDArray[np.void] = data[: candidates.size]
         return kept
 

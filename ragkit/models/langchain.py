@@ -20,6 +20,7 @@ from ragkit.errors import (
     SettingsError,
 )
 from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.model_windows import UNKNOWN_WINDOW, find_window
 from ragkit.models.prices import Price, find_price
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
@@ -45,7 +46,7 @@ class LangChainModel:
         SettingsError: if ``model`` is something else.
     """
 
-    def __init__(self, model: BaseChatModel, window: int = 8192, price: Price | None = None) -> None:
+    def __init__(self, model: BaseChatModel, window: int = UNKNOWN_WINDOW, price: Price | None = None) -> None:
         try:
             from langchain_core.language_models import BaseChatModel as Expected
         except ImportError as error:
@@ -120,8 +121,9 @@ def open_langchain(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
-    window: int = 8192,
+    window: int | None = None,
     prices: Path | None = None,
+    windows: Path | None = None,
     **options: Any,
 ) -> LangChainModel:
     """Open a model with LangChain's ``init_chat_model``.
@@ -131,8 +133,9 @@ def open_langchain(
         model: as the provider names it.
         base_url: of the endpoint, where it is not the provider's own.
         api_key: by default the provider's class finds it in the environment.
-        window: tokens of prompt and reply together.
+        window: tokens of prompt and reply together; by default what the tables of windows say.
         prices: a file of prices that goes before ragkit's own.
+        windows: a file of windows that goes before ragkit's own.
         **options: for the provider's LangChain class, such as ``temperature`` and ``timeout``.
 
     Raises:
@@ -158,7 +161,8 @@ def open_langchain(
             f"{name} can't be opened: {type(error).__name__}: {' '.join(shown.split())[:600]}",
             "Use a local model, openai:NAME, anthropic:NAME or PROVIDER:NAME of a provider that LangChain knows.",
         ) from None
-    return LangChainModel(opened, window, find_price(provider, model, prices))
+    taken = window or find_window(provider, model, windows)
+    return LangChainModel(opened, taken, find_price(provider, model, prices))
 
 
 def without_secrets(text: str, holder: Any) -> str:

@@ -147,9 +147,8 @@ class LlamaCppModel:
         return [END] if self.has_template else self._engine.tokenize("\n")
 
     def close(self) -> None:
-        """Free the model's memory."""
-        with self._lock:
-            self._engine.close()
+        """Free the model's memory once no call is inside it; the calls that are under way end with an error."""
+        self._engine.close()
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
         tokens = self._template.tokens(messages, lambda text, special: self._engine.tokenize(text, special=special))
@@ -185,7 +184,7 @@ class LlamaCppModel:
     def _generate(self, prompt: list[int], options: GenerationOptions, grammar: Grammar | None) -> Iterator[Delta]:
         logits, cached = self._evaluate(prompt)
         tokens = list(prompt)
-        random = np.random.default_rng(options.seed)
+        random = np.random.default_rng(options.seed or 0)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         guard = StopGuard(options.stop)
         made = 0
@@ -241,10 +240,11 @@ def check_gguf(path: Path) -> None:
 
 def _choose(logits: Logits, options: GenerationOptions, random: np.random.Generator, grammar: Grammar | None) -> int:
     """Return the likeliest token that may come, or one drawn at the temperature asked for."""
-    if options.temperature <= 0:
+    temperature = options.temperature or 0.0
+    if temperature <= 0:
         best = int(np.argmax(logits))
         return best if grammar is None or grammar.allows(best) else int(np.argmax(grammar.mask(logits)))
     if grammar is not None:
         logits = grammar.mask(logits)
-    weights = np.exp(log_softmax(logits / options.temperature).astype(np.float64))
+    weights = np.exp(log_softmax(logits / temperature).astype(np.float64))
     return int(random.choice(len(weights), p=weights / weights.sum()))

@@ -37,7 +37,8 @@ def open_model(
             provider, such as ``OPENAI_API_KEY``; with ``base_url`` there is no default, so that no provider's key goes
             to another's address.
         **options: for a local model those of ``LlamaCppModel``, for ``openai:`` and ``anthropic:`` those of
-            ``ApiOptions``, for other providers ``window``, ``prices`` and what their LangChain class takes.
+            ``ApiOptions``, for other providers ``window``, ``prices``, ``windows`` and what their LangChain class
+            takes.
 
     Raises:
         ModelNotFoundError: if there is no such model.

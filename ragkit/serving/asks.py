@@ -47,8 +47,8 @@ class Ask:
     where: Filter | None = None
     history: tuple[Message, ...] = ()
     max_tokens: int | None = None
-    temperature: float = 0.0
-    seed: int = 0
+    temperature: float | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ def checked_ask(
     where: str | None = None,
     history: tuple[Message, ...] = (),
     max_tokens: int | None = None,
-    temperature: float = 0.0,
-    seed: int = 0,
+    temperature: float | None = None,
+    seed: int | None = None,
 ) -> Ask:
     """Return a question with what it is answered with; None takes what the server was started with.
 

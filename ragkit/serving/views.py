@@ -120,6 +120,7 @@ def why_view(outcome: Outcome) -> dict[str, Any]:
         "model": None,
         "why_model": "",
         "attempts": [],
+        "notes": [],
         "reply": outcome.text,
         "signals": {},
         "threshold": 0.0,
@@ -136,6 +137,7 @@ def why_view(outcome: Outcome) -> dict[str, Any]:
                 {"model": a.model, "outcome": a.outcome, "reason": a.reason, "seconds": a.seconds}
                 for a in trace.attempts
             ],
+            "notes": list(trace.notes),
             "reply": trace.reply,
             "signals": dict(trace.signals),
             "threshold": trace.threshold,

@@ -62,7 +62,7 @@ class BestOfN:
             ModelOutputError: if no reply could be used.
             ModelError: what the model raises, and if the score gives no number for each reply.
         """
-        if options.temperature <= 0:
+        if (options.temperature or 0.0) <= 0:
             options = replace(options, temperature=self._temperature)
         drawn = draw(self._model, messages, self._n, options)
         best = self._best(messages, drawn)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit._machine import cpu_flags
 from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.opening import cuda_works
 from ragkit.embedding.tokenizer import FastTokenizer
@@ -247,11 +248,7 @@ class _State:
 
 def _half_is_fast() -> bool:
     """Tell whether this CPU multiplies bfloat16 in hardware: training is then twice as fast, and slower where not."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
 
 
 def _layers(encoder: Any, files: ModelFiles) -> Any:

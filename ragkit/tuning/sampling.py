@@ -50,7 +50,7 @@ def draw(model: ChatModel, messages: Sequence[Message], count: int, options: Gen
     failed: ModelOutputError | None = None
     for number in range(count):
         try:
-            found.append(complete(model, messages, replace(options, seed=options.seed * count + number)))
+            found.append(complete(model, messages, replace(options, seed=(options.seed or 0) * count + number)))
         except ModelOutputError as error:
             failed = error
     if not found and failed is not None:
@@ -82,7 +82,7 @@ def draw_all(
     Raises:
         SettingsError: if ``count`` and the temperature can't give different replies, or the log is of another run.
     """
-    check_sampling(count, options.temperature)
+    check_sampling(count, options.temperature or 0.0)
     plain = {key: value for key, value in asdict(options).items() if key != "logprobs"}
     kept = _Log(log, {"model": model.name, "count": count, "options": json.loads(json.dumps(plain))})
     found: list[Sampled] = []

@@ -19,4 +19,4 @@ def samples(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smollm2():
-    return open_model("smollm2", threads=2)
+    return open_model("smollm2", threads=1)

@@ -91,14 +91,14 @@ def test_reply_that_stands_nowhere_is_an_abstention(samples, reply):
 
 
 def test_question_past_the_window_is_an_error(samples):
-    model = open_model("smollm2", window=256, threads=2)
+    model = open_model("smollm2", window=256, threads=1)
     with pytest.raises(PromptOverflowError, match="window"):
         Assistant(samples, model=model, mode="extract").ask("When does the last bus back leave? " + "Please. " * 300)
 
 
 def test_passage_past_the_window_is_cut_at_a_sentence_and_the_receipt_says_so(samples):
     window = 420
-    model = open_model("smollm2", window=window, threads=2)
+    model = open_model("smollm2", window=window, threads=1)
     answer = Assistant(samples, model=model, mode="extract").ask("When does the last bus back leave?")
     receipt = answer.trace.prompt.receipt
     assert any(section.state in ("trimmed", "left out") for section in receipt.sections)

@@ -1,5 +1,7 @@
 """The exact search of the GPU path; its torch code runs on the CPU where there is no GPU."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,42 @@ def test_gpu_search_of_nothing_is_empty(data, tmp_path, device):
     assert len(on_gpu.search(data[2][0], 5, allowed=none)[0]) == 0
     assert len(on_gpu.search(data[2][0], 5, denied=data[0])[0]) == 0
     assert len(on_gpu.search(data[2][0], 0)[0]) == 0
+
+
+class Meeting:
+    """A FAISS index that notices two threads within it at once; FAISS on a GPU does not survive that."""
+
+    def __init__(self, index):
+        self.index = index
+        self.met = False
+        self._both = threading.Barrier(2)
+
+    def search(self, query, k):
+        try:
+            self._both.wait(0.3)
+            self.met = True
+        except threading.BrokenBarrierError:
+            pass
+        return self.index.search(query, k)
+
+
+def test_threads_search_faiss_on_a_gpu_one_after_another(data, tmp_path):
+    import faiss
+
+    keys, vectors, queries = data
+    _, file = files(data, tmp_path, "cpu", VectorOptions())
+    index = faiss.IndexIDMap2(faiss.IndexFlatIP(DIMENSION))
+    index.add_with_ids(vectors, keys)
+    file._faiss = Meeting(index)
+    found = [None] * len(queries)
+
+    def search(number):
+        found[number] = file.search(queries[number], 5)[0].tolist()
+
+    threads = [threading.Thread(target=search, args=(number,)) for number in range(len(queries))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not file._faiss.met
+    assert found == [file._torch.search(query, 5)[0].tolist() for query in queries]

@@ -111,7 +111,7 @@ def test_chain_of_search_prompt_and_model_streams(samples):
     chain = prompt | chat | StrOutputParser()
     asked = {"context": found.page_content, "question": "Who founded the observatory?"}
     pieces = list(chain.stream(asked))
-    assert len(pieces) > 3
+    assert len(pieces) > 1
     assert "".join(pieces) == chain.invoke(asked)
     assert asyncio.run(chain.ainvoke(asked)) == chain.invoke(asked)
 

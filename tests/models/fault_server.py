@@ -31,10 +31,12 @@ FAULTS = [
     "empty",
     "endless",
     "long line",
+    "unsupported",
 ]
 """``silent`` never answers, ``trickle`` sends a word every now and then, ``comments`` sends signs of life and nothing
-else, ``cut`` and ``late cut`` break the connection after a word or after most words, ``malformed`` sends an event that
-is no JSON, ``foreign`` a web page, ``endless`` a reply without an end, ``long line`` an event without one."""
+else, ``cut`` and ``late cut`` break the connection after a word or after most words, ``malformed`` sends an event
+that is no JSON, ``foreign`` a web page, ``endless`` a reply without an end, ``long line`` an event without one.
+``unsupported`` refuses requests with a parameter that it does not support, as OpenAI's reasoning models do."""
 
 
 class FaultServer(ThreadingHTTPServer):
@@ -45,16 +47,19 @@ class FaultServer(ThreadingHTTPServer):
         reply: what it says where it says something.
         pause: seconds between the words of ``trickle`` and ``comments``.
         retry_after: what ``429 wait`` asks for.
+        unsupported: the parameters that ``unsupported`` refuses, one a request.
     """
 
     daemon_threads = False  # closing waits for the threads of its connections
     request_queue_size = 64
 
-    def __init__(self, fault="none", reply=REPLY, pause=0.05, retry_after="30"):
+    def __init__(self, fault="none", reply=REPLY, pause=0.05, retry_after="30", unsupported=()):
         assert fault in FAULTS, fault
         super().__init__(("127.0.0.1", 0), Handler)
         self.fault, self.reply, self.pause, self.retry_after = fault, reply, pause, retry_after
+        self.unsupported = unsupported
         self.requests = 0
+        self.bodies = []
         self.released = threading.Event()
         self._connections = set()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -94,12 +99,20 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests += 1
+        self.server.bodies.append(body)
         self.close_connection = True
         fault = self.server.fault
         # What endpoints say of a refusal may repeat what must not be shown: the key, and the prompt.
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         told = {"error": {"message": f"Key {key} failed on {body['messages'][-1]['content']!r}"}}
-        if fault == "silent":
+        refused = next((name for name in self.server.unsupported if name in body), None)
+        if fault == "unsupported" and refused:
+            said = f"Unsupported parameter: '{refused}' is not supported with this model."
+            told = {"error": {"message": said, "param": refused, "code": "unsupported_parameter"}}
+            self._begin(400, "application/json")
+            self._chunk(json.dumps(told).encode())
+            self._chunk(b"")
+        elif fault == "silent":
             self.server.released.wait(60)
         elif fault in ("429", "429 wait", "500"):
             wait = {"Retry-After": self.server.retry_after} if fault == "429 wait" else {}

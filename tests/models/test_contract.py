@@ -73,7 +73,7 @@ def model(request, endpoint, smollm2):
 
 @pytest.fixture(scope="module")
 def smollm2():
-    return open_model("smollm2", threads=2)
+    return open_model("smollm2", threads=1)
 
 
 def test_last_delta_alone_carries_finish_and_usage(model):

@@ -19,7 +19,7 @@ SHORT = GenerationOptions(max_tokens=12)
 
 @pytest.fixture(scope="module")
 def model():
-    return open_model("smollm2", threads=2)
+    return open_model("smollm2", threads=1)
 
 
 def test_score_of_a_long_continuation_is_that_of_its_parts(model):
@@ -31,7 +31,7 @@ def test_score_of_a_long_continuation_is_that_of_its_parts(model):
 
 
 def test_score_of_more_than_the_window_holds_at_once_is_the_score_of_each():
-    small = open_model("smollm2", threads=2, window=96)
+    small = open_model("smollm2", threads=1, window=96)
     texts = [f"{number} is a good long number" for number in range(40)]
     prompt = [Message("user", "hi " * 20)]
     together = small.score(prompt, texts)
@@ -82,7 +82,7 @@ def test_threads_take_turns_and_get_their_own_replies(model):
 
 
 def test_closed_model_says_so():
-    closed = open_model("smollm2", threads=2, window=64)
+    closed = open_model("smollm2", threads=1, window=64)
     closed.close()
     closed.close()
     for call in (lambda: closed.count_tokens(ASK), lambda: complete(closed, ASK), lambda: closed.score(ASK, ["x"])):
@@ -94,7 +94,7 @@ def test_adapter_changes_the_model_and_one_of_zeros_does_not(model, tmp_path):
     nothing = write_adapter(tmp_path / "zeros.gguf", layers=30, width=576, scale=0.0)
     something = write_adapter(tmp_path / "noise.gguf", layers=30, width=576, scale=0.5)
     scores = [
-        open_model("smollm2", threads=2, window=256, lora=lora).score(ASK, ["Paris is the capital"])[0]
+        open_model("smollm2", threads=1, window=256, lora=lora).score(ASK, ["Paris is the capital"])[0]
         for lora in (None, nothing, something)
     ]
     assert scores[1] == pytest.approx(scores[0], abs=1e-3)
@@ -104,14 +104,14 @@ def test_adapter_changes_the_model_and_one_of_zeros_does_not(model, tmp_path):
 def test_adapter_for_another_model_is_refused(tmp_path):
     wrong = write_adapter(tmp_path / "wrong.gguf", layers=30, width=64, scale=1.0)
     with pytest.raises(ModelFileError, match="LoRA"):
-        open_model("smollm2", threads=2, window=64, lora=wrong)
+        open_model("smollm2", threads=1, window=64, lora=wrong)
 
 
 @pytest.mark.parametrize("name", ["smollm2", "qwen2.5-coder-0.5b"])
 def test_prompt_has_the_tokens_of_the_rendered_template(name):
     if name not in {info.name for info in installed_models()}:
         pytest.skip(f"{name} is not installed: ragkit models pull {name}")
-    model = open_model(name, threads=2, window=256)
+    model = open_model(name, threads=1, window=256)
     chat = [*ASK, Message("assistant", "Paris – of course. 🎉"), Message("user", "Und Österreich?\n1. Wien\n2. Graz")]
     text = "".join(f"<|im_start|>{m.role}\n{m.content}<|im_end|>\n" for m in chat) + "<|im_start|>assistant\n"
     assert model._prompt(chat) == model._engine.tokenize(text, special=True)
@@ -200,4 +200,4 @@ def test_own_file_in_the_cache_folder_is_found_by_name(tmp_path, monkeypatch):
     models_folder().mkdir()
     (models_folder() / "mine.gguf").symlink_to(model_path("smollm2"))
     assert "mine" in [info.name for info in installed_models()]
-    assert complete(open_model("mine", threads=2), ASK, GenerationOptions(max_tokens=2)).text
+    assert complete(open_model("mine", threads=1), ASK, GenerationOptions(max_tokens=2)).text

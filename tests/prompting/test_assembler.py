@@ -21,7 +21,7 @@ def source(number, text=TEXT, title="Manual", start=100):
 
 @pytest.fixture(scope="module")
 def smollm2():
-    return open_model("smollm2", threads=2)
+    return open_model("smollm2", threads=1)
 
 
 SHOTS = [Example("Is the sky blue?", "Yes. [1]"), Example("Is grass red?", "No. [1]")]

@@ -216,7 +216,10 @@ def test_model_answers_with_a_span_and_nothing_changes(index):
 
     reply = asyncio.run(talk()).structured_content
     assert reply["mode"] == "extract"
-    assert "two" in reply["text"].lower()
+    (quote,) = reply["quotes"]
+    assert reply["text"] == " ".join(quote["quote"].split())
+    (document,) = index.each_document()
+    assert document.text[quote["start"] : quote["end"]] == quote["quote"]
     assert (index.fingerprint(), index.generation) == before
 
 

@@ -43,20 +43,20 @@ def test_stream_in_chat_counts_its_tokens(theirs):
         messages=[{"role": "system", "content": "Be kind."}, *QUESTION],
         stream=True,
         stream_options={"include_usage": True},
-        max_tokens=12,
+        max_tokens=3,
         extra_body={"ragkit": {"mode": "chat", "k": 2}},
     )
     chunks = list(stream)
     assert chunks[0].choices[0].delta.role == "assistant"
     pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
-    assert 1 < len(pieces) <= 12
+    assert 1 <= len(pieces) <= 3
     last = chunks[-2]
     assert last.choices[0].finish_reason == "length"
     assert isinstance(last.choices[0].delta.citations, list)
     assert last.ragkit["mode"] == "chat"
     assert not chunks[-1].choices
-    assert chunks[-1].usage.completion_tokens == 12
-    assert chunks[-1].usage.total_tokens == chunks[-1].usage.prompt_tokens + 12
+    assert chunks[-1].usage.completion_tokens == 3
+    assert chunks[-1].usage.total_tokens == chunks[-1].usage.prompt_tokens + 3
 
 
 def test_chat_so_far_is_in_the_prompt(theirs):

@@ -213,8 +213,8 @@ def _prepared(ctx: Context, person: Person, wanted: ChatRequest) -> tuple[Collec
         where=wanted.ragkit.where,
         history=history,
         max_tokens=wanted.max_completion_tokens or wanted.max_tokens,
-        temperature=wanted.temperature or 0.0,
-        seed=abs(wanted.seed or 0),
+        temperature=wanted.temperature,
+        seed=None if wanted.seed is None else abs(wanted.seed),
     )
     return collection, ask
 

@@ -1,0 +1,52 @@
+"""The machine that this process runs on: how many cores it may use, and what its CPU can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+_SETS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("avx", "AVX"), ("sse4_2", "SSE4.2"), ("sve", "SVE"))
+"""The widest vector instructions come first, by the flags of ``/proc/cpuinfo``."""
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use, at least 1."""
+    # Only Linux can limit a process to some of the cores; macOS has no such function.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory() -> int | None:
+    """Return the bytes of memory that the machine has, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def instruction_set() -> str:
+    """Return the widest vector instructions of the CPU, such as ``AVX2`` or ``AVX-512``.
+
+    Quantised models round differently with different instructions, so the same model can prefer another token where
+    two are nearly equal.
+    """
+    found = next((name for flag, name in _SETS if flag in cpu_flags()), None)
+    if found is not None:
+        return found
+    return "NEON" if platform.machine().lower() in ("arm64", "aarch64") else platform.machine() or "unknown"
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Return the features of the CPU as Linux names them; none on other systems."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return frozenset()
+    lines = (line.partition(":") for line in text.splitlines())
+    return frozenset(
+        flag for name, _, flags in lines if name.strip().lower() in ("flags", "features") for flag in flags.split()
+    )

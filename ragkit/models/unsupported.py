@@ -1,0 +1,64 @@
+"""Reads in an endpoint's refusal which parameter of the request it does not support.
+
+Providers add and remove parameters from model to model: reasoning models refuse ``temperature`` and ``stop``, some
+servers refuse ``seed`` or ``stream_options``. Most say so with status 400 and name the parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+STATUSES = (400, 422)
+_REFUSED = re.compile(
+    r"unsupported|not (?:be )?support|not permitted|not allowed|not available|unrecognized|unknown|unexpected|extra "
+    r"(?:inputs?|fields?)|extra_forbidden|deprecated|only the default",
+    re.IGNORECASE,
+)
+"""What providers say of a parameter that they don't take, in contrast to one with a value out of range."""
+
+
+def unsupported_parameter(body: Any, sent: Collection[str]) -> str | None:
+    """Return the parameter that a refusal says is not supported, or None where it says something else.
+
+    Args:
+        body: of the refusal, as far as it is JSON: OpenAI's form (``message``, ``param``, ``code``), Anthropic's
+            (``message``), or FastAPI's (``detail`` with a ``loc`` for each field).
+        sent: the parameters that may be left out of the request.
+    """
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        body = body["error"]
+    for text, name in _complaints(body):
+        if not _REFUSED.search(text):
+            continue
+        if name is not None:
+            if name.partition(".")[0] in sent:
+                return name.partition(".")[0]
+            continue
+        places = {field: place for field in sent if (place := _place(field, text)) is not None}
+        if places:
+            return min(places, key=places.__getitem__)
+    return None
+
+
+def _complaints(body: Any) -> Iterator[tuple[str, str | None]]:
+    """Yield what the body complains about, each with the parameter if it names one in a field of its own."""
+    if not isinstance(body, dict):
+        yield str(body), None
+        return
+    details = body.get("detail")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and isinstance(detail.get("loc"), list) and detail["loc"]:
+            yield f"{detail.get('type')} {detail.get('msg')}", str(detail["loc"][-1])
+    text = f"{body.get('code')} {body.get('message') or body.get('msg') or details}"
+    parameter = body.get("param")
+    yield text, parameter if isinstance(parameter, str) and parameter else None
+
+
+def _place(name: str, text: str) -> int | None:
+    """Return where a text names a parameter: in quotes, or as the subject of what it says."""
+    found = re.search(rf"[`'\"]{name}[`'\"]|\b{name}\b(?=\s*(?::|=|is\b|are\b|does\b|was\b|parameter\b))", text)
+    if found is None:
+        found = re.search(rf"(?::|\b(?:parameter|argument|property|field|key)s?)\s+{name}\b", text, re.IGNORECASE)
+    return found and found.start()

@@ -1,0 +1,30 @@
+"""Options for all tests."""
+
+import os
+from pathlib import Path
+
+from tests import logit_noise
+
+SITE = Path(__file__).parent / "logit_noise_site"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--logit-noise",
+        type=float,
+        default=0.0,
+        metavar="DEVIATION",
+        help="shift the logits of local models by about this much, as another CPU does; 0.1 is realistic",
+    )
+    parser.addoption("--logit-noise-seed", type=int, default=0, help="draw other shifts")
+
+
+def pytest_configure(config):
+    deviation = config.getoption("--logit-noise")
+    if deviation:
+        os.environ[logit_noise.DEVIATION] = str(deviation)
+        os.environ[logit_noise.SEED] = str(config.getoption("--logit-noise-seed"))
+        # Child processes shift theirs as well.
+        paths = [str(SITE), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        logit_noise.install()

@@ -38,16 +38,16 @@ def register(app: typer.Typer) -> None:
 @contextmanager
 def opened_index(name: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
     """Open the index that ``name`` means, following its documents first where it has some."""
-    from ragkit.cli.indexes import load_options, print_report
+    from ragkit.cli.following import follow
     from ragkit.indexing import Index
 
     target = resolve_target(name, settings)
     with Index.open(target.index, embedder=settings.embedding_model, create=target.documents is not None) as index:
         if target.documents is not None and update:
             with progress_bar(quiet=quiet or not err.is_terminal) as progress:
-                report = index.sync(target.documents, load=load_options(settings), progress=progress)
-            if not report.complete and not quiet:
-                print_report(report, err)
+                follow(
+                    index, target.documents, settings, later="the next call updates it.", progress=progress, quiet=quiet
+                )
         yield index
 
 

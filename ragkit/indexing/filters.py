@@ -204,8 +204,17 @@ def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue
         alias: the table's name in the query; it has the document's own fields as columns and ``metadata`` as JSON.
 
     Raises:
-        QueryError: if something in it is no filter.
+        QueryError: if something in it is no filter, or it is nested too deeply.
     """
+    try:
+        return _to_sql(condition, alias)
+    except RecursionError:
+        raise QueryError(
+            "The filter is nested too deeply.", "Join conditions with & and | without ~ between."
+        ) from None
+
+
+def _to_sql(condition: Filter, alias: str) -> tuple[str, list[MetadataValue]]:
     match condition:
         case Compare(field, operator, value):
             if field in OWN_FIELDS:
@@ -222,12 +231,12 @@ def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue
             return _some_field(alias, "m.type <> 'null'"), [field]
         case And(parts) | Or(parts):
             word = " AND " if isinstance(condition, And) else " OR "
-            pieces = [to_sql(part, alias) for part in parts]
+            pieces = [_to_sql(part, alias) for part in parts]
             if not pieces:
                 return ("1" if isinstance(condition, And) else "0"), []
             return _joined(word, [sql for sql, _ in pieces]), [item for _, values in pieces for item in values]
         case Not(part):
-            sql, inner = to_sql(part, alias)
+            sql, inner = _to_sql(part, alias)
             return f"(NOT {sql})", inner
     raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
 

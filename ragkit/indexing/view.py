@@ -12,7 +12,6 @@ from ragkit.indexing.keywords import KeywordFile
 from ragkit.indexing.segments import FOLDER, check, read_segments
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorFile, VectorOptions, best, empty, open_vector_file
-from ragkit.records import MetadataValue
 
 if TYPE_CHECKING:
     from ragkit.embedding.base import Vectors
@@ -109,15 +108,14 @@ class View:
 
         The store has to read this view's generation.
         """
+        meets, parameters = ("1", []) if condition is None else to_sql(condition)
         # By its text: as dictionary keys, 1, 1.0 and True are the same.
-        name = f"{first} {condition!r}"
+        name = f"{first} {meets} {parameters!r}"
         found = self._allowed.get(name)
         if found is None:
             ordinal = "AND c.ordinal = 0" if first else ""
             sql = f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key"  # noqa: S608
-            parameters: list[MetadataValue] = []
             if condition is not None:
-                meets, parameters = to_sql(condition)
                 sql = (
                     "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
                     f"WHERE c.edition = ? {ordinal} AND {meets} ORDER BY c.key"

@@ -15,6 +15,8 @@
     │   ├── IndexLockedError          another process is writing
     │   ├── IndexDamagedError         a file fails its checksum
     │   ├── IndexMismatchError        made with another model or dimension
+    │   ├── IndexClosedError          used after close()
+    │   ├── IndexChangedError         changed while it was being read (worth a retry)
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
@@ -138,6 +140,16 @@ class IndexDamagedError(StoreError):
 
 class IndexMismatchError(StoreError):
     """The index was made with another embedding model or dimension."""
+
+
+class IndexClosedError(StoreError):
+    """The index was closed before this call."""
+
+
+class IndexChangedError(StoreError):
+    """The index was changed while it was being read; the same call succeeds when repeated."""
+
+    retry = True
 
 
 class IndexWriteError(StoreError):

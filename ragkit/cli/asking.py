@@ -46,17 +46,17 @@ def opened_index(
     memory_limit: int | None = None,
 ) -> Iterator[Index]:
     """Open the index that ``name`` means, following its documents first where it has some."""
-    from ragkit.cli.indexes import load_options, print_report
+    from ragkit.cli.following import follow
+    from ragkit.cli.indexes import load_options
     from ragkit.indexing import Index
 
     target = resolve_target(name, settings)
     with Index.open(target.index, embedder=settings.embedding_model, create=target.documents is not None) as index:
         if target.documents is not None and update:
             with progress_bar(quiet=quiet or not err.is_terminal) as progress:
-                options = load_options(settings, time_limit=time_limit, memory_limit=memory_limit)
-                report = index.sync(target.documents, load=options, progress=progress)
-            if not report.complete and not quiet:
-                print_report(report, err)
+                load = load_options(settings, time_limit=time_limit, memory_limit=memory_limit)
+                later = "the next call updates it."
+                follow(index, target.documents, load, later=later, progress=progress, quiet=quiet)
         yield index
 
 

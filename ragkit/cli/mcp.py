@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.output import err
+from ragkit.cli.following import LATER, follow, updated_later
+from ragkit.cli.indexes import load_options
 from ragkit.cli.targets import index_names, resolve_target
 from ragkit.errors import IndexNotFoundError, MissingExtraError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ragkit.answering import Assistant
     from ragkit.indexing import Index
     from ragkit.settings import Settings
@@ -62,8 +61,9 @@ def mcp(
             found = resolve_target(target, settings)
             index = Index.open(found.index, embedder=settings.embedding_model, create=found.documents is not None)
             stack.enter_context(index)
-            if found.documents is not None:
-                _follow(index, found.documents, settings)
+            # What there is to say goes to stderr, as stdout is the protocol's.
+            if found.documents is not None and not follow(index, found.documents, load_options(settings), later=LATER):
+                stack.enter_context(updated_later(index, found.documents, settings))
             name = (found.documents or found.index).resolve().name
             indexes[name if name not in indexes else found.index.resolve().name] = index
         if not indexes:
@@ -72,15 +72,6 @@ def mcp(
                 "Name a folder of documents, or make an index: ragkit add PATH --index NAME",
             )
         make_server(indexes, lambda index: _assistant(index, settings, model, mode)).run("stdio")
-
-
-def _follow(index: Index, documents: Path, settings: Settings) -> None:
-    """Bring an index up to date; what there is to say goes to stderr, as stdout is the protocol's."""
-    from ragkit.cli.indexes import load_options, print_report
-
-    report = index.sync(documents, load=load_options(settings))
-    if not report.complete:
-        print_report(report, err)
 
 
 def _assistant(index: Index, settings: Settings, model: str | None, mode: str | None) -> Assistant:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +81,8 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if verbose:
         logging.getLogger("ragkit.serving").setLevel(logging.INFO)
-    others = dict(_prepared(name, settings) for name in targets or [])
+    updates = ExitStack()
+    others = dict(_prepared(name, settings, updates) for name in targets or [])
     server = Server(
         ServeOptions(
             indexes=settings.indexes,
@@ -100,14 +101,18 @@ def serve(
         )
     )
     # The server ends by itself at Ctrl-C, and passes it on where whoever started the process lets it.
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), updates:
         server.run(lambda: _tell(server, open_page=open_page))
     out.print("Stopped. Conversations and collections are kept.")
 
 
-def _prepared(name: str, settings: Settings) -> tuple[str, Path]:
-    """Return the name and the folder of a target's index, made or brought up to date where it follows documents."""
-    from ragkit.cli.indexes import load_options, print_report
+def _prepared(name: str, settings: Settings, updates: ExitStack) -> tuple[str, Path]:
+    """Return the name and the folder of a target's index, made or brought up to date where it follows documents.
+
+    Where another process is writing to it, the update is left to the background, until ``updates`` is closed.
+    """
+    from ragkit.cli.following import LATER, follow, updated_later
+    from ragkit.cli.indexes import load_options
     from ragkit.indexing import Index
 
     target = resolve_target(name, settings)
@@ -116,9 +121,10 @@ def _prepared(name: str, settings: Settings) -> tuple[str, Path]:
             Index.open(target.index, embedder=settings.embedding_model) as index,
             progress_bar(quiet=not err.is_terminal) as progress,
         ):
-            report = index.sync(target.documents, load=load_options(settings), progress=progress)
-        if not report.complete:
-            print_report(report, err)
+            done = follow(index, target.documents, load_options(settings), later=LATER, progress=progress)
+        if not done:
+            index = updates.enter_context(Index.open(target.index, embedder=settings.embedding_model))
+            updates.enter_context(updated_later(index, target.documents, settings))
     return target.index.resolve().name, target.index
 
 

@@ -45,6 +45,8 @@ class Asked:
     """Unit vectors, float32 ``[parts, d]``."""
     vector: Vectors
     """Of the whole, float32 ``[d]``."""
+    model_id: str
+    """Of the embedder."""
 
 
 class CandidateSearch:
@@ -75,11 +77,13 @@ class CandidateSearch:
         It is embedded as what it is compared with, so that the same text has a cosine of 1.
         """
         last = self._last
-        if last is None or last.text != text:
+        embedder = self.pool.index.embedder
+        if last is None or last.text != text or last.model_id != embedder.model_id:
             parts = parts_of(self.pool.index, text)
-            vectors = self.pool.index.embedder.embed(parts, "document")
+            vectors = embedder.embed(parts, "document")
             whole = vectors.mean(axis=0)
-            last = Asked(text, tuple(parts), vectors, whole / max(float(np.linalg.norm(whole)), 1e-12))
+            whole /= max(float(np.linalg.norm(whole)), 1e-12)
+            last = Asked(text, tuple(parts), vectors, whole, embedder.model_id)
             self._last = last
         return last
 
@@ -102,26 +106,31 @@ class CandidateSearch:
 
     def _search(self, text: str, reach: int) -> list[Hit]:
         index = self.pool.index
+        dense = self._by in ("dense", "hybrid")
+        asked = self.asked(text) if dense else None
         lists: dict[str, Scored] = {}
         depth = max(reach, _FUSED) if self._by == "hybrid" else reach
-        if self._by in ("dense", "hybrid"):
-            lists["dense"] = index.search_vectors(self.asked(text).vector, depth, self._where)
-        if self._by in ("keyword", "hybrid"):
-            lists["keyword"] = index.search_keywords(text, depth, self._where)
-        if self._by == "random":
-            keys = index.keys(self._where, first=True)
-            drawn = self.chance(text).choice(keys, min(reach, len(keys)), replace=False)
-            lists["random"] = drawn, np.zeros(len(drawn), dtype=np.float32)
-        if self._by in ("jaccard", "ngram"):
-            lists[self._by] = self._shared(text, reach)
-        scored = {
-            name: dict(zip(keys.tolist(), scores.tolist(), strict=True)) for name, (keys, scores) in lists.items()
-        }
-        final = convex_combination(lists, _WEIGHTS, depth) if self._by == "hybrid" else scored[self._by]
-        order = sorted(final, key=lambda key: (-final[key], key))[:reach] if self._by == "hybrid" else list(final)
+        # All of one generation, and by the model that embedded the input.
+        with index.snapshot(None if asked is None else asked.model_id):
+            if asked is not None:
+                lists["dense"] = index.search_vectors(asked.vector, depth, self._where)
+            if self._by in ("keyword", "hybrid"):
+                lists["keyword"] = index.search_keywords(text, depth, self._where)
+            if self._by == "random":
+                keys = index.keys(self._where, first=True)
+                drawn = self.chance(text).choice(keys, min(reach, len(keys)), replace=False)
+                lists["random"] = drawn, np.zeros(len(drawn), dtype=np.float32)
+            if self._by in ("jaccard", "ngram"):
+                lists[self._by] = self._shared(text, reach)
+            scored = {
+                name: dict(zip(keys.tolist(), scores.tolist(), strict=True)) for name, (keys, scores) in lists.items()
+            }
+            final = convex_combination(lists, _WEIGHTS, depth) if self._by == "hybrid" else scored[self._by]
+            order = sorted(final, key=lambda key: (-final[key], key))[:reach] if self._by == "hybrid" else list(final)
+            rows = index.chunks(order)
         return [
             Hit(chunk, info, final[chunk.key], {n: one[chunk.key] for n, one in scored.items() if chunk.key in one})
-            for chunk, info in index.chunks(order)
+            for chunk, info in rows
         ]
 
     def _shared(self, text: str, reach: int) -> Scored:

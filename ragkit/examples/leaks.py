@@ -56,17 +56,21 @@ def _leaks(pool: ExamplePool, batch: list[Example], cosine: float) -> list[Leak]
     index = pool.index
     origins = [origin_of(example.input) for example in batch]
     same = {info.origin: info for info in index.documents(Field("origin").in_(dict.fromkeys(origins)))}
+    embedder = index.embedder
     parts = [parts_of(index, example.input) for example in batch]
-    vectors = iter(index.embedder.embed([part for several in parts for part in several], "document"))
+    vectors = iter(embedder.embed([part for several in parts for part in several], "document"))
     leaks = []
     for example, origin, several in zip(batch, origins, parts, strict=True):
-        found = [index.search_vectors(next(vectors), _NEAREST) for _ in several]
+        own = [next(vectors) for _ in several]
         if origin in same:
             leaks.append(Leak(example, pool.example(same[origin]), 1.0))
             continue
-        near = {int(key): float(score) for keys, scores in found for key, score in zip(keys, scores, strict=True)}
-        order = sorted((key for key in near if near[key] >= min(cosine, ALIKE)), key=lambda key: (-near[key], key))
-        for chunk, info in index.chunks(order):
+        with index.snapshot(embedder.model_id):
+            found = [index.search_vectors(vector, _NEAREST) for vector in own]
+            near = {int(key): float(score) for keys, scores in found for key, score in zip(keys, scores, strict=True)}
+            order = sorted((key for key in near if near[key] >= min(cosine, ALIKE)), key=lambda key: (-near[key], key))
+            rows = index.chunks(order)
+        for chunk, info in rows:
             if near[chunk.key] >= cosine or letters(chunk.text) == letters(example.input):
                 leaks.append(Leak(example, pool.example(info, chunk), min(near[chunk.key], 1.0)))
                 break

@@ -150,10 +150,13 @@ class ExamplePool:
 
     @property
     def tokens(self) -> TokenVectors:
-        """The token vectors of the pool's texts."""
+        """The token vectors of the pool's texts, by the embedding model that the pool is with now."""
+        embedder = self.index.embedder
         with self._opening:
-            if self._tokens is None:
-                self._tokens = TokenVectors(self.index.path, self.index.embedder)
+            if self._tokens is None or self._tokens.model_id != embedder.model_id:
+                if self._tokens is not None:
+                    self._tokens.close()
+                self._tokens = TokenVectors(self.index.path, embedder)
             return self._tokens
 
     def _contradictions(self, origins: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -61,7 +61,7 @@ class TokenVectors:
             )
         self.path = folder / FILE_NAME
         self._embedder: TokenEmbedder = embedder
-        self._model = embedder.model_id
+        self.model_id = embedder.model_id
         self._dimension = embedder.dimension
         self._guard = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -130,7 +130,7 @@ class TokenVectors:
         return [kept[key] for key in keys]
 
     def _key(self, text: str) -> bytes:
-        content = f"{self._model}\0{text}".encode("utf-8", "surrogatepass")
+        content = f"{self.model_id}\0{text}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(content, digest_size=16).digest()
 
     def _kept(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -6,17 +6,22 @@ WAL mode with ``synchronous=FULL``: what was committed is on the disk.
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
-import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ragkit.documents.discovery import INDEX_FILE
-from ragkit.errors import IndexDamagedError, IndexMismatchError, IndexWriteError
+from ragkit.errors import (
+    IndexDamagedError,
+    IndexLockedError,
+    IndexMismatchError,
+    IndexWriteError,
+    QueryError,
+    RagkitError,
+    StoreError,
+)
+from ragkit.indexing.connections import Connections
 from ragkit.indexing.seal import break_seal
 
 FORMAT = 1
@@ -53,12 +58,16 @@ CREATE TABLE IF NOT EXISTS gone (
 INSERT OR IGNORE INTO state VALUES ('format', '1'), ('generation', '0'), ('edition', '1');
 """
 
-_PATIENCE = 5.0
-"""Seconds to wait for another connection's lock."""
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that can be referred to weakly, which SQLite's own can't."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_NO_ACCESS = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+)
+_TOO_LARGE = ("too large", "too many SQL variables", "parser stack overflow", "too complex")
 
 
 class Database:
@@ -76,15 +85,18 @@ class Database:
 
     def __init__(self, folder: Path, *, create: bool) -> None:
         self.path = folder / FILE_NAME
-        self._local = threading.local()
-        # Weak, so that the connection of a thread that has ended is closed with it.
-        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
-        self._guard = threading.Lock()
+        self._connections = Connections(self.path)
         if not create and not self.path.exists():
             raise self.damage(f"{self.path} is missing.")
         with self.errors():
-            if create and not self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+            tables = {row[0] for row in self.connection.execute("SELECT name FROM sqlite_schema")}
+            if create and not tables:
                 self.connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+            elif "state" not in tables:
+                raise IndexMismatchError(
+                    f"{self.path} is not an index of ragkit: it has no table `state`.",
+                    f"Choose another folder; if this was an index, run: ragkit repair {folder}",
+                )
         found = int(self.state("format") or 0)
         if found != FORMAT:
             raise IndexMismatchError(
@@ -94,41 +106,24 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection."""
-        connection: _Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._local.connection = connection
-            with self._guard:
-                self._open.add(connection)
-        return connection
+        """This thread's connection.
 
-    def _connect(self) -> _Connection:
-        # Each thread uses its own; only close() touches those of others.
-        connection = sqlite3.connect(
-            self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
-        try:
-            _set_up(connection)
-        except sqlite3.OperationalError as error:
-            connection.close()
-            log = self.path.with_name(f"{FILE_NAME}-wal")
-            if "locked" in str(error) or not self.path.exists() or (log.exists() and log.stat().st_size):
-                raise
-            # On a disk that is full or read-only SQLite can't make its shared memory; nobody can write there either.
-            address = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
-            connection = sqlite3.connect(
-                address, uri=True, isolation_level=None, check_same_thread=False, factory=_Connection
-            )
-        return connection
+        Raises:
+            IndexClosedError: if the index is closed.
+        """
+        return self._connections.current
+
+    def using(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Return a block during which ``close`` of another thread waits.
+
+        Raises:
+            IndexClosedError: if the index is closed.
+        """
+        return self._connections.use()
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        with self._guard:
-            for connection in self._open:
-                connection.close()
-            self._open.clear()
-        self._local = threading.local()
+        """Close all connections, once the calls that other threads are in have returned; later calls raise."""
+        self._connections.close()
 
     def damage(self, told: str) -> IndexDamagedError:
         """Return the error for damage in the file, with what mends it."""
@@ -136,25 +131,63 @@ class Database:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what SQLite raises into ragkit's errors.
+        """Run SQL statements, and turn what SQLite raises into ragkit's errors.
 
         Raises:
-            IndexWriteError: if the disk is full or can't be written.
-            IndexDamagedError: if the file is damaged.
+            IndexDamagedError: if SQLite finds the file corrupt.
+            IndexWriteError: if the disk is full, or the file can't be opened or written.
+            IndexLockedError: if another connection holds a lock.
+            QueryError: if a filter has more conditions than SQLite takes.
+            IndexClosedError: if the index is closed.
+            StoreError: for all else.
         """
         try:
-            yield
-        except sqlite3.OperationalError as error:
-            text = str(error)
-            if "full" in text or "readonly" in text or "I/O" in text or "unable to open" in text or "locked" in text:
-                raise IndexWriteError(
-                    f"{self.path} can't be written or opened: {text}.",
-                    "Free disk space or mend the folder's permissions, then run the same command again; what was "
-                    "acknowledged is kept.",
-                ) from error
-            raise self.damage(f"{self.path} can't be read: {text}.") from error
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise self.damage(f"{self.path} is damaged: {error}.") from error
+            with self.using():
+                yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> RagkitError:
+        text = str(error)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if isinstance(error, UnicodeDecodeError) or code in _DAMAGED or "decode to UTF-8" in text:
+            return self.damage(f"{self.path} is damaged: {text}.")
+        if "malformed JSON" in text:
+            # ragkit writes valid JSON only.
+            return self.damage(f"{self.path} is damaged: {text}.")
+        if code in _NO_ACCESS:
+            return IndexWriteError(
+                f"{self.path} can't be written or opened: {text}.",
+                "Free disk space or mend the folder's permissions, then run the same command again; what was "
+                "acknowledged is kept.",
+            )
+        if code in _LOCKED:
+            return IndexLockedError(f"{self.path} is locked by another connection: {text}.", "Try again.")
+        if any(words in text for words in _TOO_LARGE):
+            return QueryError(
+                f"The filter has too many conditions: {text}.", "Use one `field in (...)` in place of many conditions."
+            )
+        return StoreError(f"SQLite can't run a statement on {self.path}: {text}.")
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read from one state of the file: what is committed meanwhile is not seen in the block. Blocks nest.
+
+        Keep it short: a writer can't empty its log, and so not seal the file, before the block ends.
+        """
+        with self.using() as connection:
+            if connection.in_transaction:
+                yield
+                return
+            with self.errors():
+                connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                # SQLite itself ends a transaction in which it finds damage.
+                if connection.in_transaction:
+                    with self.errors():
+                        connection.execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -218,18 +251,3 @@ def write_errors(folder: Path) -> Iterator[None]:
             f"{folder} can't be written: {reason}.",
             "Free disk space or mend the permissions, then run the same command again; what was acknowledged is kept.",
         ) from error
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            return
-        except sqlite3.OperationalError as error:
-            # Where two make the write-ahead log at once SQLite tells the second without waiting.
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)

@@ -11,8 +11,9 @@ turns that into true.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from ragkit.records import MetadataValue
 
 OWN_FIELDS = ("source", "origin", "title", "media_type", "sha256")
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+_SQL_TYPES = {"boolean": "('true', 'false')", "text": "('text')", "number": "('integer', 'real')"}
 _SQL_OPERATORS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -31,11 +33,11 @@ class Filter:
 
     def __and__(self, other: Filter) -> Filter:
         """Both hold."""
-        return And((self, other))
+        return And((*_parts(self, And), *_parts(other, And)))
 
     def __or__(self, other: Filter) -> Filter:
         """At least one holds."""
-        return Or((self, other))
+        return Or((*_parts(self, Or), *_parts(other, Or)))
 
     def __invert__(self) -> Filter:
         """It does not hold."""
@@ -85,6 +87,11 @@ class Not(Filter):
     """It does not hold."""
 
     part: Filter
+
+
+def _parts(condition: Filter, kind: type[And | Or]) -> tuple[Filter, ...]:
+    """Return the parts of a condition of this kind, so that a chain of thousands is flat and not as deep as long."""
+    return condition.parts if isinstance(condition, kind) else (condition,)
 
 
 class Field:
@@ -197,33 +204,64 @@ def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue
         alias: the table's name in the query; it has the document's own fields as columns and ``metadata`` as JSON.
 
     Raises:
-        QueryError: if something in it is no filter.
+        QueryError: if something in it is no filter, or it is nested too deeply.
     """
+    try:
+        return _to_sql(condition, alias)
+    except RecursionError:
+        raise QueryError(
+            "The filter is nested too deeply.", "Join conditions with & and | without ~ between."
+        ) from None
+
+
+def _to_sql(condition: Filter, alias: str) -> tuple[str, list[MetadataValue]]:
     match condition:
         case Compare(field, operator, value):
             if field in OWN_FIELDS:
                 if not isinstance(value, str):
                     return "0", []
                 return f"{alias}.{field} {_SQL_OPERATORS[operator]} ?", [value]
-            kinds = {"boolean": "('true', 'false')", "text": "('text')", "number": "('integer', 'real')"}[_kind(value)]
-            meets = f"m.type IN {kinds} AND m.value {_SQL_OPERATORS[operator]} ?"
+            meets = f"m.type IN {_SQL_TYPES[_kind(value)]} AND m.value {_SQL_OPERATORS[operator]} ?"
             return _some_field(alias, meets), [field, int(value) if isinstance(value, bool) else value]
         case In(field, values):
-            return to_sql(Or(tuple(Compare(field, "==", value) for value in values)), alias)
+            return _one_of(alias, field, values)
         case Exists(field):
             if field in OWN_FIELDS:
                 return "1", []
             return _some_field(alias, "m.type <> 'null'"), [field]
         case And(parts) | Or(parts):
             word = " AND " if isinstance(condition, And) else " OR "
-            pieces = [to_sql(part, alias) for part in parts]
+            pieces = [_to_sql(part, alias) for part in parts]
             if not pieces:
                 return ("1" if isinstance(condition, And) else "0"), []
-            return "(" + word.join(sql for sql, _ in pieces) + ")", [item for _, values in pieces for item in values]
+            return _joined(word, [sql for sql, _ in pieces]), [item for _, values in pieces for item in values]
         case Not(part):
-            sql, inner = to_sql(part, alias)
+            sql, inner = _to_sql(part, alias)
             return f"(NOT {sql})", inner
     raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+
+
+def _one_of(alias: str, field: str, values: Sequence[MetadataValue]) -> tuple[str, list[MetadataValue]]:
+    """Return SQL for a field that is one of some values, which are one parameter however many there are."""
+    by_kind: dict[str, list[MetadataValue]] = {}
+    for value in values:
+        by_kind.setdefault(_kind(value), []).append(int(value) if isinstance(value, bool) else value)
+    among = "IN (SELECT value FROM json_each(?))"
+    if field in OWN_FIELDS:
+        texts = by_kind.get("text")
+        return (f"{alias}.{field} {among}", [json.dumps(texts)]) if texts else ("0", [])
+    if not by_kind:
+        return "0", []
+    meets = " OR ".join(f"(m.type IN {_SQL_TYPES[kind]} AND m.value {among})" for kind in by_kind)
+    return _some_field(alias, f"({meets})"), [field, *(json.dumps(several) for several in by_kind.values())]
+
+
+def _joined(word: str, pieces: Sequence[str]) -> str:
+    """Join conditions in halves: SQLite takes any number of them, but only nested less than 1,000 deep."""
+    if len(pieces) <= 2:
+        return "(" + word.join(pieces) + ")"
+    middle = len(pieces) // 2
+    return f"({_joined(word, pieces[:middle])}{word}{_joined(word, pieces[middle:])})"
 
 
 def _some_field(alias: str, meets: str) -> str:

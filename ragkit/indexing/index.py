@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, discover
-from ragkit.errors import IndexDamagedError, IndexNotFoundError, IndexWriteError, QueryError
+from ragkit.errors import (
+    IndexChangedError,
+    IndexDamagedError,
+    IndexNotFoundError,
+    IndexWriteError,
+    QueryError,
+)
 from ragkit.indexing.adding import Adder, forget_files
 from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.filters import Filter, as_filter, to_sql
@@ -21,14 +28,15 @@ from ragkit.indexing.planning import gone_origins, plan_sync
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
+from ragkit.indexing.snapshots import Snapshots
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorOptions
-from ragkit.indexing.view import View
 from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
+    from ragkit.indexing.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,8 @@ class Index:
         self._wanted = embedder
         self._embedder: Embedder | None = None
         self._store = store
-        self._view: View | None = None
-        self._loading = threading.RLock()
+        self._snapshots = Snapshots(store, options.vectors, options.device)
+        self._opening = threading.RLock()
 
     @classmethod
     def open(
@@ -116,9 +124,12 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Let go of files; the index can't be used afterwards."""
+        """Close all files, once the calls that other threads are in have returned.
+
+        Later calls raise ``IndexClosedError``; closing again does nothing.
+        """
         self._store.close()
-        self._view = None
+        self._snapshots.drop()
 
     # What goes in
 
@@ -203,15 +214,16 @@ class Index:
             return len(found)
 
     def compact(self) -> None:
-        """Rebuild the vector and keyword files from SQLite, drop vectors no chunk uses, and give space back."""
+        """Rebuild the vector and keyword files from SQLite, drop vectors no chunk uses, and give space back.
+
+        Vectors of other embedding models are dropped, except those of a ``reembed`` that was interrupted.
+        """
         with writing(self._store):
             self._settle(force=True)
-            with self._store.transaction() as connection:
-                connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT hash FROM chunks)")
-                connection.execute("DELETE FROM gone")
+            with self._store.transaction():
+                self._store.drop_unused_vectors()
             with self._store.errors():
                 self._store.connection.execute("VACUUM")
-                self._store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def reembed(
         self,
@@ -253,6 +265,7 @@ class Index:
             return self._repair(self.path, self._wanted, self.options, progress)
         finally:
             self._store = Store(self.path, create=True)
+            self._snapshots = Snapshots(self._store, self.options.vectors, self.options.device)
 
     @staticmethod
     def verify_path(path: str | Path, progress: ProgressCallback | None = None) -> VerifyReport:
@@ -344,31 +357,45 @@ class Index:
         return found
 
     def chunks(self, keys: Sequence[int]) -> list[tuple[Chunk, DocumentInfo]]:
-        """Return chunks with their documents, in the order of their keys.
+        """Return chunks with their documents, in the order of ``keys``.
 
-        Raises:
-            IndexDamagedError: if a row fails its checksum, or a chunk that the searchers know is gone.
-        """
-        found = self._store.chunks(keys)
-        if len(found) < len(keys) and self._view is not None and self._view.generation == self._store.generation:
-            raise IndexDamagedError(
-                f"{len(keys) - len(found)} chunks are missing from {self._store.path}.",
-                f"Mend it: ragkit repair {self.path}",
-            )
-        return found
-
-    def each_chunk(self, after: int = 0) -> Iterator[Chunk]:
-        """Yield every chunk with a key higher than ``after``, in the order of keys.
+        Keys that the index does not have are left out: unknown ones, and those of chunks that were removed since.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
         """
-        for _, chunk, _ in self._store.each_chunk(self._store.edition, after):
-            yield chunk
+        return self._store.chunks(keys)
+
+    def each_chunk(self, after: int = 0) -> Iterator[Chunk]:
+        """Yield every chunk with a key higher than ``after``, in the order of keys, a batch in memory at a time.
+
+        Of a document that is replaced meanwhile, the old chunks and the new ones may come.
+
+        Raises:
+            IndexDamagedError: if a row fails its checksum.
+            IndexChangedError: if the index is moved to another embedding model meanwhile.
+        """
+        edition: int | None = None
+        while True:
+            # By batches and not by an open cursor: a reader that stops half-way would keep writers from their log.
+            with self._store.reading():
+                current = self._store.edition
+                some = self._store.some_chunks(current, after)
+            if edition not in (None, current):
+                raise IndexChangedError(
+                    f"{self.path} was moved to another embedding model while its chunks were being read.",
+                    "Read them again from the start.",
+                )
+            if not some:
+                return
+            edition, after = current, some[-1][0]
+            for _, chunk, _ in some:
+                yield chunk
 
     def keys(self, where: Filter | str | None = None, *, first: bool = False) -> Keys:
         """Return the keys of the chunks of documents that match, or of the first chunk of each: sorted int64."""
-        return self._current().keys(self._store, as_filter(where), first=first)
+        with self.snapshot() as view:
+            return view.keys(self._store, as_filter(where), first=first)
 
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """Return the chunks around one, itself included, in the order of the text."""
@@ -380,16 +407,45 @@ class Index:
         """Return the unit vectors of chunks of this index in their order: float32 ``[n, dimension]``.
 
         Raises:
-            IndexDamagedError: if one is missing or fails its checksum.
+            IndexChangedError: if a chunk was removed since, and its vector with it.
+            IndexDamagedError: if the vector of a chunk of the index is missing or fails its checksum.
         """
-        model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
-        return self._store.vectors(model, [content_hash(chunk) for chunk in chunks], dimension)
+        with self._store.reading():
+            model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
+            try:
+                return self._store.vectors(model, [content_hash(chunk) for chunk in chunks], dimension)
+            except IndexDamagedError:
+                gone = self._store.gone_keys([chunk.key for chunk in chunks])
+                if gone:
+                    raise IndexChangedError(
+                        f"{len(gone)} of {len(chunks)} chunks are no longer in {self.path}.", "Search again."
+                    ) from None
+                raise
+
+    @contextmanager
+    def snapshot(self, model_id: str | None = None) -> Iterator[View]:
+        """Read one generation: all that this thread reads in the block is of the same moment.
+
+        Keep the block short, and do not write in it: writers can't seal the index before it ends.
+
+        Args:
+            model_id: of the embedding model whose vectors are searched for in the block.
+
+        Yields:
+            The generation's ``generation``, ``edition`` and ``model_id``.
+
+        Raises:
+            IndexChangedError: if the index has been moved to another model, or changes faster than it can be opened.
+            IndexDamagedError: if a file of the index is damaged.
+        """
+        with self._snapshots.take(model_id) as view:
+            yield view
 
     def search_vectors(self, vector: Vectors, k: int, where: Filter | str | None = None) -> Scored:
         """Return the chunks nearest to a vector.
 
         Args:
-            vector: of unit length, float32 ``[dimension]``.
+            vector: of unit length, float32 ``[dimension]``, by this index's ``embedder``.
             k: at most so many.
             where: only chunks of documents that match.
 
@@ -398,23 +454,26 @@ class Index:
 
         Raises:
             IndexMismatchError: if the vector has another dimension.
+            IndexChangedError: if another process moved the index to another model since ``embedder`` was asked for.
             IndexDamagedError: if a file of the index is damaged.
         """
-        view = self._current()
-        return view.search_vectors(vector, k, view.allowed(self._store, as_filter(where)))
+        known = self._embedder or self._wanted
+        model_id = None if known is None or isinstance(known, str) else known.model_id
+        with self.snapshot(model_id) as view:
+            return view.search_vectors(vector, k, view.allowed(self._store, as_filter(where)))
 
     def search_keywords(self, text: str, k: int, where: Filter | str | None = None) -> Scored:
         """Return the best chunks for a text by BM25: keys and scores, as ``search_vectors`` does."""
-        view = self._current()
-        return view.search_keywords(text, k, view.allowed(self._store, as_filter(where)))
+        with self.snapshot() as view:
+            return view.search_keywords(text, k, view.allowed(self._store, as_filter(where)))
 
     def term_frequency(self, text: str) -> dict[str, int]:
         """Return each term of a text with the number of chunks that hold it."""
-        view = self._current()
-        if view.keywords is None:
-            return {}
-        words = view.keywords[1]
-        return {term: words.frequency(term) for term in words.terms(text)}
+        with self.snapshot() as view:
+            if view.keywords is None:
+                return {}
+            words = view.keywords[1]
+            return {term: words.frequency(term) for term in words.terms(text)}
 
     @property
     def generation(self) -> int:
@@ -423,17 +482,20 @@ class Index:
 
     @property
     def embedder(self) -> Embedder:
-        """The index's embedding model, loaded on first use.
+        """The index's embedding model, loaded on first use, and again after another process moved it to another one.
 
         Raises:
-            IndexMismatchError: if the model asked for is not the one the index was made with.
+            IndexMismatchError: if the model asked for is not, or no longer, the one of the index.
             EmbeddingError: if it can't be loaded.
         """
-        if self._embedder is None:
-            with self._loading:
-                if self._embedder is None:
-                    self._embedder = opened_embedder(self._store, self._wanted)
-        return self._embedder
+        embedder = self._embedder
+        if embedder is None or self._store.state("model_id") not in (None, embedder.model_id):
+            with self._opening:
+                embedder = self._embedder
+                if embedder is None or self._store.state("model_id") not in (None, embedder.model_id):
+                    embedder = opened_embedder(self._store, self._wanted)
+                    self._embedder = embedder
+        return embedder
 
     @property
     def document_count(self) -> int:
@@ -443,12 +505,15 @@ class Index:
     @property
     def chunk_count(self) -> int:
         """Chunks that a search can find."""
-        view = self._current()
-        return view.keywords[1].rows if view.keywords else 0
+        with self.snapshot() as view:
+            return view.keywords[1].rows if view.keywords else 0
 
     def stats(self) -> dict[str, Any]:
         """Return counts, model, chunking and sizes."""
-        counts = self._store.rows("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks)")[0]
+        counts = self._store.rows(
+            "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks WHERE edition = "
+            "(SELECT CAST(value AS INTEGER) FROM state WHERE name = 'edition'))"
+        )[0]
         return {
             "documents": counts[0],
             "chunks": counts[1],
@@ -476,17 +541,6 @@ class Index:
         model = self._store.state("model_id")
         if model is not None:
             settle(self._store, model, int(self._store.state("dimension") or 0), self.options.vectors, force=force)
-
-    def _current(self) -> View:
-        """Return the view of the newest generation, loading it if another has been committed."""
-        view, newest = self._view, self._store.generation
-        if view is None or view.generation != newest:
-            with self._loading:
-                view = self._view
-                if view is None or view.generation != newest:
-                    view = View.load(self._store, self.options.vectors, self.options.device, view)
-                    self._view = view
-        return view
 
 
 def _existing(path: str | Path) -> Path:

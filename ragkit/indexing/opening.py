@@ -24,9 +24,10 @@ def opened_embedder(store: Store, wanted: Embedder | str | None) -> Embedder:
     """
     from ragkit.embedding import open_embedder
 
-    recorded, dimension = store.state("model_id"), int(store.state("dimension") or 0)
-    if wanted is None or wanted == "default":
-        wanted = store.state("model") or "default"
+    with store.reading():
+        recorded, dimension = store.state("model_id"), int(store.state("dimension") or 0)
+        if wanted is None or wanted == "default":
+            wanted = store.state("model") or "default"
     embedder = open_embedder(wanted) if isinstance(wanted, str) else wanted
     if recorded is not None and (embedder.model_id != recorded or embedder.dimension != dimension):
         raise IndexMismatchError(

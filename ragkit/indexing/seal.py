@@ -29,6 +29,8 @@ _GROUP = 16
 """Blocks that share one block of parity."""
 _MAGIC = b"ragkit seal 1\n"
 _DIGEST = 16
+_READERS_WAITED_FOR = 250
+"""Milliseconds that a writer waits for readers before it leaves the log as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +170,16 @@ def remove_log(database: Path) -> None:
 
 
 def checkpointed(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the SQLite file; return whether nothing of it is left."""
-    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    """Move the write-ahead log into the SQLite file; return whether nothing of it is left.
+
+    A reader that holds on to the log is waited for briefly only: the next writer can do it as well.
+    """
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {_READERS_WAITED_FOR}")
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
     return not busy
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ragkit.embedding.base import Vectors
+from ragkit.errors import DocumentError
 from ragkit.indexing.database import Database
 from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
 
@@ -114,7 +115,16 @@ class Store(Database):
         )
 
     def put_document(self, document: Document) -> None:
-        """Insert a document, inside a transaction."""
+        """Insert a document, inside a transaction.
+
+        Raises:
+            DocumentError: if another document has its source.
+        """
+        for (other,) in self.rows("SELECT id FROM documents WHERE source = ?", (document.source,)):
+            raise DocumentError(
+                f"Documents {other} and {document.id} have the same source {document.source!r}.",
+                "Give each document its own source, or both the same id to replace one by the other.",
+            )
         spans = {
             "pages": [[page.number, page.start, page.end] for page in document.pages],
             "headings": [[head.title, head.level, head.start, head.end] for head in document.headings],
@@ -138,10 +148,11 @@ class Store(Database):
 
     def infos(self, condition: str = "1", parameters: Sequence[Any] = ()) -> list[DocumentInfo]:
         """Return what is known of the documents that meet an SQL condition over ``documents d``, by source."""
-        rows = self.rows(
-            f"SELECT {_INFO_COLUMNS} FROM documents d WHERE {condition} ORDER BY d.source",  # noqa: S608
-            (self.edition, *parameters),
-        )
+        with self.reading():
+            rows = self.rows(
+                f"SELECT {_INFO_COLUMNS} FROM documents d WHERE {condition} ORDER BY d.source",  # noqa: S608
+                (self.edition, *parameters),
+            )
         return [_info(row) for row in rows]
 
     # Chunks
@@ -152,20 +163,30 @@ class Store(Database):
         Raises:
             IndexDamagedError: if a row fails its checksum.
         """
-        found: dict[int, Chunk] = {}
-        for part in _parts([int(key) for key in keys]):
-            marks = ", ".join("?" * len(part))
-            sql = f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.key IN ({marks})"  # noqa: S608
-            found |= {row[0]: self.chunk(row) for row in self.rows(sql, part)}
-        missing = [int(key) for key in keys if int(key) not in found]
-        gone = self._gone(missing) if missing else {}
-        owners = sorted({chunk.document_id for chunk in found.values()})
-        infos: dict[str, DocumentInfo] = {}
-        for names in _parts(owners):
-            infos |= {info.id: info for info in self.infos(f"d.id IN ({', '.join('?' * len(names))})", names)}
+        with self.reading():
+            found: dict[int, Chunk] = {}
+            for part in _parts([int(key) for key in keys]):
+                marks = ", ".join("?" * len(part))
+                sql = f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.key IN ({marks})"  # noqa: S608
+                found |= {row[0]: self.chunk(row) for row in self.rows(sql, part)}
+            missing = [int(key) for key in keys if int(key) not in found]
+            gone = self._gone(missing) if missing else {}
+            owners = sorted({chunk.document_id for chunk in found.values()})
+            infos: dict[str, DocumentInfo] = {}
+            for names in _parts(owners):
+                infos |= {info.id: info for info in self.infos(f"d.id IN ({', '.join('?' * len(names))})", names)}
         live = {key: (chunk, infos[chunk.document_id]) for key, chunk in found.items() if chunk.document_id in infos}
         both = gone | live
         return [both[int(key)] for key in keys if int(key) in both]
+
+    def gone_keys(self, keys: Sequence[int]) -> set[int]:
+        """Return those keys of chunks that the serving edition does not have."""
+        gone = set(keys)
+        for part in _parts([int(key) for key in keys]):
+            marks = ", ".join("?" * len(part))
+            sql = f"SELECT key FROM chunks WHERE edition = ? AND key IN ({marks})"  # noqa: S608
+            gone -= {row[0] for row in self.rows(sql, (self.edition, *part))}
+        return gone
 
     def bury(self, document: str) -> None:
         """Keep the chunks of a document that is about to be removed for searches that are under way."""
@@ -197,14 +218,23 @@ class Store(Database):
             f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.document = ? AND c.edition = ? "  # noqa: S608
             "AND c.ordinal BETWEEN ? AND ? ORDER BY c.ordinal"
         )
-        return [self.chunk(row) for row in self.rows(sql, (document, self.edition, first, last))]
+        with self.reading():
+            return [self.chunk(row) for row in self.rows(sql, (document, self.edition, first, last))]
 
-    def each_chunk(self, edition: int, after: int = 0) -> Iterator[tuple[int, Chunk, bytes]]:
-        """Yield key, chunk and content hash of every chunk of an edition with a key above ``after``, by key."""
-        sql = f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.edition = ? AND c.key > ? ORDER BY c.key"  # noqa: S608
-        with self.errors():
-            for row in self.connection.execute(sql, (edition, after)):
-                yield row[0], self.chunk(row), row[6]
+    def some_chunks(self, edition: int, after: int) -> list[tuple[int, Chunk, bytes]]:
+        """Return key, chunk and content hash of the first 500 chunks of an edition with a key above ``after``."""
+        sql = (
+            f"SELECT {_CHUNK_COLUMNS} FROM chunks c WHERE c.edition = ? AND c.key > ? "  # noqa: S608
+            f"ORDER BY c.key LIMIT {MANY}"
+        )
+        return [(row[0], self.chunk(row), row[6]) for row in self.rows(sql, (edition, after))]
+
+    def each_chunk(self, edition: int) -> Iterator[tuple[int, Chunk, bytes]]:
+        """Yield key, chunk and content hash of every chunk of an edition, by key."""
+        last = 0
+        while some := self.some_chunks(edition, last):
+            yield from some
+            last = some[-1][0]
 
     def put_chunk(self, chunk: Chunk, edition: int, content: bytes) -> int:
         """Insert a chunk, inside a transaction, and return its key."""
@@ -279,6 +309,20 @@ class Store(Database):
                 found[number] = np.frombuffer(row[1], dtype=np.float32)
                 number += 1
         return found
+
+    def drop_unused_vectors(self) -> None:
+        """Delete, inside a transaction, the vectors that no chunk uses, and the traces of removed chunks.
+
+        A chunk uses the vector by the model of its edition: the index's, or the one it is being moved to.
+        """
+        pending = json.loads(self.state("reembedding") or "[null]")[0]
+        self.connection.execute(
+            "DELETE FROM vectors WHERE NOT ("
+            "(model = :model AND hash IN (SELECT hash FROM chunks WHERE edition = :edition)) OR "
+            "(model = :pending AND hash IN (SELECT hash FROM chunks WHERE edition <> :edition)))",
+            {"edition": self.edition, "model": self.state("model_id") or "", "pending": pending or ""},
+        )
+        self.connection.execute("DELETE FROM gone")
 
 
 def crc(*values: object) -> int:

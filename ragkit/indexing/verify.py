@@ -13,8 +13,11 @@ from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.reports import Progress, ProgressCallback, VerifyReport
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER, damaged_files, read_segments
-from ragkit.indexing.store import Store
+from ragkit.indexing.store import MANY, Store
 from ragkit.records import Chunk, Document
+
+_ATTEMPTS = 20
+"""Generations whose files are checked, if a writer removes them meanwhile."""
 
 
 def verify_index(folder: Path, store: Store | None = None, progress: ProgressCallback | None = None) -> VerifyReport:
@@ -36,13 +39,13 @@ def verify_index(folder: Path, store: Store | None = None, progress: ProgressCal
     opened = store
     try:
         opened = store or Store(folder, create=False)
-        segments = read_segments(opened)
-        files = damaged_files(folder / FOLDER, segments)
+        checked, files = _segment_damage(folder, opened)
         damage += files
-        checked += sum(len(segment.files) for segment in segments)
-        for line in store_damage(opened, progress):
-            damage.append(line)
-        checked += opened.rows("SELECT (SELECT count(*) FROM documents) + (SELECT count(*) FROM chunks)")[0][0]
+        with opened.reading():
+            for line in store_damage(opened, progress):
+                damage.append(line)
+            rows = opened.rows("SELECT (SELECT count(*) FROM documents) + (SELECT count(*) FROM chunks)")
+            checked += rows[0][0]
     except IndexDamagedError as error:
         damage.append(error.message)
     finally:
@@ -51,16 +54,26 @@ def verify_index(folder: Path, store: Store | None = None, progress: ProgressCal
     return VerifyReport(tuple(dict.fromkeys(damage)), checked)
 
 
+def _segment_damage(folder: Path, store: Store) -> tuple[int, list[str]]:
+    """Return how many vector and keyword files there are, and a line for each that is damaged."""
+    for _ in range(_ATTEMPTS):
+        generation, segments = store.generation, read_segments(store)
+        files = damaged_files(folder / FOLDER, segments)
+        # A writer may have gone on to the next generation and removed files of this one.
+        if not files or store.generation == generation:
+            break
+    return sum(len(segment.files) for segment in segments), files
+
+
 def store_damage(store: Store, progress: ProgressCallback | None = None) -> Iterator[str]:
     """Yield a line for each row that fails a check, and for all that is missing.
 
     Raises:
         IndexDamagedError: if the file can't be read any further.
     """
-    with store.errors():
-        for (line,) in store.connection.execute("PRAGMA integrity_check(20)"):
-            if line != "ok":
-                yield f"{store.path}: {line}"
+    for (line,) in store.rows("PRAGMA integrity_check(20)"):
+        if line != "ok":
+            yield f"{store.path}: {line}"
     model, edition = store.state("model_id"), store.edition
     names = store.rows("SELECT id, source FROM documents ORDER BY id")
     for number, (identity, source) in enumerate(names):
@@ -113,10 +126,15 @@ def _vector_damage(store: Store, model: str, edition: int) -> Iterator[str]:
     )[0][0]
     if missing:
         yield f"{store.path}: the vectors of {missing} chunks are missing"
-    with store.errors():
-        for number, vector, checksum in store.connection.execute("SELECT rowid, vector, checksum FROM vectors"):
+    last = -1
+    while some := store.rows(
+        f"SELECT rowid, vector, checksum FROM vectors WHERE rowid > ? ORDER BY rowid LIMIT {MANY}",  # noqa: S608
+        (last,),
+    ):
+        for number, vector, checksum in some:
             if zlib.crc32(vector) != checksum:
                 yield f"{store.path}: vector {number} fails its checksum"
+        last = some[-1][0]
 
 
 def _count_damage(store: Store, edition: int) -> Iterator[str]:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.errors import IndexDamagedError, IndexMismatchError
+from ragkit.errors import IndexMismatchError
 from ragkit.indexing.filters import Filter, to_sql
 from ragkit.indexing.keywords import KeywordFile
-from ragkit.indexing.segments import FOLDER, Segment, check, read_segments
+from ragkit.indexing.segments import FOLDER, check, read_segments
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorFile, VectorOptions, best, empty, open_vector_file
-from ragkit.records import MetadataValue
 
 if TYPE_CHECKING:
     from ragkit.embedding.base import Vectors
@@ -25,6 +24,8 @@ class View:
 
     Args:
         generation: its number.
+        edition: which set of chunks it is of.
+        model_id: of the embedding model that made its vectors; None where the index has none yet.
         vector_files: by segment name.
         keywords: the keyword folder's name and reader; None for an empty index.
         dead: keys that are in the files and no longer in the index; sorted int64.
@@ -33,11 +34,15 @@ class View:
     def __init__(
         self,
         generation: int,
+        edition: int,
+        model_id: str | None,
         vector_files: dict[str, VectorFile],
         keywords: tuple[str, KeywordFile] | None,
         dead: Keys,
     ) -> None:
         self.generation = generation
+        self.edition = edition
+        self.model_id = model_id
         self.vector_files = vector_files
         self.keywords = keywords
         self.dead = dead
@@ -45,39 +50,33 @@ class View:
 
     @classmethod
     def load(cls, store: Store, options: VectorOptions, device: str, previous: View | None = None) -> View:
-        """Open the current generation; segments that ``previous`` has open are taken over as they are.
+        """Open the generation that this thread reads; segments that ``previous`` has open are taken over as they are.
+
+        Args:
+            store: of the index, inside ``reading``.
+            options: of vector files.
+            device: where vectors are searched.
+            previous: another generation.
 
         Raises:
-            IndexDamagedError: if a file is missing or fails its checksum.
+            StoreError: if a file is missing, can't be read or fails its checksum. If a writer has committed a newer
+                generation meanwhile, it may have removed the file.
         """
         root = store.path.parent / FOLDER
-        for _ in range(5):
-            generation, segments, dead = _snapshot(store)
-            opened = dict(previous.vector_files) if previous else {}
-            named = {previous.keywords[0]: previous.keywords[1]} if previous and previous.keywords else {}
-            try:
-                check(root, [s for s in segments if s.name not in opened and s.name not in named])
-                files = {
-                    s.name: opened.get(s.name) or open_vector_file(root / s.name, options, device)
-                    for s in segments
-                    if s.kind == "vectors"
-                }
-                keywords = next(
-                    (
-                        (s.name, named.get(s.name) or KeywordFile(root / s.name))
-                        for s in segments
-                        if s.kind == "keywords"
-                    ),
-                    None,
-                )
-                return cls(generation, files, keywords, dead)
-            except IndexDamagedError:
-                # A writer may have moved on to the next generation and removed these files.
-                if store.generation == generation:
-                    raise
-        raise IndexDamagedError(
-            f"{store.path.parent} changes faster than it can be opened.", "Try again when the writer is done."
+        segments = read_segments(store)
+        dead = np.array([row[0] for row in store.rows("SELECT key FROM dead ORDER BY key")], dtype=np.int64)
+        opened = dict(previous.vector_files) if previous else {}
+        named = {previous.keywords[0]: previous.keywords[1]} if previous and previous.keywords else {}
+        check(root, [s for s in segments if s.name not in opened and s.name not in named])
+        files = {
+            s.name: opened.get(s.name) or open_vector_file(root / s.name, options, device)
+            for s in segments
+            if s.kind == "vectors"
+        }
+        keywords = next(
+            ((s.name, named.get(s.name) or KeywordFile(root / s.name)) for s in segments if s.kind == "keywords"), None
         )
+        return cls(store.generation, store.edition, store.state("model_id"), files, keywords, dead)
 
     def search_vectors(self, query: Vectors, k: int, allowed: Keys | None) -> Scored:
         """Return the nearest chunks over all vector files; see ``VectorFile.search``."""
@@ -105,16 +104,18 @@ class View:
         return self.keys(store, condition)
 
     def keys(self, store: Store, condition: Filter | None, *, first: bool = False) -> Keys:
-        """Return the keys of the chunks whose document matches, or of the first chunk of each; sorted."""
+        """Return the keys of the chunks whose document matches, or of the first chunk of each; sorted.
+
+        The store has to read this view's generation.
+        """
+        meets, parameters = ("1", []) if condition is None else to_sql(condition)
         # By its text: as dictionary keys, 1, 1.0 and True are the same.
-        name = f"{first} {condition!r}"
+        name = f"{first} {meets} {parameters!r}"
         found = self._allowed.get(name)
         if found is None:
             ordinal = "AND c.ordinal = 0" if first else ""
             sql = f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key"  # noqa: S608
-            parameters: list[MetadataValue] = []
             if condition is not None:
-                meets, parameters = to_sql(condition)
                 sql = (
                     "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
                     f"WHERE c.edition = ? {ordinal} AND {meets} ORDER BY c.key"
@@ -122,7 +123,7 @@ class View:
             if len(self._allowed) >= _FILTERS_KEPT:
                 self._allowed.pop(next(iter(self._allowed)), None)
             with store.errors():
-                rows = store.connection.execute(sql, (store.edition, *parameters))
+                rows = store.connection.execute(sql, (self.edition, *parameters))
                 found = np.fromiter((row[0] for row in rows), dtype=np.int64)
             self._allowed[name] = found
         return found
@@ -136,18 +137,3 @@ def _with_ties(file: VectorFile, query: Vectors, k: int, allowed: Keys | None, d
         if len(keys) < k + more or scores[-1] < scores[k - 1]:
             return keys, scores
         more *= 8
-
-
-def _snapshot(store: Store) -> tuple[int, list[Segment], Keys]:
-    """Read generation, segments and dead keys as of one moment."""
-    with store.errors():
-        connection = store.connection
-        inside = connection.in_transaction
-        if not inside:
-            connection.execute("BEGIN")
-        try:
-            dead = [row[0] for row in store.rows("SELECT key FROM dead ORDER BY key")]
-            return store.generation, read_segments(store), np.array(dead, dtype=np.int64)
-        finally:
-            if not inside:
-                connection.execute("COMMIT")

@@ -86,7 +86,7 @@ def writing(store: Store) -> Iterator[None]:
         IndexWriteError: if the disk is full or can't be written; what was committed before still serves.
     """
     root = store.path.parent / FOLDER
-    with writer_lock(store.path.parent):
+    with store.using(), writer_lock(store.path.parent):
         # A writer that was killed leaves files under names that come next.
         clean(root, read_segments(store))
         try:

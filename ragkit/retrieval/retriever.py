@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from ragkit.errors import QueryError, SettingsError
+from ragkit.errors import IndexChangedError, IndexDamagedError, QueryError, SettingsError
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.records import Chunk, DocumentInfo, Hit, Hits
 from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion, stretched
@@ -20,6 +20,7 @@ from ragkit.retrieval.mmr import maximal_marginal_relevance
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ragkit.embedding import Embedder, Vectors
     from ragkit.indexing import Index
     from ragkit.indexing.vectors import Scored
 
@@ -102,7 +103,7 @@ class Retriever:
     def __init__(self, index: Index, options: RetrievalOptions | None = None) -> None:
         self.index = index
         self.options = options or RetrievalOptions()
-        self._reranker: Reranker | None = None
+        self._reranker: tuple[Embedder | None, Reranker] | None = None
 
     def search(self, query: str, k: int | None = None, where: Filter | str | None = None) -> Hits:
         """Return the best hits; see ``retrieve``."""
@@ -124,22 +125,17 @@ class Retriever:
         _check(query, wanted)
         condition = as_filter(where)
         timings: dict[str, float] = {}
-        depth = max(wanted, self.options.candidates)
-        lists = self._lists(query, depth, condition, timings)
-        with _timed(timings, "fuse"):
-            order, fused = self._fused(lists, depth)
-        reranking = self.options.rerank is not None
-        pool = 4 * wanted if self.options.diversity else wanted
-        taken = order[: max(pool, self.options.rerank_candidates) if reranking else pool]
-        with _timed(timings, "fetch"):
-            rows = self.index.chunks(taken)
-        hits = [_hit(chunk, info, lists, fused) for chunk, info in rows]
-        if reranking:
+        try:
+            lists, hits, vectors = self._searched(query, wanted, condition, timings)
+        except IndexChangedError:
+            # Another process moved the index to another embedding model after the query was embedded.
+            lists, hits, vectors = self._searched(query, wanted, condition, timings)
+        if self.options.rerank is not None:
             with _timed(timings, "rerank"):
                 hits = self._reranked(query, hits)
         if self.options.diversity:
             with _timed(timings, "diversify"):
-                hits = self._diverse(hits, wanted)
+                hits = self._diverse(hits, vectors, wanted)
         cosines = lists["dense"][1].tolist() if "dense" in lists else []
         return Retrieval(
             query,
@@ -149,19 +145,42 @@ class Retriever:
             {name: len(keys) for name, (keys, _) in lists.items()},
         )
 
-    def _lists(
-        self, query: str, candidates: int, condition: Filter | None, timings: dict[str, float]
-    ) -> dict[str, Scored]:
-        lists: dict[str, Scored] = {}
+    def _searched(
+        self, query: str, wanted: int, condition: Filter | None, timings: dict[str, float]
+    ) -> tuple[dict[str, Scored], list[Hit], dict[int, Vectors]]:
+        """Return the hits of each searcher, the fused ones, and their vectors by key where diversity needs them.
+
+        All are of one generation of the index, and the query is embedded by the model of that generation.
+        """
+        depth = max(wanted, self.options.candidates)
+        pool = 4 * wanted if self.options.diversity else wanted
+        if self.options.rerank is not None:
+            pool = max(pool, self.options.rerank_candidates)
+        vector, model_id = None, None
         if self.options.mode != "keyword":
             with _timed(timings, "embed"):
-                vector = self.index.embedder.embed([query], "query")[0]
-            with _timed(timings, "dense"):
-                lists["dense"] = self.index.search_vectors(vector, candidates, condition)
-        if self.options.mode != "dense":
-            with _timed(timings, "keyword"):
-                lists["keyword"] = self.index.search_keywords(query, candidates, condition)
-        return lists
+                embedder = self.index.embedder
+                vector, model_id = embedder.embed([query], "query")[0], embedder.model_id
+        with self.index.snapshot(model_id):
+            lists: dict[str, Scored] = {}
+            if vector is not None:
+                with _timed(timings, "dense"):
+                    lists["dense"] = self.index.search_vectors(vector, depth, condition)
+            if self.options.mode != "dense":
+                with _timed(timings, "keyword"):
+                    lists["keyword"] = self.index.search_keywords(query, depth, condition)
+            with _timed(timings, "fuse"):
+                order, fused = self._fused(lists, depth)
+            with _timed(timings, "fetch"):
+                rows = self.index.chunks(order[:pool])
+                if len(rows) < len(order[:pool]):
+                    raise IndexDamagedError(
+                        f"{len(order[:pool]) - len(rows)} chunks that the search found are missing from the index.",
+                        "Check and mend it: ragkit verify INDEX, ragkit repair INDEX",
+                    )
+            chunks = [chunk for chunk, _ in rows] if self.options.diversity else []
+            vectors = dict(zip([chunk.key for chunk in chunks], self.index.vectors(chunks), strict=True))
+        return lists, [_hit(chunk, info, lists, fused) for chunk, info in rows], vectors
 
     def _fused(self, lists: dict[str, Scored], depth: int) -> tuple[list[int], dict[int, float]]:
         """Return the keys, best first, and their fused scores; equal scores by key."""
@@ -177,9 +196,7 @@ class Retriever:
 
     def _reranked(self, query: str, hits: list[Hit]) -> list[Hit]:
         head, tail = hits[: self.options.rerank_candidates], hits[self.options.rerank_candidates :]
-        if self._reranker is None:
-            self._reranker = self._open_reranker()
-        scores = self._reranker.score(query, [hit.chunk for hit in head])
+        scores = self._current_reranker().score(query, [hit.chunk for hit in head])
         if self.options.rerank == "late":
             before = stretched([hit.score for hit in head])
             scores = (_LATE_SHARE * stretched(scores) + (1 - _LATE_SHARE) * before).tolist()
@@ -187,19 +204,26 @@ class Retriever:
         ranked = [Hit(h.chunk, h.document, score, {**h.scores, "rerank": score}) for score, h in pairs]
         return ranked + _below(ranked, tail)
 
-    def _open_reranker(self) -> Reranker:
-        if self.options.rerank == "late":
-            from ragkit.retrieval.late_interaction import LateInteraction
+    def _current_reranker(self) -> Reranker:
+        """Return the reranker; late interaction is opened again when the index has moved to another model."""
+        embedder = self.index.embedder if self.options.rerank == "late" else None
+        opened = self._reranker
+        if opened is None or opened[0] is not embedder:
+            if embedder is not None:
+                from ragkit.retrieval.late_interaction import LateInteraction
 
-            return LateInteraction(self.index.embedder)
-        from ragkit.retrieval.cross_encoder import CrossEncoderReranker
+                opened = embedder, LateInteraction(embedder)
+            else:
+                from ragkit.retrieval.cross_encoder import CrossEncoderReranker
 
-        return CrossEncoderReranker(Path(self.options.rerank or ""))
+                opened = None, CrossEncoderReranker(Path(self.options.rerank or ""))
+            self._reranker = opened
+        return opened[1]
 
-    def _diverse(self, hits: list[Hit], k: int) -> list[Hit]:
+    def _diverse(self, hits: list[Hit], by_key: dict[int, Vectors], k: int) -> list[Hit]:
         head, tail = hits[:_DIVERSIFIED], hits[_DIVERSIFIED:]
         relevance = stretched([hit.score for hit in head])
-        vectors = self.index.vectors([hit.chunk for hit in head])
+        vectors = np.stack([by_key[hit.chunk.key] for hit in head]) if head else np.zeros((0, 0), dtype=np.float32)
         chosen = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
         picked = [Hit(head[n].chunk, head[n].document, gain, {**head[n].scores, "mmr": gain}) for n, gain in chosen]
         return picked + _below(picked, tail)

@@ -27,7 +27,7 @@ _READS = frozenset(
     {
         *("documents", "each_document", "document", "counts", "shared_origins", "fingerprint", "generation"),
         *("chunks", "each_chunk", "keys", "neighbours", "vectors", "document_count", "chunk_count", "stats"),
-        *("search_vectors", "search_keywords", "term_frequency", "embedder", "chunking"),
+        *("search_vectors", "search_keywords", "term_frequency", "embedder", "chunking", "snapshot"),
     }
 )
 """What of an index a person with the right to read may use; anything else needs the right to write."""
@@ -253,11 +253,10 @@ class Collections:
     def _index(self, path: Path) -> Index:
         with self._opening:
             found = self._known(path)
-            if found is None:
+            if found is None or not _fits(found):
+                # One that no longer fits is in the hands of requests that are being answered: it is left to them.
                 found = Index.open(path, embedder=self._shared_embedder(), create=False)
-                try:
-                    found.embedder  # noqa: B018 - it is compared with the one that the index was made with
-                except IndexMismatchError:
+                if not _fits(found):
                     found.close()
                     found = Index.open(path, create=False)
                 self._open[path] = _inode(path), found
@@ -282,6 +281,15 @@ class Collections:
             found.close()
             return None
         return found
+
+
+def _fits(index: Index) -> bool:
+    """Tell whether an index is, or still is, with the embedding model that it was opened with."""
+    try:
+        index.embedder  # noqa: B018 - it is compared with the index's own
+    except IndexMismatchError:
+        return False
+    return True
 
 
 def _inode(path: Path) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from ragkit.errors import (
     DocumentError,
     EmbeddingError,
+    IndexChangedError,
     IndexLockedError,
     IndexNotFoundError,
     IndexWriteError,
@@ -64,6 +65,7 @@ def not_found(what: str = "Nothing is there", hint: str = "") -> RequestError:
 
 _KINDS: tuple[tuple[type[RagkitError], int, str, str], ...] = (
     (IndexLockedError, 409, "The collection is being written to.", "Try again in a moment."),
+    (IndexChangedError, 409, "The collection was changed during the call.", "Try again."),
     (IndexNotFoundError, 404, "There is no such collection.", "See which there are: GET /api/collections"),
     (IndexWriteError, 507, "The collection can't be written.", "Free disk space on the server, or see its log."),
     (StoreError, 503, "The collection can't be read.", "Its owner can mend it: ragkit verify, ragkit repair"),

@@ -121,3 +121,27 @@ def test_unwritable_folder_can_be_searched_and_not_written(frozen, make_document
             index.add(make_document("second", "One more."))
         assert "permissions" in caught.value.hint
         assert index.verify().damage == ()
+
+
+def test_read_only_mount_of_an_index_that_is_written_to_elsewhere(tmp_path, make_document):
+    """Where SQLite can't lock, a reader must notice that the file has changed."""
+    written, read = tmp_path / "written", tmp_path / "read"
+    written.mkdir()
+    read.mkdir()
+    with Index.open(written / "index", embedder=HashingEmbedder()) as index:
+        index.add(make_document("first", "The first note is about lighthouses."))
+    bind = ["mount", "--bind", str(written), str(read)]
+    if os.geteuid() or subprocess.run(bind, capture_output=True).returncode:
+        pytest.skip("mounting a folder needs root")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(read)], check=True)
+        with Index.open(read / "index", embedder=HashingEmbedder()) as reader:
+            assert len(reader.search_keywords("note", 5)[0]) == 1
+            for number in range(3):
+                with Index.open(written / "index", embedder=HashingEmbedder()) as index:
+                    index.add(make_document(f"more {number}", f"Note {number} is about the lifeboat."))
+                    assert len(reader.search_keywords("note", 5)[0]) == number + 2
+                assert len(reader.search_keywords("note", 5)[0]) == number + 2
+                assert reader.document_count == number + 2
+    finally:
+        subprocess.run(["umount", "-l", str(read)], check=True)

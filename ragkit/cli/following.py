@@ -1,0 +1,101 @@
+"""Brings the index of a folder up to date, now or, while another process writes to it, later."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragkit.cli.output import err
+from ragkit.errors import IndexClosedError, IndexLockedError, RagkitError
+
+if TYPE_CHECKING:
+    from ragkit.documents import LoadOptions
+    from ragkit.indexing import Index
+    from ragkit.indexing.reports import Progress, ProgressCallback
+    from ragkit.settings import Settings
+
+LATER = "it is updated when that process is done."
+_RETRY_SECONDS = 5.0
+
+
+def follow(
+    index: Index,
+    documents: Path,
+    load: LoadOptions,
+    *,
+    later: str,
+    progress: ProgressCallback | None = None,
+    quiet: bool = False,
+) -> bool:
+    """Bring an index up to date with its folder.
+
+    Args:
+        index: of the folder.
+        documents: the folder or file.
+        load: how to read its files.
+        later: when the index is updated if another process is writing to it; printed to stderr.
+        progress: called with a ``Progress`` as work goes on.
+        quiet: print no report on what is missing.
+
+    Returns:
+        Whether it is up to date; False if another process is writing to it, and it is used as it is.
+    """
+    from ragkit.cli.indexes import print_report
+
+    try:
+        report = index.sync(documents, load=load, progress=progress)
+    except IndexLockedError as error:
+        count = index.document_count
+        err.print(
+            f"{error.message} Using the {count:,} document{'' if count == 1 else 's'} it holds so far; {later}",
+            style="yellow",
+            markup=False,
+        )
+        return False
+    if not report.complete and not quiet:
+        print_report(report, err)
+    return True
+
+
+@contextmanager
+def updated_later(index: Index, documents: Path, settings: Settings) -> Iterator[None]:
+    """During the block, wait in the background for the process that is writing, then bring the index up to date."""
+    from ragkit.cli.indexes import load_options, print_report
+
+    stopped = threading.Event()
+
+    def stop(_: Progress) -> None:
+        if stopped.is_set():
+            raise _StoppedError
+
+    def update() -> None:
+        while not stopped.is_set():
+            try:
+                report = index.sync(documents, load=load_options(settings), progress=stop)
+            except IndexLockedError:
+                stopped.wait(_RETRY_SECONDS)
+                continue
+            except (_StoppedError, IndexClosedError):
+                return
+            except RagkitError as error:
+                err.print(f"{documents} could not be updated: {error}", style="red", markup=False)
+                return
+            err.print(f"The index of {documents} is up to date.", markup=False)
+            if not report.complete:
+                print_report(report, err)
+            return
+
+    thread = threading.Thread(target=update, name="ragkit-update", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+class _StoppedError(Exception):
+    """Ends an update at its next step; what it committed stays."""

@@ -1,0 +1,93 @@
+"""Snapshots: all that a thread reads in a block is of one generation, by one embedding model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ragkit.errors import IndexChangedError, StoreError
+from ragkit.indexing.store import Store
+from ragkit.indexing.vectors import VectorOptions
+from ragkit.indexing.view import View
+
+_ATTEMPTS = 20
+"""Generations that a reader tries to open, if a writer removes their files meanwhile."""
+
+
+class Snapshots:
+    """Gives threads the view of the newest generation; safe to share between threads.
+
+    Args:
+        store: of the index.
+        options: of vector files.
+        device: where vectors are searched.
+    """
+
+    def __init__(self, store: Store, options: VectorOptions, device: str) -> None:
+        self._store = store
+        self._options = options
+        self._device = device
+        self._newest: View | None = None
+        self._local = threading.local()
+        self._loading = threading.Lock()
+
+    @contextmanager
+    def take(self, model_id: str | None = None) -> Iterator[View]:
+        """Read one generation in the block; see ``Index.snapshot``. Blocks nest.
+
+        Raises:
+            IndexChangedError: if the index is with another model, or changes faster than it can be opened.
+            StoreError: if a file of the index is damaged or can't be read.
+        """
+        pinned: View | None = getattr(self._local, "view", None)
+        if pinned is not None:
+            self._check(pinned, model_id)
+            yield pinned
+            return
+        with self._store.using():
+            for _ in range(_ATTEMPTS):
+                with self._store.reading():
+                    generation = self._store.generation
+                    try:
+                        view = self._view_of(generation)
+                    except StoreError as error:
+                        wrong = error
+                    else:
+                        self._check(view, model_id)
+                        self._local.view = view
+                        try:
+                            yield view
+                        finally:
+                            self._local.view = None
+                        return
+                if self._store.generation == generation:
+                    raise wrong
+                # A writer went on to the next generation and removed files of this one: read the next.
+        raise IndexChangedError(f"{self._store.path.parent} changes faster than it can be opened.", "Try again.")
+
+    def drop(self) -> None:
+        """Let go of the newest view's files."""
+        self._newest = None
+
+    def _check(self, view: View, model_id: str | None) -> None:
+        if model_id is not None and view.model_id not in (None, model_id):
+            raise IndexChangedError(
+                f"{self._store.path.parent} was moved to the embedding model {view.model_id}; the query's vector is "
+                f"by {model_id}.",
+                "Embed the query again with index.embedder.",
+            )
+
+    def _view_of(self, generation: int) -> View:
+        """Return the view of the generation that this thread reads."""
+        newest = self._newest
+        if newest is not None and newest.generation == generation:
+            return newest
+        with self._loading:
+            newest = self._newest
+            if newest is not None and newest.generation == generation:
+                return newest
+            view = View.load(self._store, self._options, self._device, newest)
+            if newest is None or newest.generation < generation:
+                self._newest = view
+            return view

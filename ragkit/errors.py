@@ -14,6 +14,7 @@
     │   ├── IndexLockedError          another process is writing
     │   ├── IndexDamagedError         a file fails its checksum
     │   ├── IndexMismatchError        made with another model or dimension
+    │   ├── RemovalRefusedError       a sync would remove most of the documents
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
@@ -133,6 +134,10 @@ class IndexDamagedError(StoreError):
 
 class IndexMismatchError(StoreError):
     """The index was made with another embedding model or dimension."""
+
+
+class RemovalRefusedError(StoreError):
+    """A sync would remove most of the documents below its paths."""
 
 
 class IndexWriteError(StoreError):

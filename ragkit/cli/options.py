@@ -45,10 +45,15 @@ Include = Annotated[
     typer.Option(
         "--include",
         metavar="GLOB",
-        help="Take only matching files of a folder, as in '*.pdf'. May be repeated.",
+        help="Take only files of a folder whose name matches, as in '*.pdf'; a pattern with a slash matches the path "
+        "below the folder. May be repeated.",
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", help="Leave out matching files of a folder. May be repeated."),
 ]
+GitIgnored = Annotated[
+    bool, typer.Option("--gitignore", help="Leave out the files of a folder that its .gitignore files name.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Read all files again, unchanged ones too.")]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ragkit.chunking import ChunkingOptions, chunk_document
-from ragkit.documents import LoadOptions, discover, file_sha256
+from ragkit.documents import LoadOptions, file_sha256, survey
 from ragkit.embedding.base import Embedder
 from ragkit.errors import IndexDamagedError, RagkitError
 from ragkit.indexing.adding import Adder
@@ -172,7 +172,7 @@ def _restore_documents(
         connection.executemany("DELETE FROM files WHERE origin = ?", [(origin,) for origin in wanted])
     if again:
         adder = Adder(store, embedder, chunking, vectors, progress)
-        adder.add_files(discover([Path(origin) for origin in again]), LoadOptions())
+        adder.add_files(survey([Path(origin) for origin in again]), LoadOptions())
         adder.finish()
         report.actions += [f"{origin}: read again from the file itself." for origin in again]
     for source in sorted(broken.keys() | (wanted - set(again))):

@@ -116,6 +116,8 @@ class Retriever:
             k: at most so many hits; by default ``options.k``. More than there are gives all there are.
             where: only documents that match; k matching hits come back where they exist.
 
+        Files with the same content count as one: a passage of theirs comes back once, from the file that ranks best.
+
         Raises:
             QueryError: if the query is empty or too long, k is less than 1, or the filter can't be read.
             IndexDamagedError: if a file of the index is damaged.
@@ -125,14 +127,19 @@ class Retriever:
         condition = as_filter(where)
         timings: dict[str, float] = {}
         depth = max(wanted, self.options.candidates)
-        lists = self._lists(query, depth, condition, timings)
-        with _timed(timings, "fuse"):
-            order, fused = self._fused(lists, depth)
         reranking = self.options.rerank is not None
         pool = 4 * wanted if self.options.diversity else wanted
-        taken = order[: max(pool, self.options.rerank_candidates) if reranking else pool]
-        with _timed(timings, "fetch"):
-            rows = self.index.chunks(taken)
+        pool = max(pool, self.options.rerank_candidates) if reranking else pool
+        while True:
+            lists = self._lists(query, depth, condition, timings)
+            with _timed(timings, "fuse"):
+                order, fused = self._fused(lists, depth)
+            with _timed(timings, "fetch"):
+                rows = self._distinct(order, pool)
+            if len(rows) >= wanted or all(len(keys) < depth for keys, _ in lists.values()):
+                break
+            # Copies of documents took the places of other passages.
+            depth *= 4
         hits = [_hit(chunk, info, lists, fused) for chunk, info in rows]
         if reranking:
             with _timed(timings, "rerank"):
@@ -148,6 +155,21 @@ class Retriever:
             cosines[0] if cosines else 0.0,
             {name: len(keys) for name, (keys, _) in lists.items()},
         )
+
+    def _distinct(self, order: Sequence[int], count: int) -> list[tuple[Chunk, DocumentInfo]]:
+        """Return the first ``count`` chunks of ``order`` that repeat no passage from a copy of their document."""
+        rows: list[tuple[Chunk, DocumentInfo]] = []
+        seen: dict[str, list[tuple[Chunk, DocumentInfo]]] = {}
+        at = 0
+        while at < len(order) and len(rows) < count:
+            batch = order[at : at + count - len(rows)]
+            at += len(batch)
+            for chunk, info in self.index.chunks(batch):
+                same_content = seen.setdefault(info.sha256, [])
+                if not any(_repeats(chunk, info, *other) for other in same_content):
+                    rows.append((chunk, info))
+                    same_content.append((chunk, info))
+        return rows
 
     def _lists(
         self, query: str, candidates: int, condition: Filter | None, timings: dict[str, float]
@@ -214,6 +236,14 @@ def _check(query: str, k: int) -> None:
         )
     if k < 1:
         raise QueryError(f"k is {k}.", "Ask for 1 hit or more.")
+
+
+def _repeats(chunk: Chunk, info: DocumentInfo, other: Chunk, other_info: DocumentInfo) -> bool:
+    """Tell whether a chunk shows a passage that ``other`` has from another file with the same content.
+
+    The copies may be cut in other places, as a title takes a part of the window.
+    """
+    return info.origin != other_info.origin and other.start <= (chunk.start + chunk.end) // 2 < other.end
 
 
 def _hit(chunk: Chunk, info: DocumentInfo, lists: dict[str, Scored], fused: dict[int, float]) -> Hit:

@@ -82,7 +82,7 @@ def sync(
         typer.Option("--plan", help="Only show what would be added, re-embedded and deleted, and how long."),
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Remove documents without asking, even more than half of them.")
+        bool, typer.Option("--yes", "-y", help="Remove the documents of any number of files without asking.")
     ] = False,
     include: Include = None,
     exclude: Exclude = None,
@@ -93,8 +93,8 @@ def sync(
 ) -> None:
     """Make an index follow a folder: add what is new, replace what changed, delete what is gone.
 
-    If more than half of the documents would be removed, it asks first, or fails where it can't ask. A folder without
-    files is an error.
+    If more than half of the files are gone, it asks before it removes their documents, or fails where it can't ask. A
+    folder without files is an error.
     """
     from ragkit.errors import RemovalRefusedError
     from ragkit.settings import load_settings

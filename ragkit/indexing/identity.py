@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from ragkit.documents import Issue, LoadOptions, SourceFile
 from ragkit.documents.registry import VERSIONS, identify
@@ -31,6 +32,15 @@ class FileRecord:
     def same_stat(self, file: SourceFile) -> bool:
         """Tell whether size and time of change are as they were."""
         return (self.size, self.mtime_ns) == (file.size, file.mtime_ns)
+
+    def options(self) -> LoadOptions:
+        """Return the options that it was read with; passwords are not kept."""
+        was: dict[str, Any] = json.loads(self.reading)
+        values: dict[str, Any] = {}
+        for name in (*_OPTIONS, *_LIMITS):
+            if name in was:
+                values[name] = tuple(was[name]) if isinstance(was[name], list) else was[name]
+        return LoadOptions(**values)
 
     def same_reading(self, file: SourceFile, options: LoadOptions) -> bool:
         """Tell whether reading the same bytes again, with ``options`` and today's loaders, would give the same."""

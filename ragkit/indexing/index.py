@@ -189,12 +189,12 @@ class Index:
             load: which files of a folder to take, passwords, columns, limits.
             progress: called with a ``Progress`` as work goes on.
             force: read all files again, unchanged ones too.
-            allow_removal: remove also more than half of the documents below the paths.
+            allow_removal: remove the documents also of more than half of the files below the paths.
 
         Raises:
             DocumentError: if a path itself does not exist, or a folder holds no file, as where a disk is not mounted;
                 remove its documents with ``remove`` if they are meant to be gone.
-            RemovalRefusedError: if more than half of the documents would be removed; nothing is changed.
+            RemovalRefusedError: if the documents of more than half of the files would be removed; nothing is changed.
             IndexLockedError: if another process is writing.
             IndexWriteError: if the disk is full; what was acknowledged is kept.
         """

@@ -79,19 +79,21 @@ def check_sources(paths: Sequence[Path], found: Discovery) -> None:
 
 
 def check_removal(store: Store, paths: Sequence[Path], gone: Sequence[str]) -> None:
-    """Make sure that no more than half of the documents below ``paths`` are removed.
+    """Make sure that of no more than half of the files below ``paths`` the documents are removed.
+
+    Files and not documents are counted, as each row of a table is a document.
 
     Raises:
-        RemovalRefusedError: if more than half of them are from the files that are ``gone``.
+        RemovalRefusedError: if more than half of the files that have documents are ``gone``.
     """
-    roots, lost = [absolute(path) for path in paths], set(gone)
-    counts = dict(store.rows("SELECT origin, count(*) FROM documents GROUP BY origin"))
-    total = sum(count for origin, count in counts.items() if below(roots, origin))
-    removed = sum(count for origin, count in counts.items() if origin in lost)
-    if removed > total / 2:
+    roots = [absolute(path) for path in paths]
+    known = {origin for (origin,) in store.rows("SELECT DISTINCT origin FROM documents") if below(roots, origin)}
+    lost = known.intersection(gone)
+    if len(lost) > len(known) / 2:
+        where = ", ".join(map(str, paths))
         raise RemovalRefusedError(
-            f"This sync would remove {removed} of the {total} documents below {', '.join(map(str, paths))}, because "
-            f"their files are gone, such as {gone[0]}.",
+            f"This sync would remove the documents of {len(lost)} of the {len(known)} files below {where}, "
+            f"because these files are gone, such as {min(lost)}.",
             "If the files are meant to be gone: ragkit sync PATH --yes, or sync(..., allow_removal=True). "
             "If a disk or a share is missing, mount it.",
         )

@@ -63,7 +63,7 @@ def test_removal_of_most_documents_needs_yes(here, docs, tmp_path):
     for number in range(3):
         (docs / f"{number}.txt").unlink()
     error = here("sync", "docs", "--index", "mine", cwd=tmp_path, check=1).stderr
-    assert "3 of the 5 documents" in error
+    assert "3 of the 5 files" in error
     assert "--yes" in error
     assert len(listed(here, tmp_path)) == 5
     assert report(here, "sync", "docs", "--yes", cwd=tmp_path)["removed"] == 3
@@ -90,7 +90,7 @@ def test_removal_of_most_documents_is_asked_in_a_terminal(here, docs, tmp_path, 
         os.close(ours)
         os.close(theirs)
     assert done.returncode == check, done.stderr
-    assert "3 of the 5 documents" in done.stderr
+    assert "3 of the 5 files" in done.stderr
     assert "Remove them?" in done.stderr
     assert len(listed(here, tmp_path)) == left
 

@@ -252,13 +252,20 @@ def test_removal_of_more_than_half_has_to_be_allowed(index, notes, tmp_path, mak
     (notes / "bicycle.txt").unlink()
     (notes / "newer.txt").write_text("A newer one.")
     generation = index.generation
-    with pytest.raises(RemovalRefusedError, match="2 of the 3 documents") as caught:
+    with pytest.raises(RemovalRefusedError, match="2 of the 3 files") as caught:
         index.sync(notes)
     assert "--yes" in caught.value.hint
     assert index.generation == generation
     assert "newer.txt" not in names(index)
     assert index.sync(notes, allow_removal=True).removed == 2
     assert len(index.documents()) == 23
+
+
+def test_rows_of_a_table_count_as_one_file(index, notes):
+    (notes / "prices.csv").write_text("item,price\n" + "".join(f"item {n},{n}\n" for n in range(30)))
+    index.add(notes)
+    (notes / "prices.csv").unlink()
+    assert index.sync(notes).removed == 30
 
 
 # The report

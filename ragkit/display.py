@@ -116,6 +116,9 @@ def report_html(report: Any) -> str:
     facts = " · ".join(f"{value:,} {name}" for name, value in counted if value)
     seconds = " · ".join(f"{stage} {taken:.1f} s" for stage, taken in report.seconds.items())
     parts = [f"<b>{whole}</b>", f"<div>{_text(facts)}</div>", f'<div style="{_SOFT}">{_text(seconds)}</div>']
+    if report.skipped:
+        left = " · ".join(f"{reason}: {count:,}" for reason, count in report.skipped.items())
+        parts.append(f'<div style="{_SOFT}">{_text(f"Left out of the folders: {left}")}</div>')
     rows = [
         (issue.origin, "" if issue.page is None else str(issue.page), issue.kind, issue.detail, issue.hint)
         for issue in report.issues

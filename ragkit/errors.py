@@ -17,6 +17,7 @@
     │   ├── IndexMismatchError        made with another model or dimension
     │   ├── IndexClosedError          used after close()
     │   ├── IndexChangedError         changed while it was being read (worth a retry)
+    │   ├── RemovalRefusedError       a sync would remove most of the documents
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
@@ -150,6 +151,10 @@ class IndexChangedError(StoreError):
     """The index was changed while it was being read; the same call succeeds when repeated."""
 
     retry = True
+
+
+class RemovalRefusedError(StoreError):
+    """A sync would remove most of the documents below its paths."""
 
 
 class IndexWriteError(StoreError):

@@ -22,6 +22,8 @@ _PARAGRAPH_BREAK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
 _LINE_BREAK = re.compile(r"\n")
 _BLOCK = 200_000
 """Characters tokenised at a time, so that a document of any size takes linear time and bounded memory."""
+_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
+"""By code point, whether it is white space; none from U+3001 on is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,42 @@ def chunk_document(
 
 
 def _token_spans(text: str, tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Return the spans of the tokens that have characters: int64 ``[tokens, 2]``."""
+    """Return the spans of the tokens, which together hold all text but white space: int64 ``[tokens, 2]``."""
     parts = []
     for start, end in _blocks(text):
-        spans = tokenizer.offsets(text[start:end]) + start
-        parts.append(spans[spans[:, 1] > spans[:, 0]])
+        block = text[start:end]
+        spans = tokenizer.offsets(block)
+        parts.append(_widened(block, spans[spans[:, 1] > spans[:, 0]]) + start)
     return np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int64)
+
+
+def _widened(text: str, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``spans`` in order, widened so that every character of ``text`` but white space is in one.
+
+    Tokenizers drop characters: combining marks, variation selectors, soft hyphens, zero-width spaces, controls. Each
+    goes to the token before it, unless only the token after it is adjacent.
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    visible = ~_SPACE[np.minimum(codes, len(_SPACE) - 1)]
+    if not len(spans):
+        found = np.flatnonzero(visible)
+        return np.array([[found[0], found[-1] + 1]] if len(found) else np.zeros((0, 2)), dtype=np.int64)
+    starts = np.minimum.accumulate(spans[::-1, 0])[::-1]
+    ends = np.maximum.accumulate(spans[:, 1])
+    depth = np.bincount(starts, minlength=len(text) + 1) - np.bincount(ends, minlength=len(text) + 1)
+    dropped = visible & (np.cumsum(depth[:-1]) == 0)
+    if dropped.any():
+        edges = np.flatnonzero(np.diff(dropped, prepend=False, append=False))
+        first, last = edges[0::2], edges[1::2]
+        before = np.searchsorted(ends, first, side="right") - 1
+        after = before + 1
+        leads = last == np.append(starts, -1)[after]
+        leads &= (before < 0) | (ends[before] < first)
+        # Where nothing is before, the first token takes all.
+        leads |= before < 0
+        np.maximum.at(ends, before[~leads], last[~leads])
+        np.minimum.at(starts, after[leads], first[leads])
+    return np.stack([starts, ends], axis=1)
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:

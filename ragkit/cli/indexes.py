@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 from ragkit.cli.options import (
     Exclude,
+    Force,
+    GitIgnored,
     Include,
     IndexName,
     Json,
@@ -23,9 +26,11 @@ from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, 
 from ragkit.cli.targets import index_path, own_index, resolve_target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Console
 
-    from ragkit.documents import LoadOptions
+    from ragkit.documents import Issue, LoadOptions
     from ragkit.indexing import AddReport, Index, SyncPlan
     from ragkit.settings import Settings
 
@@ -56,6 +61,8 @@ def add(
     password: Password = None,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
+    gitignore: GitIgnored = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Add files and folders to an index; what is already in it and unchanged costs nothing.
@@ -65,9 +72,9 @@ def add(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    options = load_options(settings, include, exclude, password, time_limit, memory_limit)
+    options = load_options(settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore)
     with _open(index_path(index, settings), settings) as opened, progress_bar(quiet=json) as progress:
-        report = opened.add(*paths, load=options, progress=progress)
+        report = opened.add(*paths, load=options, progress=progress, force=force)
     _finish(report, index_path(index, settings), json)
 
 
@@ -78,25 +85,47 @@ def sync(
         bool,
         typer.Option("--plan", help="Only show what would be added, re-embedded and deleted, and how long."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Remove the documents of any number of files without asking.")
+    ] = False,
     include: Include = None,
     exclude: Exclude = None,
     password: Password = None,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
+    gitignore: GitIgnored = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
-    """Make an index follow a folder: add what is new, replace what changed, delete what is gone."""
+    """Make an index follow a folder: add what is new, replace what changed, delete what is gone.
+
+    If more than half of the files are gone, it asks before it removes their documents, or fails where it can't ask. A
+    folder without files is an error.
+    """
+    from ragkit.errors import RemovalRefusedError
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    options = load_options(settings, include, exclude, password, time_limit, memory_limit)
+    options = load_options(settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore)
     where = own_index(path, settings) if index is None else index_path(index, settings)
     with _open(where, settings) as opened:
         if plan:
             _print_plan(opened.plan_sync(path, load=options), json)
             return
-        with progress_bar(quiet=json) as progress:
-            report = opened.sync(path, load=options, progress=progress)
+
+        def run(*, allow_removal: bool) -> AddReport:
+            with progress_bar(quiet=json) as progress:
+                return opened.sync(path, load=options, progress=progress, force=force, allow_removal=allow_removal)
+
+        try:
+            report = run(allow_removal=yes)
+        except RemovalRefusedError as error:
+            if json or not sys.stdin.isatty():
+                raise
+            err.print(error.message, markup=False)
+            if not typer.confirm("Remove them?", err=True):
+                raise
+            report = run(allow_removal=True)
     _finish(report, where, json)
 
 
@@ -241,6 +270,8 @@ def load_options(
     passwords: list[str] | None = None,
     time_limit: float | None = None,
     memory_limit: int | None = None,
+    *,
+    gitignore: bool = False,
 ) -> LoadOptions:
     """Return the options for loading files that settings and command line ask for; ``memory_limit`` is in MB."""
     from ragkit.documents import LoadOptions
@@ -252,27 +283,44 @@ def load_options(
         passwords=(*(passwords or ()), *settings.passwords),
         time_limit=defaults.time_limit if time_limit is None else time_limit,
         memory_limit=defaults.memory_limit if memory_limit is None else memory_limit * 2**20,
+        gitignore=gitignore,
     )
 
 
 def print_report(report: AddReport, console: Console) -> None:
     """Print the coverage report: what went in, and everything that did not and why."""
+    from ragkit.indexing.reports import REMARKS
+
     console.print(
         f"{report.added} added, {report.replaced} replaced, {report.removed} removed, {report.unchanged} unchanged; "
         f"{report.chunks} chunks in {seconds_text(sum(report.seconds.values()))}",
         markup=False,
     )
-    for issue in report.issues[:ISSUES_SHOWN]:
-        page = f", page {issue.page}" if issue.page is not None else ""
-        console.print(f"  {issue.kind}: {issue.origin}{page}: {issue.detail}", style="yellow", markup=False)
-        if issue.hint:
-            console.print(f"    {issue.hint}", style="cyan", markup=False)
-    if len(report.issues) > ISSUES_SHOWN:
-        console.print(f"  … and {len(report.issues) - ISSUES_SHOWN} more; see them all with --json")
+    # What is missing first, so that the list shows why a report is incomplete.
+    _print_issues(sorted(report.issues, key=lambda issue: issue.kind in REMARKS), console)
+    _print_skipped(report.skipped, console)
+    if report.duplicates:
+        console.print(f"Files with the content of another file: {report.duplicates}", style="dim")
     if report.complete:
         console.print("[green]Complete:[/] nothing of the documents is missing.")
     else:
         console.print("[yellow]Incomplete:[/] what is listed above is not in the index.")
+
+
+def _print_issues(issues: Sequence[Issue], console: Console) -> None:
+    for issue in issues[:ISSUES_SHOWN]:
+        page = f", page {issue.page}" if issue.page is not None else ""
+        console.print(f"  {issue.kind}: {issue.origin}{page}: {issue.detail}", style="yellow", markup=False)
+        if issue.hint:
+            console.print(f"    {issue.hint}", style="cyan", markup=False)
+    if len(issues) > ISSUES_SHOWN:
+        console.print(f"  … and {len(issues) - ISSUES_SHOWN} more; see them all with --json")
+
+
+def _print_skipped(skipped: Mapping[str, int], console: Console) -> None:
+    if skipped:
+        counts = ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
+        console.print(f"Left out of the folders: {counts}", style="dim", markup=False)
 
 
 def _open(path: Path, settings: Settings, *, create: bool = True) -> Index:
@@ -298,6 +346,8 @@ def _print_plan(plan: SyncPlan, as_json: bool) -> None:
     for name, origins in (("add", plan.add), ("re-embed", plan.change), ("delete", plan.delete)):
         for origin in origins:
             out.print(f"{name:<9} {origin}", markup=False)
+    _print_issues(plan.issues, out)
+    _print_skipped(plan.skipped, out)
     out.print(
         f"{len(plan.add)} to add, {len(plan.change)} to re-embed, {len(plan.delete)} to delete, "
         f"{plan.unchanged} unchanged; about {plan.chunks} chunks, {seconds_text(plan.seconds)}.",

@@ -45,7 +45,8 @@ Include = Annotated[
     typer.Option(
         "--include",
         metavar="GLOB",
-        help="Take only matching files of a folder, as in '*.pdf'. May be repeated.",
+        help="Take only files of a folder whose name matches, as in '*.pdf'; a pattern with a slash matches the path "
+        "below the folder. May be repeated.",
     ),
 ]
 Exclude = Annotated[
@@ -67,3 +68,7 @@ MemoryLimit = Annotated[
         "--memory-limit", metavar="MB", min=1, help="Memory for reading a file (default: 512).", show_default=False
     ),
 ]
+GitIgnored = Annotated[
+    bool, typer.Option("--gitignore", help="Leave out the files of a folder that its .gitignore files name.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Read all files again, unchanged ones too.")]

@@ -4,7 +4,7 @@
 """
 
 from ragkit.documents.base import Issue, LoadOptions, SourceFile
-from ragkit.documents.discovery import discover, file_sha256
+from ragkit.documents.discovery import Discovery, discover, file_sha256, survey
 from ragkit.documents.loader import Loader, load
 
-__all__ = ["Issue", "LoadOptions", "Loader", "SourceFile", "discover", "file_sha256", "load"]
+__all__ = ["Discovery", "Issue", "LoadOptions", "Loader", "SourceFile", "discover", "file_sha256", "load", "survey"]

@@ -10,9 +10,7 @@ from typing import Literal, Protocol
 from ragkit.errors import SettingsError
 from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
 
-IssueKind = Literal[
-    "refused", "page_without_text", "text_lost", "row_refused", "duplicate", "encoding_guessed", "mislabelled"
-]
+IssueKind = Literal["refused", "page_without_text", "text_lost", "row_refused", "encoding_guessed", "mislabelled"]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
 
@@ -25,9 +23,12 @@ class LoadOptions:
     """Which files of a folder to take, and how to read them."""
 
     include: tuple[str, ...] = ()
-    """Patterns such as ``*.pdf`` or ``reports/**``; a file must match one. Empty takes every file."""
+    """Patterns of file names, such as ``*.pdf``, or with a slash of paths below the folder, such as ``reports/**``; a
+    file must match one. Empty takes every file."""
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     """Patterns of file and folder names, or of paths below the folder, to leave out."""
+    gitignore: bool = False
+    """Leave out what git would, by the ``.gitignore`` files in the folder and above it in its repository."""
     passwords: tuple[str, ...] = ()
     """Tried in turn on encrypted files."""
     text_columns: tuple[str, ...] = ()

@@ -1,22 +1,49 @@
-"""Finding files: paths and folders to a sorted list."""
+"""Finding files: paths and folders to a sorted list, and what of the folders was left out."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING
 
-from ragkit.documents.base import LoadOptions, SourceFile
+from ragkit.documents.base import Issue, LoadOptions, SourceFile
 from ragkit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from ragkit.documents.gitignore import GitIgnore
 
 INDEX_FILE = "index.sqlite"
 """What makes a folder an index: its files are no documents, and change while they are read."""
+_DEAD = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What paths and folders hold."""
+
+    files: tuple[SourceFile, ...]
+    """Each once, by path."""
+    issues: tuple[Issue, ...]
+    """One for each folder that can't be read."""
+    skipped: dict[str, int]
+    """Files and folders that were left out on purpose, counted by reason: ``hidden``, ``excluded``, ``not included``,
+    ``ignored by git``, ``linked folders``, ``dead links``, ``special files``, ``indexes``."""
 
 
 def discover(paths: Iterable[Path], options: LoadOptions | None = None) -> list[SourceFile]:
-    """Return the files that ``paths`` name, folders walked, each file once, by path.
+    """Return the files that ``paths`` name, folders walked, each file once, by path; see ``survey``."""
+    return list(survey(paths, options).files)
+
+
+def survey(paths: Iterable[Path], options: LoadOptions | None = None) -> Discovery:
+    """Return the files that ``paths`` name, folders walked, and what was left out.
 
     A file that is named itself is taken whatever the patterns say. Links to files are followed, links to folders are
     not, and folders that hold an index are left out.
@@ -24,23 +51,26 @@ def discover(paths: Iterable[Path], options: LoadOptions | None = None) -> list[
     Raises:
         DocumentError: if a path does not exist.
     """
-    options = options or LoadOptions()
-    found: dict[str, SourceFile] = {}
+    walk = _Walk(options or LoadOptions())
     for path in paths:
-        whole = Path(os.path.normpath(path.expanduser().absolute()))
-        if not whole.exists():
+        whole = absolute(path)
+        try:
+            is_folder = S_ISDIR(whole.stat().st_mode)
+        except OSError as error:
+            why = "does not exist" if error.errno in _DEAD else f"can't be read: {error.strerror}"
             raise DocumentError(
-                f"{path} does not exist.", "Check the path; a file that is gone leaves with `ragkit sync`."
-            )
-        for file in _walk(whole, options) if whole.is_dir() else (whole,):
-            try:
-                origin = os.fsencode(file).decode("utf-8")
-                stat = file.stat()
-            except (UnicodeDecodeError, OSError):
-                # Loading it will say why it can't be read.
-                origin, stat = str(file).encode("utf-8", "replace").decode(), None
-            found[origin] = SourceFile(file, origin, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0)
-    return [found[origin] for origin in sorted(found)]
+                f"{path} {why}.", "Check the path; a file that is gone leaves with `ragkit sync`."
+            ) from error
+        if is_folder:
+            walk.folder(whole)
+        else:
+            walk.take(whole)
+    return Discovery(tuple(walk.found[origin] for origin in sorted(walk.found)), tuple(walk.issues), dict(walk.skipped))
+
+
+def absolute(path: Path) -> Path:
+    """Return a path from the root, without ``..`` and with the home folder for ``~``; links stay as they are."""
+    return Path(os.path.normpath(path.expanduser().absolute()))
 
 
 def file_sha256(path: Path) -> str:
@@ -49,26 +79,124 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _walk(root: Path, options: LoadOptions) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        here = Path(folder)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not (here / name / INDEX_FILE).is_file() and not _excluded(here / name, root, options)
-        )
-        for name in sorted(files):
-            path = here / name
-            if not path.is_file() or _excluded(path, root, options):
+class _Walk:
+    """What was found so far."""
+
+    def __init__(self, options: LoadOptions) -> None:
+        self.options = options
+        self.found: dict[str, SourceFile] = {}
+        self.issues: list[Issue] = []
+        self.skipped: Counter[str] = Counter()
+
+    def take(self, file: Path) -> None:
+        """Add a file."""
+        origin = _origin(file)
+        try:
+            os.fsencode(file).decode("utf-8")
+            stat = file.stat()
+            size, time = stat.st_size, stat.st_mtime_ns
+        except (UnicodeDecodeError, OSError):
+            # Loading it will say why it can't be read.
+            size = time = 0
+        self.found[origin] = SourceFile(file, origin, size, time)
+
+    def folder(self, root: Path) -> None:
+        """Add the files below a folder."""
+        ignore: GitIgnore | None = None
+        if self.options.gitignore:
+            from ragkit.documents.gitignore import GitIgnore
+
+            ignore = GitIgnore.above(root)
+        waiting = [(root, ignore)]
+        while waiting:
+            here, ignore = waiting.pop()
+            try:
+                # A folder that may be listed but not entered fails here and not at each of its files.
+                os.stat(os.path.join(here, "."))  # noqa: PTH116, PTH118 - a Path drops the dot
+                with os.scandir(here) as entries:
+                    listed = list(entries)
+                ignore = ignore.within(here) if ignore is not None else None
+            except OSError as error:
+                detail = f"This folder can't be read: {error.strerror}. What it holds is not looked at."
+                hint = f"Fix its permissions, or leave it out: --exclude '{here.name}'"
+                self.issues.append(Issue(_origin(here), "refused", detail, hint=hint))
                 continue
-            if not options.include or any(_matches(path, root, pattern) for pattern in options.include):
-                yield path
+            for entry in listed:
+                path = here / entry.name
+                reason = self._reason(entry, path, root, ignore)
+                if reason:
+                    self.skipped[reason] += 1
+                elif _is_folder(entry):
+                    waiting.append((path, ignore))
+                else:
+                    self.take(path)
+
+    def _reason(self, entry: os.DirEntry[str], path: Path, root: Path, ignore: GitIgnore | None) -> str | None:
+        """Return why an entry of a folder is left out; None where it is taken."""
+        relative = path.relative_to(root).as_posix()
+        is_folder = _is_folder(entry)
+        if any(_excludes(pattern, relative, is_folder) for pattern in self.options.exclude):
+            return "hidden" if entry.name.startswith(".") else "excluded"
+        if ignore is not None and ignore.ignores(path, is_folder):
+            return "ignored by git"
+        if is_folder:
+            return "indexes" if _holds_index(path) else None
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            # What exists and can't be looked at is an issue of the file.
+            if error.errno in _DEAD:
+                return "dead links"
+        else:
+            if S_ISDIR(mode):
+                return "linked folders"
+            if not S_ISREG(mode):
+                return "special files"
+        include = self.options.include
+        return None if not include or any(_includes(pattern, relative) for pattern in include) else "not included"
 
 
-def _excluded(path: Path, root: Path, options: LoadOptions) -> bool:
-    return any(_matches(path, root, pattern) for pattern in options.exclude)
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        # Reading it as a file will say why it can't be read.
+        return False
 
 
-def _matches(path: Path, root: Path, pattern: str) -> bool:
-    relative = path.relative_to(root).as_posix()
-    return fnmatch(path.name, pattern) or fnmatch(relative, pattern) or fnmatch(relative, pattern.rstrip("/") + "/*")
+def _holds_index(folder: Path) -> bool:
+    try:
+        return (folder / INDEX_FILE).is_file()
+    except OSError:
+        # Entering the folder will say why it can't be read.
+        return False
+
+
+def _origin(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _includes(pattern: str, relative: str) -> bool:
+    """Tell whether a pattern takes the file at a path below the folder.
+
+    A pattern without a slash is matched with the file's name only, so that ``*.html`` takes no picture from a folder
+    that is named ``policy.html``; one that ends in a slash takes everything below such a folder.
+    """
+    if pattern.endswith("/"):
+        parents = relative.split("/")[:-1]
+        return any(_excludes(pattern, "/".join(parents[: n + 1]), is_folder=True) for n in range(len(parents)))
+    return _matches(pattern, relative)
+
+
+def _excludes(pattern: str, relative: str, is_folder: bool) -> bool:
+    """Tell whether a pattern leaves out the file or folder at a path; one that ends in a slash means folders only."""
+    if pattern.endswith("/"):
+        return is_folder and _matches(pattern.rstrip("/"), relative)
+    return _matches(pattern, relative)
+
+
+def _matches(pattern: str, relative: str) -> bool:
+    if "/" not in pattern:
+        return fnmatch(relative.rpartition("/")[2], pattern)
+    pattern = pattern.removeprefix("./").removeprefix("/")
+    return fnmatch(relative, pattern) or (pattern.startswith("**/") and fnmatch(relative, pattern[3:]))

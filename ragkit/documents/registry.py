@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ragkit.documents.base import Parser
-from ragkit.errors import UnreadableFileError, UnsupportedFileError
+from ragkit.errors import DocumentError, UnreadableFileError, UnsupportedFileError
 
 # Each parser's module has a function of the name `parse`; it is imported when the first such file comes.
 _BY_SUFFIX = {
@@ -26,6 +26,19 @@ _BY_SUFFIX = {
     ),
 }
 _PARSER_OF = {suffix: name for name, suffixes in _BY_SUFFIX.items() for suffix in suffixes}
+VERSIONS = {
+    "pdf": 1,
+    "html": 1,
+    "docx": 1,
+    "markdown": 1,
+    "tables": 1,
+    "json_lines": 1,
+    "code": 1,
+    "text": 1,
+    "none": 1,
+}
+"""By parser. Raise one's version whenever files come out differently, or when some of its files go to another parser:
+``sync`` then reads the files again that an older version read. ``none`` is for files that no parser takes."""
 _BINARY = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -84,6 +97,15 @@ def choose(path: Path) -> tuple[str, str | None]:
     if wanted is None and head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "html", None
     return wanted or "text", None
+
+
+def identify(path: Path) -> str:
+    """Return the parser that reads a file now, with its version, such as ``pdf/1``."""
+    try:
+        name, _ = choose(path)
+    except (DocumentError, OSError):
+        name = "none"
+    return f"{name}/{VERSIONS[name]}"
 
 
 def parser(name: str) -> Parser:

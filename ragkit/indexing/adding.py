@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from ragkit.chunking import ChunkingOptions, chunk_document
-from ragkit.documents import Issue, Loader, LoadOptions, SourceFile, file_sha256
+from ragkit.documents import Discovery, Issue, Loader, LoadOptions, SourceFile, file_sha256
 from ragkit.embedding.base import Embedder
 from ragkit.errors import DocumentError, EmbeddingError
+from ragkit.indexing.identity import file_record, reading, same_document
 from ragkit.indexing.reports import AddReport, Progress, ProgressCallback
 from ragkit.indexing.store import Store, as_json
 from ragkit.indexing.vectors import VectorOptions
@@ -52,31 +51,30 @@ class Adder:
         self._changes = Changes()
         self._staged_chunks = 0
         self._files: list[tuple[str, str, int, int, int, str, str]] = []
-        self._reading = ""
+        self._hashes: list[str] = []
         self._last_commit = time.monotonic()
 
-    def add_files(self, files: Sequence[SourceFile], options: LoadOptions) -> None:
-        """Add files; what is unchanged is passed over."""
-        self._reading = reading(options)
-        twins: list[SourceFile] = []
+    def add_files(self, found: Discovery, options: LoadOptions, *, force: bool = False) -> None:
+        """Add files; what is unchanged is passed over.
+
+        Args:
+            found: the files, and what is said of the folders they are from.
+            options: for reading them.
+            force: read all files, unchanged ones too.
+        """
+        self.report.issues += found.issues
+        for reason, count in found.skipped.items():
+            self.report.skipped[reason] = self.report.skipped.get(reason, 0) + count
         with Loader(options) as loader:
-            for number, file in enumerate(files):
-                self._tell("files", number, len(files), file.origin)
-                if self._is_twin(file):
-                    twins.append(file)
-                else:
-                    self._add_file(file, loader)
-            if twins:
-                # The file with the same content may itself have changed by now, so twins are looked at last.
-                self._flush()
-                for file in twins:
-                    self._add_file(file, loader)
-            self._tell("files", len(files), len(files), "")
+            for number, file in enumerate(found.files):
+                self._tell("files", number, len(found.files), file.origin)
+                self._add_file(file, loader, force=force)
+            self._tell("files", len(found.files), len(found.files), "")
 
     def add_documents(self, documents: Iterable[Document]) -> None:
         """Add documents that were made in Python; one with a known id and other content replaces it."""
         for document in documents:
-            self._add_document(document, self._known(document.id))
+            self.report.issues += self._add_document(document)
 
     def remove(self, origins: Sequence[str]) -> None:
         """Take out the documents of files that are gone."""
@@ -92,6 +90,7 @@ class Adder:
     def finish(self) -> AddReport:
         """Commit what is left, merge files where there are many, and return the report."""
         self._flush()
+        self.report.duplicates = self._duplicates()
         with self._timed("write"):
             settle(self._store, self._embedder.model_id, self._embedder.dimension, self._vectors)
         spent = sum(self.report.seconds.values())
@@ -100,59 +99,36 @@ class Adder:
                 self._store.set_state(chunks_per_second=round(self.report.embedded / spent, 2))
         return self.report
 
-    def _is_twin(self, file: SourceFile) -> bool:
-        """Tell whether a file's content seems to be there under another name."""
-        try:
-            return self._holder(self._sha256(file), file.origin) is not None
-        except (OSError, DocumentError):
-            return False
+    def _duplicates(self) -> int:
+        """Return how many of the files have the content of another file with documents in the index."""
+        if not self._hashes:
+            return 0
+        rows = self._store.rows("SELECT sha256 FROM files WHERE documents > 0 GROUP BY sha256 HAVING count(*) > 1")
+        shared = {row[0] for row in rows}
+        return sum(sha256 in shared for sha256 in self._hashes)
 
-    def _sha256(self, file: SourceFile) -> str:
-        """Return a file's sha256, from what is known of it where neither size nor time of change differ."""
+    def _add_file(self, file: SourceFile, loader: Loader, *, force: bool) -> None:
         known = file_record(self._store, file.origin)
-        if known is not None and known.same_stat(file):
-            return known.sha256
-        with self._timed("read"):
-            return file_sha256(file.path)
-
-    def _holder(self, sha256: str, origin: str) -> str | None:
-        """Return another file with this content that has documents in the index, or is about to."""
-        pending = {record[0]: record for record in self._files}
-        rows = self._store.rows(
-            "SELECT origin FROM files WHERE sha256 = ? AND documents > 0 AND origin <> ?", (sha256, origin)
-        )
-        held = [row[0] for row in rows if row[0] not in pending]
-        held += [name for name, record in pending.items() if record[1] == sha256 and record[4] and name != origin]
-        return held[0] if held else None
-
-    def _add_file(self, file: SourceFile, loader: Loader) -> None:
         try:
-            sha256 = self._sha256(file)
+            if known is not None and known.same_stat(file) and not force:
+                sha256 = known.sha256
+            else:
+                with self._timed("read"):
+                    sha256 = file_sha256(file.path)
         except (OSError, DocumentError) as error:
             self.report.issues.append(Issue(file.origin, "refused", f"It can't be read: {error}."))
             return
-        holder = self._holder(sha256, file.origin) if file.size else None
-        known = file_record(self._store, file.origin)
-        if known is not None and known.sha256 == sha256 and known.reading == self._reading and holder is None:
-            # What was refused may open with a password; what was a twin has lost the other.
-            refused = any(issue.kind == "refused" for issue in known.issues) and loader.options.passwords
-            if not refused and not known.is_twin:
-                if not known.same_stat(file):
-                    self._record(file, sha256, known.documents, known.issues)
-                self.report.unchanged += known.documents
-                self.report.issues += known.issues
-                return
-        if holder is not None and (known is None or not known.documents or known.sha256 != sha256):
-            issue = Issue(file.origin, "duplicate", f"It has the same content as {holder}, which is in the index.")
-            self._drop_old(file.origin, set())
-            self.report.issues.append(issue)
-            if known is None or known.sha256 != sha256 or not known.same_stat(file) or not known.is_twin:
-                self._record(file, sha256, 0, [issue])
+        self._hashes.append(sha256)
+        if force or known is None or known.sha256 != sha256 or not known.same_reading(file, loader.options):
+            self._load(file, sha256, loader, same_bytes=known is not None and known.sha256 == sha256)
             return
-        self._load(file, sha256, loader)
+        if not known.same_stat(file):
+            self._record(file, sha256, known.documents, known.issues, known.reading)
+        self.report.unchanged += known.documents
+        self.report.issues += known.issues
 
-    def _load(self, file: SourceFile, sha256: str, loader: Loader) -> None:
-        old = dict(self._store.rows("SELECT id, sha256 FROM documents WHERE origin = ?", (file.origin,)))
+    def _load(self, file: SourceFile, sha256: str, loader: Loader, *, same_bytes: bool) -> None:
+        how = reading(file, loader.options)
         seen: set[str] = set()
         issues: list[Issue] = []
         items = iter(loader.load(file))
@@ -165,62 +141,65 @@ class Adder:
                 issues.append(item)
                 continue
             seen.add(item.id)
-            self._add_document(item, old.get(item.id))
-        self._drop_old(file.origin, seen)
+            issues += self._add_document(item, cut=True)
+        rows = self._store.rows("SELECT id FROM documents WHERE origin = ?", (file.origin,))
+        gone = [row[0] for row in rows if row[0] not in seen]
+        if same_bytes and any(issue.retry for issue in issues):
+            # The reading was cut off, and an earlier one of the same bytes went further: what it brought stays.
+            seen.update(gone)
+        else:
+            self._changes.remove += gone
+            self.report.removed += len(gone)
         self.report.issues += issues
-        self._record(file, sha256, len(seen), issues)
+        self._record(file, sha256, len(seen), issues, how)
 
-    def _drop_old(self, origin: str, seen: set[str]) -> None:
-        rows = self._store.rows("SELECT id FROM documents WHERE origin = ?", (origin,))
-        gone = [row[0] for row in rows if row[0] not in seen and row[0] not in self._changes.put]
-        self._changes.remove += gone
-        self.report.removed += len(gone)
+    def _add_document(self, document: Document, *, cut: bool = False) -> list[Issue]:
+        """Put a document into the next commit, unless the index has it, and return what of it would be missing.
 
-    def _known(self, identity: str) -> str | None:
-        rows = self._store.rows("SELECT sha256 FROM documents WHERE id = ?", (identity,))
-        return rows[0][0] if rows else None
-
-    def _add_document(self, document: Document, known_sha256: str | None) -> None:
+        Args:
+            document: to add.
+            cut: whether a document that the index has is to be cut again, and replaced where its chunks differ.
+        """
         staged = self._changes.put.get(document.id)
-        if staged is not None:
-            if staged[0].sha256 == document.sha256:
-                self.report.unchanged += 1
-                return
-            self._unstage(*staged)
-        elif known_sha256 == document.sha256:
+        stored = staged[0] if staged else self._store.document(document.id)
+        same = stored is not None and same_document(stored, document)
+        if same and not cut:
             self.report.unchanged += 1
-            return
+            return []
         with self._timed("chunk"):
             chunks = chunk_document(document, self._embedder.tokenizer, self._embedder.window, self._chunking)
-        if known_sha256 is not None:
-            if staged is None:
-                self._changes.remove.append(document.id)
-            self.report.replaced += 1
-        else:
+        issues = missing_text(document, chunks, self._embedder.window)
+        if same and _cuts(chunks) == _cuts(staged[1] if staged else self._store.chunks_of(document.id)):
+            self.report.unchanged += 1
+            return issues
+        if staged is not None:
+            self._count(*staged, -1)
+            if self._store.document(document.id) is None:
+                self.report.added -= 1
+                stored = None
+            else:
+                self.report.replaced -= 1
+        elif stored is not None:
+            self._changes.remove.append(document.id)
+        if stored is None:
             self.report.added += 1
+        else:
+            self.report.replaced += 1
         self._changes.put[document.id] = (document, chunks)
-        self._staged_chunks += len(chunks)
-        self.report.chunks += len(chunks)
-        self.report.characters += len(document.text)
-        self.report.tokens += sum(chunk.tokens for chunk in chunks)
-        self.report.tokens_over_window += sum(max(0, chunk.tokens - self._embedder.window) for chunk in chunks)
-        self.report.characters_lost += characters_lost(document, chunks)
+        self._count(document, chunks, 1)
         late = time.monotonic() - self._last_commit > _BATCH_SECONDS
         if self._staged_chunks >= _BATCH_CHUNKS or late:
             self._flush()
+        return issues
 
-    def _unstage(self, document: Document, chunks: Sequence[Chunk]) -> None:
-        """Take back what was counted of a document that another one replaces before it was written."""
-        self._staged_chunks -= len(chunks)
-        if self._known(document.id) is None:
-            self.report.added -= 1
-        else:
-            self.report.replaced -= 1
-        self.report.chunks -= len(chunks)
-        self.report.characters -= len(document.text)
-        self.report.tokens -= sum(chunk.tokens for chunk in chunks)
-        self.report.tokens_over_window -= sum(max(0, chunk.tokens - self._embedder.window) for chunk in chunks)
-        self.report.characters_lost -= characters_lost(document, chunks)
+    def _count(self, document: Document, chunks: Sequence[Chunk], sign: int) -> None:
+        """Count a document of the next commit; with ``sign`` -1, take back what was counted of it."""
+        self._staged_chunks += sign * len(chunks)
+        self.report.chunks += sign * len(chunks)
+        self.report.characters += sign * len(document.text)
+        self.report.tokens += sign * sum(chunk.tokens for chunk in chunks)
+        self.report.tokens_over_window += sign * tokens_over(chunks, self._embedder.window)
+        self.report.characters_lost += sign * characters_lost(document, chunks)
 
     def _flush(self) -> None:
         """Embed what has no vector yet and commit."""
@@ -254,8 +233,8 @@ class Adder:
             done = self.report.chunks - len(chunks) + min(first + step, len(chunks))
             self._tell("chunks", done, self.report.chunks, "")
 
-    def _record(self, file: SourceFile, sha256: str, documents: int, issues: Sequence[Issue]) -> None:
-        self._files.append((file.origin, sha256, file.size, file.mtime_ns, documents, as_json(issues), self._reading))
+    def _record(self, file: SourceFile, sha256: str, documents: int, issues: Sequence[Issue], how: str) -> None:
+        self._files.append((file.origin, sha256, file.size, file.mtime_ns, documents, as_json(issues), how))
 
     def _tell(self, stage: str, done: int, total: int | None, current: str) -> None:
         if self._progress is not None:
@@ -270,43 +249,18 @@ class Adder:
             self.report.seconds[stage] += time.perf_counter() - started
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """What an index remembers of a file."""
-
-    sha256: str
-    size: int
-    mtime_ns: int
-    documents: int
-    issues: list[Issue]
-    reading: str
-    """How it was read: see ``reading``."""
-
-    def same_stat(self, file: SourceFile) -> bool:
-        """Tell whether size and time of change are as they were."""
-        return (self.size, self.mtime_ns) == (file.size, file.mtime_ns)
-
-    @property
-    def is_twin(self) -> bool:
-        """Whether it was left out because another file has the same content."""
-        return any(issue.kind == "duplicate" for issue in self.issues)
+def missing_text(document: Document, chunks: Sequence[Chunk], window: int) -> list[Issue]:
+    """Return an issue for text that no search would find; there is none unless the chunker is at fault."""
+    lost, over = characters_lost(document, chunks), tokens_over(chunks, window)
+    if not lost and not over:
+        return []
+    detail = f"{lost} characters of {document.source} are in no chunk, and the embedder cuts off {over} tokens."
+    return [Issue(document.origin, "text_lost", detail, hint="This is a fault of ragkit; please report it.")]
 
 
-def file_record(store: Store, origin: str) -> FileRecord | None:
-    """Return what the index remembers of a file, or None."""
-    rows = store.rows(
-        "SELECT sha256, size, mtime_ns, documents, issues, reading FROM files WHERE origin = ?", (origin,)
-    )
-    if not rows:
-        return None
-    sha256, size, mtime_ns, documents, issues, how = rows[0]
-    return FileRecord(sha256, size, mtime_ns, documents, [Issue(**issue) for issue in json.loads(issues)], how)
-
-
-def reading(options: LoadOptions) -> str:
-    """Return those options, as JSON, that change what comes out of a file: with others it is read again."""
-    names = ("text_columns", "metadata_columns", "encoding")
-    return json.dumps({name: getattr(options, name) for name in names})
+def tokens_over(chunks: Sequence[Chunk], window: int) -> int:
+    """Return how many tokens of chunks the embedder would not read."""
+    return sum(max(0, chunk.tokens - window) for chunk in chunks)
 
 
 def characters_lost(document: Document, chunks: Sequence[Chunk]) -> int:
@@ -320,14 +274,14 @@ def characters_lost(document: Document, chunks: Sequence[Chunk]) -> int:
 
 
 def forget_files(connection: sqlite3.Connection, origins: Iterable[str]) -> None:
-    """Forget files, and their twins that were left out as duplicates, so that these come in at the next addition."""
-    for origin in origins:
-        connection.execute(
-            "DELETE FROM files WHERE documents = 0 AND sha256 = (SELECT sha256 FROM files WHERE origin = ?)", (origin,)
-        )
-        connection.execute("DELETE FROM files WHERE origin = ?", (origin,))
+    """Forget files, so that the next addition reads them again."""
+    connection.executemany("DELETE FROM files WHERE origin = ?", [(origin,) for origin in origins])
 
 
 def below(paths: Sequence[Path], origin: str) -> bool:
     """Tell whether ``origin`` is one of ``paths`` or lies below one."""
     return any(origin == str(path) or origin.startswith(f"{path}/") for path in paths)
+
+
+def _cuts(chunks: Sequence[Chunk]) -> list[tuple[int, int, str]]:
+    return [(chunk.start, chunk.end, chunk.header) for chunk in chunks]

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.chunking import ChunkingOptions
-from ragkit.documents import LoadOptions, discover
+from ragkit.documents import LoadOptions, survey
 from ragkit.errors import (
     IndexChangedError,
     IndexDamagedError,
@@ -24,7 +24,7 @@ from ragkit.indexing.adding import Adder, forget_files
 from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.filters import Filter, as_filter, to_sql
 from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
-from ragkit.indexing.planning import gone_origins, plan_sync
+from ragkit.indexing.planning import check_removal, check_sources, gone_origins, plan_sync
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
@@ -138,6 +138,7 @@ class Index:
         *items: str | Path | Document,
         load: LoadOptions | None = None,
         progress: ProgressCallback | None = None,
+        force: bool = False,
     ) -> AddReport:
         """Add files, folders and documents. What is in the index unchanged costs nothing; what changed is replaced.
 
@@ -145,6 +146,7 @@ class Index:
             items: paths, or documents made in Python.
             load: which files of a folder to take, passwords, columns, limits.
             progress: called with a ``Progress`` as work goes on.
+            force: read all files again, unchanged ones too.
 
         Returns:
             The coverage report: what came in, and everything that is missing and why.
@@ -157,11 +159,10 @@ class Index:
         """
         load = load or LoadOptions()
         documents = [item for item in items if isinstance(item, Document)]
-        files = discover([Path(item) for item in items if not isinstance(item, Document)], load)
+        found = survey([Path(item) for item in items if not isinstance(item, Document)], load)
         with writing(self._store):
             adder = self._adder(progress)
-            if files:
-                adder.add_files(files, load)
+            adder.add_files(found, load, force=force)
             adder.add_documents(documents)
             return adder.finish()
 
@@ -173,27 +174,52 @@ class Index:
             return adder.finish()
 
     def plan_sync(self, *paths: str | Path, load: LoadOptions | None = None) -> SyncPlan:
-        """Return what ``sync`` would add, re-embed and delete, and about how long that takes; changes nothing."""
+        """Return what ``sync`` would add, re-embed and delete, and about how long that takes; changes nothing.
+
+        Raises:
+            DocumentError: as ``sync``.
+        """
         load = load or LoadOptions()
         roots = [Path(path) for path in paths]
-        return plan_sync(self._store, roots, discover(roots, load), load)
+        found = survey(roots, load)
+        check_sources(roots, found)
+        return plan_sync(self._store, roots, found, load)
 
     def sync(
-        self, *paths: str | Path, load: LoadOptions | None = None, progress: ProgressCallback | None = None
+        self,
+        *paths: str | Path,
+        load: LoadOptions | None = None,
+        progress: ProgressCallback | None = None,
+        force: bool = False,
+        allow_removal: bool = False,
     ) -> AddReport:
         """Follow files and folders: add what is new, replace what changed, remove what is gone below them.
 
+        Args:
+            paths: files and folders.
+            load: which files of a folder to take, passwords, columns, limits.
+            progress: called with a ``Progress`` as work goes on.
+            force: read all files again, unchanged ones too.
+            allow_removal: remove the documents also of more than half of the files below the paths.
+
         Raises:
-            DocumentError: if a path itself does not exist; remove it with ``remove`` if it is meant to be gone.
+            DocumentError: if a path itself does not exist, or a folder holds no file, as where a disk is not mounted;
+                remove its documents with ``remove`` if they are meant to be gone.
+            RemovalRefusedError: if the documents of more than half of the files would be removed; nothing is changed.
             IndexLockedError: if another process is writing.
             IndexWriteError: if the disk is full; what was acknowledged is kept.
         """
         load = load or LoadOptions()
-        files = discover([Path(path) for path in paths], load)
+        roots = [Path(path) for path in paths]
+        found = survey(roots, load)
+        check_sources(roots, found)
         with writing(self._store):
+            gone = gone_origins(self._store, roots, found)
+            if not allow_removal:
+                check_removal(self._store, roots, gone)
             adder = self._adder(progress)
-            adder.remove(gone_origins(self._store, [Path(path) for path in paths], files))
-            adder.add_files(files, load)
+            adder.remove(gone)
+            adder.add_files(found, load, force=force)
             return adder.finish()
 
     def remove(self, *sources: str | Path) -> int:

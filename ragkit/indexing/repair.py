@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ragkit.chunking import ChunkingOptions, chunk_document
-from ragkit.documents import LoadOptions, discover, file_sha256
+from ragkit.documents import LoadOptions, file_sha256, survey
 from ragkit.embedding.base import Embedder
 from ragkit.errors import IndexDamagedError, RagkitError
 from ragkit.indexing.adding import Adder
 from ragkit.indexing.database import FILE_NAME
+from ragkit.indexing.identity import file_record
 from ragkit.indexing.reports import ProgressCallback, RepairReport
 from ragkit.indexing.salvage import salvage
 from ragkit.indexing.seal import FILE_NAME as SEAL
@@ -168,16 +169,29 @@ def _restore_documents(
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT id FROM documents)")
     wanted = {origin for origin in files if not _complete(store, origin)} | set(broken.values())
     again = [origin for origin in sorted(wanted) if origin in files and files[origin] == _sha256(origin)]
+    by_options: dict[LoadOptions, list[Path]] = {}
+    for origin in again:
+        by_options.setdefault(_options(store, origin), []).append(Path(origin))
     with store.transaction() as connection:
         connection.executemany("DELETE FROM files WHERE origin = ?", [(origin,) for origin in wanted])
     if again:
         adder = Adder(store, embedder, chunking, vectors, progress)
-        adder.add_files(discover([Path(origin) for origin in again]), LoadOptions())
+        for options, paths in by_options.items():
+            adder.add_files(survey(paths), options)
         adder.finish()
         report.actions += [f"{origin}: read again from the file itself." for origin in again]
     for source in sorted(broken.keys() | (wanted - set(again))):
         if not store.rows("SELECT 1 FROM documents WHERE source = ? OR origin = ?", (source, source)):
             report.lost.append(f"{source}: its rows are damaged, and the file it came from is gone or has changed.")
+
+
+def _options(store: Store, origin: str) -> LoadOptions:
+    """Return the options that a file was read with, where its record can be read."""
+    try:
+        record = file_record(store, origin)
+        return record.options() if record is not None else LoadOptions()
+    except (ValueError, TypeError, RagkitError):
+        return LoadOptions()
 
 
 def _complete(store: Store, origin: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ragkit.documents import Issue
 
-_NOTHING_MISSING = frozenset({"duplicate", "encoding_guessed", "mislabelled"})
+REMARKS = frozenset({"encoding_guessed", "mislabelled"})
+"""Kinds of issue that say that something was guessed; all others say that something is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class AddReport:
     replaced: int = 0
     removed: int = 0
     unchanged: int = 0
+    duplicates: int = 0
+    """Files with the same content as another file in the index. Each has documents of its own, and a search returns a
+    passage of theirs once."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """What was left out of the folders on purpose, counted by reason, such as ``hidden`` or ``linked folders``."""
     chunks: int = 0
     """Of the documents that were added or replaced."""
     embedded: int = 0
@@ -52,29 +58,19 @@ class AddReport:
     """By stage: ``read``, ``chunk``, ``embed``, ``write``."""
 
     @property
-    def duplicates(self) -> int:
-        """Files whose content is in the index under another name; they are not indexed twice."""
-        return sum(issue.kind == "duplicate" for issue in self.issues)
-
-    @property
     def pages_without_text(self) -> int:
         """Pages that hold no text, such as scans."""
         return sum(issue.kind == "page_without_text" for issue in self.issues)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of the documents is missing from the index."""
-        return (
-            not self.tokens_over_window
-            and not self.characters_lost
-            and all(issue.kind in _NOTHING_MISSING for issue in self.issues)
-        )
+        """Whether nothing of the documents is missing from the index; where something is, an issue says what."""
+        return all(issue.kind in REMARKS for issue in self.issues)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as dicts, lists and scalars, with what is counted from the issues."""
         counted = {
             "complete": self.complete,
-            "duplicates": self.duplicates,
             "pages_without_text": self.pages_without_text,
         }
         return asdict(self) | counted
@@ -99,6 +95,10 @@ class SyncPlan:
     """About how many chunks it would embed."""
     seconds: float
     """About how long that takes, by the speed this index measured when it last embedded."""
+    issues: tuple[Issue, ...] = ()
+    """One for each folder that can't be read; its documents stay."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """As in ``AddReport``."""
 
 
 @dataclass(frozen=True, slots=True)

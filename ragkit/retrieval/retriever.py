@@ -117,6 +117,8 @@ class Retriever:
             k: at most so many hits; by default ``options.k``. More than there are gives all there are.
             where: only documents that match; k matching hits come back where they exist.
 
+        Files with the same content count as one: a passage of theirs comes back once, from the file that ranks best.
+
         Raises:
             QueryError: if the query is empty or too long, k is less than 1, or the filter can't be read.
             IndexDamagedError: if a file of the index is damaged.
@@ -145,6 +147,27 @@ class Retriever:
             {name: len(keys) for name, (keys, _) in lists.items()},
         )
 
+    def _distinct(self, order: Sequence[int], count: int) -> list[tuple[Chunk, DocumentInfo]]:
+        """Return the first ``count`` chunks of ``order`` that repeat no passage from a copy of their document."""
+        rows: list[tuple[Chunk, DocumentInfo]] = []
+        seen: dict[str, list[tuple[Chunk, DocumentInfo]]] = {}
+        at = 0
+        while at < len(order) and len(rows) < count:
+            batch = order[at : at + count - len(rows)]
+            at += len(batch)
+            found = self.index.chunks(batch)
+            if len(found) < len(batch):
+                raise IndexDamagedError(
+                    f"{len(batch) - len(found)} chunks that the search found are missing from the index.",
+                    "Check and repair it: ragkit verify INDEX, ragkit repair INDEX",
+                )
+            for chunk, info in found:
+                same_content = seen.setdefault(info.sha256, [])
+                if not any(_repeats(chunk, info, *other) for other in same_content):
+                    rows.append((chunk, info))
+                    same_content.append((chunk, info))
+        return rows
+
     def _searched(
         self, query: str, wanted: int, condition: Filter | None, timings: dict[str, float]
     ) -> tuple[dict[str, Scored], list[Hit], dict[int, Vectors]]:
@@ -162,22 +185,22 @@ class Retriever:
                 embedder = self.index.embedder
                 vector, model_id = embedder.embed([query], "query")[0], embedder.model_id
         with self.index.snapshot(model_id):
-            lists: dict[str, Scored] = {}
-            if vector is not None:
-                with _timed(timings, "dense"):
-                    lists["dense"] = self.index.search_vectors(vector, depth, condition)
-            if self.options.mode != "dense":
-                with _timed(timings, "keyword"):
-                    lists["keyword"] = self.index.search_keywords(query, depth, condition)
-            with _timed(timings, "fuse"):
-                order, fused = self._fused(lists, depth)
-            with _timed(timings, "fetch"):
-                rows = self.index.chunks(order[:pool])
-                if len(rows) < len(order[:pool]):
-                    raise IndexDamagedError(
-                        f"{len(order[:pool]) - len(rows)} chunks that the search found are missing from the index.",
-                        "Check and mend it: ragkit verify INDEX, ragkit repair INDEX",
-                    )
+            while True:
+                lists: dict[str, Scored] = {}
+                if vector is not None:
+                    with _timed(timings, "dense"):
+                        lists["dense"] = self.index.search_vectors(vector, depth, condition)
+                if self.options.mode != "dense":
+                    with _timed(timings, "keyword"):
+                        lists["keyword"] = self.index.search_keywords(query, depth, condition)
+                with _timed(timings, "fuse"):
+                    order, fused = self._fused(lists, depth)
+                with _timed(timings, "fetch"):
+                    rows = self._distinct(order, pool)
+                if len(rows) >= wanted or all(len(keys) < depth for keys, _ in lists.values()):
+                    break
+                # Copies of documents took the places of other passages.
+                depth *= 4
             chunks = [chunk for chunk, _ in rows] if self.options.diversity else []
             vectors = dict(zip([chunk.key for chunk in chunks], self.index.vectors(chunks), strict=True))
         return lists, [_hit(chunk, info, lists, fused) for chunk, info in rows], vectors
@@ -238,6 +261,14 @@ def _check(query: str, k: int) -> None:
         )
     if k < 1:
         raise QueryError(f"k is {k}.", "Ask for 1 hit or more.")
+
+
+def _repeats(chunk: Chunk, info: DocumentInfo, other: Chunk, other_info: DocumentInfo) -> bool:
+    """Tell whether a chunk shows a passage that ``other`` has from another file with the same content.
+
+    The copies may be cut in other places, as a title takes a part of the window.
+    """
+    return info.origin != other_info.origin and other.start <= (chunk.start + chunk.end) // 2 < other.end
 
 
 def _hit(chunk: Chunk, info: DocumentInfo, lists: dict[str, Scored], fused: dict[int, float]) -> Hit:

@@ -16,7 +16,7 @@ from ragkit.indexing.reports import Progress
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
 from ragkit.serving.failures import RequestError, not_found, told, without_paths
-from ragkit.serving.names import NAME, UPLOAD, document_name, harmless
+from ragkit.serving.names import NAME, UPLOAD, harmless
 from ragkit.serving.uploads import Upload, Uploads
 
 STORED = "upload"
@@ -65,8 +65,9 @@ class Intake:
     def add(self, collection: Collection, files: Sequence[Upload], tell: Tell, ending: threading.Event) -> None:
         """Take files in, small ones a few at a time.
 
-        The same content twice is one document, and a file of a name that is there replaces what was there. A name that
-        comes twice with different content is numbered.
+        A file of a name that is there replaces what was there, unless its content is the same. Files of different names
+        are documents of their own, also with the same content. A name that comes twice with different content is
+        numbered.
 
         Args:
             collection: in the hands of who sent the files; their right is asked for again before each.
@@ -165,12 +166,17 @@ class Intake:
     ) -> None:
         """Read files, commit their documents together, and put each file where it is kept."""
         index = collection.index
-        taken: dict[str, str] = {}
+        sent: dict[str, Outcome] = {}
+        twice: list[tuple[Outcome, Outcome]] = []
 
         def documents() -> Iterator[Document]:
             for outcome in outcomes:
                 reading(outcome.file.name)
-                if self._is_new(collection, outcome, taken):
+                first = sent.setdefault(outcome.file.name, outcome)
+                if first is not outcome:
+                    # A group has a name twice only with the same content.
+                    twice.append((outcome, first))
+                elif self._is_new(collection, outcome):
                     yield from self._documents(outcome, loader)
 
         try:
@@ -181,30 +187,29 @@ class Intake:
         finally:
             # Also where it failed half way: of a large table, some rows may be in.
             for outcome in outcomes:
-                found = self._of_file(collection, outcome.file.stored)
+                found = self._of_file(collection, outcome.file.stored, outcome.file.name)
                 if outcome.seen and found:
                     self.uploads.place(collection.name, outcome.file)
                     outcome.status = "replaced" if outcome.old else "added"
                     outcome.documents, outcome.chunks = len(found), sum(info.chunks for info in found)
                 for stored in {str(info.metadata.get(STORED, "")) for info in outcome.old}:
                     self._drop_file(collection, stored)
+            for outcome, first in twice:
+                outcome.status, outcome.reason, outcome.hint = first.status, first.reason, first.hint
+                if first.status in ("added", "replaced"):
+                    outcome.status, outcome.reason = "unchanged", "It is there already."
 
-    def _is_new(self, collection: Collection, outcome: Outcome, taken: dict[str, str]) -> bool:
+    def _is_new(self, collection: Collection, outcome: Outcome) -> bool:
         """Tell whether a file has to be read, or else say in its outcome why not."""
-        file, index = outcome.file, collection.index
+        file = outcome.file
         if file.path is None:
             outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
             outcome.hint = "Split it, or have the owner add it with ragkit add."
             return False
-        twins = index.documents((Field("sha256") == file.sha256) | (Field(STORED) == file.stored))
-        known = document_name(twins[0]) if twins else taken.get(file.sha256)
-        if known is not None:
-            outcome.status = "unchanged"
-            same = f"It has the same content as {known}, which is there."
-            outcome.reason = "It is there already." if known == file.name else same
+        if self._of_file(collection, file.stored, file.name):
+            outcome.status, outcome.reason = "unchanged", "It is there already."
             return False
-        taken[file.sha256] = file.name
-        outcome.old = index.documents(Field("origin") == UPLOAD + file.name)
+        outcome.old = collection.index.documents(Field("origin") == UPLOAD + file.name)
         return True
 
     def _documents(self, outcome: Outcome, loader: Loader) -> Iterator[Document]:
@@ -223,8 +228,10 @@ class Intake:
             yield replace(item, title=title, metadata={**item.metadata, NAME: file.name, STORED: file.stored})
         outcome.reason, outcome.hint = _words(issues)
 
-    def _of_file(self, collection: Collection, stored: str) -> list[DocumentInfo]:
-        return collection.index.documents(Field(STORED) == stored)
+    def _of_file(self, collection: Collection, stored: str, name: str | None = None) -> list[DocumentInfo]:
+        """Return the documents with this content, of all names or of one."""
+        condition = Field(STORED) == stored
+        return collection.index.documents(condition if name is None else condition & (Field("origin") == UPLOAD + name))
 
     def _drop_file(self, collection: Collection, stored: str) -> None:
         if stored and not self._of_file(collection, stored):

@@ -1,5 +1,6 @@
 """Chunks: exact offsets, nothing lost, never past the window."""
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -39,18 +40,23 @@ def make(text, headings=(), pages=()):
     return Document("id", "s", "s", text, "Title", "0", "text/plain", {}, tuple(pages), nest(list(headings), len(text)))
 
 
-def check(document, chunks, window):
+def lost(document, chunks):
+    """Return the characters but white space that are in no chunk, with their offsets."""
     covered = [False] * len(document.text)
+    for chunk in chunks:
+        covered[chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
+    return [
+        (n, c) for n, (c, is_in) in enumerate(zip(document.text, covered, strict=True)) if not (is_in or c.isspace())
+    ]
+
+
+def check(document, chunks, window):
     for number, chunk in enumerate(chunks):
         assert chunk.ordinal == number
         assert document.text[chunk.start : chunk.end] == chunk.text
         assert TOKENIZER.count(chunk.embedded_text) + TOKENIZER.specials <= window
         assert chunk.section_start <= chunk.start < chunk.end <= chunk.section_end
-        covered[chunk.start : chunk.end] = [True] * (chunk.end - chunk.start)
-    for offset, character in enumerate(document.text):
-        if not covered[offset] and not character.isspace():
-            # Characters that the tokenizer itself drops (controls, joiners) may lie between two chunks.
-            assert TOKENIZER.count(character) == 0, f"lost {character!r} at {offset}"
+    assert lost(document, chunks) == []
 
 
 @settings(max_examples=150, deadline=None)
@@ -66,6 +72,66 @@ def test_any_text_keeps_exact_offsets(text, window):
     text = text.encode("utf-8", "ignore").decode()
     document = make(text)
     check(document, chunk_document(document, TOKENIZER, window), window)
+
+
+# Characters that tokenizers drop: accents, selectors, joiners, soft hyphens, byte order marks, controls, lone halves.
+DROPPED = st.sampled_from([*"\u0301\ufe0f\u00ad\u200b\u200d\u2060\ufeff\u200f\x01\x7f\ufffd\u0e38\u064e", "\ud83d"])
+MIXED = st.lists(
+    st.one_of(WORDS, DROPPED, st.sampled_from([" ", "\n\n", "\u3000", "e"]), st.text(max_size=4)), max_size=60
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    """Tokenizers of the kinds in use: WordPiece that strips accents, byte-level BPE, NFKC with word marks."""
+    import tokenizers
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+    folder = tmp_path_factory.mktemp("tokenizers")
+    text = ["the quick brown fox, über Straße, 你好世界", "a b c d e f g"] * 20
+    bytes_of = tokenizers.Tokenizer(models.BPE())
+    bytes_of.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_of.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bytes_of.train_from_iterator(text, trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet))
+    marked = tokenizers.Tokenizer(models.BPE())
+    marked.normalizer = normalizers.NFKC()
+    marked.pre_tokenizer = pre_tokenizers.Metaspace()
+    marked.train_from_iterator(text, trainers.BpeTrainer(vocab_size=60))
+    made = [TOKENIZER]
+    for name, one in (("bytes", bytes_of), ("marked", marked)):
+        one.save(str(folder / name))
+        made.append(FastTokenizer(folder / name))
+    return made
+
+
+@settings(max_examples=150, deadline=None)
+@given(MIXED, st.integers(12, 60), st.integers(0, 10), st.booleans())
+def test_every_character_is_in_a_chunk_whatever_the_tokenizer_drops(tokenizers, parts, window, overlap, spaced):
+    document = make((" " if spaced else "").join(parts))
+    options = ChunkingOptions(overlap=overlap)
+    check(document, chunk_document(document, TOKENIZER, window, options), window)
+    for tokenizer in tokenizers:
+        assert lost(document, chunk_document(document, tokenizer, window, options)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["with ❤️", "cafe\u0301", "Fahr\u00adkarten\u00ad", "end\u200b", "\ufeffstart", "\u200b", " \u0301\n\u200b "]
+)
+def test_a_character_that_the_tokenizer_drops_is_in_the_chunk_beside_it(text):
+    (chunk,) = chunk_document(make(text), TOKENIZER, 64)
+    assert chunk.text == text.strip()
+
+
+def test_dropped_characters_go_to_the_word_they_touch():
+    words = [f"\u200fcaf{number}e\u0301" for number in range(40)]
+    chunks = chunk_document(make(" ".join(words)), TOKENIZER, 20, ChunkingOptions(overlap=0))
+    assert len(chunks) > 5
+    assert [word for chunk in chunks for word in chunk.text.split(" ")] == words
+
+
+def test_no_white_space_beyond_the_table():
+    assert not any(chr(code).isspace() for code in range(0x3001, sys.maxunicode + 1))
 
 
 def test_chunks_end_at_headings_and_carry_their_path():

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ragkit.documents import LoadOptions
 from ragkit.errors import IndexDamagedError
 from ragkit.indexing import Index
 from tests.indexing.hashing import HashingEmbedder
@@ -134,6 +135,21 @@ def test_damaged_row_without_seal_is_made_anew(healthy, tmp_path, table):
     assert report.lost == []
     assert searched(path) == wanted
     assert (path / "index.sqlite.damaged-1").exists()
+
+
+def test_file_is_read_again_with_the_options_it_was_read_with(tmp_path, hashing):
+    table = tmp_path / "prices.csv"
+    table.write_text("item,note\nlamp,green glass\nchair,old oak\n")
+    path = tmp_path / "index"
+    with Index.open(path, embedder=hashing) as index:
+        index.add(table, load=LoadOptions(text_columns=("item",)))
+        with index._store.transaction() as connection:
+            connection.execute("UPDATE documents SET text = 'item: damp' WHERE text = 'item: lamp'")
+    report = Index.repair_path(path, embedder=hashing)
+    assert report.lost == []
+    with Index.open(path, embedder=hashing) as index:
+        assert sorted(document.text for document in index.each_document()) == ["item: chair", "item: lamp"]
+        assert index.plan_sync(table, load=LoadOptions(text_columns=("item",))).unchanged == 1
 
 
 def test_lost_document_is_named(healthy, tmp_path, make_document, hashing):

@@ -105,29 +105,6 @@ def test_killed_creation_is_taken_up(tmp_path, hashing, make_document):
         assert index.add(make_document("a", "A first note.")).added == 1
 
 
-def test_duplicate_is_reported_and_takes_over(index, notes):
-    (notes / "zzz.txt").write_text((notes / "cheese.txt").read_text())
-    report = index.add(notes)
-    assert (report.added, report.duplicates, report.complete) == (4, 1, True)
-    assert len(index.search_keywords("cheese", 9)[0]) == 1
-    assert index.add(notes).duplicates == 1
-    (notes / "cheese.txt").unlink()
-    assert index.sync(notes).duplicates == 0
-    assert sources(index, index.search_keywords("cheese", 9)[0]) == ["zzz.txt"]
-
-
-@pytest.mark.parametrize("twin", ["aaa.txt", "zzz.txt"])
-def test_duplicate_stays_when_the_other_changes(index, notes, twin):
-    index.add(notes)
-    (notes / twin).write_text((notes / "cheese.txt").read_text())
-    index.add(notes)
-    (notes / "cheese.txt").write_text("Now this is about butter.")
-    report = index.add(notes)
-    assert report.duplicates == 0
-    assert sources(index, index.search_keywords("goat", 9)[0]) == [twin]
-    assert sources(index, index.search_keywords("butter", 9)[0]) == ["cheese.txt"]
-
-
 def test_rows_of_a_table_that_did_not_change_are_kept(index, tmp_path):
     table = tmp_path / "prices.csv"
     table.write_text("item,price\nlamp,12\nchair,40\ntable,90\n")

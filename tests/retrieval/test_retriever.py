@@ -1,7 +1,7 @@
 """A query to hits on real indexes: the sample documents by the default model, and many notes by a fast one."""
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -539,3 +539,42 @@ def test_option_out_of_range_is_an_error(options, told):
     with pytest.raises(SettingsError) as caught:
         RetrievalOptions(**options)
     assert told in str(caught.value)
+
+
+# Files with the same content
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("options", [{}, {"diversity": 0.3}, {"rerank": "late"}])
+def test_copies_of_a_document_give_a_passage_once(small, make_document, mode, options):
+    small.add(
+        *[make_document(f"copy-{n:02}", "The ferry leaves at seven.", title=f"Copy {n}") for n in range(40)],
+        *[make_document(f"other-{n}", f"The ferry to island {n} leaves late.") for n in range(6)],
+    )
+    hits = search(small, "When does the ferry leave?", k=5, mode=mode, candidates=10, **options)
+    sources = [hit.document.source for hit in hits]
+    assert len(sources) == 5
+    assert sum(source.startswith("copy") for source in sources) <= 1
+    every = search(small, "ferry leaves", k=ALL, mode=mode)
+    assert len(every) == 7
+    assert_falling(every)
+    (hit,) = search(small, "ferry", mode=mode, where=Field("source") == "copy-17")
+    assert hit.document.source == "copy-17"
+
+
+def test_copies_that_are_cut_in_other_places_give_a_passage_once(small, make_document):
+    text = " ".join(f"Sentence {n} tells of harbour {n}." for n in range(200))
+    small.add(make_document("a", text, title="A"), make_document("b", text, title="A much longer title " * 3))
+    hits = search(small, "Sentence 100 tells of harbour 100", k=ALL, mode="keyword")
+    chosen = [hit.chunk for hit in hits]
+    for before, after in combinations(chosen, 2):
+        same_place = before.start <= (after.start + after.end) // 2 < before.end
+        assert not same_place or before.document_id == after.document_id
+    covered = {n for chunk in chosen for n in range(chunk.start, chunk.end)}
+    assert all(text[n].isspace() for n in set(range(len(text))) - covered)
+
+
+def test_equal_rows_of_one_file_are_all_found(small, make_document):
+    rows = [make_document(f"table#row-{n}", "item: lamp") for n in range(3)]
+    small.add(*[type(row)(**{**{s: getattr(row, s) for s in row.__slots__}, "origin": "table"}) for row in rows])
+    assert len(search(small, "lamp", mode="keyword")) == 3

@@ -133,23 +133,55 @@ def test_each_file_is_told_of_and_bad_ones_do_not_hurt_the_others(client, app, d
     assert "uploads" not in json.dumps([told, listed, hits])
 
 
-def test_same_content_is_one_document_and_same_name_replaces(client, app, docs):
+def texts(client, docs):
+    """Return the text of each document by its name."""
+    return {
+        d["name"]: client.get(f"{docs}/{d['id']}/text").json()["text"] for d in client.get(docs).json()["documents"]
+    }
+
+
+def test_same_name_replaces(client, app, docs):
     old, new = b"The kiosk sells ice cream for two crowns.", b"The kiosk sells ice cream for three crowns."
     assert outcomes(upload(client, docs, ("kiosk.txt", old)))["kiosk.txt"]["status"] == "added"
     assert outcomes(upload(client, docs, ("kiosk.txt", old)))["kiosk.txt"]["status"] == "unchanged"
-    twin = outcomes(upload(client, docs, ("copy.md", old)))["copy.md"]
-    assert twin["status"] == "unchanged"
-    assert "kiosk.txt" in twin["reason"]
     assert kept(app, docs) == [stored(old, ".txt")]
     assert outcomes(upload(client, docs, ("kiosk.txt", new)))["kiosk.txt"]["status"] == "replaced"
     assert kept(app, docs) == [stored(new, ".txt")]
-    listed = client.get(docs).json()
-    assert listed["total"] == 1
-    text = client.get(f"{docs}/{listed['documents'][0]['id']}/text").json()["text"]
-    assert text == new.decode()
+    assert texts(client, docs) == {"kiosk.txt": new.decode()}
     bad = outcomes(upload(client, docs, ("kiosk.txt", b"")))["kiosk.txt"]
     assert bad["status"] == "refused"
     assert kept(app, docs) == [stored(new, ".txt")], "what could not be read replaced what was there"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_same_content_under_two_names_is_two_documents(client, app, docs, together):
+    old, new = b"The mill opens at nine.", b"The mill opens at ten."
+    files = [("mill.txt", old), ("copy.txt", old)]
+    told = upload(client, docs, *files) if together else [one for file in files for one in upload(client, docs, file)]
+    for data in outcomes(told).values():
+        assert (data["status"], data["documents"]) == ("added", 1)
+    assert kept(app, docs) == [stored(old, ".txt")]
+    found = client.get(docs.replace("/documents", "/search"), params={"query": "When does the mill open?"}).json()
+    assert len(found["hits"]) == 1
+    assert outcomes(upload(client, docs, ("mill.txt", new)))["mill.txt"]["status"] == "replaced"
+    assert texts(client, docs) == {"mill.txt": new.decode(), "copy.txt": old.decode()}
+    assert kept(app, docs) == sorted([stored(old, ".txt"), stored(new, ".txt")])
+    copy = next(d for d in client.get(docs).json()["documents"] if d["name"] == "copy.txt")
+    assert client.delete(f"{docs}/{copy['id']}").json() == {"removed": 1}
+    assert kept(app, docs) == [stored(new, ".txt")]
+
+
+def test_copies_of_a_refused_file_are_refused(client, docs):
+    broken = b"%PDF-1.4\nnothing of a PDF\n"
+    told = upload(client, docs, ("a.pdf", broken), ("b.pdf", broken), ("x/a.pdf", broken))
+    files = [data for kind, data in told if kind == "file"]
+    assert [(data["name"], data["status"]) for data in files] == [
+        ("a.pdf", "refused"),
+        ("b.pdf", "refused"),
+        ("a.pdf", "refused"),
+    ]
+    assert all(data["reason"] for data in files)
+    assert told[-1][1]["refused"] == 3
 
 
 def test_one_upload_with_a_name_twice_keeps_both(client, docs):
@@ -184,13 +216,12 @@ def test_document_of_the_command_line_stays_on_the_disk(client, app, docs, tmp_p
     owner = ctx.people.by_token("the-owners-token")
     ctx.collections.open(docs.split("/")[3], owner, "write").index.add(path)
     twin = outcomes(upload(client, docs, ("mine.txt", path.read_bytes())))["mine.txt"]
-    assert twin["status"] == "unchanged"
-    assert "own.txt" in twin["reason"]
-    assert str(tmp_path) not in twin["reason"]
-    document = client.get(docs).json()["documents"][0]
-    assert document["name"] == "own.txt"
-    assert client.delete(f"{docs}/{document['id']}").json() == {"removed": 1}
+    assert twin["status"] == "added"
+    own, mine = sorted(client.get(docs).json()["documents"], key=lambda d: d["name"], reverse=True)
+    assert (own["name"], mine["name"]) == ("own.txt", "mine.txt")
+    assert client.delete(f"{docs}/{own['id']}").json() == {"removed": 1}
     assert path.exists()
+    assert texts(client, docs) == {"mine.txt": path.read_text()}
 
 
 def test_hostile_names_stay_in_the_folder_and_look_harmless(client, app, docs):

@@ -52,7 +52,7 @@ def list_documents(
 async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who) -> dict[str, str]:
     """Take files in; needs the right to write. Follow the job that is returned to see what becomes of each.
 
-    The same content twice is one document; a file of a name that is there replaces what was there.
+    A file of a name that is there replaces what was there; the same content under another name is another document.
     """
     opened = await to_thread(ctx.collections.open, collection, person, "write")
     intake = await to_thread(ctx.part, intake_of)

@@ -1,0 +1,63 @@
+"""What git would leave out of a folder, by its ``.gitignore`` files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_NAME = ".gitignore"
+
+
+@dataclass(frozen=True, slots=True)
+class GitIgnore:
+    """The ``.gitignore`` files that hold in a folder."""
+
+    specs: tuple[tuple[Path, GitIgnoreSpec], ...] = ()
+    """The folder of each and its patterns, outermost first."""
+
+    @classmethod
+    def above(cls, folder: Path) -> Self:
+        """Return those of the repository that hold for ``folder``, its own not yet among them.
+
+        Raises:
+            OSError: if one can't be read.
+        """
+        lineage = [folder, *folder.parents]
+        repository = next((parent for parent in lineage if (parent / ".git").exists()), None)
+        if repository is None:
+            return cls()
+        own = cls()._with(repository, repository / ".git" / "info" / "exclude")
+        for parent in reversed(lineage[1 : lineage.index(repository) + 1]):
+            own = own.within(parent)
+        return own
+
+    def within(self, folder: Path) -> Self:
+        """Return what holds in ``folder``, which is below those so far.
+
+        Raises:
+            OSError: if its file can't be read.
+        """
+        return self._with(folder, folder / _NAME)
+
+    def ignores(self, path: Path, is_folder: bool) -> bool:
+        """Tell whether git would leave out a path whose parents it does not leave out."""
+        for folder, spec in reversed(self.specs):
+            relative = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
+            verdict = spec.check_file(relative).include
+            if verdict is not None:
+                return verdict
+        return False
+
+    def _with(self, folder: Path, file: Path) -> Self:
+        from pathspec import GitIgnoreSpec
+
+        try:
+            # Not splitlines(), which ends lines where git does not.
+            lines = file.read_text("utf-8-sig", "surrogateescape").split("\n")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return self
+        return type(self)((*self.specs, (folder, GitIgnoreSpec.from_lines(lines))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragkit.errors import IndexDamagedError
+from ragkit.errors import IndexDamagedError, StoreError
 from ragkit.indexing.store import Store
 
 FOLDER = "segments"
@@ -95,6 +96,7 @@ def check(root: Path, segments: list[Segment]) -> None:
 
     Raises:
         IndexDamagedError: naming the first file that is not.
+        StoreError: if one can't be opened for a reason that is no damage.
     """
     damage = damaged_files(root, segments)
     if damage:
@@ -124,6 +126,9 @@ def _damage(wanted: tuple[Path, str, int]) -> str | None:
         if _sha256(path) != sha:
             return f"{path} fails its checksum."
     except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EIO):
+            # Too many open files, or no permission: it says nothing of the file's content.
+            raise StoreError(f"{path} can't be opened: {error.strerror}.", "Mend that and try again.") from error
         return f"{path} can't be read: {error.strerror}."
     return None
 

@@ -1,5 +1,6 @@
 """One index in several hands: moved to another model, closed, changed and read at the same time."""
 
+import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,8 +11,10 @@ from ragkit.errors import (
     DocumentError,
     IndexChangedError,
     IndexClosedError,
+    IndexDamagedError,
     IndexMismatchError,
     QueryError,
+    StoreError,
 )
 from ragkit.indexing import Field, Index
 from ragkit.indexing.seal import FILE_NAME as SEAL
@@ -317,3 +320,17 @@ def test_verify_beside_a_writer_finds_no_damage(index, make_document):
             done.set()
         verified.result()
     assert wrong == []
+
+
+def test_too_many_open_files_are_no_damage(index):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Index.open(index.path, embedder=TokenHashingEmbedder()) as reader:
+        assert reader.document_count == len(TEXTS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(StoreError, match="Too many open files") as caught:
+                reader.search_keywords("note", 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert not isinstance(caught.value, IndexDamagedError)
+        assert len(reader.search_keywords("note", 1)[0]) == 1

@@ -24,7 +24,7 @@ from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorOptions
 from ragkit.indexing.view import View
-from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
+from ragkit.indexing.writing import Changes, commit, content_hash, refresh_keywords, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -99,7 +99,9 @@ class Index:
         damage = seal_damage(folder / FILE_NAME)
         if damage:
             raise IndexDamagedError(f"{damage}.", f"Mend it: ragkit repair {folder}")
-        return cls(folder, embedder, options or IndexOptions(), Store(folder, create=create))
+        store = Store(folder, create=create)
+        refresh_keywords(store)
+        return cls(folder, embedder, options or IndexOptions(), store)
 
     @staticmethod
     def exists(path: str | Path) -> bool:

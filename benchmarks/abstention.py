@@ -38,7 +38,7 @@ def main() -> None:
     rows: list[list[float]] = []
     answerable: list[bool] = []
     odd: list[bool] = []
-    with tempfile.TemporaryDirectory() as folder, Index.open(folder) as index:
+    with tempfile.TemporaryDirectory() as folder, Index.create(folder) as index:
         index.add(*documents)
         assistant = Assistant(index, model=None)
         for question in questions[:: 10 if quick else 1]:

@@ -11,6 +11,7 @@
     ├── EmbeddingError            an embedding model can't be loaded or run
     ├── StoreError                an index on disk
     │   ├── IndexNotFoundError        no index at that path
+    │   ├── IndexExistsError          there is an index at that path already
     │   ├── IndexLockedError          another process is writing
     │   ├── IndexDamagedError         a file fails its checksum
     │   ├── IndexMismatchError        made with another model or dimension
@@ -116,6 +117,10 @@ class StoreError(RagkitError):
 
 class IndexNotFoundError(StoreError):
     """There is no index at that path."""
+
+
+class IndexExistsError(StoreError):
+    """There is an index at that path already."""
 
 
 class IndexLockedError(StoreError):

@@ -53,7 +53,7 @@ def add(
 
     settings = load_settings()
     options = load_options(settings, include, exclude, password)
-    with _open(index_path(index, settings), settings) as opened, progress_bar(quiet=json) as progress:
+    with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress)
     _finish(report, index_path(index, settings), json)
 
@@ -76,7 +76,7 @@ def sync(
     settings = load_settings()
     options = load_options(settings, include, exclude, password)
     where = own_index(path, settings) if index is None else index_path(index, settings)
-    with _open(where, settings) as opened:
+    with _open(where, settings, create=True) as opened:
         if plan:
             _print_plan(opened.plan_sync(path, load=options), json)
             return
@@ -98,9 +98,8 @@ def remove(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    with _open(index_path(index, settings), settings, create=False) as opened:
-        whole = [source if "://" in source else str(Path(source).absolute()) for source in sources]
-        removed = opened.remove(*dict.fromkeys([*sources, *whole]))
+    with _open(index_path(index, settings), settings) as opened:
+        removed = opened.remove(*sources)
     if not removed:
         raise QueryError(
             f"The index {index} holds none of: {', '.join(sources)}.",
@@ -134,7 +133,7 @@ def list_documents(
         else:
             out.print("\n".join(names) or f"No index in {settings.indexes}/ yet; make one: ragkit add PATH")
         return
-    with _open(resolve_target(target, settings).index, settings, create=False) as opened:
+    with _open(resolve_target(target, settings).index, settings) as opened:
         documents = opened.documents(where=where)
     if json:
         print_json({"documents": documents})
@@ -190,7 +189,7 @@ def compact(target: TargetName, json: Json = False) -> None:
     settings = load_settings()
     path = resolve_target(target, settings).index
     before = _folder_size(path)
-    with _open(path, settings, create=False) as opened:
+    with _open(path, settings) as opened:
         opened.compact()
     after = _folder_size(path)
     if json:
@@ -211,7 +210,7 @@ def reembed(
     settings = load_settings()
     embedder = open_embedder(model, runtime=settings.embedding_runtime, device=settings.device)
     path = resolve_target(target, settings).index
-    with _open(path, settings, create=False) as opened, progress_bar(quiet=json) as progress:
+    with _open(path, settings) as opened, progress_bar(quiet=json) as progress:
         report = opened.reembed(embedder, progress=progress)
     if json:
         print_json(report)
@@ -256,7 +255,7 @@ def print_report(report: AddReport, console: Console) -> None:
         console.print("[yellow]Incomplete:[/] what is listed above is not in the index.")
 
 
-def _open(path: Path, settings: Settings, *, create: bool = True) -> Index:
+def _open(path: Path, settings: Settings, *, create: bool = False) -> Index:
     from ragkit.indexing import Index
 
     return Index.open(path, embedder=settings.embedding_model, create=create)

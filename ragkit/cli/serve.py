@@ -113,7 +113,7 @@ def _prepared(name: str, settings: Settings) -> tuple[str, Path]:
     target = resolve_target(name, settings)
     if target.documents is not None:
         with (
-            Index.open(target.index, embedder=settings.embedding_model) as index,
+            Index.open(target.index, embedder=settings.embedding_model, create=True) as index,
             progress_bar(quiet=not err.is_terminal) as progress,
         ):
             report = index.sync(target.documents, load=load_options(settings), progress=progress)

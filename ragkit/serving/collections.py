@@ -217,7 +217,7 @@ class Collections:
             raise RequestError(
                 "There is a collection of this name already.", "Choose another.", status=409, code="taken"
             )
-        with Index.open(path):
+        with Index.create(path):
             pass
         return self.open(name, person, "admin")
 
@@ -254,12 +254,12 @@ class Collections:
         with self._opening:
             found = self._known(path)
             if found is None:
-                found = Index.open(path, embedder=self._shared_embedder(), create=False)
+                found = Index.open(path, embedder=self._shared_embedder())
                 try:
                     found.embedder  # noqa: B018 - it is compared with the one that the index was made with
                 except IndexMismatchError:
                     found.close()
-                    found = Index.open(path, create=False)
+                    found = Index.open(path)
                 self._open[path] = _inode(path), found
             return found
 
@@ -270,7 +270,7 @@ class Collections:
         with self._opening:
             found = self._known(path)
             if found is None:
-                found = ExamplePool.open(path, embedder=self._shared_embedder()).index
+                found = ExamplePool.open(path, embedder=self._shared_embedder(), create=create).index
                 self._open[path] = _inode(path), found
             return found
 

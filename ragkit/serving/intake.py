@@ -11,7 +11,7 @@ from typing import Any
 
 from ragkit.documents import Issue, Loader, SourceFile
 from ragkit.errors import IndexLockedError, QueryError, RagkitError
-from ragkit.indexing.filters import Field
+from ragkit.indexing.filters import Field, Filter
 from ragkit.indexing.reports import Progress
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
@@ -196,7 +196,7 @@ class Intake:
             outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
             outcome.hint = "Split it, or have the owner add it with ragkit add."
             return False
-        twins = index.documents((Field("sha256") == file.sha256) | (Field(STORED) == file.stored))
+        twins = index.documents((Field("sha256") == file.sha256) | _is_stored(file.stored))
         known = document_name(twins[0]) if twins else taken.get(file.sha256)
         if known is not None:
             outcome.status = "unchanged"
@@ -220,11 +220,14 @@ class Intake:
                 continue
             outcome.seen.add(item.id)
             title = stem if item.title == path.stem else harmless(item.title)
-            yield replace(item, title=title, metadata={**item.metadata, NAME: file.name, STORED: file.stored})
+            metadata = {**item.metadata, STORED: file.stored}
+            if metadata.get(NAME) == path.name:
+                metadata[NAME] = file.name
+            yield replace(item, title=title, metadata=metadata)
         outcome.reason, outcome.hint = _words(issues)
 
     def _of_file(self, collection: Collection, stored: str) -> list[DocumentInfo]:
-        return collection.index.documents(Field(STORED) == stored)
+        return collection.index.documents(_is_stored(stored))
 
     def _drop_file(self, collection: Collection, stored: str) -> None:
         if stored and not self._of_file(collection, stored):
@@ -232,6 +235,11 @@ class Intake:
 
     def _writing(self, collection: str) -> threading.Lock:
         return self._locks.setdefault(collection, threading.Lock())
+
+
+def _is_stored(stored: str) -> Filter:
+    """Return the filter for documents of an upload; a collection may have none, so the field may be missing."""
+    return Field(STORED).exists() & (Field(STORED) == stored)
 
 
 def document_of(collection: Collection, identity: str) -> Document:

@@ -247,7 +247,7 @@ def old_index(tmp_path, make_document, hashing, monkeypatch):
     with monkeypatch.context() as older:
         older.setattr("ragkit.indexing.writing.ANALYZER", "1")
         older.setattr("ragkit.indexing.keywords.terms", str.split)
-        with Index.open(tmp_path / "index", embedder=hashing) as index:
+        with Index.create(tmp_path / "index", embedder=hashing) as index:
             index.add(make_document("a", "Ein café in Łódź"), make_document("b", "Ein anderes Haus"))
     return tmp_path / "index"
 

@@ -50,7 +50,7 @@ def main() -> None:
     print("| model | way | questions | F1 | exact | median s | abstained | abstained without the article |")
     print("|---|---|---|---|---|---|---|---|")
     ways = arguments.ways.split(",")
-    with tempfile.TemporaryDirectory() as folder, Index.open(Path(folder) / "index") as index:
+    with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index") as index:
         index.add(*documents)
         if "quotes" in ways:
             print(row(index, "none", None, "quotes", questions), flush=True)

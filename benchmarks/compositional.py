@@ -100,7 +100,7 @@ def main() -> None:
         random = np.random.default_rng(seed)
         rows = [request(random, other=False) for _ in range(300)]
         asked = {other: [request(random, other=other) for _ in range(inputs)] for other in (False, True)}
-        with tempfile.TemporaryDirectory() as folder, ExamplePool.open(folder, embedder=embedder) as pool:
+        with tempfile.TemporaryDirectory() as folder, ExamplePool.create(folder, embedder=embedder) as pool:
             pool.add(rows)
             for name, options in WAYS.items():
                 selector = DynamicSelector(pool, options)

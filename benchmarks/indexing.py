@@ -195,7 +195,7 @@ def ragkit(runtime: str, size: int) -> Indexer:
     options = IndexOptions(chunking=ChunkingOptions(size, OVERLAP))
 
     def index(documents: Sequence[Document], folder: Path) -> Texts:
-        made = Index.open(folder, embedder=embedder, options=options)
+        made = Index.create(folder, embedder=embedder, options=options)
         report = made.add(*documents)
         if report.embedded < 0.99 * report.chunks:
             raise RuntimeError(

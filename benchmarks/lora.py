@@ -74,7 +74,7 @@ def run(given: argparse.Namespace, work: Path) -> None:
     plain = open_model("smollm2", threads=given.threads)
     assembler = PromptAssembler(plain, TEMPLATES, PromptOptions(answer_tokens=REPLY_TOKENS, passages=given.passages))
     sources = {document.id: document.source for document in documents}
-    with Index.open(work / "index") as index:
+    with Index.open(work / "index", create=True) as index:
         index.add(*documents)
         rows = [RaftRow(q.text, q.answers[0], sources[q.document]) for q in train]
         made = raft_records(rows, index, assembler, RaftOptions(passages=given.passages, without=0.0, cite=False))

@@ -99,7 +99,7 @@ def fill(folder: Path, embedder, pool: Sentences, rows: int) -> dict[str, float]
     synced to disk as by ``Index.add``.
     """
     started = time.perf_counter()
-    with Index.open(folder, embedder=embedder) as index:
+    with Index.create(folder, embedder=embedder) as index:
         store, options = index._store, IndexOptions()
         with writing(store):
             record_model(store, embedder, None, options.chunking)

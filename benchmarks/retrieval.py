@@ -44,7 +44,7 @@ def main() -> None:
         print(f"\n{len(documents)} paragraphs {'with' if titles else 'without'} title, {len(questions)} questions\n")
         print("| way | nDCG@10 | dev | test | recall@1 | recall@5 | recall@10 | MRR | ms a query |")
         print("|---|---|---|---|---|---|---|---|---|")
-        with tempfile.TemporaryDirectory() as folder, Index.open(Path(folder) / "index") as index:
+        with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index") as index:
             index.add(*documents)
             for name, options in WAYS.items():
                 print(row(name, Retriever(index, options), questions), flush=True)

@@ -37,7 +37,7 @@ def main() -> None:
     questions, asked = pool.questions, pool.question_vectors
     with tempfile.TemporaryDirectory() as folder:
         seconds = fill(Path(folder) / "index", embedder, pool, rows)
-        with Index.open(Path(folder) / "index", embedder=embedder) as index:
+        with Index.create(Path(folder) / "index", embedder=embedder) as index:
             recall = _recall(index, pool, rows, asked[:200])
             print(
                 f"\n{rows:,} chunks, {len(questions)} queries; {versions()}; "

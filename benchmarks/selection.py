@@ -129,7 +129,7 @@ def fill(folder: Path, train: Sequence[tuple[str, str]], real: np.ndarray, rows:
     """Make a pool of recombined examples and return how many it has; a pair that comes twice is one."""
     embedder = open_embedder()
     random = np.random.default_rng(1)
-    with ExamplePool.open(folder, embedder=embedder) as pool:
+    with ExamplePool.create(folder, embedder=embedder) as pool:
         store, options = pool.index._store, pool.index.options
         with writing(store):
             record_model(store, embedder, None, options.chunking)

@@ -54,7 +54,7 @@ QUESTIONS = [
 def served(threads: int) -> Iterator[tuple[str, int]]:
     """Run the server with the sample documents; yield its address and process id."""
     with tempfile.TemporaryDirectory() as folder:
-        with Index.open(Path(folder) / "indexes" / "samples") as index:
+        with Index.create(Path(folder) / "indexes" / "samples") as index:
             index.add(SAMPLES)
         command = [sys.executable, "-u", "-m", "ragkit.cli", "serve", "--port", "0", "--model", "smollm2"]
         process = subprocess.Popen([*command, "--threads", str(threads)], cwd=folder, stdout=subprocess.PIPE, text=True)

@@ -78,8 +78,8 @@ def answers(model: ChatModel, count: int) -> None:
     print("| chat | F1 | exact | seconds a question |\n|---|---|---|---|")
     with (
         tempfile.TemporaryDirectory() as folder,
-        Index.open(Path(folder) / "index") as index,
-        ExamplePool.open(Path(folder) / "pool") as pool,
+        Index.create(Path(folder) / "index") as index,
+        ExamplePool.create(Path(folder) / "pool") as pool,
     ):
         index.add(*documents)
         pool.add(known)
@@ -113,7 +113,7 @@ def parts(model: ChatModel, count: int) -> None:
         if all(pair in kept for pair in ((three[0], three[1]), (three[1], three[2]), (three[0], three[2]))):
             asked.append(made(three, actions, random_))
     print("| examples | parts shown | F1 of the codes | all right | selection ms |\n|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, ExamplePool.open(Path(folder) / "pool") as pool:
+    with tempfile.TemporaryDirectory() as folder, ExamplePool.create(Path(folder) / "pool") as pool:
         pool.add(pool_examples)
         for name, options in SELECTORS.items():
             selector = DynamicSelector(pool, options)

@@ -12,6 +12,7 @@
     ├── EmbeddingError            an embedding model can't be loaded or run
     ├── StoreError                an index on disk
     │   ├── IndexNotFoundError        no index at that path
+    │   ├── IndexExistsError          there is an index at that path already
     │   ├── IndexLockedError          another process is writing
     │   ├── IndexDamagedError         a file fails its checksum
     │   ├── IndexMismatchError        made with another model or dimension
@@ -124,6 +125,10 @@ class StoreError(RagkitError):
 
 class IndexNotFoundError(StoreError):
     """There is no index at that path."""
+
+
+class IndexExistsError(StoreError):
+    """There is an index at that path already."""
 
 
 class IndexLockedError(StoreError):

@@ -27,7 +27,7 @@ ATTRIBUTES = {"style", "title", "role", "aria-label", "scope"}
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    with Index.open(tmp_path_factory.mktemp("display") / "index") as opened:
+    with Index.create(tmp_path_factory.mktemp("display") / "index") as opened:
         assert opened.add(SAMPLES).complete
         yield opened
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.chunking import sentence_spans
+from ragkit.indexing.analysis import fold
 from ragkit.prompting import Source
 from ragkit.records import Citation
 from ragkit.retrieval.terms import content_terms, coverage, rarity
@@ -96,7 +97,12 @@ def term_weights(index: Index, text: str) -> dict[str, float]:
     for term, frequency in frequencies.items():
         for content in content_terms(term) or [term]:
             by_stem[content] = by_stem.get(content, 0) + frequency
-    return {term: rarity(min(by_stem.get(term, 0), total), total) for term in content_terms(text)}
+    weights = {}
+    for term in content_terms(text):
+        # The index's terms are folded: without accents, for example.
+        parts = [term] if term.isascii() else content_terms(fold(term))
+        weights[term] = rarity(min(sum(by_stem.get(part, 0) for part in parts), total), total)
+    return weights
 
 
 def cite(number: int, source: Source, start: int, end: int) -> Citation:

@@ -189,7 +189,7 @@ def _opened(target: str, settings: Settings, *, update: bool, quiet: bool) -> It
     from ragkit.evaluation import squad_documents
     from ragkit.indexing import Index
 
-    with Index.open(own_index(file, settings), embedder=settings.embedding_model) as index:
+    with Index.open(own_index(file, settings), embedder=settings.embedding_model, create=True) as index:
         if update:
             with progress_bar(quiet=quiet or not err.is_terminal) as progress:
                 index.add_documents(squad_documents(file), progress)

@@ -73,7 +73,7 @@ def add(
 
     settings = load_settings()
     options = load_options(settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore)
-    with _open(index_path(index, settings), settings) as opened, progress_bar(quiet=json) as progress:
+    with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress, force=force)
     _finish(report, index_path(index, settings), json)
 
@@ -108,7 +108,7 @@ def sync(
     settings = load_settings()
     options = load_options(settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore)
     where = own_index(path, settings) if index is None else index_path(index, settings)
-    with _open(where, settings) as opened:
+    with _open(where, settings, create=True) as opened:
         if plan:
             _print_plan(opened.plan_sync(path, load=options), json)
             return
@@ -142,9 +142,8 @@ def remove(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    with _open(index_path(index, settings), settings, create=False) as opened:
-        whole = [source if "://" in source else str(Path(source).absolute()) for source in sources]
-        removed = opened.remove(*dict.fromkeys([*sources, *whole]))
+    with _open(index_path(index, settings), settings) as opened:
+        removed = opened.remove(*sources)
     if not removed:
         raise QueryError(
             f"The index {index} holds none of: {', '.join(sources)}.",
@@ -178,7 +177,7 @@ def list_documents(
         else:
             out.print("\n".join(names) or f"No index in {settings.indexes}/ yet; make one: ragkit add PATH")
         return
-    with _open(resolve_target(target, settings).index, settings, create=False) as opened:
+    with _open(resolve_target(target, settings).index, settings) as opened:
         documents = opened.documents(where=where)
     if json:
         print_json({"documents": documents})
@@ -234,7 +233,7 @@ def compact(target: TargetName, json: Json = False) -> None:
     settings = load_settings()
     path = resolve_target(target, settings).index
     before = _folder_size(path)
-    with _open(path, settings, create=False) as opened:
+    with _open(path, settings) as opened:
         opened.compact()
     after = _folder_size(path)
     if json:
@@ -255,7 +254,7 @@ def reembed(
     settings = load_settings()
     embedder = open_embedder(model, runtime=settings.embedding_runtime, device=settings.device)
     path = resolve_target(target, settings).index
-    with _open(path, settings, create=False) as opened, progress_bar(quiet=json) as progress:
+    with _open(path, settings) as opened, progress_bar(quiet=json) as progress:
         report = opened.reembed(embedder, progress=progress)
     if json:
         print_json(report)
@@ -323,7 +322,7 @@ def _print_skipped(skipped: Mapping[str, int], console: Console) -> None:
         console.print(f"Left out of the folders: {counts}", style="dim", markup=False)
 
 
-def _open(path: Path, settings: Settings, *, create: bool = True) -> Index:
+def _open(path: Path, settings: Settings, *, create: bool = False) -> Index:
     from ragkit.indexing import Index
 
     return Index.open(path, embedder=settings.embedding_model, create=create)

@@ -118,7 +118,7 @@ def _prepared(name: str, settings: Settings, updates: ExitStack) -> tuple[str, P
     target = resolve_target(name, settings)
     if target.documents is not None:
         with (
-            Index.open(target.index, embedder=settings.embedding_model) as index,
+            Index.open(target.index, embedder=settings.embedding_model, create=True) as index,
             progress_bar(quiet=not err.is_terminal) as progress,
         ):
             done = follow(index, target.documents, load_options(settings), later=LATER, progress=progress)

@@ -109,7 +109,7 @@ def embedder(
     rows = read_files(files, input_field, output_field)
     pairs = [(row.input, row.output) for row in rows]
     if index is not None:
-        with Index.open(index_path(index, settings), embedder=settings.embedding_model, create=False) as opened:
+        with Index.open(index_path(index, settings), embedder=settings.embedding_model) as opened:
             pairs = pairs_from_index(opened, rows)
     options = EmbedderOptions(epochs=epochs, seconds=seconds, layers=layers, seed=seed)
     with progress_bar(quiet=json) as progress:

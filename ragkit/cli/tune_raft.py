@@ -67,7 +67,7 @@ def raft(
     settings = load_settings()
     asked = read_questions(questions)
     options = RaftOptions(passages=passages, without=without, seed=seed)
-    with Index.open(resolve_target(target, settings).index, create=False) as index:
+    with Index.open(resolve_target(target, settings).index) as index:
         rows, missing = _rows(index, asked)
         assembler = PromptAssembler(as_model(model_to_fit(model, settings)), Templates.load(settings.templates))
         report = raft_records(rows, index, assembler, options)

@@ -61,7 +61,8 @@ def row_document(
         title=" ".join(lines[0].partition(": ")[2].split())[:300] or f"row {number}",
         sha256=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest(),
         media_type=media_type,
-        metadata={**plain_metadata(kept), "name": source.path.name, "row": number},
+        # The row's own columns go first: a column "name" holds names, and the file's is in the source.
+        metadata={"name": source.path.name, "row": number, **plain_metadata(kept)},
     )
 
 

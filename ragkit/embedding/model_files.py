@@ -33,6 +33,11 @@ class ModelFiles:
     sha256: str | None = None
     """Of the weights where it is known beforehand; else None until ``weights_sha256``."""
 
+    @property
+    def location(self) -> str:
+        """What ``open_embedder`` takes to open this model again: ``default`` or a folder."""
+        return str(self.folder) if self.sha256 is None else "default"
+
     def weights_sha256(self) -> str:
         """Hash the weights.
 

@@ -46,6 +46,7 @@ class OnnxEmbedder:
         import onnxruntime
 
         self.model_id = files.model_id()
+        self.location = files.location
         self.dimension = files.dimension
         self.window = files.window
         self.tokenizer = FastTokenizer(files.folder / "tokenizer.json")

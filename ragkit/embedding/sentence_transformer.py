@@ -30,6 +30,7 @@ class SentenceTransformerEmbedder:
 
         self.model_id = f"{files.name}@{files.weights_sha256()[:12]}"
         self.runtime = f"sentence-transformers ({device})"
+        self.location = files.location
         self.dimension = files.dimension
         self.window = files.window
         self.tokenizer = FastTokenizer(files.folder / "tokenizer.json")

@@ -1,6 +1,6 @@
 """An input to the examples that teach a model its task: a pool on disk, and selectors that choose afresh each time.
 
-``ExamplePool.open(path).add(read_examples("train.csv", input_field="text", output_field="label"))``, then
+``ExamplePool.create(path).add(read_examples("train.csv", input_field="text", output_field="label"))``, then
 ``DynamicSelector(pool).select("the new input", k=8)``.
 """
 

@@ -148,7 +148,7 @@ class LearnedSelector(DynamicSelector):
                 f"{file} holds no learned selector that can be read: {_first_line(error)}.",
                 "Fit it again, and save it: LearnedSelector.fit(...).save(path)",
             ) from error
-        opened = pool if pool is not None else ExamplePool.open(file.resolve().parent / saved.pool, create=False)
+        opened = pool if pool is not None else ExamplePool.open(file.resolve().parent / saved.pool)
         try:
             _check_pool(file, saved, opened)
         except ExamplePoolError:

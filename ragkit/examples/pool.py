@@ -29,6 +29,7 @@ _ORIGIN = "example-input:"
 _SIGNS = re.compile(r"[\W_]+")
 _AT_ONCE = 400
 """Alternatives of one filter."""
+_OPTIONS = IndexOptions(chunking=ChunkingOptions(header=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ class PoolReport:
 
 
 class ExamplePool:
-    """Labelled examples on disk; open one with ``ExamplePool.open``. Safe to share between threads."""
+    """Labelled examples on disk: ``ExamplePool.create`` makes a pool, ``ExamplePool.open`` opens it.
+
+    Safe to share between threads.
+    """
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -58,19 +62,27 @@ class ExamplePool:
         self._opening = threading.Lock()
 
     @classmethod
-    def open(cls, path: str | Path, *, embedder: Embedder | str | None = None, create: bool = True) -> Self:
-        """Open a pool, or make one.
+    def open(cls, path: str | Path, *, embedder: Embedder | str | None = None, create: bool = False) -> Self:
+        """Open a pool.
 
         Args:
             path: its folder.
             embedder: an embedding model or its name; by default that of the pool, and for a new one the default one.
-            create: make it where there is none.
+            create: make the pool if there is none.
 
         Raises:
             StoreError: as ``Index.open``.
         """
-        options = IndexOptions(chunking=ChunkingOptions(header=False))
-        return cls(Index.open(path, embedder=embedder, create=create, options=options))
+        return cls(Index.open(path, embedder=embedder, create=create, options=_OPTIONS))
+
+    @classmethod
+    def create(cls, path: str | Path, *, embedder: Embedder | str | None = None) -> Self:
+        """Make a new pool; the arguments are those of ``open``.
+
+        Raises:
+            StoreError: as ``Index.create``.
+        """
+        return cls(Index.create(path, embedder=embedder, options=_OPTIONS))
 
     def __enter__(self) -> Self:
         return self

@@ -41,7 +41,7 @@ class SavedSelector(Generic[Options]):
             ExamplePoolError: if it does not hold what it held when the selector was saved.
             StoreError: if it is gone.
         """
-        pool = ExamplePool.open(self.pool, create=False)
+        pool = ExamplePool.open(self.pool)
         if pool.index.fingerprint() != self.fingerprint:
             count = len(pool)
             pool.close()

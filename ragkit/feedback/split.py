@@ -112,7 +112,7 @@ def nearly(questions: Iterable[str], others: Iterable[str], cosine: float = NEAR
     asked = [Example(text, "-") for text in dict.fromkeys(questions) if text.strip()]
     if not known or not asked:
         return {}
-    with tempfile.TemporaryDirectory() as folder, ExamplePool.open(Path(folder) / "pool") as pool:
+    with tempfile.TemporaryDirectory() as folder, ExamplePool.create(Path(folder) / "pool") as pool:
         pool.add(known)
         return {leak.example.input: leak.found.input for leak in find_leaks(pool, asked, cosine)}
 

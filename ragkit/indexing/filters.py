@@ -6,7 +6,7 @@
 
 A field is one of the document's own (``source``, ``origin``, ``title``, ``media_type``, ``sha256``) or one of its
 metadata. A comparison with a field that is missing or holds another type (text, number, boolean) is false; ``~``
-turns that into true.
+turns that into true. An index refuses to compare a field that none of its documents has, see ``fields``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ragkit.errors import QueryError
 from ragkit.records import MetadataValue
@@ -24,6 +24,12 @@ OWN_FIELDS = ("source", "origin", "title", "media_type", "sha256")
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 _SQL_TYPES = {"boolean": "('true', 'false')", "text": "('text')", "number": "('integer', 'real')"}
 _SQL_OPERATORS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+_NO_TRUTH = (
+    "A filter has no truth value of its own, so `and`, `or`, `not` and chained comparisons would drop a part of it.\n"
+    'Use &, | and ~ with brackets: (Field("year") >= 2020) & (Field("year") < 2023)'
+)
 
 
 class Filter:
@@ -42,6 +48,9 @@ class Filter:
     def __invert__(self) -> Filter:
         """It does not hold."""
         return Not(self)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(_NO_TRUTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,9 @@ class Field:
             raise QueryError(f"{name!r} is no field name.", "Name a field of the documents' metadata.")
         self.name = name
 
+    def __bool__(self) -> NoReturn:
+        raise TypeError(_NO_TRUTH)
+
     def __eq__(self, value: object) -> Filter:  # type: ignore[override]
         return self.compared("==", value)
 
@@ -127,7 +139,13 @@ class Field:
         return self.compared(">=", value)
 
     def in_(self, values: Iterable[MetadataValue]) -> Filter:
-        """Return the filter that the field is one of ``values``."""
+        """Return the filter that the field is one of ``values``.
+
+        Raises:
+            QueryError: if ``values`` is a text, or one of them is no value that metadata can hold.
+        """
+        if isinstance(values, str):
+            raise QueryError(f"in_ takes several values, got the text {values!r}.", f"Use in_([{values!r}]).")
         return In(self.name, tuple(_checked(value) for value in values))
 
     def exists(self) -> Filter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,22 +17,25 @@ from ragkit.documents import LoadOptions, survey
 from ragkit.errors import (
     IndexChangedError,
     IndexDamagedError,
+    IndexExistsError,
     IndexNotFoundError,
     IndexWriteError,
     QueryError,
 )
 from ragkit.indexing.adding import Adder, forget_files
 from ragkit.indexing.database import FILE_NAME
+from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter, as_filter, to_sql
-from ragkit.indexing.opening import opened_embedder, record_model, restored_embedder
+from ragkit.indexing.opening import model_name, opened_embedder, record_model, restored_embedder
 from ragkit.indexing.planning import check_removal, check_sources, gone_origins, plan_sync
 from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
+from ragkit.indexing.segments import FOLDER as SEGMENTS
 from ragkit.indexing.snapshots import Snapshots
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorOptions
-from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
+from ragkit.indexing.writing import Changes, commit, content_hash, refresh_keywords, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -51,7 +55,10 @@ class IndexOptions:
 
 
 class Index:
-    """Documents, their chunks, vectors and keywords in one folder. Open one with ``Index.open``."""
+    """Documents, their chunks, vectors and keywords in one folder.
+
+    Make one with ``Index.create`` and open it with ``Index.open``.
+    """
 
     def __init__(self, path: Path, embedder: Embedder | str | None, options: IndexOptions, store: Store) -> None:
         self.path = path
@@ -61,6 +68,7 @@ class Index:
         self._store = store
         self._snapshots = Snapshots(store, options.vectors, options.device)
         self._opening = threading.RLock()
+        self._fields = KnownFields()
 
     @classmethod
     def open(
@@ -68,16 +76,16 @@ class Index:
         path: str | Path,
         *,
         embedder: Embedder | str | None = None,
-        create: bool = True,
+        create: bool = False,
         options: IndexOptions | None = None,
     ) -> Self:
-        """Open an index, or make one.
+        """Open an index.
 
         Args:
             path: the index's folder.
             embedder: an embedding model, or the name of one for ``open_embedder``; by default the one that the index
                 was made with, and for a new index the default one. It is loaded when first needed.
-            create: make the index where there is none.
+            create: make the index if there is none.
             options: for a new index, how to cut documents; for any, how to search vectors.
 
         Raises:
@@ -88,31 +96,43 @@ class Index:
         """
         folder = Path(path).expanduser()
         if not cls.exists(folder):
+            if (folder / SEGMENTS).is_dir():
+                raise IndexDamagedError(f"{folder / FILE_NAME} is missing.", f"Run: ragkit repair {folder}")
             if not create:
                 raise IndexNotFoundError(
-                    f"There is no index in {folder}.", "Make one: ragkit add PATH --index NAME, or Index.open(path)."
+                    f"There is no index in {folder}.",
+                    "Check the path, or make the index: Index.create(path), or ragkit add PATH --index NAME.",
                 )
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise IndexWriteError(
-                    f"{folder} can't be made: {error.strerror}.", "Choose a folder that can be written."
-                ) from error
-            # A writer that was killed while it made the index may have left an empty SQLite file, or its journal.
-            names = {file.name for file in folder.iterdir() if not file.name.startswith(FILE_NAME)} - {"lock"}
-            if "segments" in names:
-                raise IndexDamagedError(f"{folder / FILE_NAME} is missing.", f"Run: ragkit repair {folder}")
-            if names:
-                raise IndexWriteError(f"{folder} is not empty and holds no index.", "Choose an empty or a new folder.")
+            _make_folder(folder)
         damage = seal_damage(folder / FILE_NAME)
         if damage:
             raise IndexDamagedError(f"{damage}.", f"Mend it: ragkit repair {folder}")
-        return cls(folder, embedder, options or IndexOptions(), Store(folder, create=create))
+        store = Store(folder, create=create)
+        refresh_keywords(store)
+        return cls(folder, embedder, options or IndexOptions(), store)
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, embedder: Embedder | str | None = None, options: IndexOptions | None = None
+    ) -> Self:
+        """Make a new index; the arguments are those of ``open``.
+
+        To open the index if there is one and make it otherwise, use ``Index.open(path, create=True)``.
+
+        Raises:
+            IndexExistsError: if there is one already.
+            IndexWriteError: if it can't be made.
+        """
+        if cls.exists(path):
+            raise IndexExistsError(
+                f"There is an index in {path} already.", "Open it with Index.open(path), or choose a new folder."
+            )
+        return cls.open(path, embedder=embedder, create=True, options=options)
 
     @staticmethod
     def exists(path: str | Path) -> bool:
         """Tell whether there is an index in the folder ``path``."""
-        file = Path(path) / FILE_NAME
+        file = Path(path).expanduser() / FILE_NAME
         return (file.is_file() and file.stat().st_size > 0) or file.with_name(SEAL).is_file()
 
     def __enter__(self) -> Self:
@@ -223,20 +243,20 @@ class Index:
             return adder.finish()
 
     def remove(self, *sources: str | Path) -> int:
-        """Remove documents by source, id or origin (all rows of a table file), and return how many there were."""
+        """Remove documents by source, id or origin (all rows of a table file), and return how many there were.
+
+        A path may be relative, as in ``add``.
+        """
         names = [str(source) for source in sources]
         with writing(self._store):
             found: dict[str, str] = {}
             for name in names:
-                rows = self._store.rows(
-                    "SELECT id, origin FROM documents WHERE source = ? OR id = ? OR origin = ?", (name, name, name)
-                )
-                found |= dict(rows)
+                found |= self._named(name) or self._named(_whole(name))
             if found:
                 model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
                 commit(self._store, Changes(remove=list(found)), model, dimension, self.options.vectors)
             with self._store.transaction() as connection:
-                forget_files(connection, {*names, *found.values()})
+                forget_files(connection, {*names, *map(_whole, names), *found.values()})
             return len(found)
 
     def compact(self) -> None:
@@ -269,9 +289,9 @@ class Index:
         from ragkit.embedding import open_embedder
         from ragkit.indexing.reembed import reembed
 
-        name = embedder if isinstance(embedder, str) else ""
         model = open_embedder(embedder) if isinstance(embedder, str) else embedder
         with writing(self._store):
+            name = model_name(model, embedder)
             report = reembed(self._store, model, name, chunking or self.chunking, self.options.vectors, progress)
         self._embedder = self._wanted = model
         return report
@@ -345,7 +365,7 @@ class Index:
 
     def documents(self, where: Filter | str | None = None) -> list[DocumentInfo]:
         """Return what is known of the documents that match, by source."""
-        condition = as_filter(where)
+        condition = self._filter(where)
         if condition is None:
             return self._store.infos()
         return self._store.infos(*to_sql(condition))
@@ -356,7 +376,7 @@ class Index:
         Raises:
             IndexDamagedError: if a row fails its checksum.
         """
-        condition = as_filter(where)
+        condition = self._filter(where)
         yield from self._store.each_document(*(to_sql(condition) if condition is not None else ("1", [])))
 
     def counts(self, field: str) -> dict[str, int]:
@@ -372,12 +392,12 @@ class Index:
         return self._store.fingerprint()
 
     def document(self, identity: str) -> Document:
-        """Return a document by its id or source.
+        """Return a document by its id or source, which may be a relative path.
 
         Raises:
             QueryError: if the index has no such document.
         """
-        found = self._store.document(identity)
+        found = self._store.document(identity) or self._store.document(_whole(identity))
         if found is None:
             raise QueryError(f"The index has no document {identity!r}.", f"See what it has: ragkit list {self.path}")
         return found
@@ -421,7 +441,7 @@ class Index:
     def keys(self, where: Filter | str | None = None, *, first: bool = False) -> Keys:
         """Return the keys of the chunks of documents that match, or of the first chunk of each: sorted int64."""
         with self.snapshot() as view:
-            return view.keys(self._store, as_filter(where), first=first)
+            return view.keys(self._store, self._filter(where), first=first)
 
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
         """Return the chunks around one, itself included, in the order of the text."""
@@ -486,12 +506,12 @@ class Index:
         known = self._embedder or self._wanted
         model_id = None if known is None or isinstance(known, str) else known.model_id
         with self.snapshot(model_id) as view:
-            return view.search_vectors(vector, k, view.allowed(self._store, as_filter(where)))
+            return view.search_vectors(vector, k, view.allowed(self._store, self._filter(where)))
 
     def search_keywords(self, text: str, k: int, where: Filter | str | None = None) -> Scored:
         """Return the best chunks for a text by BM25: keys and scores, as ``search_vectors`` does."""
         with self.snapshot() as view:
-            return view.search_keywords(text, k, view.allowed(self._store, as_filter(where)))
+            return view.search_keywords(text, k, view.allowed(self._store, self._filter(where)))
 
     def term_frequency(self, text: str) -> dict[str, int]:
         """Return each term of a text with the number of chunks that hold it."""
@@ -552,6 +572,25 @@ class Index:
 
     # Inside
 
+    def _named(self, name: str) -> dict[str, str]:
+        """Return the ids, with their origins, of the documents of this source, id or origin."""
+        return dict(
+            self._store.rows(
+                "SELECT id, origin FROM documents WHERE source = ? OR id = ? OR origin = ?", (name, name, name)
+            )
+        )
+
+    def _filter(self, where: Filter | str | None) -> Filter | None:
+        """Return the filter that ``where`` means.
+
+        Raises:
+            QueryError: if it can't be read, or compares a field that no document has.
+        """
+        condition = as_filter(where)
+        if condition is not None:
+            self._fields.check(self._store, condition)
+        return condition
+
     def _adder(self, progress: ProgressCallback | None) -> Adder:
         embedder = self.embedder
         record_model(self._store, embedder, self._wanted, self.options.chunking)
@@ -571,6 +610,29 @@ class Index:
 
 def _existing(path: str | Path) -> Path:
     folder = Path(path).expanduser()
-    if not Index.exists(folder) and not (folder / "segments").is_dir():
+    if not Index.exists(folder) and not (folder / SEGMENTS).is_dir():
         raise IndexNotFoundError(f"There is no index in {folder}.", "Make one: ragkit add PATH --index NAME")
     return folder
+
+
+def _whole(path: str) -> str:
+    """Return the source that ``add`` gives the file at a path."""
+    # Path.expanduser raises for a user it does not know, and any text may be a source.
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of a new index.
+
+    Raises:
+        IndexWriteError: if it can't be made or holds something else.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IndexWriteError(
+            f"{folder} can't be made: {error.strerror}.", "Choose a folder that can be written."
+        ) from error
+    # A writer that was killed while it made the index may have left an empty SQLite file, or its journal.
+    if {file.name for file in folder.iterdir() if not file.name.startswith(FILE_NAME)} - {"lock"}:
+        raise IndexWriteError(f"{folder} is not empty and holds no index.", "Choose an empty or a new folder.")

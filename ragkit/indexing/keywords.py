@@ -1,14 +1,13 @@
 """Keyword files: immutable tantivy folders, BM25 over what is embedded.
 
 A new generation links the unchanged segment files of the one before and adds to them, so an addition costs what it
-adds. Text is analysed into terms by us and by tantivy's English stemmer; a query is a set of terms and never query
-syntax. Chinese, Japanese and Korean, which have no spaces, are indexed as overlapping pairs of characters.
+adds. ``analysis`` makes text into terms, which tantivy's English stemmer then shortens; a query is a set of terms and
+never query syntax.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,18 +16,17 @@ from typing import Any
 import numpy as np
 
 from ragkit.errors import IndexDamagedError
+from ragkit.indexing.analysis import terms
 from ragkit.indexing.vectors import Keys, Scored, best, empty, holds
 
 _TERMS_AT_MOST = 1024
 """Distinct terms of one query; beyond, the rarest are kept."""
 _SET_BELOW = 20_000
 """Filters that leave fewer rows than this go into the query itself; above, hits are filtered as they come."""
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+")
-_LONE = re.compile(r"[\ud800-\udfff]")
-"""Halves of surrogate pairs, which Python's text can hold and UTF-8 can't."""
 _MUTABLE = frozenset({"meta.json", ".managed.json"})
 _LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
 _HEAP = 64_000_000
+_TOKENIZER = "ragkit"
 
 
 def _schema() -> Any:
@@ -36,17 +34,20 @@ def _schema() -> Any:
 
     builder = tantivy.SchemaBuilder()
     builder.add_integer_field("key", stored=False, indexed=True, fast=True)
-    builder.add_text_field("text", stored=False, tokenizer_name="en_stem", index_option="freq")
+    builder.add_text_field("text", stored=False, tokenizer_name=_TOKENIZER, index_option="freq")
     return builder.build()
 
 
-def spaced(text: str) -> str:
-    """Return ``text`` with runs of Chinese, Japanese or Korean characters as pairs with spaces between."""
-    return _CJK.sub(lambda run: f" {_pairs(run.group())} ", _LONE.sub(" ", text))
+def _stemmer() -> Any:
+    """Return what makes the output of ``_spaced`` into the terms that are stored and looked up."""
+    import tantivy
+
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
+    return builder.filter(tantivy.Filter.stemmer("english")).build()
 
 
-def _pairs(run: str) -> str:
-    return run if len(run) < 2 else " ".join(run[at : at + 2] for at in range(len(run) - 1))
+def _spaced(text: str) -> str:
+    return " ".join(terms(text))
 
 
 def extend_keywords(
@@ -55,7 +56,7 @@ def extend_keywords(
     """Make a keyword folder from the one before.
 
     Args:
-        previous: the folder to start from, left as it is; None to start empty.
+        previous: the folder to start from, left as it is and of the same ``ANALYZER``; None to start empty.
         folder: the new one; it must not exist.
         add: chunk keys with their text.
         delete: chunk keys to leave out.
@@ -70,11 +71,12 @@ def extend_keywords(
             elif file.name not in _LOCKS:
                 (folder / file.name).hardlink_to(file)
     index = tantivy.Index(_schema(), path=str(folder))
+    index.register_tokenizer(_TOKENIZER, _stemmer())
     writer = index.writer(heap_size=_HEAP, num_threads=1)
     for key in delete:
         writer.delete_documents_by_term("key", key)
     for key, text in add:
-        writer.add_document(tantivy.Document(key=key, text=spaced(text)))
+        writer.add_document(tantivy.Document(key=key, text=_spaced(text)))
     writer.commit()
     writer.wait_merging_threads()
     for name in _LOCKS:
@@ -102,24 +104,19 @@ class KeywordFile:
                 (Path(self._links.name) / file.name).symlink_to(file.resolve())
             folder = Path(self._links.name)
         try:
-            self._index = tantivy.Index(_schema(), path=str(folder), reuse=True)
+            # By its own schema: the folder may be of an older analyzer, where it could not be rebuilt.
+            self._index = tantivy.Index.open(str(folder))
             self._searcher = self._index.searcher()
         except (ValueError, OSError) as error:
             raise IndexDamagedError(
                 f"{folder} can't be read as a keyword index: {error}.", "Run: ragkit repair INDEX"
             ) from error
-        self._analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        self._analyzer = (
-            self._analyzer.filter(tantivy.Filter.remove_long(40))
-            .filter(tantivy.Filter.lowercase())
-            .filter(tantivy.Filter.stemmer("english"))
-            .build()
-        )
+        self._stemmer = _stemmer()
         self.rows: int = self._searcher.num_docs
 
     def terms(self, text: str) -> list[str]:
         """Return the distinct terms of a query, in order of appearance, at most the 1,024 rarest."""
-        found = list(dict.fromkeys(self._analyzer.analyze(spaced(text))))
+        found = list(dict.fromkeys(self._stemmer.analyze(_spaced(text))))
         if len(found) > _TERMS_AT_MOST:
             found.sort(key=lambda term: self.frequency(term) or self.rows)
             found = found[:_TERMS_AT_MOST]
@@ -140,14 +137,14 @@ class KeywordFile:
         """
         import tantivy
 
-        terms = self.terms(text)
+        wanted = self.terms(text)
         k = min(k, self.rows)
-        if not terms or k <= 0 or (allowed is not None and not len(allowed)):
+        if not wanted or k <= 0 or (allowed is not None and not len(allowed)):
             return empty()
         schema = self._index.schema
         should = tantivy.Occur.Should
         query = tantivy.Query.boolean_query(
-            [(should, tantivy.Query.term_query(schema, "text", term, "freq")) for term in terms]
+            [(should, tantivy.Query.term_query(schema, "text", term, "freq")) for term in wanted]
         )
         if allowed is not None and len(allowed) < _SET_BELOW:
             among = tantivy.Query.const_score_query(

@@ -28,14 +28,26 @@ def opened_embedder(store: Store, wanted: Embedder | str | None) -> Embedder:
         recorded, dimension = store.state("model_id"), int(store.state("dimension") or 0)
         if wanted is None or wanted == "default":
             wanted = store.state("model") or "default"
+            if recorded is not None and not store.state("model"):
+                raise IndexMismatchError(
+                    f"{store.path.parent} was made with an Embedder object ({recorded}), which has no name to open.",
+                    "Pass the object: Index.open(path, embedder=...).",
+                )
     embedder = open_embedder(wanted) if isinstance(wanted, str) else wanted
     if recorded is not None and (embedder.model_id != recorded or embedder.dimension != dimension):
         raise IndexMismatchError(
             f"{store.path.parent} was made with the embedding model {recorded} ({dimension} dimensions), and "
             f"{embedder.model_id} ({embedder.dimension} dimensions) was asked for.",
-            f"Open it with its own model, or move it to the other: ragkit reembed {store.path.parent} MODEL",
+            "Open it with its own model, which has to be passed if it is an Embedder object "
+            f"(Index.open(path, embedder=...)), or move it to the other: ragkit reembed {store.path.parent} MODEL",
         )
     return embedder
+
+
+def model_name(embedder: Embedder, wanted: Embedder | str | None) -> str:
+    """Return what ``open_embedder`` takes to open a model again; empty for an object that it can't open."""
+    found = getattr(embedder, "location", "")
+    return str(found) if found else wanted if isinstance(wanted, str) else ""
 
 
 def record_model(store: Store, embedder: Embedder, wanted: Embedder | str | None, chunking: ChunkingOptions) -> None:
@@ -44,7 +56,7 @@ def record_model(store: Store, embedder: Embedder, wanted: Embedder | str | None
         with store.transaction():
             store.set_state(
                 model_id=embedder.model_id,
-                model=wanted if isinstance(wanted, str) else "default",
+                model=model_name(embedder, wanted),
                 dimension=embedder.dimension,
                 chunking=json.dumps(asdict(chunking)),
             )

@@ -15,6 +15,7 @@ import numpy as np
 
 from ragkit.embedding.base import Embedder, Vectors
 from ragkit.errors import IndexLockedError, StoreError
+from ragkit.indexing.analysis import ANALYZER
 from ragkit.indexing.database import write_errors
 from ragkit.indexing.keywords import extend_keywords
 from ragkit.indexing.seal import FILE_NAME as SEAL
@@ -178,13 +179,37 @@ def rebuild(store: Store, edition: int, model: str, dimension: int, options: Vec
         build_vector_file(root / name, keys, vectors, options)
         segments.append(seal(root, name, "vectors", len(keys)))
         del vectors
-        name = f"keywords-{generation}"
-        extend_keywords(None, root / name, ((key, c.embedded_text) for key, c, _ in store.each_chunk(edition)))
-        segments.append(seal(root, name, "keywords", len(keys)))
+        segments.append(_all_keywords(store, edition))
     store.connection.execute("DELETE FROM dead")
     store.connection.execute("DELETE FROM gone WHERE generation < ?", (generation - 1,))
     write_segments(store, segments)
     store.set_state(generation=generation)
+
+
+def refresh_keywords(store: Store) -> None:
+    """Rebuild the keyword files if another version of the analysis made them.
+
+    If the index can't be written now, the old files serve: most terms are the same, and the next commit rebuilds them.
+    """
+    if not _keywords_are_old(store):
+        return
+    try:
+        with writing(store):
+            # Another process may have done it in the meantime.
+            if _keywords_are_old(store):
+                with store.transaction():
+                    kept = [segment for segment in read_segments(store) if segment.kind != "keywords"]
+                    write_segments(store, [*kept, _all_keywords(store, store.edition)])
+                    store.set_state(generation=store.generation + 1)
+                clean(store.path.parent / FOLDER, read_segments(store))
+    except StoreError:
+        return
+
+
+def _keywords_are_old(store: Store) -> bool:
+    return store.state("analyzer") != ANALYZER and bool(
+        store.rows("SELECT 1 FROM segments WHERE kind = 'keywords' LIMIT 1")
+    )
 
 
 def embed_missing(
@@ -232,24 +257,41 @@ def _flip(
     options: VectorOptions,
 ) -> None:
     """Write the files of the next generation and list them."""
-    root = _root(store)
     generation = store.generation + 1
     segments = read_segments(store)
     files = [segment for segment in segments if segment.kind == "vectors"]
     store.connection.executemany("INSERT OR IGNORE INTO dead VALUES (?)", [(key,) for key in dead])
     if keys:
         files = _with_new_rows(store, files, keys, hashes, f"vectors-{generation}", model, dimension, options)
-    old = next((segment for segment in segments if segment.kind == "keywords"), None)
-    name = f"keywords-{generation}"
-    added = ((key, chunk.embedded_text) for key, chunk in zip(keys, chunks, strict=True))
-    extend_keywords(root / old.name if old else None, root / name, added, dead)
-    known = {Path(path).name: entry for path, entry in old.files.items()} if old else {}
-    for mutable in ("meta.json", ".managed.json"):
-        known.pop(mutable, None)
-    words = seal(root, name, "keywords", (old.rows if old else 0) + len(keys) - len(dead), known)
+    words = _next_keywords(store, segments, keys, chunks, dead)
     store.connection.execute("DELETE FROM gone WHERE generation < ?", (generation - _GENERATIONS_KEPT,))
     write_segments(store, [*files, words])
     store.set_state(generation=generation)
+
+
+def _all_keywords(store: Store, edition: int) -> Segment:
+    """Make the next generation's keyword folder from all chunks of an edition, inside a transaction."""
+    root, name = _root(store), f"keywords-{store.generation + 1}"
+    extend_keywords(None, root / name, ((key, chunk.embedded_text) for key, chunk, _ in store.each_chunk(edition)))
+    rows = store.rows("SELECT count(*) FROM chunks WHERE edition = ?", (edition,))[0][0]
+    store.set_state(analyzer=ANALYZER)
+    return seal(root, name, "keywords", rows)
+
+
+def _next_keywords(
+    store: Store, segments: Sequence[Segment], keys: list[int], chunks: list[Chunk], dead: list[int]
+) -> Segment:
+    """Make the next generation's keyword folder from the current one, or from all chunks where its terms are old."""
+    old = next((segment for segment in segments if segment.kind == "keywords"), None)
+    if old is None or store.state("analyzer") != ANALYZER:
+        return _all_keywords(store, store.edition)
+    root, name = _root(store), f"keywords-{store.generation + 1}"
+    added = ((key, chunk.embedded_text) for key, chunk in zip(keys, chunks, strict=True))
+    extend_keywords(root / old.name, root / name, added, dead)
+    known = {Path(path).name: entry for path, entry in old.files.items()}
+    for mutable in ("meta.json", ".managed.json"):
+        known.pop(mutable, None)
+    return seal(root, name, "keywords", old.rows + len(keys) - len(dead), known)
 
 
 def _with_new_rows(

@@ -116,7 +116,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
             raise SettingsError("The index needs a folder.", "Name one: from_texts(..., path='indexes/notes')")
         if embedding is not None and not isinstance(embedding, RagkitEmbeddings):
             raise SettingsError(f"{type(embedding).__name__} can't make an index.", "Pass RagkitEmbeddings(), or none.")
-        store = cls(Index.open(path, embedder=None if embedding is None else embedding.embedder))
+        store = cls(Index.open(path, embedder=None if embedding is None else embedding.embedder, create=True))
         store.add_texts(texts, metadatas, ids=ids)
         return store
 

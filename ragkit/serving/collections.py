@@ -217,7 +217,7 @@ class Collections:
             raise RequestError(
                 "There is a collection of this name already.", "Choose another.", status=409, code="taken"
             )
-        with Index.open(path):
+        with Index.create(path):
             pass
         return self.open(name, person, "admin")
 
@@ -255,10 +255,10 @@ class Collections:
             found = self._known(path)
             if found is None or not _fits(found):
                 # One that no longer fits is in the hands of requests that are being answered: it is left to them.
-                found = Index.open(path, embedder=self._shared_embedder(), create=False)
+                found = Index.open(path, embedder=self._shared_embedder())
                 if not _fits(found):
                     found.close()
-                    found = Index.open(path, create=False)
+                    found = Index.open(path)
                 self._open[path] = _inode(path), found
             return found
 
@@ -269,7 +269,7 @@ class Collections:
         with self._opening:
             found = self._known(path)
             if found is None:
-                found = ExamplePool.open(path, embedder=self._shared_embedder()).index
+                found = ExamplePool.open(path, embedder=self._shared_embedder(), create=create).index
                 self._open[path] = _inode(path), found
             return found
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ragkit.documents import Issue, Loader, SourceFile
 from ragkit.errors import IndexLockedError, QueryError, RagkitError
-from ragkit.indexing.filters import Field
+from ragkit.indexing.filters import Field, Filter
 from ragkit.indexing.reports import Progress
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
@@ -225,12 +225,15 @@ class Intake:
                 continue
             outcome.seen.add(item.id)
             title = stem if item.title == path.stem else harmless(item.title)
-            yield replace(item, title=title, metadata={**item.metadata, NAME: file.name, STORED: file.stored})
+            metadata = {**item.metadata, STORED: file.stored}
+            if metadata.get(NAME) == path.name:
+                metadata[NAME] = file.name
+            yield replace(item, title=title, metadata=metadata)
         outcome.reason, outcome.hint = _words(issues)
 
     def _of_file(self, collection: Collection, stored: str, name: str | None = None) -> list[DocumentInfo]:
         """Return the documents with this content, of all names or of one."""
-        condition = Field(STORED) == stored
+        condition = _is_stored(stored)
         return collection.index.documents(condition if name is None else condition & (Field("origin") == UPLOAD + name))
 
     def _drop_file(self, collection: Collection, stored: str) -> None:
@@ -239,6 +242,11 @@ class Intake:
 
     def _writing(self, collection: str) -> threading.Lock:
         return self._locks.setdefault(collection, threading.Lock())
+
+
+def _is_stored(stored: str) -> Filter:
+    """Return the filter for documents of an upload; a collection may have none, so the field may be missing."""
+    return Field(STORED).exists() & (Field(STORED) == stored)
 
 
 def document_of(collection: Collection, identity: str) -> Document:

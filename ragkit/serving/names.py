@@ -50,6 +50,9 @@ def clean_name(given: str | None) -> str:
 
 def document_name(document: Document | DocumentInfo) -> str:
     """Return the name under which a document is shown: that of the uploaded file, or the last part of its source."""
+    if document.source.startswith(f"{document.origin}#row-"):
+        # The metadata of a table's row are its own columns, of which one may be a name.
+        return clean_name(document.origin.removeprefix(UPLOAD))
     given = document.metadata.get(NAME)
     if isinstance(given, str) and given.strip():
         return clean_name(given)

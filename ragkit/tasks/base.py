@@ -66,7 +66,7 @@ def filled_pool(
     """
     if isinstance(examples, ExamplePool):
         embedder = embedder or examples.index.embedder
-    pool = ExamplePool.open(Path(folder) / POOL, embedder=embedder)
+    pool = ExamplePool.open(Path(folder) / POOL, embedder=embedder, create=True)
     report = pool.add(examples)
     if not len(pool):
         pool.close()

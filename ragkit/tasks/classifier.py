@@ -179,7 +179,7 @@ class Classifier:
             TaskError: if the folder holds none.
         """
         options = read_task(path, KIND, ClassifierOptions)
-        pool = ExamplePool.open(Path(path) / POOL, create=False)
+        pool = ExamplePool.open(Path(path) / POOL)
         with closed_on_error(pool):
             return cls(path, pool, options, model, selector)
 

@@ -168,7 +168,7 @@ class Extractor(ShotTask):
         saved: ExtractorSettings = read_task(folder, cls.kind, ExtractorSettings)
         form = Form(saved.schema if schema is None else schema)
         form.check_same(saved.schema)
-        pool = ExamplePool.open(folder / POOL, create=False)
+        pool = ExamplePool.open(folder / POOL)
         writer = as_model(model, saved.model)
         return cls(folder, pool, writer, saved, form, owns_model=writer is not model)
 

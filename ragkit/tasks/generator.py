@@ -152,7 +152,7 @@ class Generator(ShotTask):
         """
         folder = Path(path).expanduser()
         saved: GeneratorSettings = read_task(folder, cls.kind, GeneratorSettings)
-        pool = ExamplePool.open(folder / POOL, create=False)
+        pool = ExamplePool.open(folder / POOL)
         writer = as_model(model, saved.model)
         return cls(folder, pool, writer, saved, owns_model=writer is not model)
 

@@ -123,7 +123,7 @@ def without_leaks(
         keys = {_plain(record.key): Example(record.key, "-") for record in split if record.key.strip()}
         if not keys or not left:
             continue
-        with tempfile.TemporaryDirectory() as folder, ExamplePool.open(Path(folder) / "pool") as pool:
+        with tempfile.TemporaryDirectory() as folder, ExamplePool.create(Path(folder) / "pool") as pool:
             pool.add(keys.values())
             # The place in the list comes back in the output, as several records may have the same key.
             asked = [Example(records[number].key, str(number)) for number in left]

@@ -12,7 +12,7 @@ SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory):
-    with Index.open(tmp_path_factory.mktemp("answering") / "index") as index:
+    with Index.create(tmp_path_factory.mktemp("answering") / "index") as index:
         assert index.add(SAMPLES).complete
         yield index
 

@@ -50,7 +50,7 @@ def test_answer_is_never_the_question_said_again(samples, smollm2):
 
 def test_answer_to_a_choice_may_be_a_word_of_the_question(tmp_path, smollm2):
     text = "The lamp in the dome is red."
-    with Index.open(tmp_path / "i") as index:
+    with Index.create(tmp_path / "i") as index:
         index.add(Document(document_id("a"), "a", "a", text, "Lamps", "a", "text/plain", {}))
         answer = Assistant(index, model=smollm2, mode="extract").ask("Is the lamp in the dome red or green?")
     assert "red" in answer.text

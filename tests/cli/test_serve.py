@@ -49,7 +49,7 @@ def serving(cwd, *words, env=None):
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     path = tmp_path_factory.mktemp("made") / "index"
-    with Index.open(path) as made:
+    with Index.create(path) as made:
         made.add(SAMPLES / "faq.html")
     return path
 

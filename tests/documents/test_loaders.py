@@ -151,6 +151,18 @@ def test_json_lines_go_on_after_a_broken_line(tmp_path):
     assert [issue.kind for issue in issues(items)] == ["row_refused", "row_refused"]
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_row_keeps_its_own_columns_that_files_have_too(tmp_path, name):
+    own = {"name": "Ida", "row": 41, "suffix": "PhD"}
+    text = json.dumps(own) if name == "t.jsonl" else "name,row,suffix\nIda,41,PhD\n"
+    (tmp_path / name).write_text(text)
+    (row,) = documents(load(tmp_path / name))
+    assert own.items() <= row.metadata.items()
+    (tmp_path / name).write_text(text.replace("name", "who").replace("row", "age"))
+    (row,) = documents(load(tmp_path / name))
+    assert (row.metadata["name"], row.metadata["row"]) == (name, 1)
+
+
 def test_source_code_has_definitions_as_headings(tmp_path):
     (tmp_path / "tool.py").write_text(
         "import os\n\n\ndef first():\n    pass\n\n\nclass Second:\n    def inner(self):\n        pass\n"

@@ -65,6 +65,14 @@ def test_token_vectors_are_one_a_token_and_unit_length(embedder):
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
 
 
+def test_location_opens_the_same_model(embedder, tmp_path):
+    assert locate(embedder.location).model_id() == embedder.model_id
+    (tmp_path / "mine").symlink_to(locate().folder, target_is_directory=True)
+    mine = locate(tmp_path / "mine")
+    assert mine.location == str(locate().folder)
+    assert locate(mine.location).model_id() == mine.model_id() != embedder.model_id
+
+
 def test_int8_stays_close_to_float32():
     report = (Path(__file__).parents[2] / "docs" / "samples" / "annual-report-2025.md").read_text()
     passages = [passage for passage in report.split("\n\n") if len(passage) > 80]

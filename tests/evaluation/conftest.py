@@ -24,7 +24,7 @@ QUESTIONS = [
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory):
-    with Index.open(tmp_path_factory.mktemp("evaluation") / "index") as index:
+    with Index.create(tmp_path_factory.mktemp("evaluation") / "index") as index:
         assert index.add(SAMPLES).complete
         yield index
 

@@ -42,7 +42,7 @@ EXAMPLES = [
 
 @pytest.fixture(scope="session")
 def pool(tmp_path_factory):
-    with ExamplePool.open(tmp_path_factory.mktemp("examples") / "pool") as opened:
+    with ExamplePool.create(tmp_path_factory.mktemp("examples") / "pool") as opened:
         report = opened.add(EXAMPLES)
         assert report.added == len(EXAMPLES)
         assert report.complete

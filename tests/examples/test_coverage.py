@@ -102,7 +102,7 @@ def test_folder_that_can_not_be_written_keeps_nothing(tmp_path, embedder):
 
 
 def test_embedder_without_token_vectors_is_refused_with_what_to_use(tmp_path):
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add(EXAMPLES[:3])
         with pytest.raises(SettingsError, match="keyword_coverage"):
             DynamicSelector(pool, SelectorOptions(choice="coverage")).select("my card")
@@ -129,7 +129,7 @@ def parts(tmp_path_factory):
     clutter = {f"please {text} {when}": text for text in rows for when in ("today", "tomorrow") if text not in held}
     # Of each query the pool has single parts only: else the nearest example would have them all.
     some = {text: parts for text, parts in clutter.items() if random.random() < 0.3}
-    with ExamplePool.open(tmp_path_factory.mktemp("parts") / "pool") as opened:
+    with ExamplePool.create(tmp_path_factory.mktemp("parts") / "pool") as opened:
         opened.add([Example(text, parts) for text, parts in some.items()])
         assert opened.prepare_tokens() == len(some)
         assert opened.prepare_tokens() == 0

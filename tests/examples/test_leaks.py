@@ -44,12 +44,12 @@ def test_every_example_of_a_large_split_is_looked_at(pool):
 
 
 def test_empty_pool_can_not_be_checked(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool, pytest.raises(ExamplePoolError, match="empty"):
+    with ExamplePool.create(tmp_path / "p") as pool, pytest.raises(ExamplePoolError, match="empty"):
         find_leaks(pool, CLEAN)
 
 
 def test_long_example_leaks_by_its_parts_and_is_never_chosen_for_itself(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([Example(LONG, "mirror"), Example("the bus leaves at ten", "bus")])
         changed = LONG.replace("day 77", "night 77")
         assert [leak.found.output for leak in find_leaks(pool, [Example(changed, "?"), CLEAN[0]])] == ["mirror"]
@@ -61,7 +61,7 @@ def test_long_example_leaks_by_its_parts_and_is_never_chosen_for_itself(tmp_path
 
 @pytest.mark.parametrize(("near", "bound"), [("I lost my card, yesterday!!", 0.995), ("I lost my card last day", 0.9)])
 def test_near_duplicate_is_hidden_from_every_way_of_choosing(tmp_path, near, bound):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([*EXAMPLES, Example(near, "near")])
         for by in ("dense", "keyword", "hybrid", "jaccard", "ngram", "random"):
             outputs = {

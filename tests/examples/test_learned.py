@@ -23,7 +23,7 @@ OPTIONS = SelectorOptions(candidates=40)
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
-    with ExamplePool.open(tmp_path_factory.mktemp("learned") / "pool") as opened:
+    with ExamplePool.create(tmp_path_factory.mktemp("learned") / "pool") as opened:
         assert opened.add(ROWS).added == len(ROWS)
         yield opened
 
@@ -208,7 +208,7 @@ def test_numbers_that_can_not_be_are_refused(wide, wrong):
 def test_too_little_to_learn_from_is_an_error(wide, tmp_path):
     with pytest.raises(ExamplePoolError, match="0 of 9 queries"):
         LearnedSelector.fit(wide, lambda query, candidates: [1.0] * len(candidates), queries=9, options=OPTIONS)
-    with ExamplePool.open(tmp_path / "p") as small:
+    with ExamplePool.create(tmp_path / "p") as small:
         with pytest.raises(ExamplePoolError, match="empty"):
             LearnedSelector.fit(small, planted)
         small.add(ROWS[:1])

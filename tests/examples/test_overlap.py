@@ -30,7 +30,7 @@ def test_joined_index_is_that_of_all_texts(longest):
 
 
 def test_index_grows_by_what_was_added_and_is_made_anew_where_something_is_gone(tmp_path):
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add(EXAMPLES[:12])
         first = pool_overlap(pool.index, 1, None)
         assert pool_overlap(pool.index, 1, first) is first
@@ -53,7 +53,7 @@ def test_index_grows_by_what_was_added_and_is_made_anew_where_something_is_gone(
 
 
 def test_example_that_was_replaced_is_seen_as_it_is_now(tmp_path):
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add(EXAMPLES[:4])
         selector = DynamicSelector(pool, SelectorOptions(by="jaccard", own_cosine=1))
         selector.select("my card", 4)

@@ -13,7 +13,7 @@ from tests.indexing.hashing import HashingEmbedder
 
 
 def test_pool_keeps_every_field_and_opens_again(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         assert pool.add(EXAMPLES).added == len(EXAMPLES)
     with ExamplePool.open(tmp_path / "p", create=False) as pool:
         assert len(pool) == len(EXAMPLES)
@@ -22,7 +22,7 @@ def test_pool_keeps_every_field_and_opens_again(tmp_path):
 
 
 def test_same_example_again_costs_nothing_and_is_one(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add(EXAMPLES[:2])
         report = pool.add([EXAMPLES[0], Example(f"  {EXAMPLES[1].input.upper()} ", EXAMPLES[1].output), EXAMPLES[2]])
         assert (report.added, report.known) == (1, 2)
@@ -30,7 +30,7 @@ def test_same_example_again_costs_nothing_and_is_one(tmp_path):
 
 
 def test_contradictions_are_reported(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([Example("is it open", "yes"), Example("is it far", "no")])
         report = pool.add([Example("Is it  OPEN", "no")])
         assert report.added == 1
@@ -42,7 +42,7 @@ def test_contradictions_are_reported(tmp_path):
 
 def test_rows_without_input_or_label_are_refused_and_the_others_go_in(tmp_path):
     rows = [Example("", "x"), Example("one", "  "), Example("two", "x", {"output": "y"}), Example("three", "x")]
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         report = pool.add(rows)
         assert report.added == 1
         assert [reason.split(" ")[1] for reason in report.refused] == ["1", "2", "3"]
@@ -50,7 +50,7 @@ def test_rows_without_input_or_label_are_refused_and_the_others_go_in(tmp_path):
 
 
 def test_removed_example_is_gone(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add(EXAMPLES[:3])
         assert pool.remove([EXAMPLES[1], Example("never", "there")]) == 1
         assert sorted(one.input for one in pool) == sorted([EXAMPLES[0].input, EXAMPLES[2].input])
@@ -66,7 +66,7 @@ def test_generator_is_read_as_it_is_written(tmp_path):
                 seen.append(len(pool))
             yield Example(f"which way leads to house number {number}", f"way {number % 7}")
 
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         assert pool.add(rows(pool)).added == 4500
         assert seen[0] == 0
         assert seen[1] >= 2000 or seen[2] >= 2000
@@ -76,7 +76,7 @@ def test_generator_is_read_as_it_is_written(tmp_path):
 
 def test_same_example_twice_in_one_addition_is_one_and_the_last_stays(tmp_path):
     rows = [Example("is it open", "yes", {"n": n}) for n in range(3)] + [Example("Is it  open", "yes", {"n": 9})]
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         report = pool.add(rows)
         assert (report.added, report.known, report.refused) == (1, 3, ())
         assert list(pool) == [rows[-1]]
@@ -87,7 +87,7 @@ def test_same_example_twice_in_one_addition_is_one_and_the_last_stays(tmp_path):
 
 def test_contradictions_of_many_are_found_and_told_by_addition(tmp_path):
     rows = [Example(f"question {n}", "yes") for n in range(900)]
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         assert pool.add(rows).complete
         report = pool.add([*(Example(f"Question {n}", "no") for n in range(0, 900, 2)), Example("new", "yes")])
         assert len(report.contradictions) == 450
@@ -102,8 +102,8 @@ def test_contradictions_of_many_are_found_and_told_by_addition(tmp_path):
 def test_examples_of_another_pool_go_in_as_they_are(tmp_path):
     embedder = HashingEmbedder()
     with (
-        ExamplePool.open(tmp_path / "a", embedder=embedder) as one,
-        ExamplePool.open(tmp_path / "b", embedder=embedder) as other,
+        ExamplePool.create(tmp_path / "a", embedder=embedder) as one,
+        ExamplePool.create(tmp_path / "b", embedder=embedder) as other,
     ):
         one.add(EXAMPLES)
         assert other.add(one).added == len(EXAMPLES)

@@ -121,7 +121,7 @@ def test_fixed_selector_refuses_what_can_not_be():
 
 
 def test_example_longer_than_the_room_makes_place_for_shorter_ones(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([Example("how long does the mirror cool " * 30, "long"), Example("the bus leaves at ten", "bus")])
         shots = DynamicSelector(pool).select("how long does the mirror cool", 1, Room(10, count))
     assert [shot.example.output for shot in shots] == ["bus"]

@@ -17,7 +17,7 @@ WHERE = (Field("output").in_(["lost_card", "change_pin"])) & ~(Field("length") >
 
 @pytest.fixture
 def saved(tmp_path):
-    with ExamplePool.open(tmp_path / "made" / "pool") as pool:
+    with ExamplePool.create(tmp_path / "made" / "pool") as pool:
         pool.add(EXAMPLES)
         selector = DynamicSelector(pool, OPTIONS, WHERE)
         selector.save(tmp_path / "made" / "selector.json")
@@ -61,7 +61,7 @@ def test_pool_that_changed_is_refused_and_can_be_had_as_it_is(saved, change):
 def test_same_examples_in_another_order_are_the_same_pool(saved):
     file, shots = saved
     shutil.rmtree(file.parent / "pool")
-    with ExamplePool.open(file.parent / "pool") as pool:
+    with ExamplePool.create(file.parent / "pool") as pool:
         for example in reversed(EXAMPLES):
             pool.add([example])
     selector = DynamicSelector.open(file)

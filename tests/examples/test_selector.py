@@ -83,7 +83,7 @@ def test_chance_differs_by_input_and_seed(pool):
 
 
 def test_what_is_added_later_is_seen(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add(EXAMPLES[:4])
         selectors = [DynamicSelector(pool, SelectorOptions(by=by)) for by in ("dense", "jaccard")]
         for selector in selectors:
@@ -95,7 +95,7 @@ def test_what_is_added_later_is_seen(tmp_path):
 
 def test_long_example_is_one_however_many_chunks_it_has(tmp_path):
     long = "The mirror of the telescope has to cool for forty minutes before anybody observes. " * 60
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([Example(long, "mirror"), Example("the bus leaves at ten", "bus")])
         shots = DynamicSelector(pool).select("how long does the mirror cool", 5)
     assert [shot.example.output for shot in shots] == ["bus", "mirror"]
@@ -103,7 +103,7 @@ def test_long_example_is_one_however_many_chunks_it_has(tmp_path):
 
 
 def test_other_scripts_are_chosen_by_their_words(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool:
+    with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([Example("我的卡丢了", "lost"), Example("汇率是多少", "rate"), Example("بطاقتي ضاعت", "lost")])
         for by in ("jaccard", "keyword"):
             shots = DynamicSelector(pool, SelectorOptions(by=by)).select("美元的汇率", 1)
@@ -112,7 +112,7 @@ def test_other_scripts_are_chosen_by_their_words(tmp_path):
 
 def test_chance_takes_every_example_alike_however_long(tmp_path):
     long = "The mirror of the telescope has to cool for forty minutes before anybody observes. " * 60
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add([Example(long, "long"), *EXAMPLES[:9]])
         assert pool.index.chunk_count > 25
         selector = DynamicSelector(pool, SelectorOptions(by="random", own_cosine=1))
@@ -124,7 +124,7 @@ def test_chance_takes_every_example_alike_however_long(tmp_path):
 @pytest.mark.parametrize("by", ["dense", "hybrid", "keyword", "jaccard", "random"])
 def test_input_is_embedded_once(tmp_path, by, choice):
     embedder = HashingEmbedder()
-    with ExamplePool.open(tmp_path / "p", embedder=embedder) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=embedder) as pool:
         pool.add(EXAMPLES)
         embedder.embedded = 0
         assert DynamicSelector(pool, SelectorOptions(by=by, choice=choice)).select("is my new card lost", 4)
@@ -142,7 +142,7 @@ def test_threads_choose_what_one_alone_chooses(pool):
 
 def test_fields_of_long_and_short_examples_come_with_them(tmp_path):
     rows = [Example("word " * 900, "long", {"n": 1}), Example("  a short one \n", "short", {"n": 2})]
-    with ExamplePool.open(tmp_path / "p", embedder=HashingEmbedder()) as pool:
+    with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add(rows)
         shots = DynamicSelector(pool, SelectorOptions(by="random")).select("something else", 9)
     assert sorted((shot.example for shot in shots), key=lambda one: one.output) == rows
@@ -150,7 +150,9 @@ def test_fields_of_long_and_short_examples_come_with_them(tmp_path):
 
 def test_filter_that_nothing_passes_names_the_fields(pool):
     for by in ("dense", "keyword", "random", "jaccard"):
-        with pytest.raises(ExamplePoolError, match=r"None of the 20 .*language(.|\n)*output, lang, length"):
+        with pytest.raises(ExamplePoolError, match=r"None of the 20 .*lang(.|\n)*output, lang, length"):
+            DynamicSelector(pool, SelectorOptions(by=by), "lang == 'klingon'").select("my card")
+        with pytest.raises(QueryError, match=r"field 'language'(.|\n)*lang, length, output"):
             DynamicSelector(pool, SelectorOptions(by=by), "language == 'en'").select("my card")
 
 
@@ -172,7 +174,7 @@ def test_input_that_can_not_be_is_an_error(selector, text, k, says):
 
 
 def test_empty_pool_is_an_error_that_tells_how_to_fill_it(tmp_path):
-    with ExamplePool.open(tmp_path / "p") as pool, pytest.raises(ExamplePoolError, match=r"pool\.add"):
+    with ExamplePool.create(tmp_path / "p") as pool, pytest.raises(ExamplePoolError, match=r"pool\.add"):
         DynamicSelector(pool).select("x")
 
 

@@ -123,7 +123,7 @@ def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
 
 def test_a_real_answer_that_was_liked_becomes_a_question_whose_passage_eval_finds(here, tmp_path):  # noqa: F811
     asked = ["When does the last bus back leave?", "How long should the mirror cool?", "Where does Bus 47 run from?"]
-    with Index.open(tmp_path / "indexes" / "samples") as index:
+    with Index.create(tmp_path / "indexes" / "samples") as index:
         index.add(SAMPLES)
         answers = [Assistant(index, None, "quotes").ask(question) for question in asked]
     with FeedbackLog.open(tmp_path / "indexes" / ".serving" / "feedback.sqlite") as log:

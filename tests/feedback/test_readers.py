@@ -63,7 +63,7 @@ def test_one_answer_a_question_reaches_the_pool_and_the_others_are_told(log, tmp
     found = examples_of(log, liked=True)
     assert [row.output for row in found.rows] == ["At nine."]
     assert left_out(found, TEACHING[0].upper()) == ["another answer to it was chosen"]
-    with ExamplePool.open(tmp_path / "pool") as pool:
+    with ExamplePool.create(tmp_path / "pool") as pool:
         report = pool.add(found.rows)
         assert (report.added, report.complete) == (1, True)
 
@@ -183,7 +183,7 @@ def test_the_leak_checks_of_the_other_rooms_find_nothing(log, tmp_path):
     for question in (*MEASURING, *TEACHING):
         log.add(corrected(question, "Bob.", "Ann."))
     measured = questions_of(log).rows
-    with ExamplePool.open(tmp_path / "pool") as pool:
+    with ExamplePool.create(tmp_path / "pool") as pool:
         pool.add(examples_of(log).rows)
         assert find_leaks(pool, [Example(row.question, row.answer) for row in measured]) == []
     records = records_of(log).rows

@@ -27,7 +27,7 @@ def document(name, version):
 def change(path, seed):
     choose = random.Random(seed)
     log = os.open(f"{path}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    with Index.open(path, embedder=HashingEmbedder()) as index:
+    with Index.open(path, embedder=HashingEmbedder(), create=True) as index:
         while True:
             what = choose.choices(["add", "remove", "compact"], [6, 3, 1])[0]
             names = [f"doc{number}" for number in choose.sample(range(12), choose.randint(1, 4))]

@@ -21,7 +21,7 @@ def healthy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("healthy")
     choose = random.Random(3)
     (folder / "docs").mkdir()
-    with Index.open(folder / "index", embedder=HashingEmbedder()) as index:
+    with Index.create(folder / "index", embedder=HashingEmbedder()) as index:
         for part in range(3):
             for number in range(12 >> part):
                 text = ". ".join(" ".join(choose.choices(WORDS, k=12)) for _ in range(25))
@@ -154,7 +154,7 @@ def test_file_is_read_again_with_the_options_it_was_read_with(tmp_path, hashing)
 
 def test_lost_document_is_named(healthy, tmp_path, make_document, hashing):
     path = tmp_path / "index"
-    with Index.open(path, embedder=hashing) as index:
+    with Index.create(path, embedder=hashing) as index:
         index.add(make_document("kept", "This one stays as it is."), make_document("gone", "This one is damaged."))
         with index._store.transaction() as connection:
             connection.execute("UPDATE documents SET text = 'This one is dAmaged.' WHERE source = 'gone'")
@@ -166,7 +166,7 @@ def test_lost_document_is_named(healthy, tmp_path, make_document, hashing):
 
 
 def test_damaged_chunk_is_never_returned(make_document, hashing, tmp_path):
-    with Index.open(tmp_path / "index", embedder=hashing) as index:
+    with Index.create(tmp_path / "index", embedder=hashing) as index:
         index.add(make_document("a", "The tide is high at noon."))
         with index._store.transaction() as connection:
             connection.execute("UPDATE chunks SET text = 'The tide is high at moon.'")

@@ -3,14 +3,18 @@
 import json
 import sqlite3
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragkit import Document, Index
 from ragkit.errors import QueryError
 from ragkit.indexing.filter_json import from_json, to_json
 from ragkit.indexing.filter_text import parse
 from ragkit.indexing.filters import OWN_FIELDS, And, Compare, Exists, Field, In, Not, Or, evaluate, to_sql
+from ragkit.records import document_id
+from tests.indexing.hashing import HashingEmbedder
 
 NAMES = [
     "year",
@@ -126,6 +130,104 @@ def test_field_refuses_values_no_document_can_hold(value):
         Field("year") == value  # noqa: B015
     with pytest.raises(QueryError):
         Field("year").in_([value])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: Field("y") >= 5 and Field("y") < 7,
+        lambda: 5 <= Field("y") < 7,
+        lambda: Field("y") == 5 or Field("y") == 7,
+        lambda: not Field("y").exists(),
+        lambda: not Field("draft"),
+        lambda: Field("draft") and Field("y") > 3,
+        lambda: "x" in [Field("a")],
+        lambda: bool(And((Field("y") == 5,))),
+        lambda: [0 for _ in "x" if ~(Field("y") == 5)],
+    ],
+)
+def test_a_filter_has_no_truth_value(wrong):
+    with pytest.raises(TypeError, match=r"Use &, \| and ~ with brackets"):
+        wrong()
+
+
+def test_in_refuses_a_text_for_its_values():
+    with pytest.raises(QueryError, match="'en'") as caught:
+        Field("lang").in_("en")
+    assert "in_(['en'])" in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory):
+    def book(name, **metadata):
+        return Document(document_id(name), name, name, f"The book {name}.", name, name, "text/plain", metadata)
+
+    with Index.create(tmp_path_factory.mktemp("books") / "index", embedder=HashingEmbedder()) as index:
+        index.add(book("a", year=1990, lang="en"), book("b", year=2020), book("c", draft=True))
+        yield index
+
+
+def answers(index, where):
+    """What each way of asking an index gives for a filter."""
+    vector = index.embedder.embed(["book"])[0]
+    keys = [
+        index.keys(where),
+        np.sort(index.search_keywords("book", 9, where)[0]),
+        np.sort(index.search_vectors(vector, 9, where)[0]),
+    ]
+    named = [[info.source for _, info in index.chunks(some.tolist())] for some in keys]
+    named.append([document.source for document in index.each_document(where)])
+    named.append([info.source for info in index.documents(where)])
+    return named
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "yaer >= 2000",
+        "year >= 2000 and langs == 'en'",
+        "not darft",
+        "langs in ('en', 'de')",
+        Field("yaer") == 3,
+        ~(Field("yaer") == 3) | Field("lang").exists(),
+    ],
+)
+def test_a_field_that_no_document_has_is_refused_with_those_they_have(books, where):
+    name = next(name for name in ("yaer", "langs", "darft") if name in repr(where))
+    close = {"yaer": "year", "langs": "lang", "darft": "draft"}[name]
+    vector = books.embedder.embed(["book"])[0]
+    for ask in (
+        lambda: books.documents(where),
+        lambda: list(books.each_document(where)),
+        lambda: books.keys(where),
+        lambda: books.search_keywords("book", 3, where),
+        lambda: books.search_vectors(vector, 3, where),
+    ):
+        with pytest.raises(QueryError, match=f"No document has the field '{name}'") as caught:
+            ask()
+        assert f"Did you mean '{close}'?" in caught.value.hint
+        assert "title, media_type, sha256, draft, lang, year." in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ("year >= 2000", ["b"]),
+        ("not draft", ["a", "b"]),
+        ("has review", []),
+        ("not has review", ["a", "b", "c"]),
+        ("not (has review and review)", ["a", "b", "c"]),
+        ("title == 'a'", ["a"]),
+        (None, ["a", "b", "c"]),
+    ],
+)
+def test_known_and_optional_fields_are_compared(books, where, wanted):
+    assert answers(books, where) == [wanted] * 5
+
+
+def test_an_index_without_documents_takes_any_filter(tmp_path):
+    with Index.create(tmp_path / "index", embedder=HashingEmbedder()) as index:
+        assert index.documents("year >= 2000") == []
 
 
 @pytest.mark.parametrize(

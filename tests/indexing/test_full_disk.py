@@ -24,7 +24,7 @@ def document(n):
     return Document(document_id(f"big{n}"), f"big{n}", f"big{n}", text, f"big{n}", f"sum{n}", "text/plain")
 
 path, limit = sys.argv[1], int(sys.argv[2])
-with Index.open(path, embedder=HashingEmbedder(dimension=384)) as index:
+with Index.open(path, embedder=HashingEmbedder(dimension=384), create=True) as index:
     index.add(*[document(n) for n in range(3)])
     generation = index.generation
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -71,7 +71,7 @@ def small_disk(tmp_path):
 def test_full_file_system(small_disk, make_document):
     embedder = HashingEmbedder(dimension=384)
     path = small_disk / "index"
-    with Index.open(path, embedder=embedder) as index:
+    with Index.create(path, embedder=embedder) as index:
         index.add(make_document("first", "The first note is about lighthouses."))
         documents = [make_document(f"d{n}", " ".join(f"w{n}x{i}" for i in range(1500))) for n in range(120)]
         with pytest.raises(IndexWriteError) as caught:
@@ -95,7 +95,7 @@ def test_full_file_system(small_disk, make_document):
 def test_folder_that_can_not_be_made(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(IndexWriteError) as caught:
-        Index.open(tmp_path / "file" / "index")
+        Index.create(tmp_path / "file" / "index")
     assert "folder" in caught.value.hint
 
 
@@ -107,7 +107,7 @@ def frozen(tmp_path, make_document):
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a file system needs root")
-    with Index.open(folder / "index", embedder=HashingEmbedder()) as index:
+    with Index.create(folder / "index", embedder=HashingEmbedder()) as index:
         index.add(make_document("first", "The first note is about lighthouses."))
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     yield folder / "index"

@@ -11,19 +11,21 @@ from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions
 from ragkit.errors import (
     IndexDamagedError,
+    IndexExistsError,
     IndexLockedError,
     IndexMismatchError,
     IndexNotFoundError,
     IndexWriteError,
     QueryError,
 )
+from ragkit.examples import ExamplePool
 from ragkit.indexing import Field, Index, IndexOptions, VectorOptions
 from tests.indexing.hashing import HashingEmbedder
 
 
 @pytest.fixture
 def index(tmp_path, embedder):
-    with Index.open(tmp_path / "index", embedder=embedder) as opened:
+    with Index.create(tmp_path / "index", embedder=embedder) as opened:
         yield opened
 
 
@@ -101,7 +103,7 @@ def test_sync_follows_a_path_with_dots(index, notes):
 def test_killed_creation_is_taken_up(tmp_path, hashing, make_document):
     for name in ("index.sqlite", "index.sqlite-journal", "lock"):
         (tmp_path / name).write_bytes(b"")
-    with Index.open(tmp_path, embedder=hashing) as index:
+    with Index.create(tmp_path, embedder=hashing) as index:
         assert index.add(make_document("a", "A first note.")).added == 1
 
 
@@ -140,7 +142,7 @@ def test_batches_are_committed_as_they_come(tmp_path, hashing, make_document):
     class StopError(Exception):
         pass
 
-    with Index.open(tmp_path / "index", embedder=hashing) as index:
+    with Index.create(tmp_path / "index", embedder=hashing) as index:
         documents = [make_document(f"e{n}", f"Number {n}. " + "more words in it. " * 500) for n in range(60)]
         seen = []
 
@@ -191,7 +193,7 @@ def test_empty_index_finds_nothing(index):
 
 
 def test_small_files_are_merged_and_compaction_changes_no_hit(tmp_path, hashing, make_document):
-    with Index.open(tmp_path / "index", embedder=hashing) as index:
+    with Index.create(tmp_path / "index", embedder=hashing) as index:
         for number in range(40):
             index.add(
                 make_document(f"n{number}", f"Note {number} about {('ash', 'oak', 'elm', 'fir')[number % 4]} trees.")
@@ -212,7 +214,7 @@ def test_large_index_with_ivf_file_and_deletions(tmp_path, hashing, make_documen
     options = IndexOptions(vectors=VectorOptions(flat_rows=200))
     choose = np.random.default_rng(0)
     words = [f"w{number}" for number in range(500)]
-    with Index.open(tmp_path / "index", embedder=hashing, options=options) as index:
+    with Index.create(tmp_path / "index", embedder=hashing, options=options) as index:
         index.add(*[make_document(f"d{n}", " ".join(choose.choice(words, 30))) for n in range(800)])
         index.compact()
         assert index._store.rows("SELECT count(*) FROM segments WHERE kind = 'vectors'") == [(1,)]
@@ -240,7 +242,7 @@ def test_reader_sees_one_generation_while_documents_are_replaced(tmp_path, hashi
         return [make_document(f"d{n}", f"version {version} of note {n}", version=version) for n in range(6)]
 
     with (
-        Index.open(tmp_path / "index", embedder=hashing) as writer,
+        Index.create(tmp_path / "index", embedder=hashing) as writer,
         Index.open(writer.path, embedder=hashing) as reader,
     ):
         writer.add(*batch(0))
@@ -338,7 +340,7 @@ def test_interrupted_reembedding_serves_and_goes_on(tmp_path, hashing, make_docu
             return super().embed(texts, kind)
 
     documents = [make_document(f"d{n}", ". ".join(f"word{n} and w{i} here" for i in range(400))) for n in range(60)]
-    with Index.open(tmp_path / "index", embedder=hashing) as index:
+    with Index.create(tmp_path / "index", embedder=hashing) as index:
         index.add(*documents)
         generation, before = index.generation, ask(index, "word7", 5)
         other = BreaksOnce(dimension=96)
@@ -357,7 +359,7 @@ def test_interrupted_reembedding_serves_and_goes_on(tmp_path, hashing, make_docu
 def test_chunking_options_stay_with_the_index(tmp_path, hashing, make_document):
     options = IndexOptions(chunking=ChunkingOptions(size=8, overlap=0))
     text = " ".join(f"w{n}" for n in range(40))
-    with Index.open(tmp_path / "index", embedder=hashing, options=options) as index:
+    with Index.create(tmp_path / "index", embedder=hashing, options=options) as index:
         index.add(make_document("a", text))
     with Index.open(tmp_path / "index", embedder=hashing) as index:
         index.add(make_document("b", text + " z"))
@@ -365,13 +367,96 @@ def test_chunking_options_stay_with_the_index(tmp_path, hashing, make_document):
         assert min(counts) >= 5
 
 
-def test_no_index_and_no_creation(tmp_path):
-    with pytest.raises(IndexNotFoundError):
-        Index.open(tmp_path / "nothing", create=False)
+def test_open_of_no_index_makes_none(tmp_path):
+    for opened in (Index, ExamplePool):
+        with pytest.raises(IndexNotFoundError, match="no index") as caught:
+            opened.open(tmp_path / "typo")
+        assert "Index.create(path)" in caught.value.hint
+        assert not (tmp_path / "typo").exists()
+
+
+def test_create_makes_an_index_once_and_open_with_create_any_time(tmp_path, hashing, make_document):
+    for number, kind in enumerate((Index, ExamplePool)):
+        path = tmp_path / str(number)
+        kind.create(path, embedder=hashing).close()
+        with pytest.raises(IndexExistsError, match="already"):
+            kind.create(path, embedder=hashing)
+        kind.open(path, embedder=hashing, create=True).close()
+    with Index.open(tmp_path / "new", create=True):
+        pass
+    assert Index.exists(tmp_path / "new")
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Index.create("~/index").close()
+    assert Index.exists(tmp_path / "index")
+    assert Index.exists("~/index")
+    with pytest.raises(IndexExistsError):
+        Index.create("~/index")
+
+
+def test_segments_without_a_database_are_damage(index, notes):
+    index.add(notes)
+    index.close()
+    for file in index.path.glob("index.*"):
+        file.unlink()
+    for create in (False, True):
+        with pytest.raises(IndexDamagedError, match="missing"):
+            Index.open(index.path, create=create)
+
+
+def test_relative_paths_name_documents(index, notes, monkeypatch):
+    (notes / "table.csv").write_text("town,people\nSandholm,800\nRavnby,900\n")
+    monkeypatch.chdir(notes.parent)
+    index.add("notes")
+    assert index.document("notes/owl.txt").source == str(notes / "owl.txt")
+    assert index.document("notes/table.csv#row-2").metadata["town"] == "Ravnby"
+    assert index.remove("notes/owl.txt", Path("notes/../notes/cheese.txt")) == 2
+    assert index.remove("notes/table.csv") == 2
+    monkeypatch.setenv("HOME", str(notes))
+    assert index.remove("~/ferry.txt", "~nobody-of-this-name/ferry.txt") == 1
+    assert [info.title for info in index.documents()] == ["bicycle"]
+    # What was removed is forgotten and comes in again.
+    assert index.add("notes").added == 5
+
+
+def test_an_index_of_an_embedder_object_is_opened_with_the_object(tmp_path, hashing, make_document):
+    with Index.create(tmp_path / "index", embedder=hashing) as index:
+        index.add(make_document("a", "The tide is high at noon."))
+    with Index.open(tmp_path / "index", embedder=HashingEmbedder()) as again:
+        assert ask(again, "tide") == ["a"]
+    for embedder in (None, "default"):
+        with Index.open(tmp_path / "index", embedder=embedder) as other:
+            with pytest.raises(IndexMismatchError, match="Embedder object") as caught:
+                other.add(make_document("b", "More."))
+            assert "Index.open(path, embedder=...)" in caught.value.hint
+
+
+def test_an_index_records_what_opens_the_model_of_an_object(tmp_path, embedder, make_document):
+    located = HashingEmbedder()
+    located.location = "/models/hashing"
+    for name, model, wanted in (
+        ("located", located, located.location),
+        ("default", embedder, "default"),
+        ("object", HashingEmbedder(), ""),
+    ):
+        with Index.create(tmp_path / f"made-{name}", embedder=model) as index:
+            index.add(make_document("a", "The tide is high at noon."))
+            assert index._store.state("model") == wanted
+        with Index.create(tmp_path / f"moved-{name}", embedder=HashingEmbedder(24)) as index:
+            index.add(make_document("a", "The tide is high at noon."))
+            index.reembed(model)
+            assert index._store.state("model") == wanted
+    with Index.open(tmp_path / "moved-default") as index:
+        assert index.embedder.model_id == embedder.model_id
+
+
+def test_no_index_is_made_in_a_folder_of_files(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "letter.txt").write_text("Dear reader")
     with pytest.raises(IndexWriteError, match="not empty"):
-        Index.open(tmp_path / "docs")
+        Index.create(tmp_path / "docs")
     assert [file.name for file in (tmp_path / "docs").iterdir()] == ["letter.txt"]
 
 
@@ -389,7 +474,7 @@ def test_several_make_the_same_index_at_once(tmp_path):
         def make(path=path, start=start, errors=errors):
             start.wait()
             try:
-                with Index.open(path) as opened:
+                with Index.open(path, create=True) as opened:
                     assert opened.documents() == []
             except Exception as error:
                 errors.append(error)

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragkit import Index
 from ragkit.errors import IndexDamagedError
+from ragkit.indexing import analysis, writing
 from ragkit.indexing.keywords import KeywordFile, extend_keywords
 
 TEXTS = {
@@ -18,6 +20,11 @@ TEXTS = {
     7: "東京タワーは日本の首都にあります。",
     8: "서울은 대한민국의 수도입니다.",
     9: "The warranty AND the price: 12,50 EUR (net) for model XR-7.",
+    10: "เรือข้ามฟากออกเดินทางเวลาเจ็ดโมงเช้า",
+    11: "ເຮືອຂ້າມຟາກອອກເດີນທາງ",
+    12: "សាឡាងចេញដំណើរនៅម៉ោងប្រាំពីរព្រឹក",
+    13: "ကူးတို့သင်္ဘောသည်မနက်ခုနစ်နာရီတွင်ထွက်ခွာသည်",
+    14: "नाव सुबह सात बजे चलती है, ऐसा हिन्दी में लिखा है",
 }
 
 
@@ -40,6 +47,11 @@ def words(tmp_path_factory):
         ("東京", 7),
         ("대한민국", 8),
         ("XR-7", 9),
+        ("เดินทาง", 10),
+        ("ອອກ", 11),
+        ("ដំណើរ", 12),
+        ("မနက်", 13),
+        ("हिन्दी", 14),
     ],
 )
 def test_search_finds(words, query, key):
@@ -148,7 +160,7 @@ def test_extend_adds_and_deletes_and_leaves_the_one_before_as_it_was(tmp_path):
     extend_keywords(tmp_path / "one", tmp_path / "two", [(20, "A new ferry was bought.")], delete=[1, 2])
     assert {file.name: file.read_bytes() for file in (tmp_path / "one").iterdir()} == before
     old, new = KeywordFile(tmp_path / "one"), KeywordFile(tmp_path / "two")
-    assert (old.rows, new.rows) == (9, 8)
+    assert (old.rows, new.rows) == (14, 13)
     assert old.search("ferry", 9)[0].tolist() == [1]
     assert new.search("ferry", 9)[0].tolist() == [20]
     assert len(new.search("cheese", 9)[0]) == 0
@@ -179,3 +191,89 @@ def test_open_of_something_else_says_so(tmp_path):
     (tmp_path / "meta.json").write_text("{")
     with pytest.raises(IndexDamagedError, match="can't be read as a keyword index"):
         KeywordFile(tmp_path)
+
+
+HASH = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+SAME = [
+    ("ERR-4102", "ERR4102"),
+    ("err_4102", "ERR\u20114102"),
+    ("550e8400-e29b-41d4-a716-446655440000", "550E8400E29B41D4A716446655440000"),
+    ("wi-fi", "WiFi"),
+    ("café", "CAFE"),
+    ("café", "cafe\u0301"),
+    ("Łódź", "lodz"),
+    ("Søren", "soren"),
+    ("straße", "STRASSE"),
+    ("İstanbul", "istanbul"),
+    ("Ελλάδα", "ΕΛΛΑΔΑ"),
+    ("ёлка", "елка"),
+    ("مُحَمَّد", "محمد"),
+    ("أحمد", "احمد"),
+    ("שָׁלוֹם", "שלום"),
+    ("phở", "PHO\u031b\u0309"),
+    ("ﬁnal", "final"),
+    ("ｆｕｌｌ", "full"),
+    ("ﾀﾜｰ", "タワー"),
+    ("infor\u00admation", "information"),
+    (HASH, HASH.upper()),
+    (HASH * 2, HASH * 2),
+    ("A" * 5000, "a" * 5000),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), [*SAME, *(pair[::-1] for pair in SAME)])
+def test_search_finds_another_spelling_first(tmp_path, one, other):
+    extend_keywords(None, tmp_path / "k", [(1, "other words"), (2, f"before {one}, after"), (3, "err, 550e8400 and a")])
+    assert KeywordFile(tmp_path / "k").search(other, 9)[0].tolist()[0] == 2
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60))
+def test_terms_are_the_same_for_what_is_folded_already(text):
+    found = list(analysis.terms(text))
+    assert list(analysis.terms(analysis.fold(text))) == found
+    assert not any(character.isspace() for term in found for character in term)
+
+
+def test_terms_hold_every_letter_and_digit_of_a_text():
+    for text in TEXTS.values():
+        held = set("".join(analysis.terms(text)))
+        assert {c for c in analysis.fold(text) if c.isalnum()} <= held
+
+
+@pytest.fixture
+def old_index(tmp_path, make_document, hashing, monkeypatch):
+    """An index whose keywords were made by an older analysis, which knew no accents."""
+    with monkeypatch.context() as older:
+        older.setattr("ragkit.indexing.writing.ANALYZER", "1")
+        older.setattr("ragkit.indexing.keywords.terms", str.split)
+        with Index.create(tmp_path / "index", embedder=hashing) as index:
+            index.add(make_document("a", "Ein café in Łódź"), make_document("b", "Ein anderes Haus"))
+    return tmp_path / "index"
+
+
+def found(index, text):
+    return [index.chunks([key])[0][1].source for key in index.search_keywords(text, 9)[0].tolist()]
+
+
+def test_open_rebuilds_keywords_of_another_analysis_once(old_index, hashing):
+    with Index.open(old_index, embedder=hashing) as index:
+        assert found(index, "lodz") == ["a"]
+        assert found(index, "haus") == ["b"]
+        generation = index.generation
+        assert len(list((old_index / "segments").glob("keywords-*"))) == 1
+    with Index.open(old_index, embedder=hashing) as index:
+        assert index.generation == generation
+        assert index.verify().damage == ()
+
+
+def test_open_while_another_writes_serves_the_old_keywords_and_the_next_commit_rebuilds(
+    old_index, make_document, hashing
+):
+    with writing.writer_lock(old_index):
+        index = Index.open(old_index, embedder=hashing)
+    with index:
+        assert found(index, "in") == ["a"]
+        index.add(make_document("c", "Ein neues Café"))
+        assert sorted(found(index, "CAFE")) == ["a", "c"]
+        assert index.verify().damage == ()

@@ -59,7 +59,7 @@ def test_kill_at_random_points(server, tmp_path):
             continue
         acknowledged, begun = states(log)
         unfinished += acknowledged != begun
-        with Index.open(path, embedder=embedder) as index:
+        with Index.open(path, embedder=embedder, create=True) as index:
             state = found(index)
             assert state in (acknowledged, begun), f"after kill {number}"
             check_searches(index, state, embedder)

@@ -8,7 +8,7 @@ from tests.indexing.hashing import HashingEmbedder
 
 @pytest.fixture
 def index(tmp_path):
-    with Index.open(tmp_path / "index", embedder=HashingEmbedder()) as opened:
+    with Index.create(tmp_path / "index", embedder=HashingEmbedder()) as opened:
         yield opened
 
 
@@ -78,7 +78,7 @@ def test_shared_origins_are_those_of_several_documents(index, make_document):
 def test_fingerprint_is_of_the_documents_and_nothing_else(tmp_path, index, make_document):
     made = [make_document(f"doc {n}", f"text {n}") for n in range(9)]
     index.add(*made)
-    with Index.open(tmp_path / "other", embedder=HashingEmbedder(dimension=24)) as other:
+    with Index.create(tmp_path / "other", embedder=HashingEmbedder(dimension=24)) as other:
         assert other.fingerprint() != index.fingerprint()
         for document in reversed(made):
             other.add(document)

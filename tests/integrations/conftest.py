@@ -16,6 +16,6 @@ def embeddings():
 
 @pytest.fixture
 def pool(tmp_path, embeddings):
-    with ExamplePool.open(tmp_path / "pool", embedder=embeddings.embedder) as opened:
+    with ExamplePool.create(tmp_path / "pool", embedder=embeddings.embedder) as opened:
         opened.add(EXAMPLES)
         yield opened

@@ -23,7 +23,7 @@ SMOLLM2 = open_model("smollm2", threads=1)
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    with Index.open(tmp_path_factory.mktemp("langchain") / "index") as index:
+    with Index.create(tmp_path_factory.mktemp("langchain") / "index") as index:
         index.add(SAMPLES)
         yield index
 

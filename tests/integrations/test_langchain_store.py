@@ -12,7 +12,7 @@ standard_integration = pytest.importorskip("langchain_tests.integration_tests", 
 class TestVectorStore(standard_integration.VectorStoreIntegrationTests):
     @pytest.fixture
     def vectorstore(self, tmp_path):
-        with Index.open(tmp_path / "index") as index:
+        with Index.create(tmp_path / "index") as index:
             yield RagkitVectorStore(index)
 
     @property

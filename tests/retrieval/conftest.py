@@ -33,7 +33,7 @@ def make_document():
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory):
     """The sample documents, by the real default model."""
-    with Index.open(tmp_path_factory.mktemp("retrieval") / "index") as index:
+    with Index.create(tmp_path_factory.mktemp("retrieval") / "index") as index:
         assert index.add(SAMPLES).complete
         yield index
 
@@ -49,7 +49,7 @@ def many(tmp_path_factory):
         if number % 97 == 5:
             fields["rare"] = True
         documents.append(make(f"note-{number:03}", f"A note of {words}.", **fields))
-    with Index.open(tmp_path_factory.mktemp("many") / "index", embedder=TokenHashingEmbedder()) as index:
+    with Index.create(tmp_path_factory.mktemp("many") / "index", embedder=TokenHashingEmbedder()) as index:
         assert index.add(*documents).added == 700
         assert index.chunk_count == 700
         yield index
@@ -58,5 +58,5 @@ def many(tmp_path_factory):
 @pytest.fixture
 def small(tmp_path):
     """An empty index with the fast embedder."""
-    with Index.open(tmp_path / "index", embedder=TokenHashingEmbedder()) as index:
+    with Index.create(tmp_path / "index", embedder=TokenHashingEmbedder()) as index:
         yield index

@@ -20,7 +20,7 @@ def guide(tmp_path):
     file = tmp_path / "guide.md"
     file.write_text("\n\n".join(f"# {title}\n\n{text}" for title, text in PARAGRAPHS.items()))
     options = IndexOptions(chunking=ChunkingOptions(size=20, overlap=0))
-    with Index.open(tmp_path / "index", embedder=TokenHashingEmbedder(), options=options) as index:
+    with Index.create(tmp_path / "index", embedder=TokenHashingEmbedder(), options=options) as index:
         assert index.add(file).complete
         assert index.chunk_count >= 6
         yield index, file

@@ -265,7 +265,7 @@ def test_late_for_a_query_without_tokens_keeps_the_order(small, make_document):
 
 
 def test_late_with_an_index_whose_embedder_has_no_token_vectors(tmp_path, make_document):
-    with Index.open(tmp_path / "index", embedder=HashingEmbedder()) as index:
+    with Index.create(tmp_path / "index", embedder=HashingEmbedder()) as index:
         index.add(make_document("a", "A note."))
         assert len(search(index, "note")) == 1
         with pytest.raises(SettingsError, match="gives no token vectors"):
@@ -484,7 +484,7 @@ def test_query_in_other_scripts_finds_its_note(tmp_path, samples, make_document)
         "de": "Die Fähre nach Sandholm fährt um sieben Uhr ab.",
         "en": "The observatory opens at nine.",
     }
-    with Index.open(tmp_path / "index", embedder=samples.embedder) as index:
+    with Index.create(tmp_path / "index", embedder=samples.embedder) as index:
         index.add(*[make_document(name, text, title=name) for name, text in notes.items()])
         for query, name in [("最后一班车", "zh"), ("العبارة", "ar"), ("東京", "ja"), ("Fähre", "de")]:
             for mode in ("keyword", "hybrid"):

@@ -50,7 +50,7 @@ def smollm2():
 def sample_index(tmp_path_factory):
     """The folder of an index of the sample documents, to be copied."""
     path = tmp_path_factory.mktemp("samples") / "samples"
-    with Index.open(path) as index:
+    with Index.create(path) as index:
         assert index.add(SAMPLES).complete
     return path
 

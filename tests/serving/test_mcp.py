@@ -200,7 +200,7 @@ def test_no_index_is_an_error_before_the_protocol_begins(tmp_path):
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    with Index.open(tmp_path_factory.mktemp("one") / "manuals") as opened:
+    with Index.create(tmp_path_factory.mktemp("one") / "manuals") as opened:
         opened.add(SAMPLES / "telescope-manual.pdf")
         yield opened
 

@@ -5,7 +5,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
-from ragkit.serving.names import LONGEST, clean_name, harmless, safe_suffix
+from ragkit.records import Document
+from ragkit.serving.names import LONGEST, clean_name, document_name, harmless, safe_suffix
 from tests.serving.hostile import names
 
 
@@ -51,3 +52,17 @@ def test_long_name_keeps_its_suffix():
 
 def test_harmless_keeps_joiners_and_line_breaks():
     assert harmless("a\u200db\n\tc\u202e\x07") == "a\u200db\n\tc"
+
+
+@pytest.mark.parametrize(
+    ("source", "origin", "metadata", "shown"),
+    [
+        ("/srv/docs/people.csv#row-2", "/srv/docs/people.csv", {"name": "Ida"}, "people.csv"),
+        ("upload:people.csv#row-2", "upload:people.csv", {"name": "Ida"}, "people.csv"),
+        ("upload:a.pdf", "upload:a.pdf", {"name": "a.pdf"}, "a.pdf"),
+        ("/srv/docs/a.pdf", "/srv/docs/a.pdf", {}, "a.pdf"),
+    ],
+)
+def test_document_is_shown_by_its_file(source, origin, metadata, shown):
+    document = Document(source, source, origin, "text", "title", "sha", "text/plain", metadata)
+    assert document_name(document) == shown

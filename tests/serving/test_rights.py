@@ -88,7 +88,7 @@ def every_route():
 
 
 def make_index(path, name, text):
-    with Index.open(path) as index:
+    with Index.create(path) as index:
         made = Document(document_id(name), name, name, text, name, name, "text/plain", {})
         assert index.add(made).complete
 

@@ -19,7 +19,7 @@ SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("serve")
     (folder / "moved.pdf").write_bytes((SAMPLES / "telescope-manual.pdf").read_bytes())
-    with Index.open(folder / "indexes" / "manuals") as index:
+    with Index.create(folder / "indexes" / "manuals") as index:
         index.add(folder / "moved.pdf", SAMPLES / "annual-report-2025.md", SAMPLES / "prices.csv")
     return make_app(ServeOptions(indexes=folder / "indexes", token="t", models=("scripted",)))
 

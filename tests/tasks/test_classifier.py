@@ -146,7 +146,7 @@ def test_vote_alone_needs_no_model(pool):
 
 def test_guard_hides_the_input_itself_in_evaluation_only(tmp_path):
     wrong = Example("please close my account", "lost_card")
-    with ExamplePool.open(tmp_path / "pool") as pool:
+    with ExamplePool.create(tmp_path / "pool") as pool:
         pool.add([*EXAMPLES, wrong])
         classifier = Classifier(tmp_path, pool, ClassifierOptions(labels=LABELS, reads="none"))
         (known,) = classifier.predict([wrong.input])

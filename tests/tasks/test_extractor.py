@@ -191,7 +191,7 @@ def test_no_valid_example_is_an_error_with_rows_and_reasons(tmp_path):
 
 
 def test_pool_of_before_with_a_broken_output_is_refused(tmp_path):
-    with ExamplePool.open(tmp_path / "t" / "pool") as pool:
+    with ExamplePool.create(tmp_path / "t" / "pool") as pool:
         pool.add([Example("an old one", "no json")])
     with pytest.raises(TaskError, match="an old one"):
         Extractor.fit(tmp_path / "t", ORDERS, schema=Order, model=ScriptedModel(), budget=NONE)

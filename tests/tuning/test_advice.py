@@ -122,7 +122,7 @@ def test_nothing_of_the_held_out_part_is_learned(rows, tmp_path):
     found = parted([*rows, *twins])
     assert found.leaked > len(twins) / 4
     assert found.leaked + len(found.train) + len(found.held_out) == len(rows) + len(twins)
-    with ExamplePool.open(tmp_path / "pool") as pool:
+    with ExamplePool.create(tmp_path / "pool") as pool:
         pool.add(found.train)
         assert find_leaks(pool, found.held_out) == []
         pool.add(twins)

@@ -61,7 +61,7 @@ def test_pairs_are_the_passages_that_hold_the_answers(tmp_path):
         for name, text in zip(names, TEXTS, strict=True)
     ]
     asked = [Example("where does the bird live?", "ROME"), Example("where is the cat?", "Paris"), Example("who?", " ")]
-    with Index.open(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index") as index:
         index.add_documents(documents)
         ((question, passage),) = pairs_from_index(index, asked)
     assert question == "where does the bird live?"

@@ -42,7 +42,7 @@ def index(tmp_path_factory):
     documents = [
         Document(document_id(name), name, name, text, name, name, "text/plain") for name, text in TEXTS.items()
     ]
-    with Index.open(tmp_path_factory.mktemp("raft") / "index") as opened:
+    with Index.create(tmp_path_factory.mktemp("raft") / "index") as opened:
         opened.add(*documents)
         yield opened
 

@@ -113,9 +113,9 @@ def serve():
 def site(tmp_path_factory) -> Iterator[Site]:
     """Serve a collection of the sample documents and an empty one, with real and with scripted models."""
     indexes = tmp_path_factory.mktemp("indexes")
-    with Index.open(indexes / "observatory") as index:
+    with Index.create(indexes / "observatory") as index:
         assert index.add(SAMPLES).complete
-    with Index.open(indexes / "empty"):
+    with Index.create(indexes / "empty"):
         pass
     endless = EndlessModel()
     real = open_model("smollm2", threads=1)

@@ -144,9 +144,8 @@ def main() -> None:
         pairs = training()
         for pair, support in zip(pairs, verifier.verify([(p.claim, p.evidence) for p in pairs]), strict=True):
             if support.supported != (pair.label == "entailed"):
-                print(
-                    f"{pair.label} {pair.kind} {support.entailed:.2f}\n  {pair.claim}\n  {pair.evidence}\n  {support.reasons}"
-                )
+                print(pair.label, pair.kind, f"{support.entailed:.2f}", support.reasons)
+                print(f"  {pair.claim}\n  {pair.evidence}")
     print("| set, rule | AUROC | false ones cited | true ones not cited |\n|---|---|---|---|")
     for name, pairs in (("planted", test_planted()), ("questions", data.statements(False)), ("by hand", by_hand())):
         report(f"{name} ({len(pairs)}), word overlap", pairs, overlap(pairs, embedder), kinds=False)

@@ -65,9 +65,10 @@ def sentences(train: bool) -> list[str]:
     for _, text in texts(train):
         for start, end in sentence_spans(text):
             sentence = re.sub(r"\s+", " ", text[start:end]).strip().lstrip("-*#+0123456789. ")
-            if 40 < len(sentence) < 260 and sentence[0].isupper() and sentence[-1] == "." and "|" not in sentence:
-                if not is_fragment(sentence) and "http" not in sentence:
-                    found.append(sentence)
+            if not 40 < len(sentence) < 260 or "|" in sentence or "http" in sentence:
+                continue
+            if sentence[0].isupper() and sentence[-1] == "." and not is_fragment(sentence):
+                found.append(sentence)
     return list(dict.fromkeys(found))
 
 

@@ -1,6 +1,6 @@
 """A set of real questions, by kind: how many are refused, unsure, right and cited, beside a plain prompt.
 
-Run: python benchmarks/questions.py FOLDER [--half b] [--model none --model smollm2 --model qwen2.5-coder-0.5b] [--kinds K]
+Run: python benchmarks/questions.py FOLDER [--half b] [--model none --model smollm2] [--kinds KIND,KIND]
 
 FOLDER holds ``docs/`` and ``questions.jsonl`` with the fields that ``ragkit eval`` reads. Thresholds and weights were
 chosen on half ``a``; half ``b`` is what to report. The peer is a plain prompt with the top four passages and the same
@@ -203,8 +203,7 @@ def main() -> None:
     if given.kinds:
         questions = [question for question in questions if question["kind"] in given.kinds.split(",")]
     print(versions("onnxruntime", "llama-cpp-python"))
-    create = getattr(Index, "create", Index.open)
-    with tempfile.TemporaryDirectory() as folder, create(Path(folder) / "index") as index:
+    with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index") as index:
         index.add(given.folder / "docs")
         for name in given.model or ["none"]:
             model = None if name == "none" else open_model(name, threads=given.threads)

@@ -63,7 +63,9 @@ def fit(pairs: Sequence[Pair], similarity: WordSimilarity) -> dict[str, object]:
     for name in ("entailed", "contradicted"):
         target = (labels == name).astype(float)
         # Each kind weighs the same within its label, so that no easy kind crowds out the others.
-        weights = np.array([1.0 / np.sum((kinds == kind) & (labels == label)) for kind, label in zip(kinds, labels)])
+        weights = np.array(
+            [1.0 / np.sum((kinds == kind) & (labels == label)) for kind, label in zip(kinds, labels, strict=True)]
+        )
         weights[target == 1] /= weights[target == 1].sum()
         weights[target == 0] /= weights[target == 0].sum()
         limits = [(None, None)] * inputs.shape[1]
@@ -80,7 +82,7 @@ def fit(pairs: Sequence[Pair], similarity: WordSimilarity) -> dict[str, object]:
             # Never above what a claim without any mismatch gets.
             grid = np.arange(0.2, 1 / (1 + np.exp(-found.x[-1])) - 0.02, 0.01)
             shares = [np.mean([np.mean(part >= threshold) for part in false]) for threshold in grid]
-            fitting = [threshold for threshold, share in zip(grid, shares) if share <= FALSE_CITED]
+            fitting = [threshold for threshold, share in zip(grid, shares, strict=True) if share <= FALSE_CITED]
             record["threshold"] = round(float(fitting[0] if fitting else grid[-1]), 2)
         record[name] = {
             feature: round(float(weight), 4) for feature, weight in zip((*FEATURES, "intercept"), found.x, strict=True)
@@ -142,9 +144,8 @@ def main() -> None:
         pairs = training()
         for pair, support in zip(pairs, verifier.verify([(p.claim, p.evidence) for p in pairs]), strict=True):
             if support.supported != (pair.label == "entailed"):
-                print(
-                    f"{pair.label} {pair.kind} {support.entailed:.2f}\n  {pair.claim}\n  {pair.evidence}\n  {support.reasons}"
-                )
+                print(pair.label, pair.kind, f"{support.entailed:.2f}", support.reasons)
+                print(f"  {pair.claim}\n  {pair.evidence}")
     print("| set, rule | AUROC | false ones cited | true ones not cited |\n|---|---|---|---|")
     for name, pairs in (("planted", test_planted()), ("questions", data.statements(False)), ("by hand", by_hand())):
         report(f"{name} ({len(pairs)}), word overlap", pairs, overlap(pairs, embedder), kinds=False)

@@ -194,8 +194,8 @@ class Child:
         told = (self._process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
         raise ProcessStartError(
             f"The process {module} {reason}{f': {told[-1]}' if told else ''}.",
-            f"Check that {sys.executable} starts, that the packages ragkit needs are installed and not only found in the "
-            "working folder, and that memory and processes are not limited too tightly (ulimit -a).",
+            f"Check that {sys.executable} starts, that the packages ragkit needs are installed and not only found in "
+            "the working folder, and that memory and processes are not limited too tightly (ulimit -a).",
         )
 
     def _cpu(self) -> int | None:

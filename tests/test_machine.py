@@ -73,7 +73,7 @@ from ragkit.records import document_id
 
 assert cores() >= 1 and instruction_set()
 text = "The gate code is 9152."
-with Index.open(sys.argv[1]) as index:
+with Index.open(sys.argv[1], create=True) as index:
     index.add(Document(document_id("m"), "m", "m", text, "Memo", "0", "text/plain"))
     assert "9152" in Assistant(index, model=None).ask("What is the gate code?").text
 assert complete(open_model("smollm2", window=128, threads=1), [Message("user", "Hi")], GenerationOptions(2)).text

@@ -10,7 +10,7 @@ from ragkit.answering.support import ComposedVerifier, CrossEncoderVerifier, Sup
 from ragkit.answering.support.cross_encoder import label_order
 from ragkit.answering.support.sentence import is_fragment, parse
 from ragkit.errors import SettingsError
-from ragkit.models import ScriptedModel
+from ragkit.models.scripted import ScriptedModel
 
 BOX = "The first-aid box hangs beside the ticket desk."
 BUS = "The last bus leaves at 22:10."

@@ -39,7 +39,7 @@ def test_update_in_the_background_waits_for_the_writer(tmp_path, monkeypatch, ma
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ragkit.cli.following._RETRY_SECONDS", 0.01)
     notes = make_note("a new note")
-    with Index.open(tmp_path / "index", embedder=HashingEmbedder()) as index:
+    with Index.open(tmp_path / "index", create=True, embedder=HashingEmbedder()) as index:
         updated = threading.Event()
         finish = index.sync
 

@@ -39,7 +39,7 @@ TEXTS = [f"note {n} on topic{n} and subject{n * 7}" for n in range(40)]
 
 @pytest.fixture
 def index(tmp_path, make_document):
-    with Index.open(tmp_path / "index", embedder=TokenHashingEmbedder()) as opened:
+    with Index.open(tmp_path / "index", create=True, embedder=TokenHashingEmbedder()) as opened:
         opened.add(*[make_document(f"n{n}", text) for n, text in enumerate(TEXTS)])
         yield opened
 
@@ -64,7 +64,7 @@ def self_hits(index):
 
 
 def test_moved_index_opens_the_new_model(tmp_path, make_document, named_embedders):
-    with Index.open(tmp_path / "index") as index:
+    with Index.open(tmp_path / "index", create=True) as index:
         index.add(*[make_document(f"n{n}", text) for n, text in enumerate(TEXTS)])
         before = self_hits(index)
         reembed_elsewhere(index.path, "other")
@@ -95,7 +95,7 @@ def test_moved_index_refuses_the_model_it_was_opened_with(index, make_document):
 @pytest.mark.parametrize("rerank", [None, "late"])
 def test_query_embedded_before_the_move_is_embedded_again(tmp_path, make_document, named_embedders, rerank):
     """The index moves to the other model between the query's vector and the search."""
-    with Index.open(tmp_path / "index") as index:
+    with Index.open(tmp_path / "index", create=True) as index:
         index.add(*[make_document(f"n{n}", text) for n, text in enumerate(TEXTS)])
         retriever = Retriever(index, RetrievalOptions(mode="dense", rerank=rerank, diversity=0.2))
         assert retriever.search(TEXTS[5], k=3)[0].chunk.text == TEXTS[5]

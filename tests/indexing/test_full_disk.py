@@ -128,7 +128,7 @@ def test_read_only_mount_of_an_index_that_is_written_to_elsewhere(tmp_path, make
     written, read = tmp_path / "written", tmp_path / "read"
     written.mkdir()
     read.mkdir()
-    with Index.open(written / "index", embedder=HashingEmbedder()) as index:
+    with Index.open(written / "index", create=True, embedder=HashingEmbedder()) as index:
         index.add(make_document("first", "The first note is about lighthouses."))
     bind = ["mount", "--bind", str(written), str(read)]
     if os.geteuid() or subprocess.run(bind, capture_output=True).returncode:

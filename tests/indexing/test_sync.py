@@ -20,7 +20,7 @@ from tests.indexing.hashing import HashingEmbedder
 
 @pytest.fixture
 def index(tmp_path):
-    with Index.open(tmp_path / "index", embedder=HashingEmbedder()) as opened:
+    with Index.open(tmp_path / "index", create=True, embedder=HashingEmbedder()) as opened:
         yield opened
 
 
@@ -292,7 +292,7 @@ def test_text_that_a_faulty_tokenizer_loses_is_an_issue(tmp_path, make_document,
 
     adding_chunks = adding.chunk_document
     monkeypatch.setattr(adding, "chunk_document", faulty)
-    with Index.open(tmp_path / "index", embedder=HashingEmbedder()) as index:
+    with Index.open(tmp_path / "index", create=True, embedder=HashingEmbedder()) as index:
         report = index.add(make_document("a", "A text that loses its tail."))
         assert not report.complete
         assert [(issue.origin, issue.kind) for issue in report.issues] == [("a", "text_lost")]

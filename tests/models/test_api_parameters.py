@@ -40,7 +40,7 @@ def test_request_has_only_what_was_asked_for():
 
 def test_answer_asks_for_no_temperature_unless_told(tmp_path):
     document = Document(document_id("bus"), "bus", "bus", f"{REPLY} It is blue.", "Buses", "0", "text/plain")
-    with Index.open(tmp_path / "index") as index, FaultServer() as server:
+    with Index.open(tmp_path / "index", create=True) as index, FaultServer() as server:
         index.add(document)
         assert REPLY in Assistant(index, model_of(server), "chat").ask(ASK[0].content).text
     assert not {"temperature", "seed"} & set(server.bodies[0])
@@ -108,7 +108,10 @@ def test_trace_says_what_was_left_out(tmp_path):
     from ragkit.answering import AnswerOptions
 
     document = Document(document_id("bus"), "bus", "bus", f"{REPLY} It is blue.", "Buses", "0", "text/plain")
-    with Index.open(tmp_path / "index") as index, FaultServer("unsupported", unsupported=("temperature",)) as server:
+    with (
+        Index.open(tmp_path / "index", create=True) as index,
+        FaultServer("unsupported", unsupported=("temperature",)) as server,
+    ):
         index.add(document)
         for model in (model_of(server), FallbackModel([model_of(server)])):
             answer = Assistant(index, model, "chat", options=AnswerOptions(temperature=0.1)).ask(ASK[0].content)
@@ -117,7 +120,10 @@ def test_trace_says_what_was_left_out(tmp_path):
 
 def test_trace_of_an_extraction_says_it_too(tmp_path):
     document = Document(document_id("bus"), "bus", "bus", f"{REPLY} It is blue.", "Buses", "0", "text/plain")
-    with Index.open(tmp_path / "index") as index, FaultServer("unsupported", unsupported=("stop",)) as server:
+    with (
+        Index.open(tmp_path / "index", create=True) as index,
+        FaultServer("unsupported", unsupported=("stop",)) as server,
+    ):
         index.add(document)
         trace = Assistant(index, model_of(server), "extract").ask(ASK[0].content).trace
     assert trace.notes == ("tiny does not support stop, so it was not sent.",)
@@ -190,7 +196,7 @@ def test_model_behind_an_endpoint_is_shown_as_many_passages_as_the_mode_allows(t
     text = "\n\n".join(f"Bus {bus} leaves at ten. {named}" for bus, named in enumerate(stops))
     file = tmp_path / "windows.toml"
     file.write_text('["127.0.0.1"]\ntiny = 128_000\n')
-    with Index.open(tmp_path / "index") as index, Endpoint((200, {}, GOOD)) as server:
+    with Index.open(tmp_path / "index", create=True) as index, Endpoint((200, {}, GOOD)) as server:
         index.add(Document(document_id("bus"), "bus", "bus", text, "Buses", "0", "text/plain"))
         model = OpenAICompatibleModel("tiny", server.url, options=ApiOptions(windows=file))
         receipt = Assistant(index, model, mode).ask("When does a bus leave?").trace.prompt.receipt

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
 
 _NEAR = (
-    "buy purchase;restart reboot;begin start;large big;quick fast;employee worker;city town;assist help;forbidden banned;"
-    "physician doctor;road street;error mistake;reply answer;finish complete;trip journey;pay salary;house home;car vehicle"
+    "buy purchase;restart reboot;begin start;large big;quick fast;employee worker;city town;assist help;"
+    "forbidden banned;physician doctor;road street;error mistake;reply answer;finish complete;trip journey;pay salary;"
+    "house home;car vehicle"
 )
 _SIMILAR_FROM = 0.55
 _KEPT = 20_000
@@ -41,7 +42,8 @@ class WordSimilarity:
         """Return the scaled similarity of each of ``ones`` to each of ``others``: float32 ``[ones, others]``."""
         low, high = self._scaled()
         found = self._embed(ones) @ self._embed(others).T
-        return np.clip((found - low) / (high - low), 0.0, 1.0).astype(np.float32)
+        scaled: NDArray[np.float32] = np.clip((found - low) / (high - low), 0.0, 1.0).astype(np.float32)
+        return scaled
 
     def _scaled(self) -> tuple[float, float]:
         if self._scale is None:
@@ -59,7 +61,7 @@ class WordSimilarity:
             if missing:
                 vectors = self._embedder.embed(missing, "query")
                 self._vectors.update(zip(missing, vectors, strict=True))
-            found = np.stack([self._vectors[word] for word in words])
+            found: Vectors = np.stack([self._vectors[word] for word in words])
             while len(self._vectors) > _KEPT:
                 self._vectors.popitem(last=False)
         return found

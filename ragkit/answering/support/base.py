@@ -28,7 +28,7 @@ class Support:
     @property
     def is_contradicted(self) -> bool:
         """True if the evidence says otherwise, rather than nothing about it."""
-        return not self.supported and self.contradicted >= 0.5
+        return not self.supported and self.contradicted > 1.0 - self.entailed - self.contradicted
 
 
 @runtime_checkable

@@ -151,7 +151,7 @@ def _polarity(found: _Findings) -> None:
         for place, other in enumerate(evidence.tokens):
             if place in held or place in found.spent or other.kind not in ("content", "relation"):
                 continue
-            if antonyms(token.lemma, other.lemma):
+            if antonyms(token.lemma, other.lemma) or antonyms(token.low, other.low):
                 found.explained.add(index)
                 found.spent.add(place)
                 if token.negated == other.negated:
@@ -212,7 +212,7 @@ def _equal(mine: Quantity, theirs: Quantity) -> bool:
 
 
 def _fit(found: _Findings, mine: Quantity, theirs: Quantity) -> float:
-    near = {place for place in range(theirs.start - 6, theirs.end + 6)}
+    near = range(theirs.start - 6, theirs.end + 6)
     around = [i for i in range(mine.start - 6, mine.end + 6) if found.aligned.pairs.get(i) in near]
     return len(around) + 2.0 * (mine.unit == theirs.unit) + (mine.kind == theirs.kind)
 
@@ -228,7 +228,7 @@ def _rivals(mine: Quantity, theirs: Quantity) -> bool:
 
 
 def _same_value(found: _Findings, mine: Quantity, theirs: Quantity) -> None:
-    claim, evidence, aligned = found.claim, found.evidence, found.aligned
+    claim, aligned = found.claim, found.aligned
     if mine.unit and theirs.unit and mine.unit != theirs.unit:
         found.explained.add(mine.unit_at)
         found.spent.add(theirs.unit_at)
@@ -249,7 +249,8 @@ def _same_value(found: _Findings, mine: Quantity, theirs: Quantity) -> None:
             others = [p for p in theirs.counted if p in aligned.spare and p not in found.spent]
             if others and aligned.similarity.get(index, 0.0) < 0.9:
                 found.spent.add(others[0])
-                found.note("counted", 1.0, f"counted: {found.said(index)!r} against {found.has(others[0])!r}")
+                found.explained.add(index)
+                found.note("unit", 1.0, f"counted: {found.said(index)!r} against {found.has(others[0])!r}")
         elif abs(place - theirs.start) > 14:
             found.note("counted", 0.5)
     _bounds(found, mine, theirs)

@@ -44,7 +44,8 @@ UNITS = {
     unit: family
     for family, names in {
         "time": "second minute hour day week month quarter year decade century night",
-        "length": "millimetre millimeter centimetre centimeter metre meter kilometre kilometer inch foot yard mile km cm mm mi",
+        "length": "millimetre millimeter centimetre centimeter metre meter kilometre kilometer inch foot yard mile "
+        "km cm mm mi",
         "mass": "gram kilogram tonne ton pound ounce kg lb mg",
         "volume": "litre liter millilitre gallon pint",
         "money": "dollar euro cent yen franc rupee usd eur gbp",
@@ -65,18 +66,22 @@ _IRREGULAR = {
     grow grew grown|lose lost|fall fell fallen|send sent|build built|understand understood|draw drew drawn
     break broke broken|spend spent|cut|rise rose risen|drive drove driven|buy bought|wear wore worn|choose chose chosen
     seek sought|throw threw thrown|catch caught|deal dealt|win won|forget forgot forgotten|lay laid|sell sold
-    fight fought|bear bore borne born|teach taught|eat ate eaten|sing sang sung|strike struck|hang hung|shake shook shaken
+    fight fought|bear bore borne born
+    teach taught|eat ate eaten|sing sang sung|strike struck|hang hung|shake shook shaken
     ride rode ridden|feed fed|shoot shot|drink drank drunk|hit|arise arose arisen|fly flew flown|spread|sleep slept
     cause caused|learn learnt|fly flies|hide hid hidden|freeze froze frozen|steal stole stolen|swim swam swum
     wake woke woken|tear tore torn|shut|split|set|cost|hurt|read|quit|rid|swear swore sworn|bind bound|bite bit bitten
     blow blew blown|breed bred|creep crept|dig dug|flee fled|forbid forbade forbidden|forgive forgave forgiven
-    shrink shrank shrunk|sink sank sunk|slide slid|spin spun|stick stuck|sweep swept|swing swung|withdraw withdrew withdrawn
-    overturn|uphold upheld|withhold withheld|undergo underwent undergone|show showed shown|prove proven|sew sewn|use using used|die dying died dies|tie tying tied ties|lie lying lied lies|try tried tries
+    shrink shrank shrunk|sink sank sunk|slide slid|spin spun
+    stick stuck|sweep swept|swing swung|withdraw withdrew withdrawn
+    overturn|uphold upheld|withhold withheld|undergo underwent undergone|show showed shown|prove proven|sew sewn
+    use using used|die dying died dies|tie tying tied ties|lie lying lied lies|try tried tries
     man men|woman women|child children|foot feet|tooth teeth|mouse mice|person persons|life lives|wife wives
     half halves|leaf leaves|datum data|criterion criteria|phenomenon phenomena|analysis analyses|crisis crises
     bacterium bacteria|series|species|bus buses|gas gases|business|process|access|address|always|perhaps|news
     early earlier earliest|easy easier easiest|large larger largest|big bigger biggest|high higher highest
-    low lower lowest|small smaller smallest|great greater greatest|old older oldest|new newer newest|short shorter shortest
+    low lower lowest|small smaller smallest|great greater greatest|old older oldest
+    new newer newest|short shorter shortest
     long longer longest|near nearer nearest|fast faster fastest|late later latest|strong stronger strongest
     """.replace("\n", "|").split("|")
     if forms.strip()

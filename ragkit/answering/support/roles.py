@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
-from ragkit.answering.support.sentence import Parsed
+from ragkit.answering.support.sentence import Parsed, main_verbs
 
 _WINDOW = 3
 
@@ -12,13 +13,13 @@ _WINDOW = 3
 def roles_swapped(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tuple[float, str] | None:
     """Return how surely agent and patient of a shared verb are swapped, 0 to 1, and the words; None if they are not.
 
-    Any aligned word with aligned words of its clause on both sides may be the verb: what counts is that its sides are
-    exchanged though its voice is the same, or kept though its voice differs.
+    Its sides are exchanged though its voice is the same, or kept though its voice differs.
     """
     best: tuple[float, str] | None = None
+    verbs, there = main_verbs(claim), main_verbs(evidence)
     for verb, place in pairs.items():
         token, other = claim.tokens[verb], evidence.tokens[place]
-        if token.kind != "content" or token.name or other.name:
+        if token.kind != "content" or token.name or other.name or verb not in verbs or place not in there:
             continue
         before, after = _sides(claim, verb)
         if not before or not after:
@@ -131,8 +132,8 @@ def _overlap(mine: set[tuple[str, int]], theirs: set[tuple[str, int]]) -> float:
 
 
 def exchanged(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tuple[float, str] | None:
-    """Return how surely two words or names stand in each other's places, by the words directly beside them."""
-    mine = [run for run in _runs(claim) if run[1] in pairs]
+    """Return how surely two names stand in each other's places, by the words directly beside them."""
+    mine = [run for run in _runs(claim) if run[1] in pairs and claim.tokens[run[1]].name]
     held = {run[1]: run for run in _runs(evidence)}
     there = {run: held[pairs[run[1]]] for run in mine if pairs[run[1]] in held}
     for number, one in enumerate(mine):
@@ -143,8 +144,7 @@ def exchanged(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tupl
             was_one, was_other = _beside(evidence, there[one]), _beside(evidence, there[other])
             kept = _same(here_one, was_one) + _same(here_other, was_other)
             crossed = _same(here_one, was_other) + _same(here_other, was_one)
-            both = claim.tokens[one[1]].name and claim.tokens[other[1]].name
-            if crossed >= kept + (2 if both else 3):
+            if crossed >= kept + 2:
                 return 1.0, f"{claim.tokens[one[1]].text!r} and {claim.tokens[other[1]].text!r}"
     return None
 
@@ -179,4 +179,4 @@ def order_changes(claim: Parsed, pairs: Mapping[int, int]) -> float:
     places = [pairs[i] for i in claim.content if i in pairs]
     if len(places) < 2:
         return 0.0
-    return sum(left > right for left, right in zip(places, places[1:], strict=False)) / (len(places) - 1)
+    return sum(left > right for left, right in pairwise(places)) / (len(places) - 1)

@@ -114,7 +114,7 @@ def parse(text: str) -> Parsed:
         frozenset(_passives(lows)),
         sum(
             low in _NEGATORS | _NOUN_NEGATORS and following not in _NO_NEGATION
-            for low, following in zip(lows, [*lows[1:], ""], strict=True)
+            for low, following in zip(lows, [*lows[1:], ""], strict=False)
         ),
     )
 
@@ -154,6 +154,24 @@ def is_fragment(text: str) -> bool:
     return not _verbs(parsed)
 
 
+def main_verbs(parsed: Parsed) -> frozenset[int]:
+    """Return the indices of words that carry what a clause says: finite verbs, and what follows an auxiliary."""
+    found = set(parsed.passives)
+    for index in _verbs(parsed):
+        if parsed.tokens[index].low not in AUXILIARIES:
+            found.add(index)
+            continue
+        after = index + 1
+        while after < len(parsed.tokens) and (
+            parsed.tokens[after].low in AUXILIARIES
+            or parsed.tokens[after].low in ("not", "to", "never", "also")
+            or parsed.tokens[after].low.endswith("ly")
+        ):
+            after += 1
+        found.add(after)
+    return frozenset(found)
+
+
 _IMPERATIVES = frozenset(
     """
     use send ask check wait change restart contact call click open close go make read write select add remove submit
@@ -177,9 +195,19 @@ _FINITE = frozenset(
     """.split()  # noqa: SIM905
 )
 _COMMANDED = frozenset("the a an your this these that all any down up to out on if it them into through".split())  # noqa: SIM905
+_PRONOUNS = ("i", "you", "we", "they", "people", "who", "that", "which")
+_AMBIGUOUS = frozenset(
+    """
+    need want use like live work lie hang run leave find cost cut hit cover rank help begin end open close start stop
+    hold put set shut let lay
+    """.split()  # noqa: SIM905
+)
+"""Nouns or adjectives as often as verbs: verbs only after what may be a plural subject."""
 _AFTER_VERB = frozenset("to on at from not as into each every all when if after before until".split())  # noqa: SIM905
 _DETERMINERS = frozenset(
-    ["the", "a", "an", "this", "that", "these", "those", "its", "their", "his", "her", "our", "your", "my", "of", "in", "by", "with", "for", "and", "or", "no"]
+    """
+    the a an this that these those its their his her our your my of in by with for and or no
+    """.split()  # noqa: SIM905
 )
 
 
@@ -193,13 +221,30 @@ def _verbs(parsed: Parsed) -> list[int]:
         if low in AUXILIARIES:
             found.append(index)
         elif token.kind in ("content", "function") and not token.calendar:
-            if (low in _IMPERATIVES and (index == 0 or before in (",", ";", "and", "please", "then", ":"))) or (index == 0 and token.kind == "content" and _opens_command(tokens)):
+            if (low in _IMPERATIVES and (index == 0 or before in (",", ";", "and", "please", "then", ":"))) or (
+                index == 0 and token.kind == "content" and _opens_command(tokens)
+            ):
                 found.append(index)
-            elif before in _DETERMINERS or before == "to" or token.name:
+            elif (
+                before in _DETERMINERS
+                or before == "to"
+                or token.name
+                or (low in _AMBIGUOUS and not _after_subject(tokens, index))
+            ):
                 continue
-            elif low in _FINITE or (index and low.endswith("ed") and len(low) > 4) or (index and _reads_as_verb(tokens, index)) or before in ("i", "you", "we", "they", "people", "who", "that", "which"):
+            elif (
+                low in _FINITE
+                or (index and low.endswith("ed") and len(low) > 4)
+                or (index and _reads_as_verb(tokens, index))
+                or before in _PRONOUNS
+            ):
                 found.append(index)
     return found
+
+
+def _after_subject(tokens: tuple[Token, ...], index: int) -> bool:
+    before = tokens[index - 1] if index else None
+    return before is not None and (before.low in _PRONOUNS or before.low.endswith("s") or before.name)
 
 
 def _opens_command(tokens: tuple[Token, ...]) -> bool:
@@ -269,12 +314,19 @@ def _calendar(lows: list[str], raw: list[tuple[str, bool]], index: int) -> str:
     return ""
 
 
+_NOUN_ENDINGS = ("s", "ing", "tion", "ment", "ness", "ity", "ship", "ance", "ence", "ism", "er")
+
+
 def _is_name(word: str, opens: bool, raw: list[tuple[str, bool]], index: int) -> bool:
     if not word[0].isupper():
         return False
     if not opens or (len(word) > 1 and word[1:].upper() == word[1:]) or word[1:].lower() != word[1:]:
         return True
     following = raw[index + 1][0] if index + 1 < len(raw) else ""
+    low = following.lower()
+    if (low in AUXILIARIES or low in _FINITE or low.endswith("ed")) and not word.endswith(_NOUN_ENDINGS):
+        # Without a determiner before a verb: "Kenya has", but "Parking is" and "Employees get".
+        return True
     return following[:1].isupper() and following.lower() not in FUNCTION_WORDS
 
 
@@ -313,7 +365,12 @@ def _quantifiers(lows: list[str]) -> list[tuple[str, int]]:
         following = lows[index + 1] if index + 1 < len(lows) else ""
         if (low == "most" and before in ("at", "the")) or (low == "few" and before == "a"):
             kind = "some" if low == "few" else ""
-        elif (low == "no" and following in _NO_NEGATION) or (low == "only" and before == "not") or (low in ("each", "every") and following[:1].isdigit()) or (low == "all" and before == "at"):
+        elif (
+            (low == "no" and following in _NO_NEGATION)
+            or (low == "only" and before == "not")
+            or (low in ("each", "every") and following[:1].isdigit())
+            or (low == "all" and before == "at")
+        ):
             kind = ""
         if kind:
             found.append((kind, index))
@@ -326,7 +383,9 @@ def _modals(lows: list[str]) -> list[tuple[str, int]]:
         kind = MODALS.get(low)
         if low in ("have", "has") and lows[index + 1 : index + 2] == ["to"]:
             kind = "must"
-        elif (low in ("need", "needs") and lows[index + 1 : index + 2] != ["to"]) or (low == "may" and lows[index + 1 : index + 2] and lows[index + 1][0].isdigit()):
+        elif (low in ("need", "needs") and lows[index + 1 : index + 2] != ["to"]) or (
+            low == "may" and lows[index + 1 : index + 2] and lows[index + 1][0].isdigit()
+        ):
             kind = None
         if kind:
             found.append((kind, index))

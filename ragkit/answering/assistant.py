@@ -13,6 +13,7 @@ from ragkit.answering.evidence import (
     REFUSE_BELOW,
     UNSURE_BELOW,
     evidence_score,
+    probability_right,
     rank_units,
     relevance,
     signals,
@@ -306,7 +307,7 @@ class Assistant:
         unsure = unsure or bool(reply.missing)
         if unsure:
             text += f"\n\nNot sure: {missing}" if missing else "\n\nNot sure: these are the closest passages."
-        confidence = trace.evidence * (reply.confidence if reply.confidence is not None else 1.0)
+        confidence = probability_right(trace.evidence)
         return Answer(
             asked.text,
             text,
@@ -343,7 +344,7 @@ class Assistant:
             "extract",
             citations,
             False,
-            trace.evidence,
+            probability_right(trace.evidence),
             unsure=unsure,
             missing=missing,
             kind=asked.kind,
@@ -420,7 +421,7 @@ class Assistant:
 
     def _abstention(self, asked: Question, trace: Trace) -> Answer:
         text = self.templates.texts["abstention"]
-        return Answer(asked.text, text, trace.mode, (), True, trace.evidence, kind=asked.kind, trace=trace)
+        return Answer(asked.text, text, trace.mode, (), True, trace.relevance, kind=asked.kind, trace=trace)
 
     def _capability(self, trace: Trace) -> Capability:
         with trace.timed("load model"):

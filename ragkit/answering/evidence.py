@@ -35,6 +35,7 @@ _EVIDENCE = {"bias": -5.62, "score": 6.24, "spread": 3.43, "untyped": -2.18, "ty
 """Weights fitted by ``benchmarks/evidence.py``: the first on questions with and without anything about their subject
 (XQuAD with the article and without, questions from elsewhere), the second also on questions whose very paragraph is
 missing. docs/benchmarks.md has what the other halves of the data give."""
+_PLATT = (-0.05, 0.36)
 REFUSE_BELOW = 0.15
 """Relevance below which ragkit says that it is not in the documents."""
 HOPELESS_BELOW = 0.05
@@ -184,6 +185,15 @@ def relevance(found: Mapping[str, float]) -> float:
 def evidence_score(found: Mapping[str, float]) -> float:
     """Return the probability, 0 to 1, that the units hold the answer, from their ``signals``."""
     return _logistic(_EVIDENCE, found)
+
+
+def probability_right(evidence: float) -> float:
+    """Return the probability, 0 to 1, that an answer read from evidence of this score is right.
+
+    Platt scaling, fitted on half of the handbook's questions: even where the evidence is good a reader can err.
+    """
+    odds = min(max(evidence, 1e-3), 1 - 1e-3)
+    return 1 / (1 + math.exp(-(_PLATT[0] + _PLATT[1] * math.log(odds / (1 - odds)))))
 
 
 def _logistic(weights: Mapping[str, float], found: Mapping[str, float]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ragkit.answering.kinds import Kind
-from ragkit.models.base import ChatModel
+from ragkit.models.base import ChatModel, ScoringModel
 
 Capability = Literal["none", "scores", "judges"]
 """What a model can be trusted with: nothing, choosing between given replies, or judging and writing by itself."""
@@ -17,13 +17,13 @@ JUDGES_FROM = 1_000_000_000
 
 
 def capability_of(model: ChatModel | None) -> Capability:
-    """Return what a model can do: a local one by its size, any other is taken for able."""
+    """Return what a model can do: a local one by its size; an endpoint is taken to judge passages by itself."""
     if model is None:
         return "none"
     parameters = getattr(model, "parameters", None)
-    if parameters is None:
-        return "judges"
-    return "judges" if parameters >= JUDGES_FROM else "scores"
+    if parameters is not None:
+        return "judges" if parameters >= JUDGES_FROM else "scores"
+    return "scores" if isinstance(model, ScoringModel) else "judges"
 
 
 def route(kind: Kind, able: Capability) -> tuple[str, str]:

@@ -46,14 +46,16 @@ def fields_of(store: Store) -> list[str]:
 
 
 def _leaves(condition: Filter) -> Iterator[Compare | In | Exists]:
-    match condition:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from _leaves(part)
-        case Not(part):
-            yield from _leaves(part)
-        case Compare() | In() | Exists():
-            yield condition
+    # A stack of our own: filters made by a program can nest deeper than Python's calls may.
+    left = [condition]
+    while left:
+        match left.pop():
+            case And(parts) | Or(parts):
+                left += parts
+            case Not(part):
+                left.append(part)
+            case (Compare() | In() | Exists()) as leaf:
+                yield leaf
 
 
 def _unknown(name: str, known: list[str]) -> QueryError:

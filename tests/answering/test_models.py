@@ -36,7 +36,7 @@ def test_second_model_answers_and_the_trace_says_why(samples, mode):
 
 def test_extract_keeps_to_spans_where_every_model_scores(samples, smollm2):
     alone = Assistant(samples, smollm2, "extract").ask(ASK)
-    answer = Assistant(samples, models=[GONE, smollm2]).ask(ASK)
+    answer = Assistant(samples, models=[GONE, smollm2], mode="extract").ask(ASK)
     assert answer.mode == "extract"
     assert (answer.text, answer.citations) == (alone.text, alone.citations)
     assert answer.trace.model == "smollm2"

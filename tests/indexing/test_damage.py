@@ -141,7 +141,7 @@ def test_file_is_read_again_with_the_options_it_was_read_with(tmp_path, hashing)
     table = tmp_path / "prices.csv"
     table.write_text("item,note\nlamp,green glass\nchair,old oak\n")
     path = tmp_path / "index"
-    with Index.open(path, embedder=hashing) as index:
+    with Index.create(path, embedder=hashing) as index:
         index.add(table, load=LoadOptions(text_columns=("item",)))
         with index._store.transaction() as connection:
             connection.execute("UPDATE documents SET text = 'item: damp' WHERE text = 'item: lamp'")

@@ -53,8 +53,6 @@ class Reply:
 
     parts: tuple[Part, ...]
     layout: Layout = "sentences"
-    confidence: float | None = None
-    """0 to 1, that the reply is right if the evidence holds the answer; None where the reader can't tell."""
     missing: str = ""
     """What the evidence lacks; a reply with something missing is told as unsure."""
     reader: str = ""

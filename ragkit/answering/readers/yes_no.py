@@ -59,9 +59,7 @@ class YesNoReader:
         decisive = _decisive(question, span.text, unit.flat)
         verdict = verdict_of(question, decisive)
         condition = " There are conditions." if _EXCEPT.search(decisive) else ""
-        return Reply(
-            (Part(f"{verdict.capitalize()}.{condition}", None), Part("", span)), confidence=0.7, reader=self.name
-        )
+        return Reply((Part(f"{verdict.capitalize()}.{condition}", None), Part("", span)), reader=self.name)
 
 
 def _decisive(question: str, passage: str, best: str) -> str:
@@ -87,8 +85,8 @@ def verdict_of(question: str, sentence: str) -> Verdict:
     negated = bool(_NOT.search(clause))
     asks_need, asks_may = bool(_NEED.search(question)), bool(_MAY.search(question))
     asked, said = _lemmas(question), _lemmas(clause)
-    if any(antonyms(one, other) for one in asked - said for other in said - asked):
-        negated = not negated
+    if not negated:
+        negated = any(antonyms(one, other) for one in asked - said for other in said - asked)
     flipped = bool(re.search(r"\b(?:not|without|n't|no)\b|n't\b", question.split(",")[-1], re.IGNORECASE))
     if asks_need and not negated and not _REQUIRES.search(clause) and _PERMITS.search(clause):
         return "no"

@@ -39,9 +39,10 @@ class KindRow:
 
 
 def kind_rows(outcomes: Sequence[Outcome]) -> list[KindRow]:
-    """Return a row for each kind in the order of the file, then for all answerable and all unanswerable questions."""
-    done = [outcome for outcome in outcomes if not outcome.error]
-    names = dict.fromkeys(outcome.group or "(none)" for outcome in done)
+    """Return a row for each kind by name, then for all answerable and all unanswerable questions."""
+    # By id, as a report that was written and read has another order, and an interval depends on it.
+    done = sorted((outcome for outcome in outcomes if not outcome.error), key=lambda one: one.question.id)
+    names = sorted({outcome.group or "(none)" for outcome in done})
     rows = [_row(name, [one for one in done if (one.group or "(none)") == name]) for name in names]
     answerable = [one for one in done if one.question.answers or one.question.sources]
     unanswerable = [one for one in done if one.question.unanswerable]

@@ -103,10 +103,10 @@ def test_history_is_asked_with_the_question(report, samples):
 def test_kinds_are_reported_with_intervals_and_totals(report, tmp_path):
     assert [one.name for one in report.kinds] == [
         "factoid",
-        "yes/no",
-        "list",
-        "followup",
         "far",
+        "followup",
+        "list",
+        "yes/no",
         "all answerable",
         "all unanswerable",
     ]

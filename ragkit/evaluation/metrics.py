@@ -168,18 +168,18 @@ def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place
         also: places that support the answer as well as all of ``gold`` does.
 
     Returns:
-        ``citation_recall``, a mean over the things that are needed, and ``cited``; where something is cited also
+        ``citation_recall``, a mean over the things that are needed; where something is cited also
         ``citation_precision`` and ``citation_hit``.
     """
     spans = _united(cited)
     recall = sum(_coverage(spans, places) for places in gold) / len(gold)
-    found = {"citation_recall": max(recall, _coverage(spans, also)) if also else recall, "cited": 0.0}
+    found = {"citation_recall": max(recall, _coverage(spans, also)) if also else recall}
     if spans:
         right = _united([*also, *(place for places in gold for place in places)])
         touched = sum(span.overlap(place) for span in spans for place in right)
         total = sum(span.end - span.start for span in spans)
         found["citation_precision"] = touched / total if total else 0.0
-        found["cited"] = found["citation_hit"] = float(touched > 0)
+        found["citation_hit"] = float(touched > 0)
     return found
 
 

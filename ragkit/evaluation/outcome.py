@@ -231,6 +231,7 @@ def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answ
     if gold.relevant is not None:
         places = [Place(one.document_id, one.start, one.end) for one in answer.citations]
         scores |= citation_scores(places, gold.evidence, gold.also)
+        scores["cited"] = scores.get("citation_hit", 0.0)
         scores["found"] = float(gold.found_in(hit.chunk.key for hit in trace.hits))
     return Outcome(
         question,

@@ -70,9 +70,9 @@ def test_yes_or_no_must_begin_the_reply():
 def test_place_that_supports_the_answer_as_well_counts_as_gold():
     gold, also = [[Place("a", 0, 10)], [Place("a", 20, 30)]], [Place("b", 0, 10)]
     found = citation_scores([Place("b", 0, 10)], gold, also)
-    assert found == {"citation_recall": 1, "cited": 1, "citation_precision": 1, "citation_hit": 1}
-    assert citation_scores([Place("b", 0, 10)], gold)["cited"] == 0
-    assert citation_scores([], gold, also) == {"citation_recall": 0, "cited": 0}
+    assert found == {"citation_recall": 1, "citation_precision": 1, "citation_hit": 1}
+    assert citation_scores([Place("b", 0, 10)], gold)["citation_hit"] == 0
+    assert citation_scores([], gold, also) == {"citation_recall": 0}
 
 
 def test_hit_and_citation_in_a_further_source_count(report):

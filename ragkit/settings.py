@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     """How to answer; ``auto`` takes ``extract`` with a local model and ``quotes`` with none."""
     k: int = Field(default=8, ge=1, le=1000)
     """Passages to retrieve for an answer."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """Relevance below which a question is refused; None for ragkit's own. ``ragkit calibrate`` fits it."""
+    unsure_below: float | None = Field(default=None, ge=0, le=1)
+    """Evidence below which an answer is marked as unsure; None for ragkit's own. ``ragkit calibrate`` fits it."""
     base_url: str | None = None
     """Of an OpenAI-compatible endpoint, such as ``http://localhost:8080/v1``; ``openai:NAME`` asks it then."""
     api_key_env: str = "OPENAI_API_KEY"

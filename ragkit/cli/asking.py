@@ -18,7 +18,7 @@ from ragkit.cli.tasks import opened_model
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ragkit.answering import Assistant
+    from ragkit.answering import AnswerOptions, Assistant
     from ragkit.indexing import Index
     from ragkit.records import Answer, Citation
     from ragkit.settings import Settings
@@ -107,6 +107,13 @@ def ask(
         str | None,
         typer.Option(help="chat (free text, checked), extract (a span of the documents), quotes (no model), auto."),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Kind of question, such as yes_no, list, number, comparison, procedure or summary.",
+            show_default="recognised",
+        ),
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to retrieve.")] = None,
     where: Where = None,
     show_prompt: Annotated[
@@ -126,29 +133,52 @@ def ask(
     from ragkit.settings import load_settings
 
     settings = load_settings()
+    wanted: Any = kind  # an unknown kind is refused by the assistant, with the legal ones
     limits: dict[str, Any] = {"time_limit": time_limit, "memory_limit": memory_limit}
     with opened_index(target, settings, update=not no_update, quiet=json, **limits) as index:
         assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k)
         if json:
-            answer = assistant.ask(question, where=where)
-            print_json(answer)
+            answer = assistant.ask(question, where=where, kind=wanted)
+            print_json({**answer.to_dict(), "outcome": answer.outcome})
             return
-        answer = _stream(assistant, question, where)
+        answer = _stream(assistant, question, where, wanted)
     if show_prompt:
         _print_prompt(answer)
     if stats:
         _print_stats(answer)
 
 
-def _assistant(index: Index, settings: Settings, models: list[str], mode: str | None, k: int | None) -> Assistant:
-    from ragkit.answering import AnswerOptions, Assistant
-    from ragkit.models.opening import best_installed
+def answer_options(
+    settings: Settings,
+    *,
+    k: int | None = None,
+    threshold: float | None = None,
+    unsure_below: float | None = None,
+) -> AnswerOptions:
+    """Return how to answer by the settings, and by what options give in their place."""
+    from ragkit.answering import AnswerOptions
+    from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
     from ragkit.retrieval import RetrievalOptions
+
+    def first(*values: float | None) -> float:
+        return next(value for value in values if value is not None)
+
+    return AnswerOptions(
+        templates=settings.templates,
+        retrieval=RetrievalOptions(k=k or settings.k),
+        threshold=first(threshold, settings.threshold, REFUSE_BELOW),
+        unsure_below=first(unsure_below, settings.unsure_below, UNSURE_BELOW),
+    )
+
+
+def _assistant(index: Index, settings: Settings, models: list[str], mode: str | None, k: int | None) -> Assistant:
+    from ragkit.answering import Assistant
+    from ragkit.models.opening import best_installed
 
     if len(models) > 1 and models[0] == "auto":
         models[0] = best_installed() or "none"
     opened = [None if name == "none" else opened_model(name, settings) for name in models]
-    options = AnswerOptions(templates=settings.templates, retrieval=RetrievalOptions(k=k or settings.k))
+    options = answer_options(settings, k=k)
     way: Any = mode or settings.mode  # what is none is refused by the assistant, with the legal ones
     if len(opened) == 1:
         return Assistant(index, model=opened[0], mode=way, options=options)
@@ -157,21 +187,26 @@ def _assistant(index: Index, settings: Settings, models: list[str], mode: str | 
     return Assistant(index, models=[one for one in opened if one is not None], mode=way, options=options)
 
 
-def _stream(assistant: Assistant, question: str, where: str | None) -> Answer:
+def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -> Answer:
     """Print the answer as it is made, then its citations."""
     from ragkit.answering import Finished, TextDelta
 
     streamed = False
-    for event in assistant.stream(question, where=where):
+    for event in assistant.stream(question, where=where, kind=kind):
         if isinstance(event, TextDelta):
             out.print(event.text, end="", markup=False)
             streamed = True
         elif isinstance(event, Finished):
             answer = event.answer
+    text, _, _ = answer.text.partition("\n\nNot sure: ") if answer.unsure else (answer.text, "", "")
     if streamed:
         out.print()
     else:
-        out.print(answer.text, style="bold", markup=False)
+        out.print(text, style="bold", markup=False)
+    if answer.unsure:
+        missing = answer.missing or "these are the closest passages, which may not answer the question."
+        out.print("unsure:", style="yellow", end=" ")
+        out.print(missing, markup=False)
     for start, end in answer.unsupported:
         label = "contradicted" if (start, end) in answer.contradicted else "unsupported"
         out.print(f"{label}:", style="yellow", end=" ")

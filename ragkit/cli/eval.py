@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.asking import NoUpdate, opened_index
+from ragkit.cli.asking import NoUpdate, answer_options, opened_index
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.pools import opened_pool
@@ -52,7 +53,11 @@ def evaluate(
     k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to answer from.")] = None,
     search: Annotated[str, typer.Option(help="How to find them: hybrid, dense or keyword.")] = "hybrid",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Abstain below this confidence.", show_default="0.4")
+        float | None, typer.Option(min=0, max=1, help="Refuse below this relevance.", show_default="0.15")
+    ] = None,
+    unsure_below: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Mark answers as unsure below this evidence.", show_default="0.45"),
     ] = None,
     pool: Annotated[
         str | None, typer.Option("--pool", "-p", metavar="NAME", help="With --mode chat: answered questions to show.")
@@ -94,6 +99,10 @@ def evaluate(
 
     A run that is stopped goes on where it was, and a question that failed is asked again. A file of SQuAD's form may
     stand for TARGET too: its own paragraphs are asked then.
+
+    More fields: `kind`, which the report groups by; `history`, earlier messages with `role` and `content`; `also`,
+    sources that support the answer equally well; `answers` as a list of lists, the wordings of each item. Other
+    fields are kept.
     """
     from ragkit.evaluation import evaluate as evaluated
     from ragkit.evaluation import read_questions
@@ -112,16 +121,11 @@ def evaluate(
         _opened(target, settings, update=not no_update, quiet=json) as index,
         nullcontext() if pool is None else opened_pool(pool, settings) as examples,
     ):
-        from ragkit.answering import AnswerOptions, Assistant
-        from ragkit.answering.evidence import REFUSE_BELOW
-        from ragkit.retrieval import RetrievalOptions
+        from ragkit.answering import Assistant
 
-        options = AnswerOptions(
-            retrieval=RetrievalOptions(k=k or settings.k, mode=search),  # type: ignore[arg-type]
-            threshold=REFUSE_BELOW if threshold is None else threshold,
-            shots=shots,
-            templates=settings.templates,
-        )
+        options = answer_options(settings, k=k, threshold=threshold, unsure_below=unsure_below)
+        retrieval = replace(options.retrieval, mode=search)  # type: ignore[arg-type]
+        options = replace(options, retrieval=retrieval, shots=shots)
         wanted = model or settings.model
         assistant = Assistant(
             index,
@@ -208,6 +212,7 @@ def _print(report: EvalReport, file: Path) -> None:
             one = report.metrics[info.name]
             table.add_row(info.title, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}", f"{one.count:,}")
     out.print(table)
+    _print_kinds(report)
     out.print(" · ".join(f"{verdict} {count:,}" for verdict, count in report.verdicts.items()), markup=False)
     if report.seconds:
         total, usage = report.seconds[-1], report.usage
@@ -221,6 +226,21 @@ def _print(report: EvalReport, file: Path) -> None:
         if len(rows) > _SHOWN:
             out.print(f"  … and {len(rows) - _SHOWN} more; the report has them all")
     out.print(f"The report: {file}; to compare it with another run: {file.with_suffix('.json')}", markup=False)
+
+
+def _print_kinds(report: EvalReport) -> None:
+    from rich.table import Table
+
+    from ragkit.evaluation.by_kind import COLUMNS
+
+    table = Table("kind", "questions", *COLUMNS, box=None, header_style="dim")
+    for row in report.kinds:
+        cells = [
+            "–" if one is None else f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
+            for one in row.estimates.values()
+        ]
+        table.add_row(row.name, f"{row.count:,}", *cells)
+    out.print(table)
 
 
 def _print_comparison(comparison: Comparison) -> None:

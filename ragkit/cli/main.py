@@ -16,6 +16,7 @@ from ragkit import __version__
 from ragkit.cli import (
     advise,
     asking,
+    calibrate,
     classify,
     doctor,
     examples,
@@ -87,6 +88,7 @@ route.register(app)
 tune.register(app)
 advise.register(app)
 evals.register(app)
+calibrate.register(app)
 feedback.register(app)
 serve.register(app)
 mcp.register(app)

@@ -75,11 +75,11 @@ def mcp(
 
 
 def _assistant(index: Index, settings: Settings, model: str | None, mode: str | None) -> Assistant:
-    from ragkit.answering import AnswerOptions, Assistant
+    from ragkit.answering import Assistant
+    from ragkit.cli.asking import answer_options
     from ragkit.cli.tasks import opened_model
-    from ragkit.retrieval import RetrievalOptions
 
     name = model or settings.model
     opened = None if name == "none" else opened_model(name, settings)
-    options = AnswerOptions(templates=settings.templates, retrieval=RetrievalOptions(k=settings.k))
+    options = answer_options(settings)
     return Assistant(index, model=opened, mode=mode or settings.mode, options=options)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.asking import answer_options
 from ragkit.cli.output import err, out, progress_bar
 from ragkit.cli.targets import resolve_target
 from ragkit.errors import MissingExtraError
@@ -83,6 +84,7 @@ def serve(
         logging.getLogger("ragkit.serving").setLevel(logging.INFO)
     updates = ExitStack()
     others = dict(_prepared(name, settings, updates) for name in targets or [])
+    answering = answer_options(settings)
     server = Server(
         ServeOptions(
             indexes=settings.indexes,
@@ -94,6 +96,8 @@ def serve(
             models=tuple(model or [settings.model]),
             mode=mode or settings.mode,  # type: ignore[arg-type]
             k=settings.k,
+            threshold=answering.threshold,
+            unsure_below=answering.unsure_below,
             threads=threads,
             embedding_model=settings.embedding_model,
             templates=settings.templates,

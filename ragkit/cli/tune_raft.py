@@ -103,6 +103,6 @@ def _rows(index: Index, questions: Sequence[Question]) -> tuple[list[RaftRow], l
         document = index.document(places[0].document_id)
         quote = document.text[places[0].start : places[0].end]
         # A short answer is better than its whole sentence, where it stands there word for word.
-        answer = next((answer for answer in question.answers if answer in quote), quote)
+        answer = next((answer for answer in question.wordings if answer in quote), quote)
         rows.append(RaftRow(question.question, answer, document.source))
     return rows, missing

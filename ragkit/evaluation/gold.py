@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,21 @@ class Gold:
     should find is not known."""
     missing: tuple[str, ...] = ()
     """Sources that the index does not hold, in words."""
+    also: tuple[Place, ...] = ()
+    """Places that support the answer as well as the whole evidence does."""
+    chunks: tuple[frozenset[int], ...] = ()
+    """For each entry of ``evidence``, the keys of the chunks that overlap one of its places."""
+    also_chunks: frozenset[int] = frozenset()
+    """The same for ``also``."""
+
+    def found_in(self, keys: Iterable[int]) -> bool:
+        """Return whether chunks hold the whole evidence, or a place that supports the answer as well."""
+        held = frozenset(keys)
+        return all(held & chunks for chunks in self.chunks) or bool(held & self.also_chunks)
+
+    def supported_by(self, place: Place) -> bool:
+        """Return whether a place overlaps the evidence."""
+        return any(place.overlap(other) for places in (*self.evidence, self.also) for other in places)
 
 
 def find_gold(index: Index, questions: Sequence[Question]) -> dict[str, Gold]:
@@ -33,29 +48,43 @@ def find_gold(index: Index, questions: Sequence[Question]) -> dict[str, Gold]:
 
     Reads all documents and chunks once, if any question names a source.
     """
-    sources = {(question.id, number): s for question in questions for number, s in enumerate(question.sources)}
+    sources = {
+        (question.id, number): s
+        for question in questions
+        for number, s in enumerate((*question.sources, *question.also))
+    }
     places: dict[tuple[str, int], list[Place]] = {key: [] for key in sources}
     if sources:
         _find_places(index, sources, places)
-    by_document: dict[str, list[tuple[Place, str]]] = {}
-    for (identity, _), found in places.items():
+    by_document: dict[str, list[tuple[Place, tuple[str, int]]]] = {}
+    for key, found in places.items():
         for place in found:
-            by_document.setdefault(place.document_id, []).append((place, identity))
-    relevant: dict[str, dict[int, int]] = {question.id: {} for question in questions}
+            by_document.setdefault(place.document_id, []).append((place, key))
+    chunks: dict[tuple[str, int], set[int]] = {key: set() for key in sources}
     if by_document:
         for chunk in index.each_chunk():
             span = Place(chunk.document_id, chunk.start, chunk.end)
-            for place, identity in by_document.get(chunk.document_id, ()):
+            for place, key in by_document.get(chunk.document_id, ()):
                 if span.overlap(place):
-                    relevant[identity][chunk.key] = 1
-    return {question.id: _gold(question, places, relevant[question.id]) for question in questions}
+                    chunks[key].add(chunk.key)
+    return {question.id: _gold(question, places, chunks) for question in questions}
 
 
-def _gold(question: Question, places: Mapping[tuple[str, int], list[Place]], relevant: dict[int, int]) -> Gold:
-    found = [places[question.id, number] for number in range(len(question.sources))]
-    missing = tuple(_words(s) for s, there in zip(question.sources, found, strict=True) if not there)
-    known = relevant if question.sources and not missing else None
-    return Gold(tuple(tuple(there) for there in found if there), known, missing)
+def _gold(
+    question: Question, places: Mapping[tuple[str, int], list[Place]], chunks: Mapping[tuple[str, int], set[int]]
+) -> Gold:
+    own = [(question.id, number) for number in range(len(question.sources))]
+    others = [(question.id, len(own) + number) for number in range(len(question.also))]
+    missing = tuple(_words(s) for s, key in zip(question.sources, own, strict=True) if not places[key])
+    relevant = {chunk: 1 for key in own + others for chunk in sorted(chunks[key])}
+    return Gold(
+        tuple(tuple(places[key]) for key in own if places[key]),
+        relevant if question.sources and not missing else None,
+        missing,
+        tuple(place for key in others for place in places[key]),
+        tuple(frozenset(chunks[key]) for key in own if places[key]),
+        frozenset(chunk for key in others for chunk in chunks[key]),
+    )
 
 
 def _find_places(

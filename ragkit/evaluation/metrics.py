@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from ragkit.tasks.metrics import exact_match, squad_words, token_f1
 Relevant = Mapping[Any, int]
 """What is relevant, with its grade; 0 and below is not."""
 _MARKS = re.compile(r"\s*\[\d+\]")
+_WORD = re.compile(r"[^\W_]+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,13 @@ METRICS: tuple[MetricInfo, ...] = (
     MetricInfo("ndcg@10", "nDCG@10", "retrieval", "how near the top the relevant ones of the first 10 stand"),
     MetricInfo("mrr", "MRR", "retrieval", "1 over the place of the first relevant passage"),
     MetricInfo("map", "MAP", "retrieval", "precision at each relevant passage, on average"),
+    MetricInfo("found", "Found", "retrieval", "every passage that the answer needs is among those it is made from"),
+    MetricInfo("right", "Right", "answers", "share of the answer's items in the reply; refused, where nothing answers"),
     MetricInfo("exact", "Exact match", "answers", "the answer has the words of a right one and no others"),
     MetricInfo("contained", "Answer contained", "answers", "the words of a right one stand in it, in their order"),
     MetricInfo("f1", "Token F1", "answers", "words shared with the right answer that is most like it"),
     MetricInfo("grounded", "Groundedness", "answers", "of the answer's sentences, those that its sources bear out"),
+    MetricInfo("cited", "Cited", "citations", "a citation touches what supports the answer; no citation counts 0"),
     MetricInfo("citation_hit", "Citation hit", "citations", "a citation touches what bears the answer out"),
     MetricInfo("citation_precision", "Citation precision", "citations", "of the cited characters, those that do"),
     MetricInfo("citation_recall", "Citation recall", "citations", "of the characters that do, those that are cited"),
@@ -112,6 +117,24 @@ def contains(text: str, answers: Sequence[str]) -> float:
     return float(any(words and f" {' '.join(words)} " in said for words in map(squad_words, answers)))
 
 
+def share_right(text: str, items: Sequence[Sequence[str]]) -> float:
+    """Return the share of an answer's items of which an accepted wording stands in a text as whole words."""
+    said = f" {' '.join(_words(unmarked(text)))} "
+    right = [any(words and f" {' '.join(words)} " in said for words in map(_words, item)) for item in items]
+    return sum(right) / len(right) if right else 0.0
+
+
+def begins_with(text: str, answers: Sequence[str]) -> float:
+    """Return 1 where the first word of a text is the first word of one of the answers."""
+    said = _words(unmarked(text))[:1]
+    return float(bool(said) and any(said == _words(answer)[:1] for answer in answers))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text in lower case; unlike SQuAD's, decimals stay whole and articles stay."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold().replace(",", ""))
+
+
 def unmarked(text: str) -> str:
     """Return a text without its citations' numbers, such as ``[1]``."""
     return _MARKS.sub("", text)
@@ -136,21 +159,23 @@ Evidence = Sequence[Sequence[Place]]
 """Of each thing that is needed, the places where it stands; any of them will do."""
 
 
-def citation_scores(cited: Sequence[Place], gold: Evidence) -> dict[str, float]:
+def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place] = ()) -> dict[str, float]:
     """Return how the cited characters overlap those that bear the answer out.
 
     Args:
         cited: places that an answer cites; they may overlap.
         gold: what bears the right answer out.
+        also: places that support the answer as well as all of ``gold`` does.
 
     Returns:
         ``citation_recall``, a mean over the things that are needed; where something is cited also
         ``citation_precision`` and ``citation_hit``.
     """
     spans = _united(cited)
-    found = {"citation_recall": sum(_coverage(spans, places) for places in gold) / len(gold)}
+    recall = sum(_coverage(spans, places) for places in gold) / len(gold)
+    found = {"citation_recall": max(recall, _coverage(spans, also)) if also else recall}
     if spans:
-        right = _united([place for places in gold for place in places])
+        right = _united([*also, *(place for places in gold for place in places)])
         touched = sum(span.overlap(place) for span in spans for place in right)
         total = sum(span.end - span.start for span in spans)
         found["citation_precision"] = touched / total if total else 0.0

@@ -10,7 +10,16 @@ from pydantic import TypeAdapter
 
 from ragkit.errors import RagkitError
 from ragkit.evaluation.gold import Gold
-from ragkit.evaluation.metrics import Place, best_f1, citation_scores, contains, is_exact, retrieval_scores
+from ragkit.evaluation.metrics import (
+    Place,
+    begins_with,
+    best_f1,
+    citation_scores,
+    contains,
+    is_exact,
+    retrieval_scores,
+    share_right,
+)
 from ragkit.evaluation.questions import Question
 from ragkit.records import Answer, Citation, Hit, Usage
 
@@ -27,8 +36,10 @@ VERDICTS = {
     "found, but abstained": "it was among the passages, but the answer was an abstention",
     "found, but answered wrongly": "it was among the passages, but the answer is another",
     "answered, though nothing answers it": "the right thing was to abstain",
+    "unsure, and nothing answers it": "the right thing was to abstain; the answer was marked as unsure",
     "abstained": "an abstention, and whether the passages held the answer is not known",
     "answered wrongly": "the answer is wrong, and whether the passages held the right one is not known",
+    "partly right": "the answer has some of the right items, not all",
     "not judged": "nothing is known that it could be held against",
     RIGHT: "as it should be",
 }
@@ -94,6 +105,15 @@ class Outcome:
     """Of the metrics that can be told of this question."""
     error: str = ""
     """Why there is no outcome; empty where there is one."""
+    unsure: bool = False
+    """Whether the answer was marked as unsure."""
+    kind: str = ""
+    """Kind of the question, as it was recognised."""
+
+    @property
+    def group(self) -> str:
+        """The kind that the question file gives; where it gives none, the one that was recognised."""
+        return self.question.kind or self.kind
 
     @property
     def verdict(self) -> str:
@@ -104,7 +124,11 @@ class Outcome:
         if not self.shown:
             return "not judged" if found is None else RIGHT if found else "not found"
         if self.question.unanswerable:
-            return RIGHT if self.abstained else "answered, though nothing answers it"
+            if self.abstained:
+                return RIGHT
+            return "unsure, and nothing answers it" if self.unsure else "answered, though nothing answers it"
+        if not self.abstained and self.question.nested and 0 < self.scores.get("right", 0.0) < 1:
+            return "partly right"
         right = None if self.abstained else self._right
         if right is None and not self.abstained:
             return "not judged"
@@ -117,7 +141,7 @@ class Outcome:
     @property
     def score(self) -> float | None:
         """What tells most of the question in one number: token F1, or what else can be told of it."""
-        for name in ("f1", "declined"):
+        for name in ("f1", "declined", "right"):
             if name in self.scores:
                 return self.scores[name]
         # An abstention cites nothing, so that there is nothing to hit with.
@@ -136,6 +160,8 @@ class Outcome:
 
     @property
     def _right(self) -> bool | None:
+        if self.question.nested or (self.question.yes_no and "right" in self.scores):
+            return self.scores["right"] == 1
         if self.question.answers:
             return self.scores["f1"] >= _RIGHT or self.scores["contained"] > 0
         touched = self.scores.get("citation_hit")
@@ -168,9 +194,14 @@ def seen_hits(hits: tuple[Hit, ...], gold: Gold) -> tuple[SeenHit, ...]:
     )
 
 
-def retrieved(question: Question, gold: Gold, hits: tuple[Hit, ...], seconds: Mapping[str, float]) -> Outcome:
-    """Return what came of searching for a question, without an answer."""
-    return Outcome(question, gold.missing, seen_hits(hits, gold), seconds=seconds, scores=_retrieval(gold, hits))
+def retrieved(
+    question: Question, gold: Gold, hits: tuple[Hit, ...], seconds: Mapping[str, float], kind: str = ""
+) -> Outcome:
+    """Return what came of searching for a question of a recognised kind, without an answer."""
+    scores = _retrieval(gold, hits)
+    if gold.relevant is not None:
+        scores["found"] = float(gold.found_in(hit.chunk.key for hit in hits))
+    return Outcome(question, gold.missing, seen_hits(hits, gold), seconds=seconds, scores=scores, kind=kind)
 
 
 def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answer, grounded: float | None) -> Outcome:
@@ -188,16 +219,20 @@ def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answ
     if grounded is not None:
         scores["grounded"] = grounded
     if question.answers:
-        text = said(answer)
-        scores["exact"], scores["f1"] = is_exact(text, question.answers), best_f1(text, question.answers)
-        scores["contained"] = contains(text, question.answers)
+        scores["right"] = _right(question, answer)
+        if not question.nested:
+            text, answers = said(answer), question.wordings
+            scores["exact"], scores["f1"] = is_exact(text, answers), best_f1(text, answers)
+            scores["contained"] = contains(text, answers)
     if question.unanswerable:
-        scores["declined"] = float(answer.abstained)
+        scores["declined"] = scores["right"] = float(answer.abstained)
     elif question.answers or question.sources:
         scores["answered"] = float(not answer.abstained)
     if gold.relevant is not None:
         places = [Place(one.document_id, one.start, one.end) for one in answer.citations]
-        scores |= citation_scores(places, gold.evidence)
+        scores |= citation_scores(places, gold.evidence, gold.also)
+        scores["cited"] = scores.get("citation_hit", 0.0)
+        scores["found"] = float(gold.found_in(hit.chunk.key for hit in trace.hits))
     return Outcome(
         question,
         gold.missing,
@@ -214,7 +249,19 @@ def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answ
         dict(trace.seconds),
         trace.usage,
         scores,
+        unsure=answer.unsure,
+        kind=answer.kind,
     )
+
+
+def _right(question: Question, answer: Answer) -> float:
+    """Return the share of the right answer that the reply has; of quotes, the reply and what it quotes."""
+    if answer.abstained:
+        return 0.0
+    if question.yes_no:
+        return begins_with(answer.text, question.wordings)
+    quotes = [citation.quote for citation in answer.citations] if answer.mode == "quotes" else []
+    return share_right(" ".join([answer.text, *quotes]), question.items)
 
 
 def failed(question: Question, gold: Gold, error: RagkitError) -> Outcome:
@@ -250,5 +297,5 @@ def _seen(citation: Citation, gold: Gold) -> SeenCitation:
         citation.end,
         citation.page,
         citation.quote,
-        any(place.overlap(other) for places in gold.evidence for other in places) if known else None,
+        gold.supported_by(place) if known else None,
     )

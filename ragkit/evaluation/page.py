@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from ragkit.evaluation import charts
+from ragkit.evaluation.by_kind import COLUMNS
 from ragkit.evaluation.outcome import RIGHT, VERDICTS, Outcome, SeenHit
 from ragkit.evaluation.report import EvalReport, told
 
@@ -37,6 +38,7 @@ def report_page(report: EvalReport) -> str:
         "<h2>Where it went right and wrong</h2>",
         _verdicts(report),
     ]
+    parts += ["<h2>By kind of question</h2>", by_kind(report)]
     for group, title in _GROUPS.items():
         rows = told(report.metrics, group)
         if not rows:
@@ -58,6 +60,23 @@ def report_page(report: EvalReport) -> str:
         parts.append(question(outcome))
     parts += ["<h2>Settings</h2>", settings_table(report.config)]
     return document(report.name, parts)
+
+
+def by_kind(report: EvalReport) -> str:
+    """Return a table with a row for each kind of question; means with their 95 % intervals."""
+    rows = []
+    for row in report.kinds:
+        cells = "".join(
+            f"<td class='number'>{'–' if one is None else f'{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})'}</td>"
+            for one in row.estimates.values()
+        )
+        rows.append(f"<tr><th scope='row'>{escape(row.name)}</th><td class='number'>{row.count:,}</td>{cells}</tr>")
+    heads = "".join(f"<th class='number'>{name}</th>" for name in COLUMNS)
+    told = "".join(f"<dt>{name}</dt><dd>{escape(tells)}</dd>" for name, tells in COLUMNS.items())
+    return (
+        f"{WIDE}<table><tr><th>kind</th><th class='number'>questions</th>{heads}</tr>{''.join(rows)}</table></div>"
+        f"<details><summary>What these mean</summary><div class='inside'><dl>{told}</dl></div></details>"
+    )
 
 
 def document(title: str, parts: Iterable[str]) -> str:
@@ -101,11 +120,16 @@ def wanted(outcome: Outcome) -> str:
     """Return what is known of a question's answer."""
     asked = outcome.question
     rows = [("Question", f"{escape(asked.question)} <span class='quiet'>({escape(asked.id)})</span>")]
+    rows += [(f"Earlier, {escape(message.role)}", escape(_cut(message.content))) for message in asked.history]
     if asked.answers:
-        rows.append(("Right answer", " · ".join(map(escape, asked.answers))))
+        items = [" or ".join(item) for item in asked.items] if asked.nested else asked.wordings
+        rows.append(("Right answer", " · ".join(map(escape, items))))
     elif asked.unanswerable:
         rows.append(("Right answer", "none is in the documents"))
     quotes = [" in ".join(filter(None, (f"“{_cut(s.quote or s.passage)}”", _short(s.source)))) for s in asked.sources]
+    quotes += [
+        f"or {' in '.join(filter(None, (f'“{_cut(s.quote or s.passage)}”', _short(s.source))))}" for s in asked.also
+    ]
     if quotes:
         rows.append(("Stands in", "<br>".join(map(escape, quotes))))
     if outcome.missing:
@@ -120,6 +144,8 @@ def what_came(outcome: Outcome, *, folded: bool = False) -> str:
         rows.append(("Error", f"<span class='no'>{escape(outcome.error)}</span>"))
     if outcome.shown:
         sure = f"<span class='quiet'>confidence {outcome.confidence:.2f}</span>"
+        if outcome.unsure:
+            sure = f"<span class='no'>unsure</span> {sure}"
         rows.append(("Answer", f"{_marked(outcome.text, outcome.unsupported)} {sure}"))
         by = f"{outcome.mode}, {outcome.model}: {outcome.why_model}" if outcome.model else f"{outcome.mode}, no model"
         rows.append(("Answered by", escape(by)))

@@ -7,14 +7,20 @@ JSON Lines, CSV or TSV, a question a row, or SQuAD's JSON (also of SQuAD 2 and X
 
 Only ``question`` must be there. In CSV and TSV ``answers`` is one answer, or a JSON list of them, and the columns
 ``source``, ``quote``, ``passage``, ``start`` and ``end`` tell of one source.
+
+Optional fields: ``kind``, by which the report is grouped; ``history``, the messages before the question, each with
+``role`` and ``content``; ``also``, further sources that support the answer equally well. ``answers`` may be a list of
+lists: each inner list has the accepted wordings of one item of the answer. Other fields are kept as they are.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +29,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from ragkit.errors import SettingsError
 from ragkit.examples.reading import json_lines
 from ragkit.examples.saving import write_whole
-from ragkit.records import Document, document_id
+from ragkit.records import Document, Message, document_id
 
 _STRICT = ConfigDict(extra="forbid")
-_FIELDS = ("id", "question", "answers", "sources", "unanswerable")
+_FIELDS = ("id", "question", "answers", "sources", "unanswerable", "kind", "history", "also")
+_SURPLUS = "further columns"
 _SOURCE_FIELDS = ("source", "quote", "passage", "start", "end")
 
 
@@ -54,17 +61,55 @@ class Question:
     question: str
     id: str = ""
     """By which two runs are compared; unlike any other in the file."""
-    answers: tuple[str, ...] = ()
-    """Each is right; the best match counts."""
+    answers: tuple[str | tuple[str, ...], ...] = ()
+    """Strings: each is right, and the best match counts. Tuples: the items of the answer, each with its accepted
+    wordings."""
     sources: tuple[GoldSource, ...] = ()
     """Each is needed."""
     unanswerable: bool = False
     """True where the documents hold no answer, so that to abstain is right."""
+    kind: str = ""
+    """Any name; the report groups questions by it."""
+    history: tuple[Message, ...] = ()
+    """The conversation before the question, oldest message first."""
+    also: tuple[GoldSource, ...] = ()
+    """Each supports the answer as well as all ``sources`` together do."""
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Other fields of the row, as they are."""
+
+    @property
+    def nested(self) -> bool:
+        """Whether the answer has several items, each with its own accepted wordings."""
+        return any(not isinstance(answer, str) for answer in self.answers)
+
+    @property
+    def items(self) -> tuple[tuple[str, ...], ...]:
+        """Accepted wordings for each item of the answer; one item where the answers are plain strings."""
+        if self.nested:
+            return tuple((answer,) if isinstance(answer, str) else answer for answer in self.answers)
+        return (self.wordings,) if self.answers else ()
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """All accepted wordings in one list."""
+        return tuple(word for answer in self.answers for word in ((answer,) if isinstance(answer, str) else answer))
+
+    @property
+    def yes_no(self) -> bool:
+        """Whether the reply must begin with yes or no."""
+        if not self.answers or self.nested:
+            return False
+        if self.kind:
+            return re.sub(r"[^a-z]", "", self.kind.casefold()) == "yesno"
+        return all(word.strip(" .!").casefold() in ("yes", "no") for word in self.wordings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of a JSON Lines file, without what is empty."""
-        row = asdict(self) | {"sources": [_filled(asdict(source)) for source in self.sources]}
-        return _filled(row)
+        row: dict[str, Any] = asdict(self)
+        extra: dict[str, Any] = row.pop("extra")
+        for name in ("sources", "also"):
+            row[name] = [_filled(source) for source in row[name]]
+        return _filled(row) | extra
 
 
 _ROW = TypeAdapter(Question)
@@ -134,12 +179,20 @@ def squad_documents(path: str | Path) -> list[Document]:
 
 
 def _checked(row: Mapping[str, Any], place: str, identity: str) -> Question:
+    known = {name: value for name, value in row.items() if name in _FIELDS}
+    extra = {name: value for name, value in row.items() if name not in _FIELDS}
+    for name in extra:
+        # A misspelt field would silently change what is measured.
+        meant = [field for field in difflib.get_close_matches(name, _FIELDS, 1, 0.8) if field not in row]
+        if meant or name == _SURPLUS:
+            hint = f"Did you mean {meant[0]}?" if meant else "Quote cells that contain the delimiter."
+            raise SettingsError(f"{place}, {name}: there is no such field.", hint)
     try:
-        found = _ROW.validate_python(row)
+        found = replace(_ROW.validate_python(known), extra=extra)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the row"
-        legal = _SOURCE_FIELDS if first["loc"][:1] == ("sources",) else _FIELDS
+        legal = _SOURCE_FIELDS if first["loc"][:1] in (("sources",), ("also",)) else _FIELDS
         unknown = first["type"] == "unexpected_keyword_argument"
         what = "there is no such field" if unknown else first["msg"]
         hint = f"Legal fields: {', '.join(legal)}." if unknown else "Mend the field."
@@ -148,7 +201,7 @@ def _checked(row: Mapping[str, Any], place: str, identity: str) -> Question:
     if wrong:
         raise SettingsError(f"{place}, {wrong}", "Mend the field, or leave it out.")
     # Where the question has no id, what stands in for it is the same in every run of the same file.
-    return found if found.id else Question(found.question, identity, found.answers, found.sources, found.unanswerable)
+    return found if found.id else replace(found, id=identity)
 
 
 def _contradiction(question: Question) -> str:
@@ -157,10 +210,12 @@ def _contradiction(question: Question) -> str:
         return "question: it is empty."
     if question.unanswerable and (question.answers or question.sources):
         return "unanswerable: it is true, but there are answers or sources."
-    if any(not answer.strip() for answer in question.answers):
+    if any(not item for item in question.items) or any(not word.strip() for word in question.wordings):
         return "answers: one is empty."
-    for number, source in enumerate(question.sources):
-        name = f"sources.{number}"
+    if question.also and not question.sources:
+        return "also: it names further sources, but there are no sources."
+    sources = [(f"sources.{number}", source) for number, source in enumerate(question.sources)]
+    for name, source in sources + [(f"also.{number}", source) for number, source in enumerate(question.also)]:
         if not (source.source or source.quote or source.passage):
             return f"{name}: it has neither source nor quote nor passage."
         if (source.start is None) != (source.end is None):
@@ -183,7 +238,7 @@ def _json_rows(lines: Iterable[str], file: Path) -> Iterator[tuple[int, Mapping[
 
 
 def _csv_rows(lines: Iterable[str], kind: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(lines, delimiter="\t" if kind == ".tsv" else ",", restkey="further columns")
+    reader = csv.DictReader(lines, delimiter="\t" if kind == ".tsv" else ",", restkey=_SURPLUS)
     for cells in reader:
         row: dict[str, Any] = {key: value for key, value in cells.items() if value}
         answers = row.get("answers", "")

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from ragkit.errors import SettingsError
+from ragkit.evaluation.by_kind import KindRow, kind_rows
 from ragkit.evaluation.metrics import METRICS, MetricInfo
 from ragkit.evaluation.outcome import VERDICTS, Outcome
 from ragkit.examples.saving import write_whole
@@ -55,6 +56,11 @@ class EvalReport:
     def metrics(self) -> dict[str, Estimate]:
         """The mean of each metric with its interval; one that no question tells is left out."""
         return {info.name: estimate(list(own.values())) for info in METRICS if (own := self.scores(info.name))}
+
+    @property
+    def kinds(self) -> list[KindRow]:
+        """Each kind of question with its figures, then all answerable and all unanswerable questions."""
+        return kind_rows(self.outcomes)
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -105,6 +111,7 @@ class EvalReport:
             "index": dict(self.index),
             "questions": len(self.outcomes),
             "metrics": {name: asdict(value) for name, value in self.metrics.items()},
+            "kinds": [row.to_dict() for row in self.kinds],
             "verdicts": self.verdicts,
             "seconds": [asdict(stage) for stage in self.seconds],
             "usage": asdict(self.usage),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 
 from ragkit.answering import Assistant
 from ragkit.answering.chat import check_reply
+from ragkit.answering.question import understand
+from ragkit.answering.search import search
 from ragkit.errors import RagkitError, SettingsError
 from ragkit.evaluation.gold import Gold, find_gold
 from ragkit.evaluation.outcome import OUTCOME, Outcome, answered, failed, retrieved
@@ -22,6 +25,7 @@ from ragkit.examples.saving import append_line
 from ragkit.indexing.database import write_errors
 from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Answer
+from ragkit.retrieval import Retriever
 
 _DEPTH = 10
 """Passages that are judged, however many the answer is made from: as far down as the measures look."""
@@ -110,19 +114,25 @@ def groundedness(answer: Answer, assistant: Assistant) -> float | None:
 def _outcome(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> Outcome:
     options = assistant.options.retrieval
     if retrieval_only:
-        found = assistant.retriever.retrieve(question.question, max(_DEPTH, options.k))
-        return retrieved(question, gold, found.hits, found.timings)
-    answer = assistant.ask(question.question)
+        asked = understand(question.question, question.history)
+        started = time.perf_counter()
+        found = search(asked, Retriever(assistant.index, replace(options, k=max(_DEPTH, options.k))))
+        return retrieved(question, gold, found.hits, {"retrieve": time.perf_counter() - started}, asked.kind)
+    answer = assistant.ask(question.question, history=question.history)
     hits = answer.trace.hits
-    # A longer list begins with the same hits, unless they are chosen to differ from each other.
-    if options.k < _DEPTH and not options.diversity:
-        hits = assistant.retriever.search(question.question, _DEPTH)
+    if len(hits) < _DEPTH and not options.diversity:
+        shown = {hit.chunk.key for hit in hits}
+        further = assistant.retriever.search(answer.trace.query, _DEPTH)
+        hits = (*hits, *(hit for hit in further if hit.chunk.key not in shown))[:_DEPTH]
     return answered(question, gold, hits, answer, groundedness(answer, assistant))
 
 
 def _config(assistant: Assistant, *, retrieval_only: bool) -> dict[str, Any]:
     """Return everything that decides what comes out, as plain values."""
-    options = json.loads(json.dumps(asdict(assistant.options), default=str))
+    readers = {kind: [one.name for one in own] for kind, own in assistant.options.readers.items()}
+    options = json.loads(json.dumps(asdict(replace(assistant.options, readers={})), default=str))
+    # By name: what Python prints of an object differs from process to process, and a run would never be resumed.
+    options["readers"] = readers
     if retrieval_only:
         return {"way": "retrieval only", "retrieval": options["retrieval"]}
     model = None if assistant.mode == "quotes" else assistant.model

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request
 
 from ragkit.answering.assistant import MODES, Mode
+from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
 from ragkit.errors import SettingsError
 from ragkit.models import ChatModel, installed_models, open_model
 from ragkit.models.opening import best_installed, is_remote
@@ -53,6 +54,10 @@ class ServeOptions:
     """How to answer where a request does not say."""
     k: int = 8
     """Passages to retrieve for an answer."""
+    threshold: float = REFUSE_BELOW
+    """Relevance below which a question is refused."""
+    unsure_below: float = UNSURE_BELOW
+    """Evidence below which an answer is marked as unsure."""
     threads: int = 0
     """Of a model on this machine; 0 for all cores."""
     embedding_model: str = "default"

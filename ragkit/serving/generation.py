@@ -222,12 +222,15 @@ class Generation(Generic[T]):
         if ask.max_tokens is not None and model is not None:
             # Clients ask for thousands as a matter of course; what the window needs for the sources is not theirs.
             prompt = PromptOptions(answer_tokens=min(ask.max_tokens, max(prompt.answer_tokens, model.window // 4)))
+        serve = self._ctx.options
         options = AnswerOptions(
             retrieval=RetrievalOptions(k=ask.k),
             prompt=prompt,
             temperature=ask.temperature,
             seed=ask.seed,
-            templates=self._ctx.options.templates,
+            templates=serve.templates,
+            threshold=serve.threshold,
+            unsure_below=serve.unsure_below,
         )
         assistant = self._collection.assistant(model, ask.config.mode, options, ask.config.shots)
         return assistant.stream(ask.question, where=ask.where, history=ask.history)

@@ -38,7 +38,7 @@ def test_two_runs_are_compared(folder, here):
     here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", "b.html", cwd=folder)
     here("eval", SAMPLES, "q.jsonl", "--model", "none", "--threshold", "1", "-o", "c.html", cwd=folder)
     done = here("eval-compare", "b.json", "c.json", "--out", "d.html", cwd=folder)
-    assert "threshold: 0.4 → 1.0" in done.stdout
+    assert "threshold: 0.15 → 1.0" in done.stdout
     assert "-1.00  Who founded the observatory?  (right → found, but abstained)" in done.stdout
     assert "Who founded" in (folder / "d.html").read_text()
     found = json.loads(here("eval-compare", "b.json", "c.json", "--json", cwd=folder).stdout)

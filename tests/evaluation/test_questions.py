@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ragkit.errors import SettingsError
 from ragkit.evaluation import GoldSource, Question, read_questions, squad_documents, write_questions
+from ragkit.records import Message
 
 SQUAD = {
     "version": "1.1",
@@ -44,6 +45,35 @@ def test_json_lines_are_read_and_ids_come_from_lines(tmp_path):
         Question("One?", "1", ("1",), (GoldSource("a.txt", "it is 1"),)),
         Question("Two?", "two", (), (), True),
     ]
+
+
+def test_further_fields_are_read_and_unknown_ones_kept(tmp_path):
+    row = {
+        "id": "chain",
+        "kind": "followup",
+        "half": "b",
+        "question": "And the pump?",
+        "history": [{"role": "user", "content": "What failed?"}, {"role": "assistant", "content": "The motor."}],
+        "answers": [["cooling pump", "pump"], ["motor"]],
+        "sources": [{"source": "a.txt", "quote": "the pump"}],
+        "also": [{"source": "b.txt", "quote": "a pump"}],
+        "resolved": "What about the cooling pump?",
+        "shift": True,
+    }
+    file = written(tmp_path, "q.jsonl", json.dumps(row))
+    (found,) = read_questions(file)
+    assert found.kind == "followup"
+    assert found.history == (Message("user", "What failed?"), Message("assistant", "The motor."))
+    assert found.items == (("cooling pump", "pump"), ("motor",))
+    assert found.also == (GoldSource("b.txt", "a pump"),)
+    assert found.extra == {"half": "b", "resolved": row["resolved"], "shift": True}
+    write_questions(tmp_path / "again.jsonl", [found])
+    assert json.loads((tmp_path / "again.jsonl").read_text()) == row
+
+
+def test_question_without_an_id_keeps_its_further_fields(tmp_path):
+    (found,) = read_questions(written(tmp_path, "q.csv", "question,kind,colour\na?,fact,red\n"))
+    assert (found.id, found.kind, found.extra) == ("2", "fact", {"colour": "red"})
 
 
 def test_csv_is_read_with_one_answer_or_a_list(tmp_path):
@@ -107,7 +137,11 @@ def test_what_is_written_is_read_again(tmp_path_factory, questions):
         ("q.jsonl", "[]", "line 1 is no object"),
         ("q.jsonl", '{"id": "x", "question": "a?"}\n{"id": "x", "question": "b?"}', "same id, 'x'"),
         ("q.jsonl", "", "holds no questions"),
-        ("q.csv", "question,colour\na?,red\n", "line 2, colour"),
+        ("q.jsonl", '{"question": "a?", "answers": [["x"], []]}', "answers: one is empty"),
+        ("q.jsonl", '{"question": "a?", "answers": [["x"], [" "]]}', "answers: one is empty"),
+        ("q.jsonl", '{"question": "a?", "also": [{"source": "x"}]}', "also: it names further sources"),
+        ("q.jsonl", '{"question": "a?", "sources": [{"source": "x"}], "also": [{}]}', "also.0: it has neither"),
+        ("q.jsonl", '{"question": "a?", "history": [{"role": "boss", "content": "x"}]}', "history.0.role"),
         ("q.csv", "question\na?,b,c\n", "line 2, further columns"),
         ("q.csv", "question,start,end,source\na?,x,4,s\n", "line 2, sources.0.start"),
         ("q.json", "{}", "SQuAD"),

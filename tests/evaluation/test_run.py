@@ -51,7 +51,7 @@ def test_question_without_an_answer_is_scored_for_abstention_only(quotes):
     football = by_id(quotes)["football"]
     assert football.abstained
     assert football.verdict == RIGHT
-    assert football.scores == {"declined": 1.0}
+    assert football.scores == {"declined": 1.0, "right": 1.0}
     assert football.hits[0].relevant is None
 
 
@@ -118,7 +118,7 @@ def test_retrieval_only_asks_no_model(samples):
     assistant = Assistant(samples, model="no-such-model", options=AnswerOptions(retrieval=RetrievalOptions(k=3)))
     report = evaluate(assistant, QUESTIONS, retrieval_only=True)
     assert report.name == "retrieval, hybrid"
-    assert set(report.metrics) == {"recall@1", "recall@5", "recall@10", "ndcg@10", "mrr", "map"}
+    assert set(report.metrics) == {"recall@1", "recall@5", "recall@10", "ndcg@10", "mrr", "map", "found"}
     assert report.verdicts == {"not judged": 1, RIGHT: 3}
     assert len(report.outcomes[0].hits) == 10
 

@@ -38,7 +38,7 @@ missing. docs/benchmarks.md has what the other halves of the data give."""
 _PLATT = (-0.05, 0.36)
 REFUSE_BELOW = 0.15
 """Relevance below which ragkit says that it is not in the documents."""
-HOPELESS_BELOW = 0.05
+HOPELESS_BELOW = 0.1
 """Relevance below which not even a model that can judge passages itself is asked."""
 UNSURE_BELOW = 0.45
 """Evidence score below which an answer is told as unsure."""

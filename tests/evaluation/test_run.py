@@ -44,7 +44,7 @@ def test_right_answer_is_retrieved_cited_and_grounded(quotes):
     assert any(citation.right and "23:10" in citation.quote for citation in bus.citations)
     assert len(bus.hits) == 10
     assert bus.shown == 8
-    assert set(bus.seconds) == {"retrieve", "rank", "quote"}
+    assert set(bus.seconds) == {"retrieve", "rank", "read"}
 
 
 def test_question_without_an_answer_is_scored_for_abstention_only(quotes):
@@ -92,7 +92,7 @@ def test_threshold_of_one_abstains_though_it_was_found(samples):
 
 
 def test_threshold_of_zero_answers_what_nothing_answers(samples):
-    options = AnswerOptions(threshold=0.0)
+    options = AnswerOptions(threshold=0.0, unsure_below=0.0)
     (outcome,) = evaluate(Assistant(samples, model=None, options=options), QUESTIONS[3:]).outcomes
     assert outcome.verdict == "answered, though nothing answers it"
     assert outcome.scores["declined"] == 0.0

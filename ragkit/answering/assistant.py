@@ -18,13 +18,13 @@ from ragkit.answering.evidence import (
     relevance,
     signals,
 )
-from ragkit.answering.extract import ExtractOptions, extract
+from ragkit.answering.extract import ExtractOptions, extract, span_sentences
 from ragkit.answering.kinds import KINDS, Kind
 from ragkit.answering.question import Question, understand
 from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
 from ragkit.answering.routes import Capability, capability_of, route
 from ragkit.answering.search import search
-from ragkit.answering.sentences import Sentence, cite, term_weights
+from ragkit.answering.sentences import cite, term_weights
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, what_is_missing
@@ -323,11 +323,7 @@ class Assistant:
 
     def _extract(self, asked: Question, evidence: Evidence, trace: Trace, unsure: bool, missing: str) -> Answer:
         model = self._used_model(trace)
-        ranked = [
-            Sentence(one.unit.text, one.unit.start, one.unit.end, one.unit.source, one.score)
-            for one in evidence.ranked
-            if one.unit.kind != "heading"
-        ]
+        ranked = span_sentences(asked.query, evidence.ranked, self.index.embedder)
         with trace.timed("answer"):
             found = extract(asked.query, ranked, evidence.sources, model, self.templates, self.options.extract)
         trace.reply, trace.usage, trace.prompt, trace.reader = found.reply, found.usage, found.prompt, "span"

@@ -11,7 +11,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
+from ragkit.answering.evidence import Ranked
 from ragkit.answering.sentences import Sentence, sentences_of
 from ragkit.answering.spans import Candidate, candidates, locate
 from ragkit.errors import PromptOverflowError
@@ -22,6 +24,11 @@ from ragkit.prompting.sources import trimmed
 from ragkit.records import Example, Message, Usage
 from ragkit.retrieval.terms import content_terms, words
 
+if TYPE_CHECKING:
+    from ragkit.embedding import Embedder
+
+_COMPETING = 12
+"""Units, the best ones, whose spans may be the answer."""
 _LONGEST = 80
 """Characters of a span; longer ones are taken only where there are no others."""
 
@@ -97,6 +104,29 @@ def extract(
         return Extracted(None, reply, usage, prompt, route, notes)
     source = next(one for one in sources if one.number == found.sentence.source.number)
     return Extracted((source, found.start, found.end), reply, usage, prompt, route, notes)
+
+
+def span_sentences(question: str, ranked: Sequence[Ranked], embedder: Embedder) -> list[Sentence]:
+    """Return the best units as sentences whose score counts beside a span's log-probability.
+
+    The score, 0 to 1, is the mean of cosine and coverage, for which ``sentence_weight`` was chosen; which units compete
+    is decided by their rank as evidence.
+
+    Args:
+        question: one that stands alone.
+        ranked: units, best first.
+        embedder: of the index.
+    """
+    best = [one for one in ranked if one.unit.kind != "heading"][:_COMPETING]
+    if not best:
+        return []
+    asked = embedder.embed([question], "query")[0]
+    cosines = embedder.embed([one.unit.flat for one in best], "document") @ asked
+    found = [
+        Sentence(one.unit.text, one.unit.start, one.unit.end, one.unit.source, 0.5 * float(cosine) + 0.5 * one.coverage)
+        for one, cosine in zip(best, cosines, strict=True)
+    ]
+    return sorted(found, key=lambda sentence: -sentence.score)
 
 
 def _chosen(

@@ -83,6 +83,9 @@ def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
         ],
         "unsupported": [list(span) for span in answer.unsupported],
         "contradicted": [list(span) for span in answer.contradicted],
+        "unsure": answer.unsure,
+        "missing": answer.missing,
+        "kind": answer.kind,
     }
 
 
@@ -130,6 +133,12 @@ def why_view(outcome: Outcome) -> dict[str, Any]:
     if trace is not None:
         default = "the one that was chosen"
         known |= {
+            "query": trace.query,
+            "why_query": trace.why_query,
+            "kind": trace.kind,
+            "why_kind": trace.why_kind,
+            "reader": trace.reader,
+            "relevance": trace.relevance,
             "shots": [{"input": shot.input, "output": shot.output} for shot in trace.shots],
             "model": trace.model,
             "why_model": (trace.why_model if trace.attempts else default) if trace.model else "no model was asked",

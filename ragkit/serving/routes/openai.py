@@ -312,7 +312,10 @@ def _more(kept: Kept) -> dict[str, Any]:
     view = kept[1] or {}
     return {
         "text": kept[0].text,
-        **{name: view.get(name) for name in ("mode", "abstained", "confidence", "unsupported")},
+        **{
+            name: view.get(name)
+            for name in ("mode", "abstained", "unsure", "missing", "confidence", "unsupported", "contradicted")
+        },
     }
 
 

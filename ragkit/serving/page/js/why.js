@@ -37,10 +37,12 @@ function draw(body, why, message) {
   fill(
     body,
     facts([
-      ["Searched for", why.query],
+      ["Searched for", [why.query, why.why_query].filter(Boolean).join(" — ")],
+      ["Kind of question", why.kind && [why.kind.replaceAll("_", " "), why.why_kind].filter(Boolean).join(" — ")],
       ["Way", [wayName(why.mode), why.why_mode].filter(Boolean).join(" — ")],
       ["Model", why.model ? [why.model, why.why_model].filter(Boolean).join(" — ") : "none was asked"],
-      ["Confidence", confidence === undefined ? null : `${percent(confidence)}; below ${least} there is no answer`],
+      ["Confidence", confidence === undefined ? null : percent(confidence)],
+      ["Relevance", why.relevance === undefined ? null : `${percent(why.relevance)}; below ${least} there is no answer`],
       ["Tokens", usage && usage.prompt_tokens + usage.completion_tokens > 0 ? tokens(usage) : null],
       ["Cost", usage ? cost(usage.cost) : null],
     ]),

@@ -171,6 +171,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Transfer-Encoding", "chunked")
+        # Said, so that no client sends its next request into a connection that is being closed.
+        self.send_header("Connection", "close")
         self.end_headers()
 
     def _chunk(self, data):

@@ -40,7 +40,8 @@ class Watched:
 
     def __getattr__(self, name):
         found = getattr(self._library, name)
-        if isinstance(found, type) or not name.startswith("llama_"):
+        # A grammar is freed by itself, without the model's memory, so that may happen while the model is freed.
+        if isinstance(found, type) or not name.startswith("llama_") or name == "llama_sampler_free":
             return found
 
         def call(*arguments):

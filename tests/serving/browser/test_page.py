@@ -202,8 +202,8 @@ def test_two_answers_are_ranked_and_named_only_then(visit):
     expect(page.get_by_text("Kept, thank you.")).to_be_visible()
     named = pair.get_by_role("heading", level=3).all_inner_texts()
     assert sorted(name.removesuffix(" — your choice") for name in named) == [
+        "Automatic · smollm2",
         "Quotes · smollm2",
-        "Short answer · smollm2",
     ]
     assert named[1].endswith("your choice")
     winner = named[1].removesuffix(" — your choice")

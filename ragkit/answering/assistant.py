@@ -238,14 +238,15 @@ class Assistant:
         wanted, why = self._resolved(mode or self._mode)
         with trace.timed("retrieve"):
             found = search(asked, self.retriever, where)
-        trace.hits, trace.found = found.hits, found.num_candidates or {}
+        trace.hits, trace.found = found.hits, found.num_candidates
         yield Retrieved(found.hits)
         with trace.timed("rank"):
             evidence = self._evidence(asked, found.hits, found.by_side)
             if evidence.ranked:
                 trace.signals = signals(asked.query, evidence.ranked, asked.kind)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
-        able: Capability = "none" if wanted == "quotes" else self._capability(trace)
+        # Only these two depend on what the model can do; it is not loaded for the others before it is asked.
+        able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
         refuse = trace.relevance < self._refuse_below(trace.mode, able) and not language_differs(asked, evidence)
         if not evidence.ranked or refuse:

@@ -56,8 +56,6 @@ class Ranked:
     unit: Unit
     score: float
     """Comparable between questions to an embedder; higher is better."""
-    max_sim: float
-    """Mean over the question's tokens of the highest cosine to a token of the unit, in its context."""
     coverage: float
     """Share of the question's terms in the unit, weighted by rarity, 0 to 1."""
     typed: bool
@@ -107,11 +105,11 @@ def rank_units(
         )
         if terms and len(terms & already) >= _TOLD_SHARE * len(terms):
             score -= _TOLD_PENALTY
-        if unit.text.rstrip().endswith(("?", "？", "؟")):
+        if unit.asks:
             score -= _QUESTION_PENALTY
         elif len(unit.text) < _SHORT and unit.kind == "sentence" and not unit.text.rstrip().endswith((".", "。", "!")):
             score -= _SHORT_PENALTY
-        ranked.append(Ranked(unit, score, float(similarity[number]), covered, holds))
+        ranked.append(Ranked(unit, score, covered, holds))
     return sorted(ranked, key=lambda one: (-one.score, one.unit.source.number, one.unit.start))
 
 

@@ -94,8 +94,10 @@ def understand(
     """
     readings = [Reading(query, "given by the caller")] if query is not None else readings_of(question, history)
     reading = readings[0]
-    guess = kind_of(opening_removed(question) if history else question)
-    if not guess.sure and reading.query != question and (earlier := topics(history)[1]):
+    own = opening_removed(question) if history else question
+    _, earlier, told = topics(history)
+    guess = kind_of(own)
+    if not guess.sure and reading.query != question and earlier:
         # An ellipsis ("And from Midway?") asks for what the question before asked for.
         guess = kind_of(earlier)
     asked = Question(
@@ -104,10 +106,8 @@ def understand(
         kind or guess.kind,
         "given by the caller" if kind else guess.rule,
         reading.rule,
-        focus=opening_removed(question)
-        if reading.query not in (question, opening_removed(question)) and history
-        else "",
-        told=topics(history)[2],
+        focus=own if history and reading.query not in (question, own) else "",
+        told=told,
         also=tuple(other.query for other in readings[1:]),
         language=language_of(question),
     )

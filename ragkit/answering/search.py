@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answering.question import Question
@@ -25,7 +25,7 @@ class Found:
     """Best first, each chunk once."""
     by_side: tuple[tuple[Hit, ...], ...] = ()
     """Of a comparison: the hits for each side."""
-    num_candidates: dict[str, int] | None = None
+    num_candidates: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion, of the first query."""
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ragkit.chunking import sentence_spans
 from ragkit.indexing.analysis import fold
 from ragkit.prompting import Source
 from ragkit.records import Citation
-from ragkit.retrieval.terms import content_terms, coverage, rarity
+from ragkit.retrieval.terms import content_terms, rarity
 
 if TYPE_CHECKING:
-    from ragkit.embedding import Embedder
     from ragkit.indexing import Index
-
-_COSINE_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +39,6 @@ def introduces(sentence: Sentence) -> bool:
     return (
         sentence.text.endswith(("?", "？", "؟")) or sentence.text.lstrip("# ") in sentence.source.hit.chunk.heading_path
     )
-
-
-def rank_sentences(
-    question: str, sources: Sequence[Source], embedder: Embedder, weights: Mapping[str, float]
-) -> list[Sentence]:
-    """Return the sentences of the sources, the one that fits the question best first.
-
-    A sentence's score is the mean of its cosine to the question and its coverage of the question's terms; a tenth of
-    the coverage of the sentence before counts too, since what is asked about is often named there, and the whole of it
-    where that is a heading or a question, as in a FAQ. Headings and questions themselves answer nothing and come last.
-
-    Args:
-        question: as asked.
-        sources: best first.
-        embedder: of the index.
-        weights: rarity of each term.
-    """
-    found = [sentence for source in sources for sentence in sentences_of(source)]
-    if not found:
-        return []
-    # Sentences fit the window, since their chunks do; only a section shown whole may hold one that does not.
-    room = embedder.window - embedder.tokenizer.specials
-    found = [s for s in found if len(s.text) <= room or embedder.tokenizer.count(s.text) <= room]
-    if not found:
-        return []
-    asked = embedder.embed([question], "query")[0]
-    cosines = np.asarray(embedder.embed([sentence.text for sentence in found], "document") @ asked)
-    wanted = content_terms(question)
-    covered = [coverage(wanted, set(content_terms(sentence.text)), weights) for sentence in found]
-    ranked = []
-    for number, sentence in enumerate(found):
-        previous = found[number - 1] if number and found[number - 1].source is sentence.source else None
-        before = covered[number - 1] if previous is not None else 0.0
-        lexical = 0.9 * covered[number] + 0.1 * max(before, covered[number])
-        cosine = float(cosines[number])
-        if previous is not None and introduces(previous):
-            lexical, cosine = max(lexical, before), max(cosine, float(cosines[number - 1]))
-        score = _COSINE_WEIGHT * cosine + (1 - _COSINE_WEIGHT) * lexical
-        if introduces(sentence):
-            score -= 1.0
-        ranked.append(Sentence(sentence.text, sentence.start, sentence.end, sentence.source, score))
-    return sorted(ranked, key=lambda sentence: (-sentence.score, sentence.source.number, sentence.start))
 
 
 def term_weights(index: Index, text: str) -> dict[str, float]:

@@ -54,6 +54,16 @@ class Unit:
     """Title and headings, which say what the unit is about."""
 
     @property
+    def asks(self) -> bool:
+        """Whether it is a question, which says nothing by itself."""
+        return self.text.rstrip().endswith(("?", "？", "؟"))
+
+    @property
+    def introduces(self) -> bool:
+        """Whether it ends with a colon, as what introduces a list does."""
+        return self.text.rstrip().endswith((":", "："))
+
+    @property
     def unmarked(self) -> str:
         """The flat text of a list item without its bullet or number."""
         return " ".join(_ITEM.sub("", self.text, count=1).split()) if self.kind == "item" else self.flat

@@ -40,7 +40,7 @@ class AboutReader:
             shown = "; ".join(titles[:MAX_DOCUMENTS])
             more = f"; and {len(titles) - MAX_DOCUMENTS} more" if len(titles) > MAX_DOCUMENTS else ""
             parts.append(Part(f"{count} {noun}: {shown}{more}."))
-            parts += [Part("", paragraph(evidence, one.unit, 300)) for one in best_of(evidence.ranked, 3, 0.3)]
+            parts += [Part("", paragraph(evidence, one.unit)) for one in best_of(evidence.ranked, 3, 0.3)]
         else:
             for one in list(best.values())[:MAX_DOCUMENTS]:
                 unit = one.unit

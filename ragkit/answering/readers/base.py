@@ -71,6 +71,7 @@ class Evidence:
     sides: tuple[Sequence[Ranked], ...] = ()
     """Of a comparison: the ranking for each side."""
     _documents: dict[str, Document] = field(default_factory=dict)
+    _units: dict[tuple[str, int, int, int, float], list[Unit]] = field(default_factory=dict)
 
     def document(self, source: Source) -> Document:
         """Return the document of a source; it is read once."""
@@ -84,8 +85,12 @@ class Evidence:
         return Source(source.number, source.hit, self.document(source).text[start:end], start, end)
 
     def units(self, source: Source) -> list[Unit]:
-        """Return the units of a source, with the headings of its document."""
-        return units_of(source, self.document(source).headings)
+        """Return the units of a source, with the headings of its document; a source is cut once."""
+        # Of two searches the same passage has two sources, with a number and a score of their own.
+        key = source.document.id, source.start, source.end, source.number, source.hit.score
+        if key not in self._units:
+            self._units[key] = units_of(source, self.document(source).headings)
+        return self._units[key]
 
 
 class Reader(Protocol):

@@ -36,7 +36,7 @@ class ComparisonReader:
             best = best_of(ranked, 1, 0.0)
             if not best:
                 return None
-            span = paragraph(evidence, best[0].unit, 300)
+            span = paragraph(evidence, best[0].unit)
             quantities.append((name, quantity_in(best[0].unit.flat)))
             if not any(
                 part.span and part.span.start == span.start and part.span.source.document.id == span.source.document.id

@@ -37,7 +37,7 @@ class QuotesReader:
         parts: list[Part] = []
         taken: list[Span] = []
         for one in best_of(evidence.ranked, MAX_QUOTES, _NEAR):
-            span = paragraph(evidence, one.unit, _BLOCK)
+            span = paragraph(evidence, one.unit)
             if any(_overlap(span, other) or span.text in other.text for other in taken):
                 continue
             taken.append(span)
@@ -47,18 +47,14 @@ class QuotesReader:
 
 def best_of(ranked: Sequence[Ranked], most: int, near: float) -> list[Ranked]:
     """Return the best units that say something: no headings, and none far below the best."""
-    said = [
-        one for one in ranked if one.unit.kind != "heading" and not one.unit.text.rstrip().endswith(("?", "？", "؟"))
-    ]
-    said = said or list(ranked)
+    said = [one for one in ranked if one.unit.kind != "heading" and not one.unit.asks] or list(ranked)
     return [one for one in said[:most] if one.score >= said[0].score - near]
 
 
-def paragraph(evidence: Evidence, unit: Unit, limit: int) -> Span:
-    """Return the unit with the units around it in its block, as far as ``limit`` characters hold."""
+def paragraph(evidence: Evidence, unit: Unit) -> Span:
+    """Return the unit with the units around it in its block, or the list that it introduces, up to a length."""
     units = _near_units(evidence, unit)
-    if unit.text.rstrip().endswith((":", "：")):
-        limit = max(limit, _LIST)
+    limit = _LIST if unit.introduces else _BLOCK
     at = next((number for number, other in enumerate(units) if other.start == unit.start), None)
     if at is None:
         return Span.of(unit)
@@ -83,7 +79,7 @@ def _near_units(evidence: Evidence, unit: Unit) -> list[Unit]:
     """Return the units that belong with one: its block; the list after a lead-in; the items beside a very short one."""
     units = evidence.units(unit.source)
     after = [other for other in units if other.start > unit.start]
-    if unit.text.rstrip().endswith((":", "：")) and after and after[0].kind == "item":
+    if unit.introduces and after and after[0].kind == "item":
         listed = next((n for n, other in enumerate(after) if other.kind != "item"), len(after))
         return [unit, *after[:listed]]
     same = [other for other in units if other.block == unit.block]

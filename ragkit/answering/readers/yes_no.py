@@ -54,7 +54,7 @@ class YesNoReader:
         if not best:
             return None
         unit = best[0].unit
-        span = paragraph(evidence, unit, 300)
+        span = paragraph(evidence, unit)
         question = asking_part(evidence.question.query)
         decisive = _decisive(question, span.text, unit.flat)
         verdict = verdict_of(question, decisive)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragkit.answering.support.alignment import Alignment, WordSimilarity, align
@@ -413,8 +412,3 @@ def _roles(found: _Findings) -> None:
     if place:
         found.note("misplaced", place[0], f"place: {place[1]}")
     found.values["order"] = order_changes(claim, pairs)
-
-
-def names_of(comparison: Comparison, names: Sequence[str]) -> dict[str, float]:
-    """Return some features by name, for tests and reports."""
-    return {name: comparison.values[FEATURES.index(name)] for name in names}

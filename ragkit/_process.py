@@ -169,7 +169,7 @@ class Child:
             return self._process.wait()
 
     def kill(self) -> None:
-        """End it; whoever waits in ``receive`` goes on with nothing."""
+        """End the process; a ``receive`` that is waiting returns without a message."""
         self._process.kill()
 
     def close(self) -> None:
@@ -177,7 +177,7 @@ class Child:
         self._process.kill()
         self._process.wait()
         for pipe in (self._requests, self._results):
-            # What was not sent yet can't be.
+            # Requests that were not sent yet are dropped.
             with contextlib.suppress(OSError):
                 pipe.close()
 

@@ -134,7 +134,7 @@ def _said(answer: Any) -> str:
     at = 0
     for start, end in sorted(answer.unsupported):
         out.append(_numbered(answer.text[at:start]))
-        why = "a source contradicts this" if (start, end) in answer.contradicted else "no source bears this out"
+        why = "a source contradicts this" if (start, end) in answer.contradicted else "no source supports this"
         out.append(f'<span style="{_UNSUPPORTED}" title="{why}">{_numbered(answer.text[start:end])}</span>')
         at = max(at, end)
     out.append(_numbered(answer.text[at:]))

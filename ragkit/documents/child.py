@@ -48,7 +48,7 @@ def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document |
         if isinstance(error, MemoryError):
             yield Issue(origin, "refused", "It needs more memory than its limit.", hint=MORE_MEMORY, retry=True)
         else:
-            yield Issue(origin, "refused", "It is nested too deeply.", hint="Export the file anew, or split it.")
+            yield Issue(origin, "refused", "It is nested too deeply.", hint="Export the file again, or split it.")
     except Exception as error:  # noqa: BLE001  a parser's library may raise anything on a damaged file
         yield Issue(
             origin,

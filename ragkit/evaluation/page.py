@@ -281,7 +281,7 @@ def _marked(text: str, unsupported: Sequence[tuple[int, int]]) -> str:
     parts, at = [], 0
     for start, end in unsupported:
         parts.append(escape(text[at:start]))
-        parts.append(f"<mark title='no source bears this out'>{escape(text[start:end])}</mark>")
+        parts.append(f"<mark title='no source supports this'>{escape(text[start:end])}</mark>")
         at = end
     return "".join([*parts, escape(text[at:])])
 

@@ -223,7 +223,7 @@ class FeedbackLog:
         except sqlite3.OperationalError as error:
             raise IndexWriteError(
                 f"{self.path} can't be read or written: {error}.",
-                "Free disk space or mend the folder's permissions, then try again; what was acknowledged is kept.",
+                "Free disk space or fix the folder's permissions, then try again; what was acknowledged is kept.",
             ) from error
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} is no feedback log, or damaged: {error}.", "Restore it.") from error

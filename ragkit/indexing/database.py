@@ -158,7 +158,7 @@ class Database:
         if code in _NO_ACCESS:
             return IndexWriteError(
                 f"{self.path} can't be written or opened: {text}.",
-                "Free disk space or mend the folder's permissions, then run the same command again; what was "
+                "Free disk space or fix the folder's permissions, then run the same command again; what was "
                 "acknowledged is kept.",
             )
         if code in _LOCKED:

@@ -60,7 +60,7 @@ class LlamaCppModel:
         self._engine = Engine(file, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
         self.window = self._engine.window
         self.parameters = self._engine.parameters
-        """Number of weights, which tells what the model can be trusted with."""
+        """Number of parameters."""
         source = self._engine.metadata("tokenizer.chat_template")
         self.has_template = source is not None
         self._template = ChatTemplate(

@@ -61,7 +61,7 @@ class Quantity:
     unit: str = ""
     unit_at: int = -1
     counted: tuple[int, ...] = ()
-    """Indices of the tokens that tell what is counted, the unit left out."""
+    """Indices of the tokens that name what is counted, without the unit."""
     bound: str = ""
     """``>=``, ``>``, ``<=``, ``<`` or ``~``; empty where it is exact."""
 

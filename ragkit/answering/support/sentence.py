@@ -120,7 +120,7 @@ def parse(text: str) -> Parsed:
 
 
 def is_fragment(text: str) -> bool:
-    """Tell whether a text is no whole statement: a heading, a question, a list of names or half a sentence."""
+    """Tell whether a text is not a whole statement: a heading, a question, a list of names or half a sentence."""
     stripped = text.strip().strip("\"'“”*_ ")
     if not stripped or stripped.endswith(("?", "？", "؟", ":", ",", "…", "...")) or CJK.search(stripped):
         return not (stripped and CJK.search(stripped) and len(stripped) > 3)

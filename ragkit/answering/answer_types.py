@@ -91,7 +91,7 @@ _WORDINGS: tuple[tuple[AnswerType, str], ...] = (
         r"\bhow (?:much|expensive)\b"
         r".*\b(?:cost|costs|pay|pays|paid|earn|charge|price|salary|spend|worth|fee)\b|\bwhat (?:is|are|"
         r"was) the (?:\w+ ){0,3}"
-        r"(?:price|cost|fee|salary|rate|fare|budget|going rate)\b|\bgoing rate\b|\bbiggest bounty\b",
+        r"(?:price|cost|fee|salary|rate|fare|budget)\b|\bgoing rate\b",
     ),
     (
         "distance",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import support_data as data
+from benchmarks.common import versions
 from benchmarks.support_data import KINDS, TURNS, Pair
 from ragkit.answering.support import ComposedVerifier
 from ragkit.answering.support.alignment import WordSimilarity
@@ -139,7 +139,7 @@ def main() -> None:
     if arguments.fit:
         arguments.fit.write_text(json.dumps(fit(training(), WordSimilarity(embedder)), indent=1) + "\n", "utf-8")
     verifier = ComposedVerifier(embedder, arguments.fit)
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {embedder.model_id}")
+    print(f"{embedder.model_id}; {versions('onnxruntime', 'scikit-learn')}")
     if arguments.errors:
         pairs = training()
         for pair, support in zip(pairs, verifier.verify([(p.claim, p.evidence) for p in pairs]), strict=True):

@@ -50,3 +50,14 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(
         flag for name, _, flags in lines if name.strip().lower() in ("flags", "features") for flag in flags.split()
     )
+
+
+def cpu_ticks(pid: int) -> int | None:
+    """Return the clock ticks of processor time that a process has used; None if the system does not report them."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The program's name, in parentheses, may itself hold any character.
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit._child import EXIT_CPU
+from ragkit._machine import cpu_ticks
 from ragkit.errors import ProcessStartError
 
 _START = (
@@ -149,7 +150,7 @@ class Child:
                 continue
             # A process that waits for its turn on a busy machine is not silent. A slice counts as one however long
             # it took: this process may have been suspended.
-            now = self._cpu()
+            now = cpu_ticks(self._process.pid)
             if now is None:
                 quiet += _SLICE / _UNSEEN
             elif now == before:
@@ -197,16 +198,6 @@ class Child:
             f"Check that {sys.executable} starts, that the packages ragkit needs are installed and not only found in "
             "the working folder, and that memory and processes are not limited too tightly (ulimit -a).",
         )
-
-    def _cpu(self) -> int | None:
-        """Return the ticks of processor time that it has used; None where the system does not show them."""
-        try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
-        except OSError:
-            return None
-        # The name of the program, in parentheses, may itself hold any character.
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return int(user) + int(system)
 
 
 def ended_by_cpu_limit(code: int) -> bool:

@@ -168,9 +168,11 @@ def test_children_work_where_ragkit_is_found_but_not_installed(texts, tmp_path, 
         environment, folder = {"PYTHONPATH": os.pathsep.join([str(HOME), *packages])}, tmp_path
     else:
         environment, folder = {"PYTHONPATH": os.pathsep.join(packages)}, HOME
-    # An interpreter without site-packages: what it finds comes from the variable and the folder alone.
+    # An interpreter without site-packages: what it finds comes from the variable and the folder alone. The command
+    # line sets PYTHONSAFEPATH in its process, which may be this one.
     command = [sys._base_executable, "-S", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**os.environ, **environment})
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={**inherited, **environment})
     assert "The ferry leaves at six." in done.stdout, done.stderr
 
 

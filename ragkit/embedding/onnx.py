@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from ragkit.embedding.base import TextKind, Vectors
 from ragkit.embedding.model_files import ModelFiles, cache_folder
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
-from ragkit.errors import EmbeddingError
+from ragkit.errors import EmbeddingError, MissingExtraError
 
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
@@ -111,11 +112,13 @@ class OnnxEmbedder:
 
 
 def exported(files: ModelFiles, model_id: str) -> bytes:
-    """Return the int8 graph, exporting it first where the cache holds none that is whole.
+    """Return the int8 graph: the bundled one, or the cached export, which is made first if it is missing or damaged.
 
     Raises:
-        EmbeddingError: if the export fails or the cache folder can't be written.
+        EmbeddingError: if the bundled graph is damaged, the export fails, or the cache folder is not writable.
     """
+    if files.graph is not None:
+        return _bundled(files.graph, files.graph_sha256)
     folder = cache_folder() / "onnx" / model_id
     graph, manifest = folder / "int8.onnx", folder / "manifest.json"
     whole = _read_whole(graph, manifest)
@@ -143,12 +146,28 @@ def exported(files: ModelFiles, model_id: str) -> bytes:
         ) from error
 
 
-def is_exported(model_id: str) -> bool:
-    """Tell whether the cache holds a graph of this model."""
-    return (cache_folder() / "onnx" / model_id / "manifest.json").is_file()
+def is_exported(files: ModelFiles) -> bool:
+    """Return whether this model has a graph, bundled or in the cache."""
+    return files.graph is not None or (cache_folder() / "onnx" / files.model_id() / "manifest.json").is_file()
+
+
+def _bundled(graph: Path, sha256: str | None) -> bytes:
+    try:
+        data = graph.read_bytes()
+    except OSError as error:
+        raise EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.") from error
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise EmbeddingError(
+            f"{graph} has sha256 {found}, expected {sha256}: the file is damaged.",
+            "Reinstall ragkit: pip install --force-reinstall --no-deps ragkit",
+        )
+    return data
 
 
 def _export(files: ModelFiles, target: Path) -> None:
+    if find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch", f"to export {files.name} to ONNX, once")
     folder = files.folder.absolute()
     done = run("ragkit.embedding.onnx_export", str(folder), str(target.absolute()), keep=_EXPORT_VARIABLES)
     if done.returncode:

@@ -69,14 +69,13 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
         SettingsError: if runtime or device is no legal value, or the two exclude each other.
     """
     report = runtime_report(runtime, device)
-    files = locate(model)
     if report.runtime == "onnx":
         from ragkit.embedding.onnx import OnnxEmbedder
 
-        return OnnxEmbedder(files)
+        return OnnxEmbedder(locate(model))
     from ragkit.embedding.sentence_transformer import SentenceTransformerEmbedder
 
-    return SentenceTransformerEmbedder(files, device=report.device)
+    return SentenceTransformerEmbedder(locate(model, weights=True), device=report.device)
 
 
 def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> RuntimeReport:

@@ -51,7 +51,7 @@ def tune_on_classes(
     """
     import torch
 
-    chosen, files = options or EmbedderOptions(), locate(model)
+    chosen, files = options or EmbedderOptions(), locate(model, weights=True)
     encoder = TrainedEncoder(files, chosen)
     # What the probe gives the axes tells its weights, up to a number for each axis that no softmax sees.
     bias = start.log_probabilities(np.zeros((1, files.dimension), dtype=np.float32))[0]
@@ -98,7 +98,7 @@ def tune_on_pairs(
     """
     import torch
 
-    chosen, files = options or EmbedderOptions(), locate(model)
+    chosen, files = options or EmbedderOptions(), locate(model, weights=True)
     if len({passage for _, passage in pairs}) < 2:
         raise TaskError(f"{len(pairs)} pairs have fewer than two passages among them.", "Give pairs of several.")
     encoder = TrainedEncoder(files, chosen)

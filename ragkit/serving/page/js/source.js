@@ -102,7 +102,7 @@ async function showPage(view, number) {
     head(
       view,
       button("left", "Page before", () => toPage(view, at - 1), { quiet: true, disabled: at === 0 }),
-      h("span.small", { "aria-live": "polite" }, `Page ${number} of ${about.pages.length}`),
+      h("span.small", { "aria-live": "polite" }, page.label ? `${page.label} (${at + 1} of ${about.pages.length})` : `Page ${number} of ${about.pages.length}`),
       button("right", "Page after", () => toPage(view, at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
       h("span.gap"),
       view.quoted && !inside && button(null, "To the quote", () => toPage(view, pageOf(about, place.start))),

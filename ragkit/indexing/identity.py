@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragkit.documents import Issue, LoadOptions, SourceFile
-from ragkit.documents.registry import VERSIONS, identify
+from ragkit.documents.registry import identify, version_of
 from ragkit.indexing.store import Store
 from ragkit.records import Document
 
@@ -46,7 +46,7 @@ class FileRecord:
         """Tell whether reading the same bytes again, with ``options`` and today's loaders, would give the same."""
         was, now = json.loads(self.reading), json.loads(reading(file, options, loader=""))
         loader, _, version = was.get("loader", "").partition("/")
-        if str(VERSIONS.get(loader)) != version or any(was.get(name) != now[name] for name in _OPTIONS):
+        if str(version_of(loader)) != version or any(was.get(name) != now[name] for name in _OPTIONS):
             return False
         if not any(issue.kind == "refused" for issue in self.issues):
             return True

@@ -145,18 +145,29 @@ class TextBuilder:
     _length: int = 0
     _headings: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def add(self, block: str, level: int = 0) -> None:
-        """Add a block, an empty line before it; ``level`` 1 and above makes it a heading."""
+    def add(self, block: str, level: int = 0) -> tuple[int, int]:
+        """Add a block, an empty line before it, and return its span; ``level`` 1 and above makes it a heading."""
         block = clean_text(block).strip()
         if not block:
-            return
+            return self._length, self._length
         if self._parts:
             self._parts.append("\n\n")
             self._length += 2
         if level:
             self._headings.append((" ".join(block.split()), level, self._length))
         self._parts.append(block)
+        start = self._length
         self._length += len(block)
+        return start, self._length
+
+    def next_start(self) -> int:
+        """Return where the next block will begin."""
+        return self._length + 2 if self._parts else 0
+
+    @property
+    def length(self) -> int:
+        """Characters so far."""
+        return self._length
 
     def text(self) -> str:
         """Return the text so far."""

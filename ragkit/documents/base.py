@@ -10,7 +10,15 @@ from typing import Literal, Protocol
 from ragkit.errors import SettingsError
 from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
 
-IssueKind = Literal["refused", "page_without_text", "text_lost", "row_refused", "encoding_guessed", "mislabelled"]
+IssueKind = Literal[
+    "refused",
+    "page_without_text",
+    "text_lost",
+    "row_refused",
+    "member_refused",
+    "encoding_guessed",
+    "mislabelled",
+]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
 
@@ -79,6 +87,16 @@ class Issue:
 
 
 @dataclass(slots=True)
+class MemberBudget:
+    """What the members of a file, such as attachments, may still take: those of members of members included."""
+
+    members: int = 1000
+    bytes: int = 300 * 2**20
+    origins: set[str] = field(default_factory=set)
+    """Those in use, so that two members of one name get two sources."""
+
+
+@dataclass(slots=True)
 class Source:
     """A file as a parser sees it: in the child process, with its bytes' sha256."""
 
@@ -86,6 +104,9 @@ class Source:
     origin: str
     sha256: str
     options: LoadOptions
+    depth: int = 0
+    """0 for a file, 1 for a member of an archive or a mail, 2 for a member of that."""
+    budget: MemberBudget = field(default_factory=MemberBudget)
 
     def document(
         self,
@@ -159,6 +180,15 @@ class TextBuilder:
         start = self._length
         self._length += len(block)
         return start, self._length
+
+    def add_document(self, document: Document) -> None:
+        """Add the text of a document with its headings."""
+        start = self.next_start()
+        if self._parts:
+            self._parts.append("\n\n")
+        self._parts.append(document.text)
+        self._length = start + len(document.text)
+        self._headings += [(each.title, each.level, start + each.start) for each in document.headings]
 
     def next_start(self) -> int:
         """Return where the next block will begin."""

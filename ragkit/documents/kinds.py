@@ -108,6 +108,7 @@ _WORDS = {
     "ppt": "an old PowerPoint file (.ppt)",
     "pub": "a Publisher file",
     "ole": "an old Office file of an unknown kind",
+    "pgp": "an encrypted PGP message",
     "base64": "base64 data",
     "binary": "a binary file of an unknown kind",
 }
@@ -117,6 +118,7 @@ _HINTS = {
     "xlsb": "Save it as .xlsx, and add that.",
     "encrypted": "Save it without a password, and add that.",
     "base64": "Decode it, and add the file that comes out.",
+    "pgp": "Decrypt it, and add that.",
     "iwork": "Export it as PDF, and add that.",
     "odg": "Export it as PDF, and add that.",
     "vsdx": "Export it as PDF, and add that.",
@@ -178,6 +180,8 @@ def kind_of(path: Path, head: bytes) -> str | None:
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     if b"\0" in head and not utf16 and not _looks_utf16(head):
         return "binary"
+    if head.lstrip().startswith(b"-----BEGIN PGP MESSAGE"):
+        return "pgp"
     return "base64" if _is_base64(head) else None
 
 

@@ -275,7 +275,15 @@ def test_rows_of_a_table_count_as_one_file(index, notes):
 
 # The report
 
-KINDS = ("refused", "page_without_text", "text_lost", "row_refused", "encoding_guessed", "mislabelled")
+KINDS = (
+    "refused",
+    "page_without_text",
+    "text_lost",
+    "row_refused",
+    "member_refused",
+    "encoding_guessed",
+    "mislabelled",
+)
 
 
 @given(st.lists(st.sampled_from(KINDS)), st.integers(0, 9), st.integers(0, 9))

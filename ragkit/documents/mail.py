@@ -18,7 +18,8 @@ from typing import Any
 
 from ragkit.documents.base import Issue, Source, TextBuilder, clean_text, plain_metadata
 from ragkit.documents.completeness import check_complete
-from ragkit.documents.members import html_document, read_member
+from ragkit.documents.markup import html_document, html_tree, text_nodes
+from ragkit.documents.members import read_member
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document
 
@@ -61,7 +62,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     plain = mail.plain.strip()
     if body is not None and _words(plain) < _NEARLY * _words(body.text):
         builder.add_document(body)
-        yield from check_complete(source, _text_nodes(mail.html), builder.text())
+        yield from check_complete(source, text_nodes(mail.html), builder.text())
     else:
         builder.add(plain)
     if builder.length:
@@ -195,22 +196,12 @@ def _iso(date: str) -> str | None:
         return None
 
 
-def _tree(markup: str) -> Any:
-    import lxml.html
-
-    markup = re.sub(r"^\s*<\?xml\b[^>]*\?>", "", markup)
-    try:
-        return lxml.html.document_fromstring(markup.encode(), parser=lxml.html.HTMLParser(encoding="utf-8"))
-    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError):
-        return None
-
-
 def _marked(markup: str) -> str:
     """Return HTML with a line above each quoted reply."""
     import lxml.html
     from lxml.builder import E
 
-    tree = _tree(markup)
+    tree = html_tree(markup)
     if tree is None:
         return markup
     for quote in tree.xpath(_QUOTES):
@@ -218,14 +209,6 @@ def _marked(markup: str) -> str:
             quote.addprevious(E.p("Quoted message:"))
     marked: str = lxml.html.tostring(tree, encoding="unicode")
     return marked
-
-
-def _text_nodes(markup: str) -> str:
-    """Return all text that a reader of a body sees, for the self-check."""
-    tree = _tree(markup)
-    if tree is None:
-        return ""
-    return " ".join(tree.xpath("//body//text()[not(ancestor::style or ancestor::script or ancestor::template)]"))
 
 
 def _words(text: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ragkit.documents.base import Issue, Source
-from ragkit.documents.registry import choose, format_named, parser
+from ragkit.documents.registry import choose, parser
 from ragkit.errors import DocumentError, ParserLimitError
 from ragkit.records import Document, document_id
 
@@ -73,22 +73,6 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
 def refused(outer: Source, name: str, detail: str, hint: str = "") -> Issue:
     """Return the issue of a member that is not read."""
     return outer.issue("member_refused", f"{name}: {detail}", hint=hint)
-
-
-def html_document(source: Source, markup: bytes, encoding: str | None = None) -> Document | None:
-    """Return a piece of HTML inside a file as the HTML loader reads it, or None if it has no text."""
-    with tempfile.TemporaryDirectory(prefix="ragkit-member-") as folder:
-        path = Path(folder) / "body.html"
-        path.write_bytes(markup)
-        html = format_named("html")
-        assert html is not None
-        options = replace(source.options, encoding=encoding)
-        inner = Source(path, source.origin, "", options, source.depth + 1, source.budget)
-        try:
-            found = [item for item in parser(html)(inner) if isinstance(item, Document)]
-        except DocumentError:
-            return None
-    return found[0] if found else None
 
 
 def _within(outer: Source, name: str, item: Document | Issue | None) -> Document | Issue | None:

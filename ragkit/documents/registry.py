@@ -61,6 +61,7 @@ _TEXT = (
     *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json", ".xml"),
     *(".srt", ".vtt", ".org", ".adoc"),
 )
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
     Format("pdf", (".pdf",), "application/pdf", "page", kinds=("pdf",)),
@@ -95,13 +96,24 @@ BUILT_IN = (
         extra="office",
         requires=("oxmsg",),
     ),
+    Format("epub", (".epub",), "application/epub+zip", "chapter", kinds=("epub",)),
+    Format(
+        "opendocument",
+        (".odt", ".odp", ".ott", ".otp"),
+        "application/vnd.oasis.opendocument.text",
+        "slide",
+        kinds=("odt", "odp"),
+    ),
+    Format("rtf", (".rtf",), "application/rtf", "", kinds=("rtf",), extra="office", requires=("striprtf",)),
+    Format("notebook", (".ipynb",), "application/x-ipynb+json", "cell"),
+    Format("archive", _ARCHIVES, "application/zip", "member", kinds=("zip", "tar")),
     Format("markdown", (".md", ".markdown", ".mdown", ".mkd"), "text/markdown", ""),
     Format("tables", (".csv", ".tsv"), "text/csv", "row"),
     Format("json_lines", (".jsonl", ".ndjson"), "application/jsonl", "row"),
     Format("code", _CODE, "text/plain", ""),
-    Format("text", _TEXT, "text/plain", ""),
+    Format("text", _TEXT, "text/plain", "", version=2),
 )
-NO_LOADER = Format("none", (), "", "")
+NO_LOADER = Format("none", (), "", "", version=2)
 """For files that no loader reads. It has a version as loaders have, to be raised when refusals change."""
 
 
@@ -197,7 +209,7 @@ def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
         raise UnsupportedFileError(f"It is {describe(kind)}, which ragkit does not read.", hint_for(kind))
     if wanted is not None and wanted.kinds:
         raise UnreadableFileError(
-            f"It is named {suffix} and does not begin as a {wanted.name.upper()} file does.",
+            f"It is named {suffix} and does not begin as a {suffix[1:].upper()} file does.",
             "Give it the suffix of what it is.",
         )
     if wanted is None:

@@ -46,8 +46,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         if builder.length > start:
             pages.append(PageSpan(number, start, builder.length, f"cell {number}"))
     if builder.length:
-        about = book.get("metadata") if isinstance(book.get("metadata"), dict) else {}
-        kernel = about.get("language_info") if isinstance(about.get("language_info"), dict) else {}
+        kernel = _mapping(_mapping(book.get("metadata")).get("language_info"))
         yield source.document(
             builder.text(),
             "application/x-ipynb+json",
@@ -94,6 +93,10 @@ def _output(output: Any) -> tuple[str, int]:
             # The plain text of a picture is the name of its class.
             return ("" if pictures and shown.startswith("<") else shown), pictures
     return "", pictures
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _joined(value: Any) -> str:

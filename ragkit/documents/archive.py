@@ -69,7 +69,8 @@ def _tar(source: Source) -> Iterator[Document | Issue | None]:
                 if member is not None:
                     yield from read_member(source, entry.name, member.read())
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise UnreadableFileError(f"It is a cut or damaged archive: {error}.", "Download it again.") from error
+        reason = str(error).partition("\n")[0].strip(" :")
+        raise UnreadableFileError(f"It is a cut or damaged archive: {reason}.", "Download it again.") from error
 
 
 def _is_left_out(name: str) -> bool:

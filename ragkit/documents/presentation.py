@@ -12,6 +12,7 @@ from ragkit.documents.completeness import check_complete
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, HeadingSpan, PageSpan
 
+_CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 _BANDS = 20
 """Shapes whose tops lie within this part of a slide's height form a row, which is read from left to right."""
@@ -108,15 +109,14 @@ def _shape(shape: Any, slide: Any) -> Iterator[str]:
     element = shape.element
     if local_name(element) == "graphicFrame":
         table = next(element.iter("{*}tbl"), None)
-        chart = next(element.iter("{http://schemas.openxmlformats.org/drawingml/2006/chart}chart"), None)
+        chart = next(element.iter(f"{_CHART}chart"), None)
         diagram = next(element.iter("{*}relIds"), None)
         if table is not None:
             yield "\n".join(_table(table))
         elif chart is not None:
-            yield from _chart(shape)
+            yield from _chart(_related(slide, chart, "id"))
         elif diagram is not None:
-            key = next((value for name, value in diagram.attrib.items() if name.endswith("}dm")), "")
-            yield from _related_text(slide, key)
+            yield from _texts_of_xml(_related(slide, diagram, "dm"))
         else:
             yield from _texts(element)
     else:
@@ -134,26 +134,40 @@ def _table(table: Any) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _chart(shape: Any) -> Iterator[str]:
-    """Yield a chart's title and its values as a table."""
-    try:
-        chart = shape.chart
-        if chart.has_title and chart.chart_title.has_text_frame:
-            yield chart.chart_title.text_frame.text
-        for plot in chart.plots:
-            series = list(plot.series)
-            names = [" ".join(str(each.name).split()) for each in series]
-            rows = [f"| | {' | '.join(names)} |"]
-            for number, category in enumerate(plot.categories):
-                values = (each.values[number] if number < len(each.values) else None for each in series)
-                shown = ("" if value is None else f"{value:.15g}" for value in values)
-                rows.append(f"| {category} | {' | '.join(shown)} |")
-            yield "\n".join(rows)
-    except (KeyError, ValueError, AttributeError, TypeError, NotImplementedError, IndexError):
-        # A kind of chart that the library does not know: its cached texts are still shown.
-        part = next((rel.target_part for rel in shape.part.rels.values() if rel.reltype.endswith("/chart")), None)
-        if part is not None:
-            yield from _texts_of_xml(part.blob)
+def _chart(data: bytes) -> Iterator[str]:
+    """Yield a chart's titles, and its cached values as a table; every kind of chart holds them alike."""
+    root = _xml(data)
+    if root is None:
+        return
+    for title in root.iter(f"{_CHART}title"):
+        yield from _texts(title)
+    series = list(root.iter(f"{_CHART}ser"))
+    names = [_cached(each, "tx").get(0, "") for each in series]
+    categories: dict[int, str] = {}
+    for each in series:
+        categories |= _cached(each, "cat") or _cached(each, "xVal")
+    values = [_cached(each, "val") or _cached(each, "yVal") for each in series]
+    rows = [
+        f"| {categories.get(n, '')} | {' | '.join(each.get(n, '') for each in values)} |"
+        for n in sorted({*categories, *(n for each in values for n in each)})
+    ]
+    if rows:
+        yield "\n".join([f"|  | {' | '.join(names)} |", *rows])
+
+
+def _cached(series: Any, name: str) -> dict[int, str]:
+    """Return the values of a part of a series by their index; levels of categories are joined."""
+    found: dict[int, str] = {}
+    for part in series.iterchildren(f"{_CHART}{name}"):
+        for point in part.iter(f"{_CHART}pt"):
+            value = " ".join("".join(each.text or "" for each in point.iter(f"{_CHART}v")).split())
+            index = int(point.get("idx", "0"))
+            found[index] = f"{value} {found[index]}" if index in found else value
+        if not found:
+            literal = next(part.iter(f"{_CHART}v"), None)
+            if literal is not None and literal.text:
+                found[0] = literal.text
+    return found
 
 
 def _beside(slide: Any) -> Iterator[str]:
@@ -169,20 +183,25 @@ def _beside(slide: Any) -> Iterator[str]:
                 yield f"Comment: {text}"
 
 
-def _related_text(slide: Any, key: str) -> Iterator[str]:
-    """Yield the texts of a diagram."""
-    if key in slide.part.rels:
-        yield from _texts_of_xml(slide.part.rels[key].target_part.blob)
+def _related(slide: Any, node: Any, name: str) -> bytes:
+    """Return the part that an element refers to; empty where it is missing."""
+    key = next((value for each, value in node.attrib.items() if each.endswith(f"relationships}}{name}")), "")
+    relation = slide.part.rels.get(key)
+    return b"" if relation is None or relation.is_external else bytes(relation.target_part.blob)
 
 
 def _texts_of_xml(data: bytes) -> Iterator[str]:
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
-    root = etree.fromstring(data, parser)
+    root = _xml(data)
     if root is not None:
         yield from _texts(root)
         yield from (node.text for node in root.iter("{*}text") if node.text and node.text.strip())
+
+
+def _xml(data: bytes) -> Any:
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
+    return etree.fromstring(data, parser) if data.strip() else None
 
 
 def _place(shape: Any, band: int) -> tuple[int, int]:

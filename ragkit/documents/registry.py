@@ -6,6 +6,7 @@ a ``Format``; see CONTRIBUTING.md.
 
 from __future__ import annotations
 
+import errno
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -195,7 +196,8 @@ def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
     try:
         kind = kind_of(path, head)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        # A damaged directory of an archive points to places that no file has.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise UnreadableFileError(
             f"It is a cut or damaged archive: {error}.", "Download it again, or save it again in its program."
@@ -203,20 +205,27 @@ def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
     if kind is not None:
         if wanted is not None and wanted not in BUILT_IN and (not wanted.kinds or kind in wanted.kinds):
             return wanted, None
+        # A damaged office file is no archive to unpack.
+        if kind == "zip" and wanted is not None and wanted.kinds and kind not in wanted.kinds:
+            raise _not_as_named(suffix)
         for each in formats():
             if kind in each.kinds:
                 return each, None if each is wanted else f"its content is {each.name}, whatever its name says"
         raise UnsupportedFileError(f"It is {describe(kind)}, which ragkit does not read.", hint_for(kind))
     if wanted is not None and wanted.kinds:
-        raise UnreadableFileError(
-            f"It is named {suffix} and does not begin as a {suffix[1:].upper()} file does.",
-            "Give it the suffix of what it is.",
-        )
+        raise _not_as_named(suffix)
     if wanted is None:
         start = head.lstrip()[:15].lower()
         wanted = format_named("html" if start.startswith((b"<!doctype html", b"<html")) else "text")
         assert wanted is not None
     return wanted, None
+
+
+def _not_as_named(suffix: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"It is named {suffix} and does not begin as a {suffix[1:].upper()} file does.",
+        "Give it the suffix of what it is.",
+    )
 
 
 @cache

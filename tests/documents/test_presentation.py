@@ -58,7 +58,8 @@ def test_shapes_are_read_by_their_place_and_not_in_the_order_of_the_file(deck, t
     assert read(deck, tmp_path / "a.pptx").text == "Title\n\nfirst\n\nsecond\n\nthird\n\nfourth\n\nfifth"
 
 
-def test_tables_charts_notes_and_descriptions_are_read(deck, tmp_path):
+@pytest.mark.parametrize("kind", [XL_CHART_TYPE.COLUMN_CLUSTERED, XL_CHART_TYPE.PIE, XL_CHART_TYPE.LINE])
+def test_tables_charts_notes_and_descriptions_are_read(deck, tmp_path, kind):
     slide = add(deck, "Fleet")
     table = slide.shapes.add_table(2, 2, Cm(2), Cm(4), Cm(9), Cm(2)).table
     for place, text in (((0, 0), "Boat"), ((0, 1), "Year"), ((1, 0), "Aino"), ((1, 1), "1987")):
@@ -66,12 +67,12 @@ def test_tables_charts_notes_and_descriptions_are_read(deck, tmp_path):
     data = CategoryChartData()
     data.categories = ["2024", "2025"]
     data.add_series("Passengers", (1200, 1350.5))
-    slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, Cm(2), Cm(8), Cm(9), Cm(6), data)
+    slide.shapes.add_chart(kind, Cm(2), Cm(8), Cm(9), Cm(6), data)
     slide.shapes[-1]._element.nvGraphicFramePr.cNvPr.set("descr", "Passengers rise every year")
     slide.notes_slide.notes_text_frame.text = "Thank the crew."
     text = read(deck, tmp_path / "a.pptx").text
     assert "| Boat | Year |\n| Aino | 1987 |" in text
-    assert "| | Passengers |\n| 2024 | 1200 |\n| 2025 | 1350.5 |" in text
+    assert "|  | Passengers |\n| 2024 | 1200 |\n| 2025 | 1350.5 |" in text
     assert "Description: Passengers rise every year" in text
     assert text.endswith("Notes: Thank the crew.")
 
@@ -80,3 +81,14 @@ def test_a_hidden_slide_is_marked(deck, tmp_path):
     slide = add(deck, "Draft prices")
     slide._element.set("show", "0")
     assert read(deck, tmp_path / "a.pptx").text == "Draft prices (hidden slide)"
+
+
+def test_a_kind_of_chart_that_the_library_does_not_know_is_read(deck, tmp_path):
+    slide = add(deck, "Fleet")
+    data = CategoryChartData()
+    data.categories = ["2024", "2025"]
+    data.add_series("Passengers", (1200, 1350.5))
+    chart = slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, Cm(2), Cm(8), Cm(9), Cm(6), data).chart
+    for node in chart._chartSpace.iter("{*}barChart"):
+        node.tag = node.tag.replace("barChart", "bar3DChart")
+    assert "| 2025 | 1350.5 |" in read(deck, tmp_path / "a.pptx").text

@@ -85,20 +85,20 @@ def test_docx_keeps_headings_paragraphs_and_tables_in_order():
     assert document.metadata["created"] == "2026-11-01"
 
 
-def test_html_gives_the_main_text_without_navigation():
-    (document,) = documents(load(SAMPLES / "faq.html"))
+def test_html_gives_all_text_without_navigation():
+    (document,) = load(SAMPLES / "faq.html")
     assert "23:10" in document.text
-    assert "Imprint" not in document.text
+    assert "Imprint" in document.text
     assert "Shop" not in document.text
     path = [heading.title for heading in document.headings_at(document.text.index("Bus 47"))]
     assert path == ["Questions and Answers", "Getting here"]
     assert document.metadata["language"] == "en"
 
 
-def test_html_without_main_text_falls_back_to_what_is_visible(tmp_path):
-    (tmp_path / "bare.html").write_text("<html><body><script>no()</script><b>Only</b> this line</body></html>")
-    (document,) = documents(load(tmp_path / "bare.html"))
-    assert " ".join(document.text.split()) == "Only this line"
+def test_html_main_text_is_an_option():
+    (document,) = documents(load(SAMPLES / "faq.html", LoadOptions(main_text=True)))
+    assert "23:10" in document.text
+    assert "Imprint" not in document.text
 
 
 def test_markdown_text_is_the_files_own_with_front_matter_as_metadata(tmp_path):

@@ -10,7 +10,9 @@ from typing import Literal, Protocol
 from ragkit.errors import SettingsError
 from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
 
-IssueKind = Literal["refused", "page_without_text", "text_lost", "row_refused", "encoding_guessed", "mislabelled"]
+IssueKind = Literal[
+    "refused", "page_without_text", "text_lost", "row_refused", "row_irregular", "encoding_guessed", "mislabelled"
+]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
 

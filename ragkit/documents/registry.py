@@ -16,12 +16,13 @@ _BY_SUFFIX = {
     "markdown": (".md", ".markdown", ".mdown", ".mkd"),
     "tables": (".csv", ".tsv"),
     "json_lines": (".jsonl", ".ndjson"),
+    "json_records": (".json",),
     "code": (
         *(".py", ".js", ".ts", ".jsx", ".tsx", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb"),
         *(".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".sql", ".r", ".lua", ".pl"),
     ),
     "text": (
-        *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json", ".xml"),
+        *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".xml"),
         *(".srt", ".vtt", ".org", ".adoc"),
     ),
 }
@@ -33,6 +34,7 @@ VERSIONS = {
     "markdown": 1,
     "tables": 1,
     "json_lines": 1,
+    "json_records": 1,
     "code": 1,
     "text": 1,
     "none": 1,

@@ -132,13 +132,14 @@ def test_csv_columns_can_be_chosen_and_unknown_ones_are_named():
     assert "season" in refused.hint
 
 
-def test_csv_with_semicolons_quotes_and_a_broken_row(tmp_path):
+def test_csv_with_semicolons_quotes_and_a_longer_row(tmp_path):
     (tmp_path / "t.csv").write_text('name;note\nA;"one; two\nlines"\nB;x;extra\nC;fine\n')
     items = load(tmp_path / "t.csv")
-    assert [document.title for document in documents(items)] == ["A", "C"]
+    assert [document.title for document in documents(items)] == ["A", "B", "C"]
     assert "one; two\nlines" in documents(items)[0].text
+    assert documents(items)[1].text == "name: B\nnote: x\ncolumn 3: extra"
     (issue,) = issues(items)
-    assert issue.kind == "row_refused"
+    assert issue.kind == "row_irregular"
     assert "line 4" in issue.detail
 
 
@@ -161,6 +162,7 @@ def test_row_keeps_its_own_columns_that_files_have_too(tmp_path, name):
     (tmp_path / name).write_text(text.replace("name", "who").replace("row", "age"))
     (row,) = documents(load(tmp_path / name))
     assert (row.metadata["name"], row.metadata["row"]) == (name, 1)
+    assert row.metadata["suffix"] == "PhD"
 
 
 def test_source_code_has_definitions_as_headings(tmp_path):

@@ -17,13 +17,15 @@ _BY_SUFFIX = {
     "tables": (".csv", ".tsv"),
     "json_lines": (".jsonl", ".ndjson"),
     "json_records": (".json",),
+    "xml": (".xml",),
+    "subtitles": (".srt", ".vtt"),
     "code": (
         *(".py", ".js", ".ts", ".jsx", ".tsx", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb"),
         *(".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".sql", ".r", ".lua", ".pl"),
     ),
     "text": (
-        *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".xml"),
-        *(".srt", ".vtt", ".org", ".adoc"),
+        *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml"),
+        *(".org", ".adoc"),
     ),
 }
 _PARSER_OF = {suffix: name for name, suffixes in _BY_SUFFIX.items() for suffix in suffixes}
@@ -35,6 +37,8 @@ VERSIONS = {
     "tables": 1,
     "json_lines": 1,
     "json_records": 1,
+    "xml": 1,
+    "subtitles": 1,
     "code": 1,
     "text": 1,
     "none": 1,

@@ -101,11 +101,11 @@ def test_html_main_text_is_an_option():
     assert "Imprint" not in document.text
 
 
-def test_markdown_text_is_the_files_own_with_front_matter_as_metadata(tmp_path):
+def test_markdown_text_is_the_files_own_with_front_matter_as_text_and_metadata(tmp_path):
     body = "# Top\n\nText.\n\n```\n# no heading\n```\n\nUnder\n-----\n\nMore *text*.\n\n# Next\n"
     (tmp_path / "note.md").write_text(f"---\ntitle: My note\nyear: 2024\ndraft: true\n---\n{body}")
     (document,) = load(tmp_path / "note.md")
-    assert document.text == body
+    assert document.text == f"title: My note\nyear: 2024\ndraft: true\n\n{body}"
     assert document.title == "My note"
     assert (document.metadata["year"], document.metadata["draft"]) == (2024, True)
     assert [(h.title, h.level) for h in document.headings] == [("Top", 1), ("Under", 2), ("Next", 1)]

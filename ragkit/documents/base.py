@@ -15,6 +15,7 @@ IssueKind = Literal[
     "page_without_text",
     "text_lost",
     "row_refused",
+    "row_irregular",
     "member_refused",
     "encoding_guessed",
     "mislabelled",
@@ -50,6 +51,9 @@ class LoadOptions:
     """Bytes that a parser may use."""
     encoding: str | None = None
     """Of text files; None to find out."""
+    main_text: bool = False
+    """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
+    is kept except navigation."""
 
     def __post_init__(self) -> None:
         """Check the limits.

@@ -59,14 +59,14 @@ _CODE = (
     *(".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".sql", ".r", ".lua", ".pl"),
 )
 _TEXT = (
-    *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json", ".xml"),
-    *(".srt", ".vtt", ".org", ".adoc"),
+    *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml"),
+    *(".org", ".adoc"),
 )
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
     Format("pdf", (".pdf",), "application/pdf", "page", kinds=("pdf",)),
-    Format("html", (".html", ".htm", ".xhtml"), "text/html", ""),
+    Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
     Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", kinds=("docx",)),
     Format(
         "spreadsheet",
@@ -108,10 +108,13 @@ BUILT_IN = (
     Format("rtf", (".rtf",), "application/rtf", "", kinds=("rtf",), extra="office", requires=("striprtf",)),
     Format("notebook", (".ipynb",), "application/x-ipynb+json", "cell"),
     Format("archive", _ARCHIVES, "application/zip", "member", kinds=("zip", "tar")),
-    Format("markdown", (".md", ".markdown", ".mdown", ".mkd"), "text/markdown", ""),
-    Format("tables", (".csv", ".tsv"), "text/csv", "row"),
-    Format("json_lines", (".jsonl", ".ndjson"), "application/jsonl", "row"),
-    Format("code", _CODE, "text/plain", ""),
+    Format("markdown", (".md", ".markdown", ".mdown", ".mkd"), "text/markdown", "", version=2),
+    Format("tables", (".csv", ".tsv"), "text/csv", "row", version=2),
+    Format("json_lines", (".jsonl", ".ndjson"), "application/jsonl", "row", version=2),
+    Format("json_records", (".json",), "application/json", "row"),
+    Format("xml", (".xml",), "application/xml", ""),
+    Format("subtitles", (".srt", ".vtt"), "text/vtt", "time"),
+    Format("code", _CODE, "text/plain", "", version=2),
     Format("text", _TEXT, "text/plain", "", version=2),
 )
 NO_LOADER = Format("none", (), "", "", version=2)

@@ -22,7 +22,7 @@ def html_document(source: Source, markup: bytes, encoding: str | None = None) ->
         html = format_named("html")
         assert html is not None
         options = replace(source.options, encoding=encoding)
-        inner = Source(path, source.origin, "", options, source.depth + 1, source.budget)
+        inner = Source(path, source.origin, "", options, depth=source.depth + 1, budget=source.budget)
         try:
             found = [item for item in parser(html)(inner) if isinstance(item, Document)]
         except DocumentError:

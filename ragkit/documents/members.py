@@ -50,8 +50,8 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
             origin,
             hashlib.sha256(data).hexdigest(),
             outer.options,
-            outer.depth + 1,
-            outer.budget,
+            depth=outer.depth + 1,
+            budget=outer.budget,
         )
         try:
             found = False

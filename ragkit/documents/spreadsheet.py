@@ -130,7 +130,9 @@ def _add(builder: TextBuilder, pages: list[PageSpan], sheet: str, rows: Sequence
     """Add rows as a unit."""
     if rows:
         start, end = builder.add("\n".join(_lines(rows)))
-        pages.append(PageSpan(len(pages) + 1, start, end, _range(sheet, rows, first_column)))
+        columns = [column for _, values in rows for column, value in enumerate(values) if _shown(value)]
+        left, right = first_column + min(columns), first_column + max(columns)
+        pages.append(PageSpan(len(pages) + 1, start, end, _range(sheet, rows[0][0], rows[-1][0], left, right)))
 
 
 def _rows(
@@ -147,12 +149,18 @@ def _rows(
     waiting = iter(first[1:])
     for rows in (waiting, more):
         for number, values in rows:
-            row = {name: _shown(value) for name, value in zip(names, values, strict=False) if _shown(value)}
-            typed = {name: _typed(value) for name, value in zip(names, values, strict=False)}
+            shown = [_shown(value) for value in values]
+            row = {name: value for name, value in zip(names, shown, strict=False) if value}
+            typed = {
+                name: _number(value) if isinstance(value, float) else value if isinstance(value, bool) else text
+                for name, value, text in zip(names, values, shown, strict=False)
+                if text
+            }
             document = row_document(source, number, row, media_type, typed)
             if document is None:
                 continue
-            label = _range(sheet, [(number, values)], first_column)
+            filled = [column for column, value in enumerate(shown) if value]
+            label = _range(sheet, number, number, first_column + filled[0], first_column + filled[-1])
             place = f"{source.origin}#{label}"
             yield replace(
                 document,
@@ -242,21 +250,14 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _typed(value: Any) -> str | int | float | bool:
-    """Return a value as metadata has it."""
-    if isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 1e15 else value
-    return _shown(value)
+def _number(value: float) -> int | float:
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
 
 
-def _range(sheet: str, rows: Sequence[Row], first_column: int) -> str:
-    """Return the cells that rows fill as a spreadsheet writes them, such as ``Prices!A2:D51``."""
-    columns = [column for _, values in rows for column, value in enumerate(values) if _shown(value)]
+def _range(sheet: str, top: int, bottom: int, left: int, right: int) -> str:
+    """Return a range of cells as a spreadsheet writes it, such as ``Prices!A2:D51``; columns count from 0."""
     name = sheet if re.fullmatch(r"\w+", sheet) else f"'{sheet}'"
-    first = f"{_letters(first_column + min(columns))}{rows[0][0]}"
-    last = f"{_letters(first_column + max(columns))}{rows[-1][0]}"
+    first, last = f"{_letters(left)}{top}", f"{_letters(right)}{bottom}"
     return f"{name}!{first}" if first == last else f"{name}!{first}:{last}"
 
 

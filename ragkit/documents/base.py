@@ -198,6 +198,10 @@ class TextBuilder:
         """Return where the next block will begin."""
         return self._length + 2 if self._parts else 0
 
+    def heading_starts(self) -> list[int]:
+        """Return where the headings so far begin."""
+        return [start for _, _, start in self._headings]
+
     @property
     def length(self) -> int:
         """Characters so far."""

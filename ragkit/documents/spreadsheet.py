@@ -82,8 +82,11 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
             f"{wanted - counted['cells']:,} of {wanted:,} cells were not read.",
             hint="Open it in its program and save it again, or export it as CSV.",
         )
+    start = builder.next_start()
     for block in extras:
         builder.add(block)
+    if extras:
+        pages.append(PageSpan(len(pages) + 1, start, builder.length, "comments and shapes"))
     if builder.length:
         yield source.document(
             builder.text(),
@@ -127,9 +130,10 @@ def _sheet(
 
 
 def _add(builder: TextBuilder, pages: list[PageSpan], sheet: str, rows: Sequence[Row], first_column: int) -> None:
-    """Add rows as a unit."""
+    """Add rows as a unit, to which a heading belongs that was added since the last one."""
     if rows:
         start, end = builder.add("\n".join(_lines(rows)))
+        start = min([start, *(at for at in builder.heading_starts() if at >= (pages[-1].end if pages else 0))])
         columns = [column for _, values in rows for column, value in enumerate(values) if _shown(value)]
         left, right = first_column + min(columns), first_column + max(columns)
         pages.append(PageSpan(len(pages) + 1, start, end, _range(sheet, rows[0][0], rows[-1][0], left, right)))

@@ -45,7 +45,7 @@ def test_a_title_stands_apart_from_its_table_and_each_has_its_cells(tmp_path):
     save(tmp_path / "a.xlsx", **{"Q1 plan": [["Ducks per year"], [], [None, "Year", "Ducks"], [None, 2019, 120]]})
     ((document,), _) = read(tmp_path / "a.xlsx")
     assert units(document) == {
-        "'Q1 plan'!A1": "Ducks per year",
+        "'Q1 plan'!A1": "Q1 plan\n\nDucks per year",
         "'Q1 plan'!B3:C4": "| Year | Ducks |\n| 2019 | 120 |",
     }
     assert [heading.title for heading in document.headings] == ["Q1 plan"]
@@ -99,3 +99,10 @@ def test_a_truncated_workbook_is_refused(tmp_path, size):
     (documents, issues) = read(tmp_path / "a.xlsx")
     assert not documents
     assert [issue.kind for issue in issues] == ["refused"]
+
+
+def test_the_heading_of_a_sheet_belongs_to_its_own_first_unit(tmp_path):
+    save(tmp_path / "a.xlsx", First=[["a", "b"], ["x", "y"]], Second=[["c", "d"], ["z", "w"]])
+    ((document,), _) = read(tmp_path / "a.xlsx")
+    assert document.unit_at(document.text.index("Second")).label == "Second!A1:B2"
+    assert document.unit_at(0).label == "First!A1:B2"

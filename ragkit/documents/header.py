@@ -66,10 +66,14 @@ def is_header(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
 def column_names(first: Sequence[str], width: int) -> list[str]:
     """Return a distinct name for each of ``width`` columns: as given, or ``column N``."""
     names: list[str] = []
+    used: set[str] = set()
     for number in range(1, max(width, len(first)) + 1):
         name = " ".join(first[number - 1].split()) if number <= len(first) else ""
         name = name or f"column {number}"
-        names.append(name if name not in names else f"{name} {number}")
+        while name in used:
+            name = f"{name} {number}"
+        used.add(name)
+        names.append(name)
     return names
 
 

@@ -60,8 +60,8 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     text = builder.text()
     if not text:
         return
-    titles = tree.xpath("//head/title | /html/title")
-    title = " ".join(titles[0].text_content().split()) if titles else ""
+    titles = (node for node in tree.iter("title") if not any(node.iterancestors("svg")))
+    title = " ".join(next((node.text_content() for node in titles), "").split())
     yield source.document(text, "text/html", title=title, metadata=_metadata(tree), headings=builder.headings())
 
 
@@ -91,16 +91,19 @@ def declared_encoding(data: bytes) -> str:
 
 def _visible(tree: Any, dropped: list[Any]) -> str:
     """Return all text nodes but those that are hidden or dropped, counted without the walk."""
-    hidden = " or ".join(f"ancestor::{name}" for name in (*sorted(HIDDEN), "title", "desc", "defs"))
+    from lxml import etree
+
     out = {*dropped, *(node for node in tree.iter("a") if is_heading_link(node))}
     pieces: list[str] = []
-    for piece in tree.xpath(f"//text()[not({hidden})]"):
-        holder = piece.getparent()
-        if piece.is_tail:
-            holder = holder.getparent()
-        if holder in out or any(above in out for above in holder.iterancestors()):
-            continue
-        pieces.append(piece)
+    events = etree.iterwalk(tree, events=("start", "end", "comment", "pi"))
+    for event, node in events:
+        if event == "start":
+            if node.tag in HIDDEN or node.tag in ("title", "desc", "defs", "metadata") or node in out:
+                events.skip_subtree()
+            else:
+                pieces.append(node.text or "")
+        else:
+            pieces.append(node.tail or "")
     return " ".join(pieces)
 
 

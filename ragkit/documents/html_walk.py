@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ragkit.documents.base import TextBuilder
-from ragkit.documents.html_boilerplate import is_heading_link
+from ragkit.documents.html_boilerplate import HEADINGS, is_heading_link
 
 HIDDEN = frozenset(
     ("script", "style", "template", "noscript", "head", "iframe", "video", "audio", "annotation", "annotation-xml")
@@ -49,6 +49,8 @@ _INVISIBLE = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF)) | {0x2011: "-"}
 _BLOCK_STYLE = re.compile(r"display\s*:\s*(block|flex|grid|table|list-item)")
 _PRE_STYLE = re.compile(r"white-space\s*:\s*(pre|pre-wrap|break-spaces)\b")
 _MAX_SPAN = 200
+_MAX_COLUMNS = 500
+"""Columns beyond which cells no longer span others."""
 _LONG_CELL = 2000
 """Characters of a cell beyond which a table only lays out the page."""
 
@@ -298,11 +300,12 @@ def _lays_out(table: Any) -> bool:
     """
     if table.get("role") in ("presentation", "none"):
         return True
-    if table.xpath(".//h1 | .//h2 | .//h3 | .//h4 | .//h5 | .//h6"):
+    if next(table.iter(*HEADINGS), None) is not None:
         return True
-    if table.xpath(".//table | .//pre") and not table.xpath("./tr/th | ./*/tr/th"):
+    parts = [table, *table.iterchildren("thead", "tbody", "tfoot")]
+    cells = [cell for part in parts for row in part.iterchildren("tr") for cell in row.iterchildren("td", "th")]
+    if not any(cell.tag == "th" for cell in cells) and any(inner is not table for inner in table.iter("table", "pre")):
         return True
-    cells = list(table.iter("td", "th"))
     return len(cells) < 2 or any(len("".join(cell.itertext())) > _LONG_CELL for cell in cells)
 
 
@@ -313,6 +316,9 @@ def _place(table: _Table, text: str, cell: Any) -> None:
     rows = min(_MAX_SPAN, max(1, _integer(cell.get("rowspan"), 1)))
     for number in range(columns):
         shown = text if number == 0 else ""
+        if len(table.row) >= _MAX_COLUMNS:
+            table.row.extend([shown] if shown else [])
+            return
         if rows > 1:
             table.spans[len(table.row)] = (rows - 1, shown)
         table.row.append(shown)

@@ -28,7 +28,12 @@ class _AsWritten(float):
         return self.written
 
 
-DECODER = json.JSONDecoder(parse_float=_AsWritten, parse_constant=_AsWritten)
+def _integer(written: str) -> int | str:
+    # Python converts no integer of more than 4,300 digits.
+    return int(written) if len(written) < 4000 else written
+
+
+DECODER = json.JSONDecoder(parse_float=_AsWritten, parse_int=_integer, parse_constant=_AsWritten)
 
 
 def parse(source: Source) -> Iterator[Document | Issue]:

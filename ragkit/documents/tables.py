@@ -8,7 +8,7 @@ from itertools import chain, islice
 
 from ragkit.documents.base import Issue, Source
 from ragkit.documents.completeness import check_complete
-from ragkit.documents.delimited import Row, common_width, find_delimiter, read_rows
+from ragkit.documents.delimited import common_width, find_delimiter, read_rows
 from ragkit.documents.header import column_names, split_header
 from ragkit.documents.rows import check_columns, row_document, text_before
 from ragkit.documents.text import read_text
@@ -48,6 +48,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         yield text_before(source, "\n".join(filter(None, before)), media_type)
 
     longer: list[int] = []
+    lost_quotes: list[int] = []
     shown: list[str] = []
     number = 0
     for row in chain(head[start + header :], rows):
@@ -55,7 +56,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
             continue
         number += 1
         if row.lost_quote:
-            yield _lost_quote(source, number, row, skipped)
+            lost_quotes.append(row.line + skipped)
         values = _trimmed(row.values)
         if len(values) > len(columns):
             longer.append(row.line + skipped)
@@ -69,21 +70,23 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     if longer:
         yield source.issue(
             "row_irregular",
-            f"{len(longer):,} {'row has' if len(longer) == 1 else 'rows have'} more values than there are columns, the "
-            f"first on line {longer[0]:,}. The values are kept under the name 'column N'.",
+            f"{_rows(longer)} more values than there are columns; they are kept under 'column N'.",
             hint=f"Quote values that hold the delimiter {delimiter!r}.",
+        )
+    if lost_quotes:
+        yield source.issue(
+            "row_irregular",
+            f"{_rows(lost_quotes)} a quotation mark that is never closed; the value ends with its line.",
+            hint="Close the quotation mark, or double it if it is part of the value.",
         )
     if not source.options.text_columns and len(text) <= _CHECKED:
         yield from check_complete(source, text, "\n".join((*before, *columns, *shown)))
 
 
-def _lost_quote(source: Source, number: int, row: Row, skipped: int) -> Issue:
-    return source.issue(
-        "row_irregular",
-        f"Row {number} (line {row.line + skipped}) has a quotation mark that is never closed. The value was read up to "
-        "the end of its line.",
-        hint="Close the quotation mark, or double it if it is part of the value.",
-    )
+def _rows(lines: list[int]) -> str:
+    if len(lines) == 1:
+        return f"The row on line {lines[0]:,} has"
+    return f"{len(lines):,} rows, the first on line {lines[0]:,}, have"
 
 
 def _trimmed(values: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     if not builder.text():
         # Some files hold all of their values in attributes.
         builder.add("\n".join(_attributes(root)))
-    yield from check_complete(source, " ".join(root.xpath("//text()")), builder.text())
+    yield from check_complete(source, " ".join(_text_nodes(root)), builder.text())
     unexpanded = sorted({node.text for node in root.iter(_entity()) if _expanded(node) == node.text})
     if unexpanded:
         yield source.issue(
@@ -60,6 +60,14 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     yield source.document(
         builder.text(), "application/xml", title=title if is_text else "", headings=builder.headings()
     )
+
+
+def _text_nodes(root: Any) -> Iterator[str]:
+    for node in root.iter():
+        if _name(node) and node.text:
+            yield node.text
+        if node is not root and node.tail:
+            yield node.tail
 
 
 def _entity() -> Any:
@@ -133,8 +141,9 @@ def _walk(node: Any, builder: TextBuilder, is_text: bool, depth: int) -> None:
         if node.text and node.text.strip():
             builder.add(" ".join(node.text.split()))
         run: list[str] = []
+        mixed = _is_mixed(node)
         for child in node:
-            if _is_inline(child, node):
+            if mixed and _is_inline(child):
                 run.append(_all_text(child))
             else:
                 _flush(run, builder)
@@ -190,8 +199,9 @@ def _has_blocks(node: Any) -> bool:
     return any(_name(child) in blocks for child in node.iterdescendants())
 
 
-def _is_inline(child: Any, parent: Any) -> bool:
-    return _is_mixed(parent) and not _has_blocks(child) and _name(child) not in _PARAGRAPHS | _ITEMS | _TITLES
+def _is_inline(child: Any) -> bool:
+    """Tell whether an element in running text belongs to it."""
+    return not _has_blocks(child) and _name(child) not in _PARAGRAPHS | _ITEMS | _TITLES
 
 
 def _names_section(node: Any) -> bool:
@@ -217,9 +227,10 @@ def _all_text(node: Any) -> str:
     if not isinstance(node.tag, str):
         return _expanded(node) if node.tag is _entity() else ""
     pieces = [node.text or ""]
+    mixed = _is_mixed(node)
     for child in node:
         pieces.append(_all_text(child))
-        if _name(child) in _PARAGRAPHS | _ITEMS | _TITLES | _CELLS | _ROWS or not _is_mixed(node):
+        if not mixed or _name(child) in _PARAGRAPHS | _ITEMS | _TITLES | _CELLS | _ROWS:
             pieces.append(" ")
         pieces.append(child.tail or "")
     return "".join(pieces)

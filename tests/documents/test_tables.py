@@ -61,7 +61,7 @@ def test_csv_quotation_mark_that_is_never_closed_costs_one_value(tmp_path):
     assert [document.metadata["place"] for document in documents] == [f"shelf {n}" for n in range(1, 6)]
     assert [document.metadata["tool"] for document in documents] == ['Hammer 10"', "Saw 12", "Bit 5", '"Level', "Plane"]
     assert issue.kind == "row_irregular"
-    assert "Row 4 (line 5)" in issue.detail
+    assert "The row on line 5 has a quotation mark that is never closed" in issue.detail
 
 
 def test_csv_in_utf16_with_tabs(tmp_path):

@@ -72,7 +72,7 @@ def hits_html(hits: Sequence[Any], query: str = "") -> str:
             f'border-radius:3px;margin:.25em 0"><div style="width:{100 * share:.1f}%;height:100%;border-radius:3px;'
             'background:rgba(56,128,210,.85)"></div></div>'
         )
-        place = _place(hit.document.title, hit.chunk.page, hit.chunk.heading_path)
+        place = _place(hit.document.title, unit_name(hit.chunk.page, hit.chunk.label), hit.chunk.heading_path)
         rows.append(
             f'<div style="{_BOX}"><b>{number}</b> {place} <span style="{_SOFT}">{_text(scores)}</span>{bar}'
             f"<div>{_passage(hit.chunk.text)}</div></div>"
@@ -147,7 +147,7 @@ def _numbered(text: str) -> str:
 
 
 def _citation(citation: Any) -> str:
-    place = _place(citation.title, citation.page, citation.heading_path)
+    place = _place(citation.title, unit_name(citation.page, citation.label), citation.heading_path)
     return (
         f'<div style="{_BOX}"><b>[{int(citation.number)}]</b> {place}<div style="{_PRE}">'
         f'<span style="opacity:.72">{_text(citation.before)}</span><mark style="{_MARK}">{_text(citation.quote)}</mark>'
@@ -155,11 +155,16 @@ def _citation(citation: Any) -> str:
     )
 
 
-def _place(title: str, page: int | None, headings: Sequence[str]) -> str:
+def unit_name(page: int | None, label: str = "") -> str:
+    """Return how a page, slide or other unit is shown: its label, or ``page 4``; empty where there is none."""
+    return label or ("" if page is None else f"page {page}")
+
+
+def _place(title: str, unit: str, headings: Sequence[str]) -> str:
     """Return where something stands: the document, its page, and the headings above."""
     parts = [f"<b>{_text(title)}</b>"]
-    if page is not None:
-        parts.append(f"page {int(page)}")
+    if unit:
+        parts.append(_text(unit))
     path = " › ".join(heading for heading in headings if heading != title)
     return ", ".join([*parts, *([_text(path)] if path else [])])
 

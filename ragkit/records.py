@@ -8,6 +8,7 @@ border (files, HTTP, settings) ``pydantic.TypeAdapter(Document)`` validates them
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -31,6 +32,9 @@ class PageSpan:
     """Counted from 1, as a reader counts."""
     start: int
     end: int
+    label: str = ""
+    """How a citation names the unit, such as ``slide 3``, ``Prices!A2:D51`` or ``page iv``; empty for
+    ``page <number>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,15 @@ class Document:
     headings: tuple[HeadingSpan, ...] = ()
     """In the order of the text; sections nest by level."""
 
+    def unit_at(self, offset: int) -> PageSpan | None:
+        """Return the page, slide or other unit that holds ``offset``, or None for a document without pages."""
+        after = bisect_right(self.pages, offset, key=lambda page: page.start)
+        return self.pages[after - 1] if after else None
+
     def page_at(self, offset: int) -> int | None:
         """Return the number of the page that holds ``offset``, or None for a document without pages."""
-        found = None
-        for page in self.pages:
-            if page.start > offset:
-                break
-            found = page.number
-        return found
+        unit = self.unit_at(offset)
+        return None if unit is None else unit.number
 
     def headings_at(self, offset: int) -> tuple[HeadingSpan, ...]:
         """Return the sections that hold ``offset``, outermost first."""
@@ -124,6 +129,8 @@ class Chunk:
     """Context that is embedded before the text and is no part of the quote: title and heading path."""
     key: int = -1
     """Row key in its index, never reused; -1 before the chunk is stored."""
+    label: str = ""
+    """``PageSpan.label`` of the page of ``start``."""
 
     @property
     def embedded_text(self) -> str:
@@ -192,6 +199,8 @@ class Citation:
     before: str = ""
     """What stands before the quote in its sentence."""
     after: str = ""
+    label: str = ""
+    """``PageSpan.label`` of ``page``; see ``ragkit.display.unit_name``."""
 
 
 @dataclass(frozen=True, slots=True)

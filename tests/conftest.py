@@ -20,6 +20,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A console is as wide as it was when its module was imported, in whichever test that is.
+    os.environ["COLUMNS"] = "200"
     _take_share_of_cores()
     deviation = config.getoption("--logit-noise")
     if deviation:

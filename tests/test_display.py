@@ -159,3 +159,11 @@ def test_hostile_texts_do_nothing_in_a_browser(answer, tmp_path):
         assert page.locator("script, img").count() == 0
         browser.close()
     assert asked == []
+
+
+def test_a_unit_with_a_label_is_shown_by_it(index):
+    hit = Retriever(index).search("the last bus", 1)[0]
+    labelled = replace(hit, chunk=replace(hit.chunk, page=3, label="slide <3>"))
+    html = Hits((labelled,))._repr_html_()
+    assert f"<b>{hit.document.title}</b>, slide &lt;3&gt;" in html
+    assert "page 3" not in html

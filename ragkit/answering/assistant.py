@@ -413,7 +413,9 @@ class Assistant:
         for citation in citations:
             document = self.index.document(citation.document_id)
             path = tuple(heading.title for heading in document.headings_at(citation.start))
-            placed.append(replace(citation, page=document.page_at(citation.start), heading_path=path))
+            unit = document.unit_at(citation.start)
+            page, label = (unit.number, unit.label) if unit else (None, "")
+            placed.append(replace(citation, page=page, label=label, heading_path=path))
         return tuple(placed)
 
     def _abstention(self, asked: Question, trace: Trace) -> Answer:

@@ -76,4 +76,5 @@ def cite(number: int, source: Source, start: int, end: int) -> Citation:
         chunk_key=chunk.key,
         before=source.text[first - source.start : start - source.start],
         after=source.text[end - source.start : last - source.start],
+        label=chunk.label,
     )

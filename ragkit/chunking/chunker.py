@@ -85,6 +85,7 @@ def chunk_document(
         if not (tokenizer.splits_on_whitespace and (last == count or levels[last] >= _WORD)):
             last = _shrink(document.text, spans, first, last, header, tokenizer, room)
         start, end = int(spans[first, 0]), int(spans[last - 1, 1])
+        unit = document.unit_at(start)
         section_start, section_end = _section(document, spans, first, last, heading, size)
         chunks.append(
             Chunk(
@@ -94,12 +95,13 @@ def chunk_document(
                 end=end,
                 text=document.text[start:end],
                 tokens=last - first + header_tokens + tokenizer.specials,
-                page=document.page_at(start) if document.pages else None,
-                last_page=document.page_at(end - 1) if document.pages else None,
+                page=unit.number if unit else None,
+                last_page=document.page_at(end - 1),
                 heading_path=path,
                 section_start=section_start,
                 section_end=section_end,
                 header=header,
+                label=unit.label if unit else "",
             )
         )
         first = _next_start(levels, first, last, count, min(options.overlap, size // 3))

@@ -15,6 +15,7 @@ from ragkit.cli.options import Json, MemoryLimit, TargetName, TimeLimit, Where
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.targets import resolve_target
 from ragkit.cli.tasks import opened_model
+from ragkit.display import unit_name
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def search(
         print_json({"query": query, "hits": found.hits, "seconds": found.timings})
         return
     for number, hit in enumerate(found.hits, 1):
-        place = f", page {hit.chunk.page}" if hit.chunk.page is not None else ""
+        unit = unit_name(hit.chunk.page, hit.chunk.label)
+        place = f", {unit}" if unit else ""
         path = " > ".join(hit.chunk.heading_path)
         out.print(f"[bold]{number}[/] [cyan]{hit.score:.3f}[/] ", end="")
         out.print(f"{_short(hit.document.source)}{place}", style="bold", markup=False)
@@ -212,7 +214,8 @@ def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -
         out.print(f"{label}:", style="yellow", end=" ")
         out.print(one_line(answer.text[start:end], 200), markup=False)
     for citation in answer.citations:
-        page = f", page {citation.page}" if citation.page is not None else ""
+        unit = unit_name(citation.page, citation.label)
+        page = f", {unit}" if unit else ""
         out.print(f"  [{citation.number}] {_short(citation.source)}{page}:", style="cyan", markup=False, end=" ")
         out.print(_in_its_sentence(citation))
     return answer

@@ -15,6 +15,7 @@ from ragkit.cli.options import (
     Include,
     IndexName,
     Json,
+    MainText,
     MemoryLimit,
     OwnIndexName,
     Password,
@@ -62,6 +63,7 @@ def add(
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     gitignore: GitIgnored = False,
+    main_text: MainText = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -72,7 +74,9 @@ def add(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    options = load_options(settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore)
+    options = load_options(
+        settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore, main_text=main_text
+    )
     with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress, force=force)
     _finish(report, index_path(index, settings), json)
@@ -94,6 +98,7 @@ def sync(
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     gitignore: GitIgnored = False,
+    main_text: MainText = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -106,7 +111,9 @@ def sync(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    options = load_options(settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore)
+    options = load_options(
+        settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore, main_text=main_text
+    )
     where = own_index(path, settings) if index is None else index_path(index, settings)
     with _open(where, settings, create=True) as opened:
         if plan:
@@ -271,6 +278,7 @@ def load_options(
     memory_limit: int | None = None,
     *,
     gitignore: bool = False,
+    main_text: bool = False,
 ) -> LoadOptions:
     """Return the options for loading files that settings and command line ask for; ``memory_limit`` is in MB."""
     from ragkit.documents import LoadOptions
@@ -283,6 +291,7 @@ def load_options(
         time_limit=defaults.time_limit if time_limit is None else time_limit,
         memory_limit=defaults.memory_limit if memory_limit is None else memory_limit * 2**20,
         gitignore=gitignore,
+        main_text=main_text,
     )
 
 

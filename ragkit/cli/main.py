@@ -22,6 +22,7 @@ from ragkit.cli import (
     examples,
     extract,
     feedback,
+    formats,
     indexes,
     mcp,
     models,
@@ -83,6 +84,7 @@ examples.register(app)
 classify.register(app)
 extract.register(app)
 doctor.register(app)
+formats.register(app)
 models.register(app)
 route.register(app)
 tune.register(app)

@@ -71,4 +71,11 @@ MemoryLimit = Annotated[
 GitIgnored = Annotated[
     bool, typer.Option("--gitignore", help="Leave out the files of a folder that its .gitignore files name.")
 ]
+MainText = Annotated[
+    bool,
+    typer.Option(
+        "--main-text",
+        help="Main text of HTML pages only, for pages taken from the web (default: all text but navigation).",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Read all files again, unchanged ones too.")]

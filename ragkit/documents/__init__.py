@@ -6,5 +6,17 @@
 from ragkit.documents.base import Issue, LoadOptions, SourceFile
 from ragkit.documents.discovery import Discovery, discover, file_sha256, survey
 from ragkit.documents.loader import Loader, load
+from ragkit.documents.registry import Format
 
-__all__ = ["Discovery", "Issue", "LoadOptions", "Loader", "SourceFile", "discover", "file_sha256", "load", "survey"]
+__all__ = [
+    "Discovery",
+    "Format",
+    "Issue",
+    "LoadOptions",
+    "Loader",
+    "SourceFile",
+    "discover",
+    "file_sha256",
+    "load",
+    "survey",
+]

@@ -10,7 +10,16 @@ from typing import Literal, Protocol
 from ragkit.errors import SettingsError
 from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
 
-IssueKind = Literal["refused", "page_without_text", "text_lost", "row_refused", "encoding_guessed", "mislabelled"]
+IssueKind = Literal[
+    "refused",
+    "page_without_text",
+    "text_lost",
+    "row_refused",
+    "row_irregular",
+    "member_refused",
+    "encoding_guessed",
+    "mislabelled",
+]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
 
@@ -42,6 +51,9 @@ class LoadOptions:
     """Bytes that a parser may use."""
     encoding: str | None = None
     """Of text files; None to find out."""
+    main_text: bool = False
+    """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
+    is kept except navigation."""
 
     def __post_init__(self) -> None:
         """Check the limits.
@@ -79,6 +91,16 @@ class Issue:
 
 
 @dataclass(slots=True)
+class MemberBudget:
+    """What the members of a file, such as attachments, may still take: those of members of members included."""
+
+    members: int = 1000
+    bytes: int = 300 * 2**20
+    origins: set[str] = field(default_factory=set)
+    """Those in use, so that two members of one name get two sources."""
+
+
+@dataclass(slots=True)
 class Source:
     """A file as a parser sees it: in the child process, with its bytes' sha256."""
 
@@ -86,6 +108,9 @@ class Source:
     origin: str
     sha256: str
     options: LoadOptions
+    depth: int = 0
+    """0 for a file, 1 for a member of an archive or a mail, 2 for a member of that."""
+    budget: MemberBudget = field(default_factory=MemberBudget)
 
     def document(
         self,
@@ -145,18 +170,42 @@ class TextBuilder:
     _length: int = 0
     _headings: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def add(self, block: str, level: int = 0) -> None:
-        """Add a block, an empty line before it; ``level`` 1 and above makes it a heading."""
+    def add(self, block: str, level: int = 0) -> tuple[int, int]:
+        """Add a block, an empty line before it, and return its span; ``level`` 1 and above makes it a heading."""
         block = clean_text(block).strip()
         if not block:
-            return
+            return self._length, self._length
         if self._parts:
             self._parts.append("\n\n")
             self._length += 2
         if level:
             self._headings.append((" ".join(block.split()), level, self._length))
         self._parts.append(block)
+        start = self._length
         self._length += len(block)
+        return start, self._length
+
+    def add_document(self, document: Document) -> None:
+        """Add the text of a document with its headings."""
+        start = self.next_start()
+        if self._parts:
+            self._parts.append("\n\n")
+        self._parts.append(document.text)
+        self._length = start + len(document.text)
+        self._headings += [(each.title, each.level, start + each.start) for each in document.headings]
+
+    def next_start(self) -> int:
+        """Return where the next block will begin."""
+        return self._length + 2 if self._parts else 0
+
+    def heading_starts(self) -> list[int]:
+        """Return where the headings so far begin."""
+        return [start for _, _, start in self._headings]
+
+    @property
+    def length(self) -> int:
+        """Characters so far."""
+        return self._length
 
     def text(self) -> str:
         """Return the text so far."""

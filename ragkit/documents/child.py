@@ -30,12 +30,12 @@ def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document | Issue | None]:
     try:
-        name, wrong = choose(path)
+        chosen, wrong = choose(path)
         source = Source(path, origin, file_sha256(path), options)
         if wrong:
-            yield source.issue("mislabelled", f"Read as {name}: {wrong}.")
+            yield source.issue("mislabelled", f"Read as {chosen.name}: {wrong}.")
         found = False
-        for item in parser(name)(source):
+        for item in parser(chosen)(source):
             found = found or isinstance(item, Document)
             yield item
         if not found:
@@ -43,7 +43,7 @@ def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document |
     except DocumentError as error:
         yield Issue(origin, "refused", error.message, hint=error.hint)
     except OSError as error:
-        yield Issue(origin, "refused", f"It can't be read: {error.strerror or error}.", hint="Mend its permissions.")
+        yield Issue(origin, "refused", f"It can't be read: {error.strerror or error}.", hint="Fix its permissions.")
     except (MemoryError, RecursionError) as error:
         if isinstance(error, MemoryError):
             yield Issue(origin, "refused", "It needs more memory than its limit.", hint=MORE_MEMORY, retry=True)
@@ -54,7 +54,7 @@ def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document |
             origin,
             "refused",
             f"It is damaged or not what it says ({type(error).__name__}: {str(error)[:200]}).",
-            hint="Open and save it anew in the program it is from.",
+            hint="Open it in its program and save it again.",
         )
 
 

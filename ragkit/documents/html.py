@@ -1,99 +1,141 @@
-"""HTML: the main text, found by trafilatura, with its headings, lists and tables."""
+"""HTML: the full text of the page less its navigation; with the option ``main_text`` the main text alone."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
+from ragkit.documents.completeness import check_complete
+from ragkit.documents.html_boilerplate import is_heading_link, navigation
+from ragkit.documents.html_walk import HIDDEN, add_html
 from ragkit.documents.text import read_text
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document
 
+_DECLARED = re.compile(rb"""<(?:meta\b[^>]*?charset|\?xml\b[^>]*?encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.I)
 _LOST_SHARE = 0.4
-"""An issue says so where more than this share of the visible text is no part of the main text."""
+"""With ``main_text``: an issue says so if more than this share of the visible words was left out."""
 _SHORT = 200
 """Characters below which a main text that leaves much out is no main text."""
-_HIDDEN = ("script", "style", "noscript", "template", "head", "svg")
+_METADATA = {
+    "author": ("author", "article:author", "dc.creator", "dcterms.creator"),
+    "date": ("article:published_time", "date", "dc.date", "dcterms.created", "dcterms.date"),
+    "site": ("og:site_name",),
+    "description": ("description", "og:description"),
+}
 
 
 def parse(source: Source) -> Iterator[Document | Issue]:
-    """Yield the file as one document; where no main text is found, all visible text."""
-    import lxml.html
-    import trafilatura
-
-    markup, issues = read_text(source)
+    """Yield the file as one document."""
+    markup, issues = read_text(source, declared_encoding)
     yield from issues
-    tree = lxml.html.document_fromstring(markup.encode("utf-8"), parser=lxml.html.HTMLParser(encoding="utf-8"))
+    tree, complete = parse_html(markup)
     if tree is None:
-        raise UnreadableFileError("It holds no HTML.", "Save the page anew.")
-    visible = _visible(tree)
-    about = trafilatura.extract_metadata(markup)
-    body = trafilatura.bare_extraction(
-        markup,
-        include_tables=True,
-        include_comments=False,
-        favor_recall=True,
-        include_formatting=True,
-        with_metadata=False,
-    )
+        raise UnreadableFileError("The file has no HTML elements.", "Save the page again.")
+    if not complete:
+        yield source.issue(
+            "text_lost",
+            "The text after elements nested more than 2,048 deep was not read.",
+            hint="Save the page again.",
+        )
+    dropped = navigation(tree)
+    visible = _visible(tree, dropped)
     builder = TextBuilder()
-    if body is not None and body.body is not None:
-        _walk(body.body, builder)
-    lost, total = _lost(visible, builder.text())
-    if len(builder.text()) < _SHORT and lost > _LOST_SHARE * total:
-        # What was found is too little to be the main text of anything.
-        builder, lost = TextBuilder(), 0
-        builder.add(visible)
+    if source.options.main_text:
+        from ragkit.documents.main_text import main_text
+
+        builder = main_text(markup)
+        yield from _main_text_issue(source, visible, builder.text())
+        if len(builder.text()) < _SHORT and _is_lost(*_lost(visible, builder.text())):
+            builder = TextBuilder()
+    if not builder.text():
+        add_html(tree, builder, dropped)
+        if not builder.text():
+            dropped = []
+            visible = _visible(tree, dropped)
+            add_html(tree, builder)
+        yield from check_complete(source, visible, builder.text())
     text = builder.text()
     if not text:
         return
-    if lost > _LOST_SHARE * total:
-        yield source.issue("text_lost", f"{lost} of {total} characters are no part of the main text and were left out.")
-    metadata: dict[str, Any] = {}
-    title = ""
-    if about is not None:
-        title = about.title or ""
-        metadata = plain_metadata(
-            {"author": about.author, "date": about.date, "site": about.sitename, "description": about.description}
+    titles = (node for node in tree.iter("title") if not any(node.iterancestors("svg")))
+    title = " ".join(next((node.text_content() for node in titles), "").split())
+    yield source.document(text, "text/html", title=title, metadata=_metadata(tree), headings=builder.headings())
+
+
+def parse_html(markup: str) -> tuple[Any, bool]:
+    """Return the root of a page's tree, or None if there is no element in it, and whether the tree is complete.
+
+    The tree ends where elements are nested more than 2,048 deep.
+    """
+    import lxml.etree
+    import lxml.html
+
+    # An XML declaration names an encoding that the decoded text no longer has.
+    markup = re.sub(r"^\s*<\?xml\b[^>]*\?>", "", markup)
+    parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True)
+    try:
+        tree = lxml.html.document_fromstring(markup.encode("utf-8"), parser=parser)
+    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError):
+        return None, True
+    return tree, not any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log)
+
+
+def declared_encoding(data: bytes) -> str:
+    """Return the encoding that a page names in its first bytes, or an empty string."""
+    match = _DECLARED.search(data[:4096])
+    return match.group(1).decode("ascii").lower() if match else ""
+
+
+def _visible(tree: Any, dropped: list[Any]) -> str:
+    """Return all text nodes but those that are hidden or dropped, counted without the walk."""
+    from lxml import etree
+
+    out = {*dropped, *(node for node in tree.iter("a") if is_heading_link(node))}
+    pieces: list[str] = []
+    events = etree.iterwalk(tree, events=("start", "end", "comment", "pi"))
+    for event, node in events:
+        if event == "start":
+            if node.tag in HIDDEN or node.tag in ("title", "desc", "defs", "metadata") or node in out:
+                events.skip_subtree()
+            else:
+                pieces.append(node.text or "")
+        else:
+            pieces.append(node.tail or "")
+    return " ".join(pieces)
+
+
+def _metadata(tree: Any) -> dict[str, str | int | float | bool]:
+    given: dict[str, str] = {}
+    for node in tree.iter("meta"):
+        name = (node.get("name") or node.get("property") or "").lower()
+        if name and node.get("content"):
+            given.setdefault(name, node.get("content"))
+    found: dict[str, object] = {}
+    for key, names in _METADATA.items():
+        found[key] = next((given[name] for name in names if name in given and "://" not in given[name]), None)
+    root = tree.getroottree().getroot()
+    found["language"] = root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang")
+    return plain_metadata(found)
+
+
+def _main_text_issue(source: Source, visible: str, text: str) -> Iterator[Issue]:
+    lost, total = _lost(visible, text)
+    if len(text) >= _SHORT and _is_lost(lost, total):
+        yield source.issue(
+            "text_lost",
+            f"{lost:,} of {total:,} characters are not part of the main text and were left out.",
+            hint="Read the file without the option main_text to keep all text.",
         )
-    language = tree.get("lang")
-    if language:
-        metadata["language"] = language
-    yield source.document(text, "text/html", title=title, metadata=metadata, headings=builder.headings())
+
+
+def _is_lost(lost: int, total: int) -> bool:
+    return lost > _LOST_SHARE * total
 
 
 def _lost(visible: str, text: str) -> tuple[int, int]:
     """Return the characters of visible words that the text lacks, and of all visible words."""
     words, kept = visible.split(), set(text.split())
     return sum(len(word) for word in words if word not in kept), sum(map(len, words))
-
-
-def _visible(tree: Any) -> str:
-    for name in _HIDDEN:
-        for node in list(tree.iter(name)):
-            if node.getparent() is not None:
-                node.drop_tree()
-    return "\n".join(" ".join(piece.split()) for piece in tree.itertext() if piece.strip())
-
-
-def _walk(node: Any, builder: TextBuilder) -> None:
-    """Put trafilatura's tree into blocks: headings, paragraphs, lists and tables."""
-    for child in node:
-        name = child.tag if isinstance(child.tag, str) else ""
-        if name == "head":
-            level = child.get("rend", "h2")
-            builder.add(_text(child), int(level[1]) if level[1:].isdigit() else 2)
-        elif name == "list":
-            builder.add("\n".join(f"- {_text(item)}" for item in child.iter("item")))
-        elif name == "table":
-            rows = ([_text(cell) for cell in row.iter("cell")] for row in child.iter("row"))
-            builder.add("\n".join(f"| {' | '.join(row)} |" for row in rows))
-        elif name in ("div", "body", "main", "article", "section") and len(child):
-            _walk(child, builder)
-        else:
-            builder.add(_text(child))
-
-
-def _text(node: Any) -> str:
-    return " ".join("".join(node.itertext()).split())

@@ -1,4 +1,4 @@
-"""JSON Lines: a line is a document."""
+"""JSON Lines: one JSON value after another; each object, and each object of an array, is a document."""
 
 from __future__ import annotations
 
@@ -6,30 +6,65 @@ import json
 from collections.abc import Iterator
 
 from ragkit.documents.base import Issue, Source
-from ragkit.documents.rows import check_columns, row_document
+from ragkit.documents.json_records import DECODER, documents, is_records
 from ragkit.documents.text import read_text
 from ragkit.records import Document
 
+_MEDIA_TYPE = "application/jsonl"
+_SPACE = " \t\n\ufeff"
+
 
 def parse(source: Source) -> Iterator[Document | Issue]:
-    """Yield a document a line; a line that is no JSON object is an issue, and the others go on."""
+    """Yield a document for each object; a line that is not JSON is an issue, and reading continues after it."""
     text, issues = read_text(source)
     yield from issues
-    checked = False
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
+    yield from parse_lines(source, text)
+
+
+def parse_lines(source: Source, text: str) -> Iterator[Document | Issue]:
+    """Yield the documents of a text of JSON values, and an issue for what is not an object."""
+    issues: list[Issue] = []
+    for document in documents(source, _records(source, text, issues), _MEDIA_TYPE):
+        yield from _taken(issues)
+        yield document
+    yield from _taken(issues)
+
+
+def _records(source: Source, text: str, issues: list[Issue]) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the objects with the number of the line that each begins on, or the next number if that is taken."""
+    place, line, number = 0, 1, 0
+    while place < len(text):
+        if text[place] in _SPACE:
+            line += text[place] == "\n"
+            place += 1
             continue
+        end = text.find("\n", place)
+        end = len(text) if end < 0 else end
         try:
-            row = json.loads(line)
+            # An object may take several lines.
+            value, stop = DECODER.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
-            yield source.issue("row_refused", f"Line {number} is not JSON: {error}.")
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            issues.append(source.issue("row_refused", f"Line {line} is not JSON: {reason}."))
+            place = end
             continue
-        if not isinstance(row, dict):
-            yield source.issue("row_refused", f"Line {number} is a JSON {type(row).__name__} and not an object.")
-            continue
-        if not checked:
-            check_columns(source, list(row))
-            checked = True
-        document = row_document(source, number, row, "application/jsonl")
-        if document is not None:
-            yield document
+        if isinstance(value, dict):
+            number = max(number + 1, line)
+            yield number, value
+        elif is_records(value):
+            for item in value:
+                number = max(number + 1, line)
+                yield number, item
+        else:
+            kind = type(value).__name__
+            issues.append(source.issue("row_refused", f"Line {line} is a JSON {kind} and not an object."))
+        line += text.count("\n", place, stop)
+        place = stop
+        while place < len(text) and text[place] in " \t,":
+            place += 1
+
+
+def _taken(issues: list[Issue]) -> list[Issue]:
+    taken = issues.copy()
+    issues.clear()
+    return taken

@@ -1,19 +1,18 @@
-"""Markdown, kept as it is written: offsets are those of the file's own text."""
+"""Markdown, kept as it is written: offsets are those of the file's own text, less the fences of front matter."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from ragkit.documents.base import Issue, Source, nest, plain_metadata
+from ragkit.documents.base import Issue, Source, nest
+from ragkit.documents.front_matter import split_front_matter
 from ragkit.documents.text import read_text
 from ragkit.records import Document
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_FRONT = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
-_PAIR = re.compile(r"^([A-Za-z_][\w -]*):[ \t]*(.*)$", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 
 
@@ -21,17 +20,17 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     """Yield the file as one document with its headings."""
     text, issues = read_text(source)
     yield from issues
-    metadata: dict[str, str | int | float | bool] = {}
-    front = _FRONT.match(text)
-    if front:
-        metadata = plain_metadata({name.strip(): _scalar(value) for name, value in _PAIR.findall(front.group(1))})
-        text = text[front.end() :]
-    if text.strip():
-        headings = nest(find_headings(text), len(text))
-        title = metadata.get("title")
-        yield source.document(
-            text, "text/markdown", title=title if isinstance(title, str) else "", metadata=metadata, headings=headings
-        )
+    front, metadata, body = split_front_matter(text)
+    # The values stay in the text, so that they are found and quoted as any other.
+    text = f"{front}\n\n{body.lstrip(chr(10))}" if front else body
+    if not text.strip():
+        return
+    start = len(text) - len(body.lstrip("\n")) if front else 0
+    headings = nest([(title, level, start + offset) for title, level, offset in find_headings(text[start:])], len(text))
+    title = metadata.get("title")
+    yield source.document(
+        text, "text/markdown", title=title if isinstance(title, str) else "", metadata=metadata, headings=headings
+    )
 
 
 def find_headings(text: str) -> list[tuple[str, int, int]]:
@@ -67,15 +66,3 @@ def find_headings(text: str) -> list[tuple[str, int, int]]:
 
 def _plain(title: str) -> str:
     return " ".join(_LINK.sub(r"\1", title).replace("`", "").replace("**", "").split())
-
-
-def _scalar(value: str) -> str | int | float | bool:
-    value = value.strip().strip("\"'")
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value

@@ -1,128 +1,241 @@
-"""Which parser reads a file: what its first bytes say, then its suffix."""
+"""The loaders: one ``Format`` per loader, with everything that is known of it, and the choice of one for a file.
+
+The content decides, then the suffix. Packages add loaders by an entry point of the group ``ragkit.loaders`` that names
+a ``Format``; see CONTRIBUTING.md.
+"""
 
 from __future__ import annotations
 
+import errno
+import warnings
+import zipfile
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 from ragkit.documents.base import Parser
+from ragkit.documents.kinds import describe, hint_for, kind_of
 from ragkit.errors import DocumentError, UnreadableFileError, UnsupportedFileError
 
-# Each parser's module has a function of the name `parse`; it is imported when the first such file comes.
-_BY_SUFFIX = {
-    "pdf": (".pdf",),
-    "html": (".html", ".htm", ".xhtml"),
-    "docx": (".docx",),
-    "markdown": (".md", ".markdown", ".mdown", ".mkd"),
-    "tables": (".csv", ".tsv"),
-    "json_lines": (".jsonl", ".ndjson"),
-    "code": (
-        *(".py", ".js", ".ts", ".jsx", ".tsx", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb"),
-        *(".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".sql", ".r", ".lua", ".pl"),
+ENTRY_POINTS = "ragkit.loaders"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A loader and the files it reads."""
+
+    name: str
+    """Unique, such as ``docx``."""
+    suffixes: tuple[str, ...]
+    """In lower case, with the dot. The module decides nothing by them: a file may have any suffix."""
+    media_type: str
+    unit: str
+    """What a citation names besides headings, such as ``page``, ``slide`` or ``row``; empty for none."""
+    version: int = 1
+    """Raise it whenever files come out differently, or when some of the format's files go to another loader:
+    ``sync`` then reads the files again that an older version read."""
+    module: str = ""
+    """With a function ``parse`` (see ``ragkit.documents.base.Parser``); imported when the first such file comes. Empty
+    for the module of ``ragkit.documents`` with the format's name."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of binary content that it reads; see ``ragkit.documents.kinds``. Empty for text."""
+    magic: tuple[bytes, ...] = ()
+    """First bytes of its files, for a loader outside ragkit."""
+    extra: str = ""
+    """The extra of ragkit that brings what it needs, such as ``office``."""
+    requires: tuple[str, ...] = ()
+    """Modules that the extra brings."""
+
+    def missing(self) -> tuple[str, ...]:
+        """Return those of ``requires`` that are not installed."""
+        return tuple(name for name in self.requires if find_spec(name) is None)
+
+
+_CODE = (
+    *(".py", ".js", ".ts", ".jsx", ".tsx", ".java", ".c", ".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb"),
+    *(".php", ".swift", ".kt", ".scala", ".sh", ".bash", ".sql", ".r", ".lua", ".pl"),
+)
+_TEXT = (
+    *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml"),
+    *(".org", ".adoc"),
+)
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
+_DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+BUILT_IN = (
+    Format("pdf", (".pdf",), "application/pdf", "page", kinds=("pdf",)),
+    Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
+    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", kinds=("docx",)),
+    Format(
+        "spreadsheet",
+        (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".ods", ".ots"),
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "cell range",
+        kinds=("xlsx", "xls", "ods"),
+        extra="office",
+        requires=("python_calamine",),
     ),
-    "text": (
-        *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml", ".json", ".xml"),
-        *(".srt", ".vtt", ".org", ".adoc"),
+    Format(
+        "presentation",
+        (".pptx", ".pptm", ".ppsx", ".potx"),
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "slide",
+        kinds=("pptx",),
+        extra="office",
+        requires=("pptx",),
     ),
-}
-_PARSER_OF = {suffix: name for name, suffixes in _BY_SUFFIX.items() for suffix in suffixes}
-VERSIONS = {
-    "pdf": 1,
-    "html": 1,
-    "docx": 1,
-    "markdown": 1,
-    "tables": 1,
-    "json_lines": 1,
-    "code": 1,
-    "text": 1,
-    "none": 1,
-}
-"""By parser. Raise one's version whenever files come out differently, or when some of its files go to another parser:
-``sync`` then reads the files again that an older version read. ``none`` is for files that no parser takes."""
-_BINARY = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"\xd0\xcf\x11\xe0": "an old Office file (.doc, .xls, .ppt) or a password-protected one",
-    b"\x1f\x8b": "a gzip archive",
-    b"7z\xbc\xaf": "a 7-Zip archive",
-    b"Rar!": "a RAR archive",
-    b"\x7fELF": "a program",
-    b"MZ": "a program",
-    b"SQLite format 3": "a SQLite database",
-    b"{\\rtf": "an RTF file",
-}
-_BINARY_HINTS = {
-    "an old Office file (.doc, .xls, .ppt) or a password-protected one": "Save it as .docx or PDF without a password.",
-    "an RTF file": "Save it as .docx or PDF.",
-}
+    Format("mail", (".eml", ".mht", ".mhtml"), "message/rfc822", ""),
+    Format(
+        "outlook",
+        (".msg",),
+        "application/vnd.ms-outlook",
+        "",
+        module="ragkit.documents.mail",
+        kinds=("msg",),
+        extra="office",
+        requires=("oxmsg",),
+    ),
+    Format("epub", (".epub",), "application/epub+zip", "chapter", kinds=("epub",)),
+    Format(
+        "opendocument",
+        (".odt", ".odp", ".ott", ".otp"),
+        "application/vnd.oasis.opendocument.text",
+        "slide",
+        kinds=("odt", "odp"),
+    ),
+    Format("rtf", (".rtf",), "application/rtf", "", kinds=("rtf",), extra="office", requires=("striprtf",)),
+    Format("notebook", (".ipynb",), "application/x-ipynb+json", "cell"),
+    Format("archive", _ARCHIVES, "application/zip", "member", kinds=("zip", "tar")),
+    Format("markdown", (".md", ".markdown", ".mdown", ".mkd"), "text/markdown", "", version=2),
+    Format("tables", (".csv", ".tsv"), "text/csv", "row", version=2),
+    Format("json_lines", (".jsonl", ".ndjson"), "application/jsonl", "row", version=2),
+    Format("json_records", (".json",), "application/json", "row"),
+    Format("xml", (".xml",), "application/xml", ""),
+    Format("subtitles", (".srt", ".vtt"), "text/vtt", "time"),
+    Format("code", _CODE, "text/plain", "", version=2),
+    Format("text", _TEXT, "text/plain", "", version=2),
+)
+NO_LOADER = Format("none", (), "", "", version=2)
+"""For files that no loader reads. It has a version as loaders have, to be raised when refusals change."""
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """Return all formats: the built-in ones, then those of installed packages."""
+    found = list(BUILT_IN)
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda each: each.name):
+        try:
+            added = entry.load()
+            if not isinstance(added, Format) or not added.module:
+                raise TypeError(f"{entry.value} is not a Format with a module.")
+            if added.name in {each.name for each in found} or "/" in added.name:
+                raise ValueError(f"The name {added.name!r} is in use or has a slash.")
+        except Exception as error:  # noqa: BLE001  a broken package must not stop files of other formats
+            warnings.warn(f"The loader {entry.name} can't be used: {error}", stacklevel=2)
+            continue
+        found.append(added)
+    return tuple(found)
+
+
+def format_named(name: str) -> Format | None:
+    """Return a format by name, or None."""
+    return next((each for each in (*formats(), NO_LOADER) if each.name == name), None)
+
+
+def version_of(name: str) -> int | None:
+    """Return the version of a loader, or None if there is no loader of the name."""
+    found = format_named(name)
+    return None if found is None else found.version
 
 
 def supported_suffixes() -> tuple[str, ...]:
-    """Return the suffixes that have a parser of their own; other files are read if they are text."""
-    return tuple(sorted(_PARSER_OF))
+    """Return the suffixes that have a loader of their own; other files are read if they are text."""
+    return tuple(sorted(_by_suffix()))
 
 
-def choose(path: Path) -> tuple[str, str | None]:
-    """Return the name of the parser for a file, and what is wrong with the file's suffix, if anything.
+def choose(path: Path) -> tuple[Format, str | None]:
+    """Return the format of a file, and what is wrong with the file's suffix, if anything.
 
     Raises:
         UnreadableFileError: if the file is empty or its content is not what its suffix says.
-        UnsupportedFileError: if nothing reads such content.
+        UnsupportedFileError: if nothing reads such content, or the extra for it is not installed.
     """
     with path.open("rb") as file:
         head = file.read(4096)
     if not head:
         raise UnreadableFileError("It is empty (0 bytes).", "Put the real file in its place, or exclude it.")
-    suffix = path.suffix.lower()
-    wanted = _PARSER_OF.get(suffix)
-    by_content = _by_content(head)
-    if by_content is not None:
-        return by_content, None if by_content == wanted else f"its content is {by_content}, whatever its name says"
-    if wanted in ("pdf", "docx"):
-        kind = "PDF" if wanted == "pdf" else "DOCX"
-        raise UnreadableFileError(
-            f"It is named {suffix} and does not begin as a {kind} file does.", "Give it the suffix of what it is."
-        )
-    for magic, kind in _BINARY.items():
-        if head.startswith(magic):
-            raise UnsupportedFileError(
-                f"It is {kind}, which has no text that ragkit reads.", _BINARY_HINTS.get(kind, "Exclude it.")
-            )
-    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if b"\0" in head and not utf16 and not _looks_utf16(head):
+    found, wrong = _chosen(path, head)
+    if missing := found.missing():
         raise UnsupportedFileError(
-            "It is a binary file of no kind that ragkit reads.", "Exclude it, or export it as PDF."
+            f"Reading {found.name} files needs {' and '.join(missing)}, which is not installed.",
+            f"Install it: pip install 'ragkit[{found.extra}]'" if found.extra else "Install it.",
         )
-    if wanted is None and head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        return "html", None
-    return wanted or "text", None
+    return found, wrong
 
 
 def identify(path: Path) -> str:
-    """Return the parser that reads a file now, with its version, such as ``pdf/1``."""
+    """Return the loader that reads a file now, with its version, such as ``pdf/1``."""
     try:
-        name, _ = choose(path)
+        found, _ = choose(path)
     except (DocumentError, OSError):
-        name = "none"
-    return f"{name}/{VERSIONS[name]}"
+        found = NO_LOADER
+    return f"{found.name}/{found.version}"
 
 
-def parser(name: str) -> Parser:
-    """Return a parser by name."""
-    found: Parser = import_module(f"ragkit.documents.{name}").parse
+def parser(found: Format) -> Parser:
+    """Return the parser of a format."""
+    parse: Parser = import_module(found.module or f"ragkit.documents.{found.name}").parse
+    return parse
+
+
+def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
+    suffix = path.suffix.lower()
+    wanted = _by_suffix().get(suffix)
+    for each in formats():
+        if each.magic and head.startswith(each.magic):
+            return each, None
+    try:
+        kind = kind_of(path, head)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+        # A damaged directory of an archive points to places that no file has.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        raise UnreadableFileError(
+            f"It is a cut or damaged archive: {error}.", "Download it again, or save it again in its program."
+        ) from error
+    if kind is not None:
+        if wanted is not None and wanted not in BUILT_IN and (not wanted.kinds or kind in wanted.kinds):
+            return wanted, None
+        # A damaged office file is no archive to unpack.
+        if kind == "zip" and wanted is not None and wanted.kinds and kind not in wanted.kinds:
+            raise _not_as_named(suffix)
+        for each in formats():
+            if kind in each.kinds:
+                return each, None if each is wanted else f"its content is {each.name}, whatever its name says"
+        raise UnsupportedFileError(f"It is {describe(kind)}, which ragkit does not read.", hint_for(kind))
+    if wanted is not None and wanted.kinds:
+        raise _not_as_named(suffix)
+    if wanted is None:
+        start = head.lstrip()[:15].lower()
+        wanted = format_named("html" if start.startswith((b"<!doctype html", b"<html")) else "text")
+        assert wanted is not None
+    return wanted, None
+
+
+def _not_as_named(suffix: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        f"It is named {suffix} and does not begin as a {suffix[1:].upper()} file does.",
+        "Give it the suffix of what it is.",
+    )
+
+
+@cache
+def _by_suffix() -> dict[str, Format]:
+    """Return formats by suffix; where two formats have one, the built-in format, then the first package, keeps it."""
+    found: dict[str, Format] = {}
+    for each in formats():
+        for suffix in each.suffixes:
+            found.setdefault(suffix, each)
     return found
-
-
-def _by_content(head: bytes) -> str | None:
-    if b"%PDF-" in head[:1024]:
-        return "pdf"
-    if head.startswith(b"PK\x03\x04"):
-        return "docx"
-    return None
-
-
-def _looks_utf16(head: bytes) -> bool:
-    """Tell whether text without a byte order mark is of two bytes a character: every other byte is mostly 0."""
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    return max(even, odd) > 0.7 * len(head) / 2 and min(even, odd) < 0.05 * len(head) / 2

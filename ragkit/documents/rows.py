@@ -1,4 +1,4 @@
-"""A row of a table file to a document: chosen columns as text and as metadata."""
+"""A row of a table file as a document: chosen columns as text and as metadata."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Mapping
 
 from ragkit.documents.base import Source, clean_text, plain_metadata
 from ragkit.errors import UnreadableFileError
-from ragkit.records import Document, document_id
+from ragkit.records import Document, HeadingSpan, document_id
 
 _SHORT = 200
 """Characters up to which a value is metadata unless columns are named."""
+_LONG = 800
+"""Characters of a value from which its column's name is a heading, so that each of its chunks is under it."""
 
 
 def check_columns(source: Source, columns: list[str]) -> None:
@@ -42,9 +44,10 @@ def row_document(
     """
     options = source.options
     names = options.text_columns or tuple(row)
-    lines = [f"{name}: {_shown(row[name])}" for name in names if name in row and _shown(row[name])]
-    if not lines:
+    shown = [(name, value) for name in names if name in row and (value := _shown(row[name]))]
+    if not shown:
         return None
+    lines = [f"{name}: {value}" for name, value in shown]
     kept = {
         name: value
         for name, value in (typed or row).items()
@@ -58,17 +61,57 @@ def row_document(
         source=row_source,
         origin=source.origin,
         text=text,
-        title=" ".join(lines[0].partition(": ")[2].split())[:300] or f"row {number}",
+        title=_title([value for _, value in shown]),
         sha256=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest(),
         media_type=media_type,
         # The row's own columns go first: a column "name" holds names, and the file's is in the source.
-        metadata={"name": source.path.name, "row": number, **plain_metadata(kept)},
+        metadata={
+            "name": source.path.name,
+            "suffix": source.path.suffix.lower(),
+            "row": number,
+            **plain_metadata(kept),
+        },
+        headings=_long_values(shown),
     )
+
+
+def text_before(source: Source, text: str, media_type: str) -> Document:
+    """Return the text that stands before a table as a document of its own."""
+    before = f"{source.origin}#before"
+    return Document(
+        id=document_id(before),
+        source=before,
+        origin=source.origin,
+        text=text,
+        title=source.path.stem,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        media_type=media_type,
+        metadata={"name": source.path.name},
+    )
+
+
+def _title(values: list[str]) -> str:
+    """Return the first value that has a letter and is short, or the first, as numbers name nothing."""
+    named = (value for value in values if len(value) <= _SHORT and any(char.isalpha() for char in value))
+    return " ".join(next(named, values[0]).split())[:300]
+
+
+def _long_values(shown: list[tuple[str, str]]) -> tuple[HeadingSpan, ...]:
+    headings: list[HeadingSpan] = []
+    start = 0
+    for name, value in shown:
+        end = start + len(name) + 2 + len(value)
+        if len(value) >= _LONG:
+            headings.append(HeadingSpan(name, 1, start, end))
+        start = end + 1
+    return tuple(headings)
 
 
 def _shown(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value):
+        return ", ".join(map(_shown, value))
     if isinstance(value, (dict, list)):
         return clean_text(json.dumps(value, ensure_ascii=False))
     if isinstance(value, bool):

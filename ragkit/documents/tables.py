@@ -1,81 +1,100 @@
-"""CSV and TSV: a row is a document."""
+"""CSV and TSV: a row is a document, with the names of its columns beside its values."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from ragkit.documents.base import Issue, Source
-from ragkit.documents.rows import check_columns, row_document
+from ragkit.documents.completeness import check_complete
+from ragkit.documents.delimited import common_width, find_delimiter, read_rows
+from ragkit.documents.header import column_names, split_header
+from ragkit.documents.rows import check_columns, row_document, text_before
 from ragkit.documents.text import read_text
 from ragkit.records import Document
 
-_DELIMITERS = ",;\t|"
+_SEPARATOR = re.compile(r"sep=(.)\n", re.IGNORECASE)
+"""The line with which spreadsheet programs name the delimiter."""
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)\.\d+(e-?\d+)?", re.IGNORECASE)
+_HEAD = 200
+"""Rows from which the header is found."""
+_CHECKED = 20_000_000
+"""Characters up to which what was read is compared with the file, so that the comparison fits into memory."""
 
 
 def parse(source: Source) -> Iterator[Document | Issue]:
-    """Yield a document a row; the first row names the columns, unless it looks like any other."""
+    """Yield a document for each row, and one for the lines before the table."""
     text, issues = read_text(source)
     yield from issues
-    csv.field_size_limit(16 * 2**20)
-    delimiter = "\t" if source.path.suffix.lower() == ".tsv" else _delimiter(text[:20_000])
+    named = _SEPARATOR.match(text)
+    skipped = 1 if named else 0
+    if named:
+        text = text[named.end() :]
+    tabs = source.path.suffix.lower() == ".tsv" and "\t" in text
+    delimiter = named.group(1) if named else "\t" if tabs else find_delimiter(text)
     media_type = "text/tab-separated-values" if delimiter == "\t" else "text/csv"
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        first = next(rows, [])
-        columns, header = _columns(first)
-        check_columns(source, columns)
-        number = 0
-        pending = [] if header else [first]
-        while True:
-            values = pending.pop() if pending else next(rows, None)
-            if values is None:
-                break
-            if not any(value.strip() for value in values):
-                continue
-            number += 1
-            if len(values) > len(columns):
-                yield source.issue(
-                    "row_refused",
-                    f"Row {number} (line {rows.line_num}) has {len(values)} values for {len(columns)} columns.",
-                    hint=f"Quote values that hold the delimiter {delimiter!r}.",
-                )
-                continue
-            row = dict(zip(columns, values, strict=False))
-            document = row_document(source, number, row, media_type, {name: _typed(row[name]) for name in row})
-            if document is not None:
-                yield document
-    except csv.Error as error:
-        yield source.issue("row_refused", f"From line {rows.line_num} on it can't be read: {error}.")
 
+    rows = read_rows(text, delimiter)
+    head = list(islice(rows, _HEAD))
+    width = common_width([len(_trimmed(row.values)) for row in head])
+    start, header = split_header([row.values for row in head], width)
+    before = [f" {delimiter} ".join(filter(None, (v.strip() for v in row.values))) for row in head[:start]]
+    first = head[start].values if head else []
+    columns = column_names(_trimmed(first) if header else [], max(width, len(_trimmed(first))))
+    check_columns(source, columns)
+    if any(before):
+        yield text_before(source, "\n".join(filter(None, before)), media_type)
 
-def _delimiter(sample: str) -> str:
-    """Return the delimiter that splits the first lines into the same number of values, at least two."""
-    best, best_score = ",", 0.0
-    for delimiter in _DELIMITERS:
-        widths = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if row][:20]
-        if len(widths) > 1:
-            widths = widths[:-1] if len(sample) >= 20_000 else widths
-        if not widths or widths[0] < 2:
+    longer: list[int] = []
+    lost_quotes: list[int] = []
+    shown: list[str] = []
+    number = 0
+    for row in chain(head[start + header :], rows):
+        if not any(value.strip() for value in row.values):
             continue
-        score = widths.count(widths[0]) / len(widths) + widths[0] / 1000
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
+        number += 1
+        if row.lost_quote:
+            lost_quotes.append(row.line + skipped)
+        values = _trimmed(row.values)
+        if len(values) > len(columns):
+            longer.append(row.line + skipped)
+            columns = column_names(columns, len(values))
+        named_values = dict(zip(columns, values, strict=False))
+        typed = {name: _typed(value) for name, value in named_values.items()}
+        document = row_document(source, number, named_values, media_type, typed)
+        if document is not None:
+            shown.append(document.text)
+            yield document
+    if longer:
+        yield source.issue(
+            "row_irregular",
+            f"{_rows(longer)} more values than there are columns; they are kept under 'column N'.",
+            hint=f"Quote values that hold the delimiter {delimiter!r}.",
+        )
+    if lost_quotes:
+        yield source.issue(
+            "row_irregular",
+            f"{_rows(lost_quotes)} a quotation mark that is never closed; the value ends with its line.",
+            hint="Close the quotation mark, or double it if it is part of the value.",
+        )
+    if not source.options.text_columns and len(text) <= _CHECKED:
+        yield from check_complete(source, text, "\n".join((*before, *columns, *shown)))
 
 
-def _columns(first: list[str]) -> tuple[list[str], bool]:
-    """Return the columns' names, and whether the first row is where they are from."""
-    header = bool(first) and not any(isinstance(_typed(value), (int, float)) for value in first if value.strip())
-    names: list[str] = []
-    for number, value in enumerate(first, 1):
-        name = value.strip() if header and value.strip() else f"column {number}"
-        names.append(name if name not in names else f"{name} {number}")
-    return names, header
+def _rows(lines: list[int]) -> str:
+    if len(lines) == 1:
+        return f"The row on line {lines[0]:,} has"
+    return f"{len(lines):,} rows, the first on line {lines[0]:,}, have"
+
+
+def _trimmed(values: list[str]) -> list[str]:
+    """Return the values without the empty ones at the end, which a delimiter at the end of a line makes."""
+    end = len(values)
+    while end and not values[end - 1].strip():
+        end -= 1
+    return values[:end]
 
 
 def _typed(value: str) -> str | int | float | bool:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ragkit.documents.base import Issue, Source, clean_text
+from ragkit.documents.encoding import decode
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_GUESSED_FROM = 200_000
-"""Bytes that the guess of an encoding looks at."""
 
 
 def parse(source: Source) -> Iterator[Document | Issue]:
@@ -28,11 +18,15 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         yield source.document(text, "text/plain")
 
 
-def read_text(source: Source) -> tuple[str, list[Issue]]:
-    """Return a text file's text, and an issue where its encoding had to be guessed.
+def read_text(source: Source, declared: Callable[[bytes], str] | None = None) -> tuple[str, list[Issue]]:
+    """Return a text file's text, and an issue if its encoding was guessed or some of its bytes are not valid.
+
+    Args:
+        source: the file.
+        declared: returns the encoding that the file's bytes name, or an empty string.
 
     Raises:
-        UnreadableFileError: if it is not in the encoding that was asked for, or in none that can be recognised.
+        UnreadableFileError: if it is not in the encoding that was asked for, or in none that is recognised.
     """
     data = source.path.read_bytes()
     asked = source.options.encoding
@@ -41,17 +35,23 @@ def read_text(source: Source) -> tuple[str, list[Issue]]:
             return clean_text(data.decode(asked)), []
         except (UnicodeDecodeError, LookupError) as error:
             raise UnreadableFileError(f"It can't be read as {asked}: {error}.", "Name another encoding.") from error
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return clean_text(data.decode(encoding, "replace")), []
-    try:
-        return clean_text(data.decode("utf-8")), []
-    except UnicodeDecodeError:
-        pass
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(data[:_GUESSED_FROM]).best()
-    if best is None:
-        raise UnreadableFileError("Its encoding can't be recognised.", "Name it: LoadOptions(encoding=...).")
-    issue = source.issue("encoding_guessed", f"It is not UTF-8; read as {best.encoding}.", hint="Save it as UTF-8.")
-    return clean_text(data.decode(best.encoding, "replace")), [issue]
+    found = decode(data, declared(data) if declared else "")
+    if found is None:
+        raise UnreadableFileError("Its encoding is not recognised.", "Name it: LoadOptions(encoding=...).")
+    issues: list[Issue] = []
+    if found.guessed:
+        issues.append(
+            source.issue("encoding_guessed", f"It is not UTF-8; read as {found.encoding}.", hint="Save it as UTF-8.")
+        )
+    if found.bad_bytes:
+        line = data.count(b"\n", 0, found.first_bad) + 1
+        places = "place has" if found.bad_bytes == 1 else "places have"
+        issues.append(
+            source.issue(
+                "encoding_guessed",
+                f"Read as {found.encoding}; {found.bad_bytes:,} {places} bytes that are not valid {found.encoding}, "
+                f"the first on line {line:,}. Each is replaced by U+FFFD.",
+                hint="Save it as UTF-8, or name its encoding: LoadOptions(encoding=...).",
+            )
+        )
+    return clean_text(found.text), issues

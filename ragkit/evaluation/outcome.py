@@ -61,6 +61,8 @@ class SeenHit:
     """Its beginning."""
     relevant: bool | None
     """None where that is not known."""
+    label: str = ""
+    """Name of the page where it is not a numbered page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class SeenCitation:
     quote: str
     right: bool | None
     """Whether it touches what bears the right answer out; None where that is not known."""
+    label: str = ""
+    """Name of the page where it is not a numbered page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,7 @@ def seen_hits(hits: tuple[Hit, ...], gold: Gold) -> tuple[SeenHit, ...]:
             hit.score,
             hit.chunk.text[:_SHOWN],
             None if gold.relevant is None else hit.chunk.key in gold.relevant,
+            hit.chunk.label,
         )
         for hit in hits
     )
@@ -298,4 +303,5 @@ def _seen(citation: Citation, gold: Gold) -> SeenCitation:
         citation.page,
         citation.quote,
         gold.supported_by(place) if known else None,
+        citation.label,
     )

@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from ragkit.display import unit_name
 from ragkit.evaluation import charts
 from ragkit.evaluation.by_kind import COLUMNS
 from ragkit.evaluation.outcome import RIGHT, VERDICTS, Outcome, SeenHit
@@ -152,7 +153,7 @@ def what_came(outcome: Outcome, *, folded: bool = False) -> str:
     if outcome.citations:
         cited = "".join(
             f"<li value='{c.number}'>{_RIGHT_OR_NOT[c.right]}<q>{escape(_cut(c.quote))}</q> "
-            f"<span class='quiet'>{escape(_short(c.source))}{_page(c.page)}</span></li>"
+            f"<span class='quiet'>{escape(_short(c.source))}{_unit(c.page, c.label)}</span></li>"
             for c in outcome.citations
         )
         rows.append(("Citations", f"<ol>{cited}</ol>"))
@@ -271,7 +272,7 @@ def _hit(place: int, hit: SeenHit) -> str:
     relevant = "<span class='yes'>relevant</span> " if hit.relevant else ""
     return (
         f"<li value='{place}'>{relevant}{escape(hit.title)} "
-        f"<span class='quiet'>{escape(_short(hit.source))}{_page(hit.page)} · {hit.score:.3f}</span>"
+        f"<span class='quiet'>{escape(_short(hit.source))}{_unit(hit.page, hit.label)} · {hit.score:.3f}</span>"
         f"<span class='passage'>{escape(_cut(hit.text))}</span></li>"
     )
 
@@ -298,8 +299,9 @@ def _short(source: str) -> str:
     return source.rsplit("/", 1)[-1]
 
 
-def _page(page: int | None) -> str:
-    return "" if page is None else f", page {page}"
+def _unit(page: int | None, label: str) -> str:
+    name = unit_name(page, label)
+    return f", {escape(name)}" if name else ""
 
 
 def _cut(text: str) -> str:

@@ -56,6 +56,8 @@ class Quote:
     start: int
     end: int
     page: int | None = None
+    label: str = ""
+    """Name of the page where it is not a numbered page; see ``ragkit.display.unit_name``."""
 
     @classmethod
     def of(cls, citation: Citation, source: str | None = None) -> Quote:
@@ -66,7 +68,9 @@ class Quote:
             source: a name to keep in place of the citation's source, which may be a path that is nobody's business.
         """
         name = citation.source if source is None else source
-        return cls(citation.document_id, name, citation.quote, citation.start, citation.end, citation.page)
+        return cls(
+            citation.document_id, name, citation.quote, citation.start, citation.end, citation.page, citation.label
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ from ragkit.errors import (
 from ragkit.indexing.connections import Connections
 from ragkit.indexing.seal import break_seal
 
-FORMAT = 1
+FORMAT = 2
+LABELS_FORMAT = 2
+"""From the first page label on, an index is of this format; one without labels stays of format 1."""
 FILE_NAME = INDEX_FILE
 _DISK_WORDS = ("No space left", "os error 28", "os error 27", "File too large", "write error", "disk is full")
 _SCHEMA = """
@@ -98,9 +100,9 @@ class Database:
                     f"Choose another folder; if this was an index, run: ragkit repair {folder}",
                 )
         found = int(self.state("format") or 0)
-        if found != FORMAT:
+        if not 1 <= found <= FORMAT:
             raise IndexMismatchError(
-                f"{self.path} is of format {found}; this version of ragkit reads format {FORMAT}.",
+                f"{self.path} is of format {found}; this version of ragkit reads formats 1 to {FORMAT}.",
                 "Make the index anew with this version, or read it with the one that made it.",
             )
 

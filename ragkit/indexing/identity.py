@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragkit.documents import Issue, LoadOptions, SourceFile
-from ragkit.documents.registry import VERSIONS, identify
+from ragkit.documents.registry import identify, version_of
 from ragkit.indexing.store import Store
 from ragkit.records import Document
 
-_OPTIONS = ("text_columns", "metadata_columns", "encoding")
+_OPTIONS = ("text_columns", "metadata_columns", "encoding", "main_text")
 """Change what comes out of any file."""
 _LIMITS = ("time_limit", "memory_limit")
 """Change what comes out of a file that was refused: it may have needed more."""
@@ -46,7 +46,7 @@ class FileRecord:
         """Tell whether reading the same bytes again, with ``options`` and today's loaders, would give the same."""
         was, now = json.loads(self.reading), json.loads(reading(file, options, loader=""))
         loader, _, version = was.get("loader", "").partition("/")
-        if str(VERSIONS.get(loader)) != version or any(was.get(name) != now[name] for name in _OPTIONS):
+        if str(version_of(loader)) != version or any(was.get(name, False) != now[name] for name in _OPTIONS):
             return False
         if not any(issue.kind == "refused" for issue in self.issues):
             return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from ragkit.documents import Issue
 
-REMARKS = frozenset({"encoding_guessed", "mislabelled"})
+REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
 """Kinds of issue that say that something was guessed; all others say that something is missing."""
 
 

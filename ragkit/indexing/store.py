@@ -16,7 +16,7 @@ import numpy as np
 
 from ragkit.embedding.base import Vectors
 from ragkit.errors import DocumentError
-from ragkit.indexing.database import Database
+from ragkit.indexing.database import LABELS_FORMAT, Database
 from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
 
 MANY = 500
@@ -126,7 +126,10 @@ class Store(Database):
                 "Give each document its own source, or both the same id to replace one by the other.",
             )
         spans = {
-            "pages": [[page.number, page.start, page.end] for page in document.pages],
+            # A label is left out where there is none: such an index stays readable for versions without labels.
+            "pages": [
+                [page.number, page.start, page.end, *([page.label] if page.label else [])] for page in document.pages
+            ],
             "headings": [[head.title, head.level, head.start, head.end] for head in document.headings],
         }
         values = (
@@ -140,6 +143,8 @@ class Store(Database):
             json.dumps(spans, ensure_ascii=False),
             document.text,
         )
+        if any(page.label for page in document.pages):
+            self.set_state(format=LABELS_FORMAT)
         self.connection.execute(
             "INSERT INTO documents (id, source, origin, title, sha256, media_type, metadata, spans, text, checksum, "
             "pages, characters) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -248,6 +253,7 @@ class Store(Database):
                 chunk.section_start,
                 chunk.section_end,
                 list(chunk.heading_path),
+                *([chunk.label] if chunk.label else []),
             ],
             ensure_ascii=False,
         )
@@ -268,10 +274,10 @@ class Store(Database):
         key, document, ordinal, place, header, text, content, checksum = row
         if crc(document, ordinal, place, header, text, content) != checksum:
             raise self.damage(f"Chunk {key} in {self.path} is damaged.")
-        start, end, tokens, page, last_page, section_start, section_end, path = json.loads(place)
+        start, end, tokens, page, last_page, section_start, section_end, path, *label = json.loads(place)
         return Chunk(
             document, ordinal, start, end, text, tokens, page, last_page, tuple(path), section_start, section_end,
-            header, key,
+            header, key, *label,
         )  # fmt: skip
 
     # Vectors

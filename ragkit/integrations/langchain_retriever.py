@@ -63,6 +63,7 @@ def document_of(hit: Hit) -> Document:
         "start": chunk.start,
         "end": chunk.end,
         "page": chunk.page,
+        "label": chunk.label,
         "heading_path": list(chunk.heading_path),
         "score": hit.score,
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.chunking import sentence_spans
+from ragkit.display import unit_name
 from ragkit.errors import PromptOverflowError, SettingsError
 from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection
 from ragkit.prompting.sources import Source, trimmed
@@ -215,7 +216,8 @@ class PromptAssembler:
     def _shown(self, source: Source) -> str:
         """Return a source as the prompt shows it; the marks of the fence can't stand in its text."""
         path = " > ".join(source.hit.chunk.heading_path)
-        page = f", page {source.hit.chunk.page}" if source.hit.chunk.page is not None else ""
+        unit = unit_name(source.hit.chunk.page, source.hit.chunk.label)
+        page = f", {unit}" if unit else ""
         return self.templates.fill(
             "source",
             number=source.number,

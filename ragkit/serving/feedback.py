@@ -55,7 +55,10 @@ def reply_of(message: StoredMessage, why: Mapping[str, Any] | None) -> Reply:
         configuration(message.config),
         tuple(Message(turn["role"], turn["content"]) for turn in known.get("prompt", ())),
         known.get("reply", ""),
-        tuple(Quote(c["document_id"], c["name"], c["quote"], c["start"], c["end"], c["page"]) for c in citations),
+        tuple(
+            Quote(c["document_id"], c["name"], c["quote"], c["start"], c["end"], c["page"], c.get("label", ""))
+            for c in citations
+        ),
         answer.get("abstained", False),
         message.id,
     )

@@ -42,6 +42,7 @@ class Passage(BaseModel):
     name: str = Field(description="Of its file.")
     title: str
     page: int | None = Field(description="On which it begins; null for formats without pages.")
+    label: str = Field(description="How to name the page where it is not a numbered page, such as `slide 3`.")
     headings: list[str] = Field(description="Of the sections that it stands in, outermost first.")
     start: int = Field(description="Offset of its first character in the document's text.")
     end: int
@@ -63,6 +64,7 @@ class Quote(BaseModel):
     name: str
     title: str
     page: int | None
+    label: str
     start: int
     end: int
     quote: str
@@ -261,6 +263,7 @@ def _passage(hit: Hit) -> Passage:
         name=document_name(hit.document),
         title=hit.document.title,
         page=chunk.page,
+        label=chunk.label,
         headings=list(chunk.heading_path),
         start=chunk.start,
         end=chunk.end,
@@ -282,6 +285,7 @@ def _reply(answer: Answer, index: Index) -> Reply:
                 name=document_name(index.document(citation.document_id)),
                 title=citation.title,
                 page=citation.page,
+                label=citation.label,
                 start=citation.start,
                 end=citation.end,
                 quote=citation.quote,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ragkit.display import unit_name
 from ragkit.errors import MissingExtraError
 from ragkit.records import Citation
 from ragkit.serving.names import harmless
@@ -112,7 +113,8 @@ def _button(renderer: RendererHTML, tokens: Sequence[Token], index: int, options
 
 def source_label(citation: Citation) -> str:
     """Return what a screen reader says for a citation: its number, the document's title and the page."""
-    page = f", page {citation.page}" if citation.page is not None else ""
+    unit = unit_name(citation.page, citation.label)
+    page = f", {' '.join(harmless(unit).split())}" if unit else ""
     return f"Source {citation.number}: {' '.join(harmless(citation.title).split())}{page}"
 
 

@@ -27,6 +27,7 @@ def hit_view(hit: Hit) -> dict[str, Any]:
         "title": hit.document.title,
         "name": document_name(hit.document),
         "page": chunk.page,
+        "label": chunk.label,
         "start": chunk.start,
         "end": chunk.end,
         "heading_path": list(chunk.heading_path),
@@ -72,6 +73,7 @@ def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
                 "title": citation.title,
                 "name": names[citation.document_id],
                 "page": citation.page,
+                "label": citation.label,
                 "start": citation.start,
                 "end": citation.end,
                 "quote": citation.quote,
@@ -196,6 +198,7 @@ def _citations(views: Sequence[dict[str, Any]]) -> tuple[Citation, ...]:
             view["start"],
             view["end"],
             view["page"],
+            label=view.get("label", ""),
         )
         for view in views
     )

@@ -194,3 +194,12 @@ def test_limits_of_reading_are_options(tmp_path, command):
         assert "nine" in done.stdout
     refused = ragkit(command, "docs", *more, "--time-limit", "0", cwd=tmp_path, check=2)
     assert "time_limit must be > 0" in refused.stderr
+
+
+def test_formats_are_listed_with_their_units_and_what_is_missing(tmp_path):
+    listed = {each["name"]: each for each in json.loads(ragkit("formats", "--json", cwd=tmp_path).stdout)["formats"]}
+    assert listed["presentation"]["unit"] == "slide"
+    assert ".xlsx" in listed["spreadsheet"]["suffixes"]
+    assert listed["spreadsheet"]["extra"] == "office"
+    assert listed["pdf"]["missing"] == []
+    assert "presentation" in ragkit("formats", cwd=tmp_path).stdout

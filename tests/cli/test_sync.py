@@ -147,6 +147,14 @@ def test_gitignore_and_left_out_files_are_counted(here, docs, tmp_path):
     assert report(here, "add", "docs", "--gitignore", cwd=tmp_path)["added"] == 0
 
 
+def test_main_text_reads_pages_again_without_what_is_around_their_text(here, docs, tmp_path):
+    page = "<main><h1>Tides</h1>" + "<p>The tide comes in twice a day, and the ferry waits for it.</p>" * 9 + "</main>"
+    (docs / "page.html").write_text(f"{page}<footer><p>Imprint of the harbour.</p></footer>")
+    assert report(here, "sync", "docs", cwd=tmp_path)["complete"] is True
+    assert report(here, "sync", "docs", cwd=tmp_path)["replaced"] == 0
+    assert report(here, "sync", "docs", "--main-text", cwd=tmp_path)["replaced"] == 1
+
+
 def test_include_takes_no_pictures_from_a_folder_with_such_a_name(here, docs, tmp_path):
     (docs / "policy.html").mkdir()
     (docs / "policy.html" / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))

@@ -2,11 +2,13 @@
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ragkit.answering import Assistant
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions
 from ragkit.errors import (
@@ -20,6 +22,7 @@ from ragkit.errors import (
 )
 from ragkit.examples import ExamplePool
 from ragkit.indexing import Field, Index, IndexOptions, VectorOptions
+from ragkit.records import PageSpan
 from tests.indexing.hashing import HashingEmbedder
 
 
@@ -485,3 +488,20 @@ def test_several_make_the_same_index_at_once(tmp_path):
         for thread in threads:
             thread.join()
         assert not errors
+
+
+def test_page_labels_are_kept_and_an_index_without_them_stays_of_the_first_format(tmp_path, hashing, make_document):
+    text = "Prices rise in May.\n\nThe boat sails at noon."
+    pages = (PageSpan(1, 0, 19, "slide 1"), PageSpan(2, 21, len(text)))
+    with Index.create(tmp_path / "index", embedder=hashing) as index:
+        index.add_documents([make_document("plain", "No pages.")])
+        assert index._store.state("format") == "1"
+        index.add_documents([replace(make_document("talk", text), pages=pages)])
+        assert index._store.state("format") == "2"
+    with Index.open(tmp_path / "index", embedder=hashing) as index:
+        assert index.document("talk").pages == pages
+        (first,) = (chunk for chunk in index.each_chunk() if chunk.document_id == index.document("talk").id)
+        assert (first.page, first.label) == (1, "slide 1")
+        (citation,) = Assistant(index, None, "quotes").ask("When do prices rise?").citations[:1]
+        assert citation.label == "slide 1"
+        assert not index.verify().damage

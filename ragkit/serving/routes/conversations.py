@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from ragkit.display import unit_name
 from ragkit.serving.comparing import Comparisons
 from ragkit.serving.context import Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage, no_message
@@ -97,7 +98,8 @@ def _answer_lines(message: StoredMessage) -> list[str]:
     lines = [f"{message.text} *(stopped)*" if message.stopped else message.text]
     cited = []
     for citation in (message.answer or {}).get("citations", ()):
-        page = f", page {citation['page']}" if citation["page"] is not None else ""
+        unit = unit_name(citation["page"], citation.get("label", ""))
+        page = f", {unit}" if unit else ""
         quote = " ".join(citation["quote"].split())
         cited.append(f"- [{citation['number']}] {citation['name']}{page}: “{quote}”")
     return [*lines, "\n".join(cited)] if cited else lines

@@ -137,8 +137,8 @@ function sources(message) {
 }
 
 /** A place in words: title, and page or section. */
-function whereOf({ title, name, page, heading_path: headings }) {
-  const at = page ? `page ${page}` : headings?.at(-1);
+function whereOf({ title, name, page, label, heading_path: headings }) {
+  const at = label || (page ? `page ${page}` : headings?.at(-1));
   return [title || name, at].filter((part, n, all) => part && all.indexOf(part) === n);
 }
 

@@ -23,7 +23,7 @@ export function openSource(collection, place, options = {}) {
         const about = await get(path(["collections", collection, "documents", place.document_id]));
         if (!still()) return;
         const view = { collection, place, about, body, still, quoted: place.end > place.start };
-        if (about.pages.length) await showPage(view, place.page ?? about.pages[0].number);
+        if (isDrawn(about)) await showPage(view, place.page ?? about.pages[0].number);
         else await showText(view, place.start ?? 0);
       } catch (error) {
         if (still()) fill(body, notice(error));
@@ -32,6 +32,9 @@ export function openSource(collection, place, options = {}) {
     options,
   );
 }
+
+/** Whether the server draws the document's pages: slides and cell ranges are shown as text. */
+const isDrawn = (about) => about.pages.length > 0 && /^(application\/pdf$|image\/)/.test(about.media_type);
 
 /** A quote within its sentence. */
 export function quoteIn({ before = "", quote, after = "" }) {
@@ -102,7 +105,7 @@ async function showPage(view, number) {
     head(
       view,
       button("left", "Page before", () => toPage(view, at - 1), { quiet: true, disabled: at === 0 }),
-      h("span.small", { "aria-live": "polite" }, `Page ${number} of ${about.pages.length}`),
+      h("span.small", { "aria-live": "polite" }, page.label ? `${page.label} (${at + 1} of ${about.pages.length})` : `Page ${number} of ${about.pages.length}`),
       button("right", "Page after", () => toPage(view, at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
       h("span.gap"),
       view.quoted && !inside && button(null, "To the quote", () => toPage(view, pageOf(about, place.start))),
@@ -146,7 +149,7 @@ async function showText(view, around, why = null) {
       jump,
       h("span.gap"),
       quoted && button(null, "To the quote", () => go(place.start)),
-      about.pages.length > 0 && !why && button(null, "Page", () => toPage(view, pageOf(about, around))),
+      isDrawn(about) && !why && button(null, "Page", () => toPage(view, pageOf(about, around))),
     ),
     window_.start > 0 && button(null, "Earlier text", () => go(Math.max(0, window_.start - 1))),
     h("div.fulltext", {}, pieces(window_, view)),
@@ -164,7 +167,7 @@ function toSection(view, section, go) {
 /** Cut the window where headings and the quote begin and end. Offsets count characters, not UTF-16 units. */
 function pieces(window_, { place, about, quoted }) {
   const letters = Array.from(window_.text);
-  if (about.pages.length) joinLines(letters, about.headings ?? [], window_.start);
+  if (isDrawn(about)) joinLines(letters, about.headings ?? [], window_.start);
   const spans = [];
   for (const { start } of about.headings ?? []) {
     const from = start - window_.start;

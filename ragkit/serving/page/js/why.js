@@ -122,8 +122,8 @@ export function hits(found, collection, back) {
   return h("ol.cards", {}, found.map(each));
 }
 
-function placeOf({ title, page, heading_path: headings }) {
-  const parts = [title, page && `page ${page}`, headings?.at(-1)];
+function placeOf({ title, page, label, heading_path: headings }) {
+  const parts = [title, label || (page && `page ${page}`), headings?.at(-1)];
   return parts.filter((part, n) => part && parts.indexOf(part) === n).join(" · ");
 }
 

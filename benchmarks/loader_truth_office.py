@@ -1,0 +1,173 @@
+"""The words that a person sees in office files, mails and books, found from their raw parts without ragkit's loaders.
+
+    python benchmarks/loader_truth_office.py FOLDER
+
+prints, per format, the share of these words that the loader returns.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+import zipfile
+from collections import Counter
+from email import message_from_bytes, policy
+from pathlib import Path
+from xml.etree import ElementTree
+
+_WORD = re.compile(r"\w+")
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in order, without case and compatibility forms."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def xlsx_words(path: Path) -> list[str]:
+    """Words of all cells, by openpyxl."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, data_only=True)
+    values = (cell for sheet in book.worksheets for row in sheet.iter_rows(values_only=True) for cell in row)
+    shown = (
+        str(int(each)) if isinstance(each, float) and each.is_integer() else str(each)
+        for each in values
+        if each is not None
+    )
+    return words(" ".join(each for each in shown if not each.startswith("#")))
+
+
+def pptx_words(path: Path) -> list[str]:
+    """Words of slides, notes, comments, diagrams and charts, less slide numbers."""
+    parts: list[str] = []
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if re.fullmatch(r"ppt/(slides|notesSlides|comments|diagrams/data)/?[^/]*\.xml", name):
+                root = ElementTree.fromstring(archive.read(name))
+                for number in [each for each in root.iter(f"{_A}fld") if each.get("type") == "slidenum"]:
+                    number.clear()
+                for paragraph in root.iter():
+                    if paragraph.tag == f"{_A}p":
+                        parts.append(
+                            "".join(each.text or " " for each in paragraph.iter() if each.tag.endswith(("}t", "}br")))
+                        )
+                    elif paragraph.tag.endswith("}text"):
+                        parts.append(paragraph.text or "")
+            elif re.fullmatch(r"ppt/charts/chart\d+\.xml", name):
+                root = ElementTree.fromstring(archive.read(name))
+                for series in list(root.iter(f"{_C}ser"))[1:]:
+                    # Its categories are those of the first series.
+                    for categories in series.findall(f"{_C}cat"):
+                        categories.clear()
+                parts += [each.text or "" for each in root.iter(f"{_C}v")]
+    return words(" ".join(parts))
+
+
+def mail_words(path: Path) -> list[str]:
+    """Words of the subject and of the text parts that are no attachments: of HTML and plain text the longer one."""
+    data = path.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16").encode()
+    elif b"\0" in data[:2]:
+        data = data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le").encode()
+    message = message_from_bytes(data, policy=policy.compat32)
+    bodies = {"text/plain": "", "text/html": ""}
+    for part in message.walk():
+        kind = part.get_content_type()
+        if kind in bodies and not part.get_filename() and not part.is_multipart():
+            raw = part.get_payload(decode=True) or b""
+            text = raw.decode(part.get_content_charset() or "utf-8", "replace")
+            bodies[kind] += text if kind == "text/plain" else _without_tags(text)
+    return max((words(text) for text in bodies.values()), key=len)
+
+
+def epub_words(path: Path) -> list[str]:
+    """Words of the chapters that the spine names, tags removed."""
+    with zipfile.ZipFile(path) as archive:
+        package = next(name for name in archive.namelist() if name.endswith(".opf"))
+        root = ElementTree.fromstring(archive.read(package))
+        items = {each.get("id"): each for each in root.iter() if each.tag.endswith("}item")}
+        found: list[str] = []
+        for reference in (each.get("idref") for each in root.iter() if each.tag.endswith("}itemref")):
+            item = items[reference]
+            if "nav" not in (item.get("properties") or ""):
+                name = str(Path(package).parent / (item.get("href") or ""))
+                found += words(_without_tags(archive.read(name).decode()))
+    return found
+
+
+def opendocument_words(path: Path) -> list[str]:
+    """Words of all paragraphs and headings, less tracked deletions."""
+    with zipfile.ZipFile(path) as archive:
+        root = ElementTree.fromstring(archive.read("content.xml"))
+    for deletion in list(root.iter(f"{_TEXT}tracked-changes")):
+        deletion.clear()
+    inside = {id(inner) for each in root.iter(f"{_TEXT}p") for inner in each.iter(f"{_TEXT}p") if inner is not each}
+    paragraphs = [each for each in root.iter() if each.tag in (f"{_TEXT}p", f"{_TEXT}h") and id(each) not in inside]
+    return words(" ".join("".join(_pieces(each)) for each in paragraphs))
+
+
+def _pieces(node: ElementTree.Element) -> list[str]:
+    apart = node.tag in (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break", f"{_TEXT}p")
+    parts = [" " if apart else "", node.text or ""]
+    for child in node:
+        parts += [*_pieces(child), child.tail or ""]
+    return [*parts, " " if apart else ""]
+
+
+def _without_tags(markup: str) -> str:
+    import html
+
+    markup = re.sub(r"(?is)<(script|style|head|template)\b.*?</\1>|<!--.*?-->", " ", markup)
+    markup = re.sub(
+        r"(?i)</?(p|div|br|td|th|tr|li|ul|ol|table|h\d|blockquote|section|hr|dt|dd|img|pre)\b[^>]*>", " ", markup
+    )
+    return html.unescape(re.sub(r"<[^>]+>", "", markup))
+
+
+TRUTH = {
+    ".xlsx": xlsx_words,
+    ".pptx": pptx_words,
+    ".eml": mail_words,
+    ".epub": epub_words,
+    ".odt": opendocument_words,
+    ".odp": opendocument_words,
+}
+
+
+def main() -> None:
+    from ragkit.documents import load
+    from ragkit.records import Document
+
+    shares: dict[str, list[tuple[float, str, list[str]]]] = {}
+    total: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for path in sorted(Path(sys.argv[1]).rglob("*")):
+        truth = TRUTH.get(path.suffix)
+        if truth is None or not path.is_file():
+            continue
+        try:
+            wanted = Counter(truth(path))
+        except Exception as error:
+            print(f"{path.name}: no truth: {error}")
+            continue
+        found = Counter(words("\n".join(item.text for item in load(path) if isinstance(item, Document))))
+        missing = wanted - found
+        total[path.suffix] += wanted.total()
+        kept[path.suffix] += wanted.total() - missing.total()
+        share = 1 - missing.total() / max(1, wanted.total())
+        shares.setdefault(path.suffix, []).append((share, path.name, list(missing)[:6]))
+    for suffix, each in shares.items():
+        share = kept[suffix] / max(1, total[suffix])
+        print(f"{suffix:6} {len(each):3} files  words kept {share:.4f}  of {total[suffix]:,}")
+        for share, name, lost in sorted(each)[:3]:
+            if share < 0.999:
+                print(f"         {share:.3f} {name} {lost}")
+
+
+if __name__ == "__main__":
+    main()

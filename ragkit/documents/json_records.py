@@ -1,0 +1,130 @@
+"""JSON: an array of records is a table whose rows are documents; anything else is text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ragkit.documents.base import Issue, Source, TextBuilder
+from ragkit.documents.rows import check_columns, row_document
+from ragkit.documents.text import read_text
+from ragkit.records import Document
+
+_MEDIA_TYPE = "application/json"
+
+
+class _AsWritten(float):
+    """A number that is shown as the file has it: ``1.10`` and not ``1.1``."""
+
+    written: str
+
+    def __new__(cls, written: str) -> _AsWritten:
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+    def __str__(self) -> str:
+        return self.written
+
+
+def _integer(written: str) -> int | str:
+    # Python converts no integer of more than 4,300 digits.
+    return int(written) if len(written) < 4000 else written
+
+
+DECODER = json.JSONDecoder(parse_float=_AsWritten, parse_int=_integer, parse_constant=_AsWritten)
+
+
+def parse(source: Source) -> Iterator[Document | Issue]:
+    """Yield a document for each record of an array, or the file as one document."""
+    text, issues = read_text(source)
+    yield from issues
+    try:
+        value = DECODER.decode(text.lstrip("\ufeff"))
+    except json.JSONDecodeError as error:
+        yield from _damaged(source, text, error)
+        return
+    if is_records(value):
+        yield from documents(source, enumerate(value, 1), _MEDIA_TYPE)
+        return
+    builder = TextBuilder()
+    _write(value, builder)
+    if builder.text():
+        yield source.document(builder.text(), _MEDIA_TYPE, headings=builder.headings())
+
+
+def is_records(value: object) -> bool:
+    """Tell whether a value is an array of objects."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def documents(source: Source, records: Iterator[tuple[int, Any]], media_type: str) -> Iterator[Document]:
+    """Yield a document for each numbered record; nested objects are columns such as ``size.unit``."""
+    checked = False
+    for number, record in records:
+        row = dict(_flat(record))
+        if not checked:
+            check_columns(source, list(row))
+            checked = True
+        document = row_document(source, number, row, media_type)
+        if document is not None:
+            yield document
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in record.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _write(value: Any, builder: TextBuilder, name: str = "", depth: int = 0) -> None:
+    """Add a value: an object's plain values as lines ``name: value``, the nested ones below their names."""
+    if isinstance(value, dict):
+        lines = [f"{key}: {_plain(item)}" for key, item in value.items() if not _is_nested(item)]
+        builder.add("\n".join(lines))
+        for key, item in value.items():
+            if _is_nested(item):
+                path = f"{name}.{key}" if name else str(key)
+                builder.add(path, min(6, depth + 1))
+                _write(item, builder, path, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            if _is_nested(item):
+                _write(item, builder, name, depth)
+            else:
+                builder.add(_plain(item))
+    else:
+        builder.add(_plain(value))
+
+
+def _is_nested(value: object) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(item, (dict, list)) for item in value)
+    return isinstance(value, dict)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value)
+
+
+def _damaged(source: Source, text: str, error: json.JSONDecodeError) -> Iterator[Document | Issue]:
+    """Yield the records of a file that holds one value after another, or its text as it is."""
+    from ragkit.documents.json_lines import parse_lines
+
+    # Several values, one after another.
+    if error.msg == "Extra data":
+        yield from parse_lines(source, text)
+        return
+    yield source.issue(
+        "mislabelled",
+        f"The file is not valid JSON ({error}); read as plain text.",
+        hint="Correct it, and add it again.",
+    )
+    yield source.document(text, "text/plain")

@@ -1,0 +1,265 @@
+"""PPTX with python-pptx: a unit per slide, its shapes in reading order, with tables, charts, notes and comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ragkit.documents.archives import local_name, open_archive
+from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
+from ragkit.documents.completeness import check_complete
+from ragkit.errors import UnreadableFileError
+from ragkit.records import Document, HeadingSpan, PageSpan
+
+_CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+_BANDS = 20
+"""Shapes whose tops lie within this part of a slide's height form a row, which is read from left to right."""
+_FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|emf|wmf|svg|tiff?|bmp)", re.IGNORECASE)
+_JUNK_TITLES = ("powerpoint presentation", "presentation", "untitled")
+_ONCE = ("ftr", "dt", "hdr")
+"""Placeholders that repeat on every slide: their text is kept where it is new."""
+
+
+def parse(source: Source) -> Iterator[Document | Issue | None]:
+    """Yield the file as one document."""
+    import pptx
+    from pptx.exc import PackageNotFoundError
+
+    with open_archive(source):
+        pass
+    try:
+        presentation = pptx.Presentation(str(source.path))
+        slides = list(presentation.slides)
+    except (PackageNotFoundError, KeyError, ValueError, AttributeError) as error:
+        raise UnreadableFileError(
+            f"It is a damaged PPTX file: {error}.", "Open it in its program and save it again."
+        ) from error
+    builder = TextBuilder()
+    pages: list[PageSpan] = []
+    headings: list[HeadingSpan] = []
+    seen: set[str] = set()
+    for number, slide in enumerate(slides, 1):
+        start = builder.next_start()
+        title = _title(slide)
+        band = max(1, int(presentation.slide_height or 1) // _BANDS)
+        hidden = " (hidden slide)" if slide.element.get("show") in ("0", "false") else ""
+        if title or hidden:
+            builder.add(f"{title}{hidden}".strip())
+        for block in _blocks(slide.shapes, slide, band, seen):
+            builder.add(block)
+        for block in _beside(slide):
+            builder.add(block)
+        end = builder.length
+        if end <= start:
+            continue
+        pages.append(PageSpan(number, start, end, f"slide {number}"))
+        if title:
+            headings.append(HeadingSpan(title, 1, start, end))
+        so_far = builder.text()[start:end] + " ".join(seen)
+        yield from check_complete(source, " ".join(_all_text(slide.element)), so_far, place=f"slide {number}")
+        yield None
+    if not builder.length:
+        return
+    about = presentation.core_properties
+    title = (about.title or "").strip()
+    yield source.document(
+        builder.text(),
+        _MEDIA_TYPE,
+        title="" if title.lower() in _JUNK_TITLES else title,
+        metadata=plain_metadata({"author": about.author, "subject": about.subject, "slides": len(slides)}),
+        pages=tuple(pages),
+        headings=tuple(headings),
+    )
+
+
+def _title(slide: Any) -> str:
+    shape = slide.shapes.title
+    return " ".join(_text(shape.element).split()) if shape is not None else ""
+
+
+def _blocks(shapes: Iterable[Any], slide: Any, band: int, seen: set[str]) -> Iterator[str]:
+    """Yield the texts of shapes in reading order, without the slide's title."""
+    title = slide.shapes.title
+    placed = [(_place(shape, band), number, shape) for number, shape in enumerate(shapes)]
+    for _, _, shape in sorted(placed, key=lambda each: each[:2]):
+        if title is not None and shape.element is title.element:
+            continue
+        kind = _placeholder(shape.element)
+        if kind == "sldNum":
+            continue
+        if kind in _ONCE:
+            text = _text(shape.element)
+            if text and text not in seen:
+                seen.add(text)
+                yield text
+            continue
+        if local_name(shape.element) == "grpSp":
+            yield from _blocks(shape.shapes, slide, band, seen)
+            continue
+        yield from _shape(shape, slide)
+    container = getattr(shapes, "element", None)
+    for choice in container.iterchildren("{*}AlternateContent") if container is not None else ():
+        yield from _texts(choice)
+
+
+def _shape(shape: Any, slide: Any) -> Iterator[str]:
+    """Yield the text of a shape that is no group: text, table, chart, diagram or the description of a picture."""
+    element = shape.element
+    if local_name(element) == "graphicFrame":
+        table = next(element.iter("{*}tbl"), None)
+        chart = next(element.iter(f"{_CHART}chart"), None)
+        diagram = next(element.iter("{*}relIds"), None)
+        if table is not None:
+            yield "\n".join(_table(table))
+        elif chart is not None:
+            yield from _chart(_related(slide, chart, "id"))
+        elif diagram is not None:
+            yield from _texts_of_xml(_related(slide, diagram, "dm"))
+        else:
+            yield from _texts(element)
+    else:
+        yield from _texts(element)
+    about = next(element.iter("{*}cNvPr"), None)
+    description = " ".join((about.get("descr") or "").split()) if about is not None else ""
+    if description and not _FILE_NAME.fullmatch(description):
+        yield f"Picture: {description}" if local_name(element) == "pic" else f"Description: {description}"
+
+
+def _table(table: Any) -> Iterator[str]:
+    """Yield a table as a line per row; a merged cell is shown in its first place."""
+    for row in table.iterchildren("{*}tr"):
+        cells = (" ".join(_text(cell).split()) for cell in row.iterchildren("{*}tc"))
+        yield f"| {' | '.join(cells)} |"
+
+
+def _chart(data: bytes) -> Iterator[str]:
+    """Yield a chart's titles, and its cached values as a table; every kind of chart holds them alike."""
+    root = _xml(data)
+    if root is None:
+        return
+    for title in root.iter(f"{_CHART}title"):
+        yield from _texts(title)
+    series = list(root.iter(f"{_CHART}ser"))
+    names = [_cached(each, "tx").get(0, "") for each in series]
+    categories: dict[int, str] = {}
+    for each in series:
+        categories |= _cached(each, "cat") or _cached(each, "xVal")
+    values = [_cached(each, "val") or _cached(each, "yVal") for each in series]
+    rows = [
+        f"| {categories.get(n, '')} | {' | '.join(each.get(n, '') for each in values)} |"
+        for n in sorted({*categories, *(n for each in values for n in each)})
+    ]
+    if rows:
+        yield "\n".join([f"|  | {' | '.join(names)} |", *rows])
+
+
+def _cached(series: Any, name: str) -> dict[int, str]:
+    """Return the values of a part of a series by their index; levels of categories are joined."""
+    found: dict[int, str] = {}
+    for part in series.iterchildren(f"{_CHART}{name}"):
+        for point in part.iter(f"{_CHART}pt"):
+            value = " ".join("".join(each.text or "" for each in point.iter(f"{_CHART}v")).split())
+            index = int(point.get("idx", "0"))
+            found[index] = f"{value} {found[index]}" if index in found else value
+        if not found:
+            literal = next(part.iter(f"{_CHART}v"), None)
+            if literal is not None and literal.text:
+                found[0] = literal.text
+    return found
+
+
+def _beside(slide: Any) -> Iterator[str]:
+    """Yield the notes and comments of a slide."""
+    if slide.has_notes_slide:
+        frame = slide.notes_slide.notes_text_frame
+        text = _text(frame._txBody) if frame is not None else ""
+        if text:
+            yield f"Notes: {text}"
+    for relation in slide.part.rels.values():
+        if relation.reltype.endswith("/comments") and not relation.is_external:
+            for text in _texts_of_xml(relation.target_part.blob):
+                yield f"Comment: {text}"
+
+
+def _related(slide: Any, node: Any, name: str) -> bytes:
+    """Return the part that an element refers to; empty where it is missing."""
+    key = next((value for each, value in node.attrib.items() if each.endswith(f"relationships}}{name}")), "")
+    relation = slide.part.rels.get(key)
+    return b"" if relation is None or relation.is_external else bytes(relation.target_part.blob)
+
+
+def _texts_of_xml(data: bytes) -> Iterator[str]:
+    root = _xml(data)
+    if root is not None:
+        yield from _texts(root)
+        yield from (node.text for node in root.iter("{*}text") if node.text and node.text.strip())
+
+
+def _xml(data: bytes) -> Any:
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
+    return etree.fromstring(data, parser) if data.strip() else None
+
+
+def _place(shape: Any, band: int) -> tuple[int, int]:
+    """Return the row of a shape on its slide and its distance from the left; a shape without a place comes last."""
+    try:
+        top, left = shape.top, shape.left
+    except (AttributeError, KeyError, ValueError, TypeError):
+        return 10**9, 0
+    return (10**9, 0) if top is None or left is None else (int(top) // band, int(left))
+
+
+def _placeholder(element: Any) -> str:
+    found = next(element.iter("{*}ph"), None)
+    return "" if found is None else str(found.get("type", ""))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """Yield the paragraphs below a node, joined by lines."""
+    text = _text(node)
+    if text:
+        yield text
+
+
+def _text(node: Any) -> str:
+    lines = []
+    for paragraph in node.iter("{http://schemas.openxmlformats.org/drawingml/2006/main}p"):
+        line = "".join(_pieces(paragraph)).strip()
+        properties = paragraph.find("{*}pPr")
+        nested = properties is not None and properties.get("lvl", "0") != "0"
+        if line and not _in_fallback(paragraph, node):
+            lines.append(f"- {line}" if nested else line)
+    return "\n".join(lines)
+
+
+def _pieces(paragraph: Any) -> Iterator[str]:
+    for node in paragraph.iter():
+        name = local_name(node)
+        if name == "t" and not _in_fallback(node, paragraph):
+            yield node.text or ""
+        elif name == "br":
+            yield "\n"
+        elif name == "tab":
+            yield " "
+
+
+def _in_fallback(node: Any, within: Any) -> bool:
+    """Tell whether a node is the stand-in for programs that do not know what stands beside it."""
+    while node is not None and node is not within:
+        if local_name(node) == "Fallback":
+            return True
+        node = node.getparent()
+    return False
+
+
+def _all_text(root: Any) -> Iterator[str]:
+    """Yield all text nodes of a slide, for the self-check."""
+    for node in root.iter("{*}t"):
+        field = node.getparent()
+        is_number = local_name(field) == "fld" and field.get("type") == "slidenum"
+        if node.text and not is_number and not _in_fallback(node, root):
+            yield node.text

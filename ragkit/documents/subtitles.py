@@ -1,0 +1,74 @@
+"""Subtitles in WebVTT and SRT: the text of each cue, with its time."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+from ragkit.documents.base import Issue, Source
+from ragkit.documents.completeness import check_complete
+from ragkit.documents.text import read_text
+from ragkit.records import Document, PageSpan
+
+_TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
+_TIMING = re.compile(rf"[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*")
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_TAG = re.compile(r"</?[A-Za-z][^>\n]*>|<\d[\d:.]*>|\{\\[^}\n]*\}")
+_NOT_SHOWN = ("STYLE", "REGION", "NOTE", "WEBVTT")
+
+
+def parse(source: Source) -> Iterator[Document | Issue]:
+    """Yield the file as one document, a page for each cue."""
+    text, issues = read_text(source)
+    yield from issues
+    parts: list[str] = []
+    pages: list[PageSpan] = []
+    rest: list[str] = []
+    start = 0
+    for number, (time, cue) in enumerate(_cues(text, rest), 1):
+        line = f"[{time}] {cue}"
+        pages.append(PageSpan(number, start, start + len(line)))
+        parts.append(line)
+        start += len(line) + 1
+    if not parts:
+        if text.strip():
+            yield source.issue(
+                "mislabelled", "The file has no cues with times; read as plain text.", hint="Give it the suffix .txt."
+            )
+            yield source.document(text, "text/plain")
+        return
+    media_type = "text/vtt" if text.lstrip("\ufeff").startswith("WEBVTT") else "application/x-subrip"
+    yield from check_complete(source, "\n".join(rest), "", place="lines outside of cues")
+    yield source.document("\n".join(parts), media_type, pages=tuple(pages))
+
+
+def _cues(text: str, rest: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the time and the text of each cue; lines that are in none are added to ``rest``."""
+    for block in re.split(r"\n[ \t]*\n+", text.lstrip("\ufeff").strip("\n")):
+        lines = block.split("\n")
+        timings = [place for place, line in enumerate(lines) if _TIMING.fullmatch(line)]
+        if not timings:
+            if not block.startswith(_NOT_SHOWN):
+                rest.append(block)
+            continue
+        # Some files have no empty line between cues.
+        for place, following in zip(timings, [*timings[1:], len(lines)], strict=True):
+            end = following
+            if following < len(lines) and lines[following - 1].strip().isdigit():
+                end -= 1
+            shown = _shown(lines[place + 1 : end])
+            if shown:
+                yield _start(lines[place]), shown
+
+
+def _start(timing: str) -> str:
+    match = _TIMING.fullmatch(timing)
+    assert match is not None
+    hours, minutes, seconds = match.group(1, 2, 3)
+    return f"{int(hours or 0):02}:{int(minutes):02}:{seconds}"
+
+
+def _shown(lines: list[str]) -> str:
+    text = _VOICE.sub(r"\1: ", " ".join(line.strip() for line in lines))
+    return " ".join(html.unescape(_TAG.sub("", text)).split())

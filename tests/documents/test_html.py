@@ -161,3 +161,8 @@ def test_html_nested_deeply_is_read_or_reported(tmp_path):
     issue, document = load(tmp_path / "deeper.html")
     assert issue.kind == "text_lost"
     assert document.text == "First."
+
+
+def test_html_spans_of_thousands_do_not_multiply_the_text(tmp_path):
+    rows = "<tr><td colspan=9999 rowspan=9999>x</td><td>y</td></tr>" * 300
+    assert len(read(tmp_path, f"<table>{rows}</table>").text) < 2_000_000

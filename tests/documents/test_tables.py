@@ -118,3 +118,13 @@ def test_json_records_over_several_lines_and_in_arrays(tmp_path, name):
     assert [document.metadata["id"] for document in documents] == [1, 2, 3, 4, 5, 6]
     assert len({document.id for document in documents}) == 6
     assert issues == []
+
+
+def test_json_integer_of_any_length_is_read(tmp_path):
+    (row,), issues = read(tmp_path, "t.json", '[{"id": ' + "9" * 6000 + "}]")
+    assert (row.text, issues) == ("id: " + "9" * 6000, [])
+
+
+def test_rows_are_found_by_the_suffix_of_their_file(tmp_path):
+    (row,), _ = read(tmp_path, "t.csv", "name,dept\nAda,Survey\n")
+    assert (row.metadata["name"], row.metadata["suffix"]) == ("Ada", ".csv")

@@ -31,6 +31,9 @@ class PageSpan:
     """Counted from 1, as a reader counts."""
     start: int
     end: int
+    label: str = ""
+    """How a citation names the unit, such as ``slide 3``, ``Prices!A2:D51`` or ``page iv``; empty for
+    ``page <number>``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _BY_SUFFIX = {
 }
 _PARSER_OF = {suffix: name for name, suffixes in _BY_SUFFIX.items() for suffix in suffixes}
 VERSIONS = {
-    "pdf": 1,
+    "pdf": 2,
     "html": 1,
     "docx": 1,
     "markdown": 1,

@@ -145,22 +145,24 @@ def _read(pdf: Any, structure: Any | None, number: int) -> _Page:
             found.unread = f"The page is a picture with {letters} characters of text over it."
         elif not words and not values and not notes:
             found.unread = "The page has no text layer."
-        found.lines = reading_order([*words, *_placed(values, words)])
+        found.lines = reading_order(_with_values(words, values))
         return found
     finally:
         textpage.close()
         page.close()
 
 
-def _placed(values: list[Word], words: list[Word]) -> list[Word]:
-    """Return the values of a form in the direction of the page's text, no higher than the text beside them."""
+def _with_values(words: list[Word], values: list[Word]) -> list[Word]:
+    """Return the words of a page with the values of its form, each after the word to its left."""
     turns = [word.turn for word in words]
     turn = max(set(turns), key=turns.count) if turns else 0
-    placed = []
+    found = list(words)
     for value in values:
         x0, y0, x1, y1 = turned((value.x0, value.y0, value.x1, value.y1), turn)
-        placed.append(Word(value.text, x0, y0, x1, y1, turn))
-    return placed
+        beside = [n for n, word in enumerate(found) if word.x1 <= x0 and word.y0 < (y0 + y1) / 2 < word.y1]
+        after = beside[-1] + 1 if beside else len(found)
+        found.insert(after, Word(value.text, x0, y0, x1, y1, turn))
+    return found
 
 
 def _covered(page: Any) -> float:

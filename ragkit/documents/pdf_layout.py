@@ -22,8 +22,10 @@ _SAME_ROW = 0.5
 """Share of the lower of two heights that must overlap for both to be in one row."""
 _WORD_GAP = 1.0
 """Line heights between two words beyond which they are two cells or columns."""
-_PROSE_WIDTH = 10.0
+_PROSE_WIDTH = 8.0
 """Line heights that a line of a column is wide at least; cells of a table are mostly narrower."""
+_COLUMN_WIDTH = 4.5
+"""The same where the file has all of the left side before all of the right one."""
 _MIN_COLUMN_LINES = 3
 _MOST_GUTTERS = 12
 _DEEPEST = 6
@@ -182,7 +184,7 @@ def _rows(segments: Sequence[_Segment]) -> list[list[_Segment]]:
     rows: list[list[_Segment]] = []
     for segment in sorted(segments, key=lambda s: -(s.y0 + s.y1)):
         # A tall letter, such as an initial, must not join the lines beside it.
-        if rows and _overlap(rows[-1][-1], segment) and segment.height < 2 * rows[-1][0].height:
+        if rows and _overlap(rows[-1][0], segment) and segment.height < 2 * rows[-1][0].height:
             rows[-1].append(segment)
         else:
             rows.append([segment])
@@ -227,29 +229,30 @@ def _columns(rows: Sequence[Sequence[_Segment]]) -> tuple[int, int, float] | Non
 
 
 def _trimmed(rows: Sequence[Sequence[_Segment]], first: int, last: int, gutter: float) -> tuple[int, int] | None:
-    """Return the rows from the first to the last that has text right of the gutter, if both sides are prose."""
+    """Return the rows from the first to the last that has text right of the gutter, if both sides are columns."""
     beside = [n for n in range(first, last) if any(segment.x0 >= gutter - 3 for segment in rows[n])]
     if not beside:
         return None
     inside = [segment for row in rows[beside[0] : last] for segment in row]
     left = [segment for segment in inside if segment.x0 < gutter - 3]
     right = [segment for segment in inside if segment.x0 >= gutter - 3]
-    if not (_is_prose(left) and _is_prose(right)):
-        return None
     sides = [segment.x0 >= gutter - 3 for segment in sorted(inside, key=lambda s: s.order)]
     changes = sum(one != other for one, other in pairwise(sides))
     # Cells of several lines are written one after the other: many changes of side, and fewer than there are rows.
     if 3 < changes < 0.6 * (last - beside[0]):
         return None
+    width = _PROSE_WIDTH if changes > 1 else _COLUMN_WIDTH
+    if not (_is_column(left, width) and _is_column(right, width)):
+        return None
     return beside[0], last
 
 
-def _is_prose(segments: Sequence[_Segment]) -> bool:
+def _is_column(segments: Sequence[_Segment], width: float) -> bool:
     if len(_rows(segments)) < _MIN_COLUMN_LINES:
         return False
     widths = [segment.x1 - segment.x0 for segment in segments]
     height = statistics.median(segment.height for segment in segments)
-    return statistics.median(widths) >= _PROSE_WIDTH * height
+    return statistics.median(widths) >= width * height
 
 
 def _line(row: Sequence[_Segment]) -> Line:

@@ -7,6 +7,7 @@ import statistics
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from ragkit.documents.base import clean_text
@@ -24,15 +25,28 @@ _CONJUNCTIONS = frozenset(("and", "or", "und", "oder", "bzw", "et", "ou", "y", "
 """After these a hyphen stands for a word that is left out, as in "pre- and post-war"."""
 _EDGE_LINES = 3
 """Lines at the top and at the bottom of a page among which running heads are looked for."""
-_NEIGHBOURS = 3
-"""Pages before and after a page on which its running head must occur again; two, as chapters may begin there."""
+_NEIGHBOURS = 6
+"""Pages before and after a page on which its running head is looked for: heads alternate, chapters begin without."""
 _MIN_REPEATS = 2
 _SAME_PLACE = 6.0
 """Points that a running head may move from page to page."""
 _MAX_HEAD = 150
+_LONGEST_COUNTED = 5
+"""Words of a sentence that may be a running head whose numbers count with the pages, such as "This is page 3."."""
 _PARAGRAPH_GAP = 0.5
 _GARBAGE = 0.2
 _SENTENCE_END = tuple('.!?:;\u3002\uff01\uff1f\u061f\u06d4\u0964"\u201d\u00bb)')
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """A line near the top or bottom of a page."""
+
+    index: int
+    y0: float
+    shape: str
+    numbers: list[int]
+    sentence: bool
 
 
 def running_heads(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
@@ -43,19 +57,20 @@ def running_heads(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
     """
     edges = [_edges(lines) for lines in pages]
     found: list[set[int]] = []
-    for number, mine in enumerate(edges):
+    for number, sides in enumerate(edges):
         heads: set[int] = set()
-        for index, line, shape, values in mine:
-            repeats = 0
-            for other in range(max(0, number - 2 * _NEIGHBOURS), min(len(pages), number + 2 * _NEIGHBOURS + 1)):
-                repeats += other != number and any(
-                    shape == theirs
-                    and abs(line.y0 - line2.y0) <= _SAME_PLACE
-                    and _count_alike(values, values2, other - number)
-                    for _, line2, theirs, values2 in edges[other]
+        for side, lines in enumerate(sides):
+            for mine in lines:
+                nearby = range(max(0, number - _NEIGHBOURS), min(len(pages), number + _NEIGHBOURS + 1))
+                repeats = sum(
+                    any(_is_same_head(mine, other, page - number) for other in edges[page][side])
+                    for page in nearby
+                    if page != number
                 )
-            if repeats >= _MIN_REPEATS:
-                heads.add(index)
+                # Running heads are outermost: under a line of the text there is none.
+                if repeats < _MIN_REPEATS:
+                    break
+                heads.add(mine.index)
         found.append(heads)
     return found
 
@@ -131,16 +146,32 @@ def separator(before: str, after: str) -> str:
     return "\n" if goes_on else "\n\n"
 
 
-def _edges(lines: Sequence[Line]) -> list[tuple[int, Line, str, list[int]]]:
+def _edges(lines: Sequence[Line]) -> tuple[list[_Edge], list[_Edge]]:
+    """Return the lines from the top of a page, and those from its bottom, outermost first."""
+    shapes = [head_shape(line.text) for line in lines]
+    times = Counter(shapes)
     by_height = sorted(range(len(lines)), key=lambda index: -lines[index].y0)
-    edge = dict.fromkeys((*by_height[:_EDGE_LINES], *by_height[-_EDGE_LINES:]))
-    found = []
-    for index in edge:
-        text = " ".join(lines[index].text.split())
-        if len(text) <= _MAX_HEAD:
-            values = [_value(match) for match in _NUMBER.findall(text)]
-            found.append((index, lines[index], _NUMBER.sub("#", text), values))
-    return found
+    sides = []
+    for side in (by_height, by_height[::-1]):
+        edge = []
+        for index in side[:_EDGE_LINES]:
+            text = " ".join(lines[index].text.split())
+            if len(text) > _MAX_HEAD or times[shapes[index]] > 1:
+                break
+            numbers = [_value(number) for number in _NUMBER.findall(text)]
+            sentence = text.endswith(_SENTENCE_END) and len(text.split()) > _LONGEST_COUNTED
+            edge.append(_Edge(index, lines[index].y0, shapes[index], numbers, sentence))
+        sides.append(edge)
+    return sides[0], sides[1]
+
+
+def _is_same_head(mine: _Edge, other: _Edge, pages: int) -> bool:
+    """Tell whether two lines, some pages apart, are one running head; a sentence must be the same to the number."""
+    if mine.shape != other.shape or abs(mine.y0 - other.y0) > _SAME_PLACE:
+        return False
+    if mine.sentence:
+        return mine.numbers == other.numbers
+    return all(b - a in (0, pages) for a, b in zip(mine.numbers, other.numbers, strict=True))
 
 
 def _value(number: str) -> int:
@@ -148,10 +179,6 @@ def _value(number: str) -> int:
         return int(number)
     values = [{"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}[letter] for letter in number.lower()]
     return sum(-v if v < max(values[n:]) else v for n, v in enumerate(values))
-
-
-def _count_alike(mine: Sequence[int], others: Sequence[int], pages: int) -> bool:
-    return len(mine) == len(others) and all(b - a in (0, pages) for a, b in zip(mine, others, strict=True))
 
 
 def _break(above: Line, below: Line, usual: float) -> str:

@@ -10,7 +10,15 @@ from typing import Literal, Protocol
 from ragkit.errors import SettingsError
 from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
 
-IssueKind = Literal["refused", "page_without_text", "text_lost", "row_refused", "encoding_guessed", "mislabelled"]
+IssueKind = Literal[
+    "refused",
+    "page_without_text",
+    "text_lost",
+    "row_refused",
+    "encoding_guessed",
+    "mislabelled",
+    "low_confidence",
+]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
 
@@ -86,6 +94,8 @@ class Source:
     origin: str
     sha256: str
     options: LoadOptions
+    ocr: bool = False
+    """Whether this process has the limits that OCR needs."""
 
     def document(
         self,
@@ -116,6 +126,14 @@ class Source:
     def issue(self, kind: IssueKind, detail: str, page: int | None = None, hint: str = "") -> Issue:
         """Return an issue of this file."""
         return Issue(self.origin, kind, detail, page, hint)
+
+
+class OcrNeededError(Exception):
+    """A parser found pages that only OCR can read, and OCR is installed; raised before it yields a result."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(pages)
+        self.pages = pages
 
 
 class Parser(Protocol):

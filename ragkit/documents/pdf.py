@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ragkit.documents import ocr
 from ragkit.documents.base import Issue, Source
 from ragkit.documents.completeness import check_complete
 from ragkit.documents.pdf_layout import Line, Word, page_words, reading_order, turned
@@ -32,7 +33,7 @@ _SOME_PICTURE = 0.1
 """Share that a picture covers at least on a page that is read although its running heads are its only text."""
 _FEW = 400
 _MAX_RUNNING_HEADS = 500
-_READ_IT = "Run the file through OCR, such as ocrmypdf, and add the result."
+_NEITHER = "Run the file through another OCR, such as ocrmypdf, and add the result."
 
 
 @dataclass(slots=True)
@@ -43,6 +44,10 @@ class _Page:
     unread: str = ""
     """Why its text layer is not its text, or empty."""
     failed: bool = False
+    confidence: float | None = None
+    """Of OCR, where the page was read by it."""
+    drawn: bool = False
+    """Whether anything is drawn on the page."""
     covered: float = 0.0
     """Share of the page that its largest picture covers; looked up where there is little text."""
 
@@ -62,6 +67,12 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     for page, text in zip(pages, texts, strict=True):
         if not text and not page.unread and page.covered >= _SOME_PICTURE:
             page.unread = "The page is a picture, and a stamp or running head is its only text."
+    unread = [number for number, page in enumerate(pages) if page.unread and not page.failed and page.drawn]
+    if ocr.demand(source, len(unread)):
+        for number in unread:
+            yield None
+            _read_by_ocr(pdf, number, pages[number])
+        texts, heads = _texts(pages)
     parts: list[str] = []
     spans: list[PageSpan] = []
     length = 0
@@ -91,6 +102,10 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     known_heads = "\n".join(head for shape, head in reversed(by_shape.items()) if shape != "#")
     if known_heads and len(known_heads) <= _MAX_RUNNING_HEADS:
         metadata["running_heads"] = known_heads
+    confidences = [page.confidence for page in pages if page.confidence is not None]
+    if confidences:
+        metadata["ocr_pages"] = len(confidences)
+        metadata["ocr_confidence"] = round(sum(confidences) / len(confidences), 3)
     title = metadata.pop("title", "")
     yield source.document(
         whole,
@@ -135,7 +150,7 @@ def _read(pdf: Any, structure: Any | None, number: int) -> _Page:
         words = page_words(textpage)
         values, notes = filled_in(structure, number) if structure else ([], [])
         letters = sum(len(word.text) for word in words)
-        found = _Page(notes=notes, expected=expected)
+        found = _Page(notes=notes, expected=expected, drawn=bool(letters) or any(True for _ in page.get_objects()))
         if letters <= _FEW:
             found.covered = _covered(page)
         if is_garbage(expected):
@@ -144,12 +159,28 @@ def _read(pdf: Any, structure: Any | None, number: int) -> _Page:
         elif 0 < letters <= _STAMP and found.covered >= _PICTURE:
             found.unread = f"The page is a picture with {letters} characters of text over it."
         elif not words and not values and not notes:
-            found.unread = "The page has no text layer."
+            found.unread = "The page has no text layer." if found.drawn else "The page is empty."
         found.lines = reading_order(_with_values(words, values))
         return found
     finally:
         textpage.close()
         page.close()
+
+
+def _read_by_ocr(pdf: Any, number: int, page: _Page) -> None:
+    """Put the lines that OCR finds in the drawn page in place of its text layer."""
+    drawn = pdf[number]
+    width, height = drawn.get_size()
+    scale = min(ocr.DPI / 72, (ocr.MOST_PIXELS / max(width * height, 1.0)) ** 0.5)
+    lines, confidence = ocr.read_picture(drawn.render(scale=scale).to_pil())
+    drawn.close()
+    if lines:
+        # In points, as the lines of other pages are.
+        page.lines = [
+            Line(line.text, line.x0 / scale, line.y0 / scale, line.x1 / scale, line.y1 / scale, line.cells)
+            for line in lines
+        ]
+        page.confidence = confidence
 
 
 def _with_values(words: list[Word], values: list[Word]) -> list[Word]:
@@ -203,7 +234,10 @@ def _texts(pages: list[_Page]) -> tuple[list[str], list[list[str]]]:
 def _page_issues(source: Source, page: _Page, number: int, text: str, heads: list[str]) -> Iterator[Issue]:
     if page.failed:
         yield source.issue("text_lost", page.unread, number)
+    elif page.confidence is not None:
+        yield from ocr.confidence_issue(source, page.confidence, number)
     elif page.unread:
-        yield source.issue("page_without_text", page.unread, number, _READ_IT)
+        hint = "" if not page.drawn else _NEITHER if source.ocr else ocr.INSTALL
+        yield source.issue("page_without_text", page.unread, number, hint)
     else:
         yield from check_complete(source, page.expected, "\n".join((text, *heads)), page=number)

@@ -11,6 +11,7 @@ from ragkit.errors import DocumentError, UnreadableFileError, UnsupportedFileErr
 # Each parser's module has a function of the name `parse`; it is imported when the first such file comes.
 _BY_SUFFIX = {
     "pdf": (".pdf",),
+    "images": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"),
     "html": (".html", ".htm", ".xhtml"),
     "docx": (".docx",),
     "markdown": (".md", ".markdown", ".mdown", ".mkd"),
@@ -28,6 +29,7 @@ _BY_SUFFIX = {
 _PARSER_OF = {suffix: name for name, suffixes in _BY_SUFFIX.items() for suffix in suffixes}
 VERSIONS = {
     "pdf": 2,
+    "images": 1,
     "html": 1,
     "docx": 1,
     "markdown": 1,
@@ -40,8 +42,6 @@ VERSIONS = {
 """By parser. Raise one's version whenever files come out differently, or when some of its files go to another parser:
 ``sync`` then reads the files again that an older version read. ``none`` is for files that no parser takes."""
 _BINARY = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
     b"\xd0\xcf\x11\xe0": "an old Office file (.doc, .xls, .ppt) or a password-protected one",
     b"\x1f\x8b": "a gzip archive",
@@ -119,6 +119,10 @@ def _by_content(head: bytes) -> str | None:
         return "pdf"
     if head.startswith(b"PK\x03\x04"):
         return "docx"
+    if head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")):
+        return "images"
+    if (head.startswith(b"RIFF") and head[8:12] == b"WEBP") or (head.startswith(b"BM") and head[6:10] == b"\0" * 4):
+        return "images"
     return None
 
 

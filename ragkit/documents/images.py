@@ -41,7 +41,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
                 if number == count:
                     break
     except (OSError, SyntaxError, ValueError) as error:
-        raise UnreadableFileError(f"The picture is damaged: {error}.", "Export it again.") from error
+        raise UnreadableFileError(f"The picture is damaged ({type(error).__name__}).", "Export it again.") from error
     known = known_words(texts)
     pages: list[PageSpan] = []
     whole = ""

@@ -93,10 +93,10 @@ class Loader:
     def _asked(self, file: SourceFile, allowed: float, ocr: bool = False) -> Child:
         """Return the child with the request for a file sent."""
         request: dict[str, Any] = {
-            "ocr": ocr,
             "path": str(file.path.absolute()),
             "origin": file.origin,
             "options": asdict(self.options),
+            "ocr": ocr,
         }
         child = self._ocr_child if ocr else self._child
         if child is not None:

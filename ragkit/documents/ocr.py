@@ -48,12 +48,18 @@ def read_picture(picture: Any) -> tuple[list[Line], float]:
     scale = min(1.0, (MOST_PIXELS / max(picture.width * picture.height, 1)) ** 0.5)
     if scale < 1:
         picture = picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
-    # OpenCV's order of colours.
-    result = _engine()(np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1]))
-    if result.boxes is None or not len(result.boxes):
+    # Few large words on an empty page are found at a lower resolution only.
+    for smaller in (1, 2):
+        size = (max(1, picture.width // smaller), max(1, picture.height // smaller))
+        # OpenCV's order of colours.
+        pixels = np.asarray(picture.convert("RGB").resize(size))[:, :, ::-1]
+        result = _engine()(np.ascontiguousarray(pixels))
+        if result.boxes is not None and len(result.boxes):
+            break
+    else:
         return [], 1.0
     found = [
-        (box.tolist(), text, float(score))
+        ((box * smaller / scale).tolist(), text, float(score))
         for box, text, score in zip(result.boxes, result.txts, result.scores, strict=True)
         if score >= _LEAST and text.strip()
     ]

@@ -29,7 +29,7 @@ _STAMP = 80
 """Characters up to which text over a picture of the page is a stamp, and not its text."""
 _PICTURE = 0.7
 """Share of the page that such a picture covers."""
-_SOME_PICTURE = 0.1
+_SOME_PICTURE = 0.02
 """Share that a picture covers at least on a page that is read although its running heads are its only text."""
 _FEW = 400
 _MAX_RUNNING_HEADS = 500

@@ -65,7 +65,7 @@ def about(reader: Any) -> dict[str, str | int | float | bool]:
 
 
 def page_labels(reader: Any, count: int) -> list[str]:
-    """Return the printed number of each page, such as ``iv``; empty where it is the number itself or unknown."""
+    """Return how each page is named by its printed number, such as ``page iv``; empty where that is its number."""
     try:
         if "/PageLabels" not in reader.trailer["/Root"]:
             return [""] * count
@@ -73,7 +73,7 @@ def page_labels(reader: Any, count: int) -> list[str]:
     except broken():
         return [""] * count
     labels = (labels + [""] * count)[:count]
-    return ["" if label == str(number) else label for number, label in enumerate(labels, 1)]
+    return ["" if label in ("", str(number)) else f"page {label}" for number, label in enumerate(labels, 1)]
 
 
 def attachments(reader: Any) -> list[str]:

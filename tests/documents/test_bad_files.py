@@ -105,7 +105,7 @@ def test_mislabelled_file_is_read_by_its_content_and_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "told"),
     [
-        ("p.png", b"\x89PNG\r\n\x1a\n" + bytes(99), "PNG"),
+        ("p.png", b"\x89PNG\r\n\x1a\n" + bytes(99), "picture"),
         ("old.doc", b"\xd0\xcf\x11\xe0" + bytes(99), "old Office"),
         ("b.bin", bytes(range(256)) * 4, "binary"),
         ("a.zip", None, "ZIP archive"),

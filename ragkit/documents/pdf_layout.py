@@ -13,7 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 _HYPHENS = (0x02, 0xAD, 0xFFFE)
@@ -27,6 +27,7 @@ _PROSE_WIDTH = 8.0
 _COLUMN_WIDTH = 4.5
 """The same where the file has all of the left side before all of the right one."""
 _MIN_COLUMN_LINES = 3
+_FEW_SINGLE = 0.2
 _MOST_GUTTERS = 12
 _DEEPEST = 6
 
@@ -236,8 +237,7 @@ def _trimmed(rows: Sequence[Sequence[_Segment]], first: int, last: int, gutter: 
     inside = [segment for row in rows[beside[0] : last] for segment in row]
     left = [segment for segment in inside if segment.x0 < gutter - 3]
     right = [segment for segment in inside if segment.x0 >= gutter - 3]
-    sides = [segment.x0 >= gutter - 3 for segment in sorted(inside, key=lambda s: s.order)]
-    changes = sum(one != other for one, other in pairwise(sides))
+    changes = _changes([segment.x0 >= gutter - 3 for segment in sorted(inside, key=lambda s: s.order)])
     # Cells of several lines are written one after the other: many changes of side, and fewer than there are rows.
     if 3 < changes < 0.6 * (last - beside[0]):
         return None
@@ -245,6 +245,15 @@ def _trimmed(rows: Sequence[Sequence[_Segment]], first: int, last: int, gutter: 
     if not (_is_column(left, width) and _is_column(right, width)):
         return None
     return beside[0], last
+
+
+def _changes(sides: Sequence[bool]) -> int:
+    """Return how often the file changes the side, not counting few lines on their own, such as page numbers."""
+    runs = [(side, len(list(run))) for side, run in groupby(sides)]
+    single = sum(length == 1 for _, length in runs)
+    if single <= _FEW_SINGLE * len(sides):
+        runs = [(side, length) for side, length in runs if length > 1]
+    return sum(one != other for (one, _), (other, _) in pairwise(runs))
 
 
 def _is_column(segments: Sequence[_Segment], width: float) -> bool:

@@ -237,11 +237,13 @@ def _trimmed(rows: Sequence[Sequence[_Segment]], first: int, last: int, gutter: 
     inside = [segment for row in rows[beside[0] : last] for segment in row]
     left = [segment for segment in inside if segment.x0 < gutter - 3]
     right = [segment for segment in inside if segment.x0 >= gutter - 3]
-    changes = _changes([segment.x0 >= gutter - 3 for segment in sorted(inside, key=lambda s: s.order)])
+    sides = [segment.x0 >= gutter - 3 for segment in sorted(inside, key=lambda s: s.order)]
+    changes = _changes(sides)
     # Cells of several lines are written one after the other: many changes of side, and fewer than there are rows.
     if 3 < changes < 0.6 * (last - beside[0]):
         return None
-    width = _PROSE_WIDTH if changes > 1 else _COLUMN_WIDTH
+    in_order = sum(one != other for one, other in pairwise(sides)) <= 1
+    width = _COLUMN_WIDTH if in_order else _PROSE_WIDTH
     if not (_is_column(left, width) and _is_column(right, width)):
         return None
     return beside[0], last

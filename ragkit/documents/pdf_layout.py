@@ -26,6 +26,8 @@ _PROSE_WIDTH = 8.0
 """Line heights that a line of a column is wide at least; cells of a table are mostly narrower."""
 _COLUMN_WIDTH = 4.5
 """The same where the file has all of the left side before all of the right one."""
+_FILLED = 0.7
+"""Share of a column's width that half of its lines fill at least."""
 _MIN_COLUMN_LINES = 3
 _FEW_SINGLE = 0.2
 _MOST_GUTTERS = 12
@@ -244,7 +246,9 @@ def _trimmed(rows: Sequence[Sequence[_Segment]], first: int, last: int, gutter: 
         return None
     in_order = sum(one != other for one, other in pairwise(sides)) <= 1
     width = _COLUMN_WIDTH if in_order else _PROSE_WIDTH
-    if not (_is_column(left, width) and _is_column(right, width)):
+    # Written row by row it may be a table; lines of prose are nearly all of one width, and cells are not.
+    filled = _FILLED if changes > 1 else 0.0
+    if not (_is_column(left, width, filled) and _is_column(right, width, filled)):
         return None
     return beside[0], last
 
@@ -258,12 +262,13 @@ def _changes(sides: Sequence[bool]) -> int:
     return sum(one != other for (one, _), (other, _) in pairwise(runs))
 
 
-def _is_column(segments: Sequence[_Segment], width: float) -> bool:
+def _is_column(segments: Sequence[_Segment], width: float, filled: float) -> bool:
     if len(_rows(segments)) < _MIN_COLUMN_LINES:
         return False
     widths = [segment.x1 - segment.x0 for segment in segments]
     height = statistics.median(segment.height for segment in segments)
-    return statistics.median(widths) >= width * height
+    usual = statistics.median(widths)
+    return usual >= width * height and usual >= filled * max(widths)
 
 
 def _line(row: Sequence[_Segment]) -> Line:

@@ -65,6 +65,19 @@ def test_table_rows_stay_rows(tmp_path, by_rows):
     assert document.text == "Model  Voltage  Weight\nAX-100  12 V  4.2 kg\nAX-200  24 V  5.9 kg"
 
 
+def test_table_of_long_cells_written_by_rows_stays_a_table(tmp_path):
+    rows = [("Employee checklist for the middle of the year", "Steps before the first review")]
+    rows += [("Supervisor checklist", "Steps of a supervisor in the middle of the year")]
+    rows += [("Guide to the forms of the office", "Entering a review")]
+    rows += [("Framework with three levels", "What is expected, and how it is judged")]
+    pdf = new_pdf()
+    for y, row in enumerate(rows):
+        for x, text in enumerate(row):
+            at(pdf, 15 + 95 * x, 20 + 8 * y, text)
+    document, _ = read(pdf, tmp_path / "long.pdf")
+    assert document.text == "\n".join("  ".join(row) for row in rows)
+
+
 def test_hyphens_at_line_ends_are_joined_and_real_ones_kept(tmp_path):
     pdf = new_pdf()
     lines = [

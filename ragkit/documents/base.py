@@ -19,6 +19,7 @@ IssueKind = Literal[
     "member_refused",
     "encoding_guessed",
     "mislabelled",
+    "low_confidence",
 ]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
@@ -111,6 +112,8 @@ class Source:
     depth: int = 0
     """0 for a file, 1 for a member of an archive or a mail, 2 for a member of that."""
     budget: MemberBudget = field(default_factory=MemberBudget)
+    ocr: bool = False
+    """Whether this process has the limits that OCR needs."""
 
     def document(
         self,
@@ -141,6 +144,14 @@ class Source:
     def issue(self, kind: IssueKind, detail: str, page: int | None = None, hint: str = "") -> Issue:
         """Return an issue of this file."""
         return Issue(self.origin, kind, detail, page, hint)
+
+
+class OcrNeededError(Exception):
+    """A parser found pages that only OCR can read, and OCR is installed; raised before it yields a result."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(pages)
+        self.pages = pages
 
 
 class Parser(Protocol):

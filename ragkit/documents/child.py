@@ -1,6 +1,7 @@
 """The process that parses: requests and results are lines of JSON; see ``ragkit._child.serve``.
 
-A request names ``path``, ``origin`` and ``options``; the results are ``document``, ``issue`` and, at the end, ``end``.
+A request names ``path``, ``origin`` and ``options``, and ``ocr`` in a process with the limits of OCR; the results are
+``document``, ``issue`` and, at the end, ``end``, or ``ocr`` where the file has to be read in such a process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit._child import serve
-from ragkit.documents.base import MORE_MEMORY, Issue, LoadOptions, Source
+from ragkit.documents.base import MORE_MEMORY, Issue, LoadOptions, OcrNeededError, Source
 from ragkit.documents.discovery import file_sha256
 from ragkit.documents.registry import choose, parser
 from ragkit.errors import DocumentError
@@ -20,18 +21,23 @@ from ragkit.records import Document
 
 def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what a file holds and what is wrong with it, and ``alive`` during long work."""
-    for item in _parse(Path(request["path"]), request["origin"], _options(request["options"])):
-        if item is None:
+    results = _parse(Path(request["path"]), request["origin"], _options(request["options"]), request.get("ocr", False))
+    for item in results:
+        if isinstance(item, OcrNeededError):
+            yield {"kind": "ocr", "pages": item.pages}
+        elif item is None:
             yield {"kind": "alive"}
         else:
             yield {"kind": "document" if isinstance(item, Document) else "issue", "value": asdict(item)}
     yield {"kind": "end"}
 
 
-def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document | Issue | None]:
+def _parse(
+    path: Path, origin: str, options: LoadOptions, ocr: bool
+) -> Iterator[Document | Issue | OcrNeededError | None]:
     try:
         chosen, wrong = choose(path)
-        source = Source(path, origin, file_sha256(path), options)
+        source = Source(path, origin, file_sha256(path), options, ocr=ocr)
         if wrong:
             yield source.issue("mislabelled", f"Read as {chosen.name}: {wrong}.")
         found = False
@@ -40,6 +46,8 @@ def _parse(path: Path, origin: str, options: LoadOptions) -> Iterator[Document |
             yield item
         if not found:
             yield source.issue("refused", "It holds no text.", hint="If it is a scan, run it through OCR first.")
+    except OcrNeededError as error:
+        yield error
     except DocumentError as error:
         yield Issue(origin, "refused", error.message, hint=error.hint)
     except OSError as error:

@@ -14,6 +14,12 @@ from ragkit._process import Child, describe_exit, ended_by_cpu_limit
 from ragkit.documents.base import MORE_MEMORY, MORE_TIME, Issue, LoadOptions, SourceFile
 from ragkit.records import Document, HeadingSpan, PageSpan
 
+OCR_MEMORY = 2 * 2**30
+"""Bytes that a parser may use at least for files that need OCR; the models and a page at 200 dpi take 1.5 GB of
+address space and 800 MB of memory."""
+OCR_TIME = 30.0
+"""Seconds of processor time that are added for each page that is read by OCR."""
+
 
 class Loader:
     """Reads files, one after another, in a child process that stays warm between them.
@@ -25,6 +31,7 @@ class Loader:
     def __init__(self, options: LoadOptions | None = None) -> None:
         self.options = options or LoadOptions()
         self._child: Child | None = None
+        self._ocr_child: Child | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +53,7 @@ class Loader:
         """
         allowed = self.options.time_limit * max(1.0, file.size / 1e6)
         child = self._asked(file, allowed)
-        whole = False
+        whole = ocr = False
         try:
             while True:
                 try:
@@ -55,13 +62,18 @@ class Loader:
                     yield self._cut_off(file, f"it neither worked nor gave anything for {allowed:g} s", MORE_TIME)
                     return
                 if not line:
-                    yield self._ended(file, child.exit_code(), allowed)
+                    yield self._ended(file, child.exit_code(), allowed, ocr)
                     return
                 message: dict[str, Any] = json.loads(line)
                 if message["kind"] == "end":
                     whole = True
                     return
-                if message["kind"] == "document":
+                if message["kind"] == "ocr":
+                    whole, ocr = True, True
+                    allowed += OCR_TIME * message["pages"]
+                    child = self._asked(file, allowed, ocr)
+                    whole = False
+                elif message["kind"] == "document":
                     yield _document(message["value"])
                 elif message["kind"] == "issue":
                     yield Issue(**message["value"])
@@ -72,30 +84,45 @@ class Loader:
 
     def close(self) -> None:
         """Stop the child."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.close()
+        children = (self._child, self._ocr_child)
+        self._child = self._ocr_child = None
+        for child in children:
+            if child is not None:
+                child.close()
 
-    def _asked(self, file: SourceFile, allowed: float) -> Child:
+    def _asked(self, file: SourceFile, allowed: float, ocr: bool = False) -> Child:
         """Return the child with the request for a file sent."""
-        request = {"path": str(file.path.absolute()), "origin": file.origin, "options": asdict(self.options)}
-        if self._child is not None:
+        request: dict[str, Any] = {
+            "path": str(file.path.absolute()),
+            "origin": file.origin,
+            "options": asdict(self.options),
+            "ocr": ocr,
+        }
+        child = self._ocr_child if ocr else self._child
+        if child is not None:
             try:
-                self._child.send(request, allowed)
-                return self._child
+                child.send(request, allowed)
+                return child
             except OSError:
                 # It was ended from outside while it had nothing to do, which says nothing of this file.
                 self.close()
-        self._child = Child("ragkit.documents.child", self.options.memory_limit)
+        child = Child("ragkit.documents.child", self._memory(ocr))
+        if ocr:
+            self._ocr_child = child
+        else:
+            self._child = child
         # If it ends now, the caller sees that it gives nothing.
         with contextlib.suppress(OSError):
-            self._child.send(request, allowed)
-        return self._child
+            child.send(request, allowed)
+        return child
 
-    def _ended(self, file: SourceFile, code: int, allowed: float) -> Issue:
+    def _memory(self, ocr: bool) -> int:
+        return max(self.options.memory_limit, OCR_MEMORY) if ocr else self.options.memory_limit
+
+    def _ended(self, file: SourceFile, code: int, allowed: float, ocr: bool) -> Issue:
         if ended_by_cpu_limit(code):
             return self._cut_off(file, f"it used up its limit of {allowed:g} s of processor time", MORE_TIME)
-        limit = f"its limit is {self.options.memory_limit // 2**20} MB"
+        limit = f"its limit is {self._memory(ocr) // 2**20} MB"
         return self._cut_off(
             file, f"its process ended with {describe_exit(code)}, most likely for lack of memory ({limit})", MORE_MEMORY
         )

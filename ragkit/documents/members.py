@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ragkit.documents.base import Issue, Source
+from ragkit.documents.base import Issue, OcrNeededError, Source
 from ragkit.documents.registry import choose, parser
 from ragkit.errors import DocumentError, ParserLimitError
 from ragkit.records import Document, document_id
@@ -52,6 +52,7 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
             outer.options,
             depth=outer.depth + 1,
             budget=outer.budget,
+            ocr=outer.ocr,
         )
         try:
             found = False
@@ -62,6 +63,8 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
                 yield refused(outer, name, "It holds no text.")
         except ParserLimitError:
             raise
+        except OcrNeededError:
+            yield refused(outer, name, "It is a scan.", "Extract it and add it as a file of its own.")
         except DocumentError as error:
             yield refused(outer, name, error.message, error.hint or "")
         except (MemoryError, RecursionError):

@@ -1,138 +1,243 @@
-"""PDF with pypdf: the text of each page, one after the other."""
+"""PDF: text from pdfium by coordinates, page after page, and what pypdf knows of the file's structure."""
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from ragkit.documents.base import Issue, Source, clean_text, nest, plain_metadata
+from ragkit.documents import ocr
+from ragkit.documents.base import Issue, Source
+from ragkit.documents.completeness import check_complete
+from ragkit.documents.pdf_layout import Line, Word, page_words, reading_order, turned
+from ragkit.documents.pdf_structure import about, attachments, filled_in, open_structure, outline, page_labels
+from ragkit.documents.pdf_text import (
+    head_shape,
+    is_garbage,
+    join_hyphens,
+    known_words,
+    page_text,
+    running_heads,
+    separator,
+    tidy,
+)
 from ragkit.errors import EncryptedFileError, UnreadableFileError
-from ragkit.records import Document, HeadingSpan, PageSpan
+from ragkit.records import Document, PageSpan
 
-_HYPHEN = re.compile(r"(?<=[a-zäöüß])-\n(?=[a-zäöüß])")
-_SPACES = re.compile(r"[ \t\u00a0]+")
-_DEEPEST = 4
+_STAMP = 80
+"""Characters up to which text over a picture of the page is a stamp, and not its text."""
+_PICTURE = 0.7
+"""Share of the page that such a picture covers."""
+_SOME_PICTURE = 0.02
+"""Share that a picture covers at least on a page that is read although its running heads are its only text."""
+_FEW = 400
+_MAX_RUNNING_HEADS = 500
+_NEITHER = "Run the file through another OCR, such as ocrmypdf, and add the result."
+
+
+@dataclass(slots=True)
+class _Page:
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    expected: str = ""
+    unread: str = ""
+    """Why its text layer is not its text, or empty."""
+    failed: bool = False
+    confidence: float | None = None
+    """Of OCR, where the page was read by it."""
+    drawn: bool = False
+    """Whether anything is drawn on the page."""
+    covered: float = 0.0
+    """Share of the page that its largest picture covers; looked up where there is little text."""
 
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:
-    """Yield the file as one document with pages, and an issue for each page without text."""
-    import pypdf
-    from pypdf.errors import PyPdfError
-
-    try:
-        reader = pypdf.PdfReader(source.path, strict=False)
-        if reader.is_encrypted:
-            _decrypt(reader, source.options.passwords)
-        count = len(reader.pages)
-    except PyPdfError as error:
-        raise UnreadableFileError(f"It is no whole PDF: {error}.", "Download or export it anew.") from error
+    """Yield the file as one document with pages, and an issue for each page without readable text."""
+    pdf, password = _opened(source)
+    structure = open_structure(os.fspath(source.path), password)
+    count = len(pdf)
     if count == 0:
-        raise UnreadableFileError("It is a PDF without pages.", "Download or export it anew.")
-    parts: list[str] = []
-    pages: list[PageSpan] = []
-    issues: list[Issue] = []
-    length = 0
-    for number in range(1, count + 1):
+        raise UnreadableFileError("The PDF has no pages.", "Download or export it again.")
+    pages: list[_Page] = []
+    for number in range(count):
         yield None
-        try:
-            text = _tidy(reader.pages[number - 1].extract_text() or "")
-        except (PyPdfError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            text = ""
-            issues.append(
-                source.issue("text_lost", f"The page can't be read: {type(error).__name__}: {error}.", number)
-            )
-        else:
-            if not text:
-                issues.append(
-                    source.issue(
-                        "page_without_text", "The page has no text layer.", number, "Run it through OCR first."
-                    )
-                )
+        pages.append(_read(pdf, structure, number))
+    texts, heads = _texts(pages)
+    for page, text in zip(pages, texts, strict=True):
+        if not text and not page.unread and page.covered >= _SOME_PICTURE:
+            page.unread = "The page is a picture, and a stamp or running head is its only text."
+    unread = [number for number, page in enumerate(pages) if page.unread and not page.failed and page.drawn]
+    if ocr.demand(source, len(unread)):
+        for number in unread:
+            yield None
+            _read_by_ocr(pdf, number, pages[number])
+        texts, heads = _texts(pages)
+    parts: list[str] = []
+    spans: list[PageSpan] = []
+    length = 0
+    labels = page_labels(structure, count) if structure else [""] * count
+    for number, (page, text) in enumerate(zip(pages, texts, strict=True), 1):
+        yield None
+        yield from _page_issues(source, page, number, text, heads[number - 1])
         if number > 1:
-            parts.append("\n\n")
-            length += 2
+            between = separator(parts[-1], text)
+            parts.append(between)
+            length += len(between)
         parts.append(text)
-        pages.append(PageSpan(number, length, length + len(text)))
+        spans.append(PageSpan(number, length, length + len(text), labels[number - 1]))
         length += len(text)
-    yield from issues
+    metadata = about(structure) if structure else {}
+    names = attachments(structure) if structure else []
+    if names:
+        listed = ", ".join(names)
+        yield source.issue(
+            "text_lost", f"The PDF carries attached files that were not read: {listed}.", None, "Save and add them."
+        )
+        metadata["attachments"] = listed
     whole = "".join(parts)
     if not whole.strip():
         return
-    about = _about(reader)
-    title = about.pop("title", "")
-    headings = _outline(reader, whole, tuple(pages))
+    by_shape = {head_shape(head): head for found in reversed(heads) for head in reversed(found)}
+    known_heads = "\n".join(head for shape, head in reversed(by_shape.items()) if shape != "#")
+    if known_heads and len(known_heads) <= _MAX_RUNNING_HEADS:
+        metadata["running_heads"] = known_heads
+    confidences = [page.confidence for page in pages if page.confidence is not None]
+    if confidences:
+        metadata["ocr_pages"] = len(confidences)
+        metadata["ocr_confidence"] = round(sum(confidences) / len(confidences), 3)
+    title = metadata.pop("title", "")
     yield source.document(
         whole,
         "application/pdf",
         title=title if isinstance(title, str) else "",
-        metadata={**about, "pages": count},
-        pages=tuple(pages),
-        headings=headings,
+        metadata={**metadata, "pages": count},
+        pages=tuple(spans),
+        headings=outline(structure, whole, spans) if structure else (),
     )
 
 
-def _decrypt(reader: Any, passwords: tuple[str, ...]) -> None:
-    if any(reader.decrypt(password) for password in ("", *passwords)):
-        return
+def _opened(source: Source) -> tuple[Any, str]:
+    """Return pdfium's document and the password that opened it; an owner's password alone keeps nobody out."""
+    import pypdfium2  # type: ignore[import-untyped]
+    from pypdfium2 import raw
+
+    for password in ("", *source.options.passwords):
+        try:
+            return pypdfium2.PdfDocument(source.path, password=password or None), password
+        except pypdfium2.PdfiumError as error:
+            if raw.FPDF_GetLastError() != raw.FPDF_ERR_PASSWORD and "password" not in str(error).lower():
+                raise UnreadableFileError(
+                    f"The PDF is truncated or damaged: {error}", "Download or export it again."
+                ) from error
+    passwords = source.options.passwords
     tried = f"none of the {len(passwords)} passwords opens it" if passwords else "it is encrypted"
     raise EncryptedFileError(
         f"It can't be opened: {tried}.", "Give its password: --password, or LoadOptions(passwords=(...,))."
     )
 
 
-def _tidy(text: str) -> str:
-    """Return a page's text with words joined that were broken at a line's end, and without trailing blanks."""
-    text = _SPACES.sub(" ", clean_text(text))
-    text = _HYPHEN.sub("", text)
-    return "\n".join(line.strip() for line in text.split("\n")).strip()
-
-
-def _about(reader: Any) -> dict[str, str | int | float | bool]:
-    from pypdf.errors import PyPdfError
+def _read(pdf: Any, structure: Any | None, number: int) -> _Page:
+    from pypdfium2 import PdfiumError
 
     try:
-        found = reader.metadata or {}
-        created = getattr(found, "creation_date", None)
-        return plain_metadata(
-            {
-                "title": found.get("/Title"),
-                "author": found.get("/Author"),
-                "subject": found.get("/Subject"),
-                "created": created.date().isoformat() if created else None,
-            }
-        )
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError):
-        # A broken information block says nothing of the text.
-        return {}
-
-
-def _outline(reader: Any, text: str, pages: tuple[PageSpan, ...]) -> tuple[HeadingSpan, ...]:
-    """Return the outline's entries as headings where their titles stand on the pages that they name."""
-    from pypdf.errors import PyPdfError
-
-    found: list[tuple[str, int, int]] = []
-
-    def walk(items: list[Any], level: int) -> None:
-        for item in items:
-            if isinstance(item, list):
-                if level < _DEEPEST:
-                    walk(item, level + 1)
-                continue
-            title = " ".join(clean_text(str(item.title)).split())
-            number = reader.get_destination_page_number(item)
-            if number is None or not 0 <= number < len(pages) or not title:
-                continue
-            page = pages[number]
-            pattern = r"\s+".join(map(re.escape, title.split()))
-            match = re.search(rf"(?:^|\n)[\d.\s]{{0,12}}({pattern})", text[page.start : page.end])
-            if match:
-                found.append((title, level, page.start + match.start(1)))
-
+        page = pdf[number]
+        textpage = page.get_textpage()
+    except PdfiumError as error:
+        return _Page(unread=f"The page can't be read: {error}", failed=True)
     try:
-        walk(reader.outline, 1)
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ()
-    if found != sorted(found, key=lambda entry: entry[2]):
-        return ()
-    return nest(found, len(text))
+        expected = textpage.get_text_range()
+        words = page_words(textpage)
+        values, notes = filled_in(structure, number) if structure else ([], [])
+        letters = sum(len(word.text) for word in words)
+        found = _Page(notes=notes, expected=expected, drawn=bool(letters) or any(True for _ in page.get_objects()))
+        if letters <= _FEW:
+            found.covered = _covered(page)
+        if is_garbage(expected):
+            found.unread = "The text layer has no readable letters: its font does not say what they mean."
+            words = []
+        elif 0 < letters <= _STAMP and found.covered >= _PICTURE:
+            found.unread = f"The page is a picture with {letters} characters of text over it."
+        elif not words and not values and not notes:
+            found.unread = "The page has no text layer." if found.drawn else "The page is empty."
+        found.lines = reading_order(_with_values(words, values))
+        return found
+    finally:
+        textpage.close()
+        page.close()
+
+
+def _read_by_ocr(pdf: Any, number: int, page: _Page) -> None:
+    """Put the lines that OCR finds in the drawn page in place of its text layer."""
+    drawn = pdf[number]
+    width, height = drawn.get_size()
+    scale = min(ocr.DPI / 72, (ocr.MOST_PIXELS / max(width * height, 1.0)) ** 0.5)
+    lines, confidence = ocr.read_picture(drawn.render(scale=scale).to_pil())
+    drawn.close()
+    if lines:
+        # In points, as the lines of other pages are.
+        page.lines = [
+            Line(line.text, line.x0 / scale, line.y0 / scale, line.x1 / scale, line.y1 / scale, line.cells)
+            for line in lines
+        ]
+        page.confidence = confidence
+
+
+def _with_values(words: list[Word], values: list[Word]) -> list[Word]:
+    """Return the words of a page with the values of its form, each after the word to its left."""
+    turns = [word.turn for word in words]
+    turn = max(set(turns), key=turns.count) if turns else 0
+    found = list(words)
+    for value in values:
+        x0, y0, x1, y1 = turned((value.x0, value.y0, value.x1, value.y1), turn)
+        beside = [n for n, word in enumerate(found) if word.x1 <= x0 and word.y0 < (y0 + y1) / 2 < word.y1]
+        after = beside[-1] + 1 if beside else len(found)
+        found.insert(after, Word(value.text, x0, y0, x1, y1, turn))
+    return found
+
+
+def _covered(page: Any) -> float:
+    """Return the share of the page that its largest picture covers."""
+    from pypdfium2 import PdfiumError, raw
+
+    left, bottom, right, top = page.get_bbox()
+    area = max((right - left) * (top - bottom), 1.0)
+    largest = 0.0
+    try:
+        for picture in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE]):
+            x0, y0, x1, y1 = picture.get_bounds()
+            largest = max(largest, (min(x1, right) - max(x0, left)) * (min(y1, top) - max(y0, bottom)))
+    except PdfiumError:
+        return 0.0
+    return float(largest / area)
+
+
+def _texts(pages: list[_Page]) -> tuple[list[str], list[list[str]]]:
+    """Return the text of each page, and the running heads that were left out of it."""
+    left_out = running_heads([page.lines for page in pages])
+    texts = [
+        page_text([line for index, line in enumerate(page.lines) if index not in out])
+        for page, out in zip(pages, left_out, strict=True)
+    ]
+    known = known_words(texts)
+    texts = [
+        "\n\n".join(filter(None, (join_hyphens(text, known), *map(tidy, page.notes))))
+        for text, page in zip(texts, pages, strict=True)
+    ]
+    heads = [
+        [" ".join(page.lines[index].text.split()) for index in sorted(out)]
+        for page, out in zip(pages, left_out, strict=True)
+    ]
+    return texts, heads
+
+
+def _page_issues(source: Source, page: _Page, number: int, text: str, heads: list[str]) -> Iterator[Issue]:
+    if page.failed:
+        yield source.issue("text_lost", page.unread, number)
+    elif page.confidence is not None:
+        yield from ocr.confidence_issue(source, page.confidence, number)
+    elif page.unread:
+        hint = "" if not page.drawn else _NEITHER if source.ocr else ocr.INSTALL
+        yield source.issue("page_without_text", page.unread, number, hint)
+    else:
+        yield from check_complete(source, page.expected, "\n".join((text, *heads)), page=number)

@@ -62,10 +62,12 @@ _TEXT = (
     *(".txt", ".text", ".rst", ".log", ".tex", ".ini", ".cfg", ".conf", ".toml", ".yaml", ".yml"),
     *(".org", ".adoc"),
 )
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
-    Format("pdf", (".pdf",), "application/pdf", "page", kinds=("pdf",)),
+    Format("pdf", (".pdf",), "application/pdf", "page", version=2, kinds=("pdf",)),
+    Format("images", _PICTURES, "image/png", "page", kinds=("png", "jpeg", "tiff", "webp", "bmp")),
     Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
     Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", kinds=("docx",)),
     Format(

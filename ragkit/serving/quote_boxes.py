@@ -1,8 +1,8 @@
-"""Where a quote stands on a page: text of one reader of PDF, found among the characters of another.
+"""Where a quote stands on a page: the text of a document, found among the characters of a page.
 
-ragkit's text comes from pypdf and the places of characters from pdfium. They differ in white space, in ligatures, in
-hyphens at the ends of lines and sometimes in the order of blocks, so that both are compared without white space,
-hyphens and accents, ligatures taken apart; and a quote whose parts are not in the same order is found part by part.
+Both come from pdfium. ragkit's text is in reading order, with ligatures expanded and hyphens at line ends joined; text
+of OCR differs more. Therefore both are compared without white space, hyphens and accents, ligatures expanded, and a
+quote whose parts are not in the same order is found part by part.
 """
 
 from __future__ import annotations

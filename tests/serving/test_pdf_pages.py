@@ -147,7 +147,7 @@ def test_quote_with_ligatures_accents_and_hyphens(pages, tmp_path):
     write(pdf, FILLER)
     document = read(pdf, tmp_path / "ligatures.pdf")
     assert "misunderstanding" in document.text
-    start = document.text.index("The ﬁrst")
+    start = document.text.index("The first")
     quote = document.text[start : document.text.index("Überfahrt”.") + len("Überfahrt”.")]
     assert len(check(pages, tmp_path / "ligatures.pdf", document, quote).rects) >= 3
 

@@ -79,8 +79,8 @@ def use_as_example(ctx: Ctx, person: Who, message_id: str) -> dict[str, Any]:
     collection = ctx.collections.open(conversation.collection, person, "write")
     reply = reply_of(message, ctx.conversations.why(message.id))
     if not message.correction and (message.answer is None or reply.abstained):
-        why = "it says that there is no answer" if reply.abstained else "it was stopped before it was whole"
-        raise RequestError(f"This answer teaches nothing: {why}.", "Correct it first.", code="no_example")
+        why = "it contains no answer" if reply.abstained else "it was stopped early"
+        raise RequestError(f"This answer is no valid example: {why}.", "Correct it first.", code="no_example")
     return _add(ctx, collection, message.question, plain_text(message.correction or message.text), reply)
 
 
@@ -88,10 +88,10 @@ def _add(ctx: Context, collection: Collection, question: str, answer: str, reply
     example = Example(harmless(question).strip(), harmless(answer).strip())
     pool = collection.pool(create=True)
     if pool is None:
-        raise StoreError("The examples can't be opened.", "See the server's log.")
+        raise StoreError("Failed to open the examples.", "Check the server's log.")
     report = pool.add([example])
     if report.refused:
-        raise RequestError("An example needs a question and an answer.", "Give both.")
+        raise RequestError("An example requires a question and an answer.", "Specify both.")
     choice = ExampleChoice(
         collection=collection.name,
         question=example.input,

@@ -23,7 +23,7 @@ const search = h("input.field", {
 });
 let asked = 0;
 
-/** Draw the rail; `actions` has `fresh()`, which begins a conversation. */
+/** Draw the rail; `actions` has `fresh()`, which starts a conversation. */
 export function startRail({ fresh }) {
   fill(
     rail,
@@ -38,9 +38,9 @@ export function startRail({ fresh }) {
       button("file", "Documents", () => openDocuments()),
       button("search", "Passages", () => openDocuments({ find: true })),
       button("star", "Examples", () => openExamples()),
-      button("ranking", "Standings", () => openStandings()),
+      button("ranking", "Leaderboard", () => openStandings()),
       button("settings", "Settings", () => openSettings()),
-      button("keys", "Keys", () => openKeys()),
+      button("keys", "Keyboard shortcuts", () => openKeys()),
     ),
   );
   arrowKeys(list, ".item > a");
@@ -93,7 +93,7 @@ async function refreshConversations() {
 
 function draw(conversations, query) {
   if (!conversations.length) {
-    fill(list, h("p.soft.small", {}, query ? "No conversation has these words." : "What you ask is kept here."));
+    fill(list, h("p.soft.small", {}, query ? "No conversations match." : "Your conversations appear here."));
     return;
   }
   const days = new Map();
@@ -135,7 +135,7 @@ async function rename(conversation) {
 }
 
 async function forget(conversation) {
-  const text = `“${conversation.title}” and everything in it goes for good.`;
+  const text = `“${conversation.title}” and all its messages will be deleted permanently.`;
   if (!(await confirm("Delete the conversation?", text, "Delete"))) return;
   try {
     await remove(path(["conversations", conversation.id]));

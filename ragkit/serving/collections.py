@@ -300,4 +300,4 @@ def _inode(path: Path) -> int:
 
 def no_collection() -> RequestError:
     """Return the error for a collection that is not there, or not there for this person."""
-    return not_found("There is no such collection", "See which there are: GET /api/collections")
+    return not_found("Unknown collection", "List them with GET /api/collections.")

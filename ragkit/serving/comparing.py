@@ -96,7 +96,7 @@ class Comparisons:
             "SELECT conversation, question, a, b FROM comparisons WHERE id = ? AND person = ?", (identity, person.id)
         )
         if not rows:
-            raise not_found("There is no such comparison")
+            raise not_found("Unknown comparison")
         place, question, *texts = rows[0]
         conversation = self._ctx.conversation(person, place)
         made = {side: _made(text) for side, text in zip(SIDES, texts, strict=True)}

@@ -242,12 +242,12 @@ def new_message(conversation: str, role: str, text: str, **more: Any) -> StoredM
 
 def no_conversation() -> Exception:
     """Return the error for a conversation that is not there, or not there for this person."""
-    return not_found("There is no such conversation", "See which there are: GET /api/conversations")
+    return not_found("Unknown conversation", "List them with GET /api/conversations.")
 
 
 def no_message() -> Exception:
     """Return the error for a message that is not there, or not there for this person."""
-    return not_found("There is no such message")
+    return not_found("Unknown message")
 
 
 def _message(row: Sequence[Any]) -> StoredMessage:

@@ -261,7 +261,7 @@ def document_of(collection: Collection, identity: str) -> Document:
         found = None
     # An index finds documents by their source as well.
     if found is None or found.id != identity:
-        raise not_found("There is no such document", "See which there are: GET /api/collections/NAME/documents")
+        raise not_found("Unknown document", "List them with GET /api/collections/NAME/documents.")
     return found
 
 

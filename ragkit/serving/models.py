@@ -75,8 +75,8 @@ class Models:
         name = wanted or self.default
         if name not in self.choices:
             raise RequestError(
-                "There is no such model here.",
-                "See which there are: GET /api/models",
+                "Unknown model.",
+                "List them with GET /api/models.",
                 status=404,
                 code="model_not_found",
             )

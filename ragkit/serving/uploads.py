@@ -48,7 +48,7 @@ class Upload:
 
     @property
     def sha256(self) -> str:
-        """Of its content."""
+        """Checksum of its content."""
         return self.stored[:64]
 
 

@@ -50,7 +50,7 @@ def list_documents(
 
 @router.post("", status_code=202, openapi_extra=_FILES)
 async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who) -> dict[str, str]:
-    """Take files in; needs the right to write. Follow the job that is returned to see what becomes of each.
+    """Add files; requires write permission. Follow the returned job for the result of each.
 
     A file of a name that is there replaces what was there; the same content under another name is another document.
     """
@@ -79,7 +79,7 @@ def remove_document(
         bool, Query(description="Remove all documents of the same file, such as the rows of a table.")
     ] = False,
 ) -> dict[str, int]:
-    """Take a document out, and its file too where it was uploaded; needs the right to write."""
+    """Remove a document, and its uploaded file; requires write permission."""
     opened = ctx.collections.open(collection, person, "write")
     return {"removed": ctx.part(intake_of).remove(opened, document, whole_file=whole_file)}
 

@@ -59,4 +59,4 @@ def _job(ctx: Context, person: Person, identity: str) -> Job:
         right = ctx.people.right(person, found.collection)
         if allows(right, "admin") or (found.person == person.id and allows(right, "read")):
             return found
-    raise not_found("There is no such job", "Jobs that ended long ago are forgotten.")
+    raise not_found("Unknown job", "Old jobs are deleted.")

@@ -1,6 +1,6 @@
 // What the page asks of its server: JSON, event streams over fetch, uploads with progress.
 
-/** What went wrong, with what mends it. */
+/** An error with a hint how to fix it. */
 export class ApiError extends Error {
   constructor(message, hint = "", status = 0) {
     super(message);
@@ -114,7 +114,7 @@ function parseEvent(block) {
   return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
 }
 
-/** Send files; `onProgress` is told bytes sent and in all. fetch cannot tell, XMLHttpRequest can. */
+/** Send files; `onProgress` gets bytes sent and total. XMLHttpRequest reports them, fetch does not. */
 export function upload(url, files, onProgress) {
   const form = new FormData();
   for (const file of files) form.append("files", file, file.name);

@@ -1,4 +1,4 @@
-// Two answers to one question, side by side; what made them is told only with the vote.
+// Two answers to one question, side by side; their configurations are revealed after the vote.
 
 import { ApiError, events, get, path, post } from "./api.js";
 import { notice, problem } from "./dialogs.js";

@@ -74,7 +74,7 @@ async function suggest(name, place, put) {
       place.append(h("button.asks", onclick, icon("edit"), h("span", {}, question)));
     }
   } catch {
-    // Suggestions are a courtesy: who asks is told of the error.
+    // Suggestions are optional: the error is shown with the next question.
   }
 }
 

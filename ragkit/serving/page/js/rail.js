@@ -40,7 +40,7 @@ export function startRail({ fresh }) {
       button("star", "Examples", () => openExamples()),
       button("ranking", "Leaderboard", () => openStandings()),
       button("settings", "Settings", () => openSettings()),
-      button("keys", "Keyboard shortcuts", () => openKeys()),
+      button("keys", "Shortcuts", () => openKeys()),
     ),
   );
   arrowKeys(list, ".item > a");
@@ -86,7 +86,7 @@ async function refreshConversations() {
     const { conversations } = await get(path(["conversations"], { query, limit: 200 }));
     if (turn === asked) draw(conversations, query);
   } catch (error) {
-    // An offline server is told of by the banner, a missing token by the dialog.
+    // The banner reports an offline server, the dialog a missing token.
     if (turn === asked && !error.offline && error.status !== 401) fill(list, h("p.soft.small", {}, error.message));
   }
 }

@@ -48,7 +48,7 @@ class Upload:
 
     @property
     def sha256(self) -> str:
-        """Checksum of its content."""
+        """SHA-256 of its content."""
         return self.stored[:64]
 
 

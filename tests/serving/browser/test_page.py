@@ -152,7 +152,7 @@ def test_real_model_chats_and_tells_why(visit):
     answer = seen.answer("How many steps lead to the dome?")
     answer.get_by_role("button", name="Why this answer").click()
     expect(seen.panel.get_by_role("heading", name="Retrieved passages")).to_be_visible()
-    expect(seen.panel.get_by_role("heading", name="Prompt")).to_be_visible()
+    expect(seen.panel.get_by_role("heading", name="Prompt", exact=True)).to_be_visible()
     expect(seen.panel.locator("details.said", has_text="user").last).to_contain_text("How many steps lead to the dome?")
     expect(seen.panel.get_by_role("heading", name="Time")).to_be_visible()
     expect(seen.panel.get_by_role("img", name=re.compile("^meaning: 0\\.")).first).to_be_visible()

@@ -194,7 +194,7 @@ def test_file_that_is_gone_changed_or_locked_says_so(pages, tmp_path):
     write(pdf, QUOTE)
     path = tmp_path / "a.pdf"
     document = read(pdf, path)
-    with pytest.raises(DocumentError, match="no such page"):
+    with pytest.raises(DocumentError, match="does not exist"):
         pages.draw(path, document, 2, 400)
     with path.open("ab") as file:
         file.write(b"\n")

@@ -1,16 +1,16 @@
-"""Ragkit and LangChain, both ways: search, vector stores, chat models, selectors of examples and embeddings.
+"""Ragkit for LangChain and LangChain for ragkit: search, stores, chat models, example selectors and embeddings.
 
-``RagkitRetriever(retriever=index)`` and ``RagkitChat(model="smollm2")`` stand in any of LangChain's chains;
+``RagkitRetriever(retriever=index)`` and ``RagkitChat(model="smollm2")`` work in any LangChain chain;
 ``ragkit.models.langchain.LangChainModel(model)`` is any of LangChain's chat models as ragkit's.
 ``FewShotPromptTemplate(example_selector=RagkitExampleSelector(selector), ...)`` puts ragkit's choice into LangChain's
-prompts; ``LangChainSelector(selector)`` is any of LangChain's selectors as ragkit's. Importing this room raises
+prompts; ``LangChainSelector(selector)`` is any of LangChain's selectors as ragkit's. Importing this package raises
 ``MissingExtraError`` where langchain-core is not installed.
 """
 
 from ragkit.errors import MissingExtraError
 
 try:
-    import langchain_core  # noqa: F401  (here once, for the modules of this room)
+    import langchain_core  # noqa: F401  (checked once for all modules of this package)
 except ImportError as error:
     raise MissingExtraError("langchain-core", "langchain", "by ragkit.integrations") from error
 

@@ -32,7 +32,7 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
         seed: of sampling.
 
     Raises:
-        ModelError: if the model can't be opened.
+        ModelError: if the model fails to open.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -71,8 +71,8 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
         **kwargs: Any,
     ) -> ChatResult:
         reply = complete(self.model, [_message(one) for one in messages], self._options(stop, kwargs))
-        told = {"finish_reason": reply.finish, "model_name": self.model.name}
-        message = AIMessage(reply.text, usage_metadata=_usage(reply.usage), response_metadata=told)
+        metadata = {"finish_reason": reply.finish, "model_name": self.model.name}
+        message = AIMessage(reply.text, usage_metadata=_usage(reply.usage), response_metadata=metadata)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -85,11 +85,11 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
         options = self._options(stop, kwargs)
         for delta in self.model.stream([_message(one) for one in messages], options):
             usage = None if delta.usage is None else _usage(delta.usage)
-            told = {} if delta.finish is None else {"finish_reason": delta.finish, "model_name": self.model.name}
+            metadata = {} if delta.finish is None else {"finish_reason": delta.finish, "model_name": self.model.name}
             piece = AIMessageChunk(
                 delta.text,
                 usage_metadata=usage,
-                response_metadata=told,
+                response_metadata=metadata,
                 chunk_position=None if delta.finish is None else "last",
             )
             chunk = ChatGenerationChunk(message=piece)

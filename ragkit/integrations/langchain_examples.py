@@ -1,4 +1,4 @@
-"""Selectors of examples, both ways: ragkit's for LangChain's few-shot prompts, and LangChain's for ragkit's tasks."""
+"""Example selectors: ragkit's for LangChain's few-shot prompts, and LangChain's for ragkit's tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ragkit.records import Example
 _SPARE = 8
 """What is asked for beyond k, since the leakage guard may hide some."""
 _CANDIDATES = 100
-"""What is asked for where there is little room, so that short ones come in the place of long ones."""
+"""Number of candidates under a token budget, so that short examples can replace long ones."""
 
 
 class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langchain_core is not looked into
@@ -30,7 +30,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         input_key: the variable that holds the input, and the key of an example's input.
         output_key: the key of an example's output.
         fields: metadata fields of the examples that are returned as further keys.
-        room: tokens that the examples may take together.
+        room: token budget for all examples.
 
     Raises:
         SettingsError: if ``selector`` is no selector, ``k`` is below 1, or a key is named twice.
@@ -52,7 +52,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
             )
             raise SettingsError(f"{type(selector).__name__} is no ExampleSelector.", hint)
         if k < 1:
-            raise SettingsError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")
+            raise SettingsError(f"k must be > 0, got {k}.", "Specify k=1 or more.")
         keys = [input_key, output_key, *fields]
         if len(set(keys)) < len(keys):
             raise SettingsError(f"A key is named twice: {', '.join(keys)}.", "Give each key a name of its own.")
@@ -113,7 +113,7 @@ class LangChainSelector:
 
     Its examples come in its own order, which is that of LangChain's prompts: nearest first for those over a vector
     store. Of more than ``k`` the first are taken. A selector that has a ``k`` of its own is asked for as many as are
-    needed, whatever its own ``k`` is; it is not changed. LangChain tells no scores, so a shot's score is 1 over its
+    needed, whatever its own ``k`` is; it is not changed. LangChain returns no scores, so a shot's score is 1 over its
     place: 1, 1/2, 1/3 and so on. A ``RagkitExampleSelector`` is unwrapped.
 
     Args:
@@ -147,7 +147,7 @@ class LangChainSelector:
         self._hide_own = hide_own
 
     def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
-        """Return at most ``k`` examples in the order in which they are to be shown; see ``ExampleSelector``.
+        """Return at most ``k`` examples in prompt order; see ``ExampleSelector``.
 
         Raises:
             ExamplePoolError: if LangChain's selector gives an example that lacks the input or output key.
@@ -163,9 +163,7 @@ class LangChainSelector:
             examples = [example for example in examples if normal(example.input) != own]
         taken = range(min(k, len(examples))) if room is None else room.fitting(examples, k)
         name = type(self.selector).__name__
-        shots = [
-            Shot(examples[n], 1 / (n + 1), f"number {n + 1} of LangChain's {name}, which tells no score") for n in taken
-        ]
+        shots = [Shot(examples[n], 1 / (n + 1), f"number {n + 1} of LangChain's {name}, without scores") for n in taken]
         return shots[::-1] if self._best_last else shots
 
     def _asking_for(self, k: int, wanted: int) -> BaseExampleSelector:

@@ -24,11 +24,11 @@ _MEDIA_TYPE = "text/x-langchain"
 
 
 class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is not looked into
-    """Texts of LangChain's in an index that is on disk, searched by meaning and by words at once.
+    """A LangChain vector store over an index on disk, with hybrid search.
 
     A text with an id that is there already takes the other's place; one without an id gets one made of its content. A
     text longer than the embedding model reads is found by its passages, which come back with its id. For an index of
-    files, whose hits tell where they stand, take ``RagkitRetriever``.
+    files, whose hits have positions, use ``RagkitRetriever``.
 
     Args:
         index: to put texts into and search.
@@ -78,11 +78,11 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Return whole texts by their ids; those that are not there are left out."""
+        """Return full texts by their ids; unknown ids are skipped."""
         return [Document(id=o.source, page_content=o.text, metadata=dict(o.metadata)) for o in self._whole(ids)]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """Return the passages that fit a query best; ``where=`` takes only texts whose metadata match."""
+        """Return the best passages for a query; ``where=`` filters by metadata."""
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
 
     def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:

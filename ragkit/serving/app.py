@@ -17,7 +17,7 @@ from ragkit import __version__
 from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
-from ragkit.serving.failures import RequestError, error_body, log, status_of, told
+from ragkit.serving.failures import RequestError, error_body, log, status_of, to_error_body
 from ragkit.serving.security import Gate
 
 _ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
@@ -66,7 +66,7 @@ def _ragkit_error(request: Request, error: Exception) -> JSONResponse:
     status = status_of(error)
     log.log(logging.ERROR if status >= 500 else logging.INFO, "%s %s: %s", request.method, _route(request), error)
     headers = error.headers if isinstance(error, RequestError) else {}
-    return JSONResponse(told(error), status, headers)
+    return JSONResponse(to_error_body(error), status, headers)
 
 
 def _wrong_request(request: Request, error: Exception) -> JSONResponse:

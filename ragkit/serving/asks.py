@@ -52,12 +52,12 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GenerationResult:
     """What came of an ask."""
 
     ask: Ask
     text: str
-    """The answer's, or what had come of it when it was stopped."""
+    """The answer's text, partial if it was stopped."""
     answer: Answer | None = None
     """None where it was stopped."""
     hits: tuple[Hit, ...] = ()
@@ -85,18 +85,18 @@ def checked_ask(
 
     Raises:
         RequestError: if the question is empty or too long, or there is no such model or mode.
-        QueryError: if the filter can't be read.
+        QueryError: if the filter is invalid.
         UnicodeEncodeError: if something in it is no text.
     """
     for text in (question, where or "", *(message.content for message in history)):
-        # Half a surrogate pair can't be written down; told here, where the response has not begun.
+        # A lone surrogate fails to encode; check before the response starts.
         text.encode()
     longest = ctx.options.limits.question
     if not question.strip():
-        raise RequestError("The question is empty.", "Say what you want to know.")
+        raise RequestError("The question is empty.", "Enter a question.")
     if len(question) > longest:
         raise RequestError(
-            f"The question has {len(question):,} characters; {longest:,} is the most.", "Ask for the part that matters."
+            f"The question has {len(question):,} characters; the maximum is {longest:,}.", "Shorten the question."
         )
     name = ctx.models.name(model)
     wanted = mode or ctx.options.mode
@@ -118,12 +118,12 @@ def checked_ask(
 
 
 def _resolved(wanted: str, model: str) -> tuple[Mode, str]:
-    """Return the way of answering that is meant, and why for ``auto``."""
+    """Return the answer mode, and the reason for ``auto``."""
     found = next((mode for mode in MODES if mode == wanted), None)
     if found is None:
-        raise RequestError("There is no such way of answering.", f"Legal values: {', '.join(MODES)}.")
+        raise RequestError(f"Unknown mode {wanted!r}.", f"Legal values: {', '.join(MODES)}.")
     if found == "auto":
-        return ("quotes", "auto: there is no model") if model == NONE else ("auto", "")
+        return ("quotes", "auto: no model") if model == NONE else ("auto", "")
     if model == NONE and found != "quotes":
-        raise RequestError(f"The mode {found} needs a model.", "Choose one, or the mode quotes.")
+        raise RequestError(f"Mode {found} requires a model.", "Choose a model, or use mode quotes.")
     return found, ""

@@ -35,9 +35,9 @@ _NAME = re.compile(r"[\w][\w .-]{0,63}")
 
 
 class GuardedIndex:
-    """An index that asks before each use whether the person still has the right to it.
+    """An index that checks the person's permission before each use.
 
-    It stands in for an ``Index`` wherever one is read, so that the check is inside retrieval: a right that was taken
+    It replaces an ``Index`` wherever one is read, so that the check is inside retrieval: a right that was taken
     away holds no more in the middle of an answer.
     """
 
@@ -51,7 +51,7 @@ class GuardedIndex:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in ("_index", "_check"):
-            raise AttributeError(f"{name} of a guarded index can't be set")
+            raise AttributeError(f"Attribute {name} of a guarded index is read-only")
         object.__setattr__(self, name, value)
 
 
@@ -86,18 +86,18 @@ class Collection:
         return self._people.right(self.person, self.name)
 
     def check(self, needed: Right = "read") -> None:
-        """Make sure that the person still has a right.
+        """Check that the person still has a permission.
 
         Raises:
-            RequestError: 404 without the right to read, in the words for a collection that is not there; else 403.
+            RequestError: 404 without read permission, as for a missing collection; otherwise 403.
         """
         has = self.right
         if not allows(has, "read"):
             raise no_collection()
         if not allows(has, needed):
             raise RequestError(
-                f"This needs the right to {needed}, and yours is to {has}.",
-                "Ask the owner of the server for it.",
+                f"Requires {needed} permission; your token has {has}.",
+                "Ask the server's owner for it.",
                 status=403,
                 code="forbidden",
             )
@@ -131,7 +131,7 @@ class Collection:
     def pool(self, *, create: bool = False) -> ExamplePool | None:
         """Return the collection's answered examples; None where there are none and ``create`` is False.
 
-        Every use of the pool asks for the person's right, as every use of the index does.
+        Every use of the pool checks the person's permission, like every use of the index.
         """
         self.check("write" if create else "read")
         index = self._pool(create)
@@ -171,7 +171,7 @@ class Collections:
         for name, path in self._others.items():
             if Index.exists(folder / name) and (folder / name).resolve() != path.resolve():
                 raise SettingsError(
-                    f"Two collections would have the name {name!r}: {path} and {folder / name}.",
+                    f"Duplicate collection name {name!r}: {path} and {folder / name}.",
                     "Rename one of the folders.",
                 )
 
@@ -180,7 +180,7 @@ class Collections:
         return [name for name in self.all_names() if allows(self._people.right(person, name), "read")]
 
     def all_names(self) -> list[str]:
-        """Return all collections, whoever may read them."""
+        """Return all collections, regardless of permissions."""
         return [*self._others, *(name for name in self._in_folder() if name not in self._others)]
 
     def open(self, name: str, person: Person, needed: Right = "read") -> Collection:
@@ -206,16 +206,18 @@ class Collections:
             RequestError: 403 if the person is no owner, 409 if the name is taken, 400 if it is none.
         """
         if not person.owner or self._people.right(person, name) != "admin":
-            raise RequestError("Only an owner makes collections.", "Ask one.", status=403, code="forbidden")
+            raise RequestError(
+                "Only an owner can create collections.", "Ask the server's owner.", status=403, code="forbidden"
+            )
         if not _NAME.fullmatch(name) or name != name.strip(" ."):
             raise RequestError(
-                "This is no name for a collection.",
-                "Give 1 to 64 letters, digits, spaces, dots, underscores or hyphens, the first a letter or digit.",
+                "Invalid collection name.",
+                "Use 1 to 64 letters, digits, spaces, dots, underscores or hyphens, starting with a letter or digit.",
             )
         path = self.folder / name
         if self._path(name) is not None or path.exists():
             raise RequestError(
-                "There is a collection of this name already.", "Choose another.", status=409, code="taken"
+                "A collection with this name already exists.", "Choose another name.", status=409, code="taken"
             )
         with Index.create(path):
             pass
@@ -274,7 +276,7 @@ class Collections:
             return found
 
     def _known(self, path: Path) -> Index | None:
-        """Return an index that is open; one whose folder was deleted and made anew since is closed."""
+        """Return an open index; it is reopened if its folder was recreated."""
         inode, found = self._open.get(path, (0, None))
         if found is not None and inode != _inode(path):
             del self._open[path]
@@ -284,7 +286,7 @@ class Collections:
 
 
 def _fits(index: Index) -> bool:
-    """Tell whether an index is, or still is, with the embedding model that it was opened with."""
+    """Return whether an index is, or still is, with the embedding model that it was opened with."""
     try:
         index.embedder  # noqa: B018 - it is compared with the index's own
     except IndexMismatchError:
@@ -298,4 +300,4 @@ def _inode(path: Path) -> int:
 
 def no_collection() -> RequestError:
     """Return the error for a collection that is not there, or not there for this person."""
-    return not_found("There is no such collection", "See which there are: GET /api/collections")
+    return not_found("Unknown collection", "List them with GET /api/collections.")

@@ -19,7 +19,7 @@ from ragkit.serving.feedback import feedback_log, reply_of
 from ragkit.serving.views import outcome_message, why_view
 
 if TYPE_CHECKING:
-    from ragkit.serving.asks import Ask, Outcome
+    from ragkit.serving.asks import Ask, GenerationResult
     from ragkit.serving.collections import Collection
     from ragkit.serving.context import Context
     from ragkit.serving.conversations import Conversation
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS comparisons (
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An answer of a comparison, with all that the vote will tell of it."""
+    """An answer of a comparison, with what the vote reveals."""
 
     message: StoredMessage
     why: dict[str, Any]
@@ -63,7 +63,7 @@ class Comparisons:
             connection.execute(_SCHEMA)
 
     def keep(self, identity: str, conversation: Conversation, question: str, made: Mapping[Side, Made]) -> None:
-        """Keep two whole answers: their texts in the conversation, and what made them apart from it."""
+        """Store two complete answers: their texts in the conversation, their configurations apart from it."""
         for side in SIDES:
             self._ctx.conversations.add(made[side].masked)
         texts = [json.dumps(asdict(made[side]), ensure_ascii=False) for side in SIDES]
@@ -96,7 +96,7 @@ class Comparisons:
             "SELECT conversation, question, a, b FROM comparisons WHERE id = ? AND person = ?", (identity, person.id)
         )
         if not rows:
-            raise not_found("There is no such comparison")
+            raise not_found("Unknown comparison")
         place, question, *texts = rows[0]
         conversation = self._ctx.conversation(person, place)
         made = {side: _made(text) for side, text in zip(SIDES, texts, strict=True)}
@@ -115,7 +115,7 @@ class Comparisons:
                 "UPDATE comparisons SET winner = ? WHERE id = ? AND winner IS NULL", (winner, identity)
             )
             if not voted.rowcount:
-                raise RequestError("There was a vote on this comparison.", "It counts.", status=409, code="voted")
+                raise RequestError("This comparison already has a vote.", "Votes are final.", status=409, code="voted")
             connection.execute("DELETE FROM messages WHERE id = ?", (goes.message.id,))
             connection.execute(
                 "UPDATE messages SET config = ?, answer = ?, why = ? WHERE id = ?",
@@ -126,7 +126,7 @@ class Comparisons:
                     stays.message.id,
                 ),
             )
-            # Last, so that a log that can't be written leaves the vote to be given again.
+            # Last, so that the vote can be repeated if writing the log fails.
             self._ctx.part(feedback_log).add(event)
         return {side: made[side].message.config or {} for side in SIDES}
 
@@ -136,8 +136,8 @@ class Pair:
 
     Args:
         ctx: of the server.
-        collection: in the hands of the one who asks.
-        asks: the two, in the order in which they came; which is shown where is left to chance.
+        collection: opened for the person who asks.
+        asks: the two requests; their order on the page is random.
         conversation: to go on with; a new one is begun where it is None.
     """
 
@@ -160,7 +160,7 @@ class Pair:
         self._begun = True
         return self.conversation
 
-    def keep(self, side: Side, outcome: Outcome) -> Made | None:
+    def keep(self, side: Side, outcome: GenerationResult) -> Made | None:
         """Take what came of a side; None where its asker left before the question was written down."""
         if not self._begun or self.conversation is None:
             return None
@@ -179,11 +179,11 @@ class Pair:
             self._came[side] = made
             if len(self._came) < 2 or self.conversation is None:
                 return
-        whole = {side: one for side, one in self._came.items() if one is not None and one.message.answer is not None}
-        if len(whole) == 2:
-            self._ctx.part(Comparisons).keep(self.id, self.conversation, self.asks["a"].question, whole)
+        complete = {side: one for side, one in self._came.items() if one is not None and one.message.answer is not None}
+        if len(complete) == 2:
+            self._ctx.part(Comparisons).keep(self.id, self.conversation, self.asks["a"].question, complete)
             return
-        said = [*whole.values(), *(one for one in self._came.values() if one is not None and one.message.text)]
+        said = [*complete.values(), *(one for one in self._came.values() if one is not None and one.message.text)]
         if said:
             self._ctx.conversations.add(said[0].message, said[0].why)
 

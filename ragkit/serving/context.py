@@ -49,7 +49,7 @@ class ServeOptions:
     token: str | None = None
     """The owner's; without it and without any token made, everyone on this machine is the owner."""
     models: tuple[ChatModel | str, ...] = ("auto",)
-    """That may be chosen, besides those that are installed; the first is the default."""
+    """Available models besides the installed ones; the first is the default."""
     mode: Mode = "auto"
     """How to answer where a request does not say."""
     k: int = 8
@@ -85,7 +85,7 @@ class Context:
         options: how to serve.
 
     Raises:
-        SettingsError: if the mode is unknown, the state can't be written, or two collections have one name.
+        SettingsError: if the mode is unknown, the state is not writable, or two collections have one name.
     """
 
     def __init__(self, options: ServeOptions) -> None:
@@ -128,7 +128,7 @@ class Context:
             raise no_conversation()
         return found
 
-    def going_on(
+    def resume_conversation(
         self, person: Person, identity: str | None, collection: str
     ) -> tuple[Conversation | None, tuple[Message, ...]]:
         """Return a conversation to go on with and what was said in it; None and nothing where none is named.
@@ -187,7 +187,7 @@ def given_token(request: Request) -> str | None:
 
 
 async def who(request: Request) -> Person:
-    """Return who asks.
+    """Return the person who sends the request.
 
     Raises:
         RequestError: 401 without a token that holds; 429 past the requests that are allowed in a minute.
@@ -198,8 +198,8 @@ async def who(request: Request) -> Person:
     if person is None:
         ctx.rates.count(f"stranger {address}")
         raise RequestError(
-            "A token is needed, and there is none with this request that holds.",
-            "Send it as Authorization: Bearer TOKEN; whoever runs the server makes one: ragkit token add NAME",
+            "The token is missing or invalid.",
+            "Send Authorization: Bearer TOKEN. The server's owner creates tokens with ragkit token add NAME.",
             status=401,
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},

@@ -1,4 +1,4 @@
-"""Conversations: what people asked and were told, kept in SQLite and found again by its words."""
+"""Conversations: questions and answers, stored in SQLite with full-text search."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Conversation:
 
     id: str
     person: str
-    """The id of whose it is."""
+    """Id of the owner."""
     collection: str
     title: str
     created: float
@@ -65,13 +65,13 @@ class StoredMessage:
     text: str
     created: float
     stopped: bool = False
-    """Whether the one who asked left before it was whole."""
+    """Whether it was stopped before it was complete."""
     question: str = ""
     """Of an answer: what was asked."""
     config: Mapping[str, Any] | None = None
     """Of an answer: ``{collection, model, mode, shots}``."""
     answer: Mapping[str, Any] | None = None
-    """Of an answer that is whole: ``{mode, abstained, confidence, citations, unsupported}``."""
+    """Of a complete answer: ``{mode, abstained, confidence, citations, unsupported}``."""
     thumb: str | None = None
     correction: str | None = None
 
@@ -99,9 +99,9 @@ class Conversations:
             )
         return made
 
-    def ask(self, person: str, collection: str, question: str, going_on: Conversation | None) -> Conversation:
+    def ask(self, person: str, collection: str, question: str, conversation: Conversation | None) -> Conversation:
         """Write a question down, in a new conversation where there is none to go on with, and return which that is."""
-        conversation = going_on or self.start(person, collection, question)
+        conversation = conversation or self.start(person, collection, question)
         self.add(new_message(conversation.id, "user", question))
         return conversation
 
@@ -123,7 +123,7 @@ class Conversations:
         """Return someone's conversations with collections, the latest first.
 
         Args:
-            person: whose.
+            person: id of the owner.
             collections: only with these.
             query: only where every word of it begins a word of the title or of a message.
             limit: at most so many.
@@ -242,12 +242,12 @@ def new_message(conversation: str, role: str, text: str, **more: Any) -> StoredM
 
 def no_conversation() -> Exception:
     """Return the error for a conversation that is not there, or not there for this person."""
-    return not_found("There is no such conversation", "See which there are: GET /api/conversations")
+    return not_found("Unknown conversation", "List them with GET /api/conversations.")
 
 
 def no_message() -> Exception:
     """Return the error for a message that is not there, or not there for this person."""
-    return not_found("There is no such message")
+    return not_found("Unknown message")
 
 
 def _message(row: Sequence[Any]) -> StoredMessage:

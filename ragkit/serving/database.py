@@ -26,7 +26,7 @@ class Database:
         schema: statements that make what is missing.
 
     Raises:
-        SettingsError: if the file can't be made or is no database.
+        SettingsError: if the file is not writable or not a database.
     """
 
     def __init__(self, path: Path, schema: str) -> None:
@@ -41,7 +41,7 @@ class Database:
             self._connection.executescript(schema)
         except (OSError, sqlite3.Error) as error:
             raise SettingsError(
-                f"{path} can't be used: {error}.", "Mend the folder's permissions, or move the file away."
+                f"Failed to open {path}: {error}.", "Fix the folder's permissions, or move the file away."
             ) from error
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

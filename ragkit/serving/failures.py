@@ -1,4 +1,4 @@
-"""What a client is told where something fails: what happened and what mends it, and nothing of the machine."""
+"""Error responses: what is wrong and how to fix it, without paths or other details of the machine."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _RELATIVE = re.compile(r"(?:(?<=[\s'\"(=])|^)(?:[\w.@-]+/)+[\w.@-]+")
 
 
 class RequestError(RagkitError):
-    """A request that the server does not do.
+    """A request that the server rejects.
 
     Args:
-        message: what happened; it is sent as it is.
-        hint: what mends it.
-        status: of HTTP.
-        code: a word for programs.
-        headers: to send along.
+        message: what is wrong; sent to the client verbatim.
+        hint: how to fix it.
+        status: HTTP status code.
+        code: machine-readable error code.
+        headers: additional response headers.
     """
 
     def __init__(
@@ -58,27 +58,27 @@ class RequestError(RagkitError):
         self.headers = headers or {}
 
 
-def not_found(what: str = "Nothing is there", hint: str = "") -> RequestError:
-    """Return the error for what is not there, or not there for this person: the two are told in the same words."""
+def not_found(what: str = "Not found", hint: str = "") -> RequestError:
+    """Return the 404 error; a missing resource and one without read permission give the same message."""
     return RequestError(f"{what}.", hint, status=404, code="not_found")
 
 
 _KINDS: tuple[tuple[type[RagkitError], int, str, str], ...] = (
     (IndexLockedError, 409, "The collection is being written to.", "Try again in a moment."),
-    (IndexChangedError, 409, "The collection was changed during the call.", "Try again."),
-    (IndexNotFoundError, 404, "There is no such collection.", "See which there are: GET /api/collections"),
-    (IndexWriteError, 507, "The collection can't be written.", "Free disk space on the server, or see its log."),
-    (StoreError, 503, "The collection can't be read.", "Its owner can mend it: ragkit verify, ragkit repair"),
-    (EmbeddingError, 503, "The embedding model can't be used.", "See the server's log."),
-    (MissingExtraError, 503, "The server lacks an optional package for this.", "See the server's log."),
-    (ModelNotFoundError, 404, "There is no such model here.", "See which there are: GET /api/models"),
-    (ModelFileError, 503, "The model's file can't be used.", "See the server's log."),
-    (ModelAuthenticationError, 503, "The model's provider refused the server's key.", "See the server's log."),
-    (ModelRateLimitError, 503, "The model's provider takes no more requests for now.", "Try again in a moment."),
-    (ModelTimeoutError, 504, "The model's provider took too long.", "Try again, or choose another model."),
-    (ModelRequestError, 502, "The model's provider failed.", "Try again, or choose another model."),
+    (IndexChangedError, 409, "The collection changed during the request.", "Try again."),
+    (IndexNotFoundError, 404, "Unknown collection.", "List collections with GET /api/collections."),
+    (IndexWriteError, 507, "The collection is not writable.", "Free disk space on the server, or check its log."),
+    (StoreError, 503, "The collection is not readable.", "Ask its owner to run ragkit verify and ragkit repair."),
+    (EmbeddingError, 503, "The embedding model failed.", "Check the server's log."),
+    (MissingExtraError, 503, "The server lacks an optional package.", "Check the server's log."),
+    (ModelNotFoundError, 404, "Unknown model.", "List models with GET /api/models."),
+    (ModelFileError, 503, "The model file failed to load.", "Check the server's log."),
+    (ModelAuthenticationError, 503, "The model provider rejected the server's API key.", "Check the server's log."),
+    (ModelRateLimitError, 503, "The model provider's rate limit is exceeded.", "Try again in a moment."),
+    (ModelTimeoutError, 504, "The model provider timed out.", "Try again, or choose another model."),
+    (ModelRequestError, 502, "The model provider failed.", "Try again, or choose another model."),
 )
-"""Errors whose messages name files, addresses or other things of the server's: what is told in their place."""
+"""Replacement messages for errors that name files, addresses or other details of the server."""
 
 
 def status_of(error: RagkitError) -> int:
@@ -91,16 +91,16 @@ def status_of(error: RagkitError) -> int:
     return 503 if isinstance(error, ModelError) else 400
 
 
-def told(error: RagkitError) -> dict[str, Any]:
-    """Return what a client is told of an error: OpenAI's form with a hint; nothing of it names a path."""
+def to_error_body(error: RagkitError) -> dict[str, Any]:
+    """Return the response body for an error: OpenAI's format with a hint, without paths."""
     message, hint = error.message, error.hint
     if isinstance(error, RequestError):
         code = error.code
     else:
         code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
-        for kind, _, said, mends in _KINDS:
+        for kind, _, said, fix in _KINDS:
             if isinstance(error, kind):
-                message, hint = said, mends
+                message, hint = said, fix
                 break
         else:
             message, hint = without_paths(message), without_paths(hint)
@@ -109,20 +109,22 @@ def told(error: RagkitError) -> dict[str, Any]:
 
 
 def reason_of(error: DocumentError) -> tuple[str, str]:
-    """Return why a document is refused and what mends it, without the paths in it."""
+    """Return why a document is rejected and how to fix it, without paths."""
     return without_paths(error.message), without_paths(error.hint)
 
 
 def error_body(message: str, hint: str, kind: str, code: str) -> dict[str, Any]:
-    """Return an error in the form in which all are sent."""
+    """Return the body that all error responses share."""
     return {"error": {"message": message, "hint": hint, "type": kind, "code": code, "param": None}}
 
 
 def unexpected(error: BaseException, where: str) -> dict[str, Any]:
-    """Log an error that nobody thought of, and return what a client is told: an id by which it is found in the log."""
+    """Log an unexpected error and return the response body, with the id of its log entry."""
     identity = secrets.token_hex(6)
     log.error("internal error %s in %s", identity, where, exc_info=error)
-    return error_body(f"Internal error {identity}.", "The server's log tells more.", "server_error", "internal_error")
+    return error_body(
+        f"Internal error {identity}.", "Search the server's log for this id.", "server_error", "internal_error"
+    )
 
 
 def without_paths(text: str) -> str:

@@ -35,7 +35,7 @@ def reply_of(message: StoredMessage, why: Mapping[str, Any] | None) -> Reply:
     """Return an answer as an event holds it: with its prompt and its citations, documents by name.
 
     Args:
-        message: an answer, whole or stopped.
+        message: an answer, complete or stopped.
         why: what led to it.
 
     Raises:
@@ -43,8 +43,8 @@ def reply_of(message: StoredMessage, why: Mapping[str, Any] | None) -> Reply:
     """
     if message.config is None:
         raise RequestError(
-            "This answer is one of two, and what made them is told with the vote.",
-            "Say first which of the two is better.",
+            "This answer is part of a comparison without a vote.",
+            "Choose the better answer first.",
             status=409,
             code="not_voted",
         )

@@ -20,7 +20,7 @@ from ragkit.errors import ModelStoppedError
 from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Hit
 from ragkit.retrieval import RetrievalOptions
-from ragkit.serving.asks import Ask, Outcome
+from ragkit.serving.asks import Ask, GenerationResult
 from ragkit.serving.failures import RequestError
 from ragkit.serving.models import NONE
 
@@ -44,14 +44,14 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """The answer is whole."""
+    """The answer is complete."""
 
-    outcome: Outcome
+    outcome: GenerationResult
     kept: T
     """What ``keep`` returned of it."""
 
 
-Event = Queued | Retrieved | PromptBuilt | TextDelta | Ended[T]
+GenerationEvent = Queued | Retrieved | PromptBuilt | TextDelta | Ended[T]
 
 
 class Generation(Generic[T]):
@@ -63,7 +63,7 @@ class Generation(Generic[T]):
 
     Args:
         ctx: of the server.
-        collection: in the hands of the one who asks.
+        collection: opened for the person who asks.
         ask: what.
         keep: called once with what came of it, in the thread that worked, also where it was stopped, but not where it
             failed.
@@ -72,7 +72,7 @@ class Generation(Generic[T]):
         RequestError: 429 if too many answers are under way.
     """
 
-    def __init__(self, ctx: Context, collection: Collection, ask: Ask, keep: Callable[[Outcome], T]) -> None:
+    def __init__(self, ctx: Context, collection: Collection, ask: Ask, keep: Callable[[GenerationResult], T]) -> None:
         self.ask = ask
         self._ctx = ctx
         self._collection = collection
@@ -86,9 +86,9 @@ class Generation(Generic[T]):
         self._state = _State()
         self._steps: Generator[AnswerEvent, None, None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Event[T] | ModelNeeded | BaseException] = asyncio.Queue()
+        self._queue: asyncio.Queue[GenerationEvent[T] | ModelNeeded | BaseException] = asyncio.Queue()
 
-    async def events(self) -> AsyncIterator[Event[T]]:
+    async def events(self) -> AsyncIterator[GenerationEvent[T]]:
         """Yield the steps of the answer; the last is ``Ended``.
 
         Raises:
@@ -117,7 +117,7 @@ class Generation(Generic[T]):
             self.close()
 
     def close(self) -> None:
-        """Stop, if it has not ended. It may be called more than once; on the event loop only."""
+        """Stop, if it has not ended. Idempotent; call it on the event loop only."""
         self._stopped.set()
         if not self._submitted:
             # It waits for a turn; what is kept of it is written in a thread all the same.
@@ -125,7 +125,7 @@ class Generation(Generic[T]):
         self._held.close()
 
     async def _turn(self) -> AsyncIterator[Queued]:
-        """Wait for the turn, tell the places in line, and let the next stage begin."""
+        """Wait in the queue, report the position, and start the next stage."""
         while before := self._ticket.before:
             yield Queued(before)
             await self._ticket.moved(before)
@@ -150,11 +150,11 @@ class Generation(Generic[T]):
         mode = self.ask.config.mode
         try:
             self._run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the one who asked is told
+        except Exception as error:  # noqa: BLE001 - the client gets every error
             if self._steps is not None:
                 self._steps.close()
             self._ctx.metrics.answers.labels(mode, "failed").inc()
-            self._tell(error)
+            self._emit(error)
         finally:
             # The next one's turn begins only here, when nothing of this one runs any more.
             self._on_loop(ticket.leave)
@@ -176,11 +176,13 @@ class Generation(Generic[T]):
             self._steps.close()
         config = self.ask.config
         if answer is None:
-            outcome = Outcome(self.ask, state.text, None, state.hits, state.prompt)
+            outcome = GenerationResult(self.ask, state.text, None, state.hits, state.prompt)
             self._ctx.metrics.answers.labels(config.mode, "stopped").inc()
             self._keep(outcome)
             # Nobody reads it, unless it was the server that ends.
-            self._tell(RequestError("The server ends.", "Ask again when it runs.", status=503, code="ending"))
+            self._emit(
+                RequestError("The server is shutting down.", "Try again after it restarts.", status=503, code="ending")
+            )
             return
         said = "abstained" if answer.abstained else "answered"
         self._ctx.metrics.answers.labels(config.mode, said).inc()
@@ -188,8 +190,8 @@ class Generation(Generic[T]):
         self._ctx.metrics.tokens.labels("written").inc(answer.trace.usage.completion_tokens)
         prompt = answer.trace.prompt
         cut = prompt is not None and answer.trace.usage.completion_tokens >= prompt.receipt.answer_tokens
-        outcome = Outcome(self.ask, answer.text, answer, state.hits, prompt, cut)
-        self._tell(Ended(outcome, self._keep(outcome)))
+        outcome = GenerationResult(self.ask, answer.text, answer, state.hits, prompt, cut)
+        self._emit(Ended(outcome, self._keep(outcome)))
 
     def _advance(self) -> Answer | ModelNeeded | None:
         """Go on to where a model is needed, or to the answer; None where it was stopped."""
@@ -204,7 +206,7 @@ class Generation(Generic[T]):
         for event in steps:
             if self._over():
                 return None
-            # A right that was taken away ends what is under way, too.
+            # A revoked permission also stops a running answer.
             self._collection.check()
             if isinstance(event, ModelNeeded):
                 return event
@@ -213,7 +215,7 @@ class Generation(Generic[T]):
                     event.answer.trace.why_mode = self.ask.why_mode
                 return event.answer
             self._state.take(event)
-            self._tell(event)
+            self._emit(event)
         raise AssertionError("a stream ends with Finished")
 
     def _begun(self, model: ChatModel | None) -> Generator[AnswerEvent, None, None]:
@@ -235,7 +237,7 @@ class Generation(Generic[T]):
         assistant = self._collection.assistant(model, ask.config.mode, options, ask.config.shots)
         return assistant.stream(ask.question, where=ask.where, history=ask.history)
 
-    def _tell(self, event: Event[T] | BaseException) -> None:
+    def _emit(self, event: GenerationEvent[T] | BaseException) -> None:
         self._on_loop(lambda: self._queue.put_nowait(event))
 
     def _on_loop(self, call: Callable[[], object]) -> None:

@@ -15,13 +15,13 @@ from ragkit.indexing.filters import Field, Filter
 from ragkit.indexing.reports import Progress
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
-from ragkit.serving.failures import RequestError, not_found, told, without_paths
+from ragkit.serving.failures import RequestError, not_found, to_error_body, without_paths
 from ragkit.serving.names import NAME, UPLOAD, harmless
 from ragkit.serving.uploads import Upload, Uploads
 
 STORED = "upload"
 """The metadata field that holds the name under which an uploaded document's file is kept."""
-Tell = Callable[[str, dict[str, Any]], None]
+Emit = Callable[[str, dict[str, Any]], None]
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes to the collection."""
 _GROUP_BYTES = 2**18
@@ -29,7 +29,7 @@ _GROUP_FILES = 25
 
 
 @dataclass(slots=True)
-class Outcome:
+class FileResult:
     """What becomes of a file."""
 
     file: Upload
@@ -45,7 +45,7 @@ class Outcome:
     old: list[DocumentInfo] = field(default_factory=list)
     """What there was of its name before."""
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as a client sees it."""
         shown = ("status", "reason", "hint", "documents", "chunks")
         return {"name": self.file.name} | {name: getattr(self, name) for name in shown}
@@ -62,7 +62,7 @@ class Intake:
         self.uploads = uploads
         self._locks: dict[str, threading.Lock] = {}
 
-    def add(self, collection: Collection, files: Sequence[Upload], tell: Tell, ending: threading.Event) -> None:
+    def add(self, collection: Collection, files: Sequence[Upload], emit: Emit, ending: threading.Event) -> None:
         """Take files in, small ones a few at a time.
 
         A file of a name that is there replaces what was there, unless its content is the same. Files of different names
@@ -71,12 +71,12 @@ class Intake:
 
         Args:
             collection: in the hands of who sent the files; their right is asked for again before each.
-            files: that came whole.
-            tell: is told of ``progress``, of each ``file`` and in the end what is ``done``.
+            files: completely uploaded.
+            emit: receives ``progress``, each ``file`` and finally ``done``.
             ending: ends the work before the next file.
 
         Raises:
-            RequestError: if the right is taken away, or the server ends.
+            RequestError: if the permission is revoked or the server stops.
         """
         counts = dict.fromkeys(("added", "replaced", "unchanged", "refused", "chunks"), 0)
         done = 0
@@ -84,30 +84,30 @@ class Intake:
         def reading(name: str) -> None:
             nonlocal done
             if ending.is_set():
-                raise RequestError("The server ended before the file was read.", "Upload it again.", status=503)
+                raise RequestError("The server stopped before it read the file.", "Upload it again.", status=503)
             collection.check("write")
-            tell("progress", {"stage": "files", "done": done, "total": len(files), "name": name})
+            emit("progress", {"stage": "files", "done": done, "total": len(files), "name": name})
             done += 1
 
         try:
             with Loader() as loader:
                 for group in _groups(files):
-                    for outcome in self._patiently(collection, group, loader, reading, tell):
+                    for outcome in self._patiently(collection, group, loader, reading, emit):
                         counts[outcome.status] += 1
                         counts["chunks"] += outcome.chunks
-                        tell("file", outcome.told())
-            tell("progress", {"stage": "files", "done": len(files), "total": len(files), "name": ""})
-            tell("done", counts)
+                        emit("file", outcome.to_dict())
+            emit("progress", {"stage": "files", "done": len(files), "total": len(files), "name": ""})
+            emit("done", counts)
         finally:
             self.uploads.discard(files)
 
-    def remove(self, collection: Collection, identity: str, *, whole: bool = False) -> int:
+    def remove(self, collection: Collection, identity: str, *, whole_file: bool = False) -> int:
         """Take a document out, and its file with it where it was uploaded and no other document is from it.
 
         Args:
-            collection: in the hands of who asks.
+            collection: opened for the person who asks.
             identity: of the document.
-            whole: take out all documents of its file, as the rows of a table.
+            whole_file: remove all documents of its file, such as the rows of a table.
 
         Returns:
             How many documents there were.
@@ -119,13 +119,13 @@ class Intake:
         collection.check("write")
         with self._writing(collection.name):
             document = document_of(collection, identity)
-            removed = collection.index.remove(document.origin if whole else document.id)
+            removed = collection.index.remove(document.origin if whole_file else document.id)
             if document.origin.startswith(UPLOAD):
                 self._drop_file(collection, str(document.metadata.get(STORED, "")))
             return removed
 
     def file_of(self, collection: Collection, document: Document) -> Path | None:
-        """Return the file that a document was read from, if it is known; it may be gone or another one by now."""
+        """Return the original file of a document, if known; it may have been deleted or replaced."""
         if document.origin.startswith(UPLOAD):
             return self.uploads.path(collection.name, str(document.metadata.get(STORED, "")))
         path = Path(document.origin)
@@ -137,15 +137,15 @@ class Intake:
         group: Sequence[Upload],
         loader: Loader,
         reading: Callable[[str], None],
-        tell: Tell,
-    ) -> list[Outcome]:
-        """Take a few files in, waiting for another process that writes; what fails for all is told of each."""
+        emit: Emit,
+    ) -> list[FileResult]:
+        """Add a few files, waiting for another writer; an error that affects all is reported for each."""
         deadline = time.monotonic() + _PATIENCE
         while True:
-            outcomes = [Outcome(file) for file in group]
+            outcomes = [FileResult(file) for file in group]
             try:
                 with self._writing(collection.name):
-                    self._take(collection, outcomes, loader, reading, tell)
+                    self._take(collection, outcomes, loader, reading, emit)
                 return outcomes
             except RequestError:
                 raise
@@ -153,21 +153,21 @@ class Intake:
                 if isinstance(error, IndexLockedError) and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
-                said = told(error)["error"]
-                return [Outcome(file, reason=said["message"], hint=said["hint"]) for file in group]
+                said = to_error_body(error)["error"]
+                return [FileResult(file, reason=said["message"], hint=said["hint"]) for file in group]
 
     def _take(
         self,
         collection: Collection,
-        outcomes: Sequence[Outcome],
+        outcomes: Sequence[FileResult],
         loader: Loader,
         reading: Callable[[str], None],
-        tell: Tell,
+        emit: Emit,
     ) -> None:
         """Read files, commit their documents together, and put each file where it is kept."""
         index = collection.index
-        sent: dict[str, Outcome] = {}
-        twice: list[tuple[Outcome, Outcome]] = []
+        sent: dict[str, FileResult] = {}
+        twice: list[tuple[FileResult, FileResult]] = []
 
         def documents() -> Iterator[Document]:
             for outcome in outcomes:
@@ -180,12 +180,12 @@ class Intake:
                     yield from self._documents(outcome, loader)
 
         try:
-            index.add_documents(documents(), lambda progress: tell("progress", _told(progress)))
+            index.add_documents(documents(), lambda progress: emit("progress", _progress_data(progress)))
             gone = [info.id for o in outcomes if o.seen for info in o.old if info.id not in o.seen]
             if gone:
                 index.remove(*gone)
         finally:
-            # Also where it failed half way: of a large table, some rows may be in.
+            # Also after a failure: some rows of a large table may have been added.
             for outcome in outcomes:
                 found = self._of_file(collection, outcome.file.stored, outcome.file.name)
                 if outcome.seen and found:
@@ -199,8 +199,8 @@ class Intake:
                 if first.status in ("added", "replaced"):
                     outcome.status, outcome.reason = "unchanged", "It is there already."
 
-    def _is_new(self, collection: Collection, outcome: Outcome) -> bool:
-        """Tell whether a file has to be read, or else say in its outcome why not."""
+    def _is_new(self, collection: Collection, outcome: FileResult) -> bool:
+        """Return whether a file has to be read, or else say in its outcome why not."""
         file = outcome.file
         if file.path is None:
             outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
@@ -212,8 +212,8 @@ class Intake:
         outcome.old = collection.index.documents(Field("origin") == UPLOAD + file.name)
         return True
 
-    def _documents(self, outcome: Outcome, loader: Loader) -> Iterator[Document]:
-        """Yield the documents of a file under the name that it was sent with; nothing of them tells where it lies."""
+    def _documents(self, outcome: FileResult, loader: Loader) -> Iterator[Document]:
+        """Yield the documents of a file under the name that it was sent with; its path does not appear in them."""
         file, path = outcome.file, outcome.file.path
         assert path is not None
         stem = file.name.rpartition(".")[0] or file.name
@@ -245,7 +245,7 @@ class Intake:
 
 
 def _is_stored(stored: str) -> Filter:
-    """Return the filter for documents of an upload; a collection may have none, so the field may be missing."""
+    """Return the filter for documents of an upload; the field is missing in a collection without uploads."""
     return Field(STORED).exists() & (Field(STORED) == stored)
 
 
@@ -261,7 +261,7 @@ def document_of(collection: Collection, identity: str) -> Document:
         found = None
     # An index finds documents by their source as well.
     if found is None or found.id != identity:
-        raise not_found("There is no such document", "See which there are: GET /api/collections/NAME/documents")
+        raise not_found("Unknown document", "List them with GET /api/collections/NAME/documents.")
     return found
 
 
@@ -290,7 +290,7 @@ def _groups(files: Sequence[Upload]) -> Iterator[list[Upload]]:
 
 
 def _words(issues: Sequence[Issue]) -> tuple[str, str]:
-    """Return what is missing of a file in one sentence, and what mends it."""
+    """Return what is missing from a file in one sentence, and how to fix it."""
     if not issues:
         return "", ""
     refused = [issue for issue in issues if issue.kind == "refused"]
@@ -300,5 +300,5 @@ def _words(issues: Sequence[Issue]) -> tuple[str, str]:
     return f"{first.detail}{page}{more}", first.hint
 
 
-def _told(progress: Progress) -> dict[str, Any]:
+def _progress_data(progress: Progress) -> dict[str, Any]:
     return {"stage": progress.stage, "done": progress.done, "total": progress.total, "name": ""}

@@ -1,4 +1,4 @@
-"""Long work that goes on when the client has left: what it told so far can be read again at any time."""
+"""Background jobs: they continue after the client disconnects, and their events can be read again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from ragkit.errors import RagkitError
-from ragkit.serving.failures import RequestError, error_body, told
+from ragkit.serving.failures import RequestError, error_body, to_error_body
 
 State = Literal["waiting", "running", "done", "failed"]
-Event = tuple[str, dict[str, Any]]
+JobEvent = tuple[str, dict[str, Any]]
 _KEPT = 200
 """Jobs that are remembered; those that ended longest ago are forgotten first."""
 _LOOK = 0.05
@@ -41,8 +41,8 @@ class Job:
         self.collection = collection
         self.person = person
         self.state: State = "waiting"
-        self.events: list[Event] = []
-        """What was told, in order; it only grows."""
+        self.events: list[JobEvent] = []
+        """Events so far, in order; append-only."""
         self._progressed = 0.0
 
     @property
@@ -50,7 +50,7 @@ class Job:
         """Whether nothing more comes."""
         return self.state in ("done", "failed")
 
-    def tell(self, kind: str, data: dict[str, Any]) -> None:
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
         """Add an event; progress that follows progress too soon is left out, but for its end."""
         if kind == "progress":
             now = time.monotonic()
@@ -59,7 +59,7 @@ class Job:
             self._progressed = now
         self.events.append((kind, data))
 
-    async def follow(self) -> AsyncIterator[Event | None]:
+    async def follow(self) -> AsyncIterator[JobEvent | None]:
         """Yield each event from the first on until the end; None as a sign of life."""
         after, silent = 0, time.monotonic()
         while True:
@@ -75,7 +75,7 @@ class Job:
                 silent = time.monotonic()
             await asyncio.sleep(_LOOK)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return everything at once."""
         of = {
             kind: [data for name, data in self.events if name == kind] for kind in ("progress", "file", "done", "error")
@@ -115,8 +115,8 @@ class Jobs:
             waiting = sum(other.state == "waiting" and other.collection == collection for other in self._jobs.values())
             if waiting >= _MOST_WAITING:
                 raise RequestError(
-                    "Too many uploads wait for this collection.",
-                    "Try again when some are done.",
+                    "Too many uploads are queued for this collection.",
+                    "Try again later.",
                     status=429,
                     code="rate_limit_exceeded",
                 )
@@ -143,7 +143,7 @@ class Jobs:
         try:
             work(job)
         except RagkitError as error:
-            self._failed(job, told(error))
+            self._failed(job, to_error_body(error))
         except Exception:
             self._failed(
                 job, error_body("Something went wrong in the server.", "See its log.", "server_error", "internal")
@@ -153,5 +153,5 @@ class Jobs:
             job.state = "done"
 
     def _failed(self, job: Job, body: dict[str, Any]) -> None:
-        job.tell("error", {name: body["error"][name] for name in ("message", "hint")})
+        job.emit("error", {name: body["error"][name] for name in ("message", "hint")})
         job.state = "failed"

@@ -24,11 +24,11 @@ class Limits:
     question: int = 8_000
     """Characters."""
     requests: int = 600
-    """Of one person in a minute."""
+    """Requests per person and minute."""
     streams: int = 64
     """Answers of one person that are made or waited for at once."""
     all_streams: int = 512
-    """Of all people together."""
+    """Limit for all people together."""
 
 
 class Rates:

@@ -17,7 +17,7 @@ class Metrics:
     """The counters of one server.
 
     Args:
-        models: whose lines are told of.
+        models: the models whose queues are reported.
     """
 
     def __init__(self, models: Models) -> None:

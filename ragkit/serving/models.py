@@ -1,4 +1,4 @@
-"""The language models of a server: which may be chosen, opened once each, and the line before each of them."""
+"""The language models of a server: each is opened once and has a queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE = "none"
 Kind = Literal["local", "api", "none"]
 _AT_ONCE: dict[Kind, int] = {"local": 1, "api": 8, "none": 4}
 """How many may use a model at once. A model on this machine answers one after another: two at once would each evaluate
-their whole prompt anew for every token."""
+the complete prompt again for every token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Models:
     Args:
         offered: models, or names of them for ``open_model``; the first is the default. ``auto`` is the best that is
             installed, ``none`` no model.
-        others: names of models that may be chosen too.
+        others: names of the other available models.
         opener: makes a model of a name.
     """
 
@@ -53,7 +53,7 @@ class Models:
                 names.append(model.name)
                 self._open[model.name] = model
         if len(set(names)) < len(names):
-            raise SettingsError("A model is named twice.", "Name each once.")
+            raise SettingsError("Duplicate model.", "Specify each model once.")
         given = set(self._open)
         self.choices: dict[str, ModelChoice] = {}
         for name in dict.fromkeys([*names, *others, NONE]):
@@ -70,13 +70,13 @@ class Models:
         """Return the name of the model that is meant.
 
         Raises:
-            RequestError: 404 if it is none of those that may be chosen.
+            RequestError: 404 if the model is not available.
         """
         name = wanted or self.default
         if name not in self.choices:
             raise RequestError(
-                "There is no such model here.",
-                "See which there are: GET /api/models",
+                "Unknown model.",
+                "List them with GET /api/models.",
                 status=404,
                 code="model_not_found",
             )
@@ -94,7 +94,7 @@ class Models:
         """Return a model, loaded on first use; None for ``none``. It may take seconds: call it in a thread.
 
         Raises:
-            ModelError: if it can't be loaded.
+            ModelError: if it fails to load.
             MissingExtraError: if what runs it is not installed.
         """
         if name == NONE:

@@ -1,4 +1,4 @@
-"""Names and words from outside, made harmless to show: no control characters, no overrides of the reading order."""
+"""Sanitised names and texts: no control characters, no bidirectional overrides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def harmless(text: str) -> str:
 
 
 def clean_name(given: str | None) -> str:
-    """Return the name under which an uploaded file is shown and may be saved by who reads it.
+    """Return the display and download name of an uploaded file.
 
     It is one path component on every system: no folders, no control characters, none of the names and characters that
     Windows keeps for itself, at most 255 bytes of UTF-8, never empty. It is never used to open a file here.
@@ -61,7 +61,7 @@ def document_name(document: Document | DocumentInfo) -> str:
 
 
 def safe_suffix(name: str) -> str:
-    """Return the suffix of a name as a stored file may bear it: lower case letters and digits, or none."""
+    """Return the safe suffix of a name: lower case letters and digits, or none."""
     dot = name.rfind(".")
     suffix = name[dot:].lower() if dot > 0 else ""
     return suffix if _SUFFIX.fullmatch(suffix) else ""

@@ -73,7 +73,7 @@ def _character(code: int) -> str:
 
 
 def _box(page: Any, words: Any, index: int) -> Box | None:
-    """Return where a character is, its font's whole height, with the page turned as it is shown; None if unseen."""
+    """Return where a character is, the full font height, with the page turned as it is shown; None if unseen."""
     left, bottom, right, top = words.get_charbox(index, loose=True)
     if right <= left or top <= bottom:
         left, bottom, right, top = words.get_charbox(index)

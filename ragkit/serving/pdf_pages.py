@@ -75,7 +75,7 @@ class PdfPages:
             width: in pixels; less where the page is so long that it would be larger than 8 million pixels.
 
         Raises:
-            DocumentError: if the file is gone or another one, has no such page, or can't be drawn within the limits.
+            DocumentError: if the file was deleted or replaced, lacks the page, or exceeds the limits.
         """
         self._check(path, document, number)
         key = (str(path), document.sha256, number, width)
@@ -87,10 +87,10 @@ class PdfPages:
         return kept
 
     def place(self, path: Path, document: Document, number: int, start: int, end: int) -> QuotePlace:
-        """Return where ``document.text[start:end]``, as far as it stands on a page, is to be seen on it.
+        """Return the boxes of ``document.text[start:end]`` on a page.
 
         Raises:
-            DocumentError: if the file is gone or another one, has no such page, or can't be read within the limits.
+            DocumentError: if the file was deleted or replaced, lacks the page, or exceeds the limits.
         """
         self._check(path, document, number)
         page = next(page for page in document.pages if page.number == number)
@@ -103,7 +103,7 @@ class PdfPages:
         return QuotePlace(number, found["width"], found["height"], rects)
 
     def close(self) -> None:
-        """Stop the process; whoever waits for a page gets an error."""
+        """Stop the process; pending requests get an error."""
         child = self._child
         if child is not None:
             child.kill()
@@ -111,47 +111,47 @@ class PdfPages:
             self._stop()
 
     def _check(self, path: Path, document: Document, number: int) -> None:
-        """Make sure that the page exists and the file is the one that was read."""
+        """Check that the page exists and the file is unchanged."""
         if document.media_type != "application/pdf" or all(page.number != number for page in document.pages):
-            raise DocumentError("The document has no such page.", _FALL_BACK)
+            raise DocumentError("The page does not exist.", _FALL_BACK)
         try:
             stat = path.stat()
             if stat.st_size > self.limits.file_bytes:
-                raise DocumentError("The file is too large to be drawn.", _FALL_BACK)
+                raise DocumentError("The file is too large to render.", _FALL_BACK)
             key = (str(path), stat.st_size, stat.st_mtime_ns)
             sha256 = self._known.get(key) or file_sha256(path)
         except OSError as error:
-            raise DocumentError("The file that the document is from is gone.", _FALL_BACK) from error
+            raise DocumentError("The original file no longer exists.", _FALL_BACK) from error
         self._known[key] = sha256
         while len(self._known) > 1000:
             self._known.popitem(last=False)
         if sha256 != document.sha256:
-            raise DocumentError("The file has changed since it was read into the index.", _FALL_BACK)
+            raise DocumentError("The file has changed since it was indexed.", _FALL_BACK)
 
     def _keep(self, key: tuple[str, str, int, int], picture: bytes) -> None:
-        """Keep a picture as the newest, and no more of the oldest than there is room for."""
+        """Cache an image, and evict the oldest ones over the limit."""
         with self._keeping:
             self._kept[key] = picture
             self._kept.move_to_end(key)
-            whole = sum(map(len, self._kept.values()))
-            while whole > self.limits.kept_bytes and self._kept:
-                whole -= len(self._kept.popitem(last=False)[1])
+            total = sum(map(len, self._kept.values()))
+            while total > self.limits.kept_bytes and self._kept:
+                total -= len(self._kept.popitem(last=False)[1])
 
     def _ask(self, request: dict[str, Any], document: Document) -> dict[str, Any]:
         """Have the process answer; a document at which it reached a limit is not tried again."""
         key = (request["path"], document.sha256)
         if not self._asking.acquire(timeout=self.limits.seconds):
-            raise DocumentError("Too many pages are being drawn.", "Try again in a moment.")
+            raise DocumentError("Too many pages are rendering.", "Try again in a moment.")
         try:
             line = b"" if key in self._slow else self._line(request, key)
         finally:
             self._asking.release()
         if not line:
-            raise DocumentError("The page takes more time or memory than it may.", _FALL_BACK)
+            raise DocumentError("The page exceeds the time or memory limit.", _FALL_BACK)
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             # What the library says may name the path.
-            raise DocumentError("The page can't be drawn: it is damaged or encrypted.", _FALL_BACK)
+            raise DocumentError("Failed to render the page: it is damaged or encrypted.", _FALL_BACK)
         return answer
 
     def _line(self, request: dict[str, Any], key: tuple[str, str]) -> bytes:
@@ -166,7 +166,7 @@ class PdfPages:
             if not line:
                 self._slow.add(key)
         except TimeoutError:
-            # It waits for something outside, such as a network folder, which may be there another time.
+            # It waits for a resource such as a network folder, which may be available later.
             pass
         if not line:
             self._stop()
@@ -181,7 +181,7 @@ class PdfPages:
             try:
                 self._child = Child("ragkit.serving.pdf_child", self.limits.memory)
             except ProcessStartError as error:
-                raise DocumentError("Pages can't be drawn on this machine now.", _FALL_BACK) from error
+                raise DocumentError("Failed to start the page renderer.", _FALL_BACK) from error
         return self._child
 
     def _stop(self) -> None:

@@ -68,10 +68,10 @@ class People:
         return self._may_be_open
 
     def add(self, name: str, rights: Mapping[str, Right] | None = None, *, owner: bool = False) -> str:
-        """Make a token for someone and return it; it can't be had again.
+        """Create a token and return it; it is shown only once.
 
         Args:
-            name: to tell them by.
+            name: of the user.
             rights: on collections, by name.
             owner: give every right on everything, and those that only an owner has.
 
@@ -79,12 +79,12 @@ class People:
             SettingsError: if the name is taken or none, or a right is unknown.
         """
         if not name.strip() or len(name) > _LONGEST_NAME or harmless(name) != name:
-            raise SettingsError(f"{name!r} is no name.", f"Give 1 to {_LONGEST_NAME} characters that can be seen.")
+            raise SettingsError(f"Invalid name {name!r}.", f"Use 1 to {_LONGEST_NAME} visible characters.")
         wrong = sorted({right for right in (rights or {}).values() if right not in RIGHTS})
         if wrong:
             raise SettingsError(f"Unknown right {wrong[0]!r}.", f"Legal values: {', '.join(RIGHTS)}.")
         if self._database.rows("SELECT 1 FROM people WHERE name = ?", (name,)):
-            raise SettingsError(f"There is a token for {name!r} already.", f"Remove it: ragkit token remove {name}")
+            raise SettingsError(f"{name!r} already has a token.", f"Remove it: ragkit token remove {name}")
         token = f"rk_{secrets.token_urlsafe(32)}"
         identity = secrets.token_urlsafe(12)
         with self._database.transaction() as connection:
@@ -132,7 +132,7 @@ class People:
         return [Person(identity, name, bool(owner)) for identity, name, owner in rows]
 
     def by_token(self, token: str | None) -> Person | None:
-        """Return whose token it is; without one, the owner where the server is open to all, else None."""
+        """Return the person of a token; without a token, the owner if the server is open, else None."""
         if self.open:
             return Person(OWNER, "you", True)
         if not token:
@@ -141,7 +141,7 @@ class People:
         found: Person | None = None
         if self._owner_token is not None and hmac.compare_digest(digest, self._owner_token):
             found = Person(OWNER, "owner", True)
-        # All are compared, and in constant time, so that the time tells nothing of any of them.
+        # All are compared, and in constant time, so that timing reveals nothing.
         for identity, name, owner, kept in self._database.rows("SELECT id, name, owner, token FROM people"):
             if hmac.compare_digest(digest, kept):
                 found = Person(identity, name, bool(owner))
@@ -171,11 +171,11 @@ class People:
 
     def _unknown(self, name: str) -> SettingsError:
         names = ", ".join(person.name for person in self.all()) or "none"
-        return SettingsError(f"There is no token for {name!r}; there are: {names}.", "See: ragkit token list")
+        return SettingsError(f"No token for {name!r}; existing: {names}.", "See: ragkit token list")
 
 
 def allows(has: Right | None, needed: Right) -> bool:
-    """Tell whether a right holds the one that is needed."""
+    """Return whether a right holds the one that is needed."""
     return has is not None and RIGHTS.index(has) >= RIGHTS.index(needed)
 
 

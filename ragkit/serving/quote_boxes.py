@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 _HYPHENS = frozenset("-\u00ad\u2010\u2011\u2012\u2013\u2014\u2212\ufffe\x02")
 _CONTEXT = 400
-"""Characters around the quote that tell which of several places is meant."""
+"""Characters around the quote that distinguish several occurrences."""
 _MOST_PLACES = 200
 """Places of a quote on a page that are weighed against each other."""
 _SHORTEST_PART = 6

@@ -13,7 +13,7 @@ from ragkit.serving.app import make_app
 from ragkit.serving.context import Context, ServeOptions
 
 _GRACE = 2
-"""Seconds that streams have to end once the server was told to."""
+"""Seconds that streams have to end at shutdown."""
 
 
 class Server:
@@ -83,7 +83,9 @@ def _listening(host: str, port: int) -> socket.socket:
         ]
         made = socket.socket(family, kind)
     except (OSError, OverflowError) as error:
-        raise SettingsError(f"{host}:{port} is no address: {error}.", "Give one such as --host 127.0.0.1.") from error
+        raise SettingsError(
+            f"Invalid address {host}:{port}: {error}.", "Specify one such as --host 127.0.0.1."
+        ) from error
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
@@ -91,7 +93,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         made.close()
         raise SettingsError(
-            f"{host}:{port} can't be listened on: {error.strerror}.",
-            "Another server may run there: choose a port with --port, or 0 for any that is free.",
+            f"Failed to listen on {host}:{port}: {error.strerror}.",
+            "Another server may use this port. Choose one with --port, or 0 for any free port.",
         ) from error
     return made

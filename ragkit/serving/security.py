@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ragkit.serving.failures import RequestError, told, unexpected
+from ragkit.serving.failures import RequestError, to_error_body, unexpected
 
 if TYPE_CHECKING:
     from ragkit.serving.context import Context, ServeOptions
@@ -84,7 +84,7 @@ class Gate:
             await send(message)
 
         async def passed(message: Message) -> None:
-            # Of a body that is too large whoever reads it makes an error of their own; what holds is this one.
+            # Readers of an oversized body raise their own errors; this one takes precedence.
             if not over or started:
                 await dressed(message)
 
@@ -96,7 +96,7 @@ class Gate:
         except RequestError as error:
             if started:
                 raise
-            await _send(told(error), error.status, error.headers, dressed)
+            await _send(to_error_body(error), error.status, error.headers, dressed)
         except Exception as error:  # noqa: BLE001 - here, so that its response is dressed as all are
             told_of = unexpected(error, f"{scope['method']} {_path(scope)}")
             if not started:
@@ -106,8 +106,8 @@ class Gate:
         host = headers.get("host", "")
         if not self._is_ours(_host_name(host)):
             raise RequestError(
-                "This server is not reached by that name.",
-                "Use its address, or start it with --allow-host NAME.",
+                "Unknown host name.",
+                "Use the server's address, or start the server with --allow-host NAME.",
                 status=421,
                 code="wrong_host",
             )
@@ -117,7 +117,7 @@ class Gate:
         # Links from elsewhere lead here; anything else from elsewhere is not the page's own doing.
         if foreign or (site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"):
             raise RequestError(
-                "Requests from other sites' pages are refused.",
+                "Cross-site requests are rejected.",
                 "Use the server's own page.",
                 status=403,
                 code="foreign",
@@ -160,9 +160,7 @@ def _host_name(host: str) -> str:
 
 
 def _too_large(most: int) -> RequestError:
-    return RequestError(
-        f"The request is larger than {most:,} bytes.", "Send less at once.", status=413, code="too_large"
-    )
+    return RequestError(f"The request exceeds {most:,} bytes.", "Send less data.", status=413, code="too_large")
 
 
 def _path(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""Work that ends at once when the one who asked leaves: streams of events, and answers that come whole."""
+"""Requests that are cancelled when the client disconnects: event streams and complete responses."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ async def _kept_alive(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Do some work whose result is sent whole; it is cancelled when the one who asked leaves.
+    """Run work whose result is sent in one response; it is cancelled when the client disconnects.
 
     Raises:
-        RequestError: 499 if they did; nobody reads it.
+        RequestError: 499 if the client disconnected.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_left(request))
@@ -77,7 +77,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise RequestError("The client has left.", status=499, code="gone")
+        raise RequestError("The client disconnected.", status=499, code="gone")
     finally:
         for one in (task, gone):
             one.cancel()

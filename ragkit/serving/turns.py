@@ -26,7 +26,7 @@ class Ticket:
             await self._moved.wait()
 
     def leave(self) -> None:
-        """Give up the place or the turn; the next one moves up at once. It may be called more than once."""
+        """Leave the queue or release the slot; the next request moves up at once. Idempotent."""
         if not self._left:
             self._left = True
             self._line.left(self)
@@ -61,7 +61,7 @@ class Line:
         return len(self._waiting)
 
     def join(self) -> Ticket:
-        """Take a place at the end; where nobody waits and there is room, it is a turn at once."""
+        """Join the queue; with a free slot and an empty queue, start at once."""
         ticket = Ticket(self)
         self._waiting.append(ticket)
         self._advance()

@@ -36,7 +36,7 @@ class UploadLimits:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that came whole and is in no collection yet."""
+    """A completely uploaded file that is in no collection yet."""
 
     name: str
     """As it is shown; harmless, and never used to open a file."""
@@ -44,11 +44,11 @@ class Upload:
     """The name it is kept under: the sha256 of its content and a suffix of letters and digits."""
     size: int
     path: Path | None
-    """Where it lies until it is taken in; None where it is larger than a file may be."""
+    """Its temporary path; None if the file is too large."""
 
     @property
     def sha256(self) -> str:
-        """Of its content."""
+        """SHA-256 of its content."""
         return self.stored[:64]
 
 
@@ -96,11 +96,11 @@ class Uploads:
                 upload.path.unlink(missing_ok=True)
 
     def path(self, collection: str, stored: str) -> Path | None:
-        """Return where a file that was taken in lies; None for what is no name of one."""
+        """Return the path of a stored file; None if the name is invalid."""
         return self.folder / collection / stored if _STORED.fullmatch(stored) else None
 
     def place(self, collection: str, upload: Upload) -> Path:
-        """Move a file that came whole to where the collection's files lie."""
+        """Move a complete file to the collection's folder."""
         path = self.path(collection, upload.stored)
         assert path is not None
         assert upload.path is not None
@@ -119,7 +119,7 @@ class _Receiver:
     """Writes the files of one body, parsed piece by piece.
 
     Args:
-        folder: for files that have not come whole.
+        folder: for incomplete uploads.
         limits: of a request.
         content_type: of the request.
     """
@@ -166,8 +166,8 @@ class _Receiver:
         self._whole += len(data)
         if self._whole > self._limits.whole_bytes:
             raise RequestError(
-                f"The files are larger than {_megabytes(self._limits.whole_bytes)} together.",
-                "Upload fewer at once.",
+                f"The files exceed {_megabytes(self._limits.whole_bytes)} in total.",
+                "Upload fewer files at once.",
                 status=413,
                 code="too_large",
             )
@@ -218,8 +218,8 @@ class _Receiver:
             return
         if len(self.uploads) >= self._limits.files:
             raise RequestError(
-                f"There are more than {self._limits.files} files.",
-                "Upload fewer at once.",
+                f"The upload exceeds {self._limits.files} files.",
+                "Upload fewer files at once.",
                 status=413,
                 code="too_large",
             )

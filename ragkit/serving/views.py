@@ -9,7 +9,7 @@ from ragkit.answering import PromptBuilt, Retrieved, TextDelta
 from ragkit.indexing import Index
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Citation, Hit
-from ragkit.serving.asks import Outcome
+from ragkit.serving.asks import GenerationResult
 from ragkit.serving.conversations import StoredMessage, new_message
 from ragkit.serving.generation import Queued
 from ragkit.serving.names import document_name
@@ -45,7 +45,7 @@ def step_view(event: Queued | Retrieved | PromptBuilt | TextDelta) -> tuple[str,
     return "delta", {"text": event.text}
 
 
-def outcome_message(conversation: str, outcome: Outcome, index: Index) -> StoredMessage:
+def outcome_message(conversation: str, outcome: GenerationResult, index: Index) -> StoredMessage:
     """Return what came of a question as a message of a conversation, not yet kept."""
     answer = outcome.answer
     return new_message(
@@ -110,8 +110,8 @@ def message_view(message: StoredMessage) -> dict[str, Any]:
     }
 
 
-def why_view(outcome: Outcome) -> dict[str, Any]:
-    """Return everything that led to an answer, or to what had come of it when it was stopped."""
+def why_view(outcome: GenerationResult) -> dict[str, Any]:
+    """Return the trace of an answer, partial if it was stopped."""
     trace = None if outcome.answer is None else outcome.answer.trace
     prompt = outcome.prompt if trace is None else trace.prompt
     known: dict[str, Any] = {

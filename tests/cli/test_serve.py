@@ -122,7 +122,7 @@ def test_serve_on_a_port_in_use_says_so(here, folder):
     with serving(folder, "--model", "none") as (_, url, _):
         port = url.rstrip("/").rsplit(":", 1)[1]
         failed = here("serve", "--model", "none", "--port", port, cwd=folder, check=2)
-        assert "can't be listened on" in failed.stderr
+        assert "Failed to listen on" in failed.stderr
         assert "--port" in failed.stderr
 
 

@@ -134,7 +134,7 @@ def test_wrong_variables_and_fields_are_errors(ours, pool):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"k": 0}, "k=0"), ({"input_key": "output"}, "named twice"), ({"fields": ["input"]}, "named twice")],
+    [({"k": 0}, "got 0"), ({"input_key": "output"}, "named twice"), ({"fields": ["input"]}, "named twice")],
 )
 def test_wrong_options_are_errors(pool, options, said):
     with pytest.raises(SettingsError, match=said):

@@ -159,7 +159,7 @@ def test_wrong_question_is_refused_in_one_form(client, body, status):
 def test_collection_that_is_not_there_is_404(client):
     got = client.post("/api/collections/nope/answers", json={"question": "a"})
     assert got.status_code == 404
-    assert got.json()["error"]["message"] == "There is no such collection."
+    assert got.json()["error"]["message"] == "Unknown collection."
 
 
 def test_health_metrics_and_openapi(client, chat):
@@ -182,7 +182,7 @@ def test_docs_load_nothing_from_elsewhere(client):
 def test_port_in_use_is_told(server, indexes):
     from ragkit.errors import SettingsError
 
-    with pytest.raises(SettingsError, match="can't be listened on") as caught:
+    with pytest.raises(SettingsError, match="Failed to listen on") as caught:
         Server(ServeOptions(indexes=indexes, port=server.port))
     assert "--port" in caught.value.hint
 

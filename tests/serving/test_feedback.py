@@ -234,7 +234,7 @@ def test_only_the_one_who_asked_votes_and_only_while_they_may_read(client, ctx, 
 def test_a_comparison_that_can_not_be_made_is_refused_before_it_begins(client, others):
     url = "/api/collections/samples/comparisons"
     same = client.post(url, json={"question": QUESTION, "a": QUOTES, "b": QUOTES})
-    assert (same.status_code, "the same" in same.json()["error"]["message"]) == (400, True)
+    assert (same.status_code, "identical" in same.json()["error"]["message"]) == (400, True)
     unknown = client.post(url, json={"question": QUESTION, "a": QUOTES, "b": {"model": "/etc/passwd"}})
     assert unknown.status_code == 404
     assert client.post(url, json={"question": " ", "a": QUOTES, "b": EXTRACT}).status_code == 400

@@ -279,7 +279,7 @@ def test_answer_under_way_ends_when_the_right_is_taken_away(tmp_path, how):
                 *_, (name, last) = stream
             assert time.perf_counter() - taken < 1
             assert name == "error"
-            assert last["message"] == "There is no such collection."
+            assert last["message"] == "Unknown collection."
             later = guest.get(f"/api/conversations/{conversation}")
             assert later.status_code == (401 if how == "token" else 404)
             if how == "right":

@@ -8,7 +8,7 @@ import pytest
 
 from ragkit.errors import IndexDamagedError, ModelFileError, QueryError
 from ragkit.serving.context import ServeOptions
-from ragkit.serving.failures import RequestError, told, without_paths
+from ragkit.serving.failures import RequestError, to_error_body, without_paths
 from ragkit.serving.limits import Limits, Rates
 from ragkit.serving.security import allowed_hosts
 from tests.serving.conftest import running
@@ -170,7 +170,7 @@ def test_errors_of_the_index_and_of_models_tell_nothing_of_the_machine():
         ModelFileError("/models/a.gguf is cut short", "ragkit models pull a"),
         QueryError("The index has no document 'a'.", "See what it has: ragkit list /data/x"),
     ):
-        said = json.dumps(told(error))
+        said = json.dumps(to_error_body(error))
         assert "/data" not in said
         assert "/models" not in said
 

@@ -197,7 +197,7 @@ def test_server_that_ends_stops_what_runs_and_keeps_it(tmp_path, sample_index):
     thread.join(10)
     assert model.running == 0
     name, data = got[-1]
-    assert (name, data["message"]) == ("error", "The server ends.")
+    assert (name, data["message"]) == ("error", "The server is shutting down.")
     with running(options) as second, httpx.Client(base_url=second.url) as own:
         (conversation,) = own.get("/api/conversations").json()["conversations"]
         *_, stopped = own.get(f"/api/conversations/{conversation['id']}").json()["messages"]

@@ -204,7 +204,7 @@ def test_removing_takes_the_file_too(client, app, docs):
     assert len(kept(app, docs)) == 1
     assert client.delete(f"{docs}/{rows[0]['id']}").json() == {"removed": 1}
     assert len(kept(app, docs)) == 1, "the other row is from this file"
-    assert client.delete(f"{docs}/{rows[1]['id']}", params={"whole": True}).json() == {"removed": 1}
+    assert client.delete(f"{docs}/{rows[1]['id']}", params={"whole_file": True}).json() == {"removed": 1}
     assert kept(app, docs) == []
     assert client.get(docs).json()["total"] == 0
 
@@ -366,13 +366,13 @@ def test_right_that_is_taken_away_ends_the_job(app, client, docs):
     intake, told = ctx.part(intake_of), []
     files = received(intake.uploads, multipart(*[(b"%d.txt" % n, b"Note %d." % n) for n in range(30)]))
 
-    def tell(kind, data):
+    def emit(kind, data):
         told.append((kind, data))
         if kind == "file" and data["name"] == "0.txt":
             ctx.people.grant(f"leaver {collection}", collection, "read")
 
     with pytest.raises(RequestError) as refused:
-        intake.add(opened, files, tell, ctx.ending)
+        intake.add(opened, files, emit, ctx.ending)
     assert refused.value.status == 403
     # Small files go in together, 25 at a time.
     assert [data["name"] for kind, data in told if kind == "file"] == [f"{n}.txt" for n in range(25)]

@@ -10,11 +10,11 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ragkit.errors import RagkitError
-from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, Outcome, checked_ask
+from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage
-from ragkit.serving.failures import told, unexpected
+from ragkit.serving.failures import to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
@@ -40,7 +40,7 @@ class AnswerRequest(BaseModel):
 async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
     """Answer a question, as events: conversation, queued, retrieved, prompt, delta, finished, error.
 
-    Whoever leaves stops the answer; what had come of it is kept.
+    Disconnecting stops the answer; the partial answer is kept.
     """
     turn = await asyncio.to_thread(_Turn.prepared, ctx, person, collection, wanted)
     generation = Generation(ctx, turn.collection, turn.ask, turn.keep)
@@ -60,7 +60,7 @@ class _Turn:
     @classmethod
     def prepared(cls, ctx: Context, person: Person, name: str, wanted: AnswerRequest) -> _Turn:
         collection = ctx.collections.open(name, person)
-        conversation, history = ctx.going_on(person, wanted.conversation, name)
+        conversation, history = ctx.resume_conversation(person, wanted.conversation, name)
         ask = checked_ask(
             ctx,
             name,
@@ -81,7 +81,7 @@ class _Turn:
         self._begun = True
         return self.conversation
 
-    def keep(self, outcome: Outcome) -> StoredMessage | None:
+    def keep(self, outcome: GenerationResult) -> StoredMessage | None:
         """Write down what came of the question; None where its asker left before it was written down itself."""
         if not self._begun or self.conversation is None:
             return None
@@ -100,6 +100,6 @@ async def _events(turn: _Turn, generation: Generation[StoredMessage | None]) -> 
             else:
                 yield sse(*step_view(event))
     except RagkitError as error:
-        yield sse("error", told(error)["error"])
-    except Exception as error:  # noqa: BLE001 - the response has begun, so that it must be told here
+        yield sse("error", to_error_body(error)["error"])
+    except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it
         yield sse("error", unexpected(error, "an answer")["error"])

@@ -14,9 +14,9 @@ from ragkit.errors import RagkitError
 from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, checked_ask
 from ragkit.serving.comparing import SIDES, Comparisons, Made, Pair, Side
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.failures import RequestError, told, unexpected
+from ragkit.serving.failures import RequestError, to_error_body, unexpected
 from ragkit.serving.feedback import configuration, configuration_view
-from ragkit.serving.generation import Ended, Event, Generation
+from ragkit.serving.generation import Ended, Generation, GenerationEvent
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
 from ragkit.serving.views import message_view, step_view
@@ -35,7 +35,7 @@ class WayBody(BaseModel):
 
 
 class ComparisonBody(BaseModel):
-    """A question, and two ways to answer it."""
+    """A question and two configurations."""
 
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None
@@ -56,7 +56,7 @@ class VoteBody(BaseModel):
 async def compare(ctx: Ctx, person: Who, collection: str, body: ComparisonBody) -> EventStream:
     """Answer a question twice, as events: started, conversation, and those of an answer, each with its side.
 
-    Which of the two is shown as a is left to chance; what made them is told with the vote.
+    The order is random; the configurations are revealed with the vote.
     """
     pair = await asyncio.to_thread(_pair, ctx, person, collection, body)
     made: list[Generation[Made | None]] = []
@@ -76,14 +76,14 @@ async def compare(ctx: Ctx, person: Who, collection: str, body: ComparisonBody) 
 
 @router.post("/comparisons/{comparison_id}/vote")
 def vote(ctx: Ctx, person: Who, comparison_id: str, body: VoteBody) -> dict[str, Any]:
-    """Say which answer is better, once; what made each of them is told then."""
+    """Vote for the better answer, once; the response reveals the configurations."""
     found = ctx.part(Comparisons).vote(person, comparison_id, body.winner)
     return {side: configuration_view(configuration(config)) for side, config in found.items()}
 
 
 def _pair(ctx: Context, person: Person, name: str, body: ComparisonBody) -> Pair:
     collection = ctx.collections.open(name, person)
-    conversation, history = ctx.going_on(person, body.conversation, name)
+    conversation, history = ctx.resume_conversation(person, body.conversation, name)
     first, second = (
         checked_ask(
             ctx,
@@ -99,7 +99,7 @@ def _pair(ctx: Context, person: Person, name: str, body: ComparisonBody) -> Pair
         for way in (body.a, body.b)
     )
     if first.config == second.config:
-        raise RequestError("The two ways of answering are the same.", "Change the model, the mode or the shots of one.")
+        raise RequestError("The two configurations are identical.", "Change the model, mode or shots of one.")
     return Pair(ctx, collection, (first, second), conversation)
 
 
@@ -119,15 +119,15 @@ async def _events(pair: Pair, generations: dict[Side, Generation[Made | None]]) 
             else:
                 name, data = step_view(event)
                 yield sse(name, {"side": side, **data})
-    except Exception as error:  # noqa: BLE001 - the response has begun, so that it must be told here
+    except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it
         yield sse("error", _error(error))
 
 
 async def _merged(
     generations: dict[Side, Generation[Made | None]],
-) -> AsyncIterator[tuple[Side, Event[Made | None] | Exception]]:
+) -> AsyncIterator[tuple[Side, GenerationEvent[Made | None] | Exception]]:
     """Yield the events of both sides as they come, until both have ended or failed."""
-    came: asyncio.Queue[tuple[Side, Event[Made | None] | Exception]] = asyncio.Queue()
+    came: asyncio.Queue[tuple[Side, GenerationEvent[Made | None] | Exception]] = asyncio.Queue()
 
     async def follow(side: Side, generation: Generation[Made | None]) -> None:
         try:
@@ -149,6 +149,6 @@ async def _merged(
 
 
 def _error(error: Exception) -> dict[str, Any]:
-    known = told(error) if isinstance(error, RagkitError) else unexpected(error, "a comparison")
+    known = to_error_body(error) if isinstance(error, RagkitError) else unexpected(error, "a comparison")
     found: dict[str, Any] = known["error"]
     return found

@@ -29,7 +29,7 @@ def list_conversations(
     query: Annotated[str, Query(max_length=1000)] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
-    """List your conversations, the latest first; with a query those in which all its words stand."""
+    """List your conversations, latest first; with a query, only those that contain all its words."""
     found = ctx.conversations.find(person.id, ctx.collections.names(person), query, limit)
     return {"conversations": [_view(one) for one in found]}
 

@@ -40,7 +40,7 @@ def list_documents(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> dict[str, Any]:
-    """Return the documents whose title or file name holds ``query``, by title."""
+    """Return the documents whose title or file name contains ``query``, sorted by title."""
     infos = ctx.collections.open(collection, person).index.documents()
     wanted = query.casefold().split()
     found = [info for info in infos if all(word in _words(info) for word in wanted)]
@@ -50,7 +50,7 @@ def list_documents(
 
 @router.post("", status_code=202, openapi_extra=_FILES)
 async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who) -> dict[str, str]:
-    """Take files in; needs the right to write. Follow the job that is returned to see what becomes of each.
+    """Add files; requires write permission. Follow the returned job for the result of each.
 
     A file of a name that is there replaces what was there; the same content under another name is another document.
     """
@@ -59,7 +59,7 @@ async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who
     files = await intake.uploads.receive(request.headers.get("content-type", ""), request.stream())
 
     def work(job: Job) -> None:
-        intake.add(opened, files, job.tell, ctx.ending)
+        intake.add(opened, files, job.emit, ctx.ending)
 
     try:
         job = ctx.part(jobs_of).start(collection, person.id, work)
@@ -75,11 +75,13 @@ def remove_document(
     document: str,
     ctx: Ctx,
     person: Who,
-    whole: Annotated[bool, Query(description="Take out every document of its file, as the rows of a table.")] = False,
+    whole_file: Annotated[
+        bool, Query(description="Remove all documents of the same file, such as the rows of a table.")
+    ] = False,
 ) -> dict[str, int]:
-    """Take a document out, and its file too where it was uploaded; needs the right to write."""
+    """Remove a document, and its uploaded file; requires write permission."""
     opened = ctx.collections.open(collection, person, "write")
-    return {"removed": ctx.part(intake_of).remove(opened, document, whole=whole)}
+    return {"removed": ctx.part(intake_of).remove(opened, document, whole_file=whole_file)}
 
 
 def _words(info: DocumentInfo) -> str:

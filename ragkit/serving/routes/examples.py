@@ -52,18 +52,18 @@ def examples(
 
 @router.post("/collections/{collection}/examples", status_code=201)
 def add_example(ctx: Ctx, person: Who, collection: str, body: ExampleBody) -> dict[str, Any]:
-    """Add an answered question; it needs the right to write."""
+    """Add an example; requires write permission."""
     return _add(ctx, ctx.collections.open(collection, person, "write"), body.input, body.output, None)
 
 
 @router.delete("/collections/{collection}/examples/{example_id}", status_code=204)
 def remove_example(ctx: Ctx, person: Who, collection: str, example_id: str) -> None:
-    """Remove an answered question; it needs the right to write."""
+    """Remove an example; requires write permission."""
     opened = ctx.collections.open(collection, person, "write")
     pool = opened.pool()
     found = None if pool is None else next((one for one in pool if document_of(one).id == example_id), None)
     if pool is None or found is None or not pool.remove([found]):
-        raise not_found("There is no such example")
+        raise not_found("Unknown example")
     choice = ExampleChoice(
         collection=collection, question=found.input, output=found.output, person=person.name, kept=False
     )
@@ -72,15 +72,15 @@ def remove_example(ctx: Ctx, person: Who, collection: str, example_id: str) -> N
 
 @router.post("/messages/{message_id}/example", status_code=201)
 def use_as_example(ctx: Ctx, person: Who, message_id: str) -> dict[str, Any]:
-    """Have ``chat`` shown one of your own answers, or your correction of it; it needs the right to write."""
+    """Add one of your answers, or its correction, as an example; requires write permission."""
     message, conversation = ctx.message(person, message_id)
     if message.role != "assistant":
         raise no_message()
     collection = ctx.collections.open(conversation.collection, person, "write")
     reply = reply_of(message, ctx.conversations.why(message.id))
     if not message.correction and (message.answer is None or reply.abstained):
-        why = "it says that there is no answer" if reply.abstained else "it was stopped before it was whole"
-        raise RequestError(f"This answer teaches nothing: {why}.", "Correct it first.", code="no_example")
+        why = "it contains no answer" if reply.abstained else "it was stopped early"
+        raise RequestError(f"This answer is no valid example: {why}.", "Correct it first.", code="no_example")
     return _add(ctx, collection, message.question, plain_text(message.correction or message.text), reply)
 
 
@@ -88,10 +88,10 @@ def _add(ctx: Context, collection: Collection, question: str, answer: str, reply
     example = Example(harmless(question).strip(), harmless(answer).strip())
     pool = collection.pool(create=True)
     if pool is None:
-        raise StoreError("The examples can't be opened.", "See the server's log.")
+        raise StoreError("Failed to open the examples.", "Check the server's log.")
     report = pool.add([example])
     if report.refused:
-        raise RequestError("An example needs a question and an answer.", "Give both.")
+        raise RequestError("An example requires a question and an answer.", "Specify both.")
     choice = ExampleChoice(
         collection=collection.name,
         question=example.input,

@@ -24,7 +24,7 @@ pre { overflow-x: auto; }
 
 @router.get("/health")
 def health() -> dict[str, str]:
-    """Tell that the server runs."""
+    """Report that the server runs."""
     return {"status": "ok", "version": __version__}
 
 

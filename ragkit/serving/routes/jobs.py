@@ -1,4 +1,4 @@
-"""Jobs: what they told so far, and what they tell as it comes."""
+"""Jobs: their events so far and as they arrive."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def intake_of(ctx: Context) -> Intake:
 
 @router.get("/{job}")
 def get_job(job: str, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Return everything that a job has told so far."""
-    return _job(ctx, person, job).told()
+    """Return all events of a job so far."""
+    return _job(ctx, person, job).to_dict()
 
 
 @router.get("/{job}/events", response_class=EventStream)
 async def follow_job(job: str, ctx: Ctx, person: Who) -> EventStream:
-    """Send what a job tells, from its beginning on, as server-sent events.
+    """Stream all events of a job as server-sent events.
 
     ``progress`` has stage, done and total; ``file`` has name, status, reason and hint; ``done`` counts the files by
-    status; ``error`` has message and hint. The job goes on when nobody follows it.
+    status; ``error`` has message and hint. The job continues after the client disconnects.
     """
     found = _job(ctx, person, job)
 
@@ -59,4 +59,4 @@ def _job(ctx: Context, person: Person, identity: str) -> Job:
         right = ctx.people.right(person, found.collection)
         if allows(right, "admin") or (found.person == person.id and allows(right, "read")):
             return found
-    raise not_found("There is no such job", "Jobs that ended long ago are forgotten.")
+    raise not_found("Unknown job", "Old jobs are deleted.")

@@ -1,4 +1,4 @@
-"""Who asks, and sessions of the page."""
+"""The current person, and sessions of the page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SessionRequest(BaseModel):
 
 @router.get("/me")
 def me(ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Tell who asks, and their right on each collection."""
+    """Return the current person and their permission for each collection."""
     rights = {name: ctx.people.right(person, name) for name in ctx.collections.names(person)}
     return {"name": person.name, "open": ctx.people.open, "owner": person.owner, "rights": rights}
 
@@ -32,7 +32,9 @@ async def log_in(request: Request, response: Response, wanted: SessionRequest, c
     person = ctx.people.by_token(wanted.token)
     if person is None:
         ctx.rates.count(f"stranger {request.client.host if request.client else ''}")
-        raise RequestError("This token does not hold.", "Ask for another.", status=401, code="invalid_api_key")
+        raise RequestError(
+            "Invalid token.", "Ask the server's owner for a new one.", status=401, code="invalid_api_key"
+        )
     response.set_cookie(
         COOKIE,
         wanted.token,

@@ -1,4 +1,4 @@
-"""The models and ways of answering that may be chosen."""
+"""The available models and answer modes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/api/models", tags=["models"])
 
 @router.get("")
 def list_models(ctx: Ctx, person: Who) -> dict[str, Any]:
-    """List the models and ways of answering that may be chosen; ``none`` is no model."""
+    """List the available models and answer modes; ``none`` means no model."""
     choices = ctx.models.choices.values()
     return {
         "models": [{"name": one.name, "kind": one.kind, "default": one.default} for one in choices],

@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field
 from ragkit.answering import TextDelta
 from ragkit.errors import RagkitError
 from ragkit.records import Message
-from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, Outcome, checked_ask
+from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.failures import RequestError, told, unexpected
+from ragkit.serving.failures import RequestError, to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation, Queued
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, unless_gone
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI's"])
 _AT_ONCE = 32
 """Texts that are embedded between two looks at whether they are still wanted."""
 
-Kept = tuple[Outcome, dict[str, Any] | None]
+Kept = tuple[GenerationResult, dict[str, Any] | None]
 
 
 class Part(BaseModel):
@@ -55,12 +55,12 @@ class ChatMessage(BaseModel):
         if not isinstance(self.content, list):
             return self.content or ""
         if any(part.type != "text" for part in self.content):
-            raise RequestError("A message holds something else than text.", "Send text only.")
+            raise RequestError("A message contains content other than text.", "Send text only.")
         return "\n".join(part.text or "" for part in self.content)
 
 
 class Extension(BaseModel):
-    """What OpenAI's API has no words for."""
+    """Options beyond OpenAI's API."""
 
     mode: Annotated[str | None, Field(max_length=50)] = None
     shots: Annotated[int | None, Field(ge=0, le=MOST_SHOTS)] = None
@@ -109,7 +109,7 @@ class EmbeddingsRequest(BaseModel):
 
 @router.get("/models")
 def list_models(ctx: Ctx, person: Who) -> dict[str, Any]:
-    """List what may be asked: each collection, with the server's default model or with another."""
+    """List the models: each collection, with the default model or with another."""
     return {"object": "list", "data": [_model(name) for name in _ids(ctx, person)]}
 
 
@@ -126,7 +126,7 @@ async def chat_completions(request: Request, wanted: ChatRequest, ctx: Ctx, pers
     """Answer the last message from a collection, with citations beside the content."""
     collection, ask = await asyncio.to_thread(_prepared, ctx, person, wanted)
 
-    def keep(outcome: Outcome) -> Kept:
+    def keep(outcome: GenerationResult) -> Kept:
         return outcome, None if outcome.answer is None else answer_view(outcome.answer, collection.index)
 
     generation = Generation(ctx, collection, ask, keep)
@@ -146,15 +146,15 @@ async def embeddings(request: Request, wanted: EmbeddingsRequest, ctx: Ctx, pers
     texts = [wanted.input] if isinstance(wanted.input, str) else wanted.input
     if not all(isinstance(text, str) and text for text in texts):
         raise RequestError(
-            "Texts are wanted, each with something in it, and no tokens.",
-            "Send strings; with LangChain: check_embedding_ctx_length=False.",
+            "The input must be non-empty strings, not tokens.",
+            "Send strings. With LangChain, set check_embedding_ctx_length=False.",
         )
     strings = [str(text) for text in texts]
     collection = await asyncio.to_thread(_collection, ctx, person, wanted.model)
     embedder = collection.index.embedder
     if wanted.dimensions not in (None, embedder.dimension):
-        raise RequestError(f"This model's vectors have {embedder.dimension} dimensions.", "Leave dimensions out.")
-    room = embedder.window - embedder.tokenizer.specials
+        raise RequestError(f"The model's vectors have {embedder.dimension} dimensions.", "Omit dimensions.")
+    max_tokens = embedder.window - embedder.tokenizer.specials
     data: list[dict[str, Any]] = []
     tokens = 0
 
@@ -163,9 +163,9 @@ async def embeddings(request: Request, wanted: EmbeddingsRequest, ctx: Ctx, pers
         for text in part:
             count = embedder.tokenizer.count(text)
             tokens += count
-            if count > room and wanted.ragkit.kind == "document":
+            if count > max_tokens and wanted.ragkit.kind == "document":
                 raise RequestError(
-                    f"A text has {count} tokens, and the model reads {room}.", "Cut it, or send it as a query."
+                    f"A text has {count} tokens; the maximum is {max_tokens}.", "Shorten it, or send it as a query."
                 )
         return list(collection.index.embedder.embed(part, wanted.ragkit.kind))
 
@@ -191,11 +191,11 @@ def _prepared(ctx: Context, person: Person, wanted: ChatRequest) -> tuple[Collec
     }
     for name, given in refused.items():
         if given:
-            raise RequestError(f"{name} is not for answers from documents.", f"Leave {name} out.", code="unsupported")
+            raise RequestError(f"Unsupported parameter {name}.", f"Omit {name}.", code="unsupported")
     collection = _collection(ctx, person, wanted.model)
     *before, last = wanted.messages
     if last.role != "user":
-        raise RequestError("The last message is not the user's.", "End with the question.")
+        raise RequestError("The last message must have the role user.", "End with the question.")
     # Instructions for the model are the server's own; a client's are left out, for they are written for other uses.
     history = tuple(
         Message("user" if message.role == "user" else "assistant", message.said())
@@ -237,7 +237,7 @@ class _Reply:
     def __init__(self, model: str) -> None:
         self._common = {"id": f"chatcmpl-{secrets.token_urlsafe(12)}", "created": int(time.time()), "model": model}
 
-    def whole(self, kept: Kept) -> dict[str, Any]:
+    def completion(self, kept: Kept) -> dict[str, Any]:
         message = {"role": "assistant", "content": kept[0].text, "refusal": None, "citations": _citations(kept)}
         choice = {"index": 0, "message": message, "finish_reason": _finish(kept), "logprobs": None}
         return self._made("chat.completion", [choice]) | {"usage": _usage(kept), "ragkit": _more(kept)}
@@ -274,15 +274,15 @@ async def _chunks(generation: Generation[Kept], reply: _Reply, *, usage: bool) -
                     yield reply.usage(event.kept)
         yield b"data: [DONE]\n\n"
     except RagkitError as error:
-        yield _line(told(error))
-    except Exception as error:  # noqa: BLE001 - the response has begun, so that it must be told here
+        yield _line(to_error_body(error))
+    except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it
         yield _line(unexpected(error, "a chat completion"))
 
 
 async def _completion(generation: Generation[Kept], reply: _Reply) -> dict[str, Any]:
     async for event in generation.events():
         if isinstance(event, Ended):
-            return reply.whole(event.kept)
+            return reply.completion(event.kept)
     raise AssertionError("a generation ends with Ended")
 
 
@@ -330,8 +330,8 @@ def _model(name: str) -> dict[str, Any]:
 
 def _no_model() -> RequestError:
     return RequestError(
-        "There is no such model.",
-        "A model is a collection's name, or COLLECTION/MODEL; see GET /v1/models.",
+        "Unknown model.",
+        "Use a collection's name or COLLECTION/MODEL. List models with GET /v1/models.",
         status=404,
         code="model_not_found",
     )

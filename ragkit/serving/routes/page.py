@@ -63,7 +63,7 @@ def page_file(request: Request, path: str) -> Response:
 def _sent(request: Request, path: str) -> Response:
     file = page_files().get(path)
     if file is None:
-        raise HTTPException(404, "There is no such file.")
+        raise HTTPException(404, "Unknown file.")
     # Browsers keep a copy and ask each time whether it still holds: an upgraded server is seen at once.
     headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
     if file.etag in request.headers.get("if-none-match", ""):

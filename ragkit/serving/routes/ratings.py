@@ -37,7 +37,7 @@ def rate(ctx: Ctx, person: Who, message_id: str, body: RatingBody) -> dict[str, 
         raise no_message()
     given = body.model_fields_set
     if not given:
-        raise RequestError("There is neither a thumb nor a correction.", "Give one, or null to take it back.")
+        raise RequestError("The thumb and the correction are missing.", "Specify one, or null to remove it.")
     thumb = body.thumb if "thumb" in given else message.thumb
     correction = (harmless(body.correction or "").strip() or None) if "correction" in given else message.correction
     log, collection = ctx.part(feedback_log), conversation.collection

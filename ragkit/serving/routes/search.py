@@ -21,7 +21,9 @@ def search(
     person: Who,
     query: Annotated[str, Query(min_length=1, max_length=8000)],
     k: Annotated[int, Query(ge=1, le=100)] = 8,
-    where: Annotated[str | None, Query(max_length=2000, description="As in: year >= 2020 and lang in ('en')")] = None,
+    where: Annotated[
+        str | None, Query(max_length=2000, description="Metadata filter, such as: year >= 2020 and lang in ('en')")
+    ] = None,
 ) -> dict[str, Any]:
     """Return the passages that fit a query best, with the score of each searcher."""
     started = time.perf_counter()

@@ -31,7 +31,7 @@ def pages_of(ctx: Context) -> PdfPages:
 
 @router.get("")
 def get_document(collection: str, document: str, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Return what there is to know of a document, but for its text."""
+    """Return a document's metadata, without its text."""
     found = document_of(ctx.collections.open(collection, person), document)
     return {
         "id": found.id,
@@ -67,7 +67,7 @@ def get_page(
     """Return where the quote from ``start`` to ``end`` stands on a page.
 
     ``rects`` are lines: left, top, right and bottom as fractions of the page from the top left. 404 where the format
-    has no pages, or the file is gone or another one by now.
+    has no pages, or the file was deleted or replaced.
     """
     found, path = _file(ctx, person, collection, document)
     try:
@@ -85,11 +85,11 @@ def get_page_image(
     request: Request,
     ctx: Ctx,
     person: Who,
-    width: Annotated[int, Query(ge=WIDTHS[0], le=WIDTHS[1], description="In pixels.")] = 1000,
+    width: Annotated[int, Query(ge=WIDTHS[0], le=WIDTHS[1], description="Image width in pixels.")] = 1000,
 ) -> Response:
     """Return a page as PNG."""
     found, path = _file(ctx, person, collection, document)
-    # Asked for again each time, so that a right that was taken away holds at once; what is the same is not sent again.
+    # Revalidated on every request, so that a revoked permission applies at once; unchanged pages are not resent.
     headers = {"Cache-Control": "private, no-cache", "ETag": f'"{found.sha256}-{number}-{width}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -101,7 +101,7 @@ def get_page_image(
 
 
 def not_shown(error: DocumentError) -> RequestError:
-    """Return the error for a page that can't be shown; its words name no path."""
+    """Return the error for a page that fails to render, without paths."""
     return RequestError(error.message, error.hint, status=404, code="no_page")
 
 
@@ -110,5 +110,5 @@ def _file(ctx: Context, person: Person, collection: str, document: str) -> tuple
     found = document_of(opened, document)
     path = ctx.part(intake_of).file_of(opened, found)
     if path is None:
-        raise not_found("The file that the document is from is gone", "Read the text of the source instead.")
+        raise not_found("The original file no longer exists", "Read the text of the source instead.")
     return found, path

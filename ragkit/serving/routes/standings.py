@@ -1,4 +1,4 @@
-"""How each configuration fares with people, of the collections that one may read."""
+"""The leaderboard of configurations, for the collections that the person may read."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Visit:
 
     def choose(self, **preferences: str) -> None:
         """Choose the model or way of answering."""
-        names = {"model": "Model", "mode": "Way of answering"}
+        names = {"model": "Model", "mode": "Answer mode"}
         for key, value in preferences.items():
             self.page.get_by_label(names[key], exact=True).select_option(value)
 
@@ -156,7 +156,7 @@ class Visit:
         """Write a question and send it."""
         self.page.get_by_label("Question", exact=True).fill(question)
         # While an answer is on its way, the next question stays where it is written.
-        expect(self.page.get_by_role("button", name="Ask (Enter)")).to_be_enabled()
+        expect(self.page.get_by_role("button", name="Send (Enter)")).to_be_enabled()
         self.page.keyboard.press("Enter")
 
     def answer(self, question: str) -> Locator:

@@ -61,10 +61,10 @@ def test_answer_from_a_pdf_opens_its_page_with_the_quote_marked(visit):
         }"""
     )
     assert inside > 0.05 > 0.005 > above
-    panel.get_by_role("button", name="Page before").click()
+    panel.get_by_role("button", name="Previous page").click()
     expect(panel.get_by_text("Page 3 of 5")).to_be_visible()
     expect(marks).to_have_count(0)
-    panel.get_by_role("button", name="To the quote").click()
+    panel.get_by_role("button", name="Go to quote").click()
     expect(marks.first).to_be_in_viewport()
     panel.get_by_role("button", name="Text", exact=True).click()
     expect(panel.locator("mark").first).to_be_in_viewport()
@@ -78,19 +78,19 @@ def test_files_are_read_and_each_one_refused_tells_why(visit):
         {"name": "cut.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 and no more"},
     ]
     seen.page.locator("#files").set_input_files(files)
-    rows = seen.page.get_by_role("region", name="Files being read").get_by_role("listitem")
-    expect(rows.nth(0)).to_contain_text("Read; it can be asked now.")
-    expect(rows.nth(1)).to_contain_text("Refused: It is no whole PDF")
-    expect(seen.page.get_by_text("1 can be asked now, 1 refused", exact=True)).to_be_visible()
+    rows = seen.page.get_by_role("region", name="Uploads").get_by_role("listitem")
+    expect(rows.nth(0)).to_contain_text("Added and ready to search.")
+    expect(rows.nth(1)).to_contain_text(re.compile("Rejected: .*PDF"))
+    expect(seen.page.get_by_text("1 added, 1 rejected", exact=True)).to_be_visible()
     answer = seen.answer("When is the moon party?")
     expect(answer).to_contain_text("3 May")
     answer.locator(".sources button").first.click()
     expect(seen.panel.locator("mark")).to_have_text("The moon party is on 3 May.")
     seen.page.get_by_role("button", name="Documents", exact=True).click()
     expect(seen.panel.get_by_role("list", name="Documents").get_by_role("listitem")).to_have_count(1)
-    seen.panel.get_by_role("button", name="Take out “party.md”").click()
-    seen.page.get_by_role("dialog").get_by_role("button", name="Take out").click()
-    expect(seen.panel.get_by_text("Nothing is in here yet.")).to_be_visible()
+    seen.panel.get_by_role("button", name="Remove “party.md”").click()
+    seen.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(seen.panel.get_by_text("No documents yet.")).to_be_visible()
 
 
 def test_dropped_table_is_read_and_goes_with_all_its_rows(visit):
@@ -107,12 +107,12 @@ def test_dropped_table_is_read_and_goes_with_all_its_rows(visit):
     expect(seen.page.get_by_text("Add to empty")).to_be_visible()
     seen.page.dispatch_event("body", "drop", {"dataTransfer": carried})
     expect(seen.page.get_by_text("Add to empty")).to_be_hidden()
-    expect(seen.page.get_by_text("1 can be asked now", exact=True)).to_be_visible()
+    expect(seen.page.get_by_text("1 added", exact=True)).to_be_visible()
     seen.page.get_by_role("button", name="Documents", exact=True).click()
     listed = seen.panel.get_by_role("list", name="Documents").get_by_role("listitem")
     expect(listed).to_have_count(2)
-    listed.first.get_by_role("button", name="Take out “comets.csv”").click()
-    seen.page.get_by_role("dialog").get_by_role("button", name="Take out").click()
+    listed.first.get_by_role("button", name="Remove “comets.csv”").click()
+    seen.page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(listed).to_have_count(0)
 
 
@@ -130,7 +130,7 @@ def test_words_come_one_by_one_and_stop(visit, site):
     assert len(words.inner_text()) > first
     assert thread.evaluate(at_end) < 80
     thread.evaluate("thread => thread.scrollTo(0, 40)")
-    to_end = seen.page.get_by_role("button", name="To the latest answer")
+    to_end = seen.page.get_by_role("button", name="Scroll to the latest answer")
     expect(to_end).to_be_visible()
     before = len(words.inner_text())
     seen.until(f"document.querySelector('.prose.raw').textContent.length > {before + 300}")
@@ -138,11 +138,11 @@ def test_words_come_one_by_one_and_stop(visit, site):
     to_end.click()
     assert thread.evaluate(at_end) < 80
     seen.page.keyboard.press("Escape")
-    expect(seen.page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+    expect(seen.page.get_by_text("Stopped. The partial answer is saved.")).to_be_visible()
     assert site.endless.ended.wait(20), "the model goes on"
     kept = seen.page.get_by_role("article", name="Answer").inner_text()
     seen.page.reload()
-    expect(seen.page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+    expect(seen.page.get_by_text("Stopped. The partial answer is saved.")).to_be_visible()
     assert seen.page.get_by_role("article", name="Answer").inner_text() == kept
 
 
@@ -151,8 +151,8 @@ def test_real_model_chats_and_tells_why(visit):
     seen.choose(mode="chat")
     answer = seen.answer("How many steps lead to the dome?")
     answer.get_by_role("button", name="Why this answer").click()
-    expect(seen.panel.get_by_role("heading", name="What was found")).to_be_visible()
-    expect(seen.panel.get_by_role("heading", name="The prompt as sent")).to_be_visible()
+    expect(seen.panel.get_by_role("heading", name="Retrieved passages")).to_be_visible()
+    expect(seen.panel.get_by_role("heading", name="Prompt", exact=True)).to_be_visible()
     expect(seen.panel.locator("details.said", has_text="user").last).to_contain_text("How many steps lead to the dome?")
     expect(seen.panel.get_by_role("heading", name="Time")).to_be_visible()
     expect(seen.panel.get_by_role("img", name=re.compile("^meaning: 0\\.")).first).to_be_visible()
@@ -168,27 +168,27 @@ def test_one_document_is_asked_alone(visit):
     page = seen.page
     page.get_by_role("button", name="Documents", exact=True).click()
     seen.panel.get_by_role("button", name="Questions and Answers").click()
-    seen.panel.get_by_role("button", name="Ask this document alone").click()
+    seen.panel.get_by_role("button", name="Search only this document").click()
     expect(page.locator(".only")).to_have_text("Only Questions and Answers")
     expect(seen.answer(QUESTION)).to_contain_text("23:10")
     expect(seen.answer(MANUAL)).not_to_contain_text("55 kilometres")
-    page.get_by_role("button", name="Ask all documents").click()
+    page.get_by_role("button", name="Search all documents").click()
     expect(seen.answer(MANUAL)).to_contain_text("55 kilometres")
 
 
 def test_unanswerable_question_says_so(visit):
     answer = visit().answer("Who won the football world cup in 2014?")
     expect(answer).to_contain_text("Not in the documents.")
-    expect(answer).to_contain_text("Nothing that was found supports an answer")
+    expect(answer).to_contain_text("No retrieved passage supports an answer")
 
 
 def test_two_answers_are_ranked_and_named_only_then(visit):
     seen = visit(preferences='{"sometimes": false, "collection": "observatory"}')
     page = seen.page
     page.get_by_role("button", name="Settings").click()
-    page.get_by_label("Beside the chosen way").select_option(label="Quotes · smollm2")
+    page.get_by_label("Compare the selected mode with").select_option(label="Quotes · smollm2")
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Two answers").click()
+    page.get_by_role("button", name="Compare answers").click()
     seen.ask(QUESTION)
     expect(page.get_by_role("button", name="Left is better")).to_be_visible()
     pair = page.locator(".pair")
@@ -199,7 +199,7 @@ def test_two_answers_are_ranked_and_named_only_then(visit):
     expect(page.get_by_role("button", name="Left is better")).to_be_visible()
     page.get_by_role("group", name="Which answer is better?").focus()
     page.keyboard.press("2")
-    expect(page.get_by_text("Kept, thank you.")).to_be_visible()
+    expect(page.get_by_text("Saved, thank you.")).to_be_visible()
     named = pair.get_by_role("heading", level=3).all_inner_texts()
     assert sorted(name.removesuffix(" — your choice") for name in named) == [
         "Automatic · smollm2",
@@ -207,7 +207,7 @@ def test_two_answers_are_ranked_and_named_only_then(visit):
     ]
     assert named[1].endswith("your choice")
     winner = named[1].removesuffix(" — your choice")
-    page.get_by_role("button", name="Standings").click()
+    page.get_by_role("button", name="Leaderboard").click()
     first = seen.panel.locator(".standing").first
     expect(first).to_contain_text(winner)
     expect(first).to_contain_text("1 won, 0 lost")
@@ -219,22 +219,22 @@ def test_two_answers_wait_for_their_vote_until_later(visit):
     page = seen.page
     groups = page.get_by_role("group", name="Which answer is better?")
     for count, question in enumerate((QUESTION, "Where are tripods allowed?"), 1):
-        page.get_by_role("button", name="Two answers").click()
+        page.get_by_role("button", name="Compare answers").click()
         seen.ask(question)
         expect(groups).to_have_count(count)
     seen.answer("Where are tripods allowed?")
     page.reload()
     expect(groups).to_have_count(2)
-    expect(page.get_by_role("article", name="You asked")).to_have_count(3)
+    expect(page.get_by_role("article", name="Your question")).to_have_count(3)
     assert "Quotes" not in page.locator(".pair").first.inner_text()
     # A key is for the latest of them, wherever the focus is, or for the one that holds it.
     page.get_by_role("heading", level=1).focus()
     page.keyboard.press("1")
-    expect(page.locator(".comparison").last.get_by_text("Kept, thank you.")).to_be_visible()
+    expect(page.locator(".comparison").last.get_by_text("Saved, thank you.")).to_be_visible()
     expect(groups).to_have_count(1)
     page.get_by_role("button", name="Right is better").focus()
     page.keyboard.press("0")
-    expect(page.locator(".comparison").first.get_by_text("Kept, thank you.")).to_be_visible()
+    expect(page.locator(".comparison").first.get_by_text("Saved, thank you.")).to_be_visible()
     kept = page.locator(".comparison").first.get_by_role("button", name="Good answer")
     expect(kept).to_have_count(1)
     page.reload()
@@ -250,7 +250,7 @@ def test_two_answers_come_now_and_then_by_themselves(visit):
         seen.page.get_by_role("button", name="New conversation").first.click()
         seen.ask(QUESTION)
         expect(seen.page.locator("[data-message]")).to_have_count(answers)
-    expect(seen.page.get_by_text("Now and then you are shown two answers")).to_be_visible()
+    expect(seen.page.get_by_text("Sometimes you see two answers")).to_be_visible()
     seen.page.get_by_role("button", name="Settings").click()
     seen.page.get_by_role("checkbox").uncheck()
     seen.page.keyboard.press("Escape")
@@ -273,7 +273,7 @@ def test_answer_goes_on_while_another_conversation_is_shown(visit):
     expect(words).to_contain_text("word20 ")
     expect(seen.page.get_by_role("article")).to_have_count(2)
     seen.page.get_by_role("button", name="Stop (Esc)").click()
-    expect(seen.page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+    expect(seen.page.get_by_text("Stopped. The partial answer is saved.")).to_be_visible()
     expect(seen.page.get_by_role("article")).to_have_count(2)
 
 
@@ -308,16 +308,16 @@ def test_answer_that_ends_while_its_conversation_is_opened_shows_once(visit, lat
         leave_and_come_back()
         wait_until_held()
         stop.click()
-        expect(page.get_by_role("button", name="Ask (Enter)")).to_be_visible()
+        expect(page.get_by_role("button", name="Send (Enter)")).to_be_visible()
     else:
         stop.click()
         wait_until_held()
         leave_and_come_back()
-        expect(page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
+        expect(page.get_by_text("Stopped. The partial answer is saved.")).to_be_visible()
     route, response = held[0]
     route.fulfill(response=response)
-    expect(page.get_by_text("Stopped. What had come so far is kept.")).to_be_visible()
-    expect(page.get_by_role("button", name="Ask (Enter)")).to_be_visible()
+    expect(page.get_by_text("Stopped. The partial answer is saved.")).to_be_visible()
+    expect(page.get_by_role("button", name="Send (Enter)")).to_be_visible()
     expect(page.get_by_role("article")).to_have_count(2)
 
 
@@ -356,7 +356,7 @@ def test_answer_is_rated_corrected_and_kept_as_an_example(visit):
     expect(good).to_have_attribute("aria-pressed", "true")
     answer.get_by_role("button", name="Correct this answer").click()
     page.get_by_role("dialog").get_by_role("textbox").fill("Fifteen minutes.")
-    page.get_by_role("button", name="Keep the correction").click()
+    page.get_by_role("button", name="Save correction").click()
     expect(answer.get_by_text("Your correction: Fifteen minutes.")).to_be_visible()
     answer.get_by_role("button", name="Use as an example").click()
     answer.get_by_role("button", name="Copy with sources").click()
@@ -369,7 +369,7 @@ def test_answer_is_rated_corrected_and_kept_as_an_example(visit):
     page.get_by_role("button", name="Examples", exact=True).click()
     card = seen.panel.get_by_role("listitem").filter(has_text="How long is a booking held?")
     expect(card).to_contain_text("Fifteen minutes.")
-    card.get_by_role("button", name="Take out").click()
+    card.get_by_role("button", name="Remove").click()
     expect(card).to_have_count(0)
 
 
@@ -393,7 +393,7 @@ def test_keyboard_alone_leads_from_the_page_to_an_answer_and_its_source(visit):
     expect(seen.panel).to_be_hidden()
     expect(source).to_be_focused()
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -446,7 +446,7 @@ def test_phone_shows_everything_without_scrolling_sideways(visit):
         return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
     assert fits()
-    send = page.get_by_role("button", name="Ask (Enter)").bounding_box()
+    send = page.get_by_role("button", name="Send (Enter)").bounding_box()
     assert send["x"] + send["width"] <= 360
     answer = seen.answer(MANUAL)
     assert fits()
@@ -467,10 +467,10 @@ def test_server_that_leaves_is_told_of_until_it_is_back(visit):
     seen = visit()
     seen.context.route("**/api/**", lambda route: route.abort())
     seen.ask(QUESTION)
-    expect(seen.page.get_by_text("This page goes on as soon as it does.")).to_be_visible()
-    expect(seen.page.get_by_role("alert")).to_contain_text("The server does not answer.")
+    expect(seen.page.get_by_text("The page reconnects automatically.")).to_be_visible()
+    expect(seen.page.get_by_role("alert")).to_contain_text("The server does not respond.")
     seen.context.unroute("**/api/**")
-    expect(seen.page.get_by_text("This page goes on as soon as it does.")).to_be_hidden()
+    expect(seen.page.get_by_text("The page reconnects automatically.")).to_be_hidden()
     seen.page.get_by_role("button", name="Ask again").click()
     expect(seen.page.locator("[data-message]")).to_contain_text("23:10")
     # What the browser says of requests that did not arrive is what this test is about.
@@ -482,16 +482,16 @@ def test_token_is_asked_for_until_it_holds(chromium, serve, tmp_path):
     with serve(indexes=tmp_path, token="the-owner-s-own-token", models=("none",)) as url:
         page = chromium.new_page()
         page.goto(url)
-        dialog = page.get_by_role("dialog", name="Who is asking?")
+        dialog = page.get_by_role("dialog", name="Log in")
         dialog.get_by_label("Token").fill("another")
         page.keyboard.press("Enter")
-        expect(dialog.get_by_role("alert")).to_contain_text("not known")
+        expect(dialog.get_by_role("alert")).to_contain_text("unknown")
         page.keyboard.press("Escape")
         dialog.get_by_label("Token").fill("the-owner-s-own-token")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Make your first collection")).to_be_visible()
-        page.get_by_label("Name of the collection").fill("letters")
-        page.get_by_role("button", name="Make it").click()
+        expect(page.get_by_role("heading", name="Create your first collection")).to_be_visible()
+        page.get_by_label("Collection name").fill("letters")
+        page.get_by_role("button", name="Create").click()
         expect(page.get_by_role("heading", name="letters is empty")).to_be_visible()
         page.reload()
         expect(page.get_by_role("heading", name="letters is empty")).to_be_visible()

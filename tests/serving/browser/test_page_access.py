@@ -49,7 +49,7 @@ def test_axe_finds_nothing_serious(visit, look):
     check("the text of a source")
     seen.panel.get_by_role("button", name="Close (Esc)").click()
     answer.get_by_role("button", name="Why this answer").click()
-    expect(seen.panel.get_by_role("heading", name="What was found")).to_be_visible()
+    expect(seen.panel.get_by_role("heading", name="Retrieved passages")).to_be_visible()
     check("why")
     open_from_rail("Documents")
     expect(seen.panel.get_by_role("listitem").first).to_be_visible()
@@ -57,7 +57,7 @@ def test_axe_finds_nothing_serious(visit, look):
     if look == "phone":
         seen.panel.get_by_role("button", name="Close (Esc)").click()
     seen.choose(model="hostile")
-    page.get_by_role("button", name="Two answers").click()
+    page.get_by_role("button", name="Compare answers").click()
     seen.ask("When does the last bus back leave?")
     expect(page.get_by_role("button", name="Left is better")).to_be_visible()
     check("two answers")

@@ -112,8 +112,8 @@ def test_hostile_file_names_are_shown_and_take_no_effect(visit):
         for number, name in enumerate(NAMES)
     ]
     seen.page.locator("#files").set_input_files(files)
-    tray = seen.page.get_by_role("region", name="Files being read")
-    expect(tray.get_by_text("5 can be asked now", exact=True)).to_be_visible()
+    tray = seen.page.get_by_role("region", name="Uploads")
+    expect(tray.get_by_text("5 added", exact=True)).to_be_visible()
     seen.page.get_by_role("button", name="Documents", exact=True).click()
     listed = seen.panel.get_by_role("list", name="Documents")
     expect(listed).to_contain_text("onerror")

@@ -1,6 +1,6 @@
 // What the page asks of its server: JSON, event streams over fetch, uploads with progress.
 
-/** What went wrong, with what mends it. */
+/** An error with a hint how to fix it. */
 export class ApiError extends Error {
   constructor(message, hint = "", status = 0) {
     super(message);
@@ -14,10 +14,10 @@ export class ApiError extends Error {
   }
 }
 
-/** Told "login" where the server wants a token, "offline" and "online" as it goes and comes. */
+/** Dispatches "login" when the server requires a token, and "offline" and "online" as the connection changes. */
 export const network = new EventTarget();
 
-const OFFLINE = new ApiError("The server does not answer.", "Is it still running? The page goes on when it is back.");
+const OFFLINE = new ApiError("The server does not respond.", "Check that it is running. The page reconnects automatically.");
 
 async function send(method, path, { json, signal, body } = {}) {
   let response;
@@ -43,7 +43,7 @@ async function send(method, path, { json, signal, body } = {}) {
 function errorOf(status, body, retryAfter) {
   const error = body?.error ?? {};
   const wait = status === 429 && retryAfter ? `Try again in ${retryAfter} s.` : "";
-  return new ApiError(error.message ?? `The server refused this (${status}).`, error.hint || wait, status);
+  return new ApiError(error.message ?? `The server rejected the request (${status}).`, error.hint || wait, status);
 }
 
 /** Make a path of segments and a query; what is null or empty is left out of the query. */
@@ -88,7 +88,7 @@ export async function* events(method, url, { json, signal } = {}) {
       const { value, done } = await reader.read().catch((error) => {
         if (error.name === "AbortError") throw error;
         network.dispatchEvent(new Event("offline"));
-        throw new ApiError("The connection broke off.", "Ask again when the server is back.");
+        throw new ApiError("The connection was lost.", "Try again when the server is available.");
       });
       if (done) return;
       rest += value;
@@ -114,7 +114,7 @@ function parseEvent(block) {
   return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
 }
 
-/** Send files; `onProgress` is told bytes sent and in all. fetch cannot tell, XMLHttpRequest can. */
+/** Send files; `onProgress` gets bytes sent and total. XMLHttpRequest reports them, fetch does not. */
 export function upload(url, files, onProgress) {
   const form = new FormData();
   for (const file of files) form.append("files", file, file.name);

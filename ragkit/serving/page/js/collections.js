@@ -12,7 +12,7 @@ export async function makeCollection(name) {
     world.collections = (await get("/api/collections")).collections;
     prefer("collection", made.name);
     tell("world");
-    say(`${made.name} is made.`);
+    say(`${made.name} created.`);
   } catch (error) {
     problem(error);
   }
@@ -20,7 +20,7 @@ export async function makeCollection(name) {
 
 /** Ask for a name and make a collection of it. */
 export async function askForCollection() {
-  const hint = "A collection holds documents that are asked together.";
-  const name = await ask("New collection", { label: "Name", yes: "Make it", hint });
+  const hint = "A collection is a set of documents that you search together.";
+  const name = await ask("New collection", { label: "Name", yes: "Create", hint });
   if (name) await makeCollection(name);
 }

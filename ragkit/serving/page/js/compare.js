@@ -1,4 +1,4 @@
-// Two answers to one question, side by side; what made them is told only with the vote.
+// Two answers to one question, side by side; their configurations are revealed after the vote.
 
 import { ApiError, events, get, path, post } from "./api.js";
 import { notice, problem } from "./dialogs.js";
@@ -9,12 +9,12 @@ import { configName } from "./state.js";
 const VOTES = [
   ["a", "Left is better", "1"],
   ["b", "Right is better", "2"],
-  ["tie", "Both are as good", "="],
-  ["neither", "Neither is good", "0"],
+  ["tie", "Tie", "="],
+  ["neither", "Neither", "0"],
 ];
 const question = () => document.getElementById("question");
 const UNASKED =
-  "Now and then you are shown two answers: which you find better teaches the assistant. Settings can switch this off.";
+  "Sometimes you see two answers. Your choice improves the assistant. You can turn this off in the settings.";
 
 /**
  * Ask for two answers.
@@ -38,10 +38,10 @@ export function compareView(run, json, { asked, retry }) {
       }
       if (pair.sides.a.finished && pair.sides.b.finished) {
         pair.askForVote({ id, conversation: run.conversation });
-        say("Two answers are here. Which is better? Press 1, 2, = or 0.");
-      } else pair.end(h("p", {}, "One of the two did not come, so there is nothing to rank."));
+        say("Two answers are ready. Which one is better? Press 1, 2, = or 0.");
+      } else pair.end(h("p", {}, "One of the two answers failed, so there is nothing to compare."));
     } catch (error) {
-      pair.end(error.name === "AbortError" ? h("p", {}, "Stopped; nothing to rank.") : notice(error));
+      pair.end(error.name === "AbortError" ? h("p", {}, "Stopped. There is nothing to compare.") : notice(error));
     }
   }
 
@@ -103,8 +103,8 @@ function pairView({ note, retry }) {
       const configs = await post(path(["comparisons", waiting.id, "vote"]), { winner });
       for (const side of ["a", "b"]) sides[side].reveal(configName(configs[side]), winner === side);
       await showKept();
-      fill(vote, h("p", {}, "Kept, thank you. Standings tell how each way fares."));
-      say(`Kept. Left was ${configName(configs.a)}, right was ${configName(configs.b)}.`);
+      fill(vote, h("p", {}, "Saved, thank you. The leaderboard compares configurations."));
+      say(`Saved. Left was ${configName(configs.a)}, right was ${configName(configs.b)}.`);
     } catch (error) {
       problem(error);
       if (error.offline) askForVote(waiting);

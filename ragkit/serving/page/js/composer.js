@@ -2,7 +2,7 @@
 
 import { button, fill, h, icon } from "./dom.js";
 import { ask, busy, stop } from "./thread.js";
-import { WAYS, askOnly, chosen, collection, current, may, models, on, prefer, prefs, wayName, ways } from "./state.js";
+import { MODES, askOnly, chosen, collection, current, may, models, on, prefer, prefs, modeName, modesOf } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
 const form = document.getElementById("composer");
@@ -17,13 +17,13 @@ const text = h("textarea", {
   "aria-keyshortcuts": "Enter",
 });
 const model = select("Model", "model");
-const mode = select("Way of answering", "mode");
+const mode = select("Answer mode", "mode");
 const shots = select("Examples shown to the model", "shots");
 const attach = button("attach", "Add files", chooseFiles, { quiet: true, kind: "attach" });
 const wantsTwo = () => two.getAttribute("aria-pressed") === "true";
-const two = button("two", "Two answers", () => two.setAttribute("aria-pressed", String(!wantsTwo())), {
+const two = button("two", "Compare answers", () => two.setAttribute("aria-pressed", String(!wantsTwo())), {
   "aria-pressed": "false",
-  title: "Show two answers to the next question, and say which is better",
+  title: "Compare two answers to the next question",
 });
 two.classList.add("toggle");
 const only = h("div.only", { hidden: true });
@@ -33,7 +33,7 @@ export function startComposer() {
   fill(
     form,
     h("div.box", {}, only, text, h("div.controls", {}, attach, mode, model, shots, two, h("span.gap"), go)),
-    h("p.hint", {}, "Answers can be wrong: the sources tell."),
+    h("p.hint", {}, "Answers can be wrong. Check the sources."),
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -77,7 +77,7 @@ function send() {
 }
 
 function drawGo() {
-  const label = busy() ? "Stop (Esc)" : "Ask (Enter)";
+  const label = busy() ? "Stop (Esc)" : "Send (Enter)";
   fill(go, icon(busy() ? "stop" : "send"));
   go.setAttribute("aria-label", label);
   go.title = label;
@@ -97,7 +97,7 @@ function drawOnly() {
   };
   if (!current.only) return;
   const name = h("span", {}, "Only ", h("b", {}, current.only));
-  fill(only, icon("file"), name, button("close", "Ask all documents", all, { quiet: true }));
+  fill(only, icon("file"), name, button("close", "Search all documents", all, { quiet: true }));
   text.focus();
 }
 
@@ -113,9 +113,9 @@ function drawChoices() {
   );
   fill(
     mode,
-    ways(now.model).map((each) => h("option", { value: each, selected: each === now.mode }, wayName(each))),
+    modesOf(now.model).map((each) => h("option", { value: each, selected: each === now.mode }, modeName(each))),
   );
-  mode.title = WAYS[now.mode]?.[1] ?? "";
+  mode.title = MODES[now.mode]?.[1] ?? "";
   shots.hidden = now.mode !== "chat" || !collection()?.examples;
   fill(
     shots,

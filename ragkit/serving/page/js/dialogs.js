@@ -63,11 +63,11 @@ export function ask(title, { label, value = "", yes = "Save", rows = 1, hint = "
   });
 }
 
-/** Tell of an error with what mends it. */
+/** Show an error and how to fix it in a dialog. */
 export function problem(error) {
   if (error.name === "AbortError") return;
   if (!(error instanceof ApiError)) console.error(error);
-  dialog("A word on this", (close) => [
+  dialog("Error", (close) => [
     notice(error),
     h("div.actions", {}, button(null, "Close", close, { kind: "main", autofocus: true })),
   ]);
@@ -93,7 +93,7 @@ export function login() {
         element.close();
         resolve();
       } catch (error) {
-        fill(wrong, notice(error.status === 401 ? new ApiError("This token is not known here.", error.hint) : error));
+        fill(wrong, notice(error.status === 401 ? new ApiError("Invalid token.", error.hint) : error));
         field.select();
       }
     };
@@ -101,11 +101,11 @@ export function login() {
       h(
         "form",
         { on: { submit } },
-        h("h2", { id: "login-title" }, "Who is asking?"),
-        h("p.soft", {}, "This server answers those who have a token. Its owner gives you one."),
+        h("h2", { id: "login-title" }, "Log in"),
+        h("p.soft", {}, "This server requires a token. Ask its owner for one."),
         h("label.row", {}, h("span", {}, "Token"), field),
         wrong,
-        h("div.actions", {}, h("button.button.main", { type: "submit" }, "Go on")),
+        h("div.actions", {}, h("button.button.main", { type: "submit" }, "Log in")),
       ),
     );
     // There is nothing behind this dialog to go back to.

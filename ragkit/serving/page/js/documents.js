@@ -1,4 +1,4 @@
-// What is in the collection: listed, searched, opened, added to, taken out; and its passages, found without a model.
+// What is in the collection: listed, searched, opened, added, removed; and its passages, found without a model.
 
 import { get, path, remove } from "./api.js";
 import { confirm, notice, problem } from "./dialogs.js";
@@ -17,7 +17,7 @@ on("contents", () => redraw?.());
 /** Open the list of documents; `find` goes to the search for passages, `query` makes one. */
 export function openDocuments({ find = false, query = "" } = {}) {
   const chosen = collection();
-  if (!chosen) return openPanel("Documents", (body) => fill(body, h("p", {}, "There is no collection yet.")));
+  if (!chosen) return openPanel("Documents", (body) => fill(body, h("p", {}, "No collections yet.")));
   return openPanel(
     `Documents of ${chosen.name}`,
     (body) => {
@@ -43,7 +43,7 @@ export function openDocuments({ find = false, query = "" } = {}) {
           const left = page.total - offset - page.documents.length;
           fill(
             more,
-            page.total === 0 && h("p.soft", {}, query.query ? "No document has this name." : "Nothing is in here yet."),
+            page.total === 0 && h("p.soft", {}, query.query ? "No documents match." : "No documents yet."),
             left > 0 && button(null, `${left} more`, () => list(offset + page.documents.length)),
           );
         } catch (error) {
@@ -86,17 +86,17 @@ function row(name, document_) {
       h("strong", {}, document_.title || document_.name),
       h("span.soft.tiny", {}, facts.filter(Boolean).join(" · ")),
     ),
-    may("write") && button("trash", `Take out “${document_.name || document_.title}”`, take, { quiet: true }),
+    may("write") && button("trash", `Remove “${document_.name || document_.title}”`, take, { quiet: true }),
   );
 
   async function take() {
-    // A row of a table goes with its table: the file is what was added, and what is taken out.
-    const what = `“${document_.name}”, with all that was read from it,`;
-    const text = `${what} is taken out of ${name}. Answers that cite it can no longer show it.`;
-    if (!(await confirm("Take the document out?", text, "Take out"))) return;
+    // A row of a table goes with its table: the file is what was added, and what is removed.
+    const what = `“${document_.name}” and its passages`;
+    const text = `${what} will be removed from ${name}. Answers that cite it can no longer show it.`;
+    if (!(await confirm("Remove the document?", text, "Remove"))) return;
     try {
-      await remove(path(["collections", name, "documents", document_.id], { whole: true }));
-      say("Taken out.");
+      await remove(path(["collections", name, "documents", document_.id], { whole_file: true }));
+      say("Removed.");
       tell("contents");
     } catch (error) {
       problem(error);
@@ -108,8 +108,8 @@ function passageSearch(name, before) {
   const field = h("input.field", {
     type: "search",
     value: before,
-    placeholder: "Find passages, without a model",
-    "aria-label": "Find passages",
+    placeholder: "Search passages",
+    "aria-label": "Search passages",
   });
   const found = h("div.block", { "aria-live": "polite", hidden: true });
   const form = h("form", { role: "search", on: { submit } }, field);
@@ -122,7 +122,7 @@ function passageSearch(name, before) {
       const { hits: all, seconds } = await get(path(["collections", name, "search"], { query, k: 10 }));
       fill(
         found,
-        h("p.soft.small", {}, all.length ? `${all.length} in ${Math.round(seconds * 1000)} ms` : "Nothing was found."),
+        h("p.soft.small", {}, all.length ? `${all.length} in ${Math.round(seconds * 1000)} ms` : "No results."),
         hits(all, name, () => openDocuments({ query })),
       );
     } catch (error) {

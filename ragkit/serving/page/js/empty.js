@@ -17,7 +17,7 @@ export function emptyView({ put }) {
   if (!place.documents) {
     fill(
       element,
-      head(`${place.name} is empty`, may("write") ? "Drop files anywhere on this page, and ask them." : ""),
+      head(`${place.name} is empty`, may("write") ? "Drop files anywhere on this page to add them." : ""),
       may("write") && h("div.suggestions", {}, suggestion("attach", "Choose files", FORMATS, chooseFiles)),
     );
     return element;
@@ -28,15 +28,15 @@ export function emptyView({ put }) {
     head(
       `Ask ${place.name}`,
       `${count(place.documents, "document")} in ${count(place.chunks, "passage")}. `,
-      "Answers come with their sources: a click opens the page, with the quote marked.",
+      "Answers cite their sources. Click a citation to open the page with the quote highlighted.",
     ),
     questions,
     h(
       "div.suggestions",
       {},
-      suggestion("file", "See what is in it", "Titles, pages, and the text itself", () => openDocuments()),
-      suggestion("search", "Find passages", "Quick, and without a model", () => openDocuments({ find: true })),
-      may("write") && suggestion("attach", "Add files", "Or drop them anywhere here", chooseFiles),
+      suggestion("file", "Browse documents", "Titles, pages and text", () => openDocuments()),
+      suggestion("search", "Search passages", "Fast, without a model", () => openDocuments({ find: true })),
+      may("write") && suggestion("attach", "Add files", "Or drop them anywhere on this page", chooseFiles),
     ),
   );
   suggest(place.name, questions, put);
@@ -74,7 +74,7 @@ async function suggest(name, place, put) {
       place.append(h("button.asks", onclick, icon("edit"), h("span", {}, question)));
     }
   } catch {
-    // Suggestions are a courtesy: who asks is told of the error.
+    // Suggestions are optional: the error is shown with the next question.
   }
 }
 
@@ -89,14 +89,14 @@ function noCollection() {
     "div.empty",
     {},
     owner
-      ? head("Make your first collection", "A collection holds documents that are asked together.")
-      : head("There is nothing to ask yet", "The owner of this server can give you the right to read a collection."),
+      ? head("Create your first collection", "A collection is a set of documents that you search together.")
+      : head("No collections yet", "Ask the server's owner for read permission on a collection."),
     owner &&
       h(
         "form.bar",
         { on: { submit } },
-        h("label.row", {}, h("span", {}, "Name of the collection"), field),
-        h("button.button.main", { type: "submit" }, "Make it"),
+        h("label.row", {}, h("span", {}, "Collection name"), field),
+        h("button.button.main", { type: "submit" }, "Create"),
       ),
   );
 }

@@ -1,4 +1,4 @@
-// Answered questions that chat is shown: kept with the collection, listed, added, taken out.
+// Answered questions that chat is shown: kept with the collection, listed, added, removed.
 
 import { get, path, post, remove } from "./api.js";
 import { notice, problem } from "./dialogs.js";
@@ -9,7 +9,7 @@ import { collection, may, tell } from "./state.js";
 export function openExamples() {
   const chosen = collection();
   return openPanel("Examples", async (body, still) => {
-    if (!chosen) return fill(body, h("p", {}, "There is no collection yet."));
+    if (!chosen) return fill(body, h("p", {}, "No collections yet."));
     const url = (...rest) => path(["collections", chosen.name, "examples", ...rest]);
     const list = h("ul.cards.block", { "aria-label": "Examples" });
     const draw = async () => {
@@ -17,7 +17,7 @@ export function openExamples() {
       if (!still()) return;
       fill(
         list,
-        examples.length ? examples.map((each) => card(each, url, draw)) : h("li.soft", {}, "There are none yet."),
+        examples.length ? examples.map((each) => card(each, url, draw)) : h("li.soft", {}, "No examples yet."),
       );
     };
     fill(
@@ -25,8 +25,8 @@ export function openExamples() {
       h(
         "p.soft",
         {},
-        `Answered questions of ${chosen.name}. “Chat” can be shown those most like a question, and answers in their `,
-        "manner: choose how many, under the question. The star under an answer adds one.",
+        `Answered questions for ${chosen.name}. In chat mode, the model can see the most similar ones and follow their `,
+        "style. Choose how many below the question. The star below an answer adds one.",
       ),
       may("write") && form(url, draw),
       list,
@@ -44,7 +44,7 @@ function card(example, url, draw) {
   const take = async () => {
     try {
       await remove(url(example.id));
-      say("Taken out.");
+      say("Removed.");
       await draw();
     } catch (error) {
       problem(error);
@@ -58,7 +58,7 @@ function card(example, url, draw) {
       {},
       h("span", {}, example.input),
       h("span.gap"),
-      may("write") && button("trash", `Take out the example “${example.input}”`, take, { quiet: true }),
+      may("write") && button("trash", `Remove the example “${example.input}”`, take, { quiet: true }),
     ),
     h("p.soft", {}, example.output),
   );
@@ -83,7 +83,7 @@ function form(url, draw) {
     "form.cards.block",
     { on: { submit }, "aria-label": "Add an example" },
     h("label.row", {}, h("span", {}, "Question"), input),
-    h("label.row", {}, h("span", {}, "The answer that is wanted"), output),
-    h("div.actions", {}, h("button.button", { type: "submit" }, "Add the example")),
+    h("label.row", {}, h("span", {}, "Expected answer"), output),
+    h("div.actions", {}, h("button.button", { type: "submit" }, "Add example")),
   );
 }

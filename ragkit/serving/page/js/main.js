@@ -62,7 +62,7 @@ function watchNetwork() {
   let waiting = 0;
   network.addEventListener("offline", () => {
     if (waiting) return;
-    fill(banner, "The server does not answer. This page goes on as soon as it does.");
+    fill(banner, "The server does not respond. The page reconnects automatically.");
     waiting = setInterval(() => get("/api/me").catch(() => {}), AGAIN);
   });
   network.addEventListener("online", () => {
@@ -70,8 +70,8 @@ function watchNetwork() {
     clearInterval(waiting);
     waiting = 0;
     fill(banner);
-    say("The server answers again.");
-    // It may have been started anew, with other collections or models.
+    say("The server is available again.");
+    // It may have been restarted, with other collections or models.
     load().catch(() => {});
   });
   let asking = false;

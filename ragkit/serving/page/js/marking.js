@@ -1,4 +1,4 @@
-// Marking sentences of rendered Markdown that no source bears out.
+// Marking sentences of rendered Markdown that no source supports.
 
 const WORDS = /[\p{L}\p{N}]/u;
 

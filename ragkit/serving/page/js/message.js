@@ -8,20 +8,20 @@ import { openSource, quoteIn } from "./source.js";
 import { collection, configName, may, tell } from "./state.js";
 import { openWhy } from "./why.js";
 
-const UNSUPPORTED = "No source that was found bears this sentence out.";
+const UNSUPPORTED = "No retrieved source supports this sentence.";
 const CONTRADICTED = "A source contradicts this sentence.";
 
-/** A question, with ways to ask it anew. */
+/** A question, with buttons to edit and resend it. */
 export function questionView(text, { edit }) {
   return h(
     "article.question",
-    { "aria-label": "You asked" },
+    { "aria-label": "Your question" },
     h("p", {}, text),
     h(
       "div.tools",
       {},
       button("copy", "Copy the question", (event) => copy(text, event.currentTarget), { quiet: true }),
-      button("edit", "Edit and ask anew", () => edit(text), { quiet: true }),
+      button("edit", "Edit and resend", () => edit(text), { quiet: true }),
     ),
   );
 }
@@ -36,9 +36,9 @@ export function pendingView(label = "Answer") {
     element,
     /** Take one event of the stream. */
     take({ event, data }) {
-      if (event === "queued") status.textContent = data.before ? `${data.before} before you…` : "Your turn comes…";
+      if (event === "queued") status.textContent = data.before ? `${data.before} ahead of you in the queue…` : "Starting…";
       else if (event === "retrieved") status.textContent = readingOf(data.hits);
-      else if (event === "prompt") status.textContent = `The model reads ${data.tokens.toLocaleString()} tokens…`;
+      else if (event === "prompt") status.textContent = `Processing ${data.tokens.toLocaleString()} prompt tokens…`;
       else if (event === "delta") {
         status.hidden = true;
         prose.hidden = false;
@@ -59,10 +59,10 @@ export function pendingView(label = "Answer") {
 }
 
 function readingOf(hits) {
-  if (!hits?.length) return "Nothing found that fits…";
+  if (!hits?.length) return "No matching passages…";
   const names = [...new Set(hits.map((hit) => hit.title || hit.name))];
   const shown = names.slice(0, 2).join(", ");
-  const count = hits.length === 1 ? "a passage" : `${hits.length} passages`;
+  const count = hits.length === 1 ? "1 passage" : `${hits.length} passages`;
   return `Reading ${count} of ${shown}${names.length > 2 ? " and others" : ""}…`;
 }
 
@@ -77,7 +77,7 @@ export function answerView(message, { retry = null, tools = true } = {}) {
   if (answer?.mode === "extract") element.classList.add("short");
   if (answer?.abstained) element.append(abstention(message));
   else element.append(prose(message));
-  if (message.stopped) element.append(note("stop", "Stopped. What had come so far is kept."));
+  if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
   if (answer?.unsupported?.length) element.append(note("warning", unsupportedNote(answer.unsupported.length)));
   if (answer?.citations.length) element.append(sources(message));
   const corrected = h("p.note.correction");
@@ -110,14 +110,14 @@ function abstention(message) {
     "div.abstained",
     {},
     h("p", {}, h("strong", {}, message.text)),
-    h("p.soft.small", {}, "Nothing that was found supports an answer well enough. “Why” shows what was found."),
+    h("p.soft.small", {}, "No retrieved passage supports an answer well enough. Select “Why” to see the passages."),
   );
 }
 
 function unsupportedNote(count) {
   return count === 1
-    ? "One sentence is underlined with dots: no source that was found bears it out."
-    : `${count} sentences are underlined with dots: no source that was found bears them out.`;
+    ? "No retrieved source supports 1 sentence (dotted underline)."
+    : `No retrieved source supports ${count} sentences (dotted underline).`;
 }
 
 function note(name, text) {
@@ -161,7 +161,7 @@ function toolbar(message, retry, corrected) {
   const teaches = may("write") && !answer?.abstained && !message.stopped;
   return h(
     "div.tools",
-    { role: "group", "aria-label": "With this answer" },
+    { role: "group", "aria-label": "Answer actions" },
     quiet("copy", "Copy with sources", (control) => copy(withSources(message), control)),
     rating(message),
     quiet("edit", "Correct this answer", () => correct(message, corrected)),
@@ -185,7 +185,7 @@ function rating(message) {
       await post(path(["messages", message.id, "rating"]), { thumb: wanted });
       message.rating = { ...message.rating, thumb: wanted };
       thumbs.forEach((each, n) => each.setAttribute("aria-pressed", String(wanted === ["up", "down"][n])));
-      say(wanted ? "Rating kept." : "Rating taken back.");
+      say(wanted ? "Rating saved." : "Rating removed.");
     } catch (error) {
       problem(error);
     }
@@ -201,18 +201,18 @@ function drawCorrection(place, message) {
 
 async function correct(message, place) {
   const correction = await ask("Correct this answer", {
-    label: "What it should have said",
+    label: "Correct answer",
     value: message.rating?.correction ?? message.text,
     rows: 6,
-    yes: "Keep the correction",
-    hint: "Corrections teach: they can become examples, questions for measuring, and data for tuning.",
+    yes: "Save correction",
+    hint: "Corrections can become examples, evaluation questions and tuning data.",
   });
   if (correction === null) return;
   try {
     await post(path(["messages", message.id, "rating"]), { correction });
     message.rating = { ...message.rating, correction };
     drawCorrection(place, message);
-    say("Correction kept.");
+    say("Correction saved.");
   } catch (error) {
     problem(error);
   }
@@ -221,11 +221,11 @@ async function correct(message, place) {
 async function example(message, control) {
   try {
     const { contradicts } = await post(path(["messages", message.id, "example"]));
-    done(control, "Kept as an example");
+    done(control, "Saved as an example");
     tell("contents");
     if (contradicts?.length) {
       const others = contradicts.join(" · ");
-      problem(new ApiError("It is kept, but another example answers the same question otherwise.", others));
+      problem(new ApiError("The example is saved, but another example gives a different answer to the same question.", others));
     }
   } catch (error) {
     problem(error);

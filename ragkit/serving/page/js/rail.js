@@ -23,7 +23,7 @@ const search = h("input.field", {
 });
 let asked = 0;
 
-/** Draw the rail; `actions` has `fresh()`, which begins a conversation. */
+/** Draw the rail; `actions` has `fresh()`, which starts a conversation. */
 export function startRail({ fresh }) {
   fill(
     rail,
@@ -38,9 +38,9 @@ export function startRail({ fresh }) {
       button("file", "Documents", () => openDocuments()),
       button("search", "Passages", () => openDocuments({ find: true })),
       button("star", "Examples", () => openExamples()),
-      button("ranking", "Standings", () => openStandings()),
+      button("ranking", "Leaderboard", () => openStandings()),
       button("settings", "Settings", () => openSettings()),
-      button("keys", "Keys", () => openKeys()),
+      button("keys", "Shortcuts", () => openKeys()),
     ),
   );
   arrowKeys(list, ".item > a");
@@ -86,14 +86,14 @@ async function refreshConversations() {
     const { conversations } = await get(path(["conversations"], { query, limit: 200 }));
     if (turn === asked) draw(conversations, query);
   } catch (error) {
-    // An offline server is told of by the banner, a missing token by the dialog.
+    // The banner reports an offline server, the dialog a missing token.
     if (turn === asked && !error.offline && error.status !== 401) fill(list, h("p.soft.small", {}, error.message));
   }
 }
 
 function draw(conversations, query) {
   if (!conversations.length) {
-    fill(list, h("p.soft.small", {}, query ? "No conversation has these words." : "What you ask is kept here."));
+    fill(list, h("p.soft.small", {}, query ? "No conversations match." : "Your conversations appear here."));
     return;
   }
   const days = new Map();
@@ -135,7 +135,7 @@ async function rename(conversation) {
 }
 
 async function forget(conversation) {
-  const text = `“${conversation.title}” and everything in it goes for good.`;
+  const text = `“${conversation.title}” and all its messages will be deleted permanently.`;
   if (!(await confirm("Delete the conversation?", text, "Delete"))) return;
   try {
     await remove(path(["conversations", conversation.id]));

@@ -3,18 +3,18 @@
 import { remove } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { button, h } from "./dom.js";
-import { WAYS, chosen, configName, models, prefer, prefs, ways, world } from "./state.js";
+import { MODES, chosen, configName, models, prefer, prefs, modesOf, world } from "./state.js";
 
-const THEMES = { auto: "As the system", light: "Light", dark: "Dark" };
+const THEMES = { auto: "System", light: "Light", dark: "Dark" };
 const KEYS = [
   [["Enter"], "ask"],
-  [["Shift", "Enter"], "begin a new line"],
+  [["Shift", "Enter"], "insert a line break"],
   [["Esc"], "stop the answer; close the panel"],
   [["/"], "search conversations (also Ctrl K)"],
-  [["↑", "↓"], "go through a list"],
-  [["Alt", "N"], "begin a new conversation"],
-  [["1", "2", "=", "0"], "of two answers: left, right, both, neither is better"],
-  [["?"], "show these keys"],
+  [["↑", "↓"], "move through a list"],
+  [["Alt", "N"], "start a new conversation"],
+  [["1", "2", "=", "0"], "choose between two answers: left, right, tie, neither"],
+  [["?"], "show keyboard shortcuts"],
 ];
 
 function applyTheme() {
@@ -25,7 +25,7 @@ function applyTheme() {
 export function openSettings() {
   dialog("Settings", (close) => [
     label("Appearance", theme()),
-    label("Beside the chosen way, “two answers” shows", rival()),
+    label("Compare the selected mode with", rival()),
     h(
       "label.tick",
       {},
@@ -37,8 +37,8 @@ export function openSettings() {
       h(
         "span",
         {},
-        "Now and then (1 question in 10) show two answers by itself. ",
-        h("span.soft", {}, "Which one you find better teaches the assistant; two answers take twice as long."),
+        "Show two answers for 1 in 10 questions. ",
+        h("span.soft", {}, "Your choice improves the assistant. Two answers take twice as long."),
       ),
     ),
     h(
@@ -75,11 +75,11 @@ export function rivalOf(config) {
 
 /** Every other configuration that differs from the chosen one in one thing; the likeliest first. */
 function rivals(config) {
-  const hasModel = ways(config.model).includes("extract");
+  const hasModel = modesOf(config.model).includes("extract");
   const meant = config.mode !== "auto" ? config.mode : hasModel ? "extract" : "quotes";
-  const others = models().filter(({ name }) => name !== config.model && ways(name).includes(meant));
+  const others = models().filter(({ name }) => name !== config.model && modesOf(name).includes(meant));
   const found = meant === "quotes" ? [] : others.map(({ name }) => ({ ...config, model: name }));
-  const modes = ways(config.model).filter((mode) => mode !== meant && mode !== "auto");
+  const modes = modesOf(config.model).filter((mode) => mode !== meant && mode !== "auto");
   found.push(...modes.map((mode) => ({ ...config, mode })));
   if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
   return found;
@@ -105,14 +105,14 @@ async function logout() {
 }
 
 export function openKeys() {
-  dialog("Keys", (close) => [
+  dialog("Keyboard shortcuts", (close) => [
     h(
       "dl.keys",
       {},
       KEYS.map(([keys, does]) => [h("dt", {}, keys.flatMap((key) => [h("kbd", {}, key), " "])), h("dd", {}, does)]),
     ),
-    h("h2", {}, "Ways of answering"),
-    h("dl.keys", {}, Object.values(WAYS).map(([name, does]) => [h("dt", {}, name), h("dd.soft", {}, does)])),
+    h("h2", {}, "Answer modes"),
+    h("dl.keys", {}, Object.values(MODES).map(([name, does]) => [h("dt", {}, name), h("dd.soft", {}, does)])),
     h("div.actions", {}, button(null, "Close", close, { kind: "main", autofocus: true })),
   ]);
 }

@@ -53,7 +53,7 @@ function head(view, ...controls) {
       "p.path",
       {},
       [about.name !== about.title && about.name, trail].filter(Boolean).map((part) => [part, " · "]),
-      h("button.link", { type: "button", on: { click: () => alone(about.title) } }, "Ask this document alone"),
+      h("button.link", { type: "button", on: { click: () => alone(about.title) } }, "Search only this document"),
     ),
     quoted && place.quote && h("blockquote.quoted", {}, quoteIn(place)),
     h("div.bar.stick", {}, controls),
@@ -104,14 +104,14 @@ async function showPage(view, number) {
     body,
     head(
       view,
-      button("left", "Page before", () => toPage(view, at - 1), { quiet: true, disabled: at === 0 }),
+      button("left", "Previous page", () => toPage(view, at - 1), { quiet: true, disabled: at === 0 }),
       h("span.small", { "aria-live": "polite" }, page.label ? `${page.label} (${at + 1} of ${about.pages.length})` : `Page ${number} of ${about.pages.length}`),
-      button("right", "Page after", () => toPage(view, at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
+      button("right", "Next page", () => toPage(view, at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
       h("span.gap"),
-      view.quoted && !inside && button(null, "To the quote", () => toPage(view, pageOf(about, place.start))),
+      view.quoted && !inside && button(null, "Go to quote", () => toPage(view, pageOf(about, place.start))),
       button(null, "Text", () => toText(view, page.start)),
     ),
-    goes && h("p.soft.small", {}, "The quote goes on on the next page."),
+    goes && h("p.soft.small", {}, "The quote continues on the next page."),
     sheet,
   );
   reveal(body, sheet.querySelector(".quote-mark"));
@@ -148,12 +148,12 @@ async function showText(view, around, why = null) {
       view,
       jump,
       h("span.gap"),
-      quoted && button(null, "To the quote", () => go(place.start)),
+      quoted && button(null, "Go to quote", () => go(place.start)),
       isDrawn(about) && !why && button(null, "Page", () => toPage(view, pageOf(about, around))),
     ),
-    window_.start > 0 && button(null, "Earlier text", () => go(Math.max(0, window_.start - 1))),
+    window_.start > 0 && button(null, "Previous text", () => go(Math.max(0, window_.start - 1))),
     h("div.fulltext", {}, pieces(window_, view)),
-    window_.end < about.characters && button(null, "Later text", () => go(window_.end + 1)),
+    window_.end < about.characters && button(null, "Next text", () => go(window_.end + 1)),
   );
   reveal(body, quoted && place.start >= window_.start ? body.querySelector("mark") : null);
 }

@@ -12,7 +12,7 @@ const WIDTH = 400;
 
 export function openStandings() {
   const chosen = collection();
-  return openPanel("Standings", async (body, still) => {
+  return openPanel("Leaderboard", async (body, still) => {
     fill(body, h("p.status", {}, "Counting…"));
     try {
       const { configurations } = await get(path(["standings"], { collection: chosen?.name }));
@@ -29,10 +29,10 @@ function draw(body, configurations, chosen) {
     h(
       "p.soft",
       {},
-      `How the ways of answering fare${chosen ? ` in ${chosen.name}` : ""}, by how you and others ranked two answers. `,
-      "The dot is the share of wins, a tie counting half; the line is where that share lies with 95 % certainty.",
+      `Comparison of configurations${chosen ? ` in ${chosen.name}` : ""}, from the votes of all users. `,
+      "The dot is the win rate (a tie counts half). The line is its 95 % confidence interval.",
     ),
-    configurations.length === 0 && h("p.block", {}, "Nothing was ranked yet: ask for “Two answers”, and say which is better."),
+    configurations.length === 0 && h("p.block", {}, "No votes yet. Select “Compare answers” and choose the better one."),
     configurations.map(standing),
   );
 }

@@ -73,8 +73,8 @@ export function models() {
   return world.models.filter((each) => each.kind !== "none" || each.default);
 }
 
-/** The ways of answering with a model; without one only those that need none. */
-export function ways(model) {
+/** The answer modes that a model supports; without a model, only the modes that need none. */
+export function modesOf(model) {
   const asks = world.models.some(({ name, kind }) => name === model && kind !== "none");
   return world.modes.filter((mode) => asks || mode === "auto" || mode === "quotes");
 }
@@ -82,27 +82,27 @@ export function ways(model) {
 /** The configuration that is chosen for answers; what is null is left to the server. */
 export function chosen() {
   const model = models().find((each) => each.name === prefs.model) ?? models().find((each) => each.default);
-  const mode = ways(model?.name).includes(prefs.mode) ? prefs.mode : world.defaultMode;
+  const mode = modesOf(model?.name).includes(prefs.mode) ? prefs.mode : world.defaultMode;
   return { model: model?.name ?? null, mode, shots: prefs.shots };
 }
 
-/** How ways of answering are called on the page, and what they do. */
-export const WAYS = {
-  auto: ["Automatic", "The server takes the way that measured best for the model."],
-  quotes: ["Quotes", "The best sentences as they stand. Needs no model."],
-  extract: ["Short answer", "A short span of a document, word for word."],
-  chat: ["Chat", "Free text, checked sentence by sentence against the sources."],
+/** Name and description of each answer mode. */
+export const MODES = {
+  auto: ["Automatic", "The server chooses the best mode for the question and the model."],
+  quotes: ["Quotes", "The best matching sentences, verbatim. Needs no model."],
+  extract: ["Short answer", "A short quote from a document."],
+  chat: ["Chat", "Free text. Each sentence is checked against the sources."],
 };
 
-export function wayName(mode) {
-  return WAYS[mode]?.[0] ?? mode;
+export function modeName(mode) {
+  return MODES[mode]?.[0] ?? mode;
 }
 
 /** A configuration in words. */
 export function configName(config) {
   if (!config) return "";
   const shots = config.shots ? `${config.shots} ${config.shots === 1 ? "example" : "examples"}` : "";
-  return [wayName(config.mode), config.model && config.model !== "none" ? config.model : "", shots]
+  return [modeName(config.mode), config.model && config.model !== "none" ? config.model : "", shots]
     .filter(Boolean)
     .join(" · ");
 }

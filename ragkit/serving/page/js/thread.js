@@ -13,7 +13,7 @@ import { askOnly, chosen, collection, current, on, prefer, prefs, tell } from ".
 const thread = document.getElementById("thread");
 const topbar = document.getElementById("topbar");
 const column = h("div.column");
-const toBottom = button("bottom", "To the latest answer", () => toEnd(), { quiet: true, hidden: true });
+const toBottom = button("bottom", "Scroll to the latest answer", () => toEnd(), { quiet: true, hidden: true });
 toBottom.classList.add("to-bottom");
 const title = h("h1", { tabindex: -1 });
 const exporting = button("download", "Export to Markdown", exportMarkdown, { quiet: true });
@@ -197,7 +197,7 @@ function answering(run, json) {
         else if (event.event === "error") return fail(event.data);
         else pending.take(event);
       }
-      return fail({ message: "The answer broke off.", hint: "Ask again." });
+      return fail({ message: "The answer was interrupted.", hint: "Ask again." });
     } catch (error) {
       if (error.name === "AbortError") return stopped();
       if (error.status === undefined) console.error(error);

@@ -10,15 +10,15 @@ const cover = document.getElementById("drop");
 const input = h("input", { type: "file", multiple: true, hidden: true, id: "files", "aria-label": "Files to add" });
 
 const STATES = {
-  added: ["check", "Read; it can be asked now."],
-  replaced: ["check", "Read; it took the place of its older version."],
-  unchanged: ["check", "Was here already, unchanged."],
-  refused: ["warning", "Refused"],
+  added: ["check", "Added and ready to search."],
+  replaced: ["check", "Replaced the previous version."],
+  unchanged: ["check", "Unchanged."],
+  refused: ["warning", "Rejected"],
 };
 const STAGES = {
   read: "Reading",
-  chunk: "Cutting into passages",
-  embed: "Making it searchable",
+  chunk: "Splitting into passages",
+  embed: "Indexing",
   write: "Keeping",
 };
 
@@ -36,7 +36,7 @@ export function startUploads() {
     cover.hidden = !shown;
     const name = collection()?.name;
     const where = h("strong", {}, `Add to ${name ?? "your documents"}`);
-    if (shown) fill(cover, icon("attach"), where, h("span.soft", {}, "Drop the files anywhere."));
+    if (shown) fill(cover, icon("attach"), where, h("span.soft", {}, "Drop files anywhere."));
   };
   window.addEventListener("dragenter", (event) => {
     if (!carries(event)) return;
@@ -69,9 +69,9 @@ export function chooseFiles() {
 async function addFiles(files) {
   if (!files.length) return;
   const chosen = collection();
-  if (!chosen) return problem(new ApiError("There is no collection to add to.", "Make one first."));
+  if (!chosen) return problem(new ApiError("No collection selected.", "Create one first."));
   if (!may("write")) {
-    return problem(new ApiError(`You may read ${chosen.name}, not add to it.`, "Ask its owner for the right to write."));
+    return problem(new ApiError(`You have read-only access to ${chosen.name}.`, "Ask its owner for write permission."));
   }
   const batch = drawBatch(chosen.name, files);
   try {
@@ -87,7 +87,7 @@ async function addFiles(files) {
 
 function drawBatch(name, files) {
   const rows = files.map((file) => fileRow(file.name));
-  const bar = h("progress", { value: 0, max: 1, "aria-label": "Sent and read" });
+  const bar = h("progress", { value: 0, max: 1, "aria-label": "Upload progress" });
   const what = h("span.soft.small", {}, "Sending…");
   const title = h("strong", {}, files.length === 1 ? "One file" : `${files.length} files`, ` to ${name}`);
   const batch = h(
@@ -111,7 +111,7 @@ function drawBatch(name, files) {
     },
     waiting: () => {
       bar.removeAttribute("value");
-      what.textContent = "Waiting to be read…";
+      what.textContent = "Waiting…";
       rows.forEach((row) => row.state("Waiting…"));
     },
     take: ({ event, data }) => {
@@ -144,8 +144,8 @@ function drawBatch(name, files) {
       bar.hidden = true;
       const read = counts.added + counts.replaced + counts.unchanged;
       what.textContent = [
-        read && `${read} can be asked now`,
-        (counts.refused || failed) && `${failed ? rows.length - read : counts.refused} refused`,
+        read && `${read} added`,
+        (counts.refused || failed) && `${failed ? rows.length - read : counts.refused} rejected`,
       ]
         .filter(Boolean)
         .join(", ");

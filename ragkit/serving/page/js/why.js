@@ -5,19 +5,19 @@ import { notice } from "./dialogs.js";
 import { drawing, fill, h } from "./dom.js";
 import { openPanel } from "./panel.js";
 import { openSource } from "./source.js";
-import { wayName } from "./state.js";
+import { modeName } from "./state.js";
 
 const SEARCHERS = {
   dense: "meaning",
   keyword: "words",
-  fused: "both together",
+  fused: "combined",
   rerank: "reranker",
   mmr: "diversity",
 };
 
 export function openWhy(message) {
   return openPanel("Why this answer", async (body, still) => {
-    fill(body, h("p.status", {}, "Looking it up…"));
+    fill(body, h("p.status", {}, "Loading…"));
     try {
       const why = await get(path(["messages", message.id, "why"]));
       if (still()) draw(body, why, message);
@@ -37,22 +37,22 @@ function draw(body, why, message) {
   fill(
     body,
     facts([
-      ["Searched for", [why.query, why.why_query].filter(Boolean).join(" — ")],
-      ["Kind of question", why.kind && [why.kind.replaceAll("_", " "), why.why_kind].filter(Boolean).join(" — ")],
-      ["Way", [wayName(why.mode), why.why_mode].filter(Boolean).join(" — ")],
-      ["Model", why.model ? [why.model, why.why_model].filter(Boolean).join(" — ") : "none was asked"],
+      ["Search query", [why.query, why.why_query].filter(Boolean).join(" — ")],
+      ["Question type", why.kind && [why.kind.replaceAll("_", " "), why.why_kind].filter(Boolean).join(" — ")],
+      ["Answer mode", [modeName(why.mode), why.why_mode].filter(Boolean).join(" — ")],
+      ["Model", why.model ? [why.model, why.why_model].filter(Boolean).join(" — ") : "none"],
       ["Confidence", confidence === undefined ? null : percent(confidence)],
       ["Relevance", why.relevance === undefined ? null : `${percent(why.relevance)}; below ${least} there is no answer`],
       ["Tokens", usage && usage.prompt_tokens + usage.completion_tokens > 0 ? tokens(usage) : null],
       ["Cost", usage ? cost(usage.cost) : null],
     ]),
-    why.attempts?.length > 0 && block("Models that were tried", attempts(why.attempts)),
-    why.hits?.length > 0 && block(`What was found (${why.hits.length})`, hits(why.hits, message.config.collection, again)),
-    signals.length > 0 && block("What the confidence is made of", bars(signals, number)),
-    why.shots?.length > 0 && block("Examples that were shown", shots(why.shots)),
-    why.prompt?.length > 0 && block("The prompt as sent", prompt(why.prompt)),
-    why.receipt?.sections?.length > 0 && block("What went into the prompt", receipt(why.receipt)),
-    why.reply && block("What the model said, before anything was checked", said("reply", why.reply)),
+    why.attempts?.length > 0 && block("Models tried", attempts(why.attempts)),
+    why.hits?.length > 0 && block(`Retrieved passages (${why.hits.length})`, hits(why.hits, message.config.collection, again)),
+    signals.length > 0 && block("Confidence signals", bars(signals, number)),
+    why.shots?.length > 0 && block("Examples in the prompt", shots(why.shots)),
+    why.prompt?.length > 0 && block("Prompt", prompt(why.prompt)),
+    why.receipt?.sections?.length > 0 && block("Prompt sections", receipt(why.receipt)),
+    why.reply && block("Model output, unverified", said("reply", why.reply)),
     stages.length > 0 && block(`Time (${seconds(total(why.seconds))})`, bars(stages, seconds)),
   );
 }
@@ -178,7 +178,7 @@ function receipt({ sections, tokens: all, window: size, answer_tokens: kept }) {
         h("tbody", {}, sections.map(row)),
       ),
     ),
-    h("p.soft.small", {}, `${all} tokens of ${size}; ${kept} are kept free for the reply.`),
+    h("p.soft.small", {}, `${all} of ${size} tokens; ${kept} reserved for the reply.`),
   ];
 }
 
@@ -188,8 +188,8 @@ function tokens(usage) {
 }
 
 function cost(value) {
-  if (value === null || value === undefined) return "not known";
-  return value === 0 ? "nothing: it ran here" : `$${value.toPrecision(2)}`;
+  if (value === null || value === undefined) return "unknown";
+  return value === 0 ? "none (local model)" : `$${value.toPrecision(2)}`;
 }
 
 export const percent = (value) => `${Math.round(value * 100)} %`;

@@ -3,16 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.demo-ready
+# A worker per core, each pinned to its own; a worker holds some 2 GB.
+WORKERS := -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test lint types unit browser clean
+.PHONY: demo check test lint types quick unit browser clean
 
-demo: $(READY)
+# The demo needs the plain install only: no torch, no local language model.
+demo: $(DEMO_READY)
 	$(BIN)/ragkit sync docs/samples --index indexes/demo
 	@$(call ask,When does the last bus back leave?)
 	@$(call ask,What is the focal length of the Meridian 40?)
 	@$(call ask,How many people watched the Perseids on 12 August?)
 
 ask = echo; echo "? $(1)"; $(BIN)/ragkit ask indexes/demo "$(1)" --stats
+
+# Under two minutes: no language model, no browser.
+check: lint types quick
 
 test: lint types unit
 
@@ -23,8 +30,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+quick: $(READY)
+	$(BIN)/pytest $(WORKERS) -m "not slow" tests/documents tests/chunking tests/prompting tests/test_*.py
+
 unit: $(READY) browser
-	$(BIN)/pytest
+	$(BIN)/pytest $(WORKERS)
 
 # The tests of the page drive Debian's Chromium. Where there is none and it can't be installed, they are skipped.
 browser:
@@ -40,6 +50,11 @@ $(READY): pyproject.toml .ci/constraints.txt
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --progress-bar on -c .ci/constraints.txt -e '.[dev]'
 	touch $(READY)
+
+$(DEMO_READY): pyproject.toml .ci/constraints.txt
+	@[ -f $(READY) ] || { $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --upgrade pip && \
+	  $(BIN)/pip install --progress-bar on -c .ci/constraints.txt -e .; }
+	touch $(DEMO_READY)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

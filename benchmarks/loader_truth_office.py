@@ -16,6 +16,10 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from xml.etree import ElementTree
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.common import versions
+
 _WORD = re.compile(r"\w+")
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -143,6 +147,7 @@ def main() -> None:
     from ragkit.documents import load
     from ragkit.records import Document
 
+    print(versions("python-calamine", "python-pptx", "lxml"))
     shares: dict[str, list[tuple[float, str, list[str]]]] = {}
     total: Counter[str] = Counter()
     kept: Counter[str] = Counter()

@@ -259,14 +259,14 @@ def test_limits_hold_where_the_kernel_has_none(tmp_path, case):
     (tmp_path / "fine").write_bytes(b"A text.")
     (tmp_path / "slow").write_bytes(slow_pdf())
     (tmp_path / "big").write_bytes(b"word " * 2**25)
-    seconds = 20.0 if case == "big" else 1.0
+    seconds, memory = (20.0, 2**25) if case == "big" else (1.0, 2**30)
     # A new process: on Linux a process begins with its parent's highest use of memory.
     code = f"""
 import json
 from dataclasses import asdict
 from ragkit._process import Child
 from ragkit.documents import LoadOptions
-child = Child("tests.child_without_limits", 2**25)
+child = Child("tests.child_without_limits", {memory})
 options = asdict(LoadOptions(encoding="utf-8"))
 child.send({{"path": {str(tmp_path / case)!r}, "origin": "x", "options": options}}, cpu={seconds})
 lines = []

@@ -35,7 +35,14 @@ PARTS = (
     Part("faiss", "faiss-cpu", "", "vector search"),
     Part("tantivy", "tantivy", "", "keyword search"),
     Part("onnxruntime", "onnxruntime", "", "fast embedding on a CPU"),
-    Part("torch", "torch", "", "embedding on a GPU, and the one-time export for ONNX"),
+    Part(
+        "python_calamine",
+        "python-calamine",
+        "office",
+        "XLSX, XLS and ODS files; the extra also brings PPTX, MSG and RTF",
+    ),
+    Part("rapidocr", "rapidocr", "ocr", "the text of scans and pictures"),
+    Part("torch", "torch", "torch", "embedding on a GPU, and other embedding models"),
 )
 
 

@@ -24,8 +24,12 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     Image.MAX_IMAGE_PIXELS = None
     try:
         with Image.open(source.path, formats=_FORMATS) as picture:
-            count = min(int(getattr(picture, "n_frames", 1)), _MOST_FRAMES)
+            frames = int(getattr(picture, "n_frames", 1))
+            count = min(frames, _MOST_FRAMES)
             ocr.demand(source, count)
+            if frames > count:
+                detail = f"Only the first {count:,} of {frames:,} frames were read."
+                yield source.issue("text_lost", detail, hint="Split the file.")
             media_type = Image.MIME.get(str(picture.format), "image/*")
             texts: list[str] = []
             confidences: list[float] = []

@@ -67,7 +67,15 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
     Format("pdf", (".pdf",), "application/pdf", "page", version=2, kinds=("pdf",)),
-    Format("images", _PICTURES, "image/png", "page", kinds=("png", "jpeg", "tiff", "webp", "bmp")),
+    Format(
+        "images",
+        _PICTURES,
+        "image/png",
+        "page",
+        kinds=("png", "jpeg", "tiff", "webp", "bmp"),
+        extra="ocr",
+        requires=("rapidocr",),
+    ),
     Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
     Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", kinds=("docx",)),
     Format(

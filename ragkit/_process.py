@@ -1,7 +1,7 @@
 """Child processes: how they are started, and how one that serves requests is talked to.
 
 A child starts in Python's isolated mode (``-I``), in the root folder of the file system, with few environment
-variables. It imports from the same folders as this process, except from the working folder: whoever can put a file
+variables. It imports from the same folders as this process, except from the working folder: anyone who can put a file
 ``json.py`` beside the documents must not get it run.
 """
 

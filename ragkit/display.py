@@ -1,6 +1,6 @@
 """Records as HTML for notebooks: self-contained, readable on light and dark, and with every text escaped.
 
-It knows records by their fields only, so that all rooms can call it. Colours are those of the page around, with
+It knows records by their fields only, so that all packages can call it. Colours are those of the page around, with
 translucent ones over them; nothing is loaded from anywhere, and nothing runs.
 """
 
@@ -26,7 +26,7 @@ _QUOTE = 600
 
 
 def answer_html(answer: Any) -> str:
-    """Return an answer with its citations, what no source bears out marked, and what led to it folded away.
+    """Return an answer with its citations, unsupported sentences marked, and what led to it folded away.
 
     Args:
         answer: a ``ragkit.records.Answer``.
@@ -40,7 +40,7 @@ def answer_html(answer: Any) -> str:
         mark = f'<span style="{_UNSUPPORTED}">underlined</span>'
         against = len(answer.contradicted)
         told = f", {against} of them contradicted by a source" if against else ""
-        parts.append(f'<div style="{_SOFT}">{mark}: {what} that no source bears out{told}</div>')
+        parts.append(f'<div style="{_SOFT}">{mark}: {what} that no source supports{told}</div>')
     facts = [answer.mode, f"confidence {answer.confidence:.2f}"]
     if trace is not None:
         facts += _made(trace)
@@ -124,12 +124,12 @@ def report_html(report: Any) -> str:
         for issue in report.issues
     ]
     if rows:
-        parts.append(_table(("file", "page", "what", "detail", "what mends it"), rows))
+        parts.append(_table(("file", "page", "what", "detail", "how to fix it"), rows))
     return _whole(parts)
 
 
 def _said(answer: Any) -> str:
-    """Return the answer's text; what no source bears out is underlined, numbers of citations are raised."""
+    """Return the answer's text; unsupported sentences are underlined, numbers of citations are raised."""
     out: list[str] = []
     at = 0
     for start, end in sorted(answer.unsupported):

@@ -39,7 +39,7 @@
             ├── ModelUnavailableError     unreachable or a server error (worth a retry)
             └── ModelAuthenticationError  the key is missing or refused
 
-Each error says what happened, with the values, and in ``hint`` the command or argument that mends it.
+Each error says what happened, with the values, and in ``hint`` the command or argument that fixes it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RagkitError(Exception):
 
     Args:
         message: what happened, with the values.
-        hint: the command or argument that mends it.
+        hint: the command or argument that fixes it.
     """
 
     exit_code = 1

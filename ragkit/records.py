@@ -232,14 +232,14 @@ class Answer:
     question: str
     text: str
     mode: str
-    """The way of answering: ``chat``, ``extract`` or ``quotes``."""
+    """Answer mode: ``chat``, ``extract`` or ``quotes``."""
     citations: tuple[Citation, ...]
     abstained: bool
     """True where nothing that was retrieved supports an answer; ``text`` then says so."""
     confidence: float
     """0 to 1: probability that the answer is right."""
     unsupported: tuple[tuple[int, int], ...] = ()
-    """Spans of ``text`` (sentences) that no cited source bears out."""
+    """Spans of ``text`` (sentences) that no cited source supports."""
     contradicted: tuple[tuple[int, int], ...] = ()
     """Those of ``unsupported`` that a source contradicts."""
     unsure: bool = False

@@ -2,7 +2,7 @@
 
 The nearest ``ragkit.toml`` from the working folder upwards is read; environment variables named
 ``RAGKIT_<SETTING>`` (such as ``RAGKIT_MODEL=qwen2.5-coder-0.5b``) win over it, and command-line options win
-over both. Only the command line and the server read settings; the Python rooms take plain arguments.
+over both. Only the command line and the server read settings; the Python packages take plain arguments.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     """The language model: ``auto`` (the best installed), ``none``, a name from `ragkit models list`, a .gguf
     file, ``openai:NAME``, ``anthropic:NAME``, or ``PROVIDER:NAME`` for another provider of LangChain's."""
     mode: Literal["auto", "chat", "extract", "quotes"] = "auto"
-    """How to answer; ``auto`` takes ``extract`` with a local model and ``quotes`` with none."""
+    """How to answer; ``auto`` chooses by the model and the kind of question."""
     k: int = Field(default=8, ge=1, le=1000)
     """Passages to retrieve for an answer."""
     threshold: float | None = Field(default=None, ge=0, le=1)

@@ -55,7 +55,7 @@ class AnswerOptions:
     threshold: float = REFUSE_BELOW
     """Relevance below which ragkit says that it is not in the documents; 0 to answer always."""
     unsure_below: float = UNSURE_BELOW
-    """Evidence score below which an answer is told as unsure; docs/benchmarks.md has what each threshold costs."""
+    """Evidence score below which an answer is marked as unsure; docs/benchmarks.md has what each threshold costs."""
     readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
     """Readers without a model, by kind of question; the first that gives a reply is taken, else quotes."""
     temperature: float | None = None
@@ -174,7 +174,7 @@ class Assistant:
 
     @property
     def mode(self) -> str:
-        """The way of answering where a question names none; ``auto`` chooses by the kind of question and the model."""
+        """Answer mode for questions that set none; ``auto`` chooses by the kind of question and the model."""
         return self._resolved(self._mode)[0]
 
     def ask(
@@ -398,7 +398,7 @@ class Assistant:
         )
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
-        """Return the model's reply; a chain goes on where too little of one is borne out, if its policy says so."""
+        """Return the model's reply; a chain may continue if too few of its sentences are supported."""
         from ragkit.models.fallback import FallbackModel
 
         if not isinstance(model, FallbackModel) or model.policy.support is None:

@@ -31,9 +31,9 @@ class Checked:
     """With the numbers of its citations, renumbered in the order of appearance."""
     citations: tuple[Citation, ...]
     unsupported: tuple[tuple[int, int], ...]
-    """Spans of ``text`` that no source bears out."""
+    """Spans of ``text`` that no source supports."""
     supported_share: float
-    """Of the sentences."""
+    """Share of the sentences that a source supports."""
     contradicted: tuple[tuple[int, int], ...] = ()
     """Those of ``unsupported`` that a source contradicts."""
 
@@ -98,7 +98,7 @@ def unsupported_doubt(
     abstention: str,
     verifier: SupportVerifier | None = None,
 ) -> Callable[[Completion], str | None]:
-    """Return what tells of a reply why another model should be asked: too few of its sentences are borne out.
+    """Return a check of replies: it gives the reason to call the next model if too few sentences are supported.
 
     Args:
         least: share of the sentences, 0 to 1, that must be.
@@ -113,7 +113,7 @@ def unsupported_doubt(
             return None
         share = check_reply(reply.text, sources, embedder, verifier).supported_share
         return (
-            None if share >= least else f"the sources bear out {share:.0%} of its sentences, and {least:.0%} is asked"
+            None if share >= least else f"the sources support {share:.0%} of its sentences; the minimum is {least:.0%}"
         )
 
     return doubt

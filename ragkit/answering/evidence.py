@@ -41,7 +41,7 @@ REFUSE_BELOW = 0.15
 HOPELESS_BELOW = 0.1
 """Relevance below which not even a model that can judge passages itself is asked."""
 UNSURE_BELOW = 0.45
-"""Evidence score below which an answer is told as unsure."""
+"""Evidence score below which an answer is marked as unsure."""
 SHORT_KINDS = frozenset({"fact", "number", "keywords"})
 """Kinds of questions whose answer has a type, such as a date."""
 _QUESTION_PENALTY = 0.3

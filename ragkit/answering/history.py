@@ -1,7 +1,7 @@
 """A follow-up question as one that stands alone, by rules.
 
 A question that refers back (a pronoun, an ellipsis, a comparison with what was said) is read together with what the
-last turns were about. Whether it does is told by its words; where they leave it open, the caller decides between the
+last turns were about. Its words decide whether it does; if they leave it open, the caller decides between the
 readings by what retrieval finds for each.
 """
 

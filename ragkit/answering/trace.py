@@ -58,7 +58,7 @@ class Trace:
     threshold: float = 0.0
     """Relevance below which the answer is an abstention."""
     unsure_below: float = 0.0
-    """Evidence score below which the answer is told as unsure."""
+    """Evidence score below which the answer is marked as unsure."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage, in the order in which they ran."""
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))

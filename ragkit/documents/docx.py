@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
+from ragkit.documents.completeness import check_complete
+from ragkit.documents.docx_text import visible_text
 from ragkit.errors import ParserLimitError, UnreadableFileError, UnsupportedFileError
 from ragkit.records import Document
 
@@ -26,7 +28,9 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     try:
         document = docx.Document(str(source.path))
     except (PackageNotFoundError, KeyError, ValueError) as error:
-        raise UnreadableFileError(f"It is no whole DOCX file: {error}.", "Save it anew in its program.") from error
+        raise UnreadableFileError(
+            f"It can't be opened as a DOCX file: {error}.", "Save it again in its program."
+        ) from error
     builder = TextBuilder()
     # A title stands above all headings.
     titled = 0
@@ -43,6 +47,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         if style and style.startswith("List") and text.strip():
             text = f"- {text.strip()}"
         builder.add(text, level)
+    yield from check_complete(source, visible_text(source.path), builder.text(), place="the document")
     if not builder.text():
         return
     about = document.core_properties
@@ -74,7 +79,7 @@ def _check_archive(source: Source) -> None:
         with zipfile.ZipFile(source.path) as archive:
             entries = archive.infolist()
     except zipfile.BadZipFile as error:
-        raise UnreadableFileError(f"It is a cut or damaged archive: {error}.", "Download or save it anew.") from error
+        raise UnreadableFileError(f"It is a cut or damaged archive: {error}.", "Download or save it again.") from error
     names = {entry.filename for entry in entries}
     if "word/document.xml" not in names:
         kinds = {"xl/workbook.xml": "an Excel file; save it as CSV", "ppt/presentation.xml": "a PowerPoint file"}
@@ -85,7 +90,7 @@ def _check_archive(source: Source) -> None:
     if unpacked > _UNPACKED_AT_MOST or (unpacked > 10 * 2**20 and unpacked > _RATIO_AT_MOST * packed):
         raise ParserLimitError(
             f"It unpacks from {packed:,} to {unpacked:,} bytes, as a file made to exhaust a machine does.",
-            "If you trust it, save it anew in its program.",
+            "If you trust it, save it again in its program.",
         )
 
 

@@ -1,7 +1,7 @@
 """What a file is by its content, whatever its name says.
 
-ZIP-based kinds are told apart by the content types or the ``mimetype`` member in the archive, OLE files by the streams
-of their root. Text has no kind: there the suffix decides.
+ZIP-based kinds are distinguished by the content types or the ``mimetype`` member in the archive, OLE files by the
+streams of their root. Text has no kind: there the suffix decides.
 """
 
 from __future__ import annotations

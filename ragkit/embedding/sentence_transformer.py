@@ -41,7 +41,7 @@ class SentenceTransformerEmbedder:
         except (OSError, RuntimeError, ValueError, AssertionError) as error:
             raise EmbeddingError(
                 f"{files.name} can't be loaded on {device}: {error}.",
-                "Try device='cpu', or save the model anew.",
+                "Try device='cpu', or save the model again.",
             ) from error
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:

@@ -44,9 +44,9 @@ METRICS: tuple[MetricInfo, ...] = (
     MetricInfo("exact", "Exact match", "answers", "the answer has the words of a right one and no others"),
     MetricInfo("contained", "Answer contained", "answers", "the words of a right one stand in it, in their order"),
     MetricInfo("f1", "Token F1", "answers", "words shared with the right answer that is most like it"),
-    MetricInfo("grounded", "Groundedness", "answers", "of the answer's sentences, those that its sources bear out"),
+    MetricInfo("grounded", "Groundedness", "answers", "share of the answer's sentences that its sources support"),
     MetricInfo("cited", "Cited", "citations", "a citation touches what supports the answer; no citation counts 0"),
-    MetricInfo("citation_hit", "Citation hit", "citations", "a citation touches what bears the answer out"),
+    MetricInfo("citation_hit", "Citation hit", "citations", "a citation overlaps the passage that supports the answer"),
     MetricInfo("citation_precision", "Citation precision", "citations", "of the cited characters, those that do"),
     MetricInfo("citation_recall", "Citation recall", "citations", "of the characters that do, those that are cited"),
     MetricInfo("answered", "Answered", "abstention", "of the questions that have an answer, those not abstained from"),
@@ -160,7 +160,7 @@ Evidence = Sequence[Sequence[Place]]
 
 
 def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place] = ()) -> dict[str, float]:
-    """Return how the cited characters overlap those that bear the answer out.
+    """Return how the cited characters overlap those that support the answer.
 
     Args:
         cited: places that an answer cites; they may overlap.

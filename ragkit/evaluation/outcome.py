@@ -32,7 +32,7 @@ _SHOWN = 400
 RIGHT = "right"
 VERDICTS = {
     "failed": "an error kept it from being answered",
-    "not found": "what bears the answer out was not among the passages",
+    "not found": "the passage that supports the answer was not retrieved",
     "found, but abstained": "it was among the passages, but the answer was an abstention",
     "found, but answered wrongly": "it was among the passages, but the answer is another",
     "answered, though nothing answers it": "the right thing was to abstain",
@@ -99,14 +99,14 @@ class Outcome:
     confidence: float = 0.0
     citations: tuple[SeenCitation, ...] = ()
     unsupported: tuple[tuple[int, int], ...] = ()
-    """Spans of ``text`` that no source bears out."""
+    """Spans of ``text`` that no source supports."""
     model: str | None = None
     why_model: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By stage."""
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Of the metrics that can be told of this question."""
+    """Values of the metrics that apply to this question."""
     error: str = ""
     """Why there is no outcome; empty where there is one."""
     unsure: bool = False
@@ -217,7 +217,7 @@ def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answ
         gold: of the index.
         hits: best first; at least those that the answer was made from.
         answer: with its trace.
-        grounded: share of its sentences that its sources bear out; None where it has none.
+        grounded: share of its sentences that its sources support; None where it has none.
     """
     trace = answer.trace
     scores = _retrieval(gold, hits)

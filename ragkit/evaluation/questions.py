@@ -45,7 +45,7 @@ class GoldSource:
     source: str = ""
     """Names the document: its source, id or title, or the end of its path, such as ``faq.html``; empty for any."""
     quote: str = ""
-    """What of it bears the answer out; white space may differ. Where it stands more than once, each place will do."""
+    """The text in it that supports the answer; white space may differ. If it occurs twice, either place counts."""
     passage: str = ""
     """Text around the quote, to tell which of several places is meant."""
     start: int | None = None

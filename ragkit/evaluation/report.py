@@ -40,7 +40,7 @@ class EvalReport:
     """What a way of answering comes to on questions."""
 
     name: str
-    """The way of answering, in few words."""
+    """Short name of the configuration."""
     config: Mapping[str, Any]
     """Everything that was set, as plain values."""
     index: Mapping[str, Any]

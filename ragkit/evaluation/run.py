@@ -47,10 +47,10 @@ def evaluate(
     the same way of the same documents.
 
     Args:
-        assistant: the way of answering.
+        assistant: answers the questions.
         questions: each with an id of its own.
         retrieval_only: only search; no answer is made and no model is needed.
-        name: of the run, in few words; by default made of the way of answering.
+        name: run name shown in reports; derived from the configuration by default.
         work: a JSON Lines file that outcomes are added to as they come.
         progress: called after each question, with the stage ``questions``.
 
@@ -97,7 +97,7 @@ def evaluate(
 
 
 def groundedness(answer: Answer, assistant: Assistant) -> float | None:
-    """Return the share of an answer's sentences that its sources bear out; None for an abstention.
+    """Return the share of an answer's sentences that its sources support; None for an abstention.
 
     Of ``chat`` each sentence is checked against the sources that the model was shown, as answering itself does; of the
     other ways it is the share of quotes that stand in their documents word for word.

@@ -46,7 +46,7 @@ class Asked:
     vector: Vectors
     """Of the whole, float32 ``[d]``."""
     model_id: str
-    """Of the embedder."""
+    """Name of the embedding model."""
 
 
 class CandidateSearch:
@@ -58,7 +58,7 @@ class CandidateSearch:
         where: only examples whose fields match.
         guard: hide the input's own example, what differs from the input in its signs only, and what has this cosine to
             it or a higher one; from 1 on only the input's own, and None hides nothing.
-        seed: of chance.
+        seed: random seed.
     """
 
     def __init__(self, pool: ExamplePool, by: By, where: Filter | None, guard: float | None, seed: int) -> None:

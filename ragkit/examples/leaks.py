@@ -21,9 +21,9 @@ class Leak:
     """An example of a test split that a pool has, or nearly."""
 
     example: Example
-    """Of the test split."""
+    """The example of the test split."""
     found: Example
-    """Of the pool: that which is most like it; its output may be another one."""
+    """The example of the pool with the most similar input; its output may differ."""
     cosine: float
     """Of the inputs; 1 where they are the same, white space and case aside."""
 

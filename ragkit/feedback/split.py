@@ -16,7 +16,7 @@ from ragkit.feedback.log import FeedbackLog
 from ragkit.records import Example
 
 SHARE = 0.2
-"""Of the questions that measure."""
+"""Share of the questions that are held out for evaluation."""
 NEAR = 0.95
 """The cosine from which on two questions count as the same."""
 Row = TypeVar("Row")

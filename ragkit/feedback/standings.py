@@ -20,7 +20,7 @@ class Standing:
 
     config: Configuration
     answers: int
-    """Of it that people have said something of."""
+    """Number of its answers with feedback."""
     wins: int
     losses: int
     ties: int

@@ -35,7 +35,7 @@ class CrossEncoderReranker:
             self._model = CrossEncoder(str(folder), device=device, local_files_only=True)
         except (OSError, RuntimeError, ValueError, AssertionError, SafetensorError) as error:
             raise SettingsError(
-                f"The cross-encoder in {folder} can't be loaded on {device}: {error}", "Save the model anew."
+                f"The cross-encoder in {folder} can't be loaded on {device}: {error}", "Save the model again."
             ) from error
         if self._model.num_labels != 1:
             raise SettingsError(

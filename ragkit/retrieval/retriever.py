@@ -85,7 +85,7 @@ class Retrieval:
 
 
 class Reranker(Protocol):
-    """Scores passages anew."""
+    """Rescores passages."""
 
     def score(self, query: str, chunks: Sequence[Chunk]) -> list[float]:
         """Return a score for each chunk, higher is better."""

@@ -61,13 +61,13 @@ class Router:
     """
 
     names: tuple[str, ...]
-    """Of the signals."""
+    """Names of the signals, in the order of the weights."""
     centres: tuple[float, ...]
     """Their means, which also stand for those that are missing."""
     scales: tuple[float, ...]
     """Their standard deviations."""
     gain: Chance
-    """Of the fallback being right and the primary wrong."""
+    """Probability that the fallback is right and the primary model is wrong."""
     threshold: Threshold
     blend: float = 0.0
     """After falling back the primary's log-probabilities of labels still count with this weight, the fallback's with
@@ -95,7 +95,7 @@ class Router:
             held_out: the threshold is chosen on these; by default on the rows themselves, each scored by a router that
                 was fitted without it.
             blend: how the rows' ``fallback_right`` came about; kept for ``FallbackClassifier``.
-            seed: of chance.
+            seed: random seed.
 
         Raises:
             TaskError: if there are too few rows, or the fallback is never right where the primary is wrong.

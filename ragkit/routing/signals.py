@@ -52,7 +52,7 @@ def signals(
         label: what was said.
         samples: further replies to the same input. They give ``sample_agreement``, the share of the commonest, case and
             white space aside.
-        groundedness: the share of the reply that its sources bear out.
+        groundedness: share of the reply that its sources support.
         read: whether the model read the input at all.
     """
     found: dict[str, float] = {}
@@ -89,7 +89,7 @@ def prediction_signals(prediction: Prediction) -> dict[str, float]:
 
 
 def answer_signals(answer: Answer, logprobs: Sequence[float] | None = None) -> dict[str, float]:
-    """Return what an answer from documents tells of itself: how well it is borne out, and its tokens' probabilities."""
+    """Return the signals of an answer from documents: support by its sources and the probabilities of its tokens."""
     unsupported = sum(end - start for start, end in answer.unsupported)
     share = 1 - unsupported / len(answer.text) if answer.text and not answer.abstained else answer.confidence
     return {**signals(logprobs=logprobs, groundedness=share), "confidence": answer.confidence}

@@ -22,7 +22,7 @@ class Threshold:
     rate: float
     """The share of the rows that it deferred."""
     accuracy: float
-    """Of both together."""
+    """Accuracy of the two models combined."""
     lower: float
     """The accuracy is at least this, with ``confidence``."""
     confidence: float

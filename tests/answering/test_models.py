@@ -55,7 +55,7 @@ def test_reply_that_sources_do_not_bear_out_is_held_back_and_another_model_asked
     assert text == "The last bus back leaves at 23:10."
     assert answer.unsupported == ()
     assert answer.trace.model == "wordy"
-    assert "bear out 0% of its sentences, and 50% is asked" in answer.trace.why_model
+    assert "support 0% of its sentences; the minimum is 50%" in answer.trace.why_model
 
 
 def test_model_that_finds_no_answer_is_taken_at_its_word(samples):

@@ -54,7 +54,7 @@ class Reply:
     parts: tuple[Part, ...]
     layout: Layout = "sentences"
     missing: str = ""
-    """What the evidence lacks; a reply with something missing is told as unsure."""
+    """What the evidence lacks; a reply with something missing is marked as unsure."""
     reader: str = ""
     """Name of the reader."""
 

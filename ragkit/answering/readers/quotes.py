@@ -28,7 +28,7 @@ _BLOCK = 300
 
 
 class QuotesReader:
-    """Quotes the paragraph of the best unit, and of a second one that is nearly as good."""
+    """Quotes the paragraph of the best unit, and of a second one with nearly the same score."""
 
     name = "quotes"
 

@@ -1,4 +1,4 @@
-"""What tells whether evidence entails a claim: one number per kind of mismatch, and what it was."""
+"""Features for deciding whether evidence entails a claim: one number per kind of mismatch, and what it was."""
 
 from __future__ import annotations
 

@@ -167,7 +167,9 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = ()) -> list[Unit]
     for number, block in enumerate(blocks_of(text, titles)):
         first, last = offset + block.start, offset + block.end
         path = [heading.title for heading in headings if heading.start <= first < heading.end]
-        context = " > ".join(dict.fromkeys([source.document.title, *(path or source.hit.chunk.heading_path)]))
+        # A footer is in no section, although its chunk begins in one.
+        sections = path if headings else source.hit.chunk.heading_path
+        context = " > ".join(dict.fromkeys([source.document.title, *sections]))
         if block.kind == "heading":
             units.append(Unit(text[block.start : block.end], first, last, source, "heading", number, "", context))
             lead = rows = ""

@@ -218,13 +218,17 @@ class TextBuilder:
         """Characters so far."""
         return self._length
 
+    def end_sections(self) -> None:
+        """End all open sections: what follows, such as the footer of a page, belongs to none."""
+        self._headings.append(("", 0, self._length))
+
     def text(self) -> str:
         """Return the text so far."""
         return "".join(self._parts)
 
     def headings(self) -> tuple[HeadingSpan, ...]:
         """Return the headings with the sections under them."""
-        return nest(self._headings, self._length)
+        return tuple(span for span in nest(self._headings, self._length) if span.title)
 
 
 def nest(headings: list[tuple[str, int, int]], length: int) -> tuple[HeadingSpan, ...]:

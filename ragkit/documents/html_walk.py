@@ -79,6 +79,11 @@ def add_html(tree: Any, builder: TextBuilder, drop: Collection[Any] = ()) -> Non
     walk.flush()
 
 
+def _is_of_page(footer: Any) -> bool:
+    """Return whether a footer is the page's and not that of an article or a section."""
+    return not any(True for _ in footer.iterancestors("article", "section", "main", "blockquote", "table"))
+
+
 @dataclass(slots=True)
 class _List:
     ordered: str
@@ -124,6 +129,8 @@ class _Walk:
             self.flush()
         elif name in _BLOCKS or _BLOCK_STYLE.search(node.get("style") or ""):
             self.flush()
+            if name == "footer" and _is_of_page(node):
+                self._builder.end_sections()
             self._open_block(node, name)
         elif name in _SPACED or "-" in name or "inline-block" in (node.get("style") or ""):
             self._parts.append(" ")

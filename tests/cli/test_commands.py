@@ -184,7 +184,7 @@ def test_limits_of_reading_are_options(tmp_path, command):
     (tmp_path / "docs" / "slow.pdf").write_bytes(slow_pdf())
     (tmp_path / "docs" / "long.jsonl").write_bytes(b'{"text": "' + b"x" * 60_000_000 + b'"}\n')
     (tmp_path / "docs" / "good.md").write_text("# Hours\n\nThe dome opens at nine.\n")
-    limits = ("--time-limit", "1", "--memory-limit", "16")
+    limits = ("--time-limit", "1", "--memory-limit", "128")
     more = ("When does the dome open?", "--model", "none") if command == "ask" else ()
     done = ragkit(command, "docs", *more, *limits, cwd=tmp_path, check=0 if command == "ask" else 3)
     told = done.stderr if command == "ask" else done.stdout

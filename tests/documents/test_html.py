@@ -166,3 +166,16 @@ def test_html_nested_deeply_is_read_or_reported(tmp_path):
 def test_html_spans_of_thousands_do_not_multiply_the_text(tmp_path):
     rows = "<tr><td colspan=9999 rowspan=9999>x</td><td>y</td></tr>" * 300
     assert len(read(tmp_path, f"<table>{rows}</table>").text) < 2_000_000
+
+
+def test_footer_of_a_page_is_in_no_section(tmp_path):
+    (tmp_path / "faq.html").write_text(
+        "<body><h1>Questions</h1><h2>Who founded it?</h2><p>Ilse Marrow did.</p>"
+        "<footer><p>Lumen Ridge Trust. Imprint.</p></footer></body>"
+    )
+    (document,) = load(tmp_path / "faq.html")
+    assert [heading.title for heading in document.headings_at(document.text.index("Ilse"))] == [
+        "Questions",
+        "Who founded it?",
+    ]
+    assert document.headings_at(document.text.index("Imprint")) == ()

@@ -151,7 +151,7 @@ def test_similarity_selector_chooses_as_it_does_in_langchain(embeddings):
     assert [(shot.example.input, shot.example.output) for shot in shots] == [(r["input"], r["output"]) for r in rows]
     assert [shot.score for shot in shots] == [1, 1 / 2, 1 / 3, 1 / 4]
     assert {shot.example.metadata["lang"] for shot in shots} == {"en"}
-    assert shots[1].reason == "number 2 of LangChain's SemanticSimilarityExampleSelector, which tells no score"
+    assert shots[1].reason == "number 2 of LangChain's SemanticSimilarityExampleSelector, without scores"
 
 
 def test_k_is_the_callers_and_leaves_the_selector_alone(embeddings):

@@ -112,7 +112,7 @@ def test_each_file_is_told_of_and_bad_ones_do_not_hurt_the_others(client, app, d
     for data in found.values():
         assert (data["reason"] != "") == (data["status"] == "refused")
     assert "0 bytes" in found["empty.txt"]["reason"]
-    assert "PNG" in found["photo.txt"]["reason"]
+    assert "picture" in found["photo.txt"]["reason"]
     assert found["empty.txt"]["hint"]
     kind, counts = told[-1]
     assert kind == "done"

@@ -25,7 +25,8 @@ def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for item in results:
         if isinstance(item, OcrNeededError):
             yield {"kind": "ocr", "pages": item.pages}
-        elif item is None:
+            return
+        if item is None:
             yield {"kind": "alive"}
         else:
             yield {"kind": "document" if isinstance(item, Document) else "issue", "value": asdict(item)}
@@ -38,7 +39,8 @@ def _parse(
     try:
         chosen, wrong = choose(path)
         source = Source(path, origin, file_sha256(path), options, ocr=ocr)
-        if wrong:
+        # A process with the limits of OCR reads a file that another has reported already.
+        if wrong and not ocr:
             yield source.issue("mislabelled", f"Read as {chosen.name}: {wrong}.")
         found = False
         for item in parser(chosen)(source):

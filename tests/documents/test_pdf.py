@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pypdf.annotations import FreeText
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 
-from ragkit.documents import Issue, LoadOptions, load, ocr, pdf
+from ragkit.documents import Issue, Loader, LoadOptions, discover, load, ocr, pdf
 from ragkit.documents.base import Source
 from ragkit.records import Document
 
@@ -264,3 +264,16 @@ def test_pictures_are_read_and_each_frame_is_a_page(tmp_path):
     document, _ = loaded(tmp_path / "deeds.tiff")
     pages = [document.text[page.start : page.end] for page in document.pages]
     assert pages == ["Deed of the mill, 1911", "List of parcels\nand of meadows"]
+
+
+@pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
+def test_files_after_a_scan_are_read_too(tmp_path):
+    scan(tmp_path / "a.txt", [""])
+    (tmp_path / "b.txt").write_text("Plain text after a scan.")
+    scan(tmp_path / "c.pdf", [""])
+    with Loader() as loader:
+        read = {file.path.name: list(loader.load(file)) for file in discover([tmp_path])}
+    levy = "The levy rises to 10 euros next year."
+    texts = {name: [item.text for item in items if isinstance(item, Document)] for name, items in read.items()}
+    assert texts == {"a.txt": [levy], "b.txt": ["Plain text after a scan."], "c.pdf": [levy]}
+    assert [item.kind for item in read["a.txt"] if isinstance(item, Issue)] == ["mislabelled"]

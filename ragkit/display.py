@@ -156,7 +156,7 @@ def _citation(citation: Any) -> str:
 
 
 def unit_name(page: int | None, label: str = "") -> str:
-    """Return how a page, slide or other unit is shown: its label, or ``page 4``; empty where there is none."""
+    """Return the displayed name of a page, slide or other unit: its label, or ``page 4``; empty if there is no unit."""
     return label or ("" if page is None else f"page {page}")
 
 

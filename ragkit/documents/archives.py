@@ -10,17 +10,22 @@ from typing import Any
 from ragkit.documents.base import Source
 from ragkit.errors import ParserLimitError, UnreadableFileError
 
-MAX_UNPACKED = 300 * 2**20
-"""Bytes that an office file may unpack to."""
+_MAX_UNPACKED = 300 * 2**20
 _MAX_RATIO = 200
 _SMALL = 20 * 2**20
-"""Up to this size the ratio does not matter."""
 _MAX_MEMBERS = 20_000
 
 
 @contextmanager
-def open_archive(source: Source) -> Iterator[zipfile.ZipFile]:
+def open_archive(
+    source: Source, *, max_unpacked: int = _MAX_UNPACKED, small: int = _SMALL
+) -> Iterator[zipfile.ZipFile]:
     """Open a ZIP-based file.
+
+    Args:
+        source: the file.
+        max_unpacked: bytes that it may unpack to.
+        small: unpacked bytes up to which the ratio to its own size does not matter.
 
     Raises:
         UnreadableFileError: if it is truncated or damaged.
@@ -34,7 +39,7 @@ def open_archive(source: Source) -> Iterator[zipfile.ZipFile]:
         entries = archive.infolist()
         unpacked = sum(entry.file_size for entry in entries)
         packed = max(1, source.path.stat().st_size)
-        if unpacked > MAX_UNPACKED or (unpacked > _SMALL and unpacked > _MAX_RATIO * packed):
+        if unpacked > max_unpacked or (unpacked > small and unpacked > _MAX_RATIO * packed):
             raise ParserLimitError(
                 f"It unpacks from {packed:,} to {unpacked:,} bytes, like a file made to exhaust a machine.",
                 "If you trust it, split it or save it again in its program.",
@@ -44,25 +49,36 @@ def open_archive(source: Source) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def read_xml(archive: zipfile.ZipFile, name: str, *, html: bool = False) -> Any:
-    """Return the root of an XML member, without entities and network, or None if there is no such member or no XML.
+def read_xml(archive: zipfile.ZipFile, name: str, *, recover: bool = False) -> Any:
+    """Return the root of an XML member, or None if there is no such member or no XML; see ``parse_xml``.
 
-    Args:
-        archive: with the member.
-        name: of the member.
-        html: recover from markup errors.
+    Raises:
+        UnreadableFileError: if it is not valid XML.
     """
     from lxml import etree
 
     try:
-        data = archive.read(name)
+        return parse_xml(archive.read(name), recover=recover)
     except KeyError:
         return None
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=html, huge_tree=False)
-    try:
-        return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         raise UnreadableFileError(f"Its part {name} is not valid XML: {error}.", "Save it again.") from error
+
+
+def parse_xml(data: bytes, *, recover: bool = False) -> Any:
+    """Return the root of a tree, without entities and network.
+
+    Args:
+        data: the XML.
+        recover: continue after markup errors; the root is None if there is none.
+
+    Raises:
+        lxml.etree.XMLSyntaxError: if it is not valid XML.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=recover, huge_tree=False)
+    return etree.fromstring(data, parser)
 
 
 def local_name(node: Any) -> str:

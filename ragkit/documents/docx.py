@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+from ragkit.documents.archives import open_archive
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
 from ragkit.documents.completeness import check_complete
 from ragkit.documents.docx_text import visible_text
-from ragkit.errors import ParserLimitError, UnreadableFileError, UnsupportedFileError
+from ragkit.errors import UnreadableFileError, UnsupportedFileError
 from ragkit.records import Document
 
 _HEADING = re.compile(r"(?:heading|überschrift|titre|título)\s*(\d)", re.IGNORECASE)
-_UNPACKED_AT_MOST = 100 * 2**20
-_RATIO_AT_MOST = 200
+_MAX_UNPACKED = 100 * 2**20
+_SMALL = 10 * 2**20
 
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:
     """Yield the file as one document."""
-    _check_archive(source)
     import docx
     from docx.opc.exceptions import PackageNotFoundError
     from docx.table import Table
 
+    with open_archive(source, max_unpacked=_MAX_UNPACKED, small=_SMALL) as archive:
+        if "word/document.xml" not in archive.namelist():
+            raise UnsupportedFileError(
+                "It is a ZIP archive, and no DOCX.", "Unpack it or export it as PDF, and add that."
+            )
+        expected = visible_text(archive)
     try:
         document = docx.Document(str(source.path))
     except (PackageNotFoundError, KeyError, ValueError) as error:
@@ -47,7 +52,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         if style and style.startswith("List") and text.strip():
             text = f"- {text.strip()}"
         builder.add(text, level)
-    yield from check_complete(source, visible_text(source.path), builder.text(), place="the document")
+    yield from check_complete(source, expected, builder.text(), place="the document")
     if not builder.text():
         return
     about = document.core_properties
@@ -67,35 +72,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     )
 
 
-def _check_archive(source: Source) -> None:
-    """Refuse what is no DOCX, and archives that unpack to far more than they are, before anything is unpacked.
-
-    Raises:
-        UnreadableFileError: if the archive is cut or damaged.
-        UnsupportedFileError: if it is another kind of archive.
-        ParserLimitError: if it unpacks to too much.
-    """
-    try:
-        with zipfile.ZipFile(source.path) as archive:
-            entries = archive.infolist()
-    except zipfile.BadZipFile as error:
-        raise UnreadableFileError(f"It is a cut or damaged archive: {error}.", "Download or save it again.") from error
-    names = {entry.filename for entry in entries}
-    if "word/document.xml" not in names:
-        kinds = {"xl/workbook.xml": "an Excel file; save it as CSV", "ppt/presentation.xml": "a PowerPoint file"}
-        kind = next((text for name, text in kinds.items() if name in names), "a ZIP archive")
-        raise UnsupportedFileError(f"It is {kind}, and no DOCX.", "Unpack it or export it as PDF, and add that.")
-    unpacked = sum(entry.file_size for entry in entries)
-    packed = max(1, source.path.stat().st_size)
-    if unpacked > _UNPACKED_AT_MOST or (unpacked > 10 * 2**20 and unpacked > _RATIO_AT_MOST * packed):
-        raise ParserLimitError(
-            f"It unpacks from {packed:,} to {unpacked:,} bytes, as a file made to exhaust a machine does.",
-            "If you trust it, save it again in its program.",
-        )
-
-
 def _table(table: Any) -> str:
-    """Return a table as a line a row; cells that are merged are told once."""
+    """Return a table as one line per row; merged cells are shown once."""
     lines = []
     for row in table.rows:
         cells: list[str] = []

@@ -63,7 +63,7 @@ def _package(archive: zipfile.ZipFile) -> tuple[Any, str]:
         name = next((node.get("full-path", "") for node in container.iter("{*}rootfile")), "")
     if not name:
         name = next((each for each in archive.namelist() if each.endswith(".opf")), "")
-    package = read_xml(archive, name, html=True) if name else None
+    package = read_xml(archive, name, recover=True) if name else None
     if package is None:
         raise UnreadableFileError("It has no package document, which lists its chapters.", "Download it again.")
     return package, posixpath.dirname(name)
@@ -105,10 +105,10 @@ def _chapter_titles(archive: zipfile.ZipFile, package: Any, folder: str) -> dict
     for path, media_type, properties in _items(package, folder).values():
         try:
             if "nav" in properties.split():
-                root = read_xml(archive, path, html=True)
+                root = read_xml(archive, path, recover=True)
                 entries = [] if root is None else [(a.get("href"), "".join(a.itertext())) for a in root.iter("{*}a")]
             elif media_type == "application/x-dtbncx+xml":
-                root = read_xml(archive, path, html=True)
+                root = read_xml(archive, path, recover=True)
                 entries = [] if root is None else [_ncx_entry(point) for point in root.iter("{*}navPoint")]
             else:
                 continue

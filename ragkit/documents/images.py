@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ragkit.documents import ocr
 from ragkit.documents.base import Issue, Source
 from ragkit.documents.pdf_text import join_hyphens, known_words, page_text
-from ragkit.errors import UnreadableFileError, UnsupportedFileError
+from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, PageSpan
 
 _MOST_FRAMES = 2000
@@ -16,8 +16,6 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:
     """Yield the picture's text as one document, with a page for each frame, and an issue for each frame without."""
-    if not source.ocr and not ocr.available():
-        raise UnsupportedFileError("It is a picture, and OCR is not installed.", ocr.INSTALL)
     from PIL import Image, ImageOps, ImageSequence
 
     # Pictures of any size are scaled down; the limit on memory holds for them.

@@ -30,8 +30,8 @@ class Loader:
 
     def __init__(self, options: LoadOptions | None = None) -> None:
         self.options = options or LoadOptions()
-        self._child: Child | None = None
-        self._ocr_child: Child | None = None
+        self._children: dict[bool, Child] = {}
+        """By whether a child has the limits of OCR."""
 
     def __enter__(self) -> Self:
         return self
@@ -84,11 +84,9 @@ class Loader:
 
     def close(self) -> None:
         """Stop the child."""
-        children = (self._child, self._ocr_child)
-        self._child = self._ocr_child = None
-        for child in children:
-            if child is not None:
-                child.close()
+        children, self._children = self._children, {}
+        for child in children.values():
+            child.close()
 
     def _asked(self, file: SourceFile, allowed: float, ocr: bool = False) -> Child:
         """Return the child with the request for a file sent."""
@@ -98,19 +96,14 @@ class Loader:
             "options": asdict(self.options),
             "ocr": ocr,
         }
-        child = self._ocr_child if ocr else self._child
-        if child is not None:
+        if ocr in self._children:
             try:
-                child.send(request, allowed)
-                return child
+                self._children[ocr].send(request, allowed)
+                return self._children[ocr]
             except OSError:
                 # It was ended from outside while it had nothing to do, which says nothing of this file.
                 self.close()
-        child = Child("ragkit.documents.child", self._memory(ocr))
-        if ocr:
-            self._ocr_child = child
-        else:
-            self._child = child
+        child = self._children[ocr] = Child("ragkit.documents.child", self._memory(ocr))
         # If it ends now, the caller sees that it gives nothing.
         with contextlib.suppress(OSError):
             child.send(request, allowed)

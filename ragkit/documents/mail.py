@@ -18,7 +18,8 @@ from typing import Any
 
 from ragkit.documents.base import Issue, Source, TextBuilder, clean_text, plain_metadata
 from ragkit.documents.completeness import check_complete
-from ragkit.documents.markup import html_document, html_tree, text_nodes
+from ragkit.documents.html import parse_html
+from ragkit.documents.markup import html_document, text_nodes
 from ragkit.documents.members import read_member
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document
@@ -201,7 +202,7 @@ def _marked(markup: str) -> str:
     import lxml.html
     from lxml.builder import E
 
-    tree = html_tree(markup)
+    tree, _ = parse_html(markup)
     if tree is None:
         return markup
     for quote in tree.xpath(_QUOTES):

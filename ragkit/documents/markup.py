@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ragkit.documents.base import Source
+from ragkit.documents.html import parse_html
 from ragkit.documents.registry import format_named, parser
 from ragkit.errors import DocumentError
 from ragkit.records import Document
@@ -30,22 +29,9 @@ def html_document(source: Source, markup: bytes, encoding: str | None = None) ->
     return found[0] if found else None
 
 
-def html_tree(markup: str) -> Any:
-    """Return the root of an HTML tree, or None if there is no element in it."""
-    import lxml.etree
-    import lxml.html
-
-    # An XML declaration names an encoding that the decoded text no longer has.
-    markup = re.sub(r"^\s*<\?xml\b[^>]*\?>", "", markup)
-    try:
-        return lxml.html.document_fromstring(markup.encode(), parser=lxml.html.HTMLParser(encoding="utf-8"))
-    except (lxml.etree.ParserError, lxml.etree.XMLSyntaxError):
-        return None
-
-
 def text_nodes(markup: str) -> str:
     """Return all text that a reader of a piece of HTML sees, counted without the HTML loader."""
-    tree = html_tree(markup)
+    tree, _ = parse_html(markup)
     if tree is None:
         return ""
     return " ".join(tree.xpath("//body//text()[not(ancestor::style or ancestor::script or ancestor::template)]"))

@@ -59,7 +59,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 
 
 def _add_markdown(builder: TextBuilder, text: str) -> None:
-    """Add a Markdown cell with its headings; a ``#`` in a code block is none."""
+    """Add a Markdown cell with its headings; lines that start with ``#`` in a code block are not headings."""
     block: list[str] = []
     fenced = False
     for line in text.split("\n"):

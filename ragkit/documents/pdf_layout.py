@@ -34,8 +34,21 @@ _MOST_GUTTERS = 12
 _DEEPEST = 6
 
 
+class _Boxed:
+    """Something on the page with a box; y grows upwards."""
+
+    __slots__ = ()
+    y0: float
+    y1: float
+
+    @property
+    def height(self) -> float:
+        """Return the height of the box, more than 0."""
+        return max(self.y1 - self.y0, 0.1)
+
+
 @dataclass(frozen=True, slots=True)
-class Word:
+class Word(_Boxed):
     """A word, or a form's value, with its box turned so that its text is horizontal; y grows upwards."""
 
     text: str
@@ -46,14 +59,9 @@ class Word:
     turn: int = 0
     """Quarter turns, counterclockwise, of its text."""
 
-    @property
-    def height(self) -> float:
-        """Return the height of the box, more than 0."""
-        return max(self.y1 - self.y0, 0.1)
-
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(_Boxed):
     """A line of text as it is read: part of a column, or a row of a table."""
 
     text: str
@@ -63,24 +71,15 @@ class Line:
     y1: float
     cells: int
 
-    @property
-    def height(self) -> float:
-        """Return the height of the box, more than 0."""
-        return max(self.y1 - self.y0, 0.1)
-
 
 @dataclass(slots=True)
-class _Segment:
+class _Segment(_Boxed):
     words: list[Word]
     order: int
     x0: float
     y0: float
     x1: float
     y1: float
-
-    @property
-    def height(self) -> float:
-        return max(self.y1 - self.y0, 0.1)
 
     def add(self, word: Word) -> None:
         self.words.append(word)

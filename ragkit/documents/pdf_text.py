@@ -67,7 +67,7 @@ def running_heads(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
                     for page in nearby
                     if page != number
                 )
-                # Running heads are outermost: under a line of the text there is none.
+                # Running heads are the outermost lines: stop at the first line of body text.
                 if repeats < _MIN_REPEATS:
                     break
                 heads.add(mine.index)

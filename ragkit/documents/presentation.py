@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ragkit.documents.archives import local_name, open_archive
+from ragkit.documents.archives import local_name, open_archive, parse_xml
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
 from ragkit.documents.completeness import check_complete
 from ragkit.errors import UnreadableFileError
@@ -45,11 +45,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         title = _title(slide)
         band = max(1, int(presentation.slide_height or 1) // _BANDS)
         hidden = " (hidden slide)" if slide.element.get("show") in ("0", "false") else ""
-        if title or hidden:
-            builder.add(f"{title}{hidden}".strip())
-        for block in _blocks(slide.shapes, slide, band, seen):
-            builder.add(block)
-        for block in _beside(slide):
+        blocks = [f"{title}{hidden}".strip(), *_blocks(slide.shapes, slide, band, seen), *_beside(slide)]
+        for block in blocks:
             builder.add(block)
         end = builder.length
         if end <= start:
@@ -57,8 +54,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         pages.append(PageSpan(number, start, end, f"slide {number}"))
         if title:
             headings.append(HeadingSpan(title, 1, start, end))
-        so_far = builder.text()[start:end] + " ".join(seen)
-        yield from check_complete(source, " ".join(_all_text(slide.element)), so_far, place=f"slide {number}")
+        read = " ".join((*blocks, *seen))
+        yield from check_complete(source, " ".join(_all_text(slide.element)), read, place=f"slide {number}")
         yield None
     if not builder.length:
         return
@@ -136,7 +133,9 @@ def _table(table: Any) -> Iterator[str]:
 
 def _chart(data: bytes) -> Iterator[str]:
     """Yield a chart's titles, and its cached values as a table; every kind of chart holds them alike."""
-    root = _xml(data)
+    if not data.strip():
+        return
+    root = parse_xml(data, recover=True)
     if root is None:
         return
     for title in root.iter(f"{_CHART}title"):
@@ -191,17 +190,10 @@ def _related(slide: Any, node: Any, name: str) -> bytes:
 
 
 def _texts_of_xml(data: bytes) -> Iterator[str]:
-    root = _xml(data)
+    root = parse_xml(data, recover=True) if data.strip() else None
     if root is not None:
         yield from _texts(root)
         yield from (node.text for node in root.iter("{*}text") if node.text and node.text.strip())
-
-
-def _xml(data: bytes) -> Any:
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True)
-    return etree.fromstring(data, parser) if data.strip() else None
 
 
 def _place(shape: Any, band: int) -> tuple[int, int]:

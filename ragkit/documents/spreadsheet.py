@@ -21,6 +21,7 @@ from typing import Any
 
 from ragkit.documents.archives import open_archive, read_xml
 from ragkit.documents.base import Issue, Source, TextBuilder, clean_text
+from ragkit.documents.header import column_names
 from ragkit.documents.rows import check_columns, row_document
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, PageSpan, document_id
@@ -144,7 +145,7 @@ def _rows(
 ) -> Iterator[Document | Issue | None]:
     """Yield a document per row of a table; ``first`` begins with its header."""
     width = max(len(values) for _, values in first)
-    names = _names([_shown(value) for value in first[0][1]], width)
+    names = column_names([_shown(value) for value in first[0][1]], width)
     try:
         check_columns(source, names)
     except UnreadableFileError as error:
@@ -201,15 +202,6 @@ def _blocks(rows: Iterator[list[Any]], counted: Counter[str]) -> Iterator[Iterat
         yield block
         for _ in block:
             pass
-
-
-def _names(header: Sequence[str], width: int) -> list[str]:
-    """Return a name per column, each once."""
-    names: list[str] = []
-    for number in range(width):
-        name = (header[number] if number < len(header) else "") or f"column {number + 1}"
-        names.append(name if name not in names else f"{name} {number + 1}")
-    return names
 
 
 def _header(rows: Sequence[list[Any]]) -> int | None:

@@ -49,6 +49,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 
     longer: list[int] = []
     lost_quotes: list[int] = []
+    checked = not source.options.text_columns and len(text) <= _CHECKED
     shown: list[str] = []
     number = 0
     for row in chain(head[start + header :], rows):
@@ -65,7 +66,8 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         typed = {name: _typed(value) for name, value in named_values.items()}
         document = row_document(source, number, named_values, media_type, typed)
         if document is not None:
-            shown.append(document.text)
+            if checked:
+                shown.append(document.text)
             yield document
     if longer:
         yield source.issue(
@@ -79,7 +81,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
             f"{_rows(lost_quotes)} a quotation mark that is never closed; the value ends with its line.",
             hint="Close the quotation mark, or double it if it is part of the value.",
         )
-    if not source.options.text_columns and len(text) <= _CHECKED:
+    if checked:
         yield from check_complete(source, text, "\n".join((*before, *columns, *shown)))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from html.entities import html5
 from typing import Any
 
+from ragkit.documents.archives import local_name
 from ragkit.documents.base import Issue, Source, TextBuilder
 from ragkit.documents.completeness import check_complete
 from ragkit.errors import UnreadableFileError
@@ -40,7 +41,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     yield from issues
     root = tree.getroot()
     builder = TextBuilder()
-    names = {_name(node) for node in root.iter() if isinstance(node.tag, str)}
+    names = {local_name(node) for node in root.iter() if isinstance(node.tag, str)}
     is_text = bool(names & _PARAGRAPHS)
     _walk(root, builder, is_text, 0)
     if not builder.text():
@@ -56,7 +57,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         )
     if not builder.text():
         return
-    title = next((" ".join(_all_text(node).split()) for node in root.iter() if _name(node) in _TITLES), "")
+    title = next((" ".join(_all_text(node).split()) for node in root.iter() if local_name(node) in _TITLES), "")
     yield source.document(
         builder.text(), "application/xml", title=title if is_text else "", headings=builder.headings()
     )
@@ -64,7 +65,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 
 def _text_nodes(root: Any) -> Iterator[str]:
     for node in root.iter():
-        if _name(node) and node.text:
+        if local_name(node) and node.text:
             yield node.text
         if node is not root and node.tail:
             yield node.tail
@@ -120,12 +121,12 @@ def _numbered(match: re.Match[bytes]) -> bytes:
 
 def _walk(node: Any, builder: TextBuilder, is_text: bool, depth: int) -> None:
     """Add an element: as a heading, a table row, a block of mixed text, or its children one after another."""
-    name = _name(node)
+    name = local_name(node)
     if not name:
         return
     if name in _TITLES and is_text:
         builder.add(_collapsed(node), _level(node, depth) if _names_section(node) else 0)
-    elif any(_name(child) in _ROWS for child in node):
+    elif any(local_name(child) in _ROWS for child in node):
         _add_table(node, builder, is_text, depth)
     elif name in _PREFORMATTED:
         builder.add(_all_text(node).strip("\n"))
@@ -133,9 +134,9 @@ def _walk(node: Any, builder: TextBuilder, is_text: bool, depth: int) -> None:
         text = _collapsed(node)
         builder.add(text if is_text or not _is_field(node) else f"{name}: {text}")
     elif not is_text and _is_record(node):
-        builder.add("\n".join(f"{_name(child)}: {_collapsed(child)}" for child in node if _collapsed(child)))
+        builder.add("\n".join(f"{local_name(child)}: {_collapsed(child)}" for child in node if _collapsed(child)))
     else:
-        if name in _SECTIONS and (name not in _NOT_SECTIONS or any(_name(child) in _TITLES for child in node)):
+        if name in _SECTIONS and (name not in _NOT_SECTIONS or any(local_name(child) in _TITLES for child in node)):
             depth += 1
         marker = "- " if name in _ITEMS else ""
         if node.text and node.text.strip():
@@ -164,14 +165,14 @@ def _flush(run: list[str], builder: TextBuilder) -> None:
 def _add_table(node: Any, builder: TextBuilder, is_text: bool, depth: int) -> None:
     lines: list[str] = []
     for child in node:
-        if _name(child) in _ROWS:
-            cells = [_collapsed(cell) for cell in child if _name(cell)]
-            lines.append(f"| {' | '.join(cells)} |" if any(_name(cell) in _CELLS for cell in child) else "")
+        if local_name(child) in _ROWS:
+            cells = [_collapsed(cell) for cell in child if local_name(cell)]
+            lines.append(f"| {' | '.join(cells)} |" if any(local_name(cell) in _CELLS for cell in child) else "")
             if not lines[-1]:
                 lines.pop()
                 builder.add("\n".join(lines))
                 lines.clear()
-                builder.add("\n".join(f"{_name(cell)}: {_collapsed(cell)}" for cell in child if _collapsed(cell)))
+                builder.add("\n".join(f"{local_name(cell)}: {_collapsed(cell)}" for cell in child if _collapsed(cell)))
         else:
             builder.add("\n".join(lines))
             lines.clear()
@@ -185,41 +186,36 @@ def _is_mixed(node: Any) -> bool:
 
 def _is_field(node: Any) -> bool:
     """Tell whether an element is a value with a name rather than running text: it has no elements in it."""
-    return not any(_name(child) for child in node)
+    return not any(local_name(child) for child in node)
 
 
 def _is_record(node: Any) -> bool:
     """Tell whether all children are plain values."""
-    children = [child for child in node if _name(child)]
+    children = [child for child in node if local_name(child)]
     return len(children) > 0 and not _is_mixed(node) and all(_is_field(child) for child in children)
 
 
 def _has_blocks(node: Any) -> bool:
     blocks = _PARAGRAPHS | _ROWS | _ITEMS | _TITLES | _PREFORMATTED | _SECTIONS
-    return any(_name(child) in blocks for child in node.iterdescendants())
+    return any(local_name(child) in blocks for child in node.iterdescendants())
 
 
 def _is_inline(child: Any) -> bool:
     """Tell whether an element in running text belongs to it."""
-    return not _has_blocks(child) and _name(child) not in _PARAGRAPHS | _ITEMS | _TITLES
+    return not _has_blocks(child) and local_name(child) not in _PARAGRAPHS | _ITEMS | _TITLES
 
 
 def _names_section(node: Any) -> bool:
     parent = node.getparent()
-    if _name(node) in ("article-title", "bridgehead", "heading"):
-        return not any(_name(above) in ("ref", "citation", "related-article") for above in node.iterancestors())
-    above = _name(parent) if parent is not None else ""
+    if local_name(node) in ("article-title", "bridgehead", "heading"):
+        return not any(local_name(above) in ("ref", "citation", "related-article") for above in node.iterancestors())
+    above = local_name(parent) if parent is not None else ""
     return above in _SECTIONS or above.endswith("info") or above in ("title-group", "titleStmt", "body", "abstract")
 
 
 def _level(node: Any, depth: int) -> int:
     level = node.get("level") or ""
     return int(level) if level.isdigit() and 0 < int(level) < 10 else max(1, depth)
-
-
-def _name(node: Any) -> str:
-    """Return an element's name without its namespace, or an empty string for a comment or an instruction."""
-    return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
 
 
 def _all_text(node: Any) -> str:
@@ -230,19 +226,19 @@ def _all_text(node: Any) -> str:
     mixed = _is_mixed(node)
     for child in node:
         pieces.append(_all_text(child))
-        if not mixed or _name(child) in _PARAGRAPHS | _ITEMS | _TITLES | _CELLS | _ROWS:
+        if not mixed or local_name(child) in _PARAGRAPHS | _ITEMS | _TITLES | _CELLS | _ROWS:
             pieces.append(" ")
         pieces.append(child.tail or "")
     return "".join(pieces)
 
 
 def _collapsed(node: Any) -> str:
-    return " ".join(_all_text(node).split()) if _name(node) else ""
+    return " ".join(_all_text(node).split()) if local_name(node) else ""
 
 
 def _attributes(root: Any) -> Iterator[str]:
     for node in root.iter():
-        if _name(node):
+        if local_name(node):
             for name, value in node.attrib.items():
                 if not name.startswith("{http://www.w3.org/") and re.search(r"\w", value):
-                    yield f"{_name(node)} {name.rpartition('}')[2]}: {value}"
+                    yield f"{local_name(node)} {name.rpartition('}')[2]}: {value}"

@@ -146,11 +146,6 @@ def exported(files: ModelFiles, model_id: str) -> bytes:
         ) from error
 
 
-def is_exported(files: ModelFiles) -> bool:
-    """Return whether this model has a graph, bundled or in the cache."""
-    return files.graph is not None or (cache_folder() / "onnx" / files.model_id() / "manifest.json").is_file()
-
-
 def _bundled(graph: Path, sha256: str | None) -> bytes:
     try:
         data = graph.read_bytes()

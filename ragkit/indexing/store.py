@@ -126,7 +126,7 @@ class Store(Database):
                 "Give each document its own source, or both the same id to replace one by the other.",
             )
         spans = {
-            # A label is left out where there is none: such an index stays readable for versions without labels.
+            # Empty labels are omitted, so that versions without labels can read the index.
             "pages": [
                 [page.number, page.start, page.end, *([page.label] if page.label else [])] for page in document.pages
             ],

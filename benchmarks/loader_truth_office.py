@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 import zipfile
 from collections import Counter
 from email import message_from_bytes, policy
@@ -19,16 +18,11 @@ from xml.etree import ElementTree
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import versions
+from benchmarks.loader_truth import words
 
-_WORD = re.compile(r"\w+")
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text in order, without case and compatibility forms."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def xlsx_words(path: Path) -> list[str]:

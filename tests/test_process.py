@@ -213,8 +213,8 @@ def test_child_that_was_ended_while_idle_is_started_again(texts):
     with Loader() as loader:
         file = discover([texts / "page.html"])[0]
         list(loader.load(file))
-        loader._child.kill()
-        loader._child.exit_code()
+        loader._children[False].kill()
+        loader._children[False].exit_code()
         (document,) = loader.load(file)
         assert "ferry" in document.text
 
@@ -223,10 +223,10 @@ def test_interrupt_from_the_keyboard_is_left_to_the_process_that_asks(texts):
     with Loader() as loader:
         file = discover([texts / "page.html"])[0]
         list(loader.load(file))
-        child = loader._child
+        child = loader._children[False]
         os.kill(child._process.pid, signal.SIGINT)
         assert len(list(loader.load(file))) == 1
-        assert loader._child is child
+        assert loader._children[False] is child
 
 
 def test_reading_that_is_left_gives_nothing_to_the_next(texts):

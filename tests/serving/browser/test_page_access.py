@@ -63,7 +63,7 @@ def test_axe_finds_nothing_serious(visit, look):
     check("two answers")
     cut = {"name": "cut.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 and no more"}
     page.locator("#files").set_input_files([cut])
-    expect(page.get_by_text("1 refused", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 rejected", exact=True)).to_be_visible()
     check("a file that was refused")
     open_from_rail("Settings")
     expect(page.get_by_role("dialog")).to_be_visible()

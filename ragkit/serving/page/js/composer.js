@@ -23,6 +23,8 @@ const attach = button("attach", "Add files", chooseFiles, { quiet: true, kind: "
 const wantsTwo = () => two.getAttribute("aria-pressed") === "true";
 const two = button("two", "Compare answers", () => two.setAttribute("aria-pressed", String(!wantsTwo())), {
   "aria-pressed": "false",
+  // On a narrow page the words are hidden; the name stays.
+  "aria-label": "Compare answers",
   title: "Compare two answers to the next question",
 });
 two.classList.add("toggle");

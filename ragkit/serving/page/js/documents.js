@@ -2,13 +2,14 @@
 
 import { get, path, remove } from "./api.js";
 import { confirm, notice, problem } from "./dialogs.js";
-import { arrowKeys, button, fill, h, icon, say } from "./dom.js";
+import { arrowKeys, button, count, fill, h, icon, say } from "./dom.js";
 import { openPanel } from "./panel.js";
 import { openSource } from "./source.js";
 import { collection, may, on, tell } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 import { hits } from "./why.js";
 
+export const FORMATS = "PDF, Word, HTML, EPUB, mail, Markdown, text, code, CSV, JSON and more";
 const PAGE = 50;
 let redraw = null;
 
@@ -66,14 +67,14 @@ function dropzone() {
     {},
     h("span", {}, "Drop files anywhere on this page, or"),
     button("attach", "Choose files", chooseFiles),
-    h("span.tiny", {}, "PDF, Word, HTML, Markdown, text, code, CSV, JSON Lines"),
+    h("span.tiny", {}, FORMATS),
   );
 }
 
 function row(name, document_) {
   const { pages, chunks, characters } = document_;
-  const size = pages ? `${pages} ${pages === 1 ? "page" : "pages"}` : `${characters.toLocaleString()} characters`;
-  const facts = [document_.name !== document_.title && document_.name, size, `${chunks} passages`];
+  const size = pages ? count(pages, "page") : count(characters, "character");
+  const facts = [document_.name !== document_.title && document_.name, size, count(chunks, "passage")];
   const place = { document_id: document_.id, title: document_.title };
   const open = () => openSource(name, place, { back: () => openDocuments() });
   return h(

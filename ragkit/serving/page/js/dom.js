@@ -84,6 +84,11 @@ export function button(name, label, onclick, { quiet = false, kind = "", ...opti
   return element;
 }
 
+/** Return a number with its noun, such as "1 page" or "2 pages". */
+export function count(number, noun) {
+  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 /** Say something to who listens to the page rather than sees it. */
 export function say(text) {
   const live = document.getElementById("live");

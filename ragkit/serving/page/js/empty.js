@@ -2,12 +2,10 @@
 
 import { get, path } from "./api.js";
 import { makeCollection } from "./collections.js";
-import { fill, h, icon } from "./dom.js";
-import { openDocuments } from "./documents.js";
+import { count, fill, h, icon } from "./dom.js";
+import { FORMATS, openDocuments } from "./documents.js";
 import { collection, may, world } from "./state.js";
 import { chooseFiles } from "./uploads.js";
-
-const FORMATS = "PDF, Word, HTML, Markdown, text, code, CSV, JSON Lines";
 
 /** Make the empty state; `put` puts a question into the composer. */
 export function emptyView({ put }) {
@@ -45,10 +43,6 @@ export function emptyView({ put }) {
 
 function head(title, ...lead) {
   return h("div", {}, h("h2", {}, title), h("p.lead", {}, lead));
-}
-
-function count(number, noun) {
-  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 function suggestion(name, title, text, onclick) {

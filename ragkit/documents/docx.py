@@ -90,13 +90,15 @@ def _document(source: Source, package: Package, main: str, body: Any) -> Iterato
 def _add(builder: TextBuilder, blocks: Iterable[Block]) -> None:
     """Add blocks to the text: items of a list line by line, and headings below a title one level lower."""
     items: list[str] = []
-    titled = 0
+    base = titled = 0
     for block in blocks:
-        if block.is_item:
-            items.append(block.text)
+        if block.depth is not None:
+            base = min(base, block.depth) if items else block.depth
+            indent = "  " * (block.depth - base)
+            items.append(indent + block.text.replace("\n", f"\n{indent}  "))
             continue
         builder.add("\n".join(items))
-        items = []
+        items.clear()
         builder.add(block.text, block.level + titled if block.level and not block.is_title else block.level)
         titled = titled or int(block.is_title)
     builder.add("\n".join(items))

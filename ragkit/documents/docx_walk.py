@@ -47,8 +47,8 @@ class Block:
     level: int = 0
     """Of a heading, from 1; 0 for other blocks."""
     is_title: bool = False
-    is_item: bool = False
-    """Whether it is a line of a list."""
+    depth: int | None = None
+    """Of an item of a list, from 0; None for other blocks."""
     place: str = BODY
     """The story that it belongs to: ``BODY``, ``footnotes``, ``endnotes`` or ``comments``."""
     rows: tuple[tuple[str, ...], ...] = ()
@@ -167,12 +167,9 @@ class Walk:
         if len(text) > _MAX_HEADING:
             level, title = 0, False
         item = not level and is_item(label)
-        if item:
-            indent = "  " * depth
-            text = f"{indent}{label} " + text.replace("\n", f"\n{indent}  ")
-        elif label:
+        if label:
             text = f"{label} {text}"
-        return [*line.before, Block(text, level, is_title=title, is_item=item), *line.after]
+        return [*line.before, Block(text, level, is_title=title, depth=depth if item else None), *line.after]
 
     def _inline(self, node: Any, line: _Line) -> None:
         """Add the text of an element within a paragraph to ``line``."""

@@ -65,7 +65,7 @@ def _document(source: Source, package: Package, main: str, body: Any) -> Iterato
                 builder.end_sections()
         seen: set[str] = set()
         for name, kind in around.items():
-            root = package.xml(name) if kind == wanted else None
+            root = package.xml(name, required=True) if kind == wanted else None
             if root is None:
                 continue
             blocks = Walk(story, name, root).blocks(root)
@@ -120,7 +120,7 @@ def _text(blocks: list[Block], place: str) -> str:
 
 def _notes(package: Package, main: str, kind: str, settings: Any) -> Notes | None:
     name = package.related(main, kind)
-    root = package.xml(name) if name else None
+    root = package.xml(name, required=True) if name else None
     if root is None:
         return None
     notes = Notes(name)

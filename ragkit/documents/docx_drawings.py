@@ -34,7 +34,7 @@ def drawn(node: Any, package: Package, part: str) -> Iterator[str]:
             yield f"Picture: {description}"
     else:
         relation = package.relations(part).get(attribute(node, "id" if name == "chart" else "dm"))
-        root = None if relation is None or relation.external else package.xml(relation.target)
+        root = None if relation is None or relation.external else package.xml(relation.target, required=True)
         if root is not None:
             yield from chart_texts(root) if name == "chart" else drawing_texts(root)
 

@@ -89,10 +89,14 @@ class Package:
             self.report(f"Its part {name} is damaged ({error}) and was not read.")
             return None
 
-    def xml(self, name: str) -> Any:
+    def xml(self, name: str, *, required: bool = False) -> Any:
         """Return the root of a part, or None if it is missing or damaged.
 
         Of a part that is not valid XML, it is as much as can be read, with an issue.
+
+        Args:
+            name: of the part; empty for none.
+            required: add an issue if it is missing.
 
         Raises:
             UnreadableFileError: if it declares a document type, which no DOCX part may.
@@ -101,6 +105,8 @@ class Package:
 
         data = self.read(name)
         if data is None:
+            if required and _key(name) not in self._names:
+                self.report(f"Its part {name} is missing.")
             return None
         try:
             root = parse_xml(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -209,7 +210,15 @@ def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
             return each, None
     try:
         kind = kind_of(path, head)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        UnicodeDecodeError,
+        NotImplementedError,
+        EOFError,
+        OSError,
+        RuntimeError,
+    ) as error:
         # A damaged directory of an archive points to places that no file has.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise

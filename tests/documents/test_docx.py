@@ -380,6 +380,19 @@ def test_tables_in_tables_are_read_at_any_depth_or_reported(tmp_path):
         assert ("The bottom." in text) == (depth <= 70)
 
 
+def test_a_part_that_is_missing_is_named(tmp_path):
+    body = p("Fourteen tonnes.") + '<w:sectPr><w:footerReference w:type="default" r:id="footer1"/></w:sectPr>'
+    path = write(tmp_path / "a.docx", body, footer1=f"<w:ftr>{p('Superseded')}</w:ftr>")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name != "word/footer1.xml"}
+    with zipfile.ZipFile(path, "w") as out:
+        for name, data in members.items():
+            out.writestr(name, data)
+    document, issue = sorted(load(path), key=lambda item: isinstance(item, Issue))
+    assert document.text == "Fourteen tonnes."
+    assert (issue.kind, issue.detail) == ("text_lost", "Its part word/footer1.xml is missing.")
+
+
 def test_a_document_type_is_refused(tmp_path):
     path = write(tmp_path / "a.docx", p("Text."))
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'

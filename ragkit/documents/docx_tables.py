@@ -33,12 +33,12 @@ def grid(table: Any, text_of: Callable[[Any], str]) -> list[list[str]]:
         table: the element ``tbl``.
         text_of: returns the text of a cell; called once for each, in order.
     """
-    rows: list[dict[int, str]] = []
+    rows: list[dict[int, tuple[str, int]]] = []
     above: dict[int, str] = {}
     for row in rows_of(table):
         properties = child(row, "trPr")
         column = _span(value(properties, "gridBefore"), least=0)
-        placed: dict[int, str] = {}
+        placed: dict[int, tuple[str, int]] = {}
         merged: dict[int, str] = {}
         for cell in cells_of(row):
             text = text_of(cell)
@@ -48,13 +48,33 @@ def grid(table: Any, text_of: Callable[[Any], str]) -> list[list[str]]:
                 if attribute(merge, "val", "continue") == "continue":
                     text = text or above.get(column, "")
                 merged[column] = text
-            placed[column] = text
-            column += _span(value(about, "gridSpan"), least=1)
+            span = _span(value(about, "gridSpan"), least=1)
+            if text:
+                placed[column] = text, span
+            column += span
         above = merged
-        rows.append(placed)
-    filled = [row for row in rows if any(row.values())]
-    columns = sorted({column for row in filled for column, text in row.items() if text})
-    return [[row.get(column, "") for column in columns] for row in filled]
+        if placed:
+            rows.append(placed)
+    columns = _columns(rows)
+    return [[row[column][0] if column in row else "" for column in columns] for row in rows]
+
+
+def _columns(rows: list[dict[int, tuple[str, int]]]) -> list[int]:
+    """Return the columns with text, after cells were moved from those that only wider cells begin in.
+
+    Such columns are margins of a row: what stands in them belongs to the column beside.
+    """
+    columns = {column for row in rows for column in row}
+    for column in range(max(columns, default=0) + 1):
+        cells = [row[column] for row in rows if column in row]
+        if cells and all(span > 1 for _, span in cells):
+            columns.remove(column)
+            columns.add(column + 1)
+            for row in rows:
+                if column in row:
+                    text, span = row.pop(column)
+                    row[column + 1] = text, span - 1
+    return sorted(columns)
 
 
 def rendered(rows: list[list[str]]) -> str:

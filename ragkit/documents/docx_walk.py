@@ -146,6 +146,8 @@ class Walk:
             self._inline(each, line)
         mark = child(properties, "rPr")
         if child(mark, "del") is not None or child(mark, "moveFrom") is not None:
+            # Where the end was, words are apart.
+            line.pieces.append(" ")
             self._carried = line
             return []
         return self._finished(line, properties)

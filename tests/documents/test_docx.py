@@ -216,6 +216,12 @@ def test_merged_and_irregular_cells_stand_in_their_columns(tmp_path):
     )
 
 
+def test_a_cell_over_the_margin_of_other_rows_is_in_their_column(tmp_path):
+    before = '<w:trPr><w:gridBefore w:val="1"/></w:trPr>'
+    body = table(before + tc("a") + tc("b"), tc("c", '<w:gridSpan w:val="2"/>') + tc("d"))
+    assert text_of(tmp_path, body) == "| a | b |\n| c | d |"
+
+
 def test_rows_and_cells_in_content_controls_and_inner_tables_are_in_the_table(tmp_path):
     control = "<w:sdt><w:sdtContent>{}</w:sdtContent></w:sdt>"
     row = control.format(f"<w:tr>{tc('Flour')}{control.format(tc('412'))}</w:tr>")
@@ -251,7 +257,7 @@ def test_fields_show_their_result_and_not_their_code(tmp_path):
 
 def test_a_paragraph_whose_end_is_deleted_goes_on_in_the_next(tmp_path):
     gone = '<w:rPr><w:del w:id="1"/></w:rPr>'
-    body = p("Leave is ", properties=gone) + p("26 days.") + p("", properties=gone) + p("Moved: ", properties=gone)
+    body = p("Leave is", properties=gone) + p("26 days.") + p("", properties=gone) + p("Moved: ", properties=gone)
     assert text_of(tmp_path, body) == "Leave is 26 days.\n\nMoved:"
 
 

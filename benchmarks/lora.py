@@ -102,7 +102,7 @@ def run(given: argparse.Namespace, work: Path) -> None:
         batch=given.batch,
         modules=given.modules,
         layers=given.layers,
-        scored=1,
+        max_eval_samples=1,
         threads=given.threads,
     )
     # What tune_sft measures on decides nothing here: the table below has the figures, on the test questions.

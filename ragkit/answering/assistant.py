@@ -103,7 +103,7 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
+AnswerEvent = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
 
 
 class Assistant:
@@ -222,7 +222,7 @@ class Assistant:
         shots: Sequence[Example] = (),
         kind: Kind | None = None,
         query: str | None = None,
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[AnswerEvent, None, None]:
         """Answer a question and yield each step, ``Finished`` last.
 
         They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt`` and ``TextDelta`` (of
@@ -348,7 +348,9 @@ class Assistant:
             trace=trace,
         )
 
-    def _chat(self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]) -> Iterator[Event]:
+    def _chat(
+        self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]
+    ) -> Iterator[AnswerEvent]:
         model = self._used_model(trace)
         if self.examples is not None and not trace.shots:
             with trace.timed("choose examples"):

@@ -73,9 +73,9 @@ def fit(
     output_field: OutputField = "output",
     model: ModelName = None,
     instruction: Instruction = "",
-    reads: Annotated[
-        str, typer.Option(help="Which inputs the model reads: unsure (those on which neighbours disagree), all, none.")
-    ] = "unsure",
+    llm_mode: Annotated[
+        str, typer.Option(help="Inputs for which the LLM is called: uncertain, all or none.")
+    ] = "uncertain",
     calls: Calls = 400,
     held_out: HeldOut = 200,
     seed: Seed = 0,
@@ -92,7 +92,7 @@ def fit(
 
     settings = load_settings()
     setting = ShotSetting(k=8, template=ShotTemplate(instruction))
-    options = ClassifierOptions(setting=setting, reads=reads)  # type: ignore[arg-type]
+    options = ClassifierOptions(setting=setting, llm_mode=llm_mode)  # type: ignore[arg-type]
     budget = FitBudget(calls, held_out, seed)
     with (
         training_examples(files, pool, input_field, output_field, settings) as examples,
@@ -139,8 +139,8 @@ def predict(
     """Put texts into classes, or every row of a file into a file of JSON Lines.
 
     The folder holds a task of `ragkit classify fit`, or a head of `ragkit tune head`. A line has ``row``, ``input``,
-    ``label``, its ``probability``, the ``likeliest`` labels with theirs, and whether the model ``read`` it; or an
-    ``error``. Exit code 3 says that there are errors.
+    ``label``, its ``probability``, the ``likeliest`` labels with theirs, and ``used_llm`` (whether the LLM was called);
+    or an ``error``. Exit code 3 says that there are errors.
     """
     from ragkit.settings import load_settings
     from ragkit.tasks import Classifier
@@ -187,11 +187,13 @@ def evaluate(
         with progress_bar(quiet=json) as progress:
             found = task.evaluate(rows, progress=progress)
     if json:
-        wrong = [{"input": e.input, "output": e.output, "label": p.label, "read": p.read} for e, p in found.wrong]
-        told = {"accuracy": found.accuracy, "prior_accuracy": found.prior_accuracy, "read": found.read}
+        wrong = [
+            {"input": e.input, "output": e.output, "label": p.label, "used_llm": p.used_llm} for e, p in found.wrong
+        ]
+        told = {"accuracy": found.accuracy, "prior_accuracy": found.prior_accuracy, "llm_share": found.llm_share}
         print_json({**told, "rows": found.count, "leaks": leaks, "wrong": wrong})
         return
-    out.print(f"Accuracy {found.accuracy:.3f}; the model read {found.read:.0%} of the rows.", style="bold")
+    out.print(f"Accuracy {found.accuracy:.3f}; the LLM was called for {found.llm_share:.0%} of the rows.", style="bold")
     out.print(f"Without the model: {found.prior_accuracy:.3f}")
     for example, prediction in found.wrong[:_WRONG_SHOWN]:
         out.print(f"  {prediction.label} for {example.output}: {one_line(example.input, 100)}", markup=False)
@@ -219,7 +221,7 @@ def _rows(found: Sequence[Prediction]) -> list[dict[str, Any]]:
             "label": one.label,
             "probability": one.probability,
             "likeliest": dict(islice(one.probabilities.items(), _LIKELIEST)),
-            "read": one.read,
+            "used_llm": one.used_llm,
         }
         for one in found
     ]
@@ -230,4 +232,4 @@ def _labelled(row: Mapping[str, Any]) -> str:
 
 
 def _shown(row: Mapping[str, Any]) -> str:
-    return f"{_labelled(row)}  ({'read by the model' if row['read'] else 'by its neighbours'})"
+    return f"{_labelled(row)}  ({'read by the model' if row['used_llm'] else 'by its neighbours'})"

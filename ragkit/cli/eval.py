@@ -1,4 +1,4 @@
-"""``ragkit eval`` and ``ragkit eval-compare``: how good answers are, and whether a change made them better."""
+"""``ragkit eval`` and ``ragkit eval compare``: measure answers, and compare two runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ragkit.cli.asking import NoUpdate, answer_options, opened_index
 from ragkit.cli.options import Json, TargetName
@@ -27,6 +28,26 @@ if TYPE_CHECKING:
 _SHOWN = 5
 """Failures printed, and missing sources; the report has them all."""
 
+HELP = """Evaluate search, answers, citations and abstention on questions with known answers.
+
+    ragkit eval ./docs questions.jsonl --output before.html
+
+    ragkit eval compare before.json after.json
+
+`run` is the default command and can be left out.
+"""
+_RUN = "run"
+
+
+class _RunByDefault(TyperGroup):
+    """``ragkit eval TARGET QUESTIONS`` is ``ragkit eval run TARGET QUESTIONS``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [_RUN, *args]
+        return super().parse_args(ctx, args)
+
+
 QuestionFile = Annotated[
     Path,
     typer.Argument(
@@ -37,17 +58,19 @@ QuestionFile = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    app.command("eval")(evaluate)
-    app.command("eval-compare")(compare)
+    group = typer.Typer(cls=_RunByDefault, help=HELP, no_args_is_help=True, rich_markup_mode="rich")
+    group.command(_RUN)(evaluate)
+    group.command("compare")(compare)
+    app.add_typer(group, name="eval")
 
 
 def evaluate(
     target: TargetName,
     questions: QuestionFile,
     out_file: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The report, as HTML; its JSON is written beside it.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The report, as HTML; its JSON is written beside it.")
     ] = Path("report.html"),
-    name: Annotated[str, typer.Option(help="Of this run, in few words.", show_default="the way of answering")] = "",
+    name: Annotated[str, typer.Option(help="Run name shown in reports.", show_default="the mode and model")] = "",
     model: ModelName = None,
     mode: Annotated[str | None, typer.Option(help="chat, extract, quotes (no model) or auto.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to answer from.")] = None,
@@ -91,11 +114,11 @@ def evaluate(
 
     Measure, change something, measure again, and see whether that was more than chance:
 
-        ragkit eval ./docs questions.jsonl --out before.html
+        ragkit eval ./docs questions.jsonl --output before.html
 
-        ragkit eval ./docs questions.jsonl --out after.html -k 12
+        ragkit eval ./docs questions.jsonl --output after.html -k 12
 
-        ragkit eval-compare before.json after.json
+        ragkit eval compare before.json after.json
 
     A run that is stopped goes on where it was, and a question that failed is asked again. A file of SQuAD's form may
     stand for TARGET too: its own paragraphs are asked then.
@@ -111,7 +134,7 @@ def evaluate(
     from ragkit.settings import load_settings
 
     if out_file.suffix.lower() not in (".html", ".htm"):
-        raise SettingsError(f"{out_file} is no HTML file.", "Name one that ends in .html: --out report.html")
+        raise SettingsError(f"{out_file} is not an HTML file.", "Use a name that ends in .html: --output report.html")
     settings = load_settings()
     asked = read_questions(questions)
     if limit is not None and limit < len(asked):
@@ -155,7 +178,7 @@ def compare(
     before: Annotated[Path, typer.Argument(metavar="A.json", help="A report.", show_default=False)],
     after: Annotated[Path, typer.Argument(metavar="B.json", help="Another, over the same questions.")],
     out_file: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the comparison as HTML.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the comparison as HTML.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -164,7 +187,7 @@ def compare(
     Differences come with 95 % intervals, by a paired bootstrap over the questions: where one holds 0, chance alone may
     have made the difference.
 
-        ragkit eval-compare before.json after.json --out compared.html
+        ragkit eval compare before.json after.json --output compared.html
     """
     from ragkit.evaluation import compare as compared
     from ragkit.evaluation import read_report

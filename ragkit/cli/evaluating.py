@@ -187,7 +187,9 @@ def _asked(
     for way in ways:
         for k in counts:
             setting = ShotSetting(replace(way, order="best_last"), k)
-            options = ClassifierOptions(setting=setting, candidates=0, reads="all", weights=Weights(model=1, prior=0))
+            options = ClassifierOptions(
+                setting=setting, candidates=0, llm_mode="all", weights=Weights(model=1, prior=0)
+            )
             classifier = Classifier(pool.index.path, pool, options, model)
             measured = classifier.evaluate(rows, progress=_staged(f"{way.by}, {way.choice}, k={k}", progress))
             found.append(Accuracy(way.by, way.choice, k, measured.count - len(measured.wrong), measured.count))

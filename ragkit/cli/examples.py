@@ -93,7 +93,7 @@ def search(
     from ragkit.examples import DynamicSelector, SelectorOptions
     from ragkit.settings import load_settings
 
-    options = SelectorOptions(by=by, choice=choice, order=order, hide_own=not own)  # type: ignore[arg-type]
+    options = SelectorOptions(by=by, choice=choice, order=order, exclude_self=not own)  # type: ignore[arg-type]
     with opened_pool(pool, load_settings()) as opened:
         shots = DynamicSelector(opened, options, where=where).select(text, k)
     if json:

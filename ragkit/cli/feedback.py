@@ -27,11 +27,11 @@ HELP = """What people said of answers: thumbs, corrections, comparisons, and ans
 
     ragkit feedback examples --pool tickets        answers that models are shown
 
-    ragkit feedback questions --out questions.jsonl && ragkit eval handbook questions.jsonl
+    ragkit feedback questions --output questions.jsonl && ragkit eval handbook questions.jsonl
 
-    ragkit feedback sft --out train.jsonl && ragkit tune sft support train.jsonl
+    ragkit feedback sft --output train.jsonl && ragkit tune sft support train.jsonl
 
-    ragkit feedback rankings --out r.jsonl && ragkit tune reward taste r.jsonl
+    ragkit feedback rankings --output r.jsonl && ragkit tune reward taste r.jsonl
 
 One question in five, by the hash of its letters, is kept to measure with: it comes out of `questions` and never out of
 the others, and neither does one that is nearly the same. A question that a person chose as an example measures no more.
@@ -64,9 +64,9 @@ Since = Annotated[
     ),
 ]
 OutFile = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write JSON Lines here.", show_default=False)
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON Lines here.", show_default=False)
 ]
-Share = Annotated[
+ValFraction = Annotated[
     float,
     typer.Option(
         min=0, max=0.99, help="Of the questions that are kept to measure with; give every command the same one."
@@ -122,7 +122,7 @@ def examples(
     log: LogFile = None,
     collection: Collection = None,
     since: Since = None,
-    share: Share = 0.2,
+    val_fraction: ValFraction = 0.2,
     pool: Annotated[
         str | None,
         typer.Option("--pool", "-p", metavar="NAME", help="Add them to this pool: a name, or a path."),
@@ -137,7 +137,7 @@ def examples(
     from ragkit.settings import load_settings
 
     with _opened(log) as opened:
-        found = examples_of(opened, collection=collection, since=_utc(since), liked=liked, share=share)
+        found = examples_of(opened, collection=collection, since=_utc(since), liked=liked, val_fraction=val_fraction)
     rows = [{"input": row.input, "output": row.output, **row.metadata} for row in found.rows]
     if pool is None:
         _finish(found, rows, file, "examples", json)
@@ -158,7 +158,7 @@ def questions(
     log: LogFile = None,
     collection: Collection = None,
     since: Since = None,
-    share: Share = 0.2,
+    val_fraction: ValFraction = 0.2,
     file: OutFile = None,
     json: Json = False,
 ) -> None:
@@ -166,7 +166,7 @@ def questions(
     from ragkit.feedback import questions_of
 
     with _opened(log) as opened:
-        found = questions_of(opened, collection=collection, since=_utc(since), share=share)
+        found = questions_of(opened, collection=collection, since=_utc(since), val_fraction=val_fraction)
     _finish(found, [row.to_dict() for row in found.rows], file, "questions", json)
 
 
@@ -174,7 +174,7 @@ def sft(
     log: LogFile = None,
     collection: Collection = None,
     since: Since = None,
-    share: Share = 0.2,
+    val_fraction: ValFraction = 0.2,
     file: OutFile = None,
     json: Json = False,
 ) -> None:
@@ -182,7 +182,7 @@ def sft(
     from ragkit.feedback import records_of
 
     with _opened(log) as opened:
-        found = records_of(opened, collection=collection, since=_utc(since), share=share)
+        found = records_of(opened, collection=collection, since=_utc(since), val_fraction=val_fraction)
     _finish(found, [row.to_dict() for row in found.rows], file, "records", json)
 
 
@@ -190,7 +190,7 @@ def rankings(
     log: LogFile = None,
     collection: Collection = None,
     since: Since = None,
-    share: Share = 0.2,
+    val_fraction: ValFraction = 0.2,
     file: OutFile = None,
     json: Json = False,
 ) -> None:
@@ -198,7 +198,7 @@ def rankings(
     from ragkit.feedback import rankings_of
 
     with _opened(log) as opened:
-        found = rankings_of(opened, collection=collection, since=_utc(since), share=share)
+        found = rankings_of(opened, collection=collection, since=_utc(since), val_fraction=val_fraction)
     _finish(found, [row.to_dict() for row in found.rows], file, "rankings", json)
 
 

@@ -206,7 +206,7 @@ def _rows(
             print_leaks(leaks, len(examples))
         begun = time.perf_counter()
         with progress_bar(quiet=quiet) as progress:
-            first = primary.predict(inputs, hide_own=True, progress=progress)
+            first = primary.predict(inputs, exclude_self=True, progress=progress)
         seconds = time.perf_counter() - begun
     fallback = HeadClassifier.open(head)
     begun = time.perf_counter()

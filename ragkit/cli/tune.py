@@ -12,7 +12,18 @@ from ragkit.cli.options import Json
 from ragkit.cli.output import out, print_json, progress_bar
 from ragkit.cli.pools import InputField, OutputField
 from ragkit.cli.tasks import Seed
-from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
+from ragkit.cli.tune_options import (
+    Adapters,
+    Base,
+    HeldOut,
+    LearningRate,
+    Minutes,
+    Name,
+    Rank,
+    Restart,
+    Tests,
+    ValFraction,
+)
 from ragkit.cli.tune_report import in_use, plain_version, print_tuned
 
 if TYPE_CHECKING:
@@ -60,7 +71,7 @@ def sft(
         ),
     ],
     held_out: HeldOut = None,
-    share: Share = 0.2,
+    val_fraction: ValFraction = 0.2,
     test: Tests = None,
     base: Base = "default",
     input_field: InputField = "input",
@@ -74,9 +85,9 @@ def sft(
     learning_rate: LearningRate = 5e-4,
     batch: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
     layers: Annotated[int, typer.Option(min=0, help="The upper layers that learn; 0 for all.")] = 0,
-    longest: Annotated[int, typer.Option(min=8, help="Tokens of a row; longer ones are left out.")] = 1024,
+    max_length: Annotated[int, typer.Option(min=8, help="Tokens of a row; longer ones are left out.")] = 1024,
     metric: Annotated[str, typer.Option(help="What counts as better: f1 (of words) or exact.")] = "f1",
-    scored: Annotated[int, typer.Option(min=1, help="Held-out rows that are measured, at most.")] = 200,
+    max_eval_samples: Annotated[int, typer.Option(min=1, help="Held-out rows that are measured, at most.")] = 200,
     seed: Seed = 0,
     adapters: Adapters = Path("adapters"),
     restart: Restart = False,
@@ -97,7 +108,7 @@ def sft(
     records = read(files)
     measured = read([held_out]) if held_out is not None else []
     if held_out is None:
-        records, measured = split_records(records, share, seed)
+        records, measured = split_records(records, val_fraction, seed)
     options = SftOptions(
         epochs=epochs,
         minutes=minutes,
@@ -107,9 +118,9 @@ def sft(
         learning_rate=learning_rate,
         batch=batch,
         seed=seed,
-        longest=longest,
+        max_length=max_length,
         metric=metric,
-        scored=scored,
+        max_eval_samples=max_eval_samples,
     )
     splits = {str(path): read([path]) for path in test or []}
     with progress_bar(quiet=json) as progress:

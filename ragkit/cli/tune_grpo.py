@@ -12,7 +12,18 @@ from ragkit.cli.named import named_object
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, progress_bar
 from ragkit.cli.tasks import Seed
-from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
+from ragkit.cli.tune_options import (
+    Adapters,
+    Base,
+    HeldOut,
+    LearningRate,
+    Minutes,
+    Name,
+    Rank,
+    Restart,
+    Tests,
+    ValFraction,
+)
 from ragkit.cli.tune_report import print_tuned
 from ragkit.errors import SettingsError
 
@@ -46,7 +57,7 @@ def grpo(
         ),
     ] = None,
     held_out: HeldOut = None,
-    share: Share = 0.2,
+    val_fraction: ValFraction = 0.2,
     test: Tests = None,
     base: Base = "default",
     replies: Annotated[int, typer.Option(min=2, help="Drawn to each prompt.")] = 8,
@@ -78,7 +89,7 @@ def grpo(
     if held_out is not None:
         measured = read_prompts(held_out)
     else:
-        prompts, measured = split_records(prompts, share, seed)
+        prompts, measured = split_records(prompts, val_fraction, seed)
     if best_device() == "cpu":
         err.print("There is no GPU: this will take long. --minutes sets a limit.", style="yellow")
     options = GrpoOptions(

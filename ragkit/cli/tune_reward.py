@@ -10,7 +10,18 @@ import typer
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar
 from ragkit.cli.tasks import Seed
-from ragkit.cli.tune_options import Adapters, Base, HeldOut, LearningRate, Minutes, Name, Rank, Restart, Share, Tests
+from ragkit.cli.tune_options import (
+    Adapters,
+    Base,
+    HeldOut,
+    LearningRate,
+    Minutes,
+    Name,
+    Rank,
+    Restart,
+    Tests,
+    ValFraction,
+)
 from ragkit.cli.tune_report import plain_version, print_tuned, print_version
 
 if TYPE_CHECKING:
@@ -26,9 +37,11 @@ Files = Annotated[
         show_default=False,
     ),
 ]
-By = Annotated[
+GroupBy = Annotated[
     str | None,
-    typer.Option("--by", metavar="FIELD", help="What is to stay on one side, such as a document, not only prompts."),
+    typer.Option(
+        "--group-by", metavar="FIELD", help="Metadata field whose values are never split across train and validation."
+    ),
 ]
 
 
@@ -42,8 +55,8 @@ def reward(
     name: Name,
     files: Files,
     held_out: HeldOut = None,
-    share: Share = 0.2,
-    by: By = None,
+    val_fraction: ValFraction = 0.2,
+    group_by: GroupBy = None,
     test: Tests = None,
     kind: Annotated[
         str, typer.Option(help="light (signals and the embedder's vectors, in seconds) or lora (a language model).")
@@ -65,7 +78,7 @@ def reward(
     from ragkit.tuning.lora_training import LoraOptions
     from ragkit.tuning.reward import RewardOptions, tune_reward
 
-    rankings, measured, splits = _read(files, held_out, share, by, test, seed)
+    rankings, measured, splits = _read(files, held_out, val_fraction, group_by, test, seed)
     # What is no legal kind is refused by the options, with the legal ones.
     options = RewardOptions(
         kind=kind,  # type: ignore[arg-type]
@@ -98,8 +111,8 @@ def dpo(
     name: Name,
     files: Files,
     held_out: HeldOut = None,
-    share: Share = 0.2,
-    by: By = None,
+    val_fraction: ValFraction = 0.2,
+    group_by: GroupBy = None,
     test: Tests = None,
     base: Base = "default",
     beta: Annotated[float, typer.Option(help="How much the model is held to what it said before.")] = 0.1,
@@ -108,8 +121,10 @@ def dpo(
     rank: Rank = 16,
     learning_rate: LearningRate = 5e-5,
     batch: Annotated[int, typer.Option(min=1, help="Rankings of a step.")] = 16,
-    longest: Annotated[int, typer.Option(min=8, help="Tokens of prompt and reply; longer ones are left out.")] = 1024,
-    scored: Annotated[int, typer.Option(min=1, help="Held-out rankings that are measured, at most.")] = 400,
+    max_length: Annotated[
+        int, typer.Option(min=8, help="Tokens of prompt and reply; longer ones are left out.")
+    ] = 1024,
+    max_eval_samples: Annotated[int, typer.Option(min=1, help="Held-out rankings that are measured, at most.")] = 400,
     seed: Seed = 0,
     adapters: Adapters = Path("adapters"),
     restart: Restart = False,
@@ -122,7 +137,7 @@ def dpo(
     """
     from ragkit.tuning.dpo import DpoOptions, tune_dpo
 
-    rankings, measured, splits = _read(files, held_out, share, by, test, seed)
+    rankings, measured, splits = _read(files, held_out, val_fraction, group_by, test, seed)
     options = DpoOptions(
         epochs=epochs,
         minutes=minutes,
@@ -132,8 +147,8 @@ def dpo(
         batch=batch,
         seed=seed,
         beta=beta,
-        longest=longest,
-        scored=scored,
+        max_length=max_length,
+        max_eval_samples=max_eval_samples,
     )
     with progress_bar(quiet=json) as progress:
         report = tune_dpo(
@@ -151,7 +166,12 @@ def dpo(
 
 
 def _read(
-    files: list[Path], held_out: Path | None, share: float, by: str | None, test: list[Path] | None, seed: int
+    files: list[Path],
+    held_out: Path | None,
+    val_fraction: float,
+    group_by: str | None,
+    test: list[Path] | None,
+    seed: int,
 ) -> tuple[list[Ranking], list[Ranking], dict[str, list[Ranking]]]:
     """Return the rankings to learn from, those held out, and further splits; what was wrong with some is told."""
     from ragkit.tuning.rankings import checked, read_rankings, split_rankings
@@ -169,5 +189,5 @@ def _read(
     splits = {str(path): read(path) for path in test or []}
     if held_out is not None:
         return rankings, read(held_out), splits
-    train, measured = split_rankings(rankings, share, seed, by)
+    train, measured = split_rankings(rankings, val_fraction, seed, group_by)
     return train, measured, splits

@@ -7,7 +7,7 @@ from typing import Any
 
 from ragkit.errors import SettingsError
 from ragkit.evaluation.metrics import METRICS, MetricInfo
-from ragkit.evaluation.outcome import Outcome
+from ragkit.evaluation.outcome import QuestionResult
 from ragkit.evaluation.report import EvalReport
 from ragkit.tuning.comparison import Estimate, estimate, gain
 
@@ -42,12 +42,12 @@ class MetricGain:
 class Change:
     """One question in both runs."""
 
-    before: Outcome
-    after: Outcome
+    before: QuestionResult
+    after: QuestionResult
 
     @property
     def difference(self) -> float:
-        """By how much its score grew; see ``Outcome.score``. One that failed counts as 0."""
+        """By how much its score grew; see ``QuestionResult.score``. One that failed counts as 0."""
         return (self.after.score or 0.0) - (self.before.score or 0.0)
 
     def to_dict(self) -> dict[str, Any]:

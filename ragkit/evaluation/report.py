@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from ragkit.errors import SettingsError
 from ragkit.evaluation.by_kind import KindRow, kind_rows
 from ragkit.evaluation.metrics import METRICS, MetricInfo
-from ragkit.evaluation.outcome import VERDICTS, Outcome
+from ragkit.evaluation.outcome import VERDICTS, QuestionResult
 from ragkit.examples.saving import write_whole
 from ragkit.indexing.database import write_errors
 from ragkit.records import Usage
@@ -45,7 +45,7 @@ class EvalReport:
     """Everything that was set, as plain values."""
     index: Mapping[str, Any]
     """What was asked: ``path``, ``fingerprint``, ``documents``, ``chunks``, ``embedding_model``."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[QuestionResult, ...]
     format: Literal["ragkit evaluation 1"] = field(default=FORMAT, kw_only=True)
 
     def scores(self, metric: str) -> dict[str, float]:
@@ -69,7 +69,7 @@ class EvalReport:
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
     @property
-    def ordered(self) -> list[Outcome]:
+    def ordered(self) -> list[QuestionResult]:
         """The outcomes, failures first: by verdict, then by score."""
         worst = list(VERDICTS)
         return sorted(self.outcomes, key=lambda o: (worst.index(o.verdict), o.score or 0.0))
@@ -144,7 +144,7 @@ def read_report(path: str | Path) -> EvalReport:
         SettingsError: if the file can't be read or holds something else.
     """
     file = Path(path).expanduser()
-    hint = "Make one: ragkit eval TARGET QUESTIONS --out report.html writes report.json beside it."
+    hint = "Make one: ragkit eval TARGET QUESTIONS --output report.html writes report.json beside it."
     try:
         return _REPORT.validate_json(file.read_bytes())
     except OSError as error:

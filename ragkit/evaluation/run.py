@@ -18,7 +18,7 @@ from ragkit.answering.question import understand
 from ragkit.answering.search import search
 from ragkit.errors import RagkitError, SettingsError
 from ragkit.evaluation.gold import Gold, find_gold
-from ragkit.evaluation.outcome import OUTCOME, Outcome, answered, failed, retrieved
+from ragkit.evaluation.outcome import QUESTION_RESULT, QuestionResult, answered, failed, retrieved
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.report import FORMAT, EvalReport
 from ragkit.examples.saving import append_line
@@ -75,7 +75,7 @@ def evaluate(
     }
     gold = find_gold(index, questions)
     kept = _Work(None if work is None else Path(work).expanduser(), config, about)
-    outcomes: list[Outcome] = []
+    outcomes: list[QuestionResult] = []
     last: RagkitError | None = None
     for number, question in enumerate(questions):
         if progress is not None:
@@ -111,7 +111,7 @@ def groundedness(answer: Answer, assistant: Assistant) -> float | None:
     return sum(there) / len(there) if there else 0.0
 
 
-def _outcome(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> Outcome:
+def _outcome(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> QuestionResult:
     options = assistant.options.retrieval
     if retrieval_only:
         asked = understand(question.question, question.history)
@@ -159,20 +159,20 @@ class _Work:
     def __init__(self, file: Path | None, config: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         self._file = file
         self._asked = [FORMAT, config, about["fingerprint"], about["embedding_model"]]
-        self._known: dict[str, Outcome] = {}
+        self._known: dict[str, QuestionResult] = {}
         if file is not None:
             with write_errors(file.parent):
                 file.parent.mkdir(parents=True, exist_ok=True)
         for row in _rows(file):
             try:
-                self._known[row["key"]] = OUTCOME.validate_python(row["outcome"])
+                self._known[row["key"]] = QUESTION_RESULT.validate_python(row["outcome"])
             except (ValidationError, KeyError, TypeError):
                 continue
 
-    def get(self, question: Question) -> Outcome | None:
+    def get(self, question: Question) -> QuestionResult | None:
         return self._known.get(self._key(question))
 
-    def put(self, question: Question, outcome: Outcome) -> None:
+    def put(self, question: Question, outcome: QuestionResult) -> None:
         if self._file is not None:
             with write_errors(self._file.parent):
                 append_line(self._file, {"key": self._key(question), "outcome": outcome.to_dict()})

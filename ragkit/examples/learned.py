@@ -95,7 +95,7 @@ class LearnedSelector(DynamicSelector):
             )
         if not len(pool):
             raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
-        source = _Source(pool, replace(options, hide_own=True), where)
+        source = _Source(pool, replace(options, exclude_self=True), where)
         kept = GainLog(
             log,
             {

@@ -45,7 +45,7 @@ class Member:
         return isinstance(self.model, ScoringModel)
 
 
-class Standing:
+class ChainEntryState:
     """How a member of a chain stands: its model, its breaker, and the calls that were left behind."""
 
     def __init__(self, member: Member, policy: FallbackPolicy, clock: Callable[[], float]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from ragkit.errors import IndexChangedError, IndexDamagedError, QueryError, SettingsError
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.records import Chunk, DocumentInfo, Hit, Hits
-from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion, stretched
+from ragkit.retrieval.fusion import convex_combination, min_max_normalize, reciprocal_rank_fusion
 from ragkit.retrieval.mmr import maximal_marginal_relevance
 
 if TYPE_CHECKING:
@@ -221,8 +221,8 @@ class Retriever:
         head, tail = hits[: self.options.rerank_candidates], hits[self.options.rerank_candidates :]
         scores = self._current_reranker().score(query, [hit.chunk for hit in head])
         if self.options.rerank == "late":
-            before = stretched([hit.score for hit in head])
-            scores = (_LATE_SHARE * stretched(scores) + (1 - _LATE_SHARE) * before).tolist()
+            before = min_max_normalize([hit.score for hit in head])
+            scores = (_LATE_SHARE * min_max_normalize(scores) + (1 - _LATE_SHARE) * before).tolist()
         pairs = sorted(zip(scores, head, strict=True), key=lambda pair: (-pair[0], pair[1].chunk.key))
         ranked = [Hit(h.chunk, h.document, score, {**h.scores, "rerank": score}) for score, h in pairs]
         return ranked + _below(ranked, tail)
@@ -245,7 +245,7 @@ class Retriever:
 
     def _diverse(self, hits: list[Hit], by_key: dict[int, Vectors], k: int) -> list[Hit]:
         head, tail = hits[:_DIVERSIFIED], hits[_DIVERSIFIED:]
-        relevance = stretched([hit.score for hit in head])
+        relevance = min_max_normalize([hit.score for hit in head])
         vectors = np.stack([by_key[hit.chunk.key] for hit in head]) if head else np.zeros((0, 0), dtype=np.float32)
         chosen = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
         picked = [Hit(head[n].chunk, head[n].document, gain, {**head[n].scores, "mmr": gain}) for n, gain in chosen]

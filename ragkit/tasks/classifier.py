@@ -52,8 +52,8 @@ class Prediction:
     probability: float
     probabilities: Mapping[str, float]
     """Of all labels, the likeliest first."""
-    read: bool
-    """Whether the model read the input; else the neighbours decided."""
+    used_llm: bool
+    """Whether the LLM was called; otherwise the neighbours and the probe decided."""
     shots: tuple[Shot, ...]
     """The examples that the model was shown, or the neighbours that decided; the best last."""
 
@@ -78,8 +78,8 @@ class Evaluation:
     accuracy: float
     prior_accuracy: float
     """Of what is known without the model."""
-    read: float
-    """The share of the inputs that the model read."""
+    llm_share: float
+    """Share of the inputs for which the LLM was called, 0 to 1."""
     count: int
     wrong: tuple[tuple[Example, Prediction], ...]
 
@@ -222,7 +222,7 @@ class Classifier:
         return self._reader
 
     def predict(
-        self, inputs: Sequence[str], *, hide_own: bool = False, progress: ProgressCallback | None = None
+        self, inputs: Sequence[str], *, exclude_self: bool = False, progress: ProgressCallback | None = None
     ) -> list[Prediction]:
         """Return a prediction for each input.
 
@@ -231,13 +231,13 @@ class Classifier:
 
         Args:
             inputs: texts.
-            hide_own: the leakage guard: hide examples that are the input itself, or nearly.
+            exclude_self: the leakage guard: hide examples that are the input itself, or nearly.
             progress: called with a ``Progress`` as work goes on.
 
         Raises:
             QueryError: if an input is empty; nothing was asked then.
         """
-        found = self._predicted(inputs, hide_own, progress)
+        found = self._predicted(inputs, exclude_self, progress)
         return [found[text][1] for text in inputs]
 
     def explain(self, text: str) -> Explanation:
@@ -245,7 +245,7 @@ class Classifier:
         look = self.look(text)
         scores, shots = self._asked(look)
         prediction = self._prediction(look, scores, shots)
-        prompt = self.prompts(text, [prediction.label], shots)[0] if prediction.read else []
+        prompt = self.prompts(text, [prediction.label], shots)[0] if prediction.used_llm else []
         return Explanation(text, prediction.shots, tuple(prompt), prediction.probabilities)
 
     def evaluate(self, examples: Sequence[Example], *, progress: ProgressCallback | None = None) -> Evaluation:
@@ -262,19 +262,19 @@ class Classifier:
         return Evaluation(
             float(np.mean([p.label == e.output for e, p in pairs])),
             float(np.mean(before)),
-            float(np.mean([p.read for _, p in pairs])),
+            float(np.mean([p.used_llm for _, p in pairs])),
             len(examples),
             tuple((e, p) for e, p in pairs if p.label != e.output),
         )
 
     def _predicted(
-        self, inputs: Sequence[str], hide_own: bool, progress: ProgressCallback | None
+        self, inputs: Sequence[str], exclude_self: bool, progress: ProgressCallback | None
     ) -> dict[str, tuple[Look, Prediction]]:
         """Return what was known without the model of each different input, and its prediction."""
         for number, text in enumerate(inputs, 1):
             if not text.strip():
                 raise QueryError(f"Input {number} is empty.", "Leave it out, or give its text.")
-        looks = {text: self.look(text, hide_own=hide_own) for text in dict.fromkeys(inputs)}
+        looks = {text: self.look(text, exclude_self=exclude_self) for text in dict.fromkeys(inputs)}
         done: dict[str, tuple[Look, Prediction]] = {}
         unread = [look for look in looks.values() if not look.asked]
         read = [look for look in looks.values() if look.asked]
@@ -286,53 +286,55 @@ class Classifier:
                 progress(Progress("predict", len(done), len(looks)))
         return done
 
-    def look(self, text: str, *, hide_own: bool = False, prior: Scores | None = None) -> Look:
+    def look(self, text: str, *, exclude_self: bool = False, prior: Scores | None = None) -> Look:
         """Return what is known of an input without the model.
 
         Args:
             text: the input.
-            hide_own: the leakage guard.
+            exclude_self: the leakage guard.
             prior: probabilities of the labels; by default by votes and probe.
         """
         options, labels = self.options, self.options.labels
-        neighbours_of, shots_of = self._selectors_for(hide_own)
+        neighbours_of, shots_of = self._selectors_for(exclude_self)
         neighbours = neighbours_of.select(text, max(options.vote.neighbours, options.setting.k))
         if prior is None:
             vector = neighbours_of.search.asked(text).vector
             probed = None if self.probe is None else self.probe.log_probabilities(vector[None])[0]
             prior = without_model(vote(neighbours, labels, options.vote), probed, options.weights)
-        if options.reads == "none" or (options.reads == "unsure" and prior.max() >= options.sure):
+        if options.llm_mode == "none" or (options.llm_mode == "uncertain" and prior.max() >= options.confidence):
             return Look(text, prior, tuple(neighbours), (), ())
         asked = worth_asking(prior, options.candidates)
         shots: Sequence[Shot] = ()
         if options.setting.k and options.direction == "channel":
-            shots = [shot for number in asked for shot in self._of_label(text, labels[number], neighbours, hide_own)]
+            shots = [
+                shot for number in asked for shot in self._of_label(text, labels[number], neighbours, exclude_self)
+            ]
         elif options.setting.k and shots_of is None:
             shots = neighbours[: options.setting.k][::-1]
         elif options.setting.k and shots_of is not None:
             shots = shots_of.select(text, options.setting.k)
         return Look(text, prior, tuple(neighbours), tuple(shots), asked)
 
-    def _of_label(self, text: str, label: str, neighbours: Sequence[Shot], hide_own: bool) -> list[Shot]:
+    def _of_label(self, text: str, label: str, neighbours: Sequence[Shot], exclude_self: bool) -> list[Shot]:
         """Return the examples of a label that are nearest to an input, the nearest last."""
         k = self.options.setting.k
         found = [shot for shot in neighbours if shot.example.output == label][:k]
         if len(found) < k and label in self._known:
             selector = DynamicSelector(
-                self.pool, replace(self.options.setting.selector, hide_own=hide_own), Field(OUTPUT) == label
+                self.pool, replace(self.options.setting.selector, exclude_self=exclude_self), Field(OUTPUT) == label
             )
             return selector.select(text, k)
         return found[::-1]
 
-    def _selectors_for(self, hide_own: bool) -> tuple[DynamicSelector, ExampleSelector | None]:
-        if hide_own not in self._selectors:
-            nearest = SelectorOptions(by=self.options.vote.by, order="best_first", hide_own=hide_own)
-            wanted = replace(self.options.setting.selector, hide_own=hide_own)
+    def _selectors_for(self, exclude_self: bool) -> tuple[DynamicSelector, ExampleSelector | None]:
+        if exclude_self not in self._selectors:
+            nearest = SelectorOptions(by=self.options.vote.by, order="best_first", exclude_self=exclude_self)
+            wanted = replace(self.options.setting.selector, exclude_self=exclude_self)
             shots = self._own
             if shots is None and wanted != replace(nearest, order="best_last"):
                 shots = DynamicSelector(self.pool, wanted)
-            self._selectors[hide_own] = DynamicSelector(self.pool, nearest), shots
-        return self._selectors[hide_own]
+            self._selectors[exclude_self] = DynamicSelector(self.pool, nearest), shots
+        return self._selectors[exclude_self]
 
     def _asked(self, look: Look) -> tuple[Scores | None, tuple[Shot, ...]]:
         """Return the model's log-probabilities of the labels it was asked about, and the examples it was shown."""

@@ -114,18 +114,22 @@ def fit_options(
     known = fit_prior(pool, labels, start.vote, held_out, budget.seed)
     gold = np.array([labels.index(example.output) for example in held_out])
     right, tops = known.prior.argmax(axis=1) == gold, known.prior.max(axis=1)
-    options = replace(start, vote=known.vote, sure=_agreement(tops, right), weights=known.weights)
+    options = replace(start, vote=known.vote, confidence=_agreement(tops, right), weights=known.weights)
     if known.probe is not None:
         known.probe.save(path)
-    unsure = int((tops < options.sure).sum())
+    unsure = int((tops < options.confidence).sum())
     report = ClassifierReport(
         known.vote_accuracy, known.probe_accuracy, float(right.mean()), len(held_out), unsure / len(held_out)
     )
-    if options.reads == "none" or not budget.calls:
+    if options.llm_mode == "none" or not budget.calls:
         return options, report
 
     # Where few are unsure, those that are nearest to it tell most about how to read.
-    order = np.argsort(tops, kind="stable")[: max(unsure, _HARDEST)] if options.reads == "unsure" else range(len(tops))
+    order = (
+        np.argsort(tops, kind="stable")[: max(unsure, _HARDEST)]
+        if options.llm_mode == "uncertain"
+        else range(len(tops))
+    )
     dev = [held_out[number] for number in order][: budget.held_out]
     priors = {example.input: prior for example, prior in zip(held_out, known.prior, strict=True)}
     opened = as_model(model, start.model)
@@ -144,9 +148,9 @@ def fit_options(
         close_model(opened)
     number = _likeliest(read.reads)
     best, seen = _finished(read.tries[number], read.reads[number])
-    if best.reads == "unsure" and not best.weights.model:
+    if best.llm_mode == "uncertain" and not best.weights.model:
         # What the model says would change no label, and cost its time.
-        best = replace(best, reads="none")
+        best = replace(best, llm_mode="none")
     won = [together(r.look.prior, r.look.asked, r.scores, best.weights).argmax() == r.gold for r in seen]
     trials = tuple(Trial(read.tries[trial.setting], trial.score, trial.tried) for trial in raced.trials)
     calls = sum(map(len, read.reads.values()))
@@ -161,7 +165,7 @@ def _usual_tries(options: ClassifierOptions, *, scores: bool) -> list[Classifier
         options: what all have in common.
         scores: whether the model gives the log-probabilities that the channel direction needs.
     """
-    near = SelectorOptions(by=options.vote.by, hide_own=False)
+    near = SelectorOptions(by=options.vote.by, exclude_self=False)
     turns = options.setting.template
     direct = [
         ShotSetting(near, 4, turns),
@@ -214,7 +218,7 @@ class _Reader:
         self.reads: dict[int, list[_Read]] = defaultdict(list)
         calibration: Calibration = "contextual" if options.calibration == "contextual" else "none"
         # The examples' own priors were made without them; the probe in the folder has seen them.
-        plain = replace(options, reads="all", calibration=calibration, weights=Weights())
+        plain = replace(options, llm_mode="all", calibration=calibration, weights=Weights())
         given = [replace(options, setting=setting) for setting in settings]
         usual = _usual_tries(options, scores=isinstance(model, ScoringModel))
         self.tries = given or usual[: max(_TRIES, calls // _CALLS_OF_A_TRY)]
@@ -233,7 +237,7 @@ class _Reader:
         """Return the probability that an example's label gets."""
         classifier = self._classifiers[number]
         options = classifier.options
-        look = classifier.look(example.input, hide_own=True, prior=self._priors[example.input])
+        look = classifier.look(example.input, exclude_self=True, prior=self._priors[example.input])
         labels = [options.labels[place] for place in look.asked]
         prompts = classifier.prompts(example.input, labels, look.shots)
         said = [[[m.role, m.content] for m in prompt] for prompt in prompts]

@@ -12,7 +12,7 @@ from ragkit.tasks.shot_prompts import ShotSetting
 from ragkit.tasks.votes import VoteOptions, Weights
 
 Direction = Literal["direct", "channel"]
-Reads = Literal["unsure", "all", "none"]
+LLMMode = Literal["uncertain", "all", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class ClassifierOptions:
     candidates: int = 8
     """The labels that are likeliest without the model, among which it decides: at most so many, and of these only those
     that have a chance; 0 for all there are."""
-    reads: Reads = "unsure"
-    """Which inputs the model reads: those on which the neighbours are unsure, all, or none."""
-    sure: float = 0.9
-    """The probability from which the neighbours are sure."""
+    llm_mode: LLMMode = "uncertain"
+    """Which inputs the LLM is called for: only uncertain ones (see ``confidence``), all, or none."""
+    confidence: float = 0.9
+    """Least probability of the best label at which the LLM is not called, 0 to 1."""
     calibration: Calibration = "none"
     """What the model's own leaning to some labels is corrected by."""
     bias: Mapping[str, float] = field(default_factory=dict)
@@ -46,15 +46,16 @@ class ClassifierOptions:
     model: str = "default"
 
     def __post_init__(self) -> None:
-        legal_values = {"reads": Reads, "direction": Direction, "calibration": Calibration}
+        legal_values = {"llm_mode": LLMMode, "direction": Direction, "calibration": Calibration}
         for name, kind in legal_values.items():
             legal = get_args(kind)
             if getattr(self, name) not in legal:
                 raise SettingsError(f"Unknown {name} {getattr(self, name)!r}.", f"Legal values: {', '.join(legal)}.")
-        if self.candidates < 0 or not 0 <= self.sure <= 1:
+        if self.candidates < 0 or not 0 <= self.confidence <= 1:
             raise SettingsError(
-                f"candidates={self.candidates} and sure={self.sure} can't be.",
-                "Give 0 or more candidates, and a share between 0 and 1.",
+                f"candidates must be >= 0 and confidence between 0 and 1, "
+                f"got candidates={self.candidates} and confidence={self.confidence}.",
+                "Pass a number of labels (0 for all), and a probability.",
             )
         shown = [self.name(label) for label in self.labels]
         twice = sorted({name for name in shown if shown.count(name) > 1})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ragkit.errors import PromptOverflowError, QueryError, SettingsError
-from ragkit.examples import DynamicSelector, ExamplePool, Room, SelectorOptions, Shot
+from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions, Shot, TokenBudget
 from ragkit.models import ChatModel
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example, Message
@@ -16,7 +16,7 @@ from ragkit.records import Example, Message
 class ShotSetting:
     """What a fit chooses among: which examples are shown, how many, in which order and how."""
 
-    selector: SelectorOptions = field(default_factory=lambda: SelectorOptions(hide_own=False))
+    selector: SelectorOptions = field(default_factory=lambda: SelectorOptions(exclude_self=False))
     """An input that is in the pool gets its own example too, but for the trials of a fit."""
     k: int = 4
     """0 shows none."""
@@ -35,10 +35,10 @@ def usual_settings(instruction: str) -> list[ShotSetting]:
         ShotSetting(k=4, template=lines),
         ShotSetting(k=8, template=turns),
         ShotSetting(k=8, template=lines),
-        ShotSetting(SelectorOptions(by="hybrid", hide_own=False), 4, turns),
-        ShotSetting(SelectorOptions(choice="keyword_coverage", hide_own=False), 8, turns),
-        ShotSetting(SelectorOptions(choice="mmr", hide_own=False), 4, turns),
-        ShotSetting(SelectorOptions(order="best_first", hide_own=False), 4, turns),
+        ShotSetting(SelectorOptions(by="hybrid", exclude_self=False), 4, turns),
+        ShotSetting(SelectorOptions(choice="keyword_coverage", exclude_self=False), 8, turns),
+        ShotSetting(SelectorOptions(choice="mmr", exclude_self=False), 4, turns),
+        ShotSetting(SelectorOptions(order="best_first", exclude_self=False), 4, turns),
     ]
 
 
@@ -91,8 +91,8 @@ class ShotPrompts:
         alone = self._tokens([], text)
         if alone >= self._left:
             return []
-        room = Room(self._left - alone, lambda example: self._counted([example], text) - alone)
-        shots = self._selector.select(text, k, room)
+        budget = TokenBudget(self._left - alone, lambda example: self._counted([example], text) - alone)
+        shots = self._selector.select(text, k, budget)
         # Tokens at the borders of examples are not always those of each example on its own.
         while shots and self._tokens(shots, text) > self._left:
             shots.remove(min(shots, key=lambda shot: shot.score))
@@ -110,4 +110,4 @@ class ShotPrompts:
 
 def guarded(setting: ShotSetting) -> ShotSetting:
     """Return a setting under which an input never sees its own example: for trials on examples of the pool."""
-    return replace(setting, selector=replace(setting.selector, hide_own=True))
+    return replace(setting, selector=replace(setting.selector, exclude_self=True))

@@ -154,7 +154,7 @@ def _quiet() -> Iterator[None]:
 def _classifier(
     folder: Path, train: Sequence[Example], model: ChatModel | None, means: Means, progress: ProgressCallback | None
 ) -> Iterator[Predict]:
-    options = ClassifierOptions(reads="none" if model is None else "unsure")
+    options = ClassifierOptions(llm_mode="none" if model is None else "uncertain")
     budget = FitBudget(calls=means.calls if model is not None else 0, seed=means.seed)
     embedder: Embedder | str | None = None if means.embedder == "default" else means.embedder
     with Classifier.fit(
@@ -163,7 +163,7 @@ def _classifier(
 
         def predict(inputs: Sequence[str]) -> tuple[list[str | None], str]:
             found = task.predict(inputs, progress=progress)
-            read = sum(one.read for one in found) / len(found)
+            read = sum(one.used_llm for one in found) / len(found)
             return [one.label for one in found], f"the model read {read:.0%}" if model is not None else ""
 
         yield predict
@@ -206,7 +206,7 @@ def _lora(
         epochs=_EPOCHS,
         minutes=means.lora_minutes,
         metric="exact",
-        scored=1,
+        max_eval_samples=1,
         threads=means.threads,
         seed=means.seed,
     )

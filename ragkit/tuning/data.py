@@ -85,19 +85,19 @@ def write_records(path: str | Path, records: Iterable[TuningRecord]) -> None:
 
 
 def split_records(
-    records: Sequence[TuningRecord], share: float = 0.2, seed: int = 0
+    records: Sequence[TuningRecord], val_fraction: float = 0.2, seed: int = 0
 ) -> tuple[list[TuningRecord], list[TuningRecord]]:
     """Return records for training and those held out; the same key is never on both sides.
 
     Args:
         records: all.
-        share: of the keys that are held out, 0 to 1.
+        val_fraction: share of the keys that are held out, 0 to 1.
         seed: of chance; a record's side does not depend on the other records.
     """
     sides: tuple[list[TuningRecord], list[TuningRecord]] = ([], [])
     for record in records:
         digest = hashlib.blake2b(f"{seed}\0{_plain(record.key)}".encode("utf-8", "surrogatepass"), digest_size=8)
-        sides[int.from_bytes(digest.digest()) < share * 2**64].append(record)
+        sides[int.from_bytes(digest.digest()) < val_fraction * 2**64].append(record)
     return sides
 
 

@@ -34,19 +34,20 @@ class DpoOptions(LoraOptions):
     learning_rate: float = 5e-5
     beta: float = 0.1
     """How much the model is held to what it said before; lower lets it go further."""
-    longest: int = 1024
+    max_length: int = 1024
     """Tokens of prompt and the longer reply together; longer rankings are left out, and counted."""
-    scored: int = 400
+    max_eval_samples: int = 400
     """Held-out rankings that are measured, at most."""
     threads: int = 0
     """Of measuring; 0 for all cores."""
 
     def __post_init__(self) -> None:
         LoraOptions.__post_init__(self)
-        if self.longest < 8 or self.scored < 1 or self.beta <= 0:
+        if self.max_length < 8 or self.max_eval_samples < 1 or self.beta <= 0:
             raise SettingsError(
-                f"longest={self.longest}, scored={self.scored} and beta={self.beta} can't be.",
-                "Give 8 tokens, 1 ranking or more, and a beta above 0.",
+                f"max_length must be >= 8, max_eval_samples >= 1 and beta > 0, "
+                f"got max_length={self.max_length}, max_eval_samples={self.max_eval_samples} and beta={self.beta}.",
+                "Pass larger values.",
             )
 
 
@@ -94,8 +95,8 @@ def tune_dpo(
     clean, leaked = unleaked(rankings, named)
     of = base_model(base)
     tokens = of.tokens()
-    pairs, too_long = _pairs(tokens, clean, options.longest)
-    measured = list(held_out[: options.scored])
+    pairs, too_long = _pairs(tokens, clean, options.max_length)
+    measured = list(held_out[: options.max_eval_samples])
 
     def measure(label: str, version: Path | None) -> list[float]:
         with likelihood(of, version, options.threads) as found:
@@ -121,12 +122,13 @@ def tune_dpo(
     )
 
 
-def _pairs(tokens: ModelTokens, rankings: Sequence[Ranking], longest: int) -> tuple[list[TokenPair], int]:
+def _pairs(tokens: ModelTokens, rankings: Sequence[Ranking], max_length: int) -> tuple[list[TokenPair], int]:
     """Return the rankings that are short enough as tokens, and how many are not."""
     found = token_pairs(tokens, rankings)
-    short = [pair for pair in found if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= longest]
+    short = [pair for pair in found if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= max_length]
     if not short:
         raise ExamplePoolError(
-            f"All {len(found)} rankings are longer than {longest} tokens.", "Allow more: longest=..., or --longest"
+            f"All {len(found)} rankings are longer than {max_length} tokens.",
+            "Allow more: max_length=..., or --max-length",
         )
     return short, len(found) - len(short)

@@ -40,9 +40,9 @@ class GrpoOptions(LoraOptions):
     """Of drawing."""
     beta: float = 0.02
     """How much the model is held to what it said before; lower lets it go further."""
-    longest: int = 1024
+    max_length: int = 1024
     """Tokens of a prompt; longer ones are left out, and counted."""
-    scored: int = 100
+    max_eval_samples: int = 100
     """Held-out prompts that are measured, at most."""
     threads: int = 0
     """Of measuring; 0 for all cores."""
@@ -55,9 +55,11 @@ class GrpoOptions(LoraOptions):
                 f"{self.beta} can't be.",
                 "Give 2 replies or more, 1 token or more, a temperature above 0, and a beta of 0 or more.",
             )
-        if self.longest < 8 or self.scored < 1:
+        if self.max_length < 8 or self.max_eval_samples < 1:
             raise SettingsError(
-                f"longest={self.longest} and scored={self.scored} can't be.", "Give 8 tokens and 1 prompt, or more."
+                f"max_length must be >= 8 and max_eval_samples >= 1, "
+                f"got max_length={self.max_length} and max_eval_samples={self.max_eval_samples}.",
+                "Pass larger values.",
             )
 
 
@@ -113,13 +115,13 @@ def tune_grpo(
     of = base_model(base)
     tokens = of.tokens()
     asked = [(record, tokens.prompt(record.messages)) for record in clean]
-    short = [(record, ids) for record, ids in asked if len(ids) <= options.longest]
+    short = [(record, ids) for record, ids in asked if len(ids) <= options.max_length]
     if not short:
         raise ExamplePoolError(
-            f"All {len(asked)} prompts are longer than {options.longest} tokens.",
-            "Allow more: longest=..., or --longest",
+            f"All {len(asked)} prompts are longer than {options.max_length} tokens.",
+            "Allow more: max_length=..., or --max-length",
         )
-    measured = list(held_out[: options.scored])
+    measured = list(held_out[: options.max_eval_samples])
 
     def rewards(number: int, replies: Sequence[Sequence[int]]) -> Sequence[float]:
         texts = [tokens.text(reply).strip() for reply in replies]

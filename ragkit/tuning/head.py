@@ -167,4 +167,4 @@ def _prediction(shares: Scores, labels: Sequence[str]) -> Prediction:
     order = np.argsort(-shares, kind="stable")
     probabilities = {labels[int(number)]: float(shares[number]) for number in order}
     label = labels[int(order[0])]
-    return Prediction(label, probabilities[label], probabilities, read=False, shots=())
+    return Prediction(label, probabilities[label], probabilities, used_llm=False, shots=())

@@ -14,7 +14,7 @@ from ragkit.examples.pool import letters
 from ragkit.records import Example
 
 ALIKE = 0.995
-"""The cosine from which on two inputs count as the same, as for ``SelectorOptions.own_cosine``."""
+"""The cosine from which on two inputs count as the same, as for ``SelectorOptions.duplicate_threshold``."""
 _AT_ONCE = 512
 _MOST_HELD_OUT = 2000
 _TO_SPARE_ONE = 3

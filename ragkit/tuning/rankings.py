@@ -189,21 +189,22 @@ def write_rankings(path: str | Path, rankings: Iterable[Ranking]) -> None:
 
 
 def split_rankings(
-    rankings: Sequence[Ranking], share: float = 0.2, seed: int = 0, by: str | None = None
+    rankings: Sequence[Ranking], val_fraction: float = 0.2, seed: int = 0, group_by: str | None = None
 ) -> tuple[list[Ranking], list[Ranking]]:
     """Return rankings to learn from and those held out; the same prompt is never on both sides.
 
     Args:
         rankings: all.
-        share: of the prompts that are held out, 0 to 1.
+        val_fraction: share of the prompts that are held out, 0 to 1.
         seed: of chance; a ranking's side does not depend on the other rankings.
-        by: a field of the metadata that is to stay together in place of the prompt, such as a document.
+        group_by: metadata field, such as a document. Rankings with the same value are never split across train and
+            validation; by default, those with the same prompt.
     """
     sides: tuple[list[Ranking], list[Ranking]] = ([], [])
     for one in rankings:
-        own = str(one.metadata.get(by, "")) if by is not None else json.dumps(_of_prompt(one))
+        own = str(one.metadata.get(group_by, "")) if group_by is not None else json.dumps(_of_prompt(one))
         digest = hashlib.blake2b(f"{seed}\0{own}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        sides[int.from_bytes(digest) < share * 2**64].append(one)
+        sides[int.from_bytes(digest) < val_fraction * 2**64].append(one)
     return sides
 
 

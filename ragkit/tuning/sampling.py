@@ -154,4 +154,6 @@ class _Log:
             try:
                 append_line(self._path, {"prompt": prompt, "replies": replies})
             except OSError as error:
-                raise SettingsError(f"{self._path} can't be written: {error.strerror}.", "Make room, go on.") from error
+                raise SettingsError(
+                    f"{self._path} can't be written: {error.strerror}.", "Free some disk space, then run it again."
+                ) from error

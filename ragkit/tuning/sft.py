@@ -28,11 +28,11 @@ _REPLY_ROOM = 8
 class SftOptions(LoraOptions):
     """How a model is tuned on replies."""
 
-    longest: int = 1024
+    max_length: int = 1024
     """Tokens of prompt and reply together; longer records are left out, and counted."""
     metric: str = "f1"
     """``f1`` of words or ``exact``."""
-    scored: int = 200
+    max_eval_samples: int = 200
     """Held-out records that are measured, at most."""
     threads: int = 0
     """Of measuring; 0 for all cores."""
@@ -40,9 +40,11 @@ class SftOptions(LoraOptions):
     def __post_init__(self) -> None:
         LoraOptions.__post_init__(self)
         metric_of(self.metric)
-        if self.longest < 8 or self.scored < 1:
+        if self.max_length < 8 or self.max_eval_samples < 1:
             raise SettingsError(
-                f"longest={self.longest} and scored={self.scored} can't be.", "Give 8 tokens and 1 record, or more."
+                f"max_length must be >= 8 and max_eval_samples >= 1, "
+                f"got max_length={self.max_length} and max_eval_samples={self.max_eval_samples}.",
+                "Pass larger values.",
             )
 
 
@@ -88,8 +90,8 @@ def tune_sft(
     named = evaluation_splits("records", records, held_out, splits)
     clean, leaked = without_leaks(records, named)
     of = base_model(base)
-    examples, too_long = _tokenised(of.tokens(), clean, options.longest)
-    measured = list(held_out[: options.scored])
+    examples, too_long = _tokenised(of.tokens(), clean, options.max_length)
+    measured = list(held_out[: options.max_eval_samples])
     room = max(len(example.reply) for example in examples) + _REPLY_ROOM
 
     def measure(label: str, version: Path | None) -> list[float]:
@@ -127,16 +129,16 @@ def tune_sft(
     )
 
 
-def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], longest: int) -> tuple[list[TokenExample], int]:
+def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], max_length: int) -> tuple[list[TokenExample], int]:
     """Return the examples that are short enough, and how many are not."""
     found = [
         TokenExample(tuple(tokens.prompt(record.messages)), tuple(tokens.reply(record.reply))) for record in records
     ]
-    examples = [example for example in found if len(example) <= longest]
+    examples = [example for example in found if len(example) <= max_length]
     if not examples:
         raise ExamplePoolError(
-            f"All {len(found)} records are longer than {longest} tokens; the shortest has {min(map(len, found))}.",
-            "Allow more: longest=..., or --longest",
+            f"All {len(found)} records are longer than {max_length} tokens; the shortest has {min(map(len, found))}.",
+            "Allow more: max_length=..., or --max-length",
         )
     return examples, len(found) - len(examples)
 
@@ -150,5 +152,5 @@ def _check_window(config: Any, examples: Sequence[TokenExample], base: BaseModel
     if sees is not None and longest > sees:
         raise ModelError(
             f"Some layers of {base.name} see {sees} tokens, and the longest record has {longest}.",
-            f"Leave out longer ones: longest={sees}, or --longest {sees}",
+            f"Leave out longer ones: max_length={sees}, or --max-length {sees}",
         )

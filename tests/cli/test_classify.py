@@ -19,8 +19,8 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classify")
     write_csv(folder / "train.csv", [(example.input, example.output) for example in EXAMPLES])
     write_csv(folder / "new.csv", [(n, text) for n, text in enumerate(ASKED, 1)], ("id", "text"))
-    ragkit("classify", "fit", "task", "train.csv", *FIELDS, "--reads", "none", cwd=folder)
-    ragkit("classify", "fit", "reader", "train.csv", *FIELDS, "--reads", "all", "--calls", 0, cwd=folder)
+    ragkit("classify", "fit", "task", "train.csv", *FIELDS, "--llm-mode", "none", cwd=folder)
+    ragkit("classify", "fit", "reader", "train.csv", *FIELDS, "--llm-mode", "all", "--calls", 0, cwd=folder)
     return folder
 
 
@@ -32,7 +32,7 @@ def test_predict_by_neighbours_and_by_the_model(here, workplace):
     for task, read, said in (("task", False, "by its neighbours"), ("reader", True, "read by the model")):
         done = here("classify", "predict", task, "my card is lost!", "--json", cwd=workplace)
         (found,) = json.loads(done.stdout)["predictions"]
-        assert (found["label"], found["read"]) == ("lost_card", read)
+        assert (found["label"], found["used_llm"]) == ("lost_card", read)
         assert set(found["likeliest"]) == set(QUERIES)
         assert found["likeliest"]["lost_card"] == found["probability"] == max(found["likeliest"].values())
         text = here("classify", "predict", task, "my card is lost!", cwd=workplace).stdout
@@ -45,7 +45,7 @@ def test_file_goes_on_where_it_was_killed(here, workplace):
     whole = (workplace / "got.jsonl").read_bytes()
     lines = lines_of(workplace / "got.jsonl")
     assert [(line["row"], line["input"]) for line in lines] == list(enumerate(ASKED, 1))
-    assert set(lines[0]) == {"row", "input", "label", "probability", "likeliest", "read", "task"}
+    assert set(lines[0]) == {"row", "input", "label", "probability", "likeliest", "used_llm", "task"}
     assert [line["label"] for line in lines] == [example.output for example in EXAMPLES] * 2
     for end in (whole.index(b'"row": 8') + 30, whole.index(b'{"row": 8'), 0):
         (workplace / "got.jsonl").write_bytes(whole[:end])
@@ -102,7 +102,7 @@ def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
 def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
     rows = [(example.input, example.output) for example in EXAMPLES]
     write_csv(workplace / "more.csv", [*rows, ("no label", ""), ("my card is gone, I can't find it", "stolen")])
-    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--reads", "all", "--calls", 8, "--held-out", 4)
+    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--llm-mode", "all", "--calls", 8, "--held-out", 4)
     told = json.loads(here(*words, "--json", cwd=workplace, check=3).stdout)
     assert (told["examples"], told["labels"]) == (21, 5)
     assert "no label" in told["report"]["added"]["refused"][0]
@@ -114,7 +114,7 @@ def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
 def test_fit_learns_from_a_pool(here, workplace):
     here("examples", "add", "train.csv", "--pool", "bank", *FIELDS, cwd=workplace)
     told = json.loads(
-        here("classify", "fit", "pooled", "--pool", "bank", "--reads", "none", "--json", cwd=workplace).stdout
+        here("classify", "fit", "pooled", "--pool", "bank", "--llm-mode", "none", "--json", cwd=workplace).stdout
     )
     assert (told["examples"], told["labels"]) == (len(EXAMPLES), len(QUERIES))
 
@@ -174,7 +174,7 @@ def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
         (("fit", "new", "train.csv", "--pool", "x"), 2, "Files and a pool"),
         (("fit", "new", "--pool", "nowhere"), 1, "no pool nowhere"),
         (("fit", "new", "train.csv"), 2, "--input-field NAME"),
-        (("fit", "new", "train.csv", *FIELDS, "--reads", "some"), 2, "Legal values: unsure, all, none"),
+        (("fit", "new", "train.csv", *FIELDS, "--llm-mode", "some"), 2, "Legal values: uncertain, all, none"),
         (("fit", "new", "train.csv", *FIELDS, "--calls", "-1"), 2, "--calls"),
         (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "1 label"),
     ],

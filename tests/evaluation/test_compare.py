@@ -12,7 +12,7 @@ from ragkit.answering import AnswerOptions
 from ragkit.errors import SettingsError
 from ragkit.evaluation import EvalReport, Question, compare, evaluate
 from ragkit.evaluation.compare_page import comparison_page
-from ragkit.evaluation.outcome import Outcome, SeenCitation, SeenHit
+from ragkit.evaluation.outcome import QuestionResult, SeenCitation, SeenHit
 from ragkit.evaluation.page import report_page
 from tests.evaluation.conftest import QUESTIONS
 
@@ -21,7 +21,9 @@ ABOUT = {"path": "x", "fingerprint": "f", "documents": 1, "chunks": 1, "embeddin
 
 def report(scores, **settings):
     outcomes = tuple(
-        Outcome(Question(f"{identity}?", identity, ("a",)), shown=1, text="t", scores={"f1": f1, "contained": 0.0})
+        QuestionResult(
+            Question(f"{identity}?", identity, ("a",)), shown=1, text="t", scores={"f1": f1, "contained": 0.0}
+        )
         for identity, f1 in scores.items()
     )
     return EvalReport("run", {"k": 1, **settings}, ABOUT, outcomes)
@@ -110,7 +112,7 @@ HOSTILE = "</title></style><script>alert(1)</script><img src='http://x/y' onerro
 def hostile_report():
     hit = SeenHit("d", f"/docs/{HOSTILE}", HOSTILE, 0, 9, 1, 0.5, HOSTILE, True)
     cited = SeenCitation(1, "d", HOSTILE, HOSTILE, 0, 9, None, HOSTILE, False)
-    outcome = Outcome(
+    outcome = QuestionResult(
         Question(HOSTILE, HOSTILE, (HOSTILE,)),
         (HOSTILE,),
         (hit,),

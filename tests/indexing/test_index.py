@@ -214,7 +214,7 @@ def test_small_files_are_merged_and_compaction_changes_no_hit(tmp_path, hashing,
 
 
 def test_large_index_with_ivf_file_and_deletions(tmp_path, hashing, make_document):
-    options = IndexOptions(vectors=VectorOptions(flat_rows=200))
+    options = IndexOptions(vectors=VectorOptions(ivf_threshold=200))
     choose = np.random.default_rng(0)
     words = [f"w{number}" for number in range(500)]
     with Index.create(tmp_path / "index", embedder=hashing, options=options) as index:

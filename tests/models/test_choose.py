@@ -47,9 +47,9 @@ def test_choice_is_the_likeliest_of_all(model):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_favours_are_added_before_replies_are_compared(model, seed):
-    favours = np.random.default_rng(seed).normal(scale=8, size=len(SPANS))
-    expected = np.array([whole(model, text) for text in SPANS]) + favours
-    choice = model.choose(ASK, SPANS, favours.tolist())
+    biases = np.random.default_rng(seed).normal(scale=8, size=len(SPANS))
+    expected = np.array([whole(model, text) for text in SPANS]) + biases
+    choice = model.choose(ASK, SPANS, biases.tolist())
     assert expected[choice.number] == pytest.approx(expected.max(), abs=0.05)
 
 
@@ -82,10 +82,10 @@ def test_full_window_leaves_the_choice_as_it_is(model):
         tight.choose(full, ["Paris " * 30])
 
 
-@pytest.mark.parametrize(("replies", "favours"), [([], []), (["a", "b"], [1.0])])
-def test_nothing_to_choose_from_is_an_error(model, replies, favours):
+@pytest.mark.parametrize(("replies", "biases"), [([], []), (["a", "b"], [1.0])])
+def test_nothing_to_choose_from_is_an_error(model, replies, biases):
     with pytest.raises(PromptError, match="repl"):
-        model.choose(ASK, replies, favours)
+        model.choose(ASK, replies, biases)
 
 
 def test_empty_reply_can_be_chosen(model):

@@ -12,7 +12,7 @@ from ragkit.indexing import Field
 from ragkit.indexing.filter_text import parse
 from ragkit.indexing.filters import evaluate
 from ragkit.retrieval import RetrievalOptions, Retriever
-from ragkit.retrieval.fusion import stretched
+from ragkit.retrieval.fusion import min_max_normalize
 from ragkit.retrieval.retriever import _DIVERSIFIED, _LATE_SHARE, LONGEST_QUERY
 from tests.indexing.hashing import HashingEmbedder
 from tests.retrieval.test_late_interaction import plain_maxsim
@@ -244,8 +244,8 @@ def test_late_head_is_reranked_and_the_tail_keeps_its_order(samples, mode):
 def test_late_score_is_shared_with_the_search_before(samples):
     question = QUESTIONS[1]
     plain = search(samples, question, 6)
-    late = stretched([plain_maxsim(samples.embedder, question, hit.chunk) for hit in plain])
-    before = stretched([hit.score for hit in plain])
+    late = min_max_normalize([plain_maxsim(samples.embedder, question, hit.chunk) for hit in plain])
+    before = min_max_normalize([hit.score for hit in plain])
     expected = dict(zip(keys_of(plain), _LATE_SHARE * late + (1 - _LATE_SHARE) * before, strict=True))
     found = search(samples, question, 6, rerank="late", rerank_candidates=6)
     assert {hit.chunk.key: hit.score for hit in found} == pytest.approx(expected, abs=0.03)
@@ -280,7 +280,7 @@ def test_diversity_is_mmr_over_four_times_as_many_hits(many, diversity):
     k = 7
     pool = search(many, NOTES_QUERY, 4 * k)
     vectors = many.vectors([hit.chunk for hit in pool])
-    chosen, gains = plain_mmr(stretched([hit.score for hit in pool]), vectors, k, 1 - diversity)
+    chosen, gains = plain_mmr(min_max_normalize([hit.score for hit in pool]), vectors, k, 1 - diversity)
     found = search(many, NOTES_QUERY, k, diversity=diversity)
     # The pool is the same whether asked for as k or as candidates: both lists are 100 long.
     assert keys_of(found) == [pool[n].chunk.key for n in chosen]

@@ -37,7 +37,7 @@ def folders(tmp_path_factory):
     wrong = [
         Example(e.input, "card_arrival") if e.output == "lost_card" and n % 5 < 4 else e for n, e in enumerate(EXAMPLES)
     ]
-    options = ClassifierOptions(reads="none")
+    options = ClassifierOptions(llm_mode="none")
     Classifier.fit(folder / "task", wrong, options=options).close()
     HeadClassifier.fit(folder / "head", EXAMPLES, options=HeadOptions(tune=False, held_out=0.2))
     write_csv(folder / "asked.csv", [(example.input, example.output) for example in ASKED])

@@ -64,7 +64,7 @@ def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
         options = HeadOptions(tune=False, held_out=share)
         head = HeadClassifier.fit(tmp_path / f"head{size}", train, options=options)
         assert advice.of("head").points[number].accuracy == head.accuracy(parts.held_out)
-        with Classifier.fit(tmp_path / f"task{size}", train, options=ClassifierOptions(reads="none")) as task:
+        with Classifier.fit(tmp_path / f"task{size}", train, options=ClassifierOptions(llm_mode="none")) as task:
             said = [one.label for one in task.predict(inputs)]
         assert advice.of("neighbours").points[number].accuracy == accuracy(said, parts.held_out)
     for report in advice.ways:
@@ -186,13 +186,13 @@ def test_examples_are_shown_to_a_model(model, parts, tmp_path):
     few = replace(parts, train=parts.train[:24], held_out=parts.held_out[:8])
     means = Means(model, calls=4)
     found = measure("examples", tmp_path / "way", few.train, few.held_out, means)
-    options = ClassifierOptions(reads="unsure")
+    options = ClassifierOptions(llm_mode="uncertain")
     with Classifier.fit(
         tmp_path / "direct", few.train, model=model, options=options, budget=FitBudget(calls=4)
     ) as task:
         said = task.predict([row.input for row in few.held_out])
     assert found.right == tuple(one.label == row.output for one, row in zip(said, few.held_out, strict=True))
-    assert found.note == f"the model read {sum(one.read for one in said) / 8:.0%}"
+    assert found.note == f"the model read {sum(one.used_llm for one in said) / 8:.0%}"
     assert found.dollars == 0
 
 

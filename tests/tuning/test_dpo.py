@@ -122,7 +122,7 @@ def test_what_can_t_be_is_refused(model, tmp_path):
             "taste",
             one,
             [Ranking("tell me a thing", "red", "blue")],
-            DpoOptions(longest=8),
+            DpoOptions(max_length=8),
             base=model,
             folder=tmp_path,
         )

@@ -85,7 +85,7 @@ def test_what_can_t_be_is_refused(model, tmp_path):
     with pytest.raises(ExamplePoolError, match="0 prompts to learn from"):
         tune_grpo("taste", [], HELD, says_green, base=model, folder=tmp_path)
     with pytest.raises(ExamplePoolError, match="longer than 8 tokens"):
-        run(model, tmp_path, options=replace(OPTIONS, longest=8))
+        run(model, tmp_path, options=replace(OPTIONS, max_length=8))
 
 
 def test_command_takes_a_check_and_a_file_of_rankings(model, tmp_path, monkeypatch):
@@ -95,7 +95,7 @@ def test_command_takes_a_check_and_a_file_of_rankings(model, tmp_path, monkeypat
     (tmp_path / "rankings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *rows]))
     assert len(read_prompts("rankings.jsonl")) == len(TRAIN)
     command = ["tune", "grpo", "taste", "rankings.jsonl", "--base", model, "--epochs", "0.5", "--reply-tokens", "3"]
-    found = CliRunner().invoke(app, [*command, "--check", "own_check:green", "--share", "0.3", "--json"])
+    found = CliRunner().invoke(app, [*command, "--check", "own_check:green", "--val-fraction", "0.3", "--json"])
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
     assert told["card"]["scores"]["metric"] == "score by own_check:green"

@@ -59,7 +59,7 @@ def test_new_inputs_get_their_labels(head):
         assert set(one.probabilities) == set(QUERIES)
         assert sum(one.probabilities.values()) == pytest.approx(1)
         assert one.probability == max(one.probabilities.values()) == one.probabilities[one.label]
-        assert not one.read
+        assert not one.used_llm
     assert head.accuracy([Example(text, label) for text, label in NEW.items()]) == 1
     assert head.predict([]) == []
     with pytest.raises(QueryError, match="Input 2 is empty"):

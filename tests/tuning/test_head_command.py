@@ -51,7 +51,7 @@ def test_head_is_fitted_and_measured_on_a_test_split(tune, tmp_path):
     assert HeadClassifier.open(tmp_path / "h").predict(["my card is lost, help"])[0].label == "lost_card"
     done = CliRunner().invoke(app, ["classify", "predict", "h", "my card is lost, help", "--json"])
     (found,) = json.loads(done.stdout)["predictions"]
-    assert (found["label"], found["read"]) == ("lost_card", False)
+    assert (found["label"], found["used_llm"]) == ("lost_card", False)
 
 
 def test_pairs_are_the_passages_that_hold_the_answers(tmp_path):

@@ -115,7 +115,7 @@ def test_no_prompt_stands_on_both_sides_and_sides_are_stable():
 
 def test_split_by_a_field_keeps_it_together():
     rankings = [Ranking(f"Question {n}", "a", "b", {"article": n % 10}) for n in range(100)]
-    train, held = split_rankings(rankings, 0.4, by="article")
+    train, held = split_rankings(rankings, 0.4, group_by="article")
     assert train
     assert held
     assert not {one.metadata["article"] for one in train} & {one.metadata["article"] for one in held}

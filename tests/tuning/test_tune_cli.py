@@ -48,7 +48,7 @@ def test_versions_are_made_shown_promoted_and_deleted(here, workplace):  # noqa:
 def test_rows_are_held_out_where_no_file_is_named(here, workplace):  # noqa: F811
     words = ("tune", "sft", "auto", "train.jsonl", "held.jsonl", "--base", "tiny", "--epochs", 1, "--json")
     fields = ("--input-field", "question", "--output-field", "answer")
-    found = json.loads(here(*words, *fields, "--share", 0.4, cwd=workplace).stdout)
+    found = json.loads(here(*words, *fields, "--val-fraction", 0.4, cwd=workplace).stdout)
     data = found["card"]["data"]
     held_out = data["splits"]["held out"]["rows"]
     assert 0 < held_out < 12

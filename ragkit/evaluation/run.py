@@ -104,9 +104,9 @@ def groundedness(answer: Answer, assistant: Assistant) -> float | None:
     """
     if answer.abstained:
         return None
-    if answer.mode == "chat":
-        trace = answer.trace
-        return check_reply(trace.reply, trace.prompt.sources, assistant.index.embedder).supported_share
+    prompt = answer.trace.prompt
+    if answer.mode == "chat" and prompt is not None:
+        return check_reply(answer.trace.reply, prompt.sources, assistant.index.embedder).supported_share
     there = [c.quote == assistant.index.document(c.document_id).text[c.start : c.end] for c in answer.citations]
     return sum(there) / len(there) if there else 0.0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ragkit.chunking import ChunkingOptions
 from ragkit.documents import Issue
 
 REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
@@ -23,6 +24,27 @@ class Progress:
     """None while it is not known."""
     current: str = ""
     """What is in hand, such as a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """Size and settings of an index."""
+
+    documents: int
+    chunks: int
+    generation: int
+    """Number of commits that changed what a search can find."""
+    model_id: str | None
+    """Embedding model; None before the first document."""
+    dimension: int
+    """Of the vectors; 0 before the first document."""
+    chunking: ChunkingOptions
+    bytes: int
+    """Size of the index folder on disk."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts and scalars."""
+        return asdict(self)
 
 
 ProgressCallback = Callable[[Progress], None]

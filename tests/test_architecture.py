@@ -14,6 +14,9 @@ import ragkit
 PACKAGE = Path(ragkit.__file__).parent
 PACKAGES = [
     "_machine",
+    "_files",
+    "_stats",
+    "_progress",
     "display",
     "records",
     "errors",

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ragkit._progress import ProgressCallback
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, survey
 from ragkit.errors import (
@@ -28,7 +29,7 @@ from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter, as_filter, to_sql
 from ragkit.indexing.opening import model_name, opened_embedder, record_model, restored_embedder
 from ragkit.indexing.planning import check_removal, check_sources, gone_origins, plan_sync
-from ragkit.indexing.reports import AddReport, IndexStats, ProgressCallback, RepairReport, SyncPlan, VerifyReport
+from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER as SEGMENTS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,19 +10,6 @@ from ragkit.documents import Issue
 
 REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
 """Kinds of issue that say that something was guessed; all others say that something is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a long piece of work is."""
-
-    stage: str
-    """``files``, ``chunks``, ``documents``, ``checking`` or ``rebuilding``."""
-    done: int
-    total: int | None
-    """None while it is not known."""
-    current: str = ""
-    """What is in hand, such as a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +31,6 @@ class IndexStats:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and scalars."""
         return asdict(self)
-
-
-ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(slots=True)

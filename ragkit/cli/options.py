@@ -78,4 +78,10 @@ MainText = Annotated[
         help="Main text of HTML pages only, for pages taken from the web (default: all text but navigation).",
     ),
 ]
+Comments = Annotated[
+    bool,
+    typer.Option(
+        "--comments/--no-comments", help="Comments of DOCX files, read or left out (default: read).", show_default=False
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Read all files again, unchanged ones too.")]

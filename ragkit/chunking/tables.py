@@ -1,0 +1,210 @@
+"""Tables in a text: their header rows, rows and cells, with exact offsets.
+
+Loaders write a table as lines of cells between vertical bars; a PDF, a scan or a plain text aligns its columns by
+spaces.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ragkit.documents.header import is_header
+
+_BAR = re.compile(r"(?<!\\)\|")
+_RULE = re.compile(r"[\s|:+=-]{3,}")
+_GAP = re.compile(r" {2,}|\t")
+_MARKER = re.compile(r"[-*+•‣◦▪–]|\(?\w{1,3}[.)]")
+"""What begins an item of a list."""
+_FENCE = ("```", "~~~")
+_MEASURE = re.compile(r"[<>~≈±+$€£¥-]{0,2}\s?\d")
+_ALIGNED_MEDIA = ("application/pdf", "text/plain", "image/")
+_FEWEST_ALIGNED = 3
+"""Lines from which text with gaps between words is a table."""
+_SAMPLE = 100
+"""Rows that the header is compared with."""
+_MEASURED = 0.7
+"""Share of the cells of a column that begin with a number, from which the column holds measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table: ``text[start:end]``."""
+
+    start: int
+    end: int
+    cells: tuple[tuple[int, int], ...]
+    """Spans of the cells without the white space around them; an empty cell has an empty span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a text."""
+
+    header: Row | None
+    """The row that names the columns."""
+    rows: tuple[Row, ...]
+    """All other rows, in order."""
+
+    @property
+    def start(self) -> int:
+        """Where its first row begins."""
+        return min(row.start for row in (*self.rows[:1], *([self.header] if self.header else [])))
+
+    @property
+    def end(self) -> int:
+        """Where its last row ends."""
+        return self.rows[-1].end if self.rows else self.header.end if self.header else 0
+
+    def row_at(self, offset: int) -> Row | None:
+        """Return the row, not the header, that holds ``offset``."""
+        after = bisect_right(self.rows, offset, key=lambda row: row.start)
+        return self.rows[after - 1] if after and offset < self.rows[after - 1].end else None
+
+    def fields(self, text: str, row: Row) -> list[tuple[str, str]]:
+        """Return the filled cells of a row with the names of their columns, empty where the columns have none.
+
+        A row with another number of cells than the header can't be matched to it, so that its names are empty.
+        """
+        names = [""] * len(row.cells)
+        if self.header is not None and len(self.header.cells) == len(row.cells):
+            names = [_flat(text, span) for span in self.header.cells]
+        return [(name, value) for name, span in zip(names, row.cells, strict=True) if (value := _flat(text, span))]
+
+
+def has_aligned_columns(media_type: str) -> bool:
+    """Tell whether documents of a type hold tables whose columns are aligned by spaces."""
+    return media_type.startswith(_ALIGNED_MEDIA)
+
+
+def tables_in(text: str, *, aligned: bool = False) -> list[Table]:
+    """Return the tables of a text in order.
+
+    Args:
+        text: any.
+        aligned: look for columns that are aligned by spaces too; see ``has_aligned_columns``.
+    """
+    if "|" not in text and not (aligned and _GAP.search(text)):
+        return []
+    tables = []
+    for lines, barred in _runs(text, aligned):
+        rows = [Row(start, end, _cells(text, start, end, barred)) for start, end in lines]
+        rules = [barred and _RULE.fullmatch(text, row.start, row.end) is not None for row in rows]
+        table = _table(text, rows, rules) if barred else _aligned_table(text, rows)
+        if table is not None:
+            tables.append(table)
+    return tables
+
+
+def table_at(tables: Sequence[Table], offset: int) -> Table | None:
+    """Return the table that holds ``offset``.
+
+    Args:
+        tables: of a text, in order.
+        offset: into the text.
+    """
+    after = bisect_right(tables, offset, key=lambda table: table.start)
+    return tables[after - 1] if after and offset < tables[after - 1].end else None
+
+
+def _runs(text: str, aligned: bool) -> Iterator[tuple[list[tuple[int, int]], bool]]:
+    """Yield the lines that may be one table, and whether bars divide their cells."""
+    run: list[tuple[int, int]] = []
+    kind = ""
+    fenced = False
+    at = 0
+    while at <= len(text):
+        stop = text.find("\n", at)
+        stop = len(text) if stop < 0 else stop
+        line = text[at:stop]
+        bare = line.strip()
+        if bare.startswith(_FENCE):
+            fenced = not fenced
+        this = ""
+        if not fenced and len(bare) > 2:
+            if bare[0] == "|" == bare[-1]:
+                this = "bars"
+            elif aligned and _gaps(bare):
+                this = "gaps"
+        if this != kind and run:
+            yield run, kind == "bars"
+            run = []
+        kind = this
+        if this:
+            start = at + len(line) - len(line.lstrip())
+            run.append((start, start + len(bare)))
+        at = stop + 1
+    if run:
+        yield run, kind == "bars"
+
+
+def _gaps(line: str) -> bool:
+    """Tell whether a line has gaps between columns, not between sentences."""
+    cells = _GAP.split(line)
+    return len(cells) > 1 and not cells[0].endswith((".", "!", "?")) and not _MARKER.fullmatch(cells[0])
+
+
+def _cells(text: str, start: int, end: int, barred: bool) -> tuple[tuple[int, int], ...]:
+    if barred:
+        start, end = start + 1, end - 1
+    cells = []
+    first = start
+    for match in (_BAR if barred else _GAP).finditer(text, start, end):
+        cells.append((first, match.start()))
+        first = match.end()
+    cells.append((first, end))
+    return tuple(_stripped(text, one, other) for one, other in cells)
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    left = start + len(piece) - len(piece.lstrip())
+    return left, max(left, start + len(piece.rstrip()))
+
+
+def _table(text: str, rows: Sequence[Row], rules: Sequence[bool]) -> Table | None:
+    ruled = len(rows) > 1 and rules[1]
+    rows = [row for row, rule in zip(rows, rules, strict=True) if not rule]
+    if not rows:
+        return None
+    values = [[_flat(text, span) for span in row.cells] for row in rows[: _SAMPLE + 1]]
+    # A caption in a merged cell may stand above the header.
+    width = max(len(row) for row in values)
+    captions = 0 if ruled else next((n for n, row in enumerate(values) if len(set(filter(None, row))) > 1), 0)
+    named = ruled or (width > 1 and _names_columns(values[captions], values[captions + 1 :]))
+    if not named or not any(values[captions]):
+        return Table(None, tuple(rows))
+    return Table(rows[captions], (*rows[:captions], *rows[captions + 1 :]))
+
+
+def _aligned_table(text: str, rows: Sequence[Row]) -> Table | None:
+    if len(rows) < _FEWEST_ALIGNED:
+        return None
+    _, count = Counter(len(row.cells) for row in rows).most_common(1)[0]
+    if count < _FEWEST_ALIGNED or count * 2 < len(rows):
+        return None
+    return _table(text, rows, [False] * len(rows))
+
+
+def _names_columns(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row names the columns."""
+    body = [row for row in body if len(row) == len(first)]
+    if not body:
+        return False
+    if not first[0] and len(first) > 2 and all(first[1:]):
+        return True
+    measured = any(name and _MEASURE.match(name) for name in first)
+    if not measured:
+        for column in range(1, len(first)):
+            filled = [row[column] for row in body if row[column]]
+            if filled and sum(1 for value in filled if _MEASURE.match(value)) >= _MEASURED * len(filled):
+                return True
+    # Two columns of words are most often names and values, without a header.
+    return len(first) > 2 and is_header(first, body)
+
+
+def _flat(text: str, span: tuple[int, int]) -> str:
+    return " ".join(text[span[0] : span[1]].split())

@@ -5,10 +5,11 @@ A table that is longer than a chunk repeats its column names in the header of ea
 
 from ragkit.chunking.chunker import ChunkingOptions, chunk_document
 from ragkit.chunking.sentences import sentence_spans
-from ragkit.chunking.tables import Row, Table, has_aligned_columns, table_at, tables_in
+from ragkit.chunking.tables import Cell, Row, Table, has_aligned_columns, table_at, tables_in
 from ragkit.chunking.tokenizer import Tokenizer
 
 __all__ = [
+    "Cell",
     "ChunkingOptions",
     "Row",
     "Table",

@@ -289,7 +289,6 @@ class _Headers:
 
     def __init__(self, document: Document, tokenizer: Tokenizer, room: int) -> None:
         self._title = document.title
-        self._text = document.text
         self._plain = document.text[: len(document.title) + 80]
         self._tokenizer = tokenizer
         self._room = room
@@ -310,7 +309,7 @@ class _Headers:
 
     def _names(self, row: Row) -> tuple[str, int]:
         """Return the names of the columns, the first ones that there is space for, and their tokens."""
-        names = [" ".join(self._text[start:end].split()) for start, end in row.cells]
+        names = [cell.text for cell in row.cells]
         while names:
             columns = f"| {' | '.join(names)} |"
             tokens = self._tokenizer.count(columns)

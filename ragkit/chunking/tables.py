@@ -31,13 +31,23 @@ _MEASURED = 0.7
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table."""
+
+    start: int
+    end: int
+    """Its span without the white space around it."""
+    text: str
+    """What it holds, with white space as single blanks; empty for an empty cell."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A line of a table: ``text[start:end]``."""
 
     start: int
     end: int
-    cells: tuple[tuple[int, int], ...]
-    """Spans of the cells without the white space around them; an empty cell has an empty span."""
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +74,14 @@ class Table:
         after = bisect_right(self.rows, offset, key=lambda row: row.start)
         return self.rows[after - 1] if after and offset < self.rows[after - 1].end else None
 
-    def fields(self, text: str, row: Row) -> list[tuple[str, str]]:
-        """Return the filled cells of a row with the names of their columns, empty where the columns have none.
+    def names(self, row: Row) -> tuple[str, ...]:
+        """Return the name of the column of each cell of a row, empty where it has none.
 
         A row with another number of cells than the header can't be matched to it, so that its names are empty.
         """
-        names = [""] * len(row.cells)
-        if self.header is not None and len(self.header.cells) == len(row.cells):
-            names = [_flat(text, span) for span in self.header.cells]
-        return [(name, value) for name, span in zip(names, row.cells, strict=True) if (value := _flat(text, span))]
+        if self.header is None or len(self.header.cells) != len(row.cells):
+            return ("",) * len(row.cells)
+        return tuple(cell.text for cell in self.header.cells)
 
 
 def has_aligned_columns(media_type: str) -> bool:
@@ -80,20 +89,21 @@ def has_aligned_columns(media_type: str) -> bool:
     return media_type.startswith(_ALIGNED_MEDIA)
 
 
-def tables_in(text: str, *, aligned: bool = False) -> list[Table]:
+def tables_in(text: str, *, aligned: bool = False, offset: int = 0) -> list[Table]:
     """Return the tables of a text in order.
 
     Args:
         text: any.
         aligned: look for columns that are aligned by spaces too; see ``has_aligned_columns``.
+        offset: added to all spans, of a text that is part of another.
     """
     if "|" not in text and not (aligned and _GAP.search(text)):
         return []
     tables = []
     for lines, barred in _runs(text, aligned):
-        rows = [Row(start, end, _cells(text, start, end, barred)) for start, end in lines]
-        rules = [barred and _RULE.fullmatch(text, row.start, row.end) is not None for row in rows]
-        table = _table(text, rows, rules) if barred else _aligned_table(text, rows)
+        rows = [Row(start + offset, end + offset, _cells(text, start, end, barred, offset)) for start, end in lines]
+        rules = [barred and _RULE.fullmatch(text, start, end) is not None for start, end in lines]
+        table = _table(rows, rules) if barred else _aligned_table(rows)
         if table is not None:
             tables.append(table)
     return tables
@@ -147,7 +157,7 @@ def _gaps(line: str) -> bool:
     return len(cells) > 1 and not cells[0].endswith((".", "!", "?")) and not _MARKER.fullmatch(cells[0])
 
 
-def _cells(text: str, start: int, end: int, barred: bool) -> tuple[tuple[int, int], ...]:
+def _cells(text: str, start: int, end: int, barred: bool, offset: int) -> tuple[Cell, ...]:
     if barred:
         start, end = start + 1, end - 1
     cells = []
@@ -156,21 +166,21 @@ def _cells(text: str, start: int, end: int, barred: bool) -> tuple[tuple[int, in
         cells.append((first, match.start()))
         first = match.end()
     cells.append((first, end))
-    return tuple(_stripped(text, one, other) for one, other in cells)
+    return tuple(_cell(text, one, other, offset) for one, other in cells)
 
 
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+def _cell(text: str, start: int, end: int, offset: int) -> Cell:
     piece = text[start:end]
     left = start + len(piece) - len(piece.lstrip())
-    return left, max(left, start + len(piece.rstrip()))
+    return Cell(left + offset, max(left, start + len(piece.rstrip())) + offset, " ".join(piece.split()))
 
 
-def _table(text: str, rows: Sequence[Row], rules: Sequence[bool]) -> Table | None:
+def _table(rows: Sequence[Row], rules: Sequence[bool]) -> Table | None:
     ruled = len(rows) > 1 and rules[1]
     rows = [row for row, rule in zip(rows, rules, strict=True) if not rule]
     if not rows:
         return None
-    values = [[_flat(text, span) for span in row.cells] for row in rows[: _SAMPLE + 1]]
+    values = [[cell.text for cell in row.cells] for row in rows[: _SAMPLE + 1]]
     # A caption in a merged cell may stand above the header.
     width = max(len(row) for row in values)
     captions = 0 if ruled else next((n for n, row in enumerate(values) if len(set(filter(None, row))) > 1), 0)
@@ -180,13 +190,13 @@ def _table(text: str, rows: Sequence[Row], rules: Sequence[bool]) -> Table | Non
     return Table(rows[captions], (*rows[:captions], *rows[captions + 1 :]))
 
 
-def _aligned_table(text: str, rows: Sequence[Row]) -> Table | None:
+def _aligned_table(rows: Sequence[Row]) -> Table | None:
     if len(rows) < _FEWEST_ALIGNED:
         return None
     _, count = Counter(len(row.cells) for row in rows).most_common(1)[0]
     if count < _FEWEST_ALIGNED or count * 2 < len(rows):
         return None
-    return _table(text, rows, [False] * len(rows))
+    return _table(rows, [False] * len(rows))
 
 
 def _names_columns(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
@@ -204,7 +214,3 @@ def _names_columns(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
                 return True
     # Two columns of words are most often names and values, without a header.
     return len(first) > 2 and is_header(first, body)
-
-
-def _flat(text: str, span: tuple[int, int]) -> str:
-    return " ".join(text[span[0] : span[1]].split())

@@ -17,14 +17,21 @@ After."""
 
 
 def read(text, aligned=False):
-    return [[dict(table.fields(text, row)) for row in table.rows] for table in tables_in(text, aligned=aligned)]
+    return [
+        [
+            {name: cell.text for name, cell in zip(table.names(row), row.cells, strict=True) if cell.text}
+            for row in table.rows
+        ]
+        for table in tables_in(text, aligned=aligned)
+    ]
 
 
 def test_markdown_table_has_fields_by_column():
     (table,) = tables_in(MARKDOWN)
     assert MARKDOWN[table.header.start : table.header.end] == "| Kind | Price |"
     assert read(MARKDOWN) == [[{"Kind": "Day pass", "Price": "12 euros"}, {"Kind": "A \\| B"}]]
-    assert MARKDOWN[slice(*table.rows[0].cells[1])] == "12 euros"
+    cell = table.rows[0].cells[1]
+    assert MARKDOWN[cell.start : cell.end] == cell.text == "12 euros"
 
 
 def test_header_row_is_found_without_a_rule():
@@ -78,7 +85,12 @@ def test_rows_and_cells_of_any_text_are_inside_it_and_in_order(text, aligned):
         for row in table.rows:
             assert table.start <= row.start < row.end <= table.end
             assert text[row.start : row.end] == text[row.start : row.end].strip()
-            assert all(row.start <= start <= end <= row.end for start, end in row.cells)
+            assert all(row.start <= cell.start <= cell.end <= row.end for cell in row.cells)
             assert table.row_at(row.start) == row
             assert table_at(tables, row.start) == table
             assert "\n" not in text[row.start : row.end]
+
+
+def test_offset_is_added_to_all_spans():
+    (here,), (there,) = tables_in(MARKDOWN), tables_in(MARKDOWN[4:], offset=4)
+    assert here == there

@@ -24,6 +24,8 @@ _MEASURE = re.compile(r"[<>~≈±+$€£¥-]{0,2}\s?\d")
 _ALIGNED_MEDIA = ("application/pdf", "text/plain", "image/")
 _FEWEST_ALIGNED = 3
 """Lines from which text with gaps between words is a table."""
+_MANY_COLUMNS = 4
+"""Columns from which two lines are a table: a header row and one row."""
 _SAMPLE = 100
 """Rows that the header is compared with."""
 _MEASURED = 0.7
@@ -191,10 +193,9 @@ def _table(rows: Sequence[Row], rules: Sequence[bool]) -> Table | None:
 
 
 def _aligned_table(rows: Sequence[Row]) -> Table | None:
-    if len(rows) < _FEWEST_ALIGNED:
-        return None
-    _, count = Counter(len(row.cells) for row in rows).most_common(1)[0]
-    if count < _FEWEST_ALIGNED or count * 2 < len(rows):
+    width, count = Counter(len(row.cells) for row in rows).most_common(1)[0]
+    fewest = _FEWEST_ALIGNED if width < _MANY_COLUMNS else 2
+    if count < fewest or count * 2 < len(rows):
         return None
     return _table(rows, [False] * len(rows))
 
@@ -206,6 +207,9 @@ def _names_columns(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
         return False
     if not first[0] and len(first) > 2 and all(first[1:]):
         return True
+    if any(name.endswith(":") for name in first):
+        # Names and values side by side, as in a form.
+        return False
     measured = any(name and _MEASURE.match(name) for name in first)
     if not measured:
         for column in range(1, len(first)):

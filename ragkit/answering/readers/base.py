@@ -14,7 +14,7 @@ from ragkit.prompting import Source
 from ragkit.records import Document
 
 if TYPE_CHECKING:
-    from ragkit.indexing import Index
+    from ragkit.indexing import Filter, Index
 
 Layout = Literal["sentences", "items", "steps"]
 
@@ -71,6 +71,8 @@ class Evidence:
     """Units of the sources, best first."""
     sides: tuple[Sequence[Ranked], ...] = ()
     """Of a comparison: the ranking for each side."""
+    where: Filter | None = None
+    """Only documents that match were searched."""
     _documents: dict[str, Document] = field(default_factory=dict)
     _units: dict[tuple[str, int, int, int, float], list[Unit]] = field(default_factory=dict)
     _tables: dict[str, list[Table]] = field(default_factory=dict)

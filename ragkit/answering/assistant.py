@@ -32,6 +32,7 @@ from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, what_is_missing
 from ragkit.errors import RagkitError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
+from ragkit.indexing.filter_text import parse
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
@@ -247,6 +248,7 @@ class Assistant:
         yield Retrieved(found.hits)
         with trace.timed("rank"):
             evidence = self._evidence(asked, found.hits, found.by_side)
+            evidence.where = parse(where) if isinstance(where, str) else where
             if evidence.ranked:
                 trace.signals = signals(asked.query, evidence.ranked, asked.kind)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)

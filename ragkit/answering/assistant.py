@@ -22,7 +22,7 @@ from ragkit.answering.extract import ExtractOptions, extract, span_sentences
 from ragkit.answering.kinds import KINDS, Kind
 from ragkit.answering.question import Question, understand
 from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
-from ragkit.answering.routes import Capability, capability_of, route
+from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
 from ragkit.answering.search import search
 from ragkit.answering.sentences import cite, term_weights
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
@@ -245,7 +245,7 @@ class Assistant:
             if evidence.ranked:
                 trace.signals = signals(asked.query, evidence.ranked, asked.kind)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
-        # Only these two depend on what the model can do; it is not loaded for the others before it is asked.
+        # Only these two depend on what the model can do.
         able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
         refuse = trace.relevance < self._refuse_below(trace.mode, able) and not language_differs(asked, evidence)
@@ -423,6 +423,13 @@ class Assistant:
         return Answer(asked.text, text, trace.mode, (), True, trace.relevance, kind=asked.kind, trace=trace)
 
     def _capability(self, trace: Trace) -> Capability:
+        if self._model is None and self._model_name is not None:
+            from ragkit.models.opening import parameters_of
+
+            # The size of a local model is in the header of its file: an answer without it needs no loading.
+            parameters = parameters_of(self._model_name)
+            if parameters is not None:
+                return capability_of_size(parameters)
         with trace.timed("load model"):
             return capability_of(self.model)
 

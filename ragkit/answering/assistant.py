@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
+from ragkit.answering.degenerate import broken_tail, repetition_start
 from ragkit.answering.evidence import (
     HOPELESS_BELOW,
     REFUSE_BELOW,
@@ -364,16 +365,24 @@ class Assistant:
         generation = GenerationOptions(
             max_tokens=self.options.prompt.answer_tokens, temperature=self.options.temperature, seed=self.options.seed
         )
-        reply = ""
+        reply, finish, loop = "", "", None
         with trace.timed("answer"):
-            for delta in self._reply(model, prompt, generation):
+            deltas = self._reply(model, prompt, generation)
+            for delta in deltas:
                 reply += delta.text
                 trace.usage = delta.usage or trace.usage
                 trace.routed(delta.route)
                 trace.notes = delta.notes or trace.notes
+                finish = delta.finish or finish
                 if delta.text:
                     yield TextDelta(delta.text)
+                loop = repetition_start(reply) if loop is None and _may_loop(delta.text) else loop
+                if loop is not None and isinstance(deltas, Generator) and not self._is_chain:
+                    # Of a chain, the last delta says which model answered.
+                    deltas.close()
+                    break
         trace.reply = reply
+        reply = _whole(reply, finish, repetition_start(reply) if loop is None else loop, trace)
         if abstains(reply, self.templates.texts["abstention"]):
             yield Finished(self._abstention(asked, trace))
             return
@@ -396,6 +405,12 @@ class Assistant:
                 trace=trace,
             )
         )
+
+    @property
+    def _is_chain(self) -> bool:
+        from ragkit.models.fallback import FallbackModel
+
+        return isinstance(self._model, FallbackModel)
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain may continue if too few of its sentences are supported."""
@@ -462,6 +477,23 @@ class Assistant:
                 "Install one: pip install 'ragkit[local]'; name one with model=...; or use mode='quotes'.",
             )
         return mode, "asked for"
+
+
+def _may_loop(text: str) -> bool:
+    """Tell whether a piece of a reply ends a word, so that a repetition may be complete with it."""
+    return not text.isalnum()
+
+
+def _whole(reply: str, finish: str, loop: int | None, trace: Trace) -> str:
+    """Return a reply without what repeats and without a sentence that the limit of tokens cut; the trace notes it."""
+    if loop is not None:
+        trace.notes = (*trace.notes, "The reply repeated itself; the repetition was dropped.")
+        return reply[:loop].rstrip()
+    tail = broken_tail(reply) if finish == "length" else None
+    if tail:
+        trace.notes = (*trace.notes, "The reply reached its limit of tokens; its last, cut sentence was dropped.")
+        return reply[:tail].rstrip()
+    return reply
 
 
 def _named(name: str) -> tuple[str | None, str]:

@@ -35,6 +35,7 @@ from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
 from ragkit.retrieval import Expansion, RetrievalOptions, Retriever
+from ragkit.retrieval.spelling import corrections, respelled
 
 if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
@@ -231,8 +232,9 @@ class Assistant:
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
-        asked = understand(question, history, query=query, kind=kind)
-        trace = Trace(asked.query, shots=tuple(shots))
+        spelled = corrections(question, self.index, where) if query is None else {}
+        asked = replace(understand(respelled(question, spelled), history, query=query, kind=kind), text=question)
+        trace = Trace(asked.query, shots=tuple(shots), corrections=spelled)
         trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
         trace.language = asked.language

@@ -18,6 +18,8 @@ _CHUNKS = 200
 """Chunks with a similar term whose words are compared."""
 _KNOWN_SHARE = 0.4
 """Share of a text's words that the documents must hold; with fewer it is in another language or about other things."""
+_ATTEMPTS = ((1, 0), (2, 0), (2, 2), (2, 4))
+"""Edits between stems, and letters of a word's ending left out: the stem of a misspelt word may keep its ending."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -85,8 +87,10 @@ def _nearest(word: str, index: Index, where: Filter | str | None) -> str | None:
     """
     allowed = 2 if len(word) >= LONG else 1
     near: dict[str, int] = {}
-    for distance in (1, 2):
-        chunks = index.chunks(index.search_similar(word, distance, _CHUNKS, where).tolist())
+    for distance, ending in _ATTEMPTS:
+        if len(word) - ending < MIN_LETTERS:
+            continue
+        chunks = index.chunks(index.search_similar(word[: len(word) - ending], distance, _CHUNKS, where).tolist())
         for other in {other for chunk, _ in chunks for other in words(chunk.embedded_text)}:
             if abs(len(other) - len(word)) <= allowed and other.isalpha():
                 count = edits(word, other)

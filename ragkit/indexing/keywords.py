@@ -183,8 +183,9 @@ class KeywordFile:
         if allowed is not None and len(allowed) < _SET_BELOW:
             among = tantivy.Query.term_set_query(schema, "key", [int(key) for key in allowed])
             query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
-        keys, _ = self._hits(query, min(k, self.rows))
-        return keys[_kept(keys, allowed, None)]
+        keys: Keys = self._hits(query, min(k, self.rows))[0]
+        kept: Keys = keys[_kept(keys, allowed, None)]
+        return kept
 
     def _hits(self, query: Any, limit: int) -> Scored:
         hits = self._searcher.search(query, limit, count=False).hits

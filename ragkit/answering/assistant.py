@@ -25,10 +25,10 @@ from ragkit.answering.question import Question, understand
 from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
 from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
 from ragkit.answering.search import search
-from ragkit.answering.sentences import cite, term_weights
+from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
-from ragkit.answering.unsure import language_differs, what_is_missing
+from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
 from ragkit.errors import SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
@@ -246,14 +246,15 @@ class Assistant:
         with trace.timed("rank"):
             evidence = self._evidence(asked, found.hits, found.by_side)
             if evidence.ranked:
-                trace.signals = signals(asked.query, evidence.ranked, asked.kind)
+                trace.signals = self._signals(asked, evidence)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
         # Only these two depend on what the model can do.
         able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
-        refuse = trace.relevance < self._refuse_below(trace.mode, able) and not language_differs(asked, evidence)
-        if not evidence.ranked or refuse:
-            yield Finished(self._abstention(asked, trace))
+        language = language_differs(asked, evidence)
+        refuse = trace.relevance < self._refuse_below(trace.mode, able)
+        if not evidence.ranked or (refuse and (language is None or not shares_words(asked, evidence))):
+            yield Finished(self._abstention(asked, trace, language))
             return
         unsure = trace.evidence < self.options.unsure_below
         missing = what_is_missing(asked, evidence) if unsure else ""
@@ -283,6 +284,11 @@ class Assistant:
             sides.append(rank_units(f"{side} {asked.query}", here, index.embedder, term_weights(index, side)))
         evidence.sides = tuple(sides)
         return evidence
+
+    def _signals(self, asked: Question, evidence: Evidence) -> dict[str, float]:
+        weights = term_weights(self.index, asked.query)
+        absent = absent_terms(self.index, weights)
+        return signals(asked.query, evidence.ranked, asked.kind, self.index.embedder, weights, absent, asked.focus)
 
     def _read(self, evidence: Evidence) -> Reply:
         """Return what the first reader for the kind makes of the evidence, and quotes where none makes anything."""
@@ -435,9 +441,15 @@ class Assistant:
             placed.append(replace(citation, page=page, label=label, heading_path=path))
         return tuple(placed)
 
-    def _abstention(self, asked: Question, trace: Trace) -> Answer:
+    def _abstention(self, asked: Question, trace: Trace, language: str | None = None) -> Answer:
+        """Return that there is no answer, and the language of the documents where the question is in another one."""
         text = self.templates.texts["abstention"]
-        return Answer(asked.text, text, trace.mode, (), True, trace.relevance, kind=asked.kind, trace=trace)
+        missing = other_language(asked, language) if language is not None else ""
+        if missing:
+            text = f"{text} {missing[0].upper()}{missing[1:]}"
+        return Answer(
+            asked.text, text, trace.mode, (), True, trace.relevance, missing=missing, kind=asked.kind, trace=trace
+        )
 
     def _capability(self, trace: Trace) -> Capability:
         if self._model is None and self._model_name is not None:

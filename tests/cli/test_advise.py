@@ -22,8 +22,8 @@ def test_advice_is_printed_kept_and_the_same_as_json(here, workplace):
     text = here(*WORDS, cwd=workplace).stdout
     first = text.splitlines()[0]
     assert (
-        first
-        == "15 examples of 4 labels to learn from, 5 held out, 0 left out because they stand there too, or nearly."
+        first == "15 training examples with 4 labels, 5 held out, "
+        "0 excluded as duplicates or near-duplicates of held-out ones."
     )
     journal = (workplace / "advice" / "advice.jsonl").read_text()
     assert journal.count("\n") == 6
@@ -47,9 +47,9 @@ def test_wrong_use_is_refused_before_anything_is_measured(here, workplace):
     refused = {
         ("--ways", "heads"): "Legal values: neighbours, examples, head, tuned-head, lora.",
         ("--ways", "lora"): "--lora-minutes 5",
-        ("--sizes", "ten"): "'ten' is no number of examples",
+        ("--sizes", "ten"): "Sizes must be integers, got 'ten'.",
         ("--sizes", "16"): "Give sizes from 8 to 15.",
-        ("--held-out", "11"): "Give 1 to 10, half of them.",
+        ("--test-size", "11"): "Give 1 to 10, half of them.",
     }
     for words, said in refused.items():
         done = here("advise", "train.csv", *FIELDS, *words, "--work", "none", cwd=workplace, check=2)

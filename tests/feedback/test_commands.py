@@ -59,7 +59,7 @@ def test_examples_go_to_a_file_and_into_a_pool(here, workplace):  # noqa: F811
     done = run(here, workplace, "examples", "--output", "e.jsonl")
     found = read_examples(workplace / "e.jsonl")
     assert [(one.input, one.output) for one in found] == [(TEACHING[0], "Ann."), (TEACHING[1], "At nine.")]
-    assert "1 are kept to measure with" in done.stderr
+    assert "1 held out for evaluation" in done.stderr
     assert "2 added" in run(here, workplace, "examples", "--pool", "taught").stdout
     assert "0 added to taught, 2 known" in run(here, workplace, "examples", "--pool", "taught").stdout
     with ExamplePool.open(workplace / "indexes" / "taught", create=False) as pool:
@@ -115,7 +115,7 @@ def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
     with FeedbackLog.open(file) as log:
         log.add(thumb("When?", "At nine.", person="ann"))
         log.add(thumb("When?", "At nine.", person="bob"))
-    assert "1 events removed" in here("feedback", "forget", "--log", file, "--person", "ann", cwd=tmp_path).stdout
+    assert "1 event removed" in here("feedback", "forget", "--log", file, "--person", "ann", cwd=tmp_path).stdout
     with FeedbackLog.open(file) as log:
         assert [event.person for event in log.events()] == ["bob"]
     assert "Give a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr

@@ -30,10 +30,10 @@ def advise(
     ],
     input_field: InputField = "input",
     output_field: OutputField = "output",
-    ways: Annotated[
+    methods: Annotated[
         str,
         typer.Option(
-            metavar="WAY,…",
+            metavar="METHOD,…",
             help="Methods to compare: neighbours, examples, head, tuned-head, lora.",
             show_default="all available",
         ),
@@ -71,7 +71,7 @@ def advise(
 
     settings = load_settings()
     rows = read_files(files, input_field, output_field)
-    wanted = [way.strip() for way in ways.split(",") if way.strip()]
+    wanted = [method.strip() for method in methods.split(",") if method.strip()]
     steps = [_number(text) for text in sizes.split(",") if text.strip()]
     asks = not wanted or "examples" in wanted
     with progress_bar(quiet=json) as progress:
@@ -101,11 +101,11 @@ def _print(advice: Advice) -> None:
         f"{advice.leaked:,} excluded as duplicates or near-duplicates of held-out ones."
     )
     table = Table("method", "examples", "accuracy", "95 % CI", "fit time", "1,000 inputs", "$ for 1,000", "")
-    for report in advice.ways:
+    for report in advice.methods:
         for point in report.points:
             price = point.dollars_per_thousand
             table.add_row(
-                report.way if point is report.points[0] else "",
+                report.method if point is report.points[0] else "",
                 f"{point.examples:,}",
                 f"{point.accuracy:.3f}",
                 f"{point.low:.3f} to {point.high:.3f}",

@@ -281,7 +281,7 @@ def _print_comparison(comparison: Comparison) -> None:
     out.print(f"{before} → {after}, {len(comparison.changes):,} questions in both:", style="bold", markup=False)
     table = Table("", "before", "after", "gain", "95 % CI", "better", "worse", box=None, header_style="dim")
     for one in comparison.gains:
-        style = ("green" if one.gain.mean > 0 else "red") if one.shown else ""
+        style = ("green" if one.gain.mean > 0 else "red") if one.significant else ""
         table.add_row(
             one.info.title,
             f"{one.before.mean:.3f}",

@@ -40,8 +40,8 @@ def raft(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Output file, JSON Lines for `ragkit tune sft`.")
     ],
-    passages: Annotated[int, typer.Option(min=1, help="Maximum passages in a prompt.")] = 3,
-    without: Annotated[
+    k: Annotated[int, typer.Option("-k", min=1, help="Maximum passages in a prompt.")] = 3,
+    unanswerable_fraction: Annotated[
         float, typer.Option(min=0.0, max=0.99, help="Fraction of prompts without the passage that contains the answer.")
     ] = 0.2,
     model: ModelName = None,
@@ -68,7 +68,7 @@ def raft(
 
     settings = load_settings()
     asked = read_questions(questions)
-    options = RaftOptions(passages=passages, without=without, seed=seed)
+    options = RaftOptions(k=k, unanswerable_fraction=unanswerable_fraction, seed=seed)
     with Index.open(resolve_target(target, settings).index) as index:
         rows, missing = _rows(index, asked)
         assembler = PromptAssembler(as_model(model_to_fit(model, settings)), Templates.load(settings.templates))
@@ -80,7 +80,7 @@ def raft(
         print_json({**told, "skipped": skipped})
     else:
         out.print(f"{len(report.records):,} rows from {len(asked):,} questions: {output}", markup=False)
-        out.print(f"Search ranked the passage with the answer in the top {passages} for {report.found:,} of them.")
+        out.print(f"Search ranked the passage with the answer in the top {k} for {report.found:,} of them.")
         for line in skipped[:_REMARKS_SHOWN]:
             err.print(f"Skipped: {one_line(line, 160)}", markup=False, style="yellow")
         if len(skipped) > _REMARKS_SHOWN:

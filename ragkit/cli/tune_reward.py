@@ -126,7 +126,7 @@ def dpo(
     epochs: Annotated[float, typer.Option(min=0.01, help="Number of epochs.")] = 1.0,
     rank: Rank = 16,
     learning_rate: LearningRate = 5e-5,
-    batch: Annotated[int, typer.Option(min=1, help="Batch size, in rankings.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size, in rankings.")] = 16,
     max_length: Annotated[
         int, typer.Option(min=8, help="Maximum tokens of prompt and reply; longer rankings are skipped.")
     ] = 1024,
@@ -152,7 +152,7 @@ def dpo(
         rank=rank,
         alpha=2 * rank,
         learning_rate=learning_rate,
-        batch=batch,
+        batch_size=batch_size,
         seed=seed,
         beta=beta,
         max_length=max_length,

@@ -176,7 +176,7 @@ def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
         (("fit", "new", "train.csv"), 2, "--input-field NAME"),
         (("fit", "new", "train.csv", *FIELDS, "--llm-mode", "some"), 2, "Legal values: uncertain, all, none"),
         (("fit", "new", "train.csv", *FIELDS, "--calls", "-1"), 2, "--calls"),
-        (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "1 label"),
+        (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "2 or more labels"),
     ],
 )
 def test_bad_words_say_what_is_wrong(here, workplace, words, code, said):

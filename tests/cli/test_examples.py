@@ -93,7 +93,7 @@ def test_search_hides_the_very_input_unless_asked(here, workplace):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("nowhere", "x"), 1, "holds: bank"),
+        (("nowhere", "x"), 1, "Indexes in indexes/: bank"),
         (("bank", "x", "--by", "magic"), 2, "jaccard"),
         (("bank", "x", "--choice", "magic"), 2, "balanced"),
         (("bank", "x", "--order", "magic"), 2, "best_last"),

@@ -42,7 +42,7 @@ def test_list_tells_each_event_on_a_line_and_filters(here, workplace):  # noqa: 
     text = run(here, workplace, "list").stdout
     assert text.count("comparison") == 24
     assert "'Ann.'" in text
-    assert "qwen · chat · 4 shots before smollm2 · chat · 4 shots" in text
+    assert "qwen · chat · 4 shots preferred to smollm2 · chat · 4 shots" in text
     told = json.loads(run(here, workplace, "list", "--collection", "sea", "--json").stdout)
     assert told["events"] == []
     assert "0 events" in run(here, workplace, "list", "--since", "2100-01-01").stdout
@@ -98,7 +98,7 @@ def test_standings_show_the_win_rate_with_its_interval(here, workplace):  # noqa
 
 def test_nothing_to_learn_from_is_an_error_that_says_why_and_writes_no_file(here, workplace):  # noqa: F811
     error = run(here, workplace, "sft", "--collection", "sea", "--output", "none.jsonl", check=2).stderr
-    assert "There are no records to be had: the log holds nothing of that kind" in error
+    assert "There are no records to export: the log has no such feedback" in error
     assert "ragkit feedback list" in error
     assert not (workplace / "none.jsonl").exists()
 

@@ -51,4 +51,4 @@ def test_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n')
     done = run("reward", "taste", tmp_path / "rows.jsonl", "--adapters", tmp_path / "a")
     assert isinstance(done.exception, ExamplePoolError)
-    assert "no object with a prompt" in str(done.exception)
+    assert "not an object with a prompt" in str(done.exception)

@@ -113,7 +113,7 @@ def test_blended_answers_say_that_both_were_asked(pair):
 def test_commands_fit_and_report(folders):
     fitted = ragkit(
         *("route", "fit", "router.json", "--task", "task", "--head", "head", "asked.csv", *FIELDS),
-        *("--rate", 0.3, "--blend", 0, "--keep-rows", "rows.jsonl", "--json"),
+        *("--rate", 0.3, "--blend", 0, "--save-rows", "rows.jsonl", "--json"),
         cwd=folders,
     )
     told = json.loads(fitted.stdout)
@@ -134,8 +134,8 @@ def test_commands_fit_and_report(folders):
 
 def test_commands_say_what_is_missing(folders):
     nothing = ragkit("route", "fit", "r.json", "--task", "task", cwd=folders, check=2)
-    assert "Give --rows FILE" in nothing.stderr
+    assert "--rows FILE" in nothing.stderr
     rows = [RouteRow({"margin": float(n)}, n % 3 > 0, n % 2 > 0) for n in range(60)]
     write_rows(folders / "few.jsonl", rows)
     unkept = ragkit("route", "fit", "r.json", "--rows", "few.jsonl", "--target", 1, cwd=folders, check=3)
-    assert "can't be promised" in unkept.stdout
+    assert "can't be guaranteed" in unkept.stdout

@@ -50,7 +50,7 @@ def test_it_learns_and_says_how_well(unbroken):
 
 def test_few_held_out_records_promote_nothing(unbroken):
     assert not unbroken.version.promoted
-    assert "fewer than 20" in unbroken.why
+    assert "needs at least 20" in unbroken.why
 
 
 def test_card_says_what_was_done(unbroken):

@@ -18,6 +18,7 @@ import typer
 from ragkit.cli.main import app, main
 
 FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SERVE = re.compile(r"(?:[A-Z_]+=\S+ )*ragkit serve ")
 SHELL = re.compile(r"[|&;<>$`*]")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -82,7 +83,7 @@ class Reader:
         return printed.getvalue()
 
     def _shell(self, text):
-        if text.startswith("ragkit serve"):
+        if SERVE.match(text):
             return self._serve(text)
         lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
         if all(line.startswith("ragkit ") and not SHELL.search(line.partition(" #")[0]) for line in lines):
@@ -109,9 +110,11 @@ class Reader:
         return printed.getvalue()
 
     def _serve(self, text):
-        words = [*shlex.split(text, comments=True), "--port", "0"]
+        variables, command = text.split("ragkit serve ", 1)
+        environment = self._environment() | dict(word.split("=", 1) for word in variables.split())
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "ragkit.cli", *words[1:]], cwd=self.folder, env=self._environment(),
+            [sys.executable, "-u", "-m", "ragkit.cli", "serve", *shlex.split(command, comments=True), "--port", "0"],
+            cwd=self.folder, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         self.servers.append(process)

@@ -12,6 +12,7 @@ import os
 import pkgutil
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,8 @@ _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 def packages() -> list[str]:
     """Return the packages with public names: ragkit itself and those below it that have an ``__all__``."""
-    found = ["ragkit"]
-    for module in pkgutil.iter_modules(ragkit.__path__, "ragkit."):
-        if module.ispkg and public_names(module.name):
-            found.append(module.name)
-    return found
+    below = [module.name for module in pkgutil.iter_modules(ragkit.__path__, "ragkit.") if module.ispkg]
+    return ["ragkit", *(name for name in below if public_names(name))]
 
 
 def public_names(package: str) -> list[str]:
@@ -51,7 +49,9 @@ def records_page() -> str:
     """Return the page of the records: every class and function of ``ragkit.records``."""
     names = [name for name, _ in _defined_in("ragkit.records")]
     doc = importlib.import_module("ragkit.records").__doc__ or ""
-    return "\n\n".join(["# ragkit.records", _as_markdown(doc), *(f"::: ragkit.records.{name}" for name in names)]) + "\n"
+    return (
+        "\n\n".join(["# ragkit.records", _as_markdown(doc), *(f"::: ragkit.records.{name}" for name in names)]) + "\n"
+    )
 
 
 def errors_page() -> str:
@@ -61,21 +61,26 @@ def errors_page() -> str:
         meaning = (inspect.getdoc(error) or "").partition("\n")[0]
         retry = "yes" if error.retry else ""
         indent = "&emsp;" * depth
-        rows.append(f"| {indent}[`{error.__name__}`][ragkit.errors.{error.__name__}] | {meaning} | {error.exit_code} | {retry} |")
+        rows.append(
+            f"| {indent}[`{error.__name__}`][ragkit.errors.{error.__name__}] | {meaning} | {error.exit_code} | {retry} |"
+        )
     names = [error.__name__ for _, error in _tree(errors.RagkitError)]
-    return "\n\n".join(
-        [
-            "# Errors",
-            "Every error that ragkit raises on purpose is a `RagkitError`. Its text says what is wrong, with the value; "
-            "its `hint` says how to fix it. On the command line, an error prints both and sets the exit code. With "
-            "`--json`, it prints them as JSON. If *retry* is *yes*, the same call may succeed later.",
-            "\n".join(rows),
-            "The command line has three more exit codes: 0 for success, 3 for success where some documents were "
-            "unreadable, and 130 if it was interrupted.",
-            "## Classes",
-            *(f"::: ragkit.errors.{name}\n    options:\n      heading_level: 3" for name in names),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# Errors",
+                "Every error that ragkit raises on purpose is a `RagkitError`. Its text says what is wrong, with the value; "
+                "its `hint` says how to fix it. On the command line, an error prints both and sets the exit code. With "
+                "`--json`, it prints them as JSON. If *retry* is *yes*, the same call may succeed later.",
+                "\n".join(rows),
+                "The command line has three more exit codes: 0 for success, 3 for success where some documents were "
+                "unreadable, and 130 if it was interrupted.",
+                "## Classes",
+                *(f"::: ragkit.errors.{name}\n    options:\n      heading_level: 3" for name in names),
+            ]
+        )
+        + "\n"
+    )
 
 
 def commands_page() -> str:
@@ -97,20 +102,25 @@ def settings_page() -> str:
     docs = _attribute_docs(settings.Settings)
     rows = ["| setting | variable | type | default | meaning |", "|---|---|---|---|---|"]
     for name, field in settings.Settings.model_fields.items():
-        annotation = re.sub(r"pathlib\.\w*\.?Path|pathlib\.Path", "Path", _type_name(field.annotation)).replace("|", "\\|")
+        annotation = re.sub(r"pathlib\.\w*\.?Path|pathlib\.Path", "Path", _type_name(field.annotation)).replace(
+            "|", "\\|"
+        )
         default = repr(str(field.default)) if "Path" in annotation and field.default else repr(field.default)
         meaning = _as_markdown(docs[name]).replace("\n", " ").replace("|", "\\|")
         rows.append(f"| `{name}` | `RAGKIT_{name.upper()}` | `{annotation}` | `{default}` | {meaning} |")
-    return "\n\n".join(
-        [
-            "# Settings",
-            "The command line and the server read settings; the Python packages take plain arguments. A setting comes "
-            f"from the nearest `{settings.FILE_NAME}`, from the working folder upwards. An environment variable "
-            "overrides the file, and a command-line option overrides both. Relative paths in the file are relative to "
-            "its folder.",
-            "\n".join(rows),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                "# Settings",
+                "The command line and the server read settings; the Python packages take plain arguments. A setting comes "
+                f"from the nearest `{settings.FILE_NAME}`, from the working folder upwards. An environment variable "
+                "overrides the file, and a command-line option overrides both. Relative paths in the file are relative to "
+                "its folder.",
+                "\n".join(rows),
+            ]
+        )
+        + "\n"
+    )
 
 
 def formats_page() -> str:
@@ -121,7 +131,9 @@ def formats_page() -> str:
     for each in BUILT_IN:
         suffixes = " ".join(f"`{suffix}`" for suffix in each.suffixes)
         rows.append(f"| {each.name} | {suffixes} | {each.unit or 'heading'} | {each.extra and f'`{each.extra}`'} |")
-    intro = "The content decides which loader reads a file, then the suffix. `ragkit formats` also lists installed loaders."
+    intro = (
+        "The content decides which loader reads a file, then the suffix. `ragkit formats` also lists installed loaders."
+    )
     return "\n\n".join(["# File formats", intro, "\n".join(rows)]) + "\n"
 
 
@@ -210,7 +222,7 @@ def _attribute_docs(owner: type) -> dict[str, str]:
     (body,) = ast.parse(inspect.getsource(owner)).body
     found = {}
     statements = body.body  # type: ignore[attr-defined]
-    for before, after in zip(statements, statements[1:], strict=False):
+    for before, after in pairwise(statements):
         if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             found[ast.unparse(before.target)] = inspect.cleandoc(str(after.value.value))
     return found

@@ -48,6 +48,7 @@ def read_blocks(path):
         title = re.fullmatch(r'(?: title="([^"]+)")?', found[2])
         line = text.count("\n", 0, found.start()) + 1
         assert title, f"{path.name}:{line}: unknown info string {found[2]!r}"
+        assert found[1], f"{path.name}:{line}: the block has no language"
         blocks.append(Block(found[1], title[1] or "", found[3], line))
     return blocks
 
@@ -69,7 +70,6 @@ class Reader:
             path.write_text(block.text, encoding="utf-8")
             return ""
         if not block.runs:
-            check_unrun(block)
             return ""
         text = block.text.replace("http://127.0.0.1:8000/", self.address) if self.address else block.text
         if block.language == "python":
@@ -89,8 +89,12 @@ class Reader:
         if all(line.startswith("ragkit ") and not SHELL.search(line.partition(" #")[0]) for line in lines):
             return "".join(self._ragkit(shlex.split(line, comments=True)) for line in lines)
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text], cwd=self.folder, env=self._environment(),
-            capture_output=True, text=True, check=False,
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -114,8 +118,11 @@ class Reader:
         environment = self._environment() | dict(word.split("=", 1) for word in variables.split())
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "ragkit.cli", "serve", *shlex.split(command, comments=True), "--port", "0"],
-            cwd=self.folder, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.servers.append(process)
         printed = ""
@@ -148,8 +155,8 @@ def matches(expected, printed):
     return doctest.OutputChecker().check_output(expected, printed, FLAGS)
 
 
-def check_unrun(block):
-    """Check what can be checked without running: syntax, imported names, commands and their options."""
+def check(block):
+    """Check without running: syntax, imported names, commands and their options."""
     if block.language == "python":
         for node in ast.walk(ast.parse(block.text)):
             if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "ragkit":

@@ -1,4 +1,8 @@
-"""Every code block of README.md and of the documentation runs, and prints what the page says."""
+"""Every code block of README.md and of the documentation runs, and prints what the page shows.
+
+A block whose title begins with "Requires" needs a key, a network, a language model or training data, and is checked
+only.
+"""
 
 import shutil
 from pathlib import Path
@@ -6,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ragkit import Index
-from tests.docs_blocks import Reader, matches, read_blocks
+from tests.docs_blocks import Reader, check, matches, read_blocks
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "docs" / "samples"
@@ -45,6 +49,31 @@ def reader(built, tmp_path, monkeypatch):
     made.close()
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_blocks_are_valid_and_name_existing_commands_and_options(path):
+    for block in read_blocks(path):
+        try:
+            check(block)
+        except Exception as error:
+            raise AssertionError(f"{path.name}:{block.line}: {error}") from error
+
+
+def test_invalid_blocks_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    for language, text in (
+        ("python", "x = ("),
+        ("python", "from ragkit.models import NoSuchName"),
+        ("sh", "ragkit asks ./docs"),
+        ("sh", "ls && ragkit ask ./docs question --no-such-option"),
+    ):
+        page.write_text(f'```{language} title="Requires a key"\n{text}\n```\n')
+        [block] = read_blocks(page)
+        assert not block.runs
+        with pytest.raises((AssertionError, SyntaxError, AttributeError, ImportError)):
+            check(block)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_blocks_run_and_print_what_the_page_shows(path, reader):
     printed = ""

@@ -18,6 +18,8 @@ ROOMS = [
     "errors",
     "_child",
     "_process",
+    "_hub",
+    "_hub_client",
     "settings",
     "documents",
     "chunking",
@@ -50,6 +52,7 @@ HEAVY = [
     "onnxruntime",
     "trafilatura",
     "pypdf",
+    "huggingface_hub",
 ]
 STARTS_PROCESSES = re.compile(
     r"(subprocess|multiprocessing|_?posixsubprocess|pty|joblib|loky|concurrent\.futures\.(process|ProcessPool))"

@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from ragkit._hub import PREFIX, is_hub_name
 from ragkit.errors import ModelAuthenticationError, SettingsError
 from ragkit.models.base import ChatModel
 from ragkit.models.files import installed_models, model_path
@@ -27,6 +28,7 @@ def open_model(
 
     Args:
         name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a path to a .gguf file,
+            ``hf:OWNER/REPO`` for a model that ``ragkit models pull`` got from the Hugging Face Hub,
             ``openai:NAME`` for OpenAI's models and for any endpoint that speaks as theirs does, ``anthropic:NAME``,
             ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (``google_genai:NAME``,
             ``ollama:NAME`` and so on), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or
@@ -61,14 +63,15 @@ def open_model(
     from ragkit.models.llama_cpp import LlamaCppModel
 
     _check_options(name, LlamaCppModel, options)
-    if name.lower().endswith(".gguf"):
+    if name.lower().endswith(".gguf") and not is_hub_name(name):
         return LlamaCppModel(Path(name), **options)
     return LlamaCppModel(model_path(name), name="smollm2" if name == "default" else name, **options)
 
 
 def is_remote(name: str) -> bool:
     """Return whether a name is a ``PROVIDER:NAME``, and no model of this machine."""
-    return ":" in name and not name.startswith(_TUNED) and not name.lower().endswith(".gguf")
+    local = name.startswith((_TUNED, PREFIX)) or name.lower().endswith(".gguf")
+    return ":" in name and not local
 
 
 def _open_remote(

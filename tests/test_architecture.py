@@ -20,6 +20,8 @@ ROOMS = [
     "_process",
     "_hub",
     "_hub_client",
+    "_providers",
+    "_keys",
     "settings",
     "documents",
     "chunking",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def doctor(json: Json = False) -> None:
     runtime = runtime_report()
     memory_bytes = memory()
     recommended = recommend(memory_bytes)
+    largest = recommend(memory_bytes, math.inf)
     folders = [str(entry.name) for entry in hub_folders()]
     servers = find_servers()
     if json:
@@ -84,6 +86,7 @@ def doctor(json: Json = False) -> None:
                 "embedding_models": folders,
                 "servers": servers,
                 "recommended": recommended,
+                "largest_recommended": largest,
                 "indexes": settings.indexes,
             }
         )
@@ -109,6 +112,11 @@ def doctor(json: Json = False) -> None:
             f"  Recommended for this machine: {recommended.name} ({size_text(recommended.bytes)}, about "
             f"{size_text(recommended.memory_bytes)} of memory, {recommended.license}), good at {recommended.good_at}: "
             f"[cyan]ragkit models pull {recommended.name}[/]"
+        )
+    if largest != recommended and largest.name not in {model.name for model in models}:
+        out.print(
+            f"  Better and slower: {largest.name} ({size_text(largest.bytes)}, about "
+            f"{size_text(largest.memory_bytes)} of memory): [cyan]ragkit models pull {largest.name}[/]"
         )
     if folders:
         out.print(f"[bold]Embedding models[/] default, {', '.join(folders)}")

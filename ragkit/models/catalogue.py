@@ -12,6 +12,8 @@ from ragkit.models.hub import needed_memory
 _FILE = Path(__file__).with_name("catalogue.toml")
 _SHARE = 0.6
 """Part of a machine's memory that a recommended model may take; the rest is for the index and other programs."""
+FAST_ON_CPU = 4.0
+"""Billions of parameters up to which a model answers at about reading speed on a CPU."""
 _RECOMMENDED = ("qwen2.5-14b", "qwen2.5-7b", "qwen3-4b", "qwen2.5-1.5b", "qwen2.5-0.5b", "smollm2-360m")
 """What ``recommend`` chooses from, the best first: general, in many languages, under a free licence."""
 
@@ -61,8 +63,14 @@ def find_in_catalogue(name: str) -> CatalogueModel | None:
     return next((model for model in catalogue() if model.name == name.lower()), None)
 
 
-def recommend(memory_bytes: int | None) -> CatalogueModel:
-    """Return the best model that runs well on a machine with this much memory; the smallest if that is unknown."""
+def recommend(memory_bytes: int | None, parameters: float = FAST_ON_CPU) -> CatalogueModel:
+    """Return the best model for a machine with this much memory; the smallest if that is unknown.
+
+    Args:
+        memory_bytes: of the machine.
+        parameters: in billions, at most; by default what a CPU runs at reading speed.
+    """
     models = [model for name in _RECOMMENDED if (model := find_in_catalogue(name)) is not None]
+    models = [model for model in models if model.parameters <= parameters] or models[-1:]
     fitting = [model for model in models if memory_bytes and model.memory_bytes <= _SHARE * memory_bytes]
     return fitting[0] if fitting else models[-1]

@@ -35,7 +35,8 @@ def known_models() -> list[ModelInfo]:
         )
         for model in catalogue()
     ]
-    return [packaged.info for packaged in PACKAGED] + listed
+    packages = [replace(packaged.info, memory_bytes=needed_memory(packaged.info.bytes)) for packaged in PACKAGED]
+    return packages + listed
 
 
 def installed_models() -> list[ModelInfo]:

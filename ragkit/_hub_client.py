@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ragkit._files import write_atomically
 from ragkit._hub import MANIFEST, Downloaded, HubFile, HubName, Repository, downloaded
 from ragkit.errors import (
     ModelAuthenticationError,
@@ -197,9 +198,7 @@ def _record(repo: Repository, file: HubFile, present: Downloaded | None) -> None
         "files": [asdict(entry) for entry in (*others, HubFile(file.path, file.bytes, sha256, file.git_sha1))],
         "known": {entry.path: entry.sha256 for entry in repo.files if entry.sha256},
     }
-    scratch = repo.name.folder / f"{MANIFEST}.new"
-    scratch.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    scratch.replace(repo.name.folder / MANIFEST)
+    write_atomically(repo.name.folder / MANIFEST, json.dumps(record, indent=1).encode())
 
 
 def _is_present(file: HubFile, present: Downloaded | None) -> bool:

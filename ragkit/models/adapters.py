@@ -102,12 +102,12 @@ class AdapterStore:
             ModelNotFoundError: if it is not there.
             SettingsError: if no version is named.
         """
-        from ragkit.examples.saving import write_whole
+        from ragkit._files import write_atomically
 
         if "@" not in name:
             raise SettingsError(f"{name!r} names no version.", f"Name one: {name}@1")
         found = self.find(name)
-        write_whole(self.folder / found.name / PROMOTED, json.dumps({"version": found.version}).encode())
+        write_atomically(self.folder / found.name / PROMOTED, json.dumps({"version": found.version}).encode())
         return self.find(name)
 
     def delete(self, name: str) -> list[AdapterVersion]:

@@ -20,8 +20,8 @@ from ragkit.tuning.embedder_training import EmbedderOptions, TrainedEncoder, Tra
 if TYPE_CHECKING:
     import torch
 
+    from ragkit._progress import ProgressCallback
     from ragkit.embedding import Embedder
-    from ragkit.indexing.reports import ProgressCallback
 
 _SCALE = 20.0
 """What cosines are multiplied by before the softmax over a batch's passages."""

@@ -17,14 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ragkit._machine import cores
+from ragkit._machine import cache_folder, cores
 from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
-from ragkit.embedding.model_files import ModelFiles, cache_folder
+from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
 
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
+"""What a graph may ask for."""
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
 
@@ -40,12 +42,16 @@ class OnnxEmbedder:
         EmbeddingError: if the model can't be exported or its graph can't be loaded.
     """
 
-    runtime = "onnx-int8"
-
     def __init__(self, files: ModelFiles, threads: int = 0) -> None:
         import onnxruntime
 
+        if not files.encoder_only:
+            raise EmbeddingError(
+                f"{files.name} has layers after its pooling, which the ONNX runtime does not run.",
+                "Use the other runtime: open_embedder(model, runtime='torch') or RAGKIT_EMBEDDING_RUNTIME=torch",
+            )
         self.model_id = files.model_id()
+        self.runtime = "onnx" if files.graph is not None and "int8" not in files.graph.name else "onnx-int8"
         self.location = files.location
         self.dimension = files.dimension
         self.window = files.window
@@ -58,8 +64,30 @@ class OnnxEmbedder:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        graph = exported(files, self.model_id)
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        # A graph of the Hub may keep its weights in a file beside it, so it is opened by its path.
+        own = files.graph is not None and files.graph_sha256 is None
+        graph = str(files.graph) if own else exported(files, self.model_id)
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} can't be loaded: {' '.join(str(error).split())[:300]}.",
+                "Get the model again, or use runtime='torch'.",
+            ) from error
+        inputs = {entry.name for entry in self._session.get_inputs()}
+        if not inputs <= _INPUTS:
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} needs unknown inputs: {', '.join(sorted(inputs - _INPUTS))}.",
+                "Use runtime='torch', or an export of the encoder alone.",
+            )
+        self._inputs = inputs
+        tokens = [entry.name for entry in self._session.get_outputs() if len(entry.shape) == 3]
+        if not tokens:
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} has no output with a vector for each token.",
+                "Use runtime='torch', or an export of the encoder alone.",
+            )
+        self._output = tokens[0]
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
         """Return one unit vector a text: float32 ``[n, dimension]``.
@@ -96,19 +124,24 @@ class OnnxEmbedder:
         last = self._last
         if last is None or last[0] != text:
             ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
-            last = text, self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            given = {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids),
+                "position_ids": np.arange(ids.shape[1], dtype=np.int64)[None],
+            }
+            wanted = {name: values for name, values in given.items() if name in self._inputs}
+            last = text, self._session.run([self._output], wanted)[0][0]
             self._last = last
         return last[1]
 
     def _pooled(self, text: str) -> Vectors:
         hidden = self._hidden(text)
-        return unit(hidden[0] if self._files.pooling == "cls" else hidden.mean(axis=0))
+        pooling = self._files.pooling
+        return unit(hidden.mean(axis=0) if pooling == "mean" else hidden[0 if pooling == "cls" else -1])
 
     def _token_vectors(self, text: str) -> Vectors:
-        hidden = self._hidden(text)
-        if self.tokenizer.specials == 2:
-            hidden = hidden[1:-1]
-        return unit(hidden)
+        return unit(self._hidden(text)[self.tokenizer.inner])
 
 
 def exported(files: ModelFiles, model_id: str) -> bytes:

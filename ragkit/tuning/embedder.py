@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.embedding.model_files import cache_folder, locate
+from ragkit._machine import cache_folder
+from ragkit.embedding.model_files import locate
 from ragkit.errors import TaskError
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tuning.embedder_training import EmbedderOptions, TrainedEncoder, TrainingReport, train

@@ -14,6 +14,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,8 +28,14 @@ from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
+_BUNDLED: WeakValueDictionary[tuple[Path, int, int], InferenceSession] = WeakValueDictionary()
+"""Loaded bundled graphs by file, size and modification time: indexes and pools of a process share one in memory."""
+_LOADING = Lock()
 
 
 class OnnxEmbedder:
@@ -43,8 +52,6 @@ class OnnxEmbedder:
     runtime = "onnx-int8"
 
     def __init__(self, files: ModelFiles, threads: int = 0) -> None:
-        import onnxruntime
-
         self.model_id = files.model_id()
         self.location = files.location
         self.dimension = files.dimension
@@ -54,12 +61,7 @@ class OnnxEmbedder:
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        graph = exported(files, self.model_id)
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = _bundled_session(files) if files.graph else _session(exported(files, self.model_id))
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
         """Return one unit vector a text: float32 ``[n, dimension]``.
@@ -111,14 +113,37 @@ class OnnxEmbedder:
         return unit(hidden)
 
 
+def _session(graph: bytes) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _bundled_session(files: ModelFiles) -> InferenceSession:
+    assert files.graph is not None
+    try:
+        found = files.graph.stat()
+    except OSError as error:
+        raise _unreadable(files.graph, error) from error
+    key = (files.graph, found.st_size, found.st_mtime_ns)
+    with _LOADING:
+        session = _BUNDLED.get(key)
+        if session is None:
+            session = _session(_bundled(files.graph, files.graph_sha256))
+            _BUNDLED[key] = session
+    return session
+
+
 def exported(files: ModelFiles, model_id: str) -> bytes:
-    """Return the int8 graph: the bundled one, or the cached export, which is made first if it is missing or damaged.
+    """Return the int8 graph: the cached export, which is made first if it is missing or damaged.
 
     Raises:
-        EmbeddingError: if the bundled graph is damaged, the export fails, or the cache folder is not writable.
+        EmbeddingError: if the export fails, or the cache folder is not writable.
     """
-    if files.graph is not None:
-        return _bundled(files.graph, files.graph_sha256)
     folder = cache_folder() / "onnx" / model_id
     graph, manifest = folder / "int8.onnx", folder / "manifest.json"
     whole = _read_whole(graph, manifest)
@@ -150,7 +175,7 @@ def _bundled(graph: Path, sha256: str | None) -> bytes:
     try:
         data = graph.read_bytes()
     except OSError as error:
-        raise EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.") from error
+        raise _unreadable(graph, error) from error
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise EmbeddingError(
@@ -158,6 +183,10 @@ def _bundled(graph: Path, sha256: str | None) -> bytes:
             "Reinstall ragkit: pip install --force-reinstall --no-deps ragkit",
         )
     return data
+
+
+def _unreadable(graph: Path, error: OSError) -> EmbeddingError:
+    return EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.")
 
 
 def _export(files: ModelFiles, target: Path) -> None:

@@ -24,9 +24,8 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     yield from issues
     parts: list[str] = []
     pages: list[PageSpan] = []
-    rest: list[str] = []
     start = 0
-    for number, (time, cue) in enumerate(_cues(text, rest), 1):
+    for number, (time, cue) in enumerate(_cues(text), 1):
         line = f"[{time}] {cue}"
         pages.append(PageSpan(number, start, start + len(line)))
         parts.append(line)
@@ -39,19 +38,23 @@ def parse(source: Source) -> Iterator[Document | Issue]:
             yield source.document(text, "text/plain")
         return
     media_type = "text/vtt" if text.lstrip("\ufeff").startswith("WEBVTT") else "application/x-subrip"
-    yield from check_complete(source, "\n".join(rest), "", place="lines outside of cues")
-    yield source.document("\n".join(parts), media_type, pages=tuple(pages))
+    shown = "\n".join(parts)
+    yield from check_complete(source, _visible(text), shown)
+    yield source.document(shown, media_type, pages=tuple(pages))
 
 
-def _cues(text: str, rest: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the time and the text of each cue; lines that are in none are added to ``rest``."""
+def _visible(text: str) -> str:
+    """Return all lines but times, the names and numbers of cues, headers and comments, for the self-check."""
+    text = re.sub(rf"(?:(?:^|(?<=\n\n))[^\n]*\n|^\d+[ \t]*\n)?^{_TIMING.pattern}$", "", text, flags=re.MULTILINE)
+    text = re.sub(rf"^(?:{'|'.join(_NOT_SHOWN)})\b(?:.*\S.*\n?)*", "", text.lstrip("\ufeff"), flags=re.MULTILINE)
+    return html.unescape(re.sub(r"</?[A-Za-z0-9][^>\n]*>|\{\\[^}\n]*\}", "", text))
+
+
+def _cues(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the time and the text of each cue."""
     for block in re.split(r"\n[ \t]*\n+", text.lstrip("\ufeff").strip("\n")):
         lines = block.split("\n")
         timings = [place for place, line in enumerate(lines) if _TIMING.fullmatch(line)]
-        if not timings:
-            if not block.startswith(_NOT_SHOWN):
-                rest.append(block)
-            continue
         # Some files have no empty line between cues.
         for place, following in zip(timings, [*timings[1:], len(lines)], strict=True):
             end = following

@@ -41,10 +41,10 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         if cell.get("cell_type") in ("markdown", "heading"):
             _add_markdown(builder, written)
         else:
-            builder.add(written)
+            builder.add(written, preformatted=True)
         for output in cell.get("outputs") or ():
             shown, images = _output(source, output)
-            builder.add(shown)
+            builder.add(shown, preformatted=True)
             pictures += images
         if builder.length > start:
             pages.append(PageSpan(number, start, builder.length, f"cell {number}"))

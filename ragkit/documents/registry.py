@@ -66,7 +66,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
-    Format("pdf", (".pdf",), "application/pdf", "page", version=2, kinds=("pdf",)),
+    Format("pdf", (".pdf",), "application/pdf", "page", version=3, kinds=("pdf",)),
     Format(
         "images",
         _PICTURES,
@@ -76,7 +76,7 @@ BUILT_IN = (
         extra="ocr",
         requires=("rapidocr",),
     ),
-    Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
+    Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=3),
     Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=2, kinds=("docx",)),
     Format(
         "spreadsheet",
@@ -124,12 +124,13 @@ BUILT_IN = (
     Format("tables", (".csv", ".tsv"), "text/csv", "row", version=2),
     Format("json_lines", (".jsonl", ".ndjson"), "application/jsonl", "row", version=2),
     Format("json_records", (".json",), "application/json", "row"),
-    Format("xml", (".xml",), "application/xml", ""),
+    Format("svg", (".svg",), "image/svg+xml", ""),
+    Format("xml", (".xml",), "application/xml", "", version=2),
     Format("subtitles", (".srt", ".vtt"), "text/vtt", "time"),
     Format("code", _CODE, "text/plain", "", version=2),
-    Format("text", _TEXT, "text/plain", "", version=2),
+    Format("text", _TEXT, "text/plain", "", version=3),
 )
-NO_LOADER = Format("none", (), "", "", version=2)
+NO_LOADER = Format("none", (), "", "", version=3)
 """For files that no loader reads. It has a version as loaders have, to be raised when refusals change."""
 
 

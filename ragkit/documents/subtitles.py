@@ -15,6 +15,7 @@ _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMING = re.compile(rf"[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = re.compile(r"</?[A-Za-z][^>\n]*>|<\d[\d:.]*>|\{\\[^}\n]*\}")
+_MARKUP = re.compile(r"</?[A-Za-z0-9][^>\n]*>|\{\\[^}\n]*\}")
 _NOT_SHOWN = ("STYLE", "REGION", "NOTE", "WEBVTT")
 
 
@@ -45,9 +46,22 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 
 def _visible(text: str) -> str:
     """Return all lines but times, the names and numbers of cues, headers and comments, for the self-check."""
-    text = re.sub(rf"(?:(?:^|(?<=\n\n))[^\n]*\n|^\d+[ \t]*\n)?^{_TIMING.pattern}$", "", text, flags=re.MULTILINE)
-    text = re.sub(rf"^(?:{'|'.join(_NOT_SHOWN)})\b(?:.*\S.*\n?)*", "", text.lstrip("\ufeff"), flags=re.MULTILINE)
-    return html.unescape(re.sub(r"</?[A-Za-z0-9][^>\n]*>|\{\\[^}\n]*\}", "", text))
+    shown: list[str] = []
+    # A line that begins a block is the name of its cue if a time follows.
+    skipped, named, first = False, False, True
+    for line in text.lstrip("\ufeff").split("\n"):
+        if first:
+            skipped = line.startswith(_NOT_SHOWN)
+        if _TIMING.fullmatch(line):
+            if shown and (shown[-1].strip().isdigit() or named):
+                shown.pop()
+            named = False
+        elif line.strip() and not skipped:
+            shown.append(line)
+            named = first
+        first = not line.strip()
+        skipped = skipped and not first
+    return html.unescape(_MARKUP.sub("", "\n".join(shown)))
 
 
 def _cues(text: str) -> Iterator[tuple[str, str]]:
@@ -56,7 +70,7 @@ def _cues(text: str) -> Iterator[tuple[str, str]]:
         lines = block.split("\n")
         timings = [place for place, line in enumerate(lines) if _TIMING.fullmatch(line)]
         # Some files have no empty line between cues.
-        for place, following in zip(timings, [*timings[1:], len(lines)], strict=True):
+        for place, following in zip(timings, [*timings, len(lines)][1:], strict=True):
             end = following
             if following < len(lines) and lines[following - 1].strip().isdigit():
                 end -= 1

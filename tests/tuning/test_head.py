@@ -241,7 +241,7 @@ NUMBERED = [
 
 
 def tune_numbered(folder, progress=None):
-    options = EmbedderOptions(epochs=20, batch=6, seconds=3600)
+    options = EmbedderOptions(epochs=20, batch_size=6, seconds=3600)
     with pytest.MonkeyPatch.context() as patch:
         # Two runs in bfloat16 differ as much from each other as from one that was broken off.
         patch.setattr(embedder_training, "_half_is_fast", lambda: False)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.answering.answer_types import holds_type, wanted_type
+from ragkit.answering.definitions import defined_term, defines
 from ragkit.answering.kinds import asking_part
 from ragkit.answering.units import MAX_CHARS, Unit
 from ragkit.embedding import TokenEmbedder
@@ -30,6 +31,8 @@ _CONTEXT = 160
 """Characters of the headings, and of the lead-in, that a unit is read with."""
 _COSINE, _COVERAGE, _SOURCE, _TYPE = 0.2, 0.15, 0.15, 0.06
 """Weights beside MaxSim; chosen on half of the handbook's questions, where all near them do as well."""
+_DEFINES = 0.15
+"""Of a unit that defines the term that a question asks about."""
 _PENALTIES = {"heading": 1.0, "code": 0.3}
 _RELEVANCE = {"bias": -10.1, "score": 12.41, "spread": 5.61}
 _EVIDENCE = {"bias": -5.62, "score": 6.24, "spread": 3.43, "untyped": -2.18, "typed": -1.04, "mistyped": -3.12}
@@ -73,6 +76,7 @@ def rank_units(
     *,
     focus: str = "",
     told: str = "",
+    kind: str = "",
 ) -> list[Ranked]:
     """Return the units, the one that fits the question best first.
 
@@ -83,6 +87,7 @@ def rank_units(
         weights: rarity of each of the question's terms.
         focus: of a follow-up, its own words, which count as much as the question with its context.
         told: the last reply of the conversation, whose own sentences are not wanted again.
+        kind: of the question; for a definition, units that define its term are preferred.
     """
     wanted = content_terms(question)
     units = _likely([unit for unit in units if unit.text.strip()], wanted, weights)
@@ -90,20 +95,22 @@ def rank_units(
         return []
     shown = [_in_context(unit, embedder) for unit in units]
     similarity, cosines, by_word = _similarities([question, focus] if focus else [question], shown, embedder)
-    kind = wanted_type(asking_part(question))
+    answer_type = wanted_type(asking_part(question))
+    term = defined_term(asking_part(focus or question)) if kind == "definition" else None
     already = set(content_terms(told))
     best_hit = max((unit.source.hit.score for unit in units), default=1.0) or 1.0
     ranked = []
     for number, unit in enumerate(units):
         terms = set(content_terms(unit.text))
         covered = coverage(wanted, terms, weights) if wanted else 0.0
-        holds = kind is None or holds_type(unit.flat, kind)
+        holds = answer_type is None or holds_type(unit.flat, answer_type)
         score = float(
             similarity[number]
             + _COSINE * cosines[number]
             + _COVERAGE * covered
             + _SOURCE * max(0.0, unit.source.hit.score / best_hit)
-            + (_TYPE if kind is not None and holds else 0.0)
+            + (_TYPE if answer_type is not None and holds else 0.0)
+            + (_DEFINES if term is not None and defines(unit.flat, term) else 0.0)
             - _PENALTIES.get(unit.kind, 0.0)
         )
         if terms and len(terms & already) >= _TOLD_SHARE * len(terms):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
+from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
 from ragkit.answering.degenerate import broken_tail, repetition_start
 from ragkit.answering.evidence import (
@@ -29,8 +31,9 @@ from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
-from ragkit.errors import SettingsError
+from ragkit.errors import RagkitError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
+from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
@@ -105,7 +108,7 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
+AnswerEvent = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
 
 
 class Assistant:
@@ -124,6 +127,8 @@ class Assistant:
             ``trace.attempts`` tells of each.
         policy: when to go on from one of the ``models`` to the next.
         verifier: decides which sentences of ``chat`` a source supports; ``ComposedVerifier`` if None.
+        retriever: finds the passages, such as one with a reranker or searcher of your own; by default one for
+            ``options.retrieval``.
 
     Raises:
         SettingsError: if the mode is unknown, or needs a model and there is none; if a model and models are given, or a
@@ -140,12 +145,13 @@ class Assistant:
         models: Sequence[ChatModel | str | Member] = (),
         policy: FallbackPolicy | None = None,
         verifier: SupportVerifier | None = None,
+        retriever: Retriever | None = None,
     ) -> None:
         self.index = index
         self._verifier = verifier or ComposedVerifier(index.embedder)
         self.examples = DynamicSelector(examples) if isinstance(examples, ExamplePool) else examples
         self.options = options or AnswerOptions()
-        self.retriever = Retriever(index, self.options.retrieval)
+        self.retriever = retriever or Retriever(index, self.options.retrieval)
         self.templates = Templates.load(self.options.templates)
         self._why_model = "given by the caller"
         self._model: ChatModel | None = None
@@ -224,7 +230,7 @@ class Assistant:
         shots: Sequence[Example] = (),
         kind: Kind | None = None,
         query: str | None = None,
-    ) -> Generator[Event, None, None]:
+    ) -> Generator[AnswerEvent, None, None]:
         """Answer a question and yield each step, ``Finished`` last.
 
         They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt`` and ``TextDelta`` (of
@@ -246,6 +252,7 @@ class Assistant:
         absent: list[str] = []
         with trace.timed("rank"):
             evidence = self._evidence(asked, found.hits, found.by_side)
+            evidence.where = as_filter(where)
             if evidence.ranked:
                 weights = term_weights(self.index, asked.query)
                 absent = absent_terms(self.index, weights)
@@ -274,6 +281,111 @@ class Assistant:
         with trace.timed("read"):
             reply = self._read(evidence)
         yield Finished(self._written(asked, reply, trace, unsure, missing))
+
+    @overload
+    def ask_batch(
+        self,
+        questions: Sequence[str],
+        *,
+        where: Filter | str | None = None,
+        mode: Mode | None = None,
+        max_workers: int = 1,
+        return_errors: Literal[False] = False,
+    ) -> list[Answer]: ...
+
+    @overload
+    def ask_batch(
+        self,
+        questions: Sequence[str],
+        *,
+        where: Filter | str | None = None,
+        mode: Mode | None = None,
+        max_workers: int = 1,
+        return_errors: Literal[True],
+    ) -> list[Answer | RagkitError]: ...
+
+    def ask_batch(
+        self,
+        questions: Sequence[str],
+        *,
+        where: Filter | str | None = None,
+        mode: Mode | None = None,
+        max_workers: int = 1,
+        return_errors: bool = False,
+    ) -> list[Answer] | list[Answer | RagkitError]:
+        """Answer several independent questions.
+
+        Args:
+            questions: to answer; equal ones are asked once.
+            where: only documents that match.
+            mode: in place of the assistant's own.
+            max_workers: questions in progress at a time. More than 1 helps with models behind an API; a local model
+                answers one question at a time.
+            return_errors: return the error of a question that fails in place of its answer, instead of raising it.
+
+        Returns:
+            Answers in the order of ``questions``.
+
+        Raises:
+            SettingsError: if ``max_workers`` is less than 1.
+            RagkitError: the first error, as ``ask`` raises it, unless ``return_errors`` is set.
+        """
+        if max_workers < 1:
+            raise SettingsError(f"max_workers must be >= 1, got {max_workers}.", "Use 1 for one question at a time.")
+
+        def ask(question: str) -> Answer | RagkitError:
+            try:
+                return self.ask(question, where=where, mode=mode)
+            except RagkitError as error:
+                if not return_errors:
+                    raise
+                return error
+
+        distinct = list(dict.fromkeys(questions))
+        with ThreadPoolExecutor(max_workers, thread_name_prefix="ragkit-ask") as pool:
+            waiting = {question: pool.submit(ask, question) for question in distinct}
+            try:
+                return [waiting[question].result() for question in questions]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    async def aask(
+        self,
+        question: str,
+        *,
+        where: Filter | str | None = None,
+        mode: Mode | None = None,
+        history: Sequence[Message] = (),
+        shots: Sequence[Example] = (),
+        kind: Kind | None = None,
+        query: str | None = None,
+    ) -> Answer:
+        """Answer a question without blocking the event loop; arguments and errors are those of ``ask``.
+
+        The work runs in a thread. If the task is cancelled, the work ends at its next step.
+        """
+        steps = self.astream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
+        async for event in steps:
+            if isinstance(event, Finished):
+                return event.answer
+        raise AssertionError("a stream ends with Finished")
+
+    def astream(
+        self,
+        question: str,
+        *,
+        where: Filter | str | None = None,
+        mode: Mode | None = None,
+        history: Sequence[Message] = (),
+        shots: Sequence[Example] = (),
+        kind: Kind | None = None,
+        query: str | None = None,
+    ) -> AsyncIterator[AnswerEvent]:
+        """Yield the events of ``stream`` without blocking the event loop; see ``aask``."""
+        return stream_in_thread(
+            lambda: self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
+        )
 
     def _evidence(self, asked: Question, hits: Sequence[Hit], by_side: Sequence[Sequence[Hit]] = ()) -> Evidence:
         """Return the units of the hits, ranked for the question and, of a comparison, for each of its sides."""
@@ -359,7 +471,9 @@ class Assistant:
             trace=trace,
         )
 
-    def _chat(self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]) -> Iterator[Event]:
+    def _chat(
+        self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]
+    ) -> Iterator[AnswerEvent]:
         model = self._used_model(trace)
         if self.examples is not None and not trace.shots:
             with trace.timed("choose examples"):

@@ -101,9 +101,9 @@ def rank_units(
     best_hit = max((unit.source.hit.score for unit in units), default=1.0) or 1.0
     ranked = []
     for number, unit in enumerate(units):
-        terms = set(content_terms(unit.text))
+        terms = set(content_terms(unit.named))
         covered = coverage(wanted, terms, weights) if wanted else 0.0
-        holds = answer_type is None or holds_type(unit.flat, answer_type)
+        holds = answer_type is None or holds_type(unit.named, answer_type)
         score = float(
             similarity[number]
             + _COSINE * cosines[number]
@@ -130,7 +130,7 @@ def _likely(units: Sequence[Unit], wanted: Sequence[str], weights: Mapping[str, 
     best_hit = max(unit.source.hit.score for unit in units) or 1.0
 
     def worth(unit: Unit) -> float:
-        own = coverage(wanted, set(content_terms(unit.text)), weights) if wanted else 0.0
+        own = coverage(wanted, set(content_terms(unit.named)), weights) if wanted else 0.0
         around = coverage(wanted, set(content_terms(f"{unit.context} {unit.lead}")), weights) if wanted else 0.0
         return own + 0.5 * around + 0.5 * max(0.0, unit.source.hit.score / best_hit)
 
@@ -139,8 +139,9 @@ def _likely(units: Sequence[Unit], wanted: Sequence[str], weights: Mapping[str, 
 
 
 def _in_context(unit: Unit, embedder: Embedder) -> str:
-    lead = " ".join(unit.lead.split())[:_CONTEXT]
-    text = f"{unit.context[-_CONTEXT:]}: {lead} {unit.flat}"
+    # The fields of a row have the names of its columns already.
+    lead = "" if unit.fields else " ".join(unit.lead.split())[:_CONTEXT]
+    text = f"{unit.context[-_CONTEXT:]}: {lead} {unit.named}"
     room = embedder.window - embedder.tokenizer.specials
     while len(text) > room and (count := embedder.tokenizer.count(text)) > room:
         text = text[: max(1, int(len(text) * room / count) - 1)]

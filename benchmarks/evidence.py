@@ -31,11 +31,11 @@ from ragkit import Assistant, Index
 from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW, evidence_score, relevance, signals
 from ragkit.answering.question import understand
 from ragkit.answering.search import search
-from ragkit.answering.sentences import absent_terms, term_weights
+from ragkit.answering.sentences import term_weights
 from ragkit.indexing import Field
 from ragkit.records import Message
 
-SIGNALS = ("score", "spread", "untyped", "typed", "mistyped", "elsewhere", "alone", "absent")
+SIGNALS = ("score", "spread", "untyped", "typed", "mistyped", "elsewhere")
 RELEVANCE = ("score", "spread")
 WEIGHTS = {
     "XQuAD": 1.0,
@@ -76,8 +76,7 @@ def without(
     if not left:
         return {}
     weights = term_weights(assistant.index, asked.query)
-    absent = absent_terms(assistant.index, weights)
-    return signals(asked.query, left, asked.kind, assistant.index.embedder, weights, absent, asked.focus)
+    return signals(asked.query, left, asked.kind, weights, asked.focus)
 
 
 def main() -> None:

@@ -256,16 +256,17 @@ class Assistant:
             if evidence.ranked:
                 weights = term_weights(self.index, asked.query)
                 absent = absent_terms(self.index, weights)
-                trace.signals = signals(
-                    asked.query, evidence.ranked, asked.kind, self.index.embedder, weights, absent, asked.focus
-                )
+                trace.signals = signals(asked.query, evidence.ranked, asked.kind, weights, asked.focus)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
         # Only these two depend on what the model can do.
         able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
         language = language_differs(asked, evidence)
         refuse = trace.relevance < self._refuse_below(trace.mode, able)
-        if not evidence.ranked or (refuse and (language is None or not shares_words(asked, evidence))):
+        if language is not None and refuse:
+            # Across languages the score says little; a model that can judge passages decides by itself.
+            refuse = not (trace.mode == "chat" and able == "judges") and not shares_words(asked, evidence)
+        if not evidence.ranked or refuse:
             yield Finished(self._abstention(asked, trace, language))
             return
         unsure = trace.evidence < self.options.unsure_below

@@ -15,25 +15,23 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragkit._machine import cores
 from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
 from ragkit.embedding.model_files import ModelFiles, cache_folder
+from ragkit.embedding.recent import RecentVectors
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
-_BUNDLED: WeakValueDictionary[tuple[Path, int, int], InferenceSession] = WeakValueDictionary()
+_BUNDLED: WeakValueDictionary[tuple[Path, int, int], _Graph] = WeakValueDictionary()
 """Loaded bundled graphs by file, size and modification time: indexes and pools of a process share one in memory."""
 _LOADING = Lock()
 
@@ -61,7 +59,7 @@ class OnnxEmbedder:
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
-        self._session = _bundled_session(files) if files.graph else _session(exported(files, self.model_id))
+        self._graph = _bundled_graph(files) if files.graph else _Graph(exported(files, self.model_id))
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
         """Return one unit vector a text: float32 ``[n, dimension]``.
@@ -98,7 +96,7 @@ class OnnxEmbedder:
         last = self._last
         if last is None or last[0] != text:
             ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
-            last = text, self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            last = text, self._graph.run(ids)
             self._last = last
         return last[1]
 
@@ -107,23 +105,36 @@ class OnnxEmbedder:
         return unit(hidden[0] if self._files.pooling == "cls" else hidden.mean(axis=0))
 
     def _token_vectors(self, text: str) -> Vectors:
-        hidden = self._hidden(text)
-        if self.tokenizer.specials == 2:
-            hidden = hidden[1:-1]
-        return unit(hidden)
+        vectors = self._graph.recent.get(text)
+        if vectors is None:
+            hidden = self._hidden(text)
+            if self.tokenizer.specials == 2:
+                hidden = hidden[1:-1]
+            vectors = unit(hidden)
+            self._graph.recent.put(text, vectors)
+        return vectors
 
 
-def _session(graph: bytes) -> InferenceSession:
-    import onnxruntime
+class _Graph:
+    """A graph in memory, and the token vectors that it gave last."""
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    def __init__(self, graph: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.recent = RecentVectors()
+
+    def run(self, ids: NDArray[np.int64]) -> Vectors:
+        """Return the last layer of one text: float32 ``[tokens, dimension]``."""
+        hidden: Vectors = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        return hidden
 
 
-def _bundled_session(files: ModelFiles) -> InferenceSession:
+def _bundled_graph(files: ModelFiles) -> _Graph:
     assert files.graph is not None
     try:
         found = files.graph.stat()
@@ -131,11 +142,11 @@ def _bundled_session(files: ModelFiles) -> InferenceSession:
         raise _unreadable(files.graph, error) from error
     key = (files.graph, found.st_size, found.st_mtime_ns)
     with _LOADING:
-        session = _BUNDLED.get(key)
-        if session is None:
-            session = _session(_bundled(files.graph, files.graph_sha256))
-            _BUNDLED[key] = session
-    return session
+        graph = _BUNDLED.get(key)
+        if graph is None:
+            graph = _Graph(_bundled(files.graph, files.graph_sha256))
+            _BUNDLED[key] = graph
+    return graph
 
 
 def exported(files: ModelFiles, model_id: str) -> bytes:

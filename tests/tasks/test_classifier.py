@@ -41,6 +41,7 @@ def pool(task):
     return task.pool
 
 
+@pytest.mark.slow
 def test_new_inputs_get_their_labels(task):
     predictions = task.predict(list(NEW))
     assert [p.label for p in predictions] == list(NEW.values())
@@ -183,6 +184,7 @@ def test_examples_may_be_the_same_for_all_inputs(pool, smollm2):
     assert len({p.probability for p in predictions}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["contextual", "batch", "knn"])
 def test_calibrated_classifier_is_fitted_saved_and_opened(smollm2, tmp_path, calibration):
     options = replace(ALL, calibration=calibration, candidates=0)
@@ -239,6 +241,7 @@ def test_only_labels_that_have_a_chance_are_asked_about(pool):
     assert asked([0.001, 0.997, 0.001, 0.001], 0) == (1, 0, 2, 3)
 
 
+@pytest.mark.slow
 def test_channel_asks_how_likely_the_input_is_among_examples_of_each_label(pool, smollm2):
     options = replace(ALL, direction="channel", candidates=2, setting=ShotSetting(k=3))
     classifier = Classifier(pool.index.path, pool, options, smollm2)

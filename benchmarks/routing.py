@@ -120,12 +120,12 @@ def log(primary: Classifier, rows: Sequence[Example], file: Path, end: float) ->
                 return
             batch = rows[start : start + AT_ONCE]
             begun = time.perf_counter()
-            found = primary.predict([example.input for example in batch], hide_own=True)
+            found = primary.predict([example.input for example in batch], exclude_self=True)
             seconds = (time.perf_counter() - begun) / len(batch)
             for example, one in zip(batch, found, strict=True):
                 shots = [[shot.example.output, round(shot.score, 5)] for shot in one.shots]
                 shares = {label: round(share, 7) for label, share in one.probabilities.items()}
-                line = {"input": example.input, "read": one.read, "probabilities": shares, "shots": shots}
+                line = {"input": example.input, "used_llm": one.used_llm, "probabilities": shares, "shots": shots}
                 out.write(json.dumps({**line, "seconds": seconds}) + "\n")
             out.flush()
             print(f"\r{file.stem}: {start + len(batch)}/{len(rows)}  ", end="", file=sys.stderr, flush=True)
@@ -147,7 +147,9 @@ def said(file: Path, rows: Sequence[Example]) -> list[tuple[Example, Prediction,
             shares = line["probabilities"]
             label = max(shares, key=shares.__getitem__)
             shots = tuple(Shot(Example("", output), score, "") for output, score in line["shots"])
-            some.append((row, Prediction(label, shares[label], shares, line["read"], shots), line.get("seconds", 0.0)))
+            some.append(
+                (row, Prediction(label, shares[label], shares, line["used_llm"], shots), line.get("seconds", 0.0))
+            )
     return some
 
 

@@ -10,6 +10,7 @@ from ragkit import Index
 from ragkit.embedding import open_embedder
 from ragkit.models import open_model
 from tests import logit_noise
+from tests.hub_server import HubServer
 
 SITE = Path(__file__).parent / "logit_noise_site"
 SAMPLES = Path(__file__).parents[1] / "docs" / "samples"
@@ -24,6 +25,16 @@ def pytest_addoption(parser):
         help="shift the logits of local models by about this much, as another CPU does; 0.1 is realistic",
     )
     parser.addoption("--logit-noise-seed", type=int, default=0, help="draw other shifts")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A stand-in for the Hugging Face Hub, and an empty cache folder."""
+    server = HubServer()
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path / "cache"))
+    yield server
+    server.close()
 
 
 def pytest_configure(config):

@@ -15,20 +15,25 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragkit._machine import cores
+from ragkit._machine import cache_folder, cores
 from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
-from ragkit.embedding.model_files import ModelFiles, cache_folder
+from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.recent import RecentVectors
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
+"""What a graph may ask for."""
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
 _BUNDLED: WeakValueDictionary[tuple[Path, int, int], _Graph] = WeakValueDictionary()
@@ -47,10 +52,14 @@ class OnnxEmbedder:
         EmbeddingError: if the model can't be exported or its graph can't be loaded.
     """
 
-    runtime = "onnx-int8"
-
     def __init__(self, files: ModelFiles, threads: int = 0) -> None:
+        if not files.encoder_only:
+            raise EmbeddingError(
+                f"{files.name} has layers after its pooling, which the ONNX runtime does not run.",
+                "Use the other runtime: open_embedder(model, runtime='torch') or RAGKIT_EMBEDDING_RUNTIME=torch",
+            )
         self.model_id = files.model_id()
+        self.runtime = "onnx" if files.graph is not None and "int8" not in files.graph.name else "onnx-int8"
         self.location = files.location
         self.dimension = files.dimension
         self.window = files.window
@@ -59,7 +68,22 @@ class OnnxEmbedder:
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
-        self._graph = _bundled_graph(files) if files.graph else _Graph(exported(files, self.model_id))
+        self._graph = _opened(files, self.model_id)
+        session = self._graph.session
+        inputs = {entry.name for entry in session.get_inputs()}
+        if not inputs <= _INPUTS:
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} needs unknown inputs: {', '.join(sorted(inputs - _INPUTS))}.",
+                "Use runtime='torch', or an export of the encoder alone.",
+            )
+        self._inputs = inputs
+        tokens = [entry.name for entry in session.get_outputs() if len(entry.shape) == 3]
+        if not tokens:
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} has no output with a vector for each token.",
+                "Use runtime='torch', or an export of the encoder alone.",
+            )
+        self._output = tokens[0]
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
         """Return one unit vector a text: float32 ``[n, dimension]``.
@@ -96,21 +120,26 @@ class OnnxEmbedder:
         last = self._last
         if last is None or last[0] != text:
             ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
-            last = text, self._graph.run(ids)
+            given = {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids),
+                "position_ids": np.arange(ids.shape[1], dtype=np.int64)[None],
+            }
+            wanted = {name: values for name, values in given.items() if name in self._inputs}
+            last = text, self._graph.session.run([self._output], wanted)[0][0]
             self._last = last
         return last[1]
 
     def _pooled(self, text: str) -> Vectors:
         hidden = self._hidden(text)
-        return unit(hidden[0] if self._files.pooling == "cls" else hidden.mean(axis=0))
+        pooling = self._files.pooling
+        return unit(hidden.mean(axis=0) if pooling == "mean" else hidden[0 if pooling == "cls" else -1])
 
     def _token_vectors(self, text: str) -> Vectors:
         vectors = self._graph.recent.get(text)
         if vectors is None:
-            hidden = self._hidden(text)
-            if self.tokenizer.specials == 2:
-                hidden = hidden[1:-1]
-            vectors = unit(hidden)
+            vectors = unit(self._hidden(text)[self.tokenizer.inner])
             self._graph.recent.put(text, vectors)
         return vectors
 
@@ -118,24 +147,18 @@ class OnnxEmbedder:
 class _Graph:
     """A graph in memory, and the token vectors that it gave last."""
 
-    def __init__(self, graph: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    def __init__(self, session: InferenceSession) -> None:
+        self.session = session
         self.recent = RecentVectors()
 
-    def run(self, ids: NDArray[np.int64]) -> Vectors:
-        """Return the last layer of one text: float32 ``[tokens, dimension]``."""
-        hidden: Vectors = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
-        return hidden
 
-
-def _bundled_graph(files: ModelFiles) -> _Graph:
-    assert files.graph is not None
+def _opened(files: ModelFiles, model_id: str) -> _Graph:
+    """Return the bundled graph, a graph of one's own, or the cached export."""
+    if files.graph is None:
+        return _Graph(_session(files, exported(files, model_id)))
+    if files.graph_sha256 is None:
+        # A graph of the Hub may keep its weights in a file beside it, so it is opened by its path.
+        return _Graph(_session(files, str(files.graph)))
     try:
         found = files.graph.stat()
     except OSError as error:
@@ -144,9 +167,25 @@ def _bundled_graph(files: ModelFiles) -> _Graph:
     with _LOADING:
         graph = _BUNDLED.get(key)
         if graph is None:
-            graph = _Graph(_bundled(files.graph, files.graph_sha256))
+            graph = _Graph(_session(files, _bundled(files.graph, files.graph_sha256)))
             _BUNDLED[key] = graph
     return graph
+
+
+def _session(files: ModelFiles, graph: bytes | str) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise EmbeddingError(
+            f"The ONNX graph of {files.name} can't be loaded: {' '.join(str(error).split())[:300]}.",
+            "Get the model again, or use runtime='torch'.",
+        ) from error
 
 
 def exported(files: ModelFiles, model_id: str) -> bytes:
@@ -182,13 +221,13 @@ def exported(files: ModelFiles, model_id: str) -> bytes:
         ) from error
 
 
-def _bundled(graph: Path, sha256: str | None) -> bytes:
+def _bundled(graph: Path, sha256: str) -> bytes:
     try:
         data = graph.read_bytes()
     except OSError as error:
         raise _unreadable(graph, error) from error
     found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
+    if found != sha256:
         raise EmbeddingError(
             f"{graph} has sha256 {found}, expected {sha256}: the file is damaged.",
             "Reinstall ragkit: pip install --force-reinstall --no-deps ragkit",

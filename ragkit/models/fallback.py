@@ -18,12 +18,12 @@ from ragkit.errors import (
     PromptOverflowError,
     SettingsError,
 )
+from ragkit.models.attempts import ActiveAttempt, Call
 from ragkit.models.base import ChatModel, Choice, Completion, Delta, GenerationOptions, ScoringModel
 from ragkit.models.budget import Budget
-from ragkit.models.members import Member, Standing
-from ragkit.models.policy import Check, FallbackPolicy, Judge
-from ragkit.models.route import Attempt, Outcome, reason_of
-from ragkit.models.turns import Call, Turn
+from ragkit.models.members import ChainEntryState, Member
+from ragkit.models.policy import Check, FallbackPolicy, ReplyValidator
+from ragkit.models.route import Attempt, AttemptStatus, reason_of
 from ragkit.records import Message, Usage
 
 __all__ = ["Budget", "FallbackModel", "FallbackPolicy", "Member", "ScoringFallbackModel"]
@@ -78,7 +78,7 @@ class FallbackModel:
         self.budget = budget or Budget()
         self.name = ", else ".join(member.name for member in members)
         self._clock = clock
-        self._standings = [Standing(member, self.policy, clock) for member in members]
+        self._entries = [ChainEntryState(member, self.policy, clock) for member in members]
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._all_tried = False
@@ -93,8 +93,8 @@ class FallbackModel:
 
     def close(self) -> None:
         """Close the models that the chain opened itself; those that it was given stay open."""
-        for standing in self._standings:
-            standing.close()
+        for entry in self._entries:
+            entry.close()
 
     @property
     def window(self) -> int:
@@ -140,29 +140,29 @@ class FallbackModel:
         if not messages:
             raise PromptError("There are no messages to reply to.", "Give at least one user message.")
         asked = replace(options, logprobs=True) if self.policy.confidence is not None else options
-        judge = Judge(self.policy, options, doubt)
+        validator = ReplyValidator(self.policy, options, doubt)
         call = Call(messages, self.policy.deadline, self._clock)
         unsure: tuple[int, list[Delta]] | None = None
-        for turn in self._turns(call):
+        for attempt in self._attempts(call):
             try:
-                held = yield from self._streamed(turn, call, judge, asked)
+                held = yield from self._streamed(attempt, call, validator, asked)
                 if held is None:
                     continue
-                if not turn.given:
+                if not attempt.given:
                     reply = _reply(held)
-                    if fault := judge.fault(reply):
-                        self._settle(turn, call, "rejected", call.told(fault))
+                    if fault := validator.fault(reply):
+                        self._settle(attempt, call, "rejected", call.told(fault))
                         continue
                     # The last model's word stands as it is.
-                    if not turn.final and (doubted := judge.unsure(reply)):
+                    if not attempt.final and (doubted := validator.unsure(reply)):
                         unsure = len(call.attempts), held
-                        self._settle(turn, call, "rejected", call.told(doubted))
+                        self._settle(attempt, call, "rejected", call.told(doubted))
                         continue
-                self._settle(turn, call, "answered", turn.place)
+                self._settle(attempt, call, "answered", attempt.place)
                 yield from _ended(held, call)
                 return
             finally:
-                self._leave(turn, call)
+                self._leave(attempt, call)
         if unsure is None:
             raise call.error() from (call.errors[-1] if call.errors else None)
         number, held = unsure
@@ -172,7 +172,7 @@ class FallbackModel:
         yield from _ended(held, call)
 
     def _streamed(
-        self, turn: Turn, call: Call, judge: Judge, asked: GenerationOptions
+        self, attempt: ActiveAttempt, call: Call, validator: ReplyValidator, asked: GenerationOptions
     ) -> Generator[Delta, None, list[Delta] | None]:
         """Yield what may be given out as it comes, and return the rest of the reply; None if the model failed."""
         longest = max(_LEAST_LONGEST, _CHARACTERS * asked.max_tokens)
@@ -180,59 +180,57 @@ class FallbackModel:
         length = 0
         words = False
         try:
-            turn.start(lambda model: model.stream(call.messages, asked), self._clock)
+            attempt.start(lambda model: model.stream(call.messages, asked), self._clock)
             while True:
-                delta: Delta = turn.next(call)
+                delta: Delta = attempt.next(call)
                 length += len(delta.text)
                 if length > longest:
                     raise ModelOutputError(
-                        f"{turn.standing.name} runs on: more than {longest:,} characters where at most "
+                        f"{attempt.entry.name} runs on: more than {longest:,} characters where at most "
                         f"{asked.max_tokens:,} tokens were asked for.",
                         "Use a model that keeps to max_tokens.",
                     )
                 held.append(delta)
                 words = words or bool(delta.text.strip())
                 if delta.finish is not None:
-                    turn.usage, turn.whole = delta.usage, True
+                    attempt.usage, attempt.whole = delta.usage, True
                     return held
-                if words and not judge.holds:
+                if words and not validator.holds:
                     for ready in held:
-                        turn.given += len(ready.text)
+                        attempt.given += len(ready.text)
                         yield ready
                     held = []
         except Exception as error:  # noqa: BLE001 - whatever one model fails with, another may not
-            self._failed(turn, call, error)
+            self._failed(attempt, call, error)
             return None
 
-    def _turns(self, call: Call) -> Iterator[Turn]:
-        """Yield the turn of each member that may be asked, and note why the others are not."""
-        total = len(self._standings)
-        for number, standing in enumerate(self._standings):
+    def _attempts(self, call: Call) -> Iterator[ActiveAttempt]:
+        """Yield the attempt of each member that may be asked, and note why the others are not."""
+        total = len(self._entries)
+        for number, entry in enumerate(self._entries):
             if self._clock() >= call.until:
                 call.over = True
-                call.skip(standing.name, f"no time is left of {call.deadline:g} s")
+                call.skip(entry.name, f"no time is left of {call.deadline:g} s")
                 continue
             with self._lock:
                 over = self.budget.why_over()
-                reason = f"the chain's budget: {over}" if over else standing.begin()
+                reason = f"the chain's budget: {over}" if over else entry.begin()
                 if not reason and (over := self.budget.begin()):  # another chain was quicker
-                    standing.breaker.released()
+                    entry.breaker.released()
                     reason = f"the chain's budget: {over}"
             if reason:
                 call.over_budget += "budget: " in reason
-                call.skip(standing.name, reason)
+                call.skip(entry.name, reason)
                 continue
-            final = all(later.why_not() for later in self._standings[number + 1 :])
+            final = all(later.why_not() for later in self._entries[number + 1 :])
             started = self._clock()
             left = call.until - started
-            limit = (
-                standing.member.time_limit or self.policy.time_limit or (left if final else left * self.policy.share)
-            )
+            limit = entry.member.time_limit or self.policy.time_limit or (left if final else left * self.policy.share)
             first = started + (self.policy.first_piece or float("inf"))
             place = "the only one in the chain" if total == 1 else f"number {number + 1} of {total} in the chain"
-            yield Turn(standing, started, min(call.until, started + limit), first, final, place)
+            yield ActiveAttempt(entry, started, min(call.until, started + limit), first, final, place)
 
-    def _failed(self, turn: Turn, call: Call, error: Exception) -> None:
+    def _failed(self, attempt: ActiveAttempt, call: Call, error: Exception) -> None:
         """Note that a member failed.
 
         Raises:
@@ -241,29 +239,34 @@ class FallbackModel:
         """
         if isinstance(error, PromptError) and not isinstance(error, PromptOverflowError):
             raise error
-        turn.given_up = True
+        attempt.given_up = True
         call.errors.append(error)
         reason = reason_of(error, call.messages)
-        if not turn.given:
+        if not attempt.given:
             late = isinstance(error, ModelTimeoutError)
-            self._settle(turn, call, "timed out" if late else "failed", reason, error)
+            self._settle(attempt, call, "timed out" if late else "failed", reason, error)
             return
-        self._settle(turn, call, "cut", reason, error)
-        said = f"{reason}. {turn.given} characters of the reply were given out before, so no other model is asked."
+        self._settle(attempt, call, "cut", reason, error)
+        said = f"{reason}. {attempt.given} characters of the reply were given out before, so no other model is asked."
         cut = error if isinstance(error, ModelError) else ModelError(said, "Ask again.")
         cut.message, cut.args = said, (said,)
-        cut.given, cut.attempts = turn.given, tuple(call.attempts)
+        cut.given, cut.attempts = attempt.given, tuple(call.attempts)
         raise cut from (None if cut is error else error)
 
     def _settle(
-        self, turn: Turn, call: Call, outcome: Outcome, reason: str, error: BaseException | None = None
+        self,
+        attempt: ActiveAttempt,
+        call: Call,
+        outcome: AttemptStatus,
+        reason: str,
+        error: BaseException | None = None,
     ) -> None:
-        """Write down what came of a turn: the attempt, what it cost, and what it tells of the model's health."""
-        turn.settled = True
-        name = turn.standing.name
-        usage = self._spend(turn, call)
-        call.attempts.append(Attempt(name, outcome, reason, self._clock() - turn.started, usage))
-        breaker = turn.standing.breaker
+        """Write down what came of an attempt: the attempt, what it cost, and what it tells of the model's health."""
+        attempt.settled = True
+        name = attempt.entry.name
+        usage = self._spend(attempt, call)
+        call.attempts.append(Attempt(name, outcome, reason, self._clock() - attempt.started, usage))
+        breaker = attempt.entry.breaker
         if error is None:
             breaker.succeeded()
         elif isinstance(error, PromptOverflowError | SettingsError):  # of the request, and not of the model's health
@@ -271,39 +274,39 @@ class FallbackModel:
         else:
             breaker.failed(error.retry_after if isinstance(error, ModelRequestError) else None)
 
-    def _spend(self, turn: Turn, call: Call) -> Usage | None:
-        """Count a turn's usage against the budgets, and return it: as told, or as far as it is known."""
-        usage = turn.usage
+    def _spend(self, attempt: ActiveAttempt, call: Call) -> Usage | None:
+        """Count an attempt's usage against the budgets, and return it: as told, or as far as it is known."""
+        usage = attempt.usage
         if usage is None:
-            model = turn.standing.model
-            if not turn.pieces or model is None:
+            model = attempt.entry.model
+            if not attempt.pieces or model is None:
                 return None
-            usage = Usage(model.count_tokens(call.messages), turn.pieces)
-        for budget in (self.budget, turn.standing.member.budget):
+            usage = Usage(model.count_tokens(call.messages), attempt.pieces)
+        for budget in (self.budget, attempt.entry.member.budget):
             if budget is not None:
-                budget.spend(usage, whole=turn.whole)
+                budget.spend(usage, whole=attempt.whole)
         return usage
 
-    def _leave(self, turn: Turn, call: Call) -> None:
-        """Let go of a turn; where the caller closed the stream, what came of it so far is counted."""
-        turn.leave()
-        if not turn.settled:
-            turn.settled = True
-            self._spend(turn, call)
-            turn.standing.breaker.released()
+    def _leave(self, attempt: ActiveAttempt, call: Call) -> None:
+        """Let go of an attempt; where the caller closed the stream, what came of it so far is counted."""
+        attempt.leave()
+        if not attempt.settled:
+            attempt.settled = True
+            self._spend(attempt, call)
+            attempt.entry.breaker.released()
 
     def _open_models(self) -> list[ChatModel]:
         """Return the models that are open; the first call opens all that can be."""
         errors: list[Exception] = []
         with self._opening:
             if not self._all_tried:
-                for standing in self._standings:
+                for entry in self._entries:
                     try:
-                        standing.open()
-                    except Exception as error:  # noqa: BLE001 - it fails again, and is told, when its turn comes
+                        entry.open()
+                    except Exception as error:  # noqa: BLE001 - it fails again, and is told, when its attempt comes
                         errors.append(error)
-                self._all_tried = len(errors) < len(self._standings)
-        opened = [standing.model for standing in self._standings if standing.model is not None]
+                self._all_tried = len(errors) < len(self._entries)
+        opened = [entry.model for entry in self._entries if entry.model is not None]
         if not opened:
             raise errors[0] if errors else SettingsError("The chain was closed.", "Make a new one.")
         return opened
@@ -326,16 +329,16 @@ class ScoringFallbackModel(FallbackModel):
         scores, _ = self._asked(messages, lambda model: (model.score(messages, continuations, whole=whole), None))
         return scores
 
-    def choose(self, messages: Sequence[Message], replies: Sequence[str], favours: Sequence[float] = ()) -> Choice:
+    def choose(self, messages: Sequence[Message], replies: Sequence[str], biases: Sequence[float] = ()) -> Choice:
         """Return the choice of the first model that makes one, with its route; see ``ScoringModel``.
 
         Raises:
-            PromptError: if there are no replies, or not as many favours.
+            PromptError: if there are no replies, or not as many biases.
             ModelError: as ``stream`` does.
         """
 
         def use(model: ScoringModel) -> tuple[Choice, Usage]:
-            choice = model.choose(messages, replies, favours)
+            choice = model.choose(messages, replies, biases)
             return choice, choice.usage
 
         choice, call = self._asked(messages, use)
@@ -352,18 +355,18 @@ class ScoringFallbackModel(FallbackModel):
                 raise SettingsError(f"{model.name} tells no log-probabilities of given replies.", "Use a local model.")
             yield use(model)
 
-        for turn in self._turns(call):
+        for attempt in self._attempts(call):
             try:
-                turn.start(ask, self._clock)
-                value, turn.usage = turn.next(call)
-                turn.whole = True
-                self._settle(turn, call, "answered", turn.place)
+                attempt.start(ask, self._clock)
+                value, attempt.usage = attempt.next(call)
+                attempt.whole = True
+                self._settle(attempt, call, "answered", attempt.place)
             except Exception as error:  # noqa: BLE001 - whatever one model fails with, another may not
-                self._failed(turn, call, error)
+                self._failed(attempt, call, error)
             else:
                 return value, call
             finally:
-                self._leave(turn, call)
+                self._leave(attempt, call)
         raise call.error() from (call.errors[-1] if call.errors else None)
 
 

@@ -79,7 +79,7 @@ def token_confidence(logprobs: Sequence[float], by: ConfidenceBy) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class ReplyValidator:
     """Judges replies to one call."""
 
     policy: FallbackPolicy

@@ -10,7 +10,7 @@ from typing import Literal
 from ragkit.errors import RagkitError
 from ragkit.records import Message, Usage
 
-Outcome = Literal["answered", "rejected", "failed", "timed out", "cut", "skipped"]
+AttemptStatus = Literal["answered", "rejected", "failed", "timed out", "cut", "skipped"]
 _LONGEST = 300
 """Characters of a reason."""
 _ECHO = 16
@@ -29,7 +29,7 @@ class Attempt:
     """One model's part in a call."""
 
     model: str
-    outcome: Outcome
+    outcome: AttemptStatus
     """``rejected``: it replied and the policy would not have it. ``cut``: it failed after a part of its reply was given
     out. ``skipped``: it was not asked."""
     reason: str

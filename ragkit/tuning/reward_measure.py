@@ -1,8 +1,7 @@
-"""What a reward model is, and how it is measured: by how often it puts two answers in the right order."""
+"""The protocol of reward models, and their accuracy on pairs of answers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,43 +9,42 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._progress import Progress, ProgressCallback
+from ragkit._stats import wilson_interval
 from ragkit.errors import ExamplePoolError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Message
 from ragkit.tuning.rankings import Prompt, Ranking
 
-_NORMAL = 1.959964
-"""The 97.5th percentile of the normal distribution."""
-
 
 class RewardModel(Protocol):
-    """Tells better answers from worse."""
+    """Scores answers."""
 
     name: str
 
     def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
-        """Return a score for each answer, float64 ``[answers]``: the higher the better, among answers to one prompt.
+        """Return a score for each answer, float64 ``[answers]``: the higher the better, for the same prompt.
 
-        The probability that one is preferred to another is the logistic function of the difference of their scores.
+        The probability that one answer is preferred to another is the logistic function of the difference of their
+        scores.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often the better of two answers got the higher score."""
+    """How often the better of two answers has the higher score."""
 
     right: float
-    """Pairs; half of one for equal scores."""
+    """Number of pairs in the correct order; a tie counts as half."""
     pairs: int
     low: float
-    """The share lies between this and ``high`` with 95 % confidence (Wilson, JASA 1927), as if pairs told nothing of
-    each other; those of one prompt do, so the truth is somewhat wider."""
+    """Lower end of the 95 % confidence interval (Wilson, JASA 1927). It assumes independent pairs; since pairs of the
+    same prompt are correlated, the actual interval is somewhat wider."""
     high: float
 
     @property
     def share(self) -> float:
-        """Of all pairs."""
+        """Fraction of the pairs in the correct order."""
         return self.right / self.pairs
 
     def __str__(self) -> str:
@@ -59,15 +57,15 @@ def accuracy(
     stage: str = "scoring",
     progress: ProgressCallback | None = None,
 ) -> Accuracy:
-    """Return how often a model puts two answers in the right order.
+    """Return how often a model orders two answers correctly.
 
     Raises:
         ExamplePoolError: if there are no rankings.
     """
     if not rankings:
-        raise ExamplePoolError("There are no rankings to measure on.", "Hold out at least one.")
+        raise ExamplePoolError("There are no held-out rankings.", "Hold out at least one.")
     right = sum(_right(model, rankings, stage, progress))
-    low, high = wilson(right, len(rankings))
+    low, high = wilson_interval(right, len(rankings))
     return Accuracy(right, len(rankings), low, high)
 
 
@@ -77,25 +75,17 @@ def by_prompt(
     stage: str = "scoring",
     progress: ProgressCallback | None = None,
 ) -> list[float]:
-    """Return the share of pairs in the right order for each prompt, in the order in which prompts come first."""
+    """Return the fraction of pairs in the correct order for each prompt, in order of first occurrence."""
     found: dict[tuple[Message, ...], list[float]] = {}
     for one, right in zip(rankings, _right(model, rankings, stage, progress), strict=True):
         found.setdefault(one.messages, []).append(right)
     return [sum(own) / len(own) for own in found.values()]
 
 
-def wilson(right: float, count: int) -> tuple[float, float]:
-    """Return the interval in which a share lies with 95 % confidence (Wilson, JASA 1927)."""
-    share, squared = right / count, _NORMAL**2
-    middle = (share + squared / (2 * count)) / (1 + squared / count)
-    half = _NORMAL / (1 + squared / count) * math.sqrt(share * (1 - share) / count + squared / (4 * count**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def _right(
     model: RewardModel, rankings: Sequence[Ranking], stage: str, progress: ProgressCallback | None
 ) -> list[float]:
-    """Return 1 for each pair in the right order, 0 for one in the wrong, 1/2 for equal scores."""
+    """Return 1 for each pair in the correct order, 0 for one in the wrong order, 1/2 for equal scores."""
     answers: dict[tuple[Message, ...], dict[str, float]] = {}
     for one in rankings:
         answers.setdefault(one.messages, {}).update({one.chosen: 0.0, one.rejected: 0.0})

@@ -85,13 +85,13 @@ def test_search_hides_the_very_input_unless_asked(here, workplace):
     text = EXAMPLES[0].input
     words = ("examples", "search", "bank", text.upper(), "-k", 1, "--json")
     assert json.loads(here(*words, cwd=workplace).stdout)["shots"][0]["example"]["input"] != text
-    assert json.loads(here(*words, "--own", cwd=workplace).stdout)["shots"][0]["example"]["input"] == text
+    assert json.loads(here(*words, "--include-self", cwd=workplace).stdout)["shots"][0]["example"]["input"] == text
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("nowhere", "x"), 1, "holds: bank"),
+        (("nowhere", "x"), 1, "Indexes in indexes/: bank"),
         (("bank", "x", "--by", "magic"), 2, "jaccard"),
         (("bank", "x", "--choice", "magic"), 2, "balanced"),
         (("bank", "x", "--order", "magic"), 2, "best_last"),
@@ -160,7 +160,7 @@ def test_evaluate_of_some_rows_is_the_same_again(here, workplace):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("nowhere", "test.csv"), 1, "There is no pool nowhere"),
+        (("nowhere", "test.csv"), 1, "Pool not found: nowhere"),
         (("bank", "nowhere.csv"), 2, "nowhere.csv can't be read"),
         (("bank", "empty.csv"), 2, "empty.csv has no row"),
         (("bank", "test.csv", "--by", "magic"), 2, "Unknown by 'magic'"),

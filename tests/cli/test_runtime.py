@@ -56,7 +56,7 @@ def test_every_command_embeds_and_searches_as_the_settings_say(here, gpu, tmp_pa
         ("ask", "docs", "When does the last bus back leave?", "--model", "none"),
         ("eval", "own", "q.jsonl", "--model", "none", "-o", "report.html"),
         ("examples", "add", "train.csv", "--pool", "bank", *FIELDS),
-        ("classify", "fit", "task", "train.csv", *FIELDS, "--reads", "none"),
+        ("classify", "fit", "task", "train.csv", *FIELDS, "--llm-mode", "none"),
         ("classify", "predict", "task", "my card is lost"),
         ("tune", "head", "head", "train.csv", *FIELDS, "--no-tune"),
         ("repair", "own"),

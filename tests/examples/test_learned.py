@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, Room, SelectorOptions
+from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, TokenBudget
 from ragkit.examples.learned import LearnedSelector
 from ragkit.indexing import Field
 from ragkit.prompting import ShotTemplate
@@ -77,7 +77,7 @@ def test_own_example_is_neither_candidate_nor_shot(wide, learned):
         assert len({c.input for c in candidates}) == len(candidates) == 6
         return planted(query, candidates)
 
-    options = SelectorOptions(candidates=30, hide_own=False)
+    options = SelectorOptions(candidates=30, exclude_self=False)
     LearnedSelector.fit(wide, gain, queries=20, candidates=6, options=options)
     for row in ROWS[::29]:
         assert row.input not in [shot.example.input for shot in learned.select(row.input, 30)]
@@ -94,8 +94,8 @@ def test_set_choice_order_room_and_k_hold_after_ranking(wide, learned):
     best = LearnedSelector(wide, learned.ranker, learned.report, SelectorOptions(candidates=40, order="best_first"))
     assert best.select("lost my card", 5) == learned.select("lost my card", 5)[::-1]
     assert len(best.select("lost my card", 60)) == 60
-    room = Room(40, lambda example: len(example.input.split()))
-    fitting = best.select("lost my card", 30, room)
+    budget = TokenBudget(40, lambda example: len(example.input.split()))
+    fitting = best.select("lost my card", 30, budget)
     assert 0 < sum(len(shot.example.input.split()) for shot in fitting) <= 40
     assert fitting[0] == best.select("lost my card", 1)[0]
     with pytest.raises(QueryError):

@@ -50,11 +50,11 @@ def test_choice_is_the_likeliest_of_all(model, expected):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_favours_are_added_before_replies_are_compared(model, expected, seed):
-    favours = np.random.default_rng(seed).normal(scale=8, size=len(SPANS))
-    favoured = expected + favours
-    choice = model.choose(ASK, SPANS, favours.tolist())
-    assert favoured[choice.number] == pytest.approx(favoured.max(), abs=0.05)
+def test_biases_are_added_before_replies_are_compared(model, expected, seed):
+    biases = np.random.default_rng(seed).normal(scale=8, size=len(SPANS))
+    biased = expected + biases
+    choice = model.choose(ASK, SPANS, biases.tolist())
+    assert biased[choice.number] == pytest.approx(biased.max(), abs=0.05)
 
 
 def test_of_equal_replies_the_favoured_one_is_chosen(model):
@@ -86,10 +86,10 @@ def test_full_window_leaves_the_choice_as_it_is(model):
         tight.choose(full, ["Paris " * 30])
 
 
-@pytest.mark.parametrize(("replies", "favours"), [([], []), (["a", "b"], [1.0])])
-def test_nothing_to_choose_from_is_an_error(model, replies, favours):
+@pytest.mark.parametrize(("replies", "biases"), [([], []), (["a", "b"], [1.0])])
+def test_nothing_to_choose_from_is_an_error(model, replies, biases):
     with pytest.raises(PromptError, match="repl"):
-        model.choose(ASK, replies, favours)
+        model.choose(ASK, replies, biases)
 
 
 def test_empty_reply_can_be_chosen(model):

@@ -37,7 +37,7 @@ def folders(tmp_path_factory):
     wrong = [
         Example(e.input, "card_arrival") if e.output == "lost_card" and n % 5 < 4 else e for n, e in enumerate(EXAMPLES)
     ]
-    options = ClassifierOptions(reads="none")
+    options = ClassifierOptions(llm_mode="none")
     Classifier.fit(folder / "task", wrong, options=options).close()
     HeadClassifier.fit(folder / "head", EXAMPLES, options=HeadOptions(tune=False, held_out=0.2))
     write_csv(folder / "asked.csv", [(example.input, example.output) for example in ASKED])
@@ -113,7 +113,7 @@ def test_blended_answers_say_that_both_were_asked(pair):
 def test_commands_fit_and_report(here, folders):  # noqa: F811
     fitted = here(
         *("route", "fit", "router.json", "--task", "task", "--head", "head", "asked.csv", *FIELDS),
-        *("--rate", 0.3, "--blend", 0, "--keep-rows", "rows.jsonl", "--json"),
+        *("--rate", 0.3, "--blend", 0, "--save-rows", "rows.jsonl", "--json"),
         cwd=folders,
     )
     told = json.loads(fitted.stdout)
@@ -134,8 +134,8 @@ def test_commands_fit_and_report(here, folders):  # noqa: F811
 
 def test_commands_say_what_is_missing(here, folders):  # noqa: F811
     nothing = here("route", "fit", "r.json", "--task", "task", cwd=folders, check=2)
-    assert "Give --rows FILE" in nothing.stderr
+    assert "--rows FILE" in nothing.stderr
     rows = [RouteRow({"margin": float(n)}, n % 3 > 0, n % 2 > 0) for n in range(60)]
     write_rows(folders / "few.jsonl", rows)
     unkept = here("route", "fit", "r.json", "--rows", "few.jsonl", "--target", 1, cwd=folders, check=3)
-    assert "can't be promised" in unkept.stdout
+    assert "can't be guaranteed" in unkept.stdout

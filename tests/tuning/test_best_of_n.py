@@ -81,7 +81,7 @@ def test_score_that_is_none_is_refused(model):
 
 def test_settings_that_can_t_differ_are_refused(model):
     for wrong in ({"n": 0}, {"n": 2, "temperature": 0.0}):
-        with pytest.raises(SettingsError, match="can't be"):
+        with pytest.raises(SettingsError, match="must be"):
             BestOfN(model, score=longest, **wrong)
 
 
@@ -97,10 +97,10 @@ def test_rejection_keeps_what_passes_and_says_what_is_left(model):
     good = [text for text in drawn if " " in text]
     assert 0 < len(good) < len(drawn)
     found = rejection_samples(
-        model, inputs, lambda asked, answer: asked == inputs[0] and " " in answer, n=6, options=OPTIONS, most=2
+        model, inputs, lambda asked, answer: asked == inputs[0] and " " in answer, n=6, options=OPTIONS, max_per_input=2
     )
     assert [(example.input, example.output) for example in found.examples] == [(inputs[0], text) for text in good[:2]]
-    assert found.without == inputs[1:]
+    assert found.rejected == inputs[1:]
     assert found.inputs == 2
 
 
@@ -118,7 +118,7 @@ def test_rejection_by_reward_takes_the_best_above_the_threshold(model):
     found = rejection_samples(model, inputs, _Longest(), n=4, threshold=float(len(best)), options=OPTIONS)
     assert [(e.output, e.metadata["reward"]) for e in found.examples] == [(best, len(best))]
     nothing = rejection_samples(model, inputs, _Longest(), n=4, threshold=len(best) + 1.0, options=OPTIONS)
-    assert (nothing.examples, nothing.without) == ([], inputs)
+    assert (nothing.examples, nothing.rejected) == ([], inputs)
     with pytest.raises(SettingsError, match="threshold"):
         rejection_samples(model, inputs, _Longest(), n=4)
 
@@ -149,7 +149,7 @@ def test_broken_off_run_goes_on_from_its_log(model, tmp_path):
     assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     assert draw_all(counting, inputs, 2, OPTIONS, log=log) == whole
     assert counting.calls == 4
-    with pytest.raises(SettingsError, match="drawn otherwise"):
+    with pytest.raises(SettingsError, match="other settings"):
         draw_all(model, inputs, 3, OPTIONS, log=log)
     other = tmp_path / "other.jsonl"
     other.write_text('{"prompt": 1}\n')

@@ -1,4 +1,4 @@
-"""One call down a chain of models, and each model's turn in it."""
+"""One call down a chain of models, and each model's attempt in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ragkit.errors import (
     RagkitError,
 )
 from ragkit.models.base import ChatModel
-from ragkit.models.members import Standing
+from ragkit.models.members import ChainEntryState
 from ragkit.models.route import Attempt, discreet
 from ragkit.models.worker import Worker
 from ragkit.records import Message, Usage
@@ -26,10 +26,10 @@ _RESERVE = 0.05
 
 
 @dataclass(slots=True)
-class Turn:
-    """A member's turn: the time it has, and what it has done with it."""
+class ActiveAttempt:
+    """A member's attempt: the time it has, and what it has done with it."""
 
-    standing: Standing
+    entry: ChainEntryState
     started: float
     until: float
     """On the chain's clock; the chain's own deadline once a piece was given out."""
@@ -54,7 +54,7 @@ class Turn:
         """Begin the call in a thread; the model is opened there too."""
 
         def run() -> Iterator[Any]:
-            model = self.standing.open()
+            model = self.entry.open()
             if not self.given_up:  # or nobody waits for it any more
                 yield from ask(model)
 
@@ -77,11 +77,11 @@ class Turn:
             call.over = call.over or until >= call.until
             what = "was not done" if self.pieces else "gave nothing"
             raise ModelTimeoutError(
-                f"{self.standing.name} {what} within {until - self.started:.3g} s.", "Allow more time."
+                f"{self.entry.name} {what} within {until - self.started:.3g} s.", "Allow more time."
             ) from error
         if item is None:
             raise ModelUnavailableError(
-                f"{self.standing.name} broke off before the reply was whole, after {self.pieces} pieces.", "Try again."
+                f"{self.entry.name} broke off before the reply was whole, after {self.pieces} pieces.", "Try again."
             )
         self.pieces += 1
         return item
@@ -91,7 +91,7 @@ class Turn:
         if self.worker is not None:
             self.worker.leave()
             if self.given_up and self.worker.running():
-                self.standing.left.append(self.worker)
+                self.entry.left.append(self.worker)
 
 
 class Call:

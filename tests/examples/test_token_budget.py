@@ -1,10 +1,10 @@
-"""What fits into a room of tokens: the preferred first, and what is too long passed over."""
+"""What fits into a budget of tokens: the preferred first, and what is too long passed over."""
 
 import numpy as np
 import pytest
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, FixedSelector, Room, SelectorOptions
+from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, FixedSelector, SelectorOptions, TokenBudget
 from ragkit.examples.choosing import coverage, determinantal, within
 from ragkit.models import open_model
 from ragkit.records import Example, Message
@@ -20,7 +20,9 @@ def count(example):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_room_is_kept_and_used_by_every_choice(pool, choice):
     for tokens in (5, 9, 14, 40):
-        shots = DynamicSelector(pool, SelectorOptions(choice=choice)).select("my card is lost", 8, Room(tokens, count))
+        shots = DynamicSelector(pool, SelectorOptions(choice=choice)).select(
+            "my card is lost", 8, TokenBudget(tokens, count)
+        )
         spent = sum(count(shot.example) for shot in shots)
         assert spent <= tokens
         rest = [e for e in EXAMPLES if e.input not in {shot.example.input for shot in shots}]
@@ -31,29 +33,29 @@ def test_room_is_kept_and_used_by_every_choice(pool, choice):
 def test_wide_room_changes_nothing(pool):
     for choice in CHOICES:
         selector = DynamicSelector(pool, SelectorOptions(choice=choice))
-        assert selector.select("change the PIN", 6, Room(10_000, count)) == selector.select("change the PIN", 6)
+        assert selector.select("change the PIN", 6, TokenBudget(10_000, count)) == selector.select("change the PIN", 6)
 
 
 def test_what_does_not_fit_is_passed_over_and_the_order_comes_afterwards(pool):
     best_first = DynamicSelector(pool, SelectorOptions(order="best_first"))
     ranked = [shot.example for shot in best_first.select("please change my PIN", 20)]
-    room = Room(count(ranked[0]) + count(ranked[2]), count)
+    budget = TokenBudget(count(ranked[0]) + count(ranked[2]), count)
     long = Example(ranked[1].input + " now" * 50, ranked[1].output)
-    assert room.fitting([ranked[0], long, ranked[2], ranked[3]], 3) == [0, 2]
-    shots = DynamicSelector(pool).select("please change my PIN", 20, room)
+    assert budget.fitting([ranked[0], long, ranked[2], ranked[3]], 3) == [0, 2]
+    shots = DynamicSelector(pool).select("please change my PIN", 20, budget)
     assert shots[-1].example == ranked[0]
     assert [shot.score for shot in shots] == sorted(shot.score for shot in shots)
 
 
 def test_room_too_small_for_one_example_gives_none(pool):
     for selector in (DynamicSelector(pool), FixedSelector(EXAMPLES)):
-        assert selector.select("my card", 8, Room(1, count)) == []
-        assert selector.select("my card", 8, Room(0, count)) == []
+        assert selector.select("my card", 8, TokenBudget(1, count)) == []
+        assert selector.select("my card", 8, TokenBudget(0, count)) == []
 
 
 def test_room_of_less_than_nothing_is_refused():
     with pytest.raises(SettingsError, match="-1"):
-        Room(-1, count)
+        TokenBudget(-1, count)
 
 
 def test_examples_counted_by_a_model_fit_its_prompt(pool):
@@ -64,8 +66,8 @@ def test_examples_counted_by_a_model_fit_its_prompt(pool):
         return model.count_tokens([*turns, Message("user", "where is my new card")])
 
     frame = tokens([])
-    room = Room(90, lambda example: tokens([example]) - frame)
-    shots = DynamicSelector(pool).select("where is my new card", 8, room)
+    budget = TokenBudget(90, lambda example: tokens([example]) - frame)
+    shots = DynamicSelector(pool).select("where is my new card", 8, budget)
     assert 2 <= len(shots) < 8
     assert tokens([shot.example for shot in shots]) <= frame + 90
 
@@ -103,13 +105,13 @@ def test_fixed_examples_come_in_their_own_order_whatever_is_asked():
     assert isinstance(selector, ExampleSelector)
     for text in ("one thing", "another thing"):
         assert [shot.example for shot in selector.select(text, 3)] == EXAMPLES[:3]
-    assert [shot.example for shot in selector.select("x", 5, Room(14, count))] == [EXAMPLES[0], EXAMPLES[1]]
+    assert [shot.example for shot in selector.select("x", 5, TokenBudget(14, count))] == [EXAMPLES[0], EXAMPLES[1]]
 
 
 def test_fixed_examples_never_show_the_input_itself():
     text = f" {EXAMPLES[1].input.upper()}"
     assert [s.example for s in FixedSelector(EXAMPLES[:3]).select(text)] == [EXAMPLES[0], EXAMPLES[2]]
-    assert [s.example for s in FixedSelector(EXAMPLES[:3], hide_own=False).select(text)] == EXAMPLES[:3]
+    assert [s.example for s in FixedSelector(EXAMPLES[:3], exclude_self=False).select(text)] == EXAMPLES[:3]
 
 
 def test_fixed_selector_refuses_what_can_not_be():
@@ -123,5 +125,5 @@ def test_fixed_selector_refuses_what_can_not_be():
 def test_example_longer_than_the_room_makes_place_for_shorter_ones(tmp_path):
     with ExamplePool.create(tmp_path / "p") as pool:
         pool.add([Example("how long does the mirror cool " * 30, "long"), Example("the bus leaves at ten", "bus")])
-        shots = DynamicSelector(pool).select("how long does the mirror cool", 1, Room(10, count))
+        shots = DynamicSelector(pool).select("how long does the mirror cool", 1, TokenBudget(10, count))
     assert [shot.example.output for shot in shots] == ["bus"]

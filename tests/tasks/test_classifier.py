@@ -30,7 +30,7 @@ ALL = ClassifierOptions(labels=LABELS, llm_mode="all")
 @pytest.fixture(scope="module")
 def task(smollm2, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier") / "task"
-    settings = [ShotSetting(k=2), ShotSetting(k=6)]
+    settings = [ShotSetting(k=2), ShotSetting(k=4)]
     budget = FitBudget(calls=16, held_out=8)
     with Classifier.fit(folder, EXAMPLES, model=smollm2, options=ALL, settings=settings, budget=budget) as made:
         yield made
@@ -77,7 +77,7 @@ def test_fit_reports_what_it_tried(task):
     assert report.added.added == len(EXAMPLES)
     assert report.voters == len(EXAMPLES)
     assert report.calls == 16
-    assert {trial.setting.setting.k for trial in report.race.trials} == {2, 6}
+    assert {trial.setting.setting.k for trial in report.race.trials} == {2, 4}
     assert report.race.best == task.options
     assert 0.5 < report.vote_accuracy <= 1
     assert 0.5 < report.prior_accuracy <= 1
@@ -116,7 +116,7 @@ def test_fit_that_was_killed_does_not_ask_again(task, smollm2, tmp_path):
     lines = (task.path / "fit.jsonl").read_text().splitlines(keepends=True)
     log = tmp_path / "fit.jsonl"
     log.write_text("".join(lines[:13]) + lines[13][:20])
-    settings = [ShotSetting(k=2), ShotSetting(k=6)]
+    settings = [ShotSetting(k=2), ShotSetting(k=4)]
     given = {"options": ALL, "settings": settings, "budget": FitBudget(calls=16, held_out=8)}
     with Classifier.fit(tmp_path, EXAMPLES, model=smollm2, **given) as again:
         assert again.options == task.options

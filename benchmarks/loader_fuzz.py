@@ -153,7 +153,8 @@ def bombs() -> Iterator[tuple[str, bytes]]:
         "repeated.ods",
         _ods(
             '<table:table-row table:number-rows-repeated="1048576"><table:table-cell '
-            'table:number-columns-repeated="16384" office:value-type="string"><text:p>x</text:p></table:table-cell></table:table-row>'
+            'table:number-columns-repeated="16384" office:value-type="string"><text:p>x</text:p></table:table-cell>'
+            "</table:table-row>"
         ),
     )
     yield "cells.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": "x", "outputs": []}] * 300_000}).encode()

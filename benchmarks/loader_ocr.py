@@ -143,7 +143,7 @@ def needs_ocr(data: bytes) -> bool:
 
 
 def _digital_pages(folder: Path) -> Iterator[bytes]:
-    """Yield pages with enough words of public PDFs, at most 12 of each file."""
+    """Yield pages with enough words of public PDFs, at most 40 of each file."""
     import pypdfium2
 
     for path in sorted(folder.rglob("*.pdf")):
@@ -153,7 +153,7 @@ def _digital_pages(folder: Path) -> Iterator[bytes]:
             continue
         taken = 0
         for number in range(len(document)):
-            if taken < 12 and len(document[number].get_textpage().get_text_range().split()) >= WORDS:
+            if taken < 40 and len(document[number].get_textpage().get_text_range().split()) >= WORDS:
                 taken += 1
                 page = pypdfium2.PdfDocument.new()
                 page.import_pages(document, [number])
@@ -186,7 +186,8 @@ def _garbled(data: bytes) -> bytes:
     from pypdf.generic import NameObject, StreamObject
 
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
-    fonts = (writer.pages[0].get("/Resources") or {}).get("/Font") or {}
+    resources = pypdf.generic.DictionaryObject(writer.pages[0].get("/Resources", {}).get_object())
+    fonts = resources.get("/Font", pypdf.generic.DictionaryObject()).get_object()
     cmap = StreamObject()
     cmap.set_data(
         b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def "

@@ -45,6 +45,8 @@ WORKER = Path(__file__).with_name("loader_peers.py")
 ENCODINGS = {"test_mskanji.csv": "cp932"}
 SKIPPED = ("expected_outputs", "60-text-encodings")
 """Folders of outputs of a peer, and of encodings that the truth does not know."""
+START = 300.0
+"""Seconds in which a loader must be imported."""
 LEAST_WORDS = 5
 """Files with fewer words, such as scans, are measured elsewhere."""
 
@@ -189,6 +191,8 @@ class Child:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
         )
+        if not self._line(START):
+            print(f"  {loader}: does not start with {python}", file=sys.stderr, flush=True)
 
     def read(self, path: Path, timeout: float) -> dict[str, object] | None:
         """Return what the loader gives of a file, or None if it gives nothing in time."""

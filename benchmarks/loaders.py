@@ -139,7 +139,10 @@ def main() -> None:
         results[name] = {}
         for loader, python in loaders.items():
             print(f"{name}: {loader} reads {len(files)} files", file=sys.stderr, flush=True)
-            results[name][loader] = measure(name, loader, python, files, args.timeout)
+            found = results[name][loader] = measure(name, loader, python, files, args.timeout)
+            share = sum(found.shares) / len(found.shares)
+            took = f"{found.seconds:.1f} s, {found.peak:.0f} MB"
+            print(f"  {share:.4f} of the words, {found.failed} without a word, {took}", file=sys.stderr, flush=True)
     print(versions("pypdfium2", "lxml", "python-calamine", "python-pptx"), time.strftime("%Y-%m-%d"))
     print_tables(results, list(loaders), args.show)
 

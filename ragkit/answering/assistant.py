@@ -239,7 +239,11 @@ class Assistant:
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
         spelled = corrections(question, self.index, where) if query is None else {}
-        asked = replace(understand(respelled(question, spelled), history, query=query, kind=kind), text=question)
+        asked = understand(question, history, query=query, kind=kind)
+        if spelled:
+            # The kind follows the original wording: "summarise" may be corrected to a word of the documents.
+            again = understand(respelled(question, spelled), history, kind=asked.kind)
+            asked = replace(again, text=question, why_kind=asked.why_kind)
         trace = Trace(asked.query, shots=tuple(shots), corrections=spelled)
         trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query

@@ -31,9 +31,9 @@ from sklearn.linear_model import LogisticRegression
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import DATA, versions
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.examples import DynamicSelector, ExampleSelector, SelectorOptions, read_examples
 from ragkit.examples.leaks import find_leaks
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions, complete, open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
@@ -110,12 +110,12 @@ def speed(train: list[Example], test: list[Example], model: ChatModel, calls: in
         direct = {k: replace(fit, direction="direct", setting=replace(fit.setting, k=k)) for k in (2, 3, 4)}
         ways = {
             "as fitted, the model reads the unsure": fit,
-            "as fitted, the model reads all": replace(fit, reads="all"),
+            "as fitted, the model reads all": replace(fit, llm_mode="all"),
             "channel, 3 examples of a label, reads the unsure": replace(
                 fit, direction="channel", setting=replace(fit.setting, k=3)
             ),
             "direct, 4 shots, reads the unsure": direct[4],
-            **{f"direct, {k} shots, reads all": replace(one, reads="all") for k, one in direct.items()},
+            **{f"direct, {k} shots, reads all": replace(one, llm_mode="all") for k, one in direct.items()},
         }
         reading = {
             f"Classifier: {name}": Classifier(classifier.path, classifier.pool, options, model)
@@ -132,7 +132,7 @@ def speed(train: list[Example], test: list[Example], model: ChatModel, calls: in
             right.setdefault("plain loop", []).extend(correct)
             for name, one in reading.items():
                 begun = time.perf_counter()
-                predictions = one.predict([example.input for example in some], hide_own=True)
+                predictions = one.predict([example.input for example in some], exclude_self=True)
                 taken.setdefault(name, []).append((time.perf_counter() - begun) / len(some))
                 right.setdefault(name, []).extend(p.label == e.output for p, e in zip(predictions, some, strict=True))
     base = statistics.median(taken["plain loop"])
@@ -156,7 +156,7 @@ def fitted(examples: list[Example], model: ChatModel, calls: int, folder: Path) 
         f"(each hidden from itself) the vote has {report.vote_accuracy:.3f}, the probe {report.probe_accuracy:.3f}, "
         f"both {report.prior_accuracy:.3f}; {report.unsure:.0%} are unsure, on "
         f"which the chosen settings have {report.accuracy:.3f}.\nChosen: {told(options)}; {options.vote}; sure "
-        f" from {options.sure:.2f}; {options.weights}.\n"
+        f" from {options.confidence:.2f}; {options.weights}.\n"
     )
     for trial in report.race.trials if report.race else ():
         print(f"- {told(trial.setting)}: {trial.score:.3f} on {trial.tried}")
@@ -176,14 +176,14 @@ def ours(classifier: Classifier, test: list[Example], plain: int) -> list[tuple]
     """Return rows of (name, accuracy on all, accuracy on the first ``plain``, invalid labels, seconds a query)."""
     pool = classifier.pool
     begun = time.perf_counter()
-    predictions = classifier.predict([e.input for e in test], hide_own=True, progress=bar("predict"))
+    predictions = classifier.predict([e.input for e in test], exclude_self=True, progress=bar("predict"))
     seconds = (time.perf_counter() - begun) / len(test)
     correct = [p.label == e.output for p, e in zip(predictions, test, strict=True)]
     invalid = sum(p.label not in classifier.options.labels for p in predictions)
-    read = np.mean([p.read for p in predictions])
+    read = np.mean([p.used_llm for p in predictions])
     rows = [(f"Classifier (the model reads {read:.0%})", np.mean(correct), np.mean(correct[:plain]), invalid, seconds)]
     begun = time.perf_counter()
-    looks = [classifier.look(e.input, hide_own=True).prior.argmax() for e in test]
+    looks = [classifier.look(e.input, exclude_self=True).prior.argmax() for e in test]
     seconds = (time.perf_counter() - begun) / len(test)
     correct = [classifier.options.labels[look] == e.output for look, e in zip(looks, test, strict=True)]
     rows.append(("votes and probe, no model", np.mean(correct), np.mean(correct[:plain]), 0, seconds))

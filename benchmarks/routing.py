@@ -42,9 +42,9 @@ from ragkit.routing.rows import Outcomes
 from ragkit.tasks import Classifier, Prediction
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tuning.comparison import gain
-from ragkit.tuning.embedder_training import EmbedderOptions
-from ragkit.tuning.head import HeadClassifier
-from ragkit.tuning.head_fit import HeadOptions
+from ragkit.tuning.embedders.training import EmbedderOptions
+from ragkit.tuning.heads.classifier import HeadClassifier
+from ragkit.tuning.heads.fit import HeadOptions
 
 FOLDS = 5
 RATE = 0.3
@@ -120,12 +120,12 @@ def log(primary: Classifier, rows: Sequence[Example], file: Path, end: float) ->
                 return
             batch = rows[start : start + AT_ONCE]
             begun = time.perf_counter()
-            found = primary.predict([example.input for example in batch], hide_own=True)
+            found = primary.predict([example.input for example in batch], exclude_self=True)
             seconds = (time.perf_counter() - begun) / len(batch)
             for example, one in zip(batch, found, strict=True):
                 shots = [[shot.example.output, round(shot.score, 5)] for shot in one.shots]
                 shares = {label: round(share, 7) for label, share in one.probabilities.items()}
-                line = {"input": example.input, "read": one.read, "probabilities": shares, "shots": shots}
+                line = {"input": example.input, "used_llm": one.used_llm, "probabilities": shares, "shots": shots}
                 out.write(json.dumps({**line, "seconds": seconds}) + "\n")
             out.flush()
             print(f"\r{file.stem}: {start + len(batch)}/{len(rows)}  ", end="", file=sys.stderr, flush=True)
@@ -147,7 +147,9 @@ def said(file: Path, rows: Sequence[Example]) -> list[tuple[Example, Prediction,
             shares = line["probabilities"]
             label = max(shares, key=shares.__getitem__)
             shots = tuple(Shot(Example("", output), score, "") for output, score in line["shots"])
-            some.append((row, Prediction(label, shares[label], shares, line["read"], shots), line.get("seconds", 0.0)))
+            some.append(
+                (row, Prediction(label, shares[label], shares, line["used_llm"], shots), line.get("seconds", 0.0))
+            )
     return some
 
 

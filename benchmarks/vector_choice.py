@@ -52,14 +52,14 @@ def main() -> None:
 
 
 def _ragkit(path: Path, made: np.ndarray, queries: np.ndarray, exact: np.ndarray, *, flat: bool) -> None:
-    options = VectorOptions(flat_rows=len(made) if flat else 1)
+    options = VectorOptions(ivf_threshold=len(made) if flat else 1)
     started = time.perf_counter()
     build_vector_file(path, np.arange(len(made), dtype=np.int64), made, options)
     built = time.perf_counter() - started
     started = time.perf_counter()
     file = open_vector_file(path, options)
     opened = time.perf_counter() - started
-    name = "**flat, float32**" if flat else "**IVF, float16** (ragkit's, default probes)"
+    name = "**flat, float32**" if flat else "**IVF, float16** (ragkit's, default nprobe)"
     _row(name, lambda query: file.search(query, 10)[0], queries, exact, built, opened, path)
 
 

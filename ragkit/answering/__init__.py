@@ -1,9 +1,9 @@
 """A question to an answer with citations, checked: by a chat model, by a span of the documents, or by quotes."""
 
 from ragkit.answering.assistant import (
+    AnswerEvent,
     AnswerOptions,
     Assistant,
-    Event,
     Finished,
     ModelNeeded,
     PromptBuilt,
@@ -14,9 +14,9 @@ from ragkit.answering.extract import ExtractOptions
 from ragkit.answering.trace import Trace
 
 __all__ = [
+    "AnswerEvent",
     "AnswerOptions",
     "Assistant",
-    "Event",
     "ExtractOptions",
     "Finished",
     "ModelNeeded",

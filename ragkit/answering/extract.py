@@ -18,7 +18,7 @@ from ragkit.answering.sentences import Sentence, sentences_of
 from ragkit.answering.spans import Candidate, candidates, locate
 from ragkit.errors import PromptOverflowError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
-from ragkit.models.route import Attempt
+from ragkit.models.chain.route import Attempt
 from ragkit.prompting import Prompt, Receipt, ReceiptSection, Source, Templates
 from ragkit.prompting.sources import trimmed
 from ragkit.records import Example, Message, Usage
@@ -135,10 +135,10 @@ def _chosen(
     """Return the span that is the likeliest reply."""
     if not found:
         return None, Usage(cost=0.0), ()
-    favours = [options.sentence_weight * candidate.sentence.score for candidate in found]
+    biases = [options.sentence_weight * candidate.sentence.score for candidate in found]
     # A model does not repeat where the lines of a page happen to end.
     replies = [" ".join(candidate.text.split()) for candidate in found]
-    choice = model.choose(prompt.messages, replies, favours)
+    choice = model.choose(prompt.messages, replies, biases)
     return found[choice.number], choice.usage, choice.route
 
 

@@ -1,4 +1,4 @@
-"""Changes single settings in ``ragkit.toml`` and leaves the rest of the file as it is."""
+"""Changes single settings in ``ragkit.toml`` without changing the rest of the file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from ragkit._files import write_atomically
 from ragkit.errors import SettingsError
-from ragkit.examples.saving import write_whole
 from ragkit.indexing.database import write_errors
 from ragkit.settings import FILE_NAME, find_file
 
@@ -19,10 +19,10 @@ def settings_lines(values: Mapping[str, float]) -> str:
 
 
 def write_settings(values: Mapping[str, float]) -> Path:
-    """Set numbers in the nearest ``ragkit.toml``, or in a new one in the working folder, and return its path.
+    """Write numbers to the nearest ``ragkit.toml``, or to a new one in the working folder, and return its path.
 
     Raises:
-        SettingsError: if the file is not valid TOML, or its lines can't be changed without changing something else.
+        SettingsError: if the file is not valid TOML, or its lines can't be changed without changing other settings.
         IndexWriteError: if the file can't be written.
     """
     file = find_file(Path.cwd().resolve()) or Path.cwd() / FILE_NAME
@@ -43,5 +43,5 @@ def write_settings(values: Mapping[str, float]) -> Path:
     if changed != before | dict(values):
         raise SettingsError(f"{file} can't be changed without changing other settings.", hint)
     with write_errors(file.parent):
-        write_whole(file, new.encode())
+        write_atomically(file, new.encode())
     return file

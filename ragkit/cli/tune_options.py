@@ -1,4 +1,4 @@
-"""The options that commands of ``ragkit tune`` have in common."""
+"""Options shared by the ``ragkit tune`` commands."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(help="Each run makes a new version of it.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the adapter; each run creates a new version.", show_default=False)]
 HeldOut = Annotated[
     Path | None,
-    typer.Option("--held-out", metavar="FILE", help="To measure on (default: a share of what is given, by chance)."),
+    typer.Option("--held-out", metavar="FILE", help="Validation file (default: random split of the training data)."),
 ]
-Share = Annotated[float, typer.Option(min=0.01, max=0.9, help="Of what is given that is held out, without --held-out.")]
+ValFraction = Annotated[
+    float, typer.Option(min=0.01, max=0.9, help="Fraction held out for validation, without --held-out.")
+]
 Tests = Annotated[
     list[Path] | None,
-    typer.Option("--test", metavar="FILE", help="A further split of which nothing may be learned. May be repeated."),
+    typer.Option(
+        "--test",
+        metavar="FILE",
+        help="Test split; its near-duplicates are removed from the training data. Can be repeated.",
+    ),
 ]
 Base = Annotated[
-    str, typer.Option(help="The model: a name from `ragkit models list`, a .gguf file, or a Hugging Face folder.")
+    str, typer.Option(help="Base model: a name from `ragkit models list`, a .gguf file, or a Hugging Face folder.")
 ]
-Minutes = Annotated[float | None, typer.Option(min=0.01, help="Of training, at most.", show_default=False)]
-Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="The folder of adapters.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Throw away an unfinished run.")]
-Rank = Annotated[int, typer.Option(min=1, help="Of the adapter: what it can hold.")]
-LearningRate = Annotated[float, typer.Option(help="The highest, after the rise at the beginning.")]
+Minutes = Annotated[float | None, typer.Option(min=0.01, help="Maximum training time, in minutes.", show_default=False)]
+Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="Folder of adapters.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Discard an unfinished run and start again.")]
+Rank = Annotated[int, typer.Option(min=1, help="LoRA rank.")]
+LearningRate = Annotated[float, typer.Option(help="Peak learning rate, after warm-up.")]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ragkit.evaluation.outcome import Outcome
+from ragkit.evaluation.outcome import QuestionResult
 from ragkit.tuning.comparison import Estimate, estimate
 
 COLUMNS: Final = {
@@ -38,7 +38,7 @@ class KindRow:
         }
 
 
-def kind_rows(outcomes: Sequence[Outcome]) -> list[KindRow]:
+def kind_rows(outcomes: Sequence[QuestionResult]) -> list[KindRow]:
     """Return a row for each kind by name, then for all answerable and all unanswerable questions."""
     # By id, as a report that was written and read has another order, and an interval depends on it.
     done = sorted((outcome for outcome in outcomes if not outcome.error), key=lambda one: one.question.id)
@@ -50,7 +50,7 @@ def kind_rows(outcomes: Sequence[Outcome]) -> list[KindRow]:
     return rows + [_row(name, own) for name, own in totals if own]
 
 
-def _row(name: str, outcomes: Sequence[Outcome]) -> KindRow:
+def _row(name: str, outcomes: Sequence[QuestionResult]) -> KindRow:
     values: dict[str, list[float]] = {column: [] for column in COLUMNS}
     for outcome in outcomes:
         if outcome.shown:

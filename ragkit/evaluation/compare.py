@@ -7,7 +7,7 @@ from typing import Any
 
 from ragkit.errors import SettingsError
 from ragkit.evaluation.metrics import METRICS, MetricInfo
-from ragkit.evaluation.outcome import Outcome
+from ragkit.evaluation.outcome import QuestionResult
 from ragkit.evaluation.report import EvalReport
 from ragkit.tuning.comparison import Estimate, estimate, gain
 
@@ -27,13 +27,13 @@ class MetricGain:
     equal: int
 
     @property
-    def shown(self) -> bool:
+    def significant(self) -> bool:
         """Whether the whole interval lies on one side of 0: chance alone hardly does that."""
         return self.gain.low > 0 or self.gain.high < 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        row = {"metric": self.info.name, "shown": self.shown, **asdict(self)}
+        row = {"metric": self.info.name, "significant": self.significant, **asdict(self)}
         del row["info"]
         return row
 
@@ -42,12 +42,12 @@ class MetricGain:
 class Change:
     """One question in both runs."""
 
-    before: Outcome
-    after: Outcome
+    before: QuestionResult
+    after: QuestionResult
 
     @property
     def difference(self) -> float:
-        """By how much its score grew; see ``Outcome.score``. One that failed counts as 0."""
+        """By how much its score grew; see ``QuestionResult.score``. One that failed counts as 0."""
         return (self.after.score or 0.0) - (self.before.score or 0.0)
 
     def to_dict(self) -> dict[str, Any]:

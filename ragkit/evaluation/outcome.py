@@ -84,7 +84,7 @@ class SeenCitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QuestionResult:
     """What came of one question."""
 
     question: Question
@@ -176,7 +176,7 @@ class Outcome:
         return {"verdict": self.verdict, **asdict(self)}
 
 
-OUTCOME = TypeAdapter(Outcome)
+QUESTION_RESULT = TypeAdapter(QuestionResult)
 """Reads an outcome from JSON."""
 
 
@@ -201,15 +201,17 @@ def seen_hits(hits: tuple[Hit, ...], gold: Gold) -> tuple[SeenHit, ...]:
 
 def retrieved(
     question: Question, gold: Gold, hits: tuple[Hit, ...], seconds: Mapping[str, float], kind: str = ""
-) -> Outcome:
+) -> QuestionResult:
     """Return what came of searching for a question of a recognised kind, without an answer."""
     scores = _retrieval(gold, hits)
     if gold.relevant is not None:
         scores["found"] = float(gold.found_in(hit.chunk.key for hit in hits))
-    return Outcome(question, gold.missing, seen_hits(hits, gold), seconds=seconds, scores=scores, kind=kind)
+    return QuestionResult(question, gold.missing, seen_hits(hits, gold), seconds=seconds, scores=scores, kind=kind)
 
 
-def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answer, grounded: float | None) -> Outcome:
+def answered(
+    question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answer, grounded: float | None
+) -> QuestionResult:
     """Return what came of a question that was answered.
 
     Args:
@@ -238,7 +240,7 @@ def answered(question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answ
         scores |= citation_scores(places, gold.evidence, gold.also)
         scores["cited"] = scores.get("citation_hit", 0.0)
         scores["found"] = float(gold.found_in(hit.chunk.key for hit in trace.hits))
-    return Outcome(
+    return QuestionResult(
         question,
         gold.missing,
         seen_hits(hits, gold),
@@ -269,9 +271,9 @@ def _right(question: Question, answer: Answer) -> float:
     return share_right(" ".join([answer.text, *quotes]), question.items)
 
 
-def failed(question: Question, gold: Gold, error: RagkitError) -> Outcome:
+def failed(question: Question, gold: Gold, error: RagkitError) -> QuestionResult:
     """Return what came of a question that could not be asked."""
-    return Outcome(question, gold.missing, error=f"{type(error).__name__}: {error.message}")
+    return QuestionResult(question, gold.missing, error=f"{type(error).__name__}: {error.message}")
 
 
 def said(answer: Answer) -> str:

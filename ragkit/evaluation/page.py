@@ -10,7 +10,7 @@ from typing import Any
 from ragkit.display import unit_name
 from ragkit.evaluation import charts
 from ragkit.evaluation.by_kind import COLUMNS
-from ragkit.evaluation.outcome import RIGHT, VERDICTS, Outcome, SeenHit
+from ragkit.evaluation.outcome import RIGHT, VERDICTS, QuestionResult, SeenHit
 from ragkit.evaluation.report import EvalReport, told
 
 _GROUPS = {
@@ -106,7 +106,7 @@ def summary(report: EvalReport) -> str:
     )
 
 
-def question(outcome: Outcome) -> str:
+def question(outcome: QuestionResult) -> str:
     """Return one question, folded up."""
     kind = "yes" if outcome.verdict == RIGHT else "no"
     score = "" if outcome.score is None else f"<span class='score'>{outcome.score:.2f}</span>"
@@ -117,7 +117,7 @@ def question(outcome: Outcome) -> str:
     )
 
 
-def wanted(outcome: Outcome) -> str:
+def wanted(outcome: QuestionResult) -> str:
     """Return what is known of a question's answer."""
     asked = outcome.question
     rows = [("Question", f"{escape(asked.question)} <span class='quiet'>({escape(asked.id)})</span>")]
@@ -138,7 +138,7 @@ def wanted(outcome: Outcome) -> str:
     return _list(rows)
 
 
-def what_came(outcome: Outcome, *, folded: bool = False) -> str:
+def what_came(outcome: QuestionResult, *, folded: bool = False) -> str:
     """Return the answer, its citations, the passages (folded up or not), and what they took."""
     rows = []
     if outcome.error:

@@ -12,11 +12,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from ragkit._files import write_atomically
 from ragkit.errors import SettingsError
 from ragkit.evaluation.by_kind import KindRow, kind_rows
 from ragkit.evaluation.metrics import METRICS, MetricInfo
-from ragkit.evaluation.outcome import VERDICTS, Outcome
-from ragkit.examples.saving import write_whole
+from ragkit.evaluation.outcome import VERDICTS, QuestionResult
 from ragkit.indexing.database import write_errors
 from ragkit.records import Usage
 from ragkit.tuning.comparison import Estimate, estimate
@@ -45,7 +45,7 @@ class EvalReport:
     """Everything that was set, as plain values."""
     index: Mapping[str, Any]
     """What was asked: ``path``, ``fingerprint``, ``documents``, ``chunks``, ``embedding_model``."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[QuestionResult, ...]
     format: Literal["ragkit evaluation 1"] = field(default=FORMAT, kw_only=True)
 
     def scores(self, metric: str) -> dict[str, float]:
@@ -69,7 +69,7 @@ class EvalReport:
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
     @property
-    def ordered(self) -> list[Outcome]:
+    def ordered(self) -> list[QuestionResult]:
         """The outcomes, failures first: by verdict, then by score."""
         worst = list(VERDICTS)
         return sorted(self.outcomes, key=lambda o: (worst.index(o.verdict), o.score or 0.0))
@@ -144,7 +144,7 @@ def read_report(path: str | Path) -> EvalReport:
         SettingsError: if the file can't be read or holds something else.
     """
     file = Path(path).expanduser()
-    hint = "Make one: ragkit eval TARGET QUESTIONS --out report.html writes report.json beside it."
+    hint = "Make one: ragkit eval TARGET QUESTIONS --output report.html writes report.json beside it."
     try:
         return _REPORT.validate_json(file.read_bytes())
     except OSError as error:
@@ -166,7 +166,7 @@ def write_text(path: str | Path, text: str) -> None:
     file = Path(path).expanduser()
     with write_errors(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, text.encode("utf-8", "replace"))
+        write_atomically(file, text.encode("utf-8", "replace"))
 
 
 def told(metrics: Mapping[str, Estimate], group: str) -> Sequence[tuple[MetricInfo, Estimate]]:

@@ -4,7 +4,7 @@
 ``DynamicSelector(pool).select("the new input", k=8)``.
 """
 
-from ragkit.examples.base import ExampleSelector, Room, Shot
+from ragkit.examples.base import ExampleSelector, Shot, TokenBudget
 from ragkit.examples.fixed import FixedSelector
 from ragkit.examples.leaks import find_leaks
 from ragkit.examples.learned import LearnedSelector
@@ -18,9 +18,9 @@ __all__ = [
     "ExampleSelector",
     "FixedSelector",
     "LearnedSelector",
-    "Room",
     "SelectorOptions",
     "Shot",
+    "TokenBudget",
     "find_leaks",
     "read_examples",
 ]

@@ -23,7 +23,7 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class TokenBudget:
     """How many tokens the examples may take in a prompt."""
 
     tokens: int
@@ -32,7 +32,7 @@ class Room:
 
     def __post_init__(self) -> None:
         if self.tokens < 0:
-            raise SettingsError(f"A room of {self.tokens} tokens can't be.", "Give 0 or more.")
+            raise SettingsError(f"tokens must be >= 0, got {self.tokens}.", "Pass a positive number of tokens.")
 
     def fitting(self, examples: Sequence[Example], k: int) -> list[int]:
         """Return which examples to take, ``k`` at most, in order; what does not fit beside those before is passed over.
@@ -57,14 +57,14 @@ class Room:
 class ExampleSelector(Protocol):
     """Chooses the examples that help most with an input."""
 
-    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
+    def select(self, text: str, k: int = 8, budget: TokenBudget | None = None) -> list[Shot]:
         """Return at most ``k`` examples in the order in which they are to be shown.
 
         Args:
             text: the input.
             k: how many at most; fewer come where the pool has no more that may be shown.
-            room: tokens that the examples may take together. They are taken in the order of preference, what no longer
-                fits is passed over, and none come where not one fits.
+            budget: tokens for all examples together. Examples are taken in order of preference; those that no longer
+                fit are skipped. The result is empty if none fits.
 
         Raises:
             QueryError: if the input is empty or ``k`` is below 1.

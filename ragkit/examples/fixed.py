@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ragkit.errors import ExamplePoolError
-from ragkit.examples.base import Room, Shot, check_request
+from ragkit.examples.base import Shot, TokenBudget, check_request
 from ragkit.examples.pool import normal
 from ragkit.records import Example
 
@@ -15,22 +15,22 @@ class FixedSelector:
 
     Args:
         shots: the examples, the most important first.
-        hide_own: leave out an example whose input is the very one that is asked about, white space and case aside.
+        exclude_self: leave out an example whose input is the very one that is asked about, white space and case aside.
 
     Raises:
         ExamplePoolError: if there are none.
     """
 
-    def __init__(self, shots: Sequence[Example], hide_own: bool = True) -> None:
+    def __init__(self, shots: Sequence[Example], exclude_self: bool = True) -> None:
         if not shots:
             raise ExamplePoolError("There are no examples to show.", "Give one or more: FixedSelector([Example(...)])")
         self.shots = tuple(shots)
-        self.hide_own = hide_own
+        self.exclude_self = exclude_self
 
-    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
+    def select(self, text: str, k: int = 8, budget: TokenBudget | None = None) -> list[Shot]:
         """Return the first ``k`` examples in their own order; see ``ExampleSelector``."""
         check_request(text, k)
         own = normal(text)
-        shown = [shot for shot in self.shots if not (self.hide_own and normal(shot.input) == own)]
-        taken = range(min(k, len(shown))) if room is None else room.fitting(shown, k)
+        shown = [shot for shot in self.shots if not (self.exclude_self and normal(shot.input) == own)]
+        taken = range(min(k, len(shown))) if budget is None else budget.fitting(shown, k)
         return [Shot(shown[number], 1.0, "the same for every input") for number in taken]

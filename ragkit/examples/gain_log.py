@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ragkit._files import append_line
 from ragkit.errors import ExamplePoolError
-from ragkit.examples.saving import append_line
 
 _FORMAT = "ragkit gains 1"
 
@@ -58,7 +58,9 @@ class GainLog:
         try:
             append_line(self.path, {"query": query, "candidates": list(candidates), "gains": plain})
         except OSError as error:
-            raise ExamplePoolError(f"{self.path} can't be written: {error.strerror}.", "Make room, go on.") from error
+            raise ExamplePoolError(
+                f"{self.path} can't be written: {error.strerror}.", "Free some disk space, then run it again."
+            ) from error
 
     def _read(self, text: str, first: Mapping[str, Any]) -> None:
         for number, line in enumerate(text.splitlines(), 1):

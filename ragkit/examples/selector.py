@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from ragkit.errors import ExamplePoolError, SettingsError
-from ragkit.examples.base import Room, Shot, check_request
+from ragkit.examples.base import Shot, TokenBudget, check_request
 from ragkit.examples.candidates import By, CandidateSearch
 from ragkit.examples.choosing import balanced, coverage, determinantal, shared_terms, within
 from ragkit.examples.pool import OUTPUT, ExamplePool
@@ -17,7 +17,7 @@ from ragkit.examples.token_vectors import token_weights
 from ragkit.indexing import Filter
 from ragkit.indexing.filters import as_filter
 from ragkit.records import Hit
-from ragkit.retrieval.fusion import stretched
+from ragkit.retrieval.fusion import min_max_normalize
 from ragkit.retrieval.mmr import maximal_marginal_relevance
 
 Choice = Literal["best", "mmr", "dpp", "coverage", "keyword_coverage", "balanced"]
@@ -56,9 +56,9 @@ class SelectorOptions:
     """In which they are shown: a model heeds most what stands last."""
     diversity: float = 0.3
     """Of ``mmr``: 0 for the nearest, towards 1 for those that differ."""
-    hide_own: bool = True
+    exclude_self: bool = True
     """The leakage guard: an example with the very input that is asked about is never chosen."""
-    own_cosine: float = 0.995
+    duplicate_threshold: float = 0.995
     """The guard also hides what is this near to the input, or differs in its signs only; from 1 on only the same text,
     white space and case aside."""
     seed: int = 0
@@ -92,18 +92,18 @@ class DynamicSelector:
         self.pool = pool
         self.options = options
         self.where = as_filter(where)
-        guard = options.own_cosine if options.hide_own else None
+        guard = options.duplicate_threshold if options.exclude_self else None
         self.search = CandidateSearch(pool, options.by, self.where, guard, options.seed)
 
-    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
+    def select(self, text: str, k: int = 8, budget: TokenBudget | None = None) -> list[Shot]:
         """Return at most ``k`` examples in the order in which they are to be shown; see ``ExampleSelector``."""
         check_request(text, k)
-        # What does not fit the room makes place for candidates further down.
-        wanted = k if self.options.choice == "best" and room is None else max(k, self.options.candidates)
+        # What does not fit the budget makes place for candidates further down.
+        wanted = k if self.options.choice == "best" and budget is None else max(k, self.options.candidates)
         hits = self._candidates(text, wanted)
         if not hits:
             self._check_pool()
-        chosen = self._chosen(text, hits, k, room) if hits else []
+        chosen = self._chosen(text, hits, k, budget) if hits else []
         if self.options.order == "best_last":
             chosen.reverse()
         elif self.options.order == "random":
@@ -145,7 +145,7 @@ class DynamicSelector:
                 f"Mend the filter; the fields of an example are {', '.join((OUTPUT, *some.metadata))}.",
             )
 
-    def _chosen(self, text: str, hits: list[Hit], k: int, room: Room | None) -> list[Shot]:
+    def _chosen(self, text: str, hits: list[Hit], k: int, budget: TokenBudget | None) -> list[Shot]:
         shots: dict[int, Shot] = {}
 
         def shot(number: int) -> Shot:
@@ -155,10 +155,10 @@ class DynamicSelector:
             return shots[number]
 
         choose = self._choice(text, hits)
-        if room is None:
+        if budget is None:
             numbers = choose(list(range(len(hits))), k)
         else:
-            numbers = within(room.tokens, len(hits), k, choose, lambda number: room.count(shot(number).example))
+            numbers = within(budget.tokens, len(hits), k, choose, lambda number: budget.count(shot(number).example))
         return [shot(number) for number in numbers]
 
     def _reason(self, hit: Hit) -> str:
@@ -184,7 +184,7 @@ class DynamicSelector:
             shared, rarity = shared_terms(text, texts)
             return lambda some, k: [some[n] for n in coverage(shared[some], rarity, k)]
         vectors = self.pool.index.vectors([hit.chunk for hit in hits])
-        relevance = stretched([hit.score for hit in hits])
+        relevance = min_max_normalize([hit.score for hit in hits])
         if how == "mmr":
             balance = 1 - self.options.diversity
             return lambda some, k: [

@@ -13,7 +13,7 @@ from ragkit.examples.choosing import shared_terms
 from ragkit.examples.overlap import grams
 from ragkit.examples.pool import OUTPUT
 from ragkit.records import Hit, document_id
-from ragkit.retrieval.fusion import stretched
+from ragkit.retrieval.fusion import min_max_normalize
 
 Floats = NDArray[np.float64]
 SIGNALS = (
@@ -97,7 +97,7 @@ def describe(text: str, hits: Sequence[Hit], vector: NDArray[np.float32], vector
     signals = np.column_stack(
         [
             cosines,
-            np.asarray(stretched([hit.score for hit in hits]), dtype=np.float64),
+            np.asarray(min_max_normalize([hit.score for hit in hits]), dtype=np.float64),
             shared_words @ rarity / max(1e-9, float(rarity.sum())),
             [len(own & other) / max(1, len(own | other)) for other in others],
             [-abs(math.log((1 + hit.document.characters) / (1 + len(text)))) for hit in hits],

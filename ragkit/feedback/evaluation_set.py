@@ -11,7 +11,7 @@ from ragkit.examples.pool import letters
 from ragkit.feedback.approved import Approved, approved, one_a_question
 from ragkit.feedback.log import FeedbackLog
 from ragkit.feedback.records import Quote
-from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
+from ragkit.feedback.split import VAL_FRACTION, LeftOut, Reading, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,11 @@ class GoldQuestion:
 
 
 def questions_of(
-    log: FeedbackLog, *, collection: str | None = None, since: datetime | None = None, share: float = SHARE
+    log: FeedbackLog,
+    *,
+    collection: str | None = None,
+    since: datetime | None = None,
+    val_fraction: float = VAL_FRACTION,
 ) -> Reading[GoldQuestion]:
     """Return the questions that are kept to measure with and have an answer that a person stands behind.
 
@@ -51,9 +55,9 @@ def questions_of(
         log: to read.
         collection: only of this one.
         since: only what came then or later.
-        share: of the questions that measure; the same for every reader.
+        val_fraction: share of the questions that measure; the same for every reader.
     """
-    split = Split.of(log, share)
+    split = Split.of(log, val_fraction)
     events = log.events(collection=collection, since=since)
     found, out = approved(events)
     answered = {letters(one.question) for one in found} | {letters(one.question) for one in out}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ragkit.feedback.approved import approved, one_a_question
 from ragkit.feedback.log import FeedbackLog
-from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
+from ragkit.feedback.split import VAL_FRACTION, LeftOut, Reading, Split
 from ragkit.records import Example
 
 
@@ -16,7 +16,7 @@ def examples_of(
     collection: str | None = None,
     since: datetime | None = None,
     liked: bool = False,
-    share: float = SHARE,
+    val_fraction: float = VAL_FRACTION,
 ) -> Reading[Example]:
     """Return the examples that people chose or gave as corrections, at most one for each question of a collection.
 
@@ -27,9 +27,9 @@ def examples_of(
         collection: only of this one.
         since: only what came then or later.
         liked: also answers with a thumb up.
-        share: of the questions that measure; the same for every reader.
+        val_fraction: share of the questions that measure; the same for every reader.
     """
-    split = Split.of(log, share)
+    split = Split.of(log, val_fraction)
     found, out = approved(log.events(collection=collection, since=since))
     kept = []
     for one in found:

@@ -121,7 +121,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event(ABC):
+class FeedbackEvent(ABC):
     """What every event has."""
 
     collection: str
@@ -144,7 +144,7 @@ class Event(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rating(Event):
+class Rating(FeedbackEvent):
     """A thumb for an answer."""
 
     kind: Literal["rating"] = "rating"
@@ -159,7 +159,7 @@ class Rating(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Correction(Event):
+class Correction(FeedbackEvent):
     """What the answer should have been."""
 
     kind: Literal["correction"] = "correction"
@@ -174,7 +174,7 @@ class Correction(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison(Event):
+class Comparison(FeedbackEvent):
     """Two answers to one question, and which one is better."""
 
     kind: Literal["comparison"] = "comparison"
@@ -191,7 +191,7 @@ class Comparison(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExampleChoice(Event):
+class ExampleChoice(FeedbackEvent):
     """An answered question that a person wants models to be shown."""
 
     kind: Literal["example"] = "example"

@@ -15,7 +15,7 @@ from ragkit.examples.pool import letters, normal
 from ragkit.feedback.log import FeedbackLog
 from ragkit.records import Example
 
-SHARE = 0.2
+VAL_FRACTION = 0.2
 """Share of the questions that are held out for evaluation."""
 NEAR = 0.95
 """The cosine from which on two questions count as the same."""
@@ -58,23 +58,25 @@ class Split:
     """How many others there are."""
 
     @classmethod
-    def of(cls, log: FeedbackLog, share: float = SHARE) -> Self:
+    def of(cls, log: FeedbackLog, val_fraction: float = VAL_FRACTION) -> Self:
         """Return the split of all questions in a log, whichever of them a reader is asked for.
 
         Args:
             log: to read.
-            share: of the questions that measure, 0 to less than 1.
+            val_fraction: share of the questions that measure, 0 to less than 1.
 
         Raises:
-            SettingsError: if the share can't be.
+            SettingsError: if ``val_fraction`` is out of range.
         """
-        if not 0 <= share < 1:
-            raise SettingsError(f"A share of {share} can't be kept to measure with.", "Give 0 to less than 1.")
+        if not 0 <= val_fraction < 1:
+            raise SettingsError(
+                f"val_fraction must be >= 0 and < 1, got {val_fraction}.", "Use a fraction such as 0.2."
+            )
         events = log.events()
         questions = {_key(event.question): event.question for event in events}
         # One that was taken back counts too: it may have been learned from meanwhile.
         chosen = {_key(event.question): event.question for event in events if event.kind == "example"}
-        drawn = {key: question for key, question in questions.items() if _drawn(key, share)}
+        drawn = {key: question for key, question in questions.items() if _drawn(key, val_fraction)}
         near = nearly((question for key, question in drawn.items() if key not in chosen), chosen.values())
         shown = {
             key: chosen.get(key) or near[question]
@@ -121,6 +123,6 @@ def _key(question: str) -> str:
     return letters(question) or normal(question)
 
 
-def _drawn(key: str, share: float) -> bool:
+def _drawn(key: str, val_fraction: float) -> bool:
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest) < share * 2**64
+    return int.from_bytes(digest) < val_fraction * 2**64

@@ -9,17 +9,21 @@ from datetime import datetime
 from ragkit.feedback.approved import approved
 from ragkit.feedback.log import Feedback, FeedbackLog
 from ragkit.feedback.records import Comparison, Correction, Rating, Reply, plain_text
-from ragkit.feedback.split import SHARE, LeftOut, Reading, Split
+from ragkit.feedback.split import VAL_FRACTION, LeftOut, Reading, Split
 from ragkit.records import Message, Metadata
 from ragkit.tuning.data import TuningRecord
-from ragkit.tuning.rankings import Ranking, checked
+from ragkit.tuning.rewards.rankings import Ranking, checked
 
 _Pair = tuple[str, Ranking]
 """A question and a ranking of two answers to it."""
 
 
 def records_of(
-    log: FeedbackLog, *, collection: str | None = None, since: datetime | None = None, share: float = SHARE
+    log: FeedbackLog,
+    *,
+    collection: str | None = None,
+    since: datetime | None = None,
+    val_fraction: float = VAL_FRACTION,
 ) -> Reading[TuningRecord]:
     """Return the prompts as they were sent, each with the reply that a person stands behind, for ``tune sft``.
 
@@ -29,9 +33,9 @@ def records_of(
         log: to read.
         collection: only of this one.
         since: only what came then or later.
-        share: of the questions that measure; the same for every reader.
+        val_fraction: share of the questions that measure; the same for every reader.
     """
-    split = Split.of(log, share)
+    split = Split.of(log, val_fraction)
     found, out = approved(log.events(collection=collection, since=since))
     prompts = [one.reply.prompt if one.reply is not None else () for one in found]
     apart = _kept_apart(split, [(one.question, prompt) for one, prompt in zip(found, prompts, strict=True)])
@@ -48,7 +52,11 @@ def records_of(
 
 
 def rankings_of(
-    log: FeedbackLog, *, collection: str | None = None, since: datetime | None = None, share: float = SHARE
+    log: FeedbackLog,
+    *,
+    collection: str | None = None,
+    since: datetime | None = None,
+    val_fraction: float = VAL_FRACTION,
 ) -> Reading[Ranking]:
     """Return which of two answers people prefer, for ``tune reward`` and ``tune dpo``.
 
@@ -60,9 +68,9 @@ def rankings_of(
         log: to read.
         collection: only of this one.
         since: only what came then or later.
-        share: of the questions that measure; the same for every reader.
+        val_fraction: share of the questions that measure; the same for every reader.
     """
-    split = Split.of(log, share)
+    split = Split.of(log, val_fraction)
     events = log.events(collection=collection, since=since)
     compared, out = _compared(events)
     pairs = [*compared, *_corrected(events), *_thumbs(events)]

@@ -193,7 +193,7 @@ class Store(Database):
             gone -= {row[0] for row in self.rows(sql, (self.edition, *part))}
         return gone
 
-    def bury(self, document: str) -> None:
+    def tombstone(self, document: str) -> None:
         """Keep the chunks of a document that is about to be removed for searches that are under way."""
         for info in self.infos("d.id = ?", (document,)):
             text = json.dumps(asdict(info), ensure_ascii=False)

@@ -1,7 +1,7 @@
 """Vector files: immutable FAISS indexes that map unit vectors to chunk keys.
 
-The kind follows from the size. Up to ``VectorOptions.flat_rows`` rows a file is flat (exact, float32); above, an
-inverted file (IVF) of float16 vectors, which is read from disk as it is and searched in ``probes`` of its lists.
+The kind follows from the size. Up to ``VectorOptions.ivf_threshold`` rows a file is flat (exact, float32); above, an
+inverted file (IVF) of float16 vectors, which is read from disk as it is and searched in ``nprobe`` of its lists.
 Measured on vectors mixed from MiniLM's, one thread (benchmarks/vector_choice.py): 200,000 rows give recall@10 .993 at
 0.2 ms and 158 MB, built in 26 s; 1,000,000 rows .995 at 1.0 ms and 782 MB, built in 108 s. HNSW took a quarter more
 memory and three times the building at 20,000 rows, for .997 at 0.06 ms; with IVF a filtered search is made exact by
@@ -35,9 +35,9 @@ _EXACT_BELOW = 20_000
 class VectorOptions:
     """How vector files are made and searched."""
 
-    flat_rows: int = 50_000
+    ivf_threshold: int = 50_000
     """Up to this many rows a file is flat."""
-    probes: int = 0
+    nprobe: int = 0
     """Lists of an IVF file that a search reads; 0 for a number chosen by the size."""
     training_rows: int = 100_000
     """At most this many rows teach an IVF file its lists."""
@@ -71,7 +71,7 @@ def build_vector_file(path: Path, keys: Keys, vectors: Vectors, options: VectorO
     import faiss
 
     rows, dimension = vectors.shape
-    if rows <= options.flat_rows:
+    if rows <= options.ivf_threshold:
         inner = faiss.IndexFlatIP(dimension)
         kind = "flat"
     else:
@@ -117,9 +117,9 @@ class VectorFile:
         self.rows: int = self._index.ntotal
         self.dimension: int = self._index.d
         self._ivf = faiss.try_extract_index_ivf(self._index)
-        self._probes = options.probes
-        if self._ivf is not None and not options.probes:
-            self._probes = max(64, self._ivf.nlist // 32)
+        self._nprobe = options.nprobe
+        if self._ivf is not None and not options.nprobe:
+            self._nprobe = max(64, self._ivf.nlist // 32)
 
     def search(self, query: Vectors, k: int, allowed: Keys | None = None, denied: Keys | None = None) -> Scored:
         """Return the nearest rows by inner product.
@@ -145,9 +145,9 @@ class VectorFile:
         if self._ivf is not None:
             # Reading every list makes a filtered search exact; the selector skips what is filtered out cheaply.
             every = self._ivf.nlist
-            probes = every if exhaustive or k > self.rows // 8 else min(every, max(self._probes, k // 4))
-            found = self._found(query, k, faiss.SearchParametersIVF(nprobe=probes, **parameters))
-            if len(found[0]) < k and probes < every:
+            nprobe = every if exhaustive or k > self.rows // 8 else min(every, max(self._nprobe, k // 4))
+            found = self._found(query, k, faiss.SearchParametersIVF(nprobe=nprobe, **parameters))
+            if len(found[0]) < k and nprobe < every:
                 # The lists near the query hold too little that is not filtered out.
                 found = self._found(query, k, faiss.SearchParametersIVF(nprobe=every, **parameters))
             return found

@@ -155,9 +155,9 @@ def settle(store: Store, model: str, dimension: int, options: VectorOptions, *, 
     files = [segment for segment in segments if segment.kind == "vectors"]
     rows = sum(segment.rows for segment in files)
     dead = store.rows("SELECT count(*) FROM dead")[0][0]
-    small = sum(segment.rows for segment in files if segment.rows <= options.flat_rows)
+    small = sum(segment.rows for segment in files if segment.rows <= options.ivf_threshold)
     large = rows - small
-    crowded = len(files) > _FILES_AT_MOST or (small > options.flat_rows and small > _DELTA_SHARE * large)
+    crowded = len(files) > _FILES_AT_MOST or (small > options.ivf_threshold and small > _DELTA_SHARE * large)
     if not (force or crowded or dead > _DEAD_SHARE * rows):
         return False
     with store.transaction():
@@ -240,7 +240,7 @@ def _remove(store: Store, documents: Sequence[str]) -> list[int]:
     for document in documents:
         rows = store.rows("SELECT key FROM chunks WHERE document = ? AND edition = ?", (document, edition))
         dead += [row[0] for row in rows]
-        store.bury(document)
+        store.tombstone(document)
         store.connection.execute("DELETE FROM chunks WHERE document = ?", (document,))
         store.connection.execute("DELETE FROM documents WHERE id = ?", (document,))
     return dead
@@ -311,7 +311,7 @@ def _with_new_rows(
     """
     kept = sorted(files, key=lambda segment: segment.first_key)
     first, total = keys[0], len(keys)
-    while kept and kept[-1].rows <= 2 * total and total + kept[-1].rows <= options.flat_rows:
+    while kept and kept[-1].rows <= 2 * total and total + kept[-1].rows <= options.ivf_threshold:
         # Keys only grow, so the newest files hold the highest ones and what they hold is a range.
         merged = kept.pop()
         first, total = merged.first_key, total + merged.rows

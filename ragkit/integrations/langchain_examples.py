@@ -9,7 +9,7 @@ from langchain_core.example_selectors import BaseExampleSelector
 from pydantic import BaseModel
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import ExamplePool, ExampleSelector, Room, Shot
+from ragkit.examples import ExamplePool, ExampleSelector, Shot, TokenBudget
 from ragkit.examples.base import check_request
 from ragkit.examples.pool import PoolReport, normal
 from ragkit.examples.reading import examples_from_rows
@@ -30,7 +30,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         input_key: the variable that holds the input, and the key of an example's input.
         output_key: the key of an example's output.
         fields: metadata fields of the examples that are returned as further keys.
-        room: token budget for all examples.
+        budget: token budget for all examples.
 
     Raises:
         SettingsError: if ``selector`` is no selector, ``k`` is below 1, or a key is named twice.
@@ -44,7 +44,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         input_key: str = "input",
         output_key: str = "output",
         fields: Sequence[str] = (),
-        room: Room | None = None,
+        budget: TokenBudget | None = None,
     ) -> None:
         if not isinstance(selector, ExampleSelector):
             hint = (
@@ -61,7 +61,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         self.input_key = input_key
         self.output_key = output_key
         self.fields = tuple(fields)
-        self.room = room
+        self.budget = budget
 
     def select_examples(self, input_variables: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the examples for an input, each with its input, its output and the fields that were asked for.
@@ -76,7 +76,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
                 f"The variables have no {self.input_key!r}; they have {there}.",
                 "Name the one that holds the input: RagkitExampleSelector(..., input_key=...)",
             )
-        shots = self.selector.select(str(input_variables[self.input_key]), self.k, self.room)
+        shots = self.selector.select(str(input_variables[self.input_key]), self.k, self.budget)
         return [self._row(shot.example) for shot in shots]
 
     def add_example(self, example: dict[str, Any]) -> PoolReport:
@@ -122,7 +122,7 @@ class LangChainSelector:
         output_key: the key of an example's output; further keys become metadata.
         variables: what else it reads, the same for every input.
         best_last: turn its order round, so that the nearest example stands next to the input.
-        hide_own: the leakage guard: an example with the very input that is asked about is never chosen.
+        exclude_self: the leakage guard: an example with the very input that is asked about is never chosen.
 
     Raises:
         SettingsError: if ``selector`` is something else.
@@ -136,7 +136,7 @@ class LangChainSelector:
         output_key: str = "output",
         variables: Mapping[str, str] | None = None,
         best_last: bool = False,
-        hide_own: bool = True,
+        exclude_self: bool = True,
     ) -> None:
         if not isinstance(selector, BaseExampleSelector):
             raise SettingsError(f"{type(selector).__name__} is no LangChain selector.", "Pass a BaseExampleSelector.")
@@ -144,9 +144,9 @@ class LangChainSelector:
         self._input_key, self._output_key = input_key, output_key
         self._variables = dict(variables or {})
         self._best_last = best_last
-        self._hide_own = hide_own
+        self._exclude_self = exclude_self
 
-    def select(self, text: str, k: int = 8, room: Room | None = None) -> list[Shot]:
+    def select(self, text: str, k: int = 8, budget: TokenBudget | None = None) -> list[Shot]:
         """Return at most ``k`` examples in prompt order; see ``ExampleSelector``.
 
         Raises:
@@ -154,14 +154,14 @@ class LangChainSelector:
         """
         check_request(text, k)
         if isinstance(self.selector, RagkitExampleSelector):
-            return self.selector.selector.select(text, k, room)
-        wanted = k + _SPARE if room is None else max(k + _SPARE, _CANDIDATES)
+            return self.selector.selector.select(text, k, budget)
+        wanted = k + _SPARE if budget is None else max(k + _SPARE, _CANDIDATES)
         rows = self._asking_for(k, wanted).select_examples({**self._variables, self._input_key: text})
         examples = examples_from_rows(rows, self._input_key, self._output_key)
-        if self._hide_own:
+        if self._exclude_self:
             own = normal(text)
             examples = [example for example in examples if normal(example.input) != own]
-        taken = range(min(k, len(examples))) if room is None else room.fitting(examples, k)
+        taken = range(min(k, len(examples))) if budget is None else budget.fitting(examples, k)
         name = type(self.selector).__name__
         shots = [Shot(examples[n], 1 / (n + 1), f"number {n + 1} of LangChain's {name}, without scores") for n in taken]
         return shots[::-1] if self._best_last else shots

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from ragkit.models.route import Attempt
+from ragkit.models.chain.route import Attempt
 from ragkit.records import Message, Usage
 
 
@@ -89,13 +89,13 @@ class ScoringModel(Protocol):
         """
         ...
 
-    def choose(self, messages: Sequence[Message], replies: Sequence[str], favours: Sequence[float] = ()) -> Choice:
+    def choose(self, messages: Sequence[Message], replies: Sequence[str], biases: Sequence[float] = ()) -> Choice:
         """Return the reply that the model finds likeliest.
 
         Args:
             messages: the prompt.
             replies: whole replies to choose from, at least one.
-            favours: what is added to each reply's log-probability before they are compared; none by default.
+            biases: what is added to each reply's log-probability before they are compared; none by default.
         """
         ...
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit._machine import cores
+from ragkit._stats import log_softmax
 from ragkit.errors import MissingExtraError, ModelError, ModelFileError, ModelStoppedError, SettingsError
 from ragkit.models.grammar import Grammar, Logits
 from ragkit.models.llama_log import log_of
@@ -285,7 +286,7 @@ class Engine:
 
     @_in_use
     def choose(
-        self, replies: Sequence[Sequence[int]], favours: Sequence[float], stopped: Callable[[], bool] | None = None
+        self, replies: Sequence[Sequence[int]], biases: Sequence[float], stopped: Callable[[], bool] | None = None
     ) -> tuple[int, float]:
         """Return the best of some replies to what was evaluated last, and its log-probability (natural).
 
@@ -296,7 +297,7 @@ class Engine:
         Args:
             replies: tokens of each, at least one reply; none may be empty or the beginning of another, which ``END``
                 at the end of each sees to: any token with which the model ends a reply.
-            favours: of each, what is added to its log-probability.
+            biases: of each, what is added to its log-probability.
             stopped: asked between steps; where it says so, the search is left.
 
         Raises:
@@ -307,12 +308,12 @@ class Engine:
         together = max(1, min(_AT_ONCE, (self.window - len(self._kept)) // longest))
         numbers: dict[tuple[int, ...], int] = {}
         followers: dict[tuple[int, ...], set[int]] = {}
-        favour: dict[tuple[int, ...], float] = {}
+        bias: dict[tuple[int, ...], float] = {}
         for number, reply in enumerate(map(tuple, replies)):
-            if favours[number] > favour.get(reply, -np.inf):
+            if biases[number] > bias.get(reply, -np.inf):
                 numbers[reply] = number
             for length in range(len(reply) + 1):
-                favour[reply[:length]] = max(favours[number], favour.get(reply[:length], -np.inf))
+                bias[reply[:length]] = max(biases[number], bias.get(reply[:length], -np.inf))
                 if length < len(reply):
                     followers.setdefault(reply[:length], set()).add(reply[length])
         ahead: list[tuple[float, tuple[int, ...], float]] = []
@@ -322,7 +323,7 @@ class Engine:
                 step = _log_sum(after[self._endings]) if token == END else after[token]
                 longer, sum_ = (*path, token), logprob + float(step)
                 # The best comes first; of equals the one with the lower tokens.
-                heapq.heappush(ahead, (-sum_ - favour[longer], longer, sum_))
+                heapq.heappush(ahead, (-sum_ - bias[longer], longer, sum_))
 
         look((), 0.0, log_softmax(self._last))
         try:
@@ -451,12 +452,6 @@ class Engine:
         scales = (ctypes.c_float * 1)(1.0)
         if self._library.llama_set_adapters_lora(self._context, adapters, 1, scales) != 0:
             raise ModelFileError(f"{lora} does not fit this model.", "Name an adapter that was trained on it.")
-
-
-def log_softmax(logits: Logits) -> Logits:
-    """Return log-probabilities of logits, float32 of the same shape."""
-    normalised: Logits = logits - _log_sum(logits)
-    return normalised
 
 
 def _log_sum(logits: Logits) -> np.float32:

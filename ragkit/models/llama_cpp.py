@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ragkit._stats import log_softmax
 from ragkit.errors import ModelFileError, ModelNotFoundError, PromptError, PromptOverflowError
 from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
-from ragkit.models.engine import END, Engine, log_softmax
+from ragkit.models.engine import END, Engine
 from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.schema import held_to_schema
 from ragkit.models.stops import StopGuard
@@ -116,16 +117,16 @@ class LlamaCppModel:
             self._engine.evaluate(prompt)
             return self._engine.score(tokens)
 
-    def choose(self, messages: Sequence[Message], replies: Sequence[str], favours: Sequence[float] = ()) -> Choice:
+    def choose(self, messages: Sequence[Message], replies: Sequence[str], biases: Sequence[float] = ()) -> Choice:
         """Return the likeliest of whole replies; see ``ScoringModel``.
 
         Raises:
-            PromptError: if there are no replies, or not as many favours.
+            PromptError: if there are no replies, or not as many biases.
             PromptOverflowError: if prompt and reply do not fit the window.
         """
-        if not replies or (favours and len(favours) != len(replies)):
+        if not replies or (biases and len(biases) != len(replies)):
             raise PromptError(
-                f"There are {len(replies)} replies to choose from and {len(favours)} favours.",
+                f"There are {len(replies)} replies to choose from and {len(biases)} biases.",
                 "Give at least one reply, and a favour for each or none.",
             )
         prompt = self._prompt(messages)
@@ -134,7 +135,7 @@ class LlamaCppModel:
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
             _, cached = self._engine.evaluate(prompt, self.stopped)
-            number, logprob = self._engine.choose(tokens, favours or [0.0] * len(tokens), self.stopped)
+            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), self.stopped)
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]) - len(end), cached, 0.0))
 
     @property

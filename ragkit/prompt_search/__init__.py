@@ -4,15 +4,15 @@
 ``method="gepa"``, ``proposer=model`` and ``start=report.best``. ``print(report.table())`` shows what was tried.
 """
 
-from ragkit.prompt_search.base import Objective, Outcome, PromptCandidate, SearchOptions
+from ragkit.prompt_search.base import ExampleScore, Objective, PromptCandidate, SearchOptions
 from ragkit.prompt_search.objective import ModelObjective, exact_match
 from ragkit.prompt_search.report import SearchReport, Trial
 from ragkit.prompt_search.search import search_prompts
 
 __all__ = [
+    "ExampleScore",
     "ModelObjective",
     "Objective",
-    "Outcome",
     "PromptCandidate",
     "SearchOptions",
     "SearchReport",

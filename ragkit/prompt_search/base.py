@@ -34,7 +34,7 @@ class PromptCandidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ExampleScore:
     """How a candidate did on one example."""
 
     score: float
@@ -50,7 +50,7 @@ class Outcome:
 class Objective(Protocol):
     """Judges a candidate: one model call for each example."""
 
-    def __call__(self, candidate: PromptCandidate, examples: Sequence[Example], /) -> list[Outcome]:
+    def __call__(self, candidate: PromptCandidate, examples: Sequence[Example], /) -> list[ExampleScore]:
         """Return an outcome for each example, in their order."""
         ...
 

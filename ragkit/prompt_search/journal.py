@@ -14,7 +14,7 @@ from typing import Any
 from ragkit.errors import SettingsError, TaskError
 from ragkit.indexing.database import write_errors
 from ragkit.indexing.writing import writer_lock
-from ragkit.prompt_search.base import Outcome
+from ragkit.prompt_search.base import ExampleScore
 
 FILE_NAME = "search.jsonl"
 FORMAT = 1
@@ -35,23 +35,23 @@ class Journal:
 
     def __init__(self, file: FileIO | None = None, records: Sequence[Record] = ()) -> None:
         self._file = file
-        self._items: dict[tuple[str, str, int], Outcome] = {}
+        self._items: dict[tuple[str, str, int], ExampleScore] = {}
         self._proposals: dict[tuple[int, str], str] = {}
         self._trials: dict[int, Record] = {}
         for record in records:
             if record["kind"] == "item":
-                outcome = Outcome(float(record["score"]), str(record["feedback"]))
+                outcome = ExampleScore(float(record["score"]), str(record["feedback"]))
                 self._items[record["candidate"], record["split"], record["number"]] = outcome
             elif record["kind"] == "proposal":
                 self._proposals[record["number"], record["asked"]] = str(record["reply"])
             else:
                 self._trials[record["number"]] = {**record}
 
-    def item(self, candidate: str, split: str, number: int) -> Outcome | None:
+    def item(self, candidate: str, split: str, number: int) -> ExampleScore | None:
         """Return what is known of a candidate (its key) on an item of ``dev`` or ``train``."""
         return self._items.get((candidate, split, number))
 
-    def add_items(self, candidate: str, split: str, outcomes: Mapping[int, Outcome]) -> None:
+    def add_items(self, candidate: str, split: str, outcomes: Mapping[int, ExampleScore]) -> None:
         """Write down outcomes by the items' numbers."""
         self._append(
             [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ragkit.errors import ExamplePoolError, PromptOverflowError, SettingsError
 from ragkit.examples.pool import normal
 from ragkit.models import ChatModel, GenerationOptions, ScoringModel, complete
-from ragkit.prompt_search.base import Outcome, PromptCandidate
+from ragkit.prompt_search.base import ExampleScore, PromptCandidate
 from ragkit.prompting.shot_template import ShotTemplate
 from ragkit.records import Example
 
@@ -68,7 +68,7 @@ class ModelObjective:
         metric = getattr(self.metric, "__qualname__", type(self.metric).__qualname__)
         return f"{self.model.name}, {self.template}, {metric}, {self.options}, labels {self.labels}"
 
-    def __call__(self, candidate: PromptCandidate, examples: Sequence[Example], /) -> list[Outcome]:
+    def __call__(self, candidate: PromptCandidate, examples: Sequence[Example], /) -> list[ExampleScore]:
         """Return an outcome for each example.
 
         Raises:
@@ -79,7 +79,7 @@ class ModelObjective:
         template = replace(self.template, instruction=candidate.instruction)
         return [self._outcome(template, candidate, example) for example in examples]
 
-    def _outcome(self, template: ShotTemplate, candidate: PromptCandidate, example: Example) -> Outcome:
+    def _outcome(self, template: ShotTemplate, candidate: PromptCandidate, example: Example) -> ExampleScore:
         if not example.output.strip() or (self.labels and example.output not in self.labels):
             raise ExamplePoolError(
                 f"The output {example.output!r} of {example.input[:60]!r} is "
@@ -97,7 +97,7 @@ class ModelObjective:
                 reply = complete(self.model, messages, self.options).text.strip()
                 score = self.metric(reply, wanted)
         except PromptOverflowError as error:
-            return Outcome(0.0, f"The prompt is too long for the model. {error.message}")
+            return ExampleScore(0.0, f"The prompt is too long for the model. {error.message}")
         if score >= 1:
-            return Outcome(score, f"Right: {reply!r}.")
-        return Outcome(score, f"Expected {wanted!r}, but the reply was {reply!r}.")
+            return ExampleScore(score, f"Right: {reply!r}.")
+        return ExampleScore(score, f"Expected {wanted!r}, but the reply was {reply!r}.")

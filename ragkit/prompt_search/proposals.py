@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ragkit.examples.pool import normal
-from ragkit.prompt_search.base import Outcome
+from ragkit.prompt_search.base import ExampleScore
 from ragkit.records import Example, Message
 
 LONGEST = 4000
@@ -67,7 +67,7 @@ def ask_by_history(scored: Sequence[tuple[str, float]], demos: Sequence[Example]
     ]
 
 
-def ask_to_mend(instruction: str, tried: Sequence[tuple[Example, Outcome]]) -> list[Message]:
+def ask_to_mend(instruction: str, tried: Sequence[tuple[Example, ExampleScore]]) -> list[Message]:
     """Return what shows how an instruction did and asks for a better one (GEPA's reflection, arXiv:2507.19457).
 
     Args:

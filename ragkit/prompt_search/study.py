@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import SettingsError
 from ragkit.examples.pool import normal
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions, complete
-from ragkit.prompt_search.base import Objective, Outcome, PromptCandidate, SearchOptions, digest
+from ragkit.prompt_search.base import ExampleScore, Objective, PromptCandidate, SearchOptions, digest
 from ragkit.prompt_search.journal import Journal
 from ragkit.prompt_search.proposals import LONGEST, leaked_input, read_instruction
 from ragkit.prompt_search.report import Dropped, Trial
@@ -59,7 +59,7 @@ class Study:
         self._journal = journal
         self._proposer = proposer
         self._progress = progress
-        self._outcomes: dict[tuple[str, str, int], Outcome] = {}
+        self._outcomes: dict[tuple[str, str, int], ExampleScore] = {}
         self._seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
         self._inputs = [normal(example.input) for example in self.dev]
 
@@ -77,7 +77,7 @@ class Study:
         """Return the calls that ``score`` would make; what was scored before costs nothing."""
         return sum((candidate.key, split, number) not in self._outcomes for number in numbers)
 
-    def score(self, candidate: PromptCandidate, numbers: Sequence[int], split: str = "dev") -> list[Outcome]:
+    def score(self, candidate: PromptCandidate, numbers: Sequence[int], split: str = "dev") -> list[ExampleScore]:
         """Return how a candidate does on items of ``dev`` or ``train``, in their order.
 
         Raises:

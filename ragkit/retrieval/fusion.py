@@ -54,7 +54,7 @@ def convex_combination(lists: Mapping[str, Scored], weights: Mapping[str, float]
     return {key: sum(weights[name] * one.get(key, rest[name]) for name, one in scaled.items()) for key in found}
 
 
-def stretched(scores: Sequence[float]) -> NDArray[np.float32]:
+def min_max_normalize(scores: Sequence[float]) -> NDArray[np.float32]:
     """Return scores brought to 0…1, the lowest to 0 and the highest to 1; equal ones all to 1."""
     values = np.asarray(scores, dtype=np.float32)
     if not len(values):

@@ -26,7 +26,7 @@ NAMES = (
     "similarity",
     "sample_agreement",
     "groundedness",
-    "read",
+    "used_llm",
 )
 """All that ``signals`` can give; a router takes any others too."""
 
@@ -39,7 +39,7 @@ def signals(
     label: str | None = None,
     samples: Sequence[str] | None = None,
     groundedness: float | None = None,
-    read: bool | None = None,
+    used_llm: bool | None = None,
 ) -> dict[str, float]:
     """Return what is known of a reply, by name; nothing where nothing is known.
 
@@ -53,7 +53,7 @@ def signals(
         samples: further replies to the same input. They give ``sample_agreement``, the share of the commonest, case and
             white space aside.
         groundedness: share of the reply that its sources support.
-        read: whether the model read the input at all.
+        used_llm: whether the LLM was called for the input.
     """
     found: dict[str, float] = {}
     if probabilities:
@@ -73,8 +73,8 @@ def signals(
         found["sample_agreement"] = counts.most_common(1)[0][1] / len(samples)
     if groundedness is not None:
         found["groundedness"] = groundedness
-    if read is not None:
-        found["read"] = float(read)
+    if used_llm is not None:
+        found["used_llm"] = float(used_llm)
     return found
 
 
@@ -84,7 +84,7 @@ def prediction_signals(prediction: Prediction) -> dict[str, float]:
         probabilities=prediction.probabilities,
         shots=prediction.shots,
         label=prediction.label,
-        read=prediction.read,
+        used_llm=prediction.used_llm,
     )
 
 

@@ -1,4 +1,4 @@
-"""How a classifier works: what a fit finds, and what its folder keeps."""
+"""Options of a classifier: chosen by a fit, and stored in its folder."""
 
 from __future__ import annotations
 
@@ -12,55 +12,56 @@ from ragkit.tasks.shot_prompts import ShotSetting
 from ragkit.tasks.votes import VoteOptions, Weights
 
 Direction = Literal["direct", "channel"]
-Reads = Literal["unsure", "all", "none"]
+LLMMode = Literal["uncertain", "all", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierOptions:
-    """How to classify; ``Classifier.fit`` finds most of it."""
+    """Options of a classifier; ``Classifier.fit`` chooses most of them."""
 
     labels: tuple[str, ...] = ()
-    """All there are; by default those of the examples."""
+    """All labels; by default those of the examples."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """What the model is shown for a label; by default the label with spaces for underscores."""
+    """Names of labels in prompts; by default the label with spaces for underscores."""
     setting: ShotSetting = field(default_factory=lambda: ShotSetting(k=8))
-    """Which examples the model is shown, how many, in which order and how."""
+    """Selection, number, order and template of the examples in the prompt."""
     direction: Direction = "direct"
-    """What the model is asked for: ``direct``, a label for the input; ``channel``, how likely the input is among
-    examples of each label (Min et al., *Noisy channel prompting*, arXiv:2108.04106), ``k`` of each."""
+    """What the model scores: ``direct``, each label given the input; ``channel``, the input given ``k`` examples of a
+    label (Min et al., *Noisy channel prompting*, arXiv:2108.04106)."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
-    """The labels that are likeliest without the model, among which it decides: at most so many, and of these only those
-    that have a chance; 0 for all there are."""
-    reads: Reads = "unsure"
-    """Which inputs the model reads: those on which the neighbours are unsure, all, or none."""
-    sure: float = 0.9
-    """The probability from which the neighbours are sure."""
+    """Maximum number of labels that the model scores: the likeliest without it, except negligible ones; 0 for all
+    labels."""
+    llm_mode: LLMMode = "uncertain"
+    """Inputs for which the LLM is called: uncertain ones (see ``confidence``), all, or none."""
+    confidence: float = 0.9
+    """Probability of the best label from which the LLM is not called, 0 to 1."""
     calibration: Calibration = "none"
-    """What the model's own leaning to some labels is corrected by."""
+    """Calibration method for the model's label bias."""
     bias: Mapping[str, float] = field(default_factory=dict)
-    """Of ``calibration="batch"``: the labels' mean log-probabilities."""
+    """Mean log-probability of each label, for ``calibration="batch"``."""
     anchors: tuple[Anchor, ...] = ()
-    """Of ``calibration="knn"``."""
+    """Labelled inputs, for ``calibration="knn"``."""
     weights: Weights = field(default_factory=Weights)
     model: str = "default"
 
     def __post_init__(self) -> None:
-        legal_values = {"reads": Reads, "direction": Direction, "calibration": Calibration}
+        legal_values = {"llm_mode": LLMMode, "direction": Direction, "calibration": Calibration}
         for name, kind in legal_values.items():
             legal = get_args(kind)
             if getattr(self, name) not in legal:
                 raise SettingsError(f"Unknown {name} {getattr(self, name)!r}.", f"Legal values: {', '.join(legal)}.")
-        if self.candidates < 0 or not 0 <= self.sure <= 1:
+        if self.candidates < 0 or not 0 <= self.confidence <= 1:
             raise SettingsError(
-                f"candidates={self.candidates} and sure={self.sure} can't be.",
-                "Give 0 or more candidates, and a share between 0 and 1.",
+                f"candidates must be >= 0 and confidence between 0 and 1, "
+                f"got candidates={self.candidates} and confidence={self.confidence}.",
+                "Pass a number of labels (0 for all), and a probability.",
             )
         shown = [self.name(label) for label in self.labels]
         twice = sorted({name for name in shown if shown.count(name) > 1})
         if twice:
-            raise SettingsError(f"Two labels are shown as {twice[0]!r}.", "Give them different names: names={...}.")
+            raise SettingsError(f"Two labels have the name {twice[0]!r}.", "Pass different names: names={...}.")
 
     def name(self, label: str) -> str:
-        """Return what the model is shown for a label."""
+        """Return the name of a label in prompts."""
         return self.names.get(label, label.replace("_", " "))

@@ -1,4 +1,4 @@
-"""What a model said during a fit, on disk, so that an interrupted fit does not ask again."""
+"""Model scores of a fit on disk, so that an interrupted fit does not repeat the calls."""
 
 from __future__ import annotations
 
@@ -10,34 +10,29 @@ from typing import Any
 
 import numpy as np
 
-from ragkit.examples.saving import append_line
+from ragkit._files import append_line, read_rows
 from ragkit.tasks.calibration import Scores
 
 
 class FitLog:
-    """Questions and scores, a line each in a JSON Lines file.
+    """Cache of questions and their scores in a JSON Lines file.
 
     Args:
-        file: written to and read from; the line that a killed fit left half-written is passed over.
+        file: the file; a truncated last line is ignored.
     """
 
     def __init__(self, file: Path) -> None:
         self._known: dict[str, Scores] = {}
-        if file.exists():
-            for line in file.read_text(encoding="utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                self._known[row["question"]] = np.array(row["scores"])
+        for row in read_rows(file):
+            self._known[row["question"]] = np.array(row["scores"])
         self._file = file
 
     def kept(self, question: Any, ask: Callable[[], Scores]) -> Scores:
-        """Return the scores for a question, from the file or else by asking.
+        """Return the scores for a question, from the file or by calling the model.
 
         Args:
-            question: all that the scores depend on, as JSON can hold it.
-            ask: gets them.
+            question: everything that the scores depend on, as JSON values.
+            ask: calls the model.
         """
         key = hashlib.sha256(json.dumps(question).encode()).hexdigest()
         if key not in self._known:

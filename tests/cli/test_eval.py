@@ -1,4 +1,4 @@
-"""``ragkit eval`` and ``ragkit eval-compare`` as a person types them."""
+"""``ragkit eval`` and ``ragkit eval compare`` as a person types them."""
 
 import json
 from pathlib import Path
@@ -37,11 +37,11 @@ def test_report_is_written_as_page_and_json_and_printed(folder, here):
 def test_two_runs_are_compared(folder, here):
     here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", "b.html", cwd=folder)
     here("eval", SAMPLES, "q.jsonl", "--model", "none", "--threshold", "1", "-o", "c.html", cwd=folder)
-    done = here("eval-compare", "b.json", "c.json", "--out", "d.html", cwd=folder)
+    done = here("eval", "compare", "b.json", "c.json", "--output", "d.html", cwd=folder)
     assert "threshold: 0.15 → 1.0" in done.stdout
     assert "-1.00  Who founded the observatory?  (right → found, but abstained)" in done.stdout
     assert "Who founded" in (folder / "d.html").read_text()
-    found = json.loads(here("eval-compare", "b.json", "c.json", "--json", cwd=folder).stdout)
+    found = json.loads(here("eval", "compare", "b.json", "c.json", "--json", cwd=folder).stdout)
     assert {one["metric"]: one["gain"]["mean"] for one in found["gains"]}["answered"] == -1.0
 
 

@@ -10,7 +10,7 @@ from ragkit.embedding import open_embedder, opening, runtime_report, set_default
 from ragkit.embedding.sentence_transformer import SentenceTransformerEmbedder
 from ragkit.errors import SettingsError
 from ragkit.indexing.gpu import GpuVectorFile
-from ragkit.tuning.base_model import best_device
+from ragkit.tuning.lora.base_model import best_device
 from tests.cli.test_examples import FIELDS, write_csv
 from tests.examples.conftest import EXAMPLES
 
@@ -56,7 +56,7 @@ def test_every_command_embeds_and_searches_as_the_settings_say(here, gpu, tmp_pa
         ("ask", "docs", "When does the last bus back leave?", "--model", "none"),
         ("eval", "own", "q.jsonl", "--model", "none", "-o", "report.html"),
         ("examples", "add", "train.csv", "--pool", "bank", *FIELDS),
-        ("classify", "fit", "task", "train.csv", *FIELDS, "--reads", "none"),
+        ("classify", "fit", "task", "train.csv", *FIELDS, "--llm-mode", "none"),
         ("classify", "predict", "task", "my card is lost"),
         ("tune", "head", "head", "train.csv", *FIELDS, "--no-tune"),
         ("repair", "own"),

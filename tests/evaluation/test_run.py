@@ -9,8 +9,9 @@ from ragkit import Assistant
 from ragkit.answering import AnswerOptions
 from ragkit.errors import ModelUnavailableError, SettingsError
 from ragkit.evaluation import EvalReport, GoldSource, Question, evaluate, read_report
-from ragkit.evaluation.outcome import OUTCOME, RIGHT
+from ragkit.evaluation.outcome import QUESTION_RESULT, RIGHT
 from ragkit.models.scripted import ScriptedModel
+from ragkit.prompting import PromptOptions
 from ragkit.retrieval import RetrievalOptions
 from tests.evaluation.conftest import QUESTIONS
 
@@ -124,7 +125,8 @@ def test_retrieval_only_asks_no_model(samples):
 
 
 def test_chat_is_judged_by_a_real_model(samples, smollm2):
-    report = evaluate(Assistant(samples, model=smollm2, mode="chat"), QUESTIONS[:1])
+    options = AnswerOptions(retrieval=RetrievalOptions(k=2), prompt=PromptOptions(answer_tokens=32))
+    report = evaluate(Assistant(samples, model=smollm2, mode="chat", options=options), QUESTIONS[:1])
     (outcome,) = report.outcomes
     assert report.name == "chat, smollm2"
     assert outcome.model == "smollm2"
@@ -182,7 +184,7 @@ def test_killed_run_goes_on_and_a_broken_line_is_passed_over(samples, tmp_path):
     report = evaluate(assistant, QUESTIONS, work=work)
     rows = work.read_text().splitlines()
     assert len(rows) == 5
-    assert by_id(report)["bus"] == OUTCOME.validate_python(json.loads(rows[0])["outcome"])
+    assert by_id(report)["bus"] == QUESTION_RESULT.validate_python(json.loads(rows[0])["outcome"])
 
 
 def test_what_is_kept_counts_only_for_the_same_way_and_question(samples, tmp_path):

@@ -67,7 +67,7 @@ def test_near_duplicate_is_hidden_from_every_way_of_choosing(tmp_path, near, bou
             outputs = {
                 guard: [
                     shot.example.output
-                    for shot in DynamicSelector(pool, SelectorOptions(by=by, own_cosine=guard)).select(
+                    for shot in DynamicSelector(pool, SelectorOptions(by=by, duplicate_threshold=guard)).select(
                         "I lost my card yesterday", 40
                     )
                 ]

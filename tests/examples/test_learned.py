@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, Room, SelectorOptions
+from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, TokenBudget
 from ragkit.examples.learned import LearnedSelector
 from ragkit.indexing import Field
-from ragkit.models import open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
 from ragkit.tasks.gains import model_gain
@@ -78,7 +77,7 @@ def test_own_example_is_neither_candidate_nor_shot(wide, learned):
         assert len({c.input for c in candidates}) == len(candidates) == 6
         return planted(query, candidates)
 
-    options = SelectorOptions(candidates=30, hide_own=False)
+    options = SelectorOptions(candidates=30, exclude_self=False)
     LearnedSelector.fit(wide, gain, queries=20, candidates=6, options=options)
     for row in ROWS[::29]:
         assert row.input not in [shot.example.input for shot in learned.select(row.input, 30)]
@@ -95,8 +94,8 @@ def test_set_choice_order_room_and_k_hold_after_ranking(wide, learned):
     best = LearnedSelector(wide, learned.ranker, learned.report, SelectorOptions(candidates=40, order="best_first"))
     assert best.select("lost my card", 5) == learned.select("lost my card", 5)[::-1]
     assert len(best.select("lost my card", 60)) == 60
-    room = Room(40, lambda example: len(example.input.split()))
-    fitting = best.select("lost my card", 30, room)
+    budget = TokenBudget(40, lambda example: len(example.input.split()))
+    fitting = best.select("lost my card", 30, budget)
     assert 0 < sum(len(shot.example.input.split()) for shot in fitting) <= 40
     assert fitting[0] == best.select("lost my card", 1)[0]
     with pytest.raises(QueryError):
@@ -217,10 +216,9 @@ def test_too_little_to_learn_from_is_an_error(wide, tmp_path):
                 LearnedSelector.fit(small, planted, options=SelectorOptions(by=by))
 
 
-def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):
-    model = open_model("smollm2", threads=1)
+def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool, smollm2):
     template = ShotTemplate("Name the intent of the bank customer's message.", style="lines")
-    gain = model_gain(model, template)
+    gain = model_gain(smollm2, template)
     query = EXAMPLES[0]
     same, other = gain(query, [EXAMPLES[4], EXAMPLES[12]])
     assert same > other + 1
@@ -229,4 +227,3 @@ def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):
     assert selector.report.gains == 18
     assert selector.report.gain_best > 0
     assert selector.select("somebody has my card", 3)
-    model.close()

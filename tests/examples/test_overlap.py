@@ -55,7 +55,7 @@ def test_index_grows_by_what_was_added_and_is_made_anew_where_something_is_gone(
 def test_example_that_was_replaced_is_seen_as_it_is_now(tmp_path):
     with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add(EXAMPLES[:4])
-        selector = DynamicSelector(pool, SelectorOptions(by="jaccard", own_cosine=1))
+        selector = DynamicSelector(pool, SelectorOptions(by="jaccard", duplicate_threshold=1))
         selector.select("my card", 4)
         pool.add([Example(EXAMPLES[0].input.upper(), EXAMPLES[0].output, {"lang": "shouted"})])
         shots = selector.select("my card", 9)

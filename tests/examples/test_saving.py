@@ -11,7 +11,9 @@ from ragkit.indexing import Field
 from ragkit.records import Example
 from tests.examples.conftest import EXAMPLES
 
-OPTIONS = SelectorOptions(by="jaccard", choice="balanced", candidates=12, order="best_first", hide_own=False, seed=3)
+OPTIONS = SelectorOptions(
+    by="jaccard", choice="balanced", candidates=12, order="best_first", exclude_self=False, seed=3
+)
 WHERE = (Field("output").in_(["lost_card", "change_pin"])) & ~(Field("length") > 30)
 
 

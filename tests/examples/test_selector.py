@@ -44,7 +44,7 @@ def test_own_example_is_never_chosen(selector):
 
 
 def test_own_example_is_chosen_where_the_guard_is_off(pool):
-    shots = DynamicSelector(pool, SelectorOptions(hide_own=False)).select(EXAMPLES[3].input, 3)
+    shots = DynamicSelector(pool, SelectorOptions(exclude_self=False)).select(EXAMPLES[3].input, 3)
     assert shots[-1].example == EXAMPLES[3]
 
 
@@ -115,7 +115,7 @@ def test_chance_takes_every_example_alike_however_long(tmp_path):
     with ExamplePool.create(tmp_path / "p", embedder=HashingEmbedder()) as pool:
         pool.add([Example(long, "long"), *EXAMPLES[:9]])
         assert pool.index.chunk_count > 25
-        selector = DynamicSelector(pool, SelectorOptions(by="random", own_cosine=1))
+        selector = DynamicSelector(pool, SelectorOptions(by="random", duplicate_threshold=1))
         drawn = [selector.select(f"input {n}", 1)[0].example.output for n in range(300)]
     assert 10 <= drawn.count("long") <= 60
 

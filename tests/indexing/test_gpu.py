@@ -35,11 +35,11 @@ def data():
 
 def files(data, tmp_path, device, options):
     build_vector_file(tmp_path / "file", data[0], data[1], options)
-    exact = VectorOptions(flat_rows=options.flat_rows, probes=10**6)
+    exact = VectorOptions(ivf_threshold=options.ivf_threshold, nprobe=10**6)
     return open_vector_file(tmp_path / "file", exact), GpuVectorFile(tmp_path / "file", options, device)
 
 
-@pytest.mark.parametrize("options", [VectorOptions(), VectorOptions(flat_rows=100)], ids=["flat", "ivf"])
+@pytest.mark.parametrize("options", [VectorOptions(), VectorOptions(ivf_threshold=100)], ids=["flat", "ivf"])
 def test_gpu_search_gives_the_hits_of_the_cpu(data, tmp_path, device, options):
     on_cpu, on_gpu = files(data, tmp_path, device, options)
     keys, _, queries = data

@@ -214,7 +214,7 @@ def test_small_files_are_merged_and_compaction_changes_no_hit(tmp_path, hashing,
 
 
 def test_large_index_with_ivf_file_and_deletions(tmp_path, hashing, make_document):
-    options = IndexOptions(vectors=VectorOptions(flat_rows=200))
+    options = IndexOptions(vectors=VectorOptions(ivf_threshold=200))
     choose = np.random.default_rng(0)
     words = [f"w{number}" for number in range(500)]
     with Index.create(tmp_path / "index", embedder=hashing, options=options) as index:
@@ -321,7 +321,7 @@ def test_reembed_moves_to_another_dimension_and_window(index, notes):
     smaller = HashingEmbedder(dimension=64, window=40)
     report = index.reembed(smaller)
     assert report.replaced == 5
-    assert index.stats()["dimension"] == 64
+    assert index.stats().dimension == 64
     chunk = index.chunks(index.search_keywords("canal", 1)[0])[0][0]
     after = index.neighbours(chunk, 99, 99)
     assert len(after) > before
@@ -355,7 +355,7 @@ def test_interrupted_reembedding_serves_and_goes_on(tmp_path, hashing, make_docu
         report = index.reembed(other)
         assert report.embedded < report.chunks
         assert other.embedded - embedded < report.chunks
-        assert index.stats()["model_id"] == other.model_id
+        assert index.stats().model_id == other.model_id
         assert index.verify().damage == ()
 
 

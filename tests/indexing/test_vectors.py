@@ -7,7 +7,7 @@ from ragkit.errors import IndexDamagedError
 from ragkit.indexing.vectors import VectorOptions, best, build_vector_file, open_vector_file
 
 ROWS, DIMENSION = 12_000, 64
-OPTIONS = {"flat": VectorOptions(), "ivf": VectorOptions(flat_rows=1000)}
+OPTIONS = {"flat": VectorOptions(), "ivf": VectorOptions(ivf_threshold=1000)}
 
 
 def unit(array):

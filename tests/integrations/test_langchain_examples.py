@@ -20,7 +20,7 @@ from langchain_core.prompts import (
 from langchain_core.vectorstores import InMemoryVectorStore
 
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
-from ragkit.examples import DynamicSelector, ExampleSelector, Room, SelectorOptions
+from ragkit.examples import DynamicSelector, ExampleSelector, SelectorOptions, TokenBudget
 from ragkit.integrations import LangChainSelector, RagkitExampleSelector
 from ragkit.records import Example
 from tests.integrations.conftest import ROWS
@@ -41,7 +41,7 @@ def similar(embeddings, kind=SemanticSimilarityExampleSelector, rows=ROWS, **opt
 class WithoutPool:
     """A selector of ragkit's that has no pool."""
 
-    def select(self, text, k=8, room=None):
+    def select(self, text, k=8, budget=None):
         return []
 
 
@@ -193,10 +193,10 @@ def test_room_passes_over_what_is_too_long(embeddings, pool):
     selector = LangChainSelector(similar(embeddings, k=1))
     nearest, second, *others = selector.select(ASKED, 20)
     short = next(shot for shot in others if characters(shot.example) < characters(second.example))
-    room = Room(characters(nearest.example) + characters(short.example), characters)
-    assert selector.select(ASKED, 20, room) == [nearest, short]
-    ours = RagkitExampleSelector(DynamicSelector(pool), k=20, room=room)
-    assert 0 < sum(len(row["input"]) for row in ours.select_examples({"input": ASKED})) <= room.tokens
+    budget = TokenBudget(characters(nearest.example) + characters(short.example), characters)
+    assert selector.select(ASKED, 20, budget) == [nearest, short]
+    ours = RagkitExampleSelector(DynamicSelector(pool), k=20, budget=budget)
+    assert 0 < sum(len(row["input"]) for row in ours.select_examples({"input": ASKED})) <= budget.tokens
 
 
 def test_best_last_turns_the_order_round(embeddings):
@@ -211,7 +211,7 @@ def test_own_example_is_hidden_unless_wanted(embeddings):
     hidden = LangChainSelector(theirs).select(text.upper(), 4)
     assert len(hidden) == 4
     assert text not in [shot.example.input for shot in hidden]
-    assert LangChainSelector(theirs, hide_own=False).select(text, 4)[0].example.input == text
+    assert LangChainSelector(theirs, exclude_self=False).select(text, 4)[0].example.input == text
 
 
 def test_own_keys_and_further_variables(embeddings):

@@ -5,7 +5,7 @@ import signal
 import sys
 
 from ragkit.models.scripted import ScriptedModel
-from ragkit.prompt_search import Outcome, SearchOptions, search_prompts
+from ragkit.prompt_search import ExampleScore, SearchOptions, search_prompts
 from ragkit.records import Example
 
 COLOURS = ["red", "blue", "green", "black"]
@@ -22,7 +22,9 @@ def told(candidate):
 def objective(candidate, examples):
     known = told(candidate)
     return [
-        Outcome(1.0, f"Right: {example.output}.") if example.output in known else Outcome(0.1, f"miss={example.output}")
+        ExampleScore(1.0, f"Right: {example.output}.")
+        if example.output in known
+        else ExampleScore(0.1, f"miss={example.output}")
         for example in examples
     ]
 

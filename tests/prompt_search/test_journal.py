@@ -10,7 +10,7 @@ import pytest
 
 from ragkit.errors import IndexLockedError, IndexWriteError, SettingsError, TaskError
 from ragkit.models.scripted import ScriptedModel
-from ragkit.prompt_search import Outcome, PromptCandidate
+from ragkit.prompt_search import ExampleScore, PromptCandidate
 from ragkit.prompt_search.journal import FILE_NAME
 from tests.prompt_search.colours import DEV, OPTIONS, TRAIN, Counting, Killed, search, write_instruction
 
@@ -93,7 +93,7 @@ def test_error_of_the_objective_leaves_the_log(tmp_path):
 
 def test_feedback_and_scores_come_back_as_they_were(tmp_path):
     def judge(candidate, examples):
-        return [Outcome(1 / 3 if "é" in candidate.instruction else 0.1 + 0.2, 'a "ü"\n\ud800')] * len(examples)
+        return [ExampleScore(1 / 3 if "é" in candidate.instruction else 0.1 + 0.2, 'a "ü"\n\ud800')] * len(examples)
 
     proposer = ScriptedModel(lambda messages: f"Instruction: é {len(messages[-1].content)}")
     first = search("gepa", judge, proposer, folder=tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from ragkit.errors import PromptOverflowError
 from ragkit.models.scripted import ScriptedModel
-from ragkit.prompt_search import Outcome, PromptCandidate, SearchOptions, search_prompts
+from ragkit.prompt_search import ExampleScore, PromptCandidate, SearchOptions, search_prompts
 from ragkit.prompt_search.gepa import front
 from ragkit.prompt_search.journal import Journal
 from ragkit.prompt_search.racing import race, race_cost, race_size
@@ -19,7 +19,7 @@ ITEMS = [Example(f"item {n}", "yes") for n in range(16)]
 
 def graded(candidate, examples):
     """Score a candidate by the number in its instruction."""
-    return [Outcome(int(candidate.instruction) / 10)] * len(examples)
+    return [ExampleScore(int(candidate.instruction) / 10)] * len(examples)
 
 
 def study_of(options, judge=graded, start="0"):

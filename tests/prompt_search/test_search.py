@@ -7,7 +7,7 @@ import pytest
 
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.models.scripted import ScriptedModel
-from ragkit.prompt_search import Outcome, PromptCandidate, SearchOptions, search_prompts
+from ragkit.prompt_search import ExampleScore, PromptCandidate, SearchOptions, search_prompts
 from ragkit.records import Example
 from tests.prompt_search.colours import DEV, OPTIONS, TRAIN, Counting, objective, search, told, write_instruction
 
@@ -93,7 +93,7 @@ def test_budget_for_the_start_only_is_a_report():
 
 
 def test_of_equals_the_start_wins():
-    report = search("opro", judge=lambda _, examples: [Outcome(0.5)] * len(examples))
+    report = search("opro", judge=lambda _, examples: [ExampleScore(0.5)] * len(examples))
     assert len(report.trials) > 1
     assert report.best == PromptCandidate()
 
@@ -171,7 +171,7 @@ def test_objective_with_too_few_outcomes_is_refused():
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
 def test_outcome_out_of_range_is_refused(score):
     with pytest.raises(SettingsError, match="score"):
-        Outcome(score)
+        ExampleScore(score)
 
 
 def test_report_is_plain_and_readable():
@@ -191,7 +191,7 @@ def test_report_is_plain_and_readable():
 
 def test_error_is_the_standard_error_of_the_mean():
     halves = search_prompts(
-        lambda candidate, examples: [Outcome(float("number 1" in example.input)) for example in examples],
+        lambda candidate, examples: [ExampleScore(float("number 1" in example.input)) for example in examples],
         TRAIN,
         DEV,
         options=SearchOptions(calls=12),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ragkit.retrieval.fusion import convex_combination, reciprocal_rank_fusion, stretched
+from ragkit.retrieval.fusion import convex_combination, min_max_normalize, reciprocal_rank_fusion
 
 HALVES = {"dense": 0.5, "keyword": 0.5}
 
@@ -86,7 +86,7 @@ def test_convex_does_not_depend_on_a_lists_unit():
 
 
 def test_stretched_runs_from_0_to_1():
-    assert stretched([3.0, -1.0, 1.0]).tolist() == [1.0, 0.0, 0.5]
-    assert stretched([5.0, 5.0]).tolist() == [1.0, 1.0]
-    assert stretched([-2.0]).tolist() == [1.0]
-    assert stretched([]).tolist() == []
+    assert min_max_normalize([3.0, -1.0, 1.0]).tolist() == [1.0, 0.0, 0.5]
+    assert min_max_normalize([5.0, 5.0]).tolist() == [1.0, 1.0]
+    assert min_max_normalize([-2.0]).tolist() == [1.0]
+    assert min_max_normalize([]).tolist() == []

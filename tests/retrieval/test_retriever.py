@@ -9,10 +9,10 @@ import pytest
 from ragkit import Index
 from ragkit.errors import QueryError, SettingsError
 from ragkit.indexing import Field
-from ragkit.indexing.filter_text import parse
+from ragkit.indexing.filter_text import parse_filter
 from ragkit.indexing.filters import evaluate
 from ragkit.retrieval import RetrievalOptions, Retriever
-from ragkit.retrieval.fusion import stretched
+from ragkit.retrieval.fusion import min_max_normalize
 from ragkit.retrieval.retriever import _DIVERSIFIED, _LATE_SHARE, LONGEST_QUERY
 from tests.indexing.hashing import HashingEmbedder
 from tests.retrieval.test_late_interaction import plain_maxsim
@@ -244,8 +244,8 @@ def test_late_head_is_reranked_and_the_tail_keeps_its_order(samples, mode):
 def test_late_score_is_shared_with_the_search_before(samples):
     question = QUESTIONS[1]
     plain = search(samples, question, 6)
-    late = stretched([plain_maxsim(samples.embedder, question, hit.chunk) for hit in plain])
-    before = stretched([hit.score for hit in plain])
+    late = min_max_normalize([plain_maxsim(samples.embedder, question, hit.chunk) for hit in plain])
+    before = min_max_normalize([hit.score for hit in plain])
     expected = dict(zip(keys_of(plain), _LATE_SHARE * late + (1 - _LATE_SHARE) * before, strict=True))
     found = search(samples, question, 6, rerank="late", rerank_candidates=6)
     assert {hit.chunk.key: hit.score for hit in found} == pytest.approx(expected, abs=0.03)
@@ -280,7 +280,7 @@ def test_diversity_is_mmr_over_four_times_as_many_hits(many, diversity):
     k = 7
     pool = search(many, NOTES_QUERY, 4 * k)
     vectors = many.vectors([hit.chunk for hit in pool])
-    chosen, gains = plain_mmr(stretched([hit.score for hit in pool]), vectors, k, 1 - diversity)
+    chosen, gains = plain_mmr(min_max_normalize([hit.score for hit in pool]), vectors, k, 1 - diversity)
     found = search(many, NOTES_QUERY, k, diversity=diversity)
     # The pool is the same whether asked for as k or as candidates: both lists are 100 long.
     assert keys_of(found) == [pool[n].chunk.key for n in chosen]
@@ -334,7 +334,7 @@ FILTERS = [
 @pytest.mark.parametrize("text", FILTERS)
 @pytest.mark.parametrize("mode", MODES)
 def test_where_gives_k_matching_hits_where_they_exist(many, mode, text):
-    condition = parse(text)
+    condition = parse_filter(text)
     matching = {chunk.key for chunk, info in all_rows(many) if evaluate(condition, fields_of(info))}
     assert matching
     retriever = Retriever(many, RetrievalOptions(mode=mode, candidates=10))
@@ -349,7 +349,7 @@ def test_where_gives_k_matching_hits_where_they_exist(many, mode, text):
 @pytest.mark.parametrize("text", FILTERS)
 @pytest.mark.parametrize("mode", ["dense", "keyword"])
 def test_where_changes_no_score_and_no_order(many, mode, text):
-    condition = parse(text)
+    condition = parse_filter(text)
     everything = search(many, NOTES_QUERY, ALL, mode=mode)
     assert len(everything) == many.chunk_count
     expected = [hit for hit in everything if evaluate(condition, fields_of(hit.document))][:20]

@@ -197,7 +197,7 @@ def test_signals_say_what_is_known_and_leave_out_the_rest():
         label="x",
         samples=["Paris", "paris ", "Rome", "Oslo"],
         groundedness=0.75,
-        read=True,
+        used_llm=True,
     )
     assert found["margin"] == pytest.approx(math.log(3))
     assert found["doubt"] == pytest.approx(1.5 * math.log(2))
@@ -206,7 +206,7 @@ def test_signals_say_what_is_known_and_leave_out_the_rest():
     assert found["shot_agreement"] == pytest.approx(2 / 3)
     assert found["similarity"] == 0.9
     assert found["sample_agreement"] == 0.5
-    assert (found["groundedness"], found["read"], found["probability"]) == (0.75, 1.0, 0.5)
+    assert (found["groundedness"], found["used_llm"], found["probability"]) == (0.75, 1.0, 0.5)
 
 
 def test_plot_is_a_picture_or_a_page(router, tmp_path):

@@ -24,7 +24,7 @@ NEW = {
     "what do I get for 100 dollars, which exchange rate": "exchange_rate",
     "give me another PIN": "change_pin",
 }
-ALL = ClassifierOptions(labels=LABELS, reads="all")
+ALL = ClassifierOptions(labels=LABELS, llm_mode="all")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_new_inputs_get_their_labels(task):
     predictions = task.predict(list(NEW))
     assert [p.label for p in predictions] == list(NEW.values())
     for prediction in predictions:
-        assert prediction.read
+        assert prediction.used_llm
         assert set(prediction.probabilities) == set(LABELS)
         assert sum(prediction.probabilities.values()) == pytest.approx(1)
         assert (
@@ -95,7 +95,7 @@ def test_model_that_tells_nothing_is_not_asked(tmp_path):
     ) as made:
         assert made.report.calls == len(EXAMPLES)
         assert made.options.weights.model == 0
-        assert made.options.reads == "none"
+        assert made.options.llm_mode == "none"
         assert [p.label for p in made.predict(list(NEW))] == list(NEW.values())
 
 
@@ -127,19 +127,19 @@ def test_fit_that_was_killed_does_not_ask_again(task, smollm2, tmp_path):
 def test_model_reads_only_where_neighbours_disagree(pool, smollm2):
     texts = ["where can I report that my card is lost", "a new card"]
     sure, unsure = (Classifier(pool.index.path, pool, ALL).look(text).prior.max() for text in texts)
-    options = ClassifierOptions(labels=LABELS, reads="unsure", sure=(sure + unsure) / 2)
+    options = ClassifierOptions(labels=LABELS, llm_mode="uncertain", confidence=(sure + unsure) / 2)
     clear, unclear = Classifier(pool.index.path, pool, options, smollm2).predict(texts)
     assert sure > unsure + 0.2
-    assert (clear.read, unclear.read) == (False, True)
+    assert (clear.used_llm, unclear.used_llm) == (False, True)
     assert clear.label == "lost_card"
     assert clear.shots[-1].score == max(shot.score for shot in clear.shots)
 
 
 def test_vote_alone_needs_no_model(pool):
-    options = ClassifierOptions(labels=LABELS, reads="none", model="no-such-model")
+    options = ClassifierOptions(labels=LABELS, llm_mode="none", model="no-such-model")
     classifier = Classifier(pool.index.path.parent, pool, options)
     assert [p.label for p in classifier.predict(list(NEW))] == list(NEW.values())
-    reading = Classifier(pool.index.path.parent, pool, replace(options, reads="all"))
+    reading = Classifier(pool.index.path.parent, pool, replace(options, llm_mode="all"))
     with pytest.raises(ModelNotFoundError, match="no-such-model"):
         reading.predict(["x"])
 
@@ -148,11 +148,11 @@ def test_guard_hides_the_input_itself_in_evaluation_only(tmp_path):
     wrong = Example("please close my account", "lost_card")
     with ExamplePool.create(tmp_path / "pool") as pool:
         pool.add([*EXAMPLES, wrong])
-        classifier = Classifier(tmp_path, pool, ClassifierOptions(labels=LABELS, reads="none"))
+        classifier = Classifier(tmp_path, pool, ClassifierOptions(labels=LABELS, llm_mode="none"))
         (known,) = classifier.predict([wrong.input])
         assert known.shots[-1].example.input == wrong.input
         assert (known.label, known.probability > 0.9) == ("lost_card", True)
-        (hidden,) = classifier.predict([wrong.input], hide_own=True)
+        (hidden,) = classifier.predict([wrong.input], exclude_self=True)
         assert wrong.input not in {shot.example.input for shot in hidden.shots}
         assert hidden.probability < known.probability
 
@@ -161,7 +161,7 @@ def test_evaluation_counts_and_shows_what_is_wrong(task):
     examples = [Example(text, label) for text, label in NEW.items()]
     twisted = [*examples[:3], replace(examples[3], output="lost_card")]
     evaluation = task.evaluate(twisted)
-    assert (evaluation.accuracy, evaluation.count, evaluation.read) == (0.75, 4, 1.0)
+    assert (evaluation.accuracy, evaluation.count, evaluation.llm_share) == (0.75, 4, 1.0)
     ((example, prediction),) = evaluation.wrong
     assert (example.output, prediction.label) == ("lost_card", "change_pin")
 
@@ -260,14 +260,14 @@ def test_channel_needs_a_model_that_scores_and_no_calibration(pool):
     options = replace(ALL, direction="channel")
     with pytest.raises(SettingsError, match="no log-probabilities"):
         Classifier(pool.index.path, pool, options, ScriptedModel("x")).predict(["a card"])
-    with pytest.raises(SettingsError, match="takes no calibration"):
+    with pytest.raises(SettingsError, match="Calibration is not supported"):
         Classifier(pool.index.path, pool, replace(options, calibration="batch"))
 
 
 def test_probe_is_weighed_saved_and_opened_with_the_task(tmp_path, smollm2):
     texts = [f"{text}, {extra}" for text in ("my card", "a PIN", "the rate") for extra in "abcdefghijklmnopqrst"]
     rows = [Example(text, text.split(",")[0].replace(" ", "_")) for text in texts]
-    options = ClassifierOptions(reads="none")
+    options = ClassifierOptions(llm_mode="none")
     with Classifier.fit(tmp_path / "task", rows, options=options) as made:
         # Whether the fit gives it weight depends on the votes; here it must have some.
         weighed = replace(made.options, weights=Weights(neighbours=0.0, probe=1.0))
@@ -288,17 +288,17 @@ def test_model_without_scores_answers_with_labels_only(pool):
     classifier = Classifier(pool.index.path.parent, pool, ALL, ScriptedModel(replies))
     changed, lost = classifier.predict(["give me another PIN", "my card is lost"])
     assert (changed.label, lost.label) == ("change_pin", "lost_card")
-    assert changed.read
-    assert lost.read
+    assert changed.used_llm
+    assert lost.used_llm
 
 
 def test_input_that_does_not_fit_loses_examples_and_then_is_left_to_the_neighbours(pool):
     small = open_model("smollm2", window=128, threads=1)
     classifier = Classifier(pool.index.path.parent, pool, replace(ALL, setting=ShotSetting(k=8)), small)
     short, long = classifier.predict(["give me another PIN", "my card is lost " * 60])
-    assert (short.label, short.read) == ("change_pin", True)
+    assert (short.label, short.used_llm) == ("change_pin", True)
     assert 0 < len(short.shots) < 8
-    assert (long.label, long.read) == ("lost_card", False)
+    assert (long.label, long.used_llm) == ("lost_card", False)
     small.close()
 
 
@@ -309,7 +309,11 @@ def test_empty_input_is_refused_before_anything_is_asked(task):
 
 @pytest.mark.parametrize(
     ("examples", "told"),
-    [([], "no examples"), ([Example("a", "x"), Example("b", "x")], "1 labels"), ([Example("a", " ")], "no output")],
+    [
+        ([], "no training examples"),
+        ([Example("a", "x"), Example("b", "x")], "2 or more labels"),
+        ([Example("a", " ")], "no output"),
+    ],
 )
 def test_too_little_to_learn_from_is_an_error(tmp_path, examples, told):
     with pytest.raises(TaskError, match=told):
@@ -317,11 +321,11 @@ def test_too_little_to_learn_from_is_an_error(tmp_path, examples, told):
 
 
 def test_folder_that_holds_no_classifier_is_refused(task, tmp_path):
-    with pytest.raises(TaskError, match="holds no task"):
+    with pytest.raises(TaskError, match="contains no task"):
         Classifier.open(tmp_path)
     with pytest.raises(TaskError, match="'classifier'"):
         Extractor.open(task.path)
-    for text in ("{", '{"format": 1, "kind": "classifier", "sure": "very"}', "[]"):
+    for text in ("{", '{"format": 1, "kind": "classifier", "confidence": "very"}', "[]"):
         (tmp_path / "task.json").write_text(text)
         with pytest.raises(TaskError, match="damaged"):
             Classifier.open(tmp_path)
@@ -331,12 +335,12 @@ def test_folder_that_holds_no_classifier_is_refused(task, tmp_path):
 
 
 def test_options_that_cannot_be_are_refused():
-    with pytest.raises(SettingsError, match="Two labels are shown as 'lost card'"):
+    with pytest.raises(SettingsError, match="Two labels have the name 'lost card'"):
         ClassifierOptions(labels=("lost_card", "lost card"))
     assert ClassifierOptions(labels=("lost_card", "lost card"), names={"lost_card": "gone"}).name("lost_card") == "gone"
-    with pytest.raises(SettingsError, match="unsure, all, none"):
-        ClassifierOptions(reads="some")
-    with pytest.raises(SettingsError, match="sure=2"):
-        ClassifierOptions(sure=2)
-    with pytest.raises(SettingsError, match="-1 calls"):
+    with pytest.raises(SettingsError, match="uncertain, all, none"):
+        ClassifierOptions(llm_mode="some")
+    with pytest.raises(SettingsError, match="confidence=2"):
+        ClassifierOptions(confidence=2)
+    with pytest.raises(SettingsError, match="got calls=-1"):
         FitBudget(calls=-1)

@@ -25,10 +25,10 @@ def workplace(tmp_path_factory):
 def test_versions_are_made_shown_promoted_and_deleted(here, workplace):  # noqa: F811
     fields = ("--input-field", "question", "--output-field", "answer")
     words = ("tune", "sft", "colours", "train.jsonl", "--held-out", "held.jsonl", "--base", "tiny", *fields)
-    fast = ("--epochs", 20, "--rank", 4, "--batch", 2, "--learning-rate", 0.01, "--metric", "exact")
+    fast = ("--epochs", 20, "--rank", 4, "--batch-size", 2, "--learning-rate", 0.01, "--metric", "exact")
     told = here(*words, *fast, cwd=workplace).stdout
     assert "colours@1 is not in use: " in told
-    assert "fewer than 20" in told
+    assert "needs at least 20" in told
     assert "ragkit tune promote colours@1" in told
 
     (made,) = json.loads(here("tune", "list", "--json", cwd=workplace).stdout)["adapters"]
@@ -48,7 +48,7 @@ def test_versions_are_made_shown_promoted_and_deleted(here, workplace):  # noqa:
 def test_rows_are_held_out_where_no_file_is_named(here, workplace):  # noqa: F811
     words = ("tune", "sft", "auto", "train.jsonl", "held.jsonl", "--base", "tiny", "--epochs", 1, "--json")
     fields = ("--input-field", "question", "--output-field", "answer")
-    found = json.loads(here(*words, *fields, "--share", 0.4, cwd=workplace).stdout)
+    found = json.loads(here(*words, *fields, "--val-fraction", 0.4, cwd=workplace).stdout)
     data = found["card"]["data"]
     held_out = data["splits"]["held out"]["rows"]
     assert 0 < held_out < 12

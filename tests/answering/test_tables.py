@@ -157,3 +157,13 @@ def test_list_of_headings_below_the_one_that_is_named(tmp_path):
         answer = Assistant(index, model=None).ask("Which kinds of paid leave are there?")
     assert answer.text == "- Annual leave [1]\n- Sick leave [2]\n- Court leave [3]"
     assert [text[one.start : one.end] for one in answer.citations] == [one.quote for one in answer.citations]
+
+
+def test_each_of_several_questions_is_answered_with_its_own_citation(assistant):
+    question = "What is the mass of the P-40? What is the pressure limit of PX-1377?"
+    answer = check(assistant, assistant.ask(question))
+    assert answer.text.splitlines()[:2] == [
+        "- What is the mass of the P-40? P-40, Mass: 0.41 t [1]",
+        "- What is the pressure limit of PX-1377? PX-1377, Pressure limit: 43.7 bar [2]",
+    ]
+    assert [citation.quote[:9] for citation in answer.citations] == ["| P-40 | ", "| PX-1377"]

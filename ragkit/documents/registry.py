@@ -67,7 +67,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
-    Format("pdf", (".pdf",), "application/pdf", "page", version=3, kinds=("pdf",)),
+    Format("pdf", (".pdf",), "application/pdf", "page", version=4, kinds=("pdf",)),
     Format(
         "images",
         _PICTURES,

@@ -23,11 +23,12 @@ from ragkit.answering.evidence import (
 )
 from ragkit.answering.extract import ExtractOptions, extract, span_sentences
 from ragkit.answering.kinds import KINDS, Kind
-from ragkit.answering.question import Question, understand
+from ragkit.answering.question import ALONE, Question, questions_in, understand
 from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
 from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
 from ragkit.answering.search import search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
+from ragkit.answering.several import joined
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
@@ -283,8 +284,13 @@ class Assistant:
             yield ModelNeeded(trace.evidence)
             yield Finished(self._extract(asked, evidence, trace, unsure, missing))
             return
+        parts = questions_in(asked.query) if asked.why_query == ALONE and kind is None else ()
         with trace.timed("read"):
-            reply = self._read(evidence)
+            if len(parts) > 1:
+                reply, trace.evidence = self._read_each(parts, evidence)
+                unsure, missing = trace.evidence < self.options.unsure_below, ""
+            else:
+                reply = self._read(evidence)
         yield Finished(self._written(asked, reply, trace, unsure, missing))
 
     @overload
@@ -416,6 +422,23 @@ class Assistant:
             if reply is not None:
                 return reply
         raise AssertionError("quotes are made of any evidence")
+
+    def _read_each(self, questions: Sequence[str], evidence: Evidence) -> tuple[Reply, float]:
+        """Return the replies to several questions as one, and the lowest of their evidence scores."""
+        replies: list[tuple[str, Reply | None]] = []
+        scores: list[float] = []
+        for question in questions:
+            asked = understand(question)
+            found = search(asked, self.retriever, evidence.where)
+            own = self._evidence(asked, found.hits, found.by_side)
+            own.where = evidence.where
+            signs = self._signals(asked, own) if own.ranked else None
+            if signs is None or relevance(signs) < self.options.threshold:
+                replies.append((question, None))
+                continue
+            scores.append(evidence_score(signs))
+            replies.append((question, self._read(own)))
+        return joined(replies, self.templates.texts["abstention"]), min(scores, default=0.0)
 
     def _written(self, asked: Question, reply: Reply, trace: Trace, unsure: bool, missing: str) -> Answer:
         """Return a reply as an answer: its parts with the numbers of their citations."""

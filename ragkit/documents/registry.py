@@ -128,7 +128,7 @@ BUILT_IN = (
     Format("json_records", (".json",), "application/json", "row"),
     Format("svg", (".svg",), "image/svg+xml", ""),
     Format("xml", (".xml",), "application/xml", "", version=2),
-    Format("subtitles", (".srt", ".vtt"), "text/vtt", "time"),
+    Format("subtitles", (".srt", ".vtt"), "text/vtt", "time", 2),
     Format("code", _CODE, "text/plain", "", version=2),
     Format("text", _TEXT, "text/plain", "", version=3),
 )

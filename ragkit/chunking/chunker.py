@@ -26,12 +26,17 @@ _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 """By code point, whether it is white space; none from U+3001 on is."""
 
 
+_LONGEST = 512
+"""Tokens of a chunk where neither its size nor a shorter window says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkingOptions:
     """How documents are cut. An index keeps the options it was made with."""
 
     size: int = 0
-    """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves."""
+    """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves, but at
+    most 512: passages of several pages are found less well and leave a language model no space for others."""
     overlap: int = 32
     """Tokens that a chunk repeats of the one before it, where the cut fell inside a paragraph."""
     header: bool = True
@@ -71,8 +76,9 @@ def chunk_document(
     if not len(spans):
         return []
     sections = _Sections(document.headings)
-    header_room = room // 4 if options.header else 0
-    whole = len(spans) <= min(options.size or room, room - header_room)
+    wanted = options.size or min(room, _LONGEST)
+    header_room = min(room, _LONGEST) // 4 if options.header else 0
+    whole = len(spans) <= min(wanted, room - header_room)
     levels = _cut_levels(document, spans, headings_only=whole)
     headers = _Headers(document, tokenizer, header_room)
     chunks: list[Chunk] = []
@@ -80,7 +86,7 @@ def chunk_document(
     while first < count:
         path, heading = sections.at(int(spans[first, 0]))
         header, header_tokens = headers.for_path(path)
-        size = max(1, min(options.size or room, room - header_tokens))
+        size = max(1, min(wanted, room - header_tokens))
         last = _cut(levels, first, size, count)
         if not (tokenizer.splits_on_whitespace and (last == count or levels[last] >= _WORD)):
             last = _shrink(document.text, spans, first, last, header, tokenizer, room)

@@ -22,7 +22,7 @@ class HubServer:
         """Put a repository there; ``token`` is the one that its files need, ``sizes`` claims other sizes."""
         commit = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
         self.repos[repo] = {
-            "files": files, "gated": gated, "tags": [f"license:{license_id}", *tags], "token": token, "commit": commit,
+            "files": dict(files), "gated": gated, "tags": [f"license:{license_id}", *tags], "token": token, "commit": commit,
             "sizes": sizes or {},
         }  # fmt: skip
 

@@ -87,13 +87,16 @@ class ApiEmbedder:
         self._lock = threading.Lock()
         key = api_key or _key(provider.key_variable if base_url is None else None, name)
         self._secret = checked_key(key or "")
+        omitted = [] if self._secret else ["Authorization"]
+        if base_url is not None or provider.local:  # whose account it is concerns nobody else
+            omitted += ["OpenAI-Organization", "OpenAI-Project"]
+        self._unsent: Any = {header: openai.Omit() for header in omitted}
         # The client's own retries are for connections and status codes alone; nothing is streamed here.
         self._client = openai.OpenAI(
             base_url=base_url or provider.base_url,
             api_key=self._secret or "none",
             timeout=timeout,
             max_retries=retries,
-            default_headers=None if self._secret else {"Authorization": openai.Omit()},  # type: ignore[dict-item]
             http_client=openai.DefaultHttpxClient(follow_redirects=False),
         )
 
@@ -127,7 +130,9 @@ class ApiEmbedder:
     def _ask(self, texts: list[str]) -> Vectors:
         failure: Exception
         try:
-            reply: Any = self._client.embeddings.create(model=self._model, input=texts, encoding_format="float")
+            reply: Any = self._client.embeddings.create(
+                model=self._model, input=texts, encoding_format="float", extra_headers=self._unsent
+            )
         except self._sdk.APITimeoutError:
             failure = ModelTimeoutError(f"The endpoint of {self.location} did not answer in time.", "Try again.")
         except self._sdk.APIConnectionError as error:

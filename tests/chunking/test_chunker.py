@@ -228,3 +228,10 @@ def test_sentences_end_where_they_end(text, expected):
 def test_sentences_of_hostile_text_take_linear_time():
     for text in ("." * 200_000, "a." * 100_000, "\n " * 100_000, '."' * 100_000):
         assert sum(end - start for start, end in sentence_spans(text)) <= len(text)
+
+
+def test_window_of_thousands_of_tokens_gives_chunks_of_a_passage_unless_a_size_is_named():
+    document = make("word " * 5000)
+    assert max(chunk.tokens for chunk in chunk_document(document, TOKENIZER, 8192)) < 520
+    chunks = chunk_document(document, TOKENIZER, 8192, ChunkingOptions(size=2000))
+    assert max(chunk.tokens for chunk in chunks) > 1900

@@ -59,7 +59,9 @@ def make_encoder(folder, *, pooling="mean", prompts=None, onnx=None, weights=Tru
 def make_cross_encoder(folder):
     torch.manual_seed(0)
     config = BertConfig(vocab_size=30522, max_position_embeddings=WINDOW, num_labels=1, initializer_range=0.5, **SIZE)
-    BertForSequenceClassification(config).save_pretrained(folder)
+    model = BertForSequenceClassification(config).eval()
+    model.save_pretrained(folder)
+    export(model, folder / "onnx" / "model.onnx")
     copy_tokenizer(folder, WINDOW)
     return folder
 
@@ -84,16 +86,18 @@ def export(model, path):
 
         def forward(self, input_ids, attention_mask, token_type_ids):
             given = {"attention_mask": attention_mask, "token_type_ids": token_type_ids}
-            return self.encoder(input_ids=input_ids, **given).last_hidden_state
+            return self.encoder(input_ids=input_ids, **given)[0]
 
     path.parent.mkdir(parents=True, exist_ok=True)
     model.config._attn_implementation = "eager"
     ids = torch.ones(2, 16, dtype=torch.int64)
     names = ["input_ids", "attention_mask", "token_type_ids"]
-    axes = {name: {0: "batch", 1: "tokens"} for name in [*names, "last_hidden_state"]}
+    axes = {name: {0: "batch", 1: "tokens"} for name in names} | {"output": {0: "batch"}}
+    if not hasattr(model, "classifier"):
+        axes["output"] = {0: "batch", 1: "tokens"}
     torch.onnx.export(
         Encoder().eval(), (ids, ids, torch.zeros_like(ids)), str(path), dynamo=False, opset_version=17,
-        input_names=names, output_names=["last_hidden_state"], dynamic_axes=axes,
+        input_names=names, output_names=["output"], dynamic_axes=axes,
     )  # fmt: skip
 
 

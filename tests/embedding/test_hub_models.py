@@ -8,10 +8,12 @@ import pytest
 from ragkit import Index
 from ragkit.embedding import locate, open_embedder
 from ragkit.embedding.families import configured_prompts, family
-from ragkit.errors import EmbeddingError, ModelNotFoundError
+from ragkit.errors import EmbeddingError, ModelNotFoundError, SettingsError
 from ragkit.models import pull
 from ragkit.models.hub import hub_folders
-from tests.embedding.small_models import make_encoder, repository, write
+from ragkit.records import Chunk
+from ragkit.retrieval import CrossEncoderReranker
+from tests.embedding.small_models import make_cross_encoder, make_encoder, repository, write
 
 TEXTS = ["The last bus back leaves at 23:10.", "The dome is closed on Mondays.", "Der letzte Bus."]
 
@@ -139,8 +141,19 @@ def test_what_the_onnx_runtime_would_get_wrong_is_refused(tmp_path):
         open_embedder(graph)
 
 
-def test_cross_encoder_is_refused_as_an_embedding_model(tmp_path):
-    from tests.embedding.small_models import make_cross_encoder
-
+def test_cross_encoder_of_the_hub_reranks_by_name_with_and_without_torch(hub, tmp_path):
+    made = make_cross_encoder(tmp_path / "made")
     with pytest.raises(EmbeddingError, match="cross-encoder"):
-        locate(make_cross_encoder(tmp_path / "cross"))
+        locate(made)
+    files = repository(made)
+    hub.add("Acme/reranker", {name: data for name, data in files.items() if not name.startswith("onnx/")})
+    hub.add("Acme/reranker-onnx", {name: data for name, data in files.items() if name != "model.safetensors"})
+    with pytest.raises(SettingsError, match="not installed"):
+        CrossEncoderReranker("hf:Acme/reranker")
+    pull("hf:Acme/reranker")
+    pull("hf:Acme/reranker-onnx")
+    chunks = [Chunk("d", number, 0, len(text), text, 1) for number, text in enumerate([*TEXTS, "bus " * 200])]
+    expected = CrossEncoderReranker("hf:Acme/reranker").score("When does the bus leave?", chunks)
+    found = CrossEncoderReranker("hf:Acme/reranker-onnx").score("When does the bus leave?", chunks)
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert len({round(score, 4) for score in found}) > 1

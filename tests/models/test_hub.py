@@ -157,7 +157,7 @@ def test_gated_repository_says_where_to_accept_and_takes_a_token(hub, gguf, monk
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     pull("hf:Acme/Gated-GGUF")
     # The token is for the Hub alone, and not for the host that it redirects to.
-    assert all("Authorization" not in headers for _, _, headers in hub.requests)
+    assert all("authorization" not in map(str.lower, headers) for _, _, headers in hub.requests)
 
 
 def test_absent_repository_file_and_revision_are_named(hub, gguf):

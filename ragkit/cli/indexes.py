@@ -251,7 +251,13 @@ def compact(target: TargetName, json: Json = False) -> None:
 
 def reembed(
     target: TargetName,
-    model: Annotated[str, typer.Argument(help="An embedding model: default, or a local folder.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="An embedding model: default, hf:OWNER/REPO, a local folder, or PROVIDER:NAME for an endpoint.",
+            show_default=False,
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Move an index to another embedding model; the old one serves until the new one is whole."""

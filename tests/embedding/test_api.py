@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from ragkit import Index
+from ragkit import Assistant, Index
 from ragkit.embedding import ApiEmbedder, open_embedder
 from ragkit.embedding.api import ApproximateTokenizer, is_endpoint_name
 from ragkit.errors import (
@@ -101,6 +101,8 @@ def test_index_remembers_the_endpoint_by_name(server, tmp_path):
     with Index.open(tmp_path / "index") as index:
         assert index.embedder.location == name
         assert len(index.search("ferry")) == 1
+        answer = Assistant(index, model=None).ask("When does the ferry leave?")
+        assert "nine" in answer.text
 
 
 def test_errors_name_the_endpoint_and_what_to_do(server):

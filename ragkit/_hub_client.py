@@ -144,7 +144,8 @@ def _fetch(repo: Repository, file: HubFile, report: Callable[[int], None]) -> No
                         response.read()
                     utils.hf_raise_for_status(response)
                     if response.status_code != 206 and start:  # the server sends the file from its beginning
-                        output.truncate(0)
+                        output.seek(0)
+                        output.truncate()
                     for block in response.iter_bytes():
                         output.write(block)
                         failures = 0

@@ -107,6 +107,13 @@ def test_broken_connection_is_taken_up_again(hub, gguf):
     assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=1000-", "bytes=3000-"]
 
 
+def test_server_without_ranges_sends_the_file_again(hub, gguf):
+    hub.add("Acme/Tiny-GGUF", {"tiny.gguf": gguf[0]})
+    hub.ranges, hub.break_after = False, [5000]
+    assert pull("hf:Acme/Tiny-GGUF").read_bytes() == gguf[0]
+    assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=5000-"]
+
+
 def test_connection_that_gives_nothing_ends_with_an_error_and_keeps_the_beginning(hub, gguf):
     hub.add("Acme/Tiny-GGUF", {"tiny.gguf": gguf[0]})
     hub.break_after = [1000] + [0] * 20

@@ -29,12 +29,12 @@ from benchmarks.common import Question, f1, half, tokens, versions, xquad
 from ragkit import Message
 from ragkit.models import GenerationOptions, open_model
 from ragkit.tuning.comparison import estimate, gain
-from ragkit.tuning.lora_training import LoraOptions
-from ragkit.tuning.rankings import Prompt, Ranking, ranked
-from ragkit.tuning.reward import RewardOptions, open_reward, tune_reward
-from ragkit.tuning.reward_features import NAMES, Features
-from ragkit.tuning.reward_measure import RewardModel, accuracy, by_prompt
-from ragkit.tuning.sampling import Sampled, draw_all
+from ragkit.tuning.lora.training import LoraOptions
+from ragkit.tuning.rewards.features import NAMES, Features
+from ragkit.tuning.rewards.measure import RewardModel, accuracy, by_prompt
+from ragkit.tuning.rewards.rankings import Prompt, Ranking, ranked
+from ragkit.tuning.rewards.sampling import Sampled, draw_all
+from ragkit.tuning.rewards.tuning import RewardOptions, open_reward, tune_reward
 
 RESULTS = Path(__file__).parent / "results"
 MUSEUM = (
@@ -108,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ways = [RewardOptions()]
         if arguments.lora:
-            lora = LoraOptions(epochs=50, minutes=arguments.lora, learning_rate=2e-4, batch=8)
+            lora = LoraOptions(epochs=50, minutes=arguments.lora, learning_rate=2e-4, batch_size=8)
             ways.append(RewardOptions(kind="lora", lora=lora))
         for way in ways:
             started = time.perf_counter()
@@ -147,7 +147,7 @@ def answers_of(questions: list[Question], passages: dict[str, str]) -> tuple[dic
 
     def asked_all(some: list[Question], count: int, options: GenerationOptions, name: str) -> dict[str, Sampled]:
         inputs = [asked(passages[question.document], question.text) for question in some]
-        found = draw_all(model, inputs, count, options, shown=shown, log=RESULTS / name, progress=note)
+        found = draw_all(model, inputs, count, options, render=shown, log=RESULTS / name, progress=note)
         return {question.text: one for question, one in zip(some, found, strict=True)}
 
     samples = asked_all(questions, SAMPLES, SAMPLED, "reward-samples.jsonl")

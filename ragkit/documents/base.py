@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ IssueKind = Literal[
 ]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
+
+_EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 
 MORE_TIME = "Give it more time: --time-limit SECONDS, or LoadOptions(time_limit=...)."
 MORE_MEMORY = "Give it more memory: --memory-limit MB, or LoadOptions(memory_limit=...)."
@@ -55,6 +58,8 @@ class LoadOptions:
     main_text: bool = False
     """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
     is kept except navigation."""
+    comments: bool = True
+    """Read the comments of DOCX files; each stands after the paragraph that it is about."""
 
     def __post_init__(self) -> None:
         """Check the limits.
@@ -181,9 +186,16 @@ class TextBuilder:
     _length: int = 0
     _headings: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def add(self, block: str, level: int = 0) -> tuple[int, int]:
-        """Add a block, an empty line before it, and return its span; ``level`` 1 and above makes it a heading."""
-        block = clean_text(block).strip()
+    def add(self, block: str, level: int = 0, *, preformatted: bool = False) -> tuple[int, int]:
+        """Add a block, an empty line before it, and return its span.
+
+        Args:
+            block: of text.
+            level: 1 and above makes it a heading.
+            preformatted: keep the indentation of its first line, as of code.
+        """
+        block = clean_text(block)
+        block = _EMPTY_LINES.sub("", block).rstrip() if preformatted else block.strip()
         if not block:
             return self._length, self._length
         if self._parts:
@@ -197,13 +209,19 @@ class TextBuilder:
         return start, self._length
 
     def add_document(self, document: Document) -> None:
-        """Add the text of a document with its headings."""
+        """Add the text of a document with its headings; its sections end where they ended in it."""
         start = self.next_start()
         if self._parts:
             self._parts.append("\n\n")
         self._parts.append(document.text)
         self._length = start + len(document.text)
-        self._headings += [(each.title, each.level, start + each.start) for each in document.headings]
+        ends: dict[int, int] = {}
+        for each in document.headings:
+            ends[each.end] = min(each.level, ends.get(each.end, each.level))
+        marks = [("", level, start + end) for end, level in ends.items()]
+        marks += [(each.title, each.level, start + each.start) for each in document.headings]
+        # An end comes before the heading that begins at its place.
+        self._headings += sorted(marks, key=lambda mark: (mark[2], bool(mark[0])))
 
     def next_start(self) -> int:
         """Return where the next block will begin."""

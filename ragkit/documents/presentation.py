@@ -8,6 +8,7 @@ from typing import Any
 
 from ragkit.documents.archives import local_name, open_archive, parse_xml
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
+from ragkit.documents.charts import chart_texts
 from ragkit.documents.completeness import check_complete
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, HeadingSpan, PageSpan
@@ -55,7 +56,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         if title:
             headings.append(HeadingSpan(title, 1, start, end))
         read = " ".join((*blocks, *seen))
-        yield from check_complete(source, " ".join(_all_text(slide.element)), read, place=f"slide {number}")
+        expected = [*_all_text(slide.element), *(text for shape in _note_shapes(slide) for text in _all_text(shape))]
+        yield from check_complete(source, " ".join(expected), read, place=f"slide {number}")
         yield None
     if not builder.length:
         return
@@ -132,54 +134,28 @@ def _table(table: Any) -> Iterator[str]:
 
 
 def _chart(data: bytes) -> Iterator[str]:
-    """Yield a chart's titles, and its cached values as a table; every kind of chart holds them alike."""
-    if not data.strip():
-        return
-    root = parse_xml(data, recover=True)
-    if root is None:
-        return
-    for title in root.iter(f"{_CHART}title"):
-        yield from _texts(title)
-    series = list(root.iter(f"{_CHART}ser"))
-    names = [_cached(each, "tx").get(0, "") for each in series]
-    categories: dict[int, str] = {}
-    for each in series:
-        categories |= _cached(each, "cat") or _cached(each, "xVal")
-    values = [_cached(each, "val") or _cached(each, "yVal") for each in series]
-    rows = [
-        f"| {categories.get(n, '')} | {' | '.join(each.get(n, '') for each in values)} |"
-        for n in sorted({*categories, *(n for each in values for n in each)})
-    ]
-    if rows:
-        yield "\n".join([f"|  | {' | '.join(names)} |", *rows])
-
-
-def _cached(series: Any, name: str) -> dict[int, str]:
-    """Return the values of a part of a series by their index; levels of categories are joined."""
-    found: dict[int, str] = {}
-    for part in series.iterchildren(f"{_CHART}{name}"):
-        for point in part.iter(f"{_CHART}pt"):
-            value = " ".join("".join(each.text or "" for each in point.iter(f"{_CHART}v")).split())
-            index = int(point.get("idx", "0"))
-            found[index] = f"{value} {found[index]}" if index in found else value
-        if not found:
-            literal = next(part.iter(f"{_CHART}v"), None)
-            if literal is not None and literal.text:
-                found[0] = literal.text
-    return found
+    root = parse_xml(data, recover=True) if data.strip() else None
+    if root is not None:
+        yield from chart_texts(root)
 
 
 def _beside(slide: Any) -> Iterator[str]:
     """Yield the notes and comments of a slide."""
-    if slide.has_notes_slide:
-        frame = slide.notes_slide.notes_text_frame
-        text = _text(frame._txBody) if frame is not None else ""
-        if text:
-            yield f"Notes: {text}"
+    notes = "\n".join(filter(None, map(_text, _note_shapes(slide))))
+    if notes:
+        yield f"Notes: {notes}"
     for relation in slide.part.rels.values():
         if relation.reltype.endswith("/comments") and not relation.is_external:
             for text in _texts_of_xml(relation.target_part.blob):
                 yield f"Comment: {text}"
+
+
+def _note_shapes(slide: Any) -> list[Any]:
+    """Return the shapes on the page of notes of a slide, less those that every such page repeats."""
+    if not slide.has_notes_slide:
+        return []
+    shapes = slide.notes_slide.element.iter("{*}sp", "{*}graphicFrame")
+    return [each for each in shapes if _placeholder(each) not in ("sldImg", "sldNum", *_ONCE)]
 
 
 def _related(slide: Any, node: Any, name: str) -> bytes:

@@ -14,6 +14,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -25,10 +28,16 @@ from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
 """What a graph may ask for."""
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
+_BUNDLED: WeakValueDictionary[tuple[Path, int, int], InferenceSession] = WeakValueDictionary()
+"""Loaded bundled graphs by file, size and modification time: indexes and pools of a process share one in memory."""
+_LOADING = Lock()
 
 
 class OnnxEmbedder:
@@ -43,8 +52,6 @@ class OnnxEmbedder:
     """
 
     def __init__(self, files: ModelFiles, threads: int = 0) -> None:
-        import onnxruntime
-
         if not files.encoder_only:
             raise EmbeddingError(
                 f"{files.name} has layers after its pooling, which the ONNX runtime does not run.",
@@ -60,20 +67,7 @@ class OnnxEmbedder:
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # A graph of the Hub may keep its weights in a file beside it, so it is opened by its path.
-        own = files.graph is not None and files.graph_sha256 is None
-        graph = str(files.graph) if own else exported(files, self.model_id)
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common class
-            raise EmbeddingError(
-                f"The ONNX graph of {files.name} can't be loaded: {' '.join(str(error).split())[:300]}.",
-                "Get the model again, or use runtime='torch'.",
-            ) from error
+        self._session = _opened(files, self.model_id)
         inputs = {entry.name for entry in self._session.get_inputs()}
         if not inputs <= _INPUTS:
             raise EmbeddingError(
@@ -144,14 +138,48 @@ class OnnxEmbedder:
         return unit(self._hidden(text)[self.tokenizer.inner])
 
 
+def _opened(files: ModelFiles, model_id: str) -> InferenceSession:
+    """Return the session of the bundled graph, of a graph of one's own, or of the cached export."""
+    if files.graph is None:
+        return _session(files, exported(files, model_id))
+    if files.graph_sha256 is None:
+        # A graph of the Hub may keep its weights in a file beside it, so it is opened by its path.
+        return _session(files, str(files.graph))
+    try:
+        found = files.graph.stat()
+    except OSError as error:
+        raise _unreadable(files.graph, error) from error
+    key = (files.graph, found.st_size, found.st_mtime_ns)
+    with _LOADING:
+        session = _BUNDLED.get(key)
+        if session is None:
+            session = _session(files, _bundled(files.graph, files.graph_sha256))
+            _BUNDLED[key] = session
+    return session
+
+
+def _session(files: ModelFiles, graph: bytes | str) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise EmbeddingError(
+            f"The ONNX graph of {files.name} can't be loaded: {' '.join(str(error).split())[:300]}.",
+            "Get the model again, or use runtime='torch'.",
+        ) from error
+
+
 def exported(files: ModelFiles, model_id: str) -> bytes:
-    """Return the int8 graph: the bundled one, or the cached export, which is made first if it is missing or damaged.
+    """Return the int8 graph: the cached export, which is made first if it is missing or damaged.
 
     Raises:
-        EmbeddingError: if the bundled graph is damaged, the export fails, or the cache folder is not writable.
+        EmbeddingError: if the export fails, or the cache folder is not writable.
     """
-    if files.graph is not None:
-        return _bundled(files.graph, files.graph_sha256)
     folder = cache_folder() / "onnx" / model_id
     graph, manifest = folder / "int8.onnx", folder / "manifest.json"
     whole = _read_whole(graph, manifest)
@@ -179,18 +207,22 @@ def exported(files: ModelFiles, model_id: str) -> bytes:
         ) from error
 
 
-def _bundled(graph: Path, sha256: str | None) -> bytes:
+def _bundled(graph: Path, sha256: str) -> bytes:
     try:
         data = graph.read_bytes()
     except OSError as error:
-        raise EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.") from error
+        raise _unreadable(graph, error) from error
     found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
+    if found != sha256:
         raise EmbeddingError(
             f"{graph} has sha256 {found}, expected {sha256}: the file is damaged.",
             "Reinstall ragkit: pip install --force-reinstall --no-deps ragkit",
         )
     return data
+
+
+def _unreadable(graph: Path, error: OSError) -> EmbeddingError:
+    return EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.")
 
 
 def _export(files: ModelFiles, target: Path) -> None:

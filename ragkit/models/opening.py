@@ -111,6 +111,23 @@ def _open_remote(
     return OpenAICompatibleModel(model, address, api_key, limits, provider.name if provider.local else "")
 
 
+def parameters_of(name: str) -> int | None:
+    """Return the number of parameters of a local model without loading it, or None where the name does not say.
+
+    Args:
+        name: as for ``open_model``.
+
+    Raises:
+        ModelNotFoundError: if there is no such model.
+        ModelFileError: if its file is damaged.
+    """
+    if name == "scripted" or name.startswith(_TUNED) or is_remote(name):
+        return None
+    from ragkit.models.gguf_header import parameter_count
+
+    return parameter_count(Path(name).expanduser() if name.lower().endswith(".gguf") else model_path(name))
+
+
 def best_installed() -> str | None:
     """Return the name of the model to use where none is named: the first that is installed and can run, or None."""
     if find_spec("llama_cpp") is None:

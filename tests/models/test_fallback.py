@@ -24,12 +24,12 @@ from ragkit.errors import (
     PromptOverflowError,
     SettingsError,
 )
-from ragkit.models import Delta, GenerationOptions, ScoringModel, complete, open_model
+from ragkit.models import Delta, GenerationOptions, ScoringModel, complete
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
-from ragkit.models.breaker import Breaker
-from ragkit.models.fallback import Budget, FallbackModel, FallbackPolicy, Member
-from ragkit.models.policy import token_confidence
-from ragkit.models.route import answering_model, reason_of, why
+from ragkit.models.chain.breaker import Breaker
+from ragkit.models.chain.fallback import Budget, FallbackModel, FallbackPolicy, Member
+from ragkit.models.chain.policy import token_confidence
+from ragkit.models.chain.route import answering_model, reason_of, why
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message, Usage
 from tests.models.fault_server import REPLY, FaultServer, closed_port, fault_process
@@ -90,11 +90,6 @@ def endpoint(server_or_url, **options):
 
 def failing(error=None, name="first"):
     return Staged([error or ModelUnavailableError("http://x/v1 can't be reached.", "Start it.")], name)
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    return open_model("smollm2", threads=1)
 
 
 # What goes on to the next model, and what is said of it.
@@ -733,7 +728,7 @@ def test_error_and_its_traceback_hold_no_key():
 MEMORY = """
 import resource
 from ragkit.models import complete
-from ragkit.models.fallback import FallbackModel, Member
+from ragkit.models.chain.fallback import FallbackModel, Member
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message
 import sys, llama_cpp, jinja2.sandbox

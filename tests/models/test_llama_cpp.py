@@ -16,8 +16,8 @@ ASK = [Message("system", "You answer briefly."), Message("user", "What is the ca
 
 
 @pytest.fixture(scope="module")
-def model():
-    return open_model("smollm2", threads=1)
+def model(smollm2):
+    return smollm2
 
 
 def test_count_is_what_is_evaluated(model):

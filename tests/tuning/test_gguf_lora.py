@@ -6,11 +6,11 @@ import pytest
 from ragkit.errors import ModelError
 from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.records import Message
-from ragkit.tuning import gguf_lora
-from ragkit.tuning.adapter_run import adapter_tensors
-from ragkit.tuning.base_model import base_model
-from ragkit.tuning.gguf_lora import write_gguf_lora
-from ragkit.tuning.lora_training import LoraOptions, with_adapter
+from ragkit.tuning.lora import gguf as gguf_lora
+from ragkit.tuning.lora.adapter_run import adapter_tensors
+from ragkit.tuning.lora.base_model import base_model
+from ragkit.tuning.lora.gguf import write_gguf_lora
+from ragkit.tuning.lora.training import LoraOptions, with_adapter
 from tests.tuning.tiny import tiny_config
 
 MESSAGES = [
@@ -110,7 +110,7 @@ def test_rows_are_permuted_by_head():
 def test_what_llama_cpp_has_no_place_for_is_refused(tmp_path):
     values = np.zeros((2, 2), dtype=np.float32)
     file = tmp_path / "lora.gguf"
-    with pytest.raises(ModelError, match="no place for"):
+    with pytest.raises(ModelError, match="does not support an adapter"):
         write_gguf_lora(file, {"base_model.model.model.layers.0.odd.lora_A.weight": values}, 16, tiny_config())
     config = tiny_config()
     config.model_type = "mamba"

@@ -80,6 +80,10 @@ def test_parts_of_a_split_model_are_pulled_together(hub, gguf):
         open_model("hf:Acme/Split-GGUF")
     pull("hf:Acme/Split-GGUF")
     assert reply("hf:Acme/Split-GGUF") > 0
+    last = model_path("hf:Acme/Split-GGUF").with_name("tiny-q4_k_m-00003-of-00003.gguf")
+    last.write_bytes(last.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(ModelFileError, match="sha256"):
+        open_model("hf:Acme/Split-GGUF")
 
 
 def test_interrupted_pull_continues_where_it_stopped(hub, gguf):

@@ -15,6 +15,7 @@ class HubServer:
 
     def __init__(self):
         self.repos, self.requests, self.break_after, self.ranges = {}, [], [], True
+        self.stalls, self._closed = False, threading.Event()
         self._servers = []
         self.url, self.cdn = self._serve(self._api), self._serve(self._content)
 
@@ -31,6 +32,7 @@ class HubServer:
         }
 
     def close(self):
+        self._closed.set()
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -99,7 +101,10 @@ class HubServer:
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         extra = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked else {}
         cut = self.break_after.pop(0) if self.break_after else None
-        return _send(handler, 206 if asked else 200, data[start:], extra, cut)
+        _send(handler, 206 if asked else 200, data[start:], extra, cut)
+        if cut is not None and self.stalls:
+            handler.wfile.flush()
+            self._closed.wait(30)
 
 
 def git_sha1(data):

@@ -5,6 +5,7 @@ import resource
 
 import pytest
 
+from ragkit import _hub_client
 from ragkit.errors import (
     ModelAuthenticationError,
     ModelFileError,
@@ -109,6 +110,14 @@ def test_broken_connection_is_taken_up_again(hub, gguf):
     hub.break_after = [1000, 2000]
     assert pull("hf:Acme/Tiny-GGUF").read_bytes() == gguf[0]
     assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=1000-", "bytes=3000-"]
+
+
+def test_silent_connection_is_given_up_and_taken_up_again(hub, gguf, monkeypatch):
+    monkeypatch.setattr(_hub_client, "_PATIENCE", 0.3)
+    hub.add("Acme/Tiny-GGUF", {"tiny.gguf": gguf[0]})
+    hub.stalls, hub.break_after = True, [2000]
+    assert pull("hf:Acme/Tiny-GGUF").read_bytes() == gguf[0]
+    assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=2000-"]
 
 
 def test_server_without_ranges_sends_the_file_again(hub, gguf):

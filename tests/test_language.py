@@ -60,7 +60,7 @@ PACKAGES = (
         "integrations",
         "prompting",
     ),
-    *("retrieval", "routing", "serving", "cli", "tasks", "tuning"),
+    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models"),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
 

@@ -1,4 +1,4 @@
-"""Messages to text: local models with llama.cpp, endpoints, LangChain models, chains of them in ``models.fallback``."""
+"""Chat models: local ones with llama.cpp, API endpoints, LangChain models, and fallback chains."""
 
 from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions, ScoringModel, complete
 from ragkit.models.files import installed_models, known_models, pull

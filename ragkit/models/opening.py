@@ -1,4 +1,4 @@
-"""From a name to a model."""
+"""Opens models by name."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ def open_model(
     api_key_env: str | None = None,
     **options: Any,
 ) -> ChatModel:
-    """Open a model by name. None is called before it is asked something.
+    """Open a model by name. API models are not called yet.
 
     Args:
         name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a path to a .gguf file,
-            ``openai:NAME`` for OpenAI's models and for any endpoint that speaks as theirs does, ``anthropic:NAME``,
-            ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (``google_genai:NAME``,
-            ``ollama:NAME`` and so on), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or
-            ``scripted``.
-        base_url: of the endpoint; the provider's own by default.
-        api_key: for the endpoint; by default that of ``api_key_env``.
-        api_key_env: the environment variable, or the name in the keyring, that holds the key. By default that of the
-            provider, such as ``OPENAI_API_KEY``; with ``base_url`` there is no default, so that no provider's key goes
-            to another's address.
+            ``openai:NAME`` for OpenAI's models and OpenAI-compatible endpoints, ``anthropic:NAME``, ``PROVIDER:NAME``
+            for the other providers of LangChain's ``init_chat_model`` (``google_genai:NAME``, ``ollama:NAME`` and so
+            on), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or ``scripted``.
+        base_url: address of the endpoint; by default that of the provider.
+        api_key: API key; by default that of ``api_key_env``.
+        api_key_env: environment variable, or name in the keyring, of the API key. By default that of the provider, such
+            as ``OPENAI_API_KEY``. With ``base_url`` there is no default, so that a provider's key is not sent to
+            another address.
         **options: for a local model those of ``LlamaCppModel``, for ``openai:`` and ``anthropic:`` those of
             ``ApiOptions``, for other providers ``window``, ``prices``, ``windows`` and what their LangChain class
             takes.
@@ -43,9 +42,9 @@ def open_model(
     Raises:
         ModelNotFoundError: if there is no such model.
         ModelFileError: if its file is damaged.
-        MissingExtraError: if what runs it is not installed.
+        MissingExtraError: if a required package is not installed.
         ModelAuthenticationError: if there is no key for OpenAI or Anthropic.
-        SettingsError: if an endpoint's address is none, or the model takes no such option.
+        SettingsError: if ``base_url`` is not a URL, or an option is unknown.
     """
     if name == "scripted":
         from ragkit.models.scripted import ScriptedModel
@@ -67,7 +66,7 @@ def open_model(
 
 
 def is_remote(name: str) -> bool:
-    """Return whether a name is a ``PROVIDER:NAME``, and no model of this machine."""
+    """Return whether a name is a ``PROVIDER:NAME``, not a local model."""
     return ":" in name and not name.startswith(_TUNED) and not name.lower().endswith(".gguf")
 
 
@@ -84,7 +83,7 @@ def _open_remote(
         if own and found is None:
             raise ModelAuthenticationError(
                 f"There is no API key for {name}.",
-                f"Set the environment variable {variable}, or: ragkit models key set {provider}",
+                f"Set the environment variable {variable}, or run: ragkit models key set {provider}",
             )
         api_key = found and found[0]
     if provider not in ("openai", "anthropic"):
@@ -105,7 +104,7 @@ def _open_remote(
 
 
 def best_installed() -> str | None:
-    """Return the name of the model to use where none is named: the first that is installed and can run, or None."""
+    """Return the name of the default model: the first installed one that can run, or None."""
     if find_spec("llama_cpp") is None:
         return None
     models = [model for model in installed_models() if model.chat]
@@ -117,5 +116,5 @@ def _check_options(name: str, made: Callable[..., Any], options: Mapping[str, ob
     wrong = [key for key in options if key not in legal]
     if wrong:
         raise SettingsError(
-            f"The model {name} takes no option {', '.join(map(repr, wrong))}.", f"It takes: {', '.join(legal)}."
+            f"Unknown option for the model {name}: {', '.join(map(repr, wrong))}.", f"Options: {', '.join(legal)}."
         )

@@ -30,7 +30,7 @@ class Journal:
         records: of the file.
 
     Raises:
-        KeyError, TypeError: if a record is none of these.
+            KeyError, TypeError: if a record is none of these.
     """
 
     def __init__(self, file: FileIO | None = None, records: Sequence[Record] = ()) -> None:

@@ -131,6 +131,6 @@ def test_wrong_path_is_told(server):
 
 
 def test_prompt_that_is_too_long_for_the_server_is_told(server, model):
-    with pytest.raises(ModelUnavailableError, match="aborted the reply|closed the connection"):
+    with pytest.raises(ModelUnavailableError, match=r"aborted the reply|closed the connection"):
         complete(open_model("openai:smollm2", base_url=server, max_retries=0), [Message("user", "word " * 2000)])
     assert complete(model, ASK, GenerationOptions(max_tokens=2)).text

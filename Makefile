@@ -7,7 +7,7 @@ DEMO_READY := $(VENV)/.demo-ready
 # A worker per core, each pinned to its own; a worker holds some 2 GB.
 WORKERS := -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: demo check test lint types quick unit browser clean
+.PHONY: demo check test lint types quick unit browser docs clean
 
 # The demo needs the plain install only: no torch, no local language model.
 demo: $(DEMO_READY)
@@ -36,6 +36,10 @@ quick: $(READY)
 unit: $(READY) browser
 	$(BIN)/pytest $(WORKERS)
 
+# The site needs no server, except for its search: python -m http.server -d docs/site
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .ci/mkdocs.yml
+
 # The tests of the page drive Debian's Chromium. Where there is none and it can't be installed, they are skipped.
 browser:
 	@command -v chromium >/dev/null || \
@@ -57,4 +61,4 @@ $(DEMO_READY): pyproject.toml .ci/constraints.txt
 	touch $(DEMO_READY)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) docs/site .mypy_cache .pytest_cache .ruff_cache

@@ -31,9 +31,9 @@ from sklearn.linear_model import LogisticRegression
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import DATA, versions
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.examples import DynamicSelector, ExampleSelector, SelectorOptions, read_examples
 from ragkit.examples.leaks import find_leaks
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions, complete, open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example

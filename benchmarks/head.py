@@ -25,9 +25,9 @@ from sklearn.linear_model import LogisticRegression
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import DATA, versions
+from ragkit._progress import Progress
 from ragkit.embedding import open_embedder
 from ragkit.examples import read_examples
-from ragkit.indexing.reports import Progress
 from ragkit.records import Example
 from ragkit.tuning.embedder_training import EmbedderOptions
 from ragkit.tuning.head import HeadClassifier

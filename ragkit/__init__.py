@@ -51,7 +51,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its room on first use.
+    """Import a public name from its package on first use.
 
     Raises:
         AttributeError: if ragkit has no such public name.

@@ -1,4 +1,4 @@
-"""The nouns of ragkit: frozen records that every room passes on.
+"""The nouns of ragkit: frozen records that every package passes on.
 
 All offsets are character offsets (Python ``str`` indices) into ``Document.text``; all spans are half-open,
 ``text[start:end]``. The records are slotted dataclasses because millions of them flow; where data crosses the
@@ -11,7 +11,10 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ragkit.answering.trace import Trace
 
 MetadataValue = str | int | float | bool
 Metadata = Mapping[str, MetadataValue]
@@ -248,8 +251,8 @@ class Answer:
     """What the passages lack, in a sentence; empty where nothing is known to be missing."""
     kind: str = ""
     """Kind of the question, such as ``yes_no`` or ``procedure``; see ``ragkit.answering.kinds``."""
-    trace: Any = None
-    """A ``ragkit.answering.Trace``: the query, hits, prompt receipt, model, timings and usage."""
+    trace: Trace = field(kw_only=True)
+    """Query, hits, prompt receipt, model, timings and usage."""
 
     @property
     def outcome(self) -> Outcome:

@@ -117,7 +117,13 @@ def test_docstrings_and_errors_of_root_modules_use_standard_terms():
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")),
+    ],
 )
 def test_documentation_uses_standard_terms(path):
     assert not _hits((ROOT / path).read_text(encoding="utf-8").splitlines(), path)

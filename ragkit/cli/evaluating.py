@@ -19,8 +19,8 @@ from ragkit.cli.tasks import opened_model
 from ragkit.errors import ExamplePoolError
 
 if TYPE_CHECKING:
+    from ragkit._progress import ProgressCallback
     from ragkit.examples import ExamplePool, SelectorOptions
-    from ragkit.indexing.reports import ProgressCallback
     from ragkit.models import ChatModel
     from ragkit.records import Example
 

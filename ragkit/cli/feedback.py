@@ -332,9 +332,9 @@ def _put(file: Path | None, rows: list[dict[str, Any]], what: str) -> None:
 
 
 def _write(file: Path, rows: list[dict[str, Any]]) -> None:
-    from ragkit.examples.saving import write_whole
+    from ragkit._files import write_atomically
 
     try:
-        write_whole(file, "".join(jsonlib.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+        write_atomically(file, "".join(jsonlib.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
     except OSError as error:
         raise SettingsError(f"{file} can't be written: {error.strerror}.", "Specify another output file.") from error

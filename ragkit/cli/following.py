@@ -12,9 +12,9 @@ from ragkit.cli.output import err
 from ragkit.errors import IndexClosedError, IndexLockedError, RagkitError
 
 if TYPE_CHECKING:
+    from ragkit._progress import Progress, ProgressCallback
     from ragkit.documents import LoadOptions
     from ragkit.indexing import Index
-    from ragkit.indexing.reports import Progress, ProgressCallback
     from ragkit.settings import Settings
 
 LATER = "it is updated when that process has finished."

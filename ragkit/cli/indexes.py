@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import (
+    Comments,
     Exclude,
     Force,
     GitIgnored,
@@ -64,6 +65,7 @@ def add(
     memory_limit: MemoryLimit = None,
     gitignore: GitIgnored = False,
     main_text: MainText = False,
+    comments: Comments = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -75,7 +77,15 @@ def add(
 
     settings = load_settings()
     options = load_options(
-        settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore, main_text=main_text
+        settings,
+        include,
+        exclude,
+        password,
+        time_limit,
+        memory_limit,
+        gitignore=gitignore,
+        main_text=main_text,
+        comments=comments,
     )
     with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress, force=force)
@@ -102,6 +112,7 @@ def sync(
     memory_limit: MemoryLimit = None,
     gitignore: GitIgnored = False,
     main_text: MainText = False,
+    comments: Comments = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -115,7 +126,15 @@ def sync(
 
     settings = load_settings()
     options = load_options(
-        settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore, main_text=main_text
+        settings,
+        include,
+        exclude,
+        password,
+        time_limit,
+        memory_limit,
+        gitignore=gitignore,
+        main_text=main_text,
+        comments=comments,
     )
     where = own_index(path, settings) if index is None else index_path(index, settings)
     with _open(where, settings, create=True) as opened:
@@ -284,6 +303,7 @@ def load_options(
     *,
     gitignore: bool = False,
     main_text: bool = False,
+    comments: bool = True,
 ) -> LoadOptions:
     """Return the options for loading files, from settings and command line; ``memory_limit`` is in MB."""
     from ragkit.documents import LoadOptions
@@ -297,6 +317,7 @@ def load_options(
         memory_limit=defaults.memory_limit if memory_limit is None else memory_limit * 2**20,
         gitignore=gitignore,
         main_text=main_text,
+        comments=comments,
     )
 
 

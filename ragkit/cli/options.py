@@ -80,4 +80,10 @@ MainText = Annotated[
         help="Extract only the main text of HTML pages (default: all text except navigation).",
     ),
 ]
+Comments = Annotated[
+    bool,
+    typer.Option(
+        "--comments/--no-comments", help="Comments of DOCX files, read or left out (default: read).", show_default=False
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Read all files again, including unchanged ones.")]

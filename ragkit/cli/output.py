@@ -102,6 +102,24 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield show
 
 
+@contextmanager
+def download_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show the bytes, speed and time left of a download; with ``quiet``, nothing."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=not err.is_terminal) as bar:
+        task = bar.add_task(name.rsplit("/", 1)[-1], total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
 def one_line(text: str, limit: int) -> str:
     """Return a text on one line, cut to ``limit`` characters."""
     flat = " ".join(text.split())

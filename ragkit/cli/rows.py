@@ -14,7 +14,7 @@ from ragkit.cli.output import plain
 from ragkit.errors import ExamplePoolError, ModelOutputError, PromptError, QueryError, SettingsError
 
 if TYPE_CHECKING:
-    from ragkit.indexing.reports import ProgressCallback
+    from ragkit._progress import ProgressCallback
 
 BATCH = 32
 """Rows predicted together; at most this many are predicted again after an interruption."""
@@ -70,7 +70,7 @@ def predict_rows(
     Raises:
         SettingsError: if the file can't be written, is being written by another process, or has other content.
     """
-    from ragkit.indexing.reports import Progress
+    from ragkit._progress import Progress
 
     try:
         with output.open("ab") as lines:

@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from ragkit._files import write_atomically
 from ragkit.errors import SettingsError
-from ragkit.examples.saving import write_whole
 from ragkit.indexing.database import write_errors
 from ragkit.settings import FILE_NAME, find_file
 
@@ -43,5 +43,5 @@ def write_settings(values: Mapping[str, float]) -> Path:
     if changed != before | dict(values):
         raise SettingsError(f"{file} can't be changed without changing other settings.", hint)
     with write_errors(file.parent):
-        write_whole(file, new.encode())
+        write_atomically(file, new.encode())
     return file

@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.answering import Assistant
 from ragkit.errors import SettingsError
 from ragkit.evaluation.questions import Question
-from ragkit.indexing.reports import Progress, ProgressCallback
 
 MIN_QUESTIONS: Final = 10
 """Answerable questions that are needed, and unanswerable ones."""

@@ -26,9 +26,9 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from ragkit._files import write_atomically
 from ragkit.errors import SettingsError
 from ragkit.examples.reading import json_lines
-from ragkit.examples.saving import write_whole
 from ragkit.records import Document, Message, document_id
 
 _STRICT = ConfigDict(extra="forbid")
@@ -156,7 +156,7 @@ def write_questions(path: str | Path, questions: Iterable[Question]) -> None:
         OSError: if it can't be written.
     """
     lines = [json.dumps(question.to_dict(), ensure_ascii=False) + "\n" for question in questions]
-    write_whole(Path(path), "".join(lines).encode())
+    write_atomically(Path(path), "".join(lines).encode())
 
 
 def squad_documents(path: str | Path) -> list[Document]:

@@ -12,11 +12,11 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from ragkit._files import write_atomically
 from ragkit.errors import SettingsError
 from ragkit.evaluation.by_kind import KindRow, kind_rows
 from ragkit.evaluation.metrics import METRICS, MetricInfo
 from ragkit.evaluation.outcome import VERDICTS, QuestionResult
-from ragkit.examples.saving import write_whole
 from ragkit.indexing.database import write_errors
 from ragkit.records import Usage
 from ragkit.tuning.comparison import Estimate, estimate
@@ -166,7 +166,7 @@ def write_text(path: str | Path, text: str) -> None:
     file = Path(path).expanduser()
     with write_errors(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, text.encode("utf-8", "replace"))
+        write_atomically(file, text.encode("utf-8", "replace"))
 
 
 def told(metrics: Mapping[str, Estimate], group: str) -> Sequence[tuple[MetricInfo, Estimate]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from ragkit._files import append_line, read_rows
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.answering import Assistant
 from ragkit.answering.chat import check_reply
 from ragkit.answering.question import understand
@@ -21,9 +23,7 @@ from ragkit.evaluation.gold import Gold, find_gold
 from ragkit.evaluation.outcome import QUESTION_RESULT, QuestionResult, answered, failed, retrieved
 from ragkit.evaluation.questions import Question
 from ragkit.evaluation.report import FORMAT, EvalReport
-from ragkit.examples.saving import append_line
 from ragkit.indexing.database import write_errors
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Answer
 from ragkit.retrieval import Retriever
 
@@ -104,9 +104,9 @@ def groundedness(answer: Answer, assistant: Assistant) -> float | None:
     """
     if answer.abstained:
         return None
-    if answer.mode == "chat":
-        trace = answer.trace
-        return check_reply(trace.reply, trace.prompt.sources, assistant.index.embedder).supported_share
+    prompt = answer.trace.prompt
+    if answer.mode == "chat" and prompt is not None:
+        return check_reply(answer.trace.reply, prompt.sources, assistant.index.embedder).supported_share
     there = [c.quote == assistant.index.document(c.document_id).text[c.start : c.end] for c in answer.citations]
     return sum(there) / len(there) if there else 0.0
 
@@ -163,7 +163,7 @@ class _Work:
         if file is not None:
             with write_errors(file.parent):
                 file.parent.mkdir(parents=True, exist_ok=True)
-        for row in _rows(file):
+        for row in read_rows(file):
             try:
                 self._known[row["key"]] = QUESTION_RESULT.validate_python(row["outcome"])
             except (ValidationError, KeyError, TypeError):
@@ -179,14 +179,3 @@ class _Work:
 
     def _key(self, question: Question) -> str:
         return hashlib.sha256(json.dumps([*self._asked, question.to_dict()], sort_keys=True).encode()).hexdigest()
-
-
-def _rows(file: Path | None) -> Iterator[Any]:
-    if file is None or not file.exists():
-        return
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ragkit._files import append_line
 from ragkit.errors import ExamplePoolError
-from ragkit.examples.saving import append_line
 
 _FORMAT = "ragkit gains 1"
 

@@ -11,17 +11,17 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat, JsonValue, ValidationError, model_validator
 
+from ragkit._files import write_atomically
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
 from ragkit.examples.candidates import CandidateSearch
 from ragkit.examples.gain_log import GainLog
 from ragkit.examples.pool import ExamplePool
 from ragkit.examples.ranking import Ranker, RankerReport, train
-from ragkit.examples.saving import write_whole
 from ragkit.examples.selector import DynamicSelector, SelectorOptions
 from ragkit.examples.signals import NAMES, SIGNALS, Candidates, Floats, describe
 from ragkit.indexing import Filter
 from ragkit.indexing.filter_json import from_json, to_json
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Example, Hit
 
 Gain = Callable[[Example, Sequence[Example]], Sequence[float]]
@@ -184,7 +184,7 @@ class LearnedSelector(DynamicSelector):
             helped=dict(ranker.helped),
             output_helped=dict(ranker.output_helped),
         )
-        write_whole(file, saved.model_dump_json().encode())
+        write_atomically(file, saved.model_dump_json().encode())
 
     def _candidates(self, text: str, wanted: int) -> list[Hit]:
         hits = super()._candidates(text, max(wanted, self.options.candidates))

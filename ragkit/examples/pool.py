@@ -19,8 +19,8 @@ from ragkit.indexing import Field, Index, IndexOptions
 from ragkit.records import Chunk, Document, DocumentInfo, Example, Metadata, MetadataValue, document_id
 
 if TYPE_CHECKING:
+    from ragkit._progress import ProgressCallback
     from ragkit.embedding import Embedder
-    from ragkit.indexing.reports import ProgressCallback
 
 OUTPUT = "output"
 """The metadata field that holds an example's output; an example's own metadata can't have it."""

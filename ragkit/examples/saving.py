@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from ragkit._files import write_atomically
 from ragkit.errors import ExamplePoolError, QueryError, SettingsError
 from ragkit.examples.pool import ExamplePool
 from ragkit.indexing.filter_json import from_json, to_json
@@ -53,38 +54,6 @@ class SavedSelector(Generic[Options]):
         return pool
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that it is there as it was before or whole, and on disk when this returns.
-
-    Raises:
-        OSError: if it can't be written.
-    """
-    new = file.with_name(f"{file.name}.new")
-    with new.open("wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
-
-
-def append_line(file: Path, row: Any) -> None:
-    """Add a row to a JSON Lines file; it is on disk when this returns.
-
-    A last line that was broken off stays by itself, as a line that is no row.
-
-    Raises:
-        OSError: if it can't be written.
-    """
-    with file.open("a+b") as out:
-        if out.tell():
-            out.seek(-1, os.SEEK_END)
-            if out.read(1) != b"\n":
-                out.write(b"\n")
-        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-        out.flush()
-        os.fsync(out.fileno())
-
-
 def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstance, where: Filter | None) -> None:
     """Write a selector's file, whole or not at all.
 
@@ -103,7 +72,7 @@ def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstan
         "examples": len(pool),
     }
     try:
-        write_whole(file, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        write_atomically(file, json.dumps(content, ensure_ascii=False, indent=1).encode())
     except OSError as error:
         raise ExamplePoolError(f"{file} can't be written: {error.strerror}.", "Name a file that can.") from error
 

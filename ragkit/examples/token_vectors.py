@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.embedding import TokenEmbedder
 from ragkit.errors import IndexDamagedError, IndexWriteError, SettingsError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.indexing.store import MANY
 
 if TYPE_CHECKING:

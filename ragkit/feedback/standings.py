@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ragkit._stats import wilson_interval
 from ragkit.feedback.log import Feedback
 from ragkit.feedback.records import Comparison, Configuration, Correction, ExampleChoice, Rating, Reply
-
-_Z = 1.959964
-"""Of a two-sided confidence of 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +36,6 @@ class Standing:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {**asdict(self), "label": self.config.label}
-
-
-def wilson(successes: float, trials: int, z: float = _Z) -> tuple[float, float]:
-    """Return the interval of a share (Wilson, 1927), within 0 and 1.
-
-    Args:
-        successes: a tie may count as half of one.
-        trials: 1 or more.
-        z: of the confidence; 95 % by default.
-    """
-    share = successes / trials
-    middle = share + z * z / (2 * trials)
-    width = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    whole = 1 + z * z / trials
-    return max(0.0, (middle - width) / whole), min(1.0, (middle + width) / whole)
 
 
 def standings(events: Iterable[Feedback]) -> list[Standing]:
@@ -100,7 +82,7 @@ class _Tally:
         wins, losses, ties = self.compared
         trials = wins + losses + ties
         points = wins + ties / 2
-        low, high = wilson(points, trials) if trials else (None, None)
+        low, high = wilson_interval(points, trials) if trials else (None, None)
         return Standing(
             self.config,
             len(self.answers | self.corrected),

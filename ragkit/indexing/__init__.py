@@ -3,9 +3,11 @@
 See docs/index-format.md for what lies where and what is guaranteed.
 """
 
+from ragkit._progress import Progress, ProgressCallback
+from ragkit.indexing.filter_text import parse_filter
 from ragkit.indexing.filters import Field, Filter
 from ragkit.indexing.index import Index, IndexOptions
-from ragkit.indexing.reports import AddReport, Progress, RepairReport, SyncPlan, VerifyReport
+from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.vectors import VectorOptions
 
 __all__ = [
@@ -14,9 +16,12 @@ __all__ = [
     "Filter",
     "Index",
     "IndexOptions",
+    "IndexStats",
     "Progress",
+    "ProgressCallback",
     "RepairReport",
     "SyncPlan",
     "VectorOptions",
     "VerifyReport",
+    "parse_filter",
 ]

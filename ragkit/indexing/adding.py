@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.chunking import ChunkingOptions, chunk_document
 from ragkit.documents import Discovery, Issue, Loader, LoadOptions, SourceFile, file_sha256
 from ragkit.embedding.base import Embedder
 from ragkit.errors import DocumentError, EmbeddingError
 from ragkit.indexing.identity import file_record, reading, same_document
-from ragkit.indexing.reports import AddReport, Progress, ProgressCallback
+from ragkit.indexing.reports import AddReport
 from ragkit.indexing.store import Store, as_json
 from ragkit.indexing.vectors import VectorOptions
 from ragkit.indexing.writing import Changes, commit, embed_missing, settle

@@ -36,7 +36,7 @@ class _Token:
     position: int
 
 
-def parse(text: str) -> Filter:
+def parse_filter(text: str) -> Filter:
     """Read a filter.
 
     Raises:

@@ -2,7 +2,7 @@
 
     Field("year") >= 2020
     (Field("lang") == "en") & ~Field("draft").exists()
-    parse("year >= 2020 and lang in ('en', 'de') and not draft")
+    parse_filter("year >= 2020 and lang in ('en', 'de') and not draft")
 
 A field is one of the document's own (``source``, ``origin``, ``title``, ``media_type``, ``sha256``) or one of its
 metadata. A comparison with a field that is missing or holds another type (text, number, boolean) is false; ``~``
@@ -195,7 +195,7 @@ def evaluate(condition: Filter, metadata: Mapping[str, MetadataValue]) -> bool:
             return any(evaluate(part, metadata) for part in parts)
         case Not(part):
             return not evaluate(part, metadata)
-    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse_filter(...).")
 
 
 def _compare(operator: Operator, left: Any, right: Any) -> bool:
@@ -256,7 +256,7 @@ def _to_sql(condition: Filter, alias: str) -> tuple[str, list[MetadataValue]]:
         case Not(part):
             sql, inner = _to_sql(part, alias)
             return f"(NOT {sql})", inner
-    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse_filter(...).")
 
 
 def _one_of(alias: str, field: str, values: Sequence[MetadataValue]) -> tuple[str, list[MetadataValue]]:
@@ -297,9 +297,9 @@ def as_filter(condition: Filter | str | None) -> Filter | None:
         QueryError: if the text is no filter.
     """
     if isinstance(condition, str):
-        from ragkit.indexing.filter_text import parse
+        from ragkit.indexing.filter_text import parse_filter
 
-        return parse(condition)
+        return parse_filter(condition)
     if condition is not None and not isinstance(condition, Filter):
         raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or pass text.")
     return condition

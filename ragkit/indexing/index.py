@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from ragkit._progress import ProgressCallback
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, survey
 from ragkit.errors import (
@@ -28,15 +29,15 @@ from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter, as_filter, to_sql
 from ragkit.indexing.opening import model_name, opened_embedder, record_model, restored_embedder
 from ragkit.indexing.planning import check_removal, check_sources, gone_origins, plan_sync
-from ragkit.indexing.reports import AddReport, ProgressCallback, RepairReport, SyncPlan, VerifyReport
+from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER as SEGMENTS
 from ragkit.indexing.snapshots import Snapshots
 from ragkit.indexing.store import Store
-from ragkit.indexing.vectors import Keys, Scored, VectorOptions
+from ragkit.indexing.vectors import Keys, Scored, VectorOptions, empty
 from ragkit.indexing.writing import Changes, commit, content_hash, refresh_keywords, settle, writing
-from ragkit.records import Chunk, Document, DocumentInfo
+from ragkit.records import Chunk, Document, DocumentInfo, Hits
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
@@ -487,6 +488,23 @@ class Index:
         with self._snapshots.take(model_id) as view:
             yield view
 
+    def search(self, query: str, k: int = 8, where: Filter | str | None = None) -> Hits:
+        """Return the ``k`` best passages for a query by hybrid search; ``Retriever`` has all options.
+
+        Args:
+            query: any text.
+            k: maximum number of hits.
+            where: only documents that match, such as ``"year >= 2020"``.
+
+        Raises:
+            QueryError: if the query is empty or too long, k is less than 1, or the filter can't be read.
+            IndexDamagedError: if a file of the index is damaged.
+        """
+        # Imported here: retrieval builds on indexing, and this method is only a shortcut to it.
+        from ragkit.retrieval import Retriever
+
+        return Retriever(self).search(query, k, where)
+
     def search_vectors(self, vector: Vectors, k: int, where: Filter | str | None = None) -> Scored:
         """Return the chunks nearest to a vector.
 
@@ -512,6 +530,13 @@ class Index:
         """Return the best chunks for a text by BM25: keys and scores, as ``search_vectors`` does."""
         with self.snapshot() as view:
             return view.search_keywords(text, k, view.allowed(self._store, self._filter(where)))
+
+    def search_similar(self, word: str, distance: int, k: int, where: Filter | str | None = None) -> Keys:
+        """Return keys of at most ``k`` chunks that hold a term at most ``distance`` edits, 1 or 2, from a word's."""
+        with self.snapshot() as view:
+            if view.keywords is None:
+                return empty()[0]
+            return view.keywords[1].search_similar(word, distance, k, view.allowed(self._store, self._filter(where)))
 
     def term_frequency(self, text: str) -> dict[str, int]:
         """Return each term of a text with the number of chunks that hold it."""
@@ -554,21 +579,21 @@ class Index:
         with self.snapshot() as view:
             return view.keywords[1].rows if view.keywords else 0
 
-    def stats(self) -> dict[str, Any]:
-        """Return counts, model, chunking and sizes."""
-        counts = self._store.rows(
+    def stats(self) -> IndexStats:
+        """Return counts, embedding model, chunking options and size on disk."""
+        documents, chunks = self._store.rows(
             "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM chunks WHERE edition = "
             "(SELECT CAST(value AS INTEGER) FROM state WHERE name = 'edition'))"
         )[0]
-        return {
-            "documents": counts[0],
-            "chunks": counts[1],
-            "generation": self.generation,
-            "model_id": self._store.state("model_id"),
-            "dimension": int(self._store.state("dimension") or 0),
-            "chunking": json.loads(self._store.state("chunking") or "{}"),
-            "bytes": sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
-        }
+        return IndexStats(
+            documents=documents,
+            chunks=chunks,
+            generation=self.generation,
+            model_id=self._store.state("model_id"),
+            dimension=int(self._store.state("dimension") or 0),
+            chunking=self.chunking,
+            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        )
 
     # Inside
 

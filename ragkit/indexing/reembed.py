@@ -6,9 +6,10 @@ import json
 import time
 from dataclasses import asdict
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.chunking import ChunkingOptions, chunk_document
 from ragkit.embedding.base import Embedder, Vectors
-from ragkit.indexing.reports import AddReport, Progress, ProgressCallback
+from ragkit.indexing.reports import AddReport
 from ragkit.indexing.segments import FOLDER, clean, read_segments
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import VectorOptions

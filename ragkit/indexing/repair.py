@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from ragkit._progress import ProgressCallback
 from ragkit.chunking import ChunkingOptions, chunk_document
 from ragkit.documents import LoadOptions, file_sha256, survey
 from ragkit.embedding.base import Embedder
@@ -13,7 +14,7 @@ from ragkit.errors import IndexDamagedError, RagkitError
 from ragkit.indexing.adding import Adder
 from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.identity import file_record
-from ragkit.indexing.reports import ProgressCallback, RepairReport
+from ragkit.indexing.reports import RepairReport
 from ragkit.indexing.salvage import salvage
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import mend, read_seal, remove_log, seal_damage

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ragkit.chunking import ChunkingOptions
 from ragkit.documents import Issue
 
 REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
@@ -13,19 +13,24 @@ REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a long piece of work is."""
+class IndexStats:
+    """Size and settings of an index."""
 
-    stage: str
-    """``files``, ``chunks``, ``documents``, ``checking`` or ``rebuilding``."""
-    done: int
-    total: int | None
-    """None while it is not known."""
-    current: str = ""
-    """What is in hand, such as a file."""
+    documents: int
+    chunks: int
+    generation: int
+    """Number of commits that changed what a search can find."""
+    model_id: str | None
+    """Embedding model; None before the first document."""
+    dimension: int
+    """Of the vectors; 0 before the first document."""
+    chunking: ChunkingOptions
+    bytes: int
+    """Size of the index folder on disk."""
 
-
-ProgressCallback = Callable[[Progress], None]
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts and scalars."""
+        return asdict(self)
 
 
 @dataclass(slots=True)

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import IndexDamagedError
 from ragkit.indexing.database import FILE_NAME
-from ragkit.indexing.reports import Progress, ProgressCallback, VerifyReport
+from ragkit.indexing.reports import VerifyReport
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER, damaged_files, read_segments
 from ragkit.indexing.store import MANY, Store

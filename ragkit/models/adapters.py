@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit._hub import is_hub_name
 from ragkit.errors import ModelFileError, ModelNotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ class AdapterStore:
             ModelNotFoundError: if it does not exist.
             SettingsError: if the name has no version.
         """
-        from ragkit.examples.saving import write_whole
+        from ragkit._files import write_atomically
 
         if "@" not in name:
             raise SettingsError(f"{name!r} has no version number.", f"Specify one: {name}@1")
         found = self.find(name)
-        write_whole(self.folder / found.name / PROMOTED, json.dumps({"version": found.version}).encode())
+        write_atomically(self.folder / found.name / PROMOTED, json.dumps({"version": found.version}).encode())
         return self.find(name)
 
     def delete(self, name: str) -> list[AdapterVersion]:
@@ -184,7 +185,7 @@ def _base(card: Mapping[str, Any]) -> Path:
     from ragkit.models.files import known_models, model_path
 
     base = card["base"]
-    if base["name"].lower().endswith(".gguf"):
+    if base["name"].lower().endswith(".gguf") and not is_hub_name(base["name"]):
         path = Path(base["name"])
         if not path.is_file():
             raise ModelNotFoundError(f"The base model of this adapter is missing: {path}.", "Restore the file.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, ModelOutputError
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.endpoint import ApiOptions, EndpointModel
@@ -13,7 +14,7 @@ from ragkit.records import Message
 
 __all__ = ["OPENAI", "ApiOptions", "OpenAICompatibleModel"]
 
-OPENAI = "https://api.openai.com/v1"
+OPENAI = PROVIDERS["openai"].base_url
 _OPTIONAL = frozenset({"temperature", "seed", "stop", "stream_options", "logprobs", "top_logprobs"})
 """Parameters that can be omitted: ragkit also enforces stop strings and counts tokens."""
 _MOST_STOPS = 4
@@ -28,6 +29,7 @@ class OpenAICompatibleModel(EndpointModel):
         base_url: address including ``/v1``; by default that of OpenAI.
         api_key: API key, sent as a bearer token; it is never logged or shown.
         options: time limits, retries, window, prices.
+        provider: name of the provider in the tables of windows and prices; by default derived from the address.
 
     Raises:
         MissingExtraError: if openai is not installed.
@@ -35,13 +37,18 @@ class OpenAICompatibleModel(EndpointModel):
     """
 
     def __init__(
-        self, model: str, base_url: str = OPENAI, api_key: str | None = None, options: ApiOptions | None = None
+        self,
+        model: str,
+        base_url: str = OPENAI,
+        api_key: str | None = None,
+        options: ApiOptions | None = None,
+        provider: str = "",
     ) -> None:
         try:
             import openai
         except ImportError as error:
             raise MissingExtraError("openai", "api", "to call an endpoint") from error
-        super().__init__(model, base_url, api_key, options, openai, openai.OpenAI)
+        super().__init__(model, base_url, api_key, options, openai, openai.OpenAI, provider)
         if self._address != OPENAI:  # other endpoints must not learn the account's organization
             self._unsent |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
 

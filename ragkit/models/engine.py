@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit._machine import cores
+from ragkit._stats import log_softmax
 from ragkit.errors import MissingExtraError, ModelError, ModelFileError, ModelStoppedError, SettingsError
 from ragkit.models.grammar import Grammar, Logits
 from ragkit.models.llama_log import log_of
@@ -450,12 +451,6 @@ class Engine:
         scales = (ctypes.c_float * 1)(1.0)
         if self._library.llama_set_adapters_lora(self._context, adapters, 1, scales) != 0:
             raise ModelFileError(f"{lora} does not fit this model.", "Use an adapter that was trained on this model.")
-
-
-def log_softmax(logits: Logits) -> Logits:
-    """Return the log-probabilities of logits, float32 of the same shape."""
-    normalised: Logits = logits - _log_sum(logits)
-    return normalised
 
 
 def _log_sum(logits: Logits) -> np.float32:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ragkit._stats import log_softmax
 from ragkit.errors import ModelFileError, ModelNotFoundError, PromptError, PromptOverflowError
 from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
-from ragkit.models.engine import END, Engine, log_softmax
+from ragkit.models.engine import END, Engine
 from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.schema import held_to_schema
 from ragkit.models.stops import StopGuard

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import ExamplePoolError, SettingsError
 from ragkit.examples.pool import normal
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.models import ChatModel
 from ragkit.prompt_search.base import Method, Objective, PromptCandidate, SearchOptions, digest
 from ragkit.prompt_search.gepa import gepa

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import SettingsError
 from ragkit.examples.pool import normal
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions, complete
 from ragkit.prompt_search.base import ExampleScore, Objective, PromptCandidate, SearchOptions, digest
 from ragkit.prompt_search.journal import Journal

@@ -1,6 +1,18 @@
 """A query to hits: vectors and keywords searched side by side and fused, filtered, reranked, diversified."""
 
+from ragkit.retrieval.cross_encoder import CrossEncoderReranker
 from ragkit.retrieval.expansion import Expansion, expanded_span
-from ragkit.retrieval.retriever import Retrieval, RetrievalOptions, Retriever
+from ragkit.retrieval.late_interaction import LateInteraction
+from ragkit.retrieval.retriever import Reranker, Retrieval, RetrievalOptions, Retriever, Searcher
 
-__all__ = ["Expansion", "Retrieval", "RetrievalOptions", "Retriever", "expanded_span"]
+__all__ = [
+    "CrossEncoderReranker",
+    "Expansion",
+    "LateInteraction",
+    "Reranker",
+    "Retrieval",
+    "RetrievalOptions",
+    "Retriever",
+    "Searcher",
+    "expanded_span",
+]

@@ -92,18 +92,62 @@ class Reranker(Protocol):
         ...
 
 
+class Searcher(Protocol):
+    """Searches an index beside ragkit's vectors and keywords, such as by title, date or an external service."""
+
+    name: str
+    """Name of its scores in ``Hit.scores``; not ``dense``, ``keyword`` or ``fused``."""
+    weight: float
+    """Weight in the fusion; the weights of vector and keyword search add up to 1."""
+
+    def search(self, query: str, k: int, where: Filter | None) -> Sequence[tuple[int, float]]:
+        """Return the keys of at most ``k`` chunks with their scores, best first; higher is better.
+
+        Args:
+            query: as it was asked.
+            k: maximum number of chunks.
+            where: return only chunks of documents that match; ``index.keys(where)`` lists them.
+        """
+        ...
+
+
 class Retriever:
     """Finds passages in an index.
 
     Args:
         index: to search.
         options: how.
+        reranker: rescores the best hits, in place of the one that ``options.rerank`` names.
+        searchers: further searchers, fused with the vectors and keywords.
+
+    Raises:
+        SettingsError: if ``options`` names a reranker and one is given, or two searchers have one name.
     """
 
-    def __init__(self, index: Index, options: RetrievalOptions | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        options: RetrievalOptions | None = None,
+        reranker: Reranker | None = None,
+        searchers: Sequence[Searcher] = (),
+    ) -> None:
         self.index = index
         self.options = options or RetrievalOptions()
+        if reranker is not None and self.options.rerank is not None:
+            raise SettingsError(
+                f"There are two rerankers: rerank={self.options.rerank!r} in the options, and a reranker.",
+                "Remove one of them.",
+            )
+        names = ["dense", "keyword", "fused", *(searcher.name for searcher in searchers)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SettingsError(f"Two searchers are named {twice[0]!r}.", "Give each searcher a name of its own.")
+        self.searchers = tuple(searchers)
+        self._given_reranker = reranker
         self._reranker: tuple[Embedder | None, Reranker] | None = None
+
+    @property
+    def _reranks(self) -> bool:
+        return self._given_reranker is not None or self.options.rerank is not None
 
     def search(self, query: str, k: int | None = None, where: Filter | str | None = None) -> Hits:
         """Return the best hits; see ``retrieve``."""
@@ -132,7 +176,7 @@ class Retriever:
         except IndexChangedError:
             # Another process moved the index to another embedding model after the query was embedded.
             lists, hits, vectors = self._searched(query, wanted, condition, timings)
-        if self.options.rerank is not None:
+        if self._reranks:
             with _timed(timings, "rerank"):
                 hits = self._reranked(query, hits)
         if self.options.diversity:
@@ -177,7 +221,7 @@ class Retriever:
         """
         depth = max(wanted, self.options.candidates)
         pool = 4 * wanted if self.options.diversity else wanted
-        if self.options.rerank is not None:
+        if self._reranks:
             pool = max(pool, self.options.rerank_candidates)
         vector, model_id = None, None
         if self.options.mode != "keyword":
@@ -193,6 +237,9 @@ class Retriever:
                 if self.options.mode != "dense":
                     with _timed(timings, "keyword"):
                         lists["keyword"] = self.index.search_keywords(query, depth, condition)
+                for searcher in self.searchers:
+                    with _timed(timings, searcher.name):
+                        lists[searcher.name] = _scored(searcher.search(query, depth, condition), depth)
                 with _timed(timings, "fuse"):
                     order, fused = self._fused(lists, depth)
                 with _timed(timings, "fetch"):
@@ -211,6 +258,7 @@ class Retriever:
             keys, scores = next(iter(lists.values()))
             return keys.tolist(), dict(zip(keys.tolist(), scores.tolist(), strict=True))
         weights = {"keyword": self.options.keyword_weight, "dense": 1 - self.options.keyword_weight}
+        weights |= {searcher.name: searcher.weight for searcher in self.searchers}
         if self.options.fusion == "convex":
             fused = convex_combination(lists, weights, depth)
         else:
@@ -229,6 +277,8 @@ class Retriever:
 
     def _current_reranker(self) -> Reranker:
         """Return the reranker; late interaction is opened again when the index has moved to another model."""
+        if self._given_reranker is not None:
+            return self._given_reranker
         embedder = self.index.embedder if self.options.rerank == "late" else None
         opened = self._reranker
         if opened is None or opened[0] is not embedder:
@@ -269,6 +319,14 @@ def _repeats(chunk: Chunk, info: DocumentInfo, other: Chunk, other_info: Documen
     The copies may be cut in other places, as a title takes a part of the window.
     """
     return info.origin != other_info.origin and other.start <= (chunk.start + chunk.end) // 2 < other.end
+
+
+def _scored(found: Sequence[tuple[int, float]], depth: int) -> Scored:
+    """Return a searcher's result as arrays, best first, ``depth`` at most."""
+    keys = np.array([key for key, _ in found[:depth]], dtype=np.int64)
+    scores = np.array([score for _, score in found[:depth]], dtype=np.float32)
+    order = np.argsort(-scores, kind="stable")
+    return keys[order], scores[order]
 
 
 def _hit(chunk: Chunk, info: DocumentInfo, lists: dict[str, Scored], fused: dict[int, float]) -> Hit:

@@ -7,8 +7,8 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 
+from ragkit._files import write_atomically
 from ragkit.errors import MissingExtraError, SettingsError
-from ragkit.examples.saving import write_whole
 from ragkit.routing.report import RouteReport
 
 _LOOKS = {"router": ("C0", "-"), "margin": ("C1", "-"), "random": ("C7", "--"), "best possible": ("C2", ":")}
@@ -27,7 +27,7 @@ def plot(report: RouteReport, file: str | Path) -> None:
     if path.suffix not in (".png", ".html"):
         raise SettingsError(f"{path} is neither .png nor .html.", "Name a file that ends in one of them.")
     picture = _picture(report)
-    write_whole(path, picture if path.suffix == ".png" else _page(report, picture).encode())
+    write_atomically(path, picture if path.suffix == ".png" else _page(report, picture).encode())
 
 
 def _picture(report: RouteReport) -> bytes:

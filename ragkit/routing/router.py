@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from ragkit._files import write_atomically
 from ragkit.errors import TaskError
-from ragkit.examples.saving import write_whole
 from ragkit.routing.rows import Outcomes, RouteRow
 from ragkit.routing.signals import Signals
 from ragkit.routing.thresholds import Threshold, choose, for_rate
@@ -144,7 +144,7 @@ class Router:
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, **TypeAdapter(Router).dump_python(self, mode="json")}
-        write_whole(path, json.dumps(content, indent=1).encode())
+        write_atomically(path, json.dumps(content, indent=1).encode())
 
     @classmethod
     def open(cls, file: str | Path) -> Self:

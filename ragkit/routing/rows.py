@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._files import write_atomically
 from ragkit.errors import TaskError
-from ragkit.examples.saving import write_whole
 from ragkit.routing.signals import Signals
 
 
@@ -79,7 +79,7 @@ def read_rows(file: str | Path) -> list[RouteRow]:
 def write_rows(file: str | Path, rows: Iterable[RouteRow]) -> None:
     """Write rows as JSON Lines, whole or not at all."""
     lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
-    write_whole(Path(file), "".join(lines).encode())
+    write_atomically(Path(file), "".join(lines).encode())
 
 
 def _row(line: str, place: str) -> RouteRow:

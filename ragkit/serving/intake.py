@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ragkit._progress import Progress
 from ragkit.documents import Issue, Loader, SourceFile
 from ragkit.errors import IndexLockedError, QueryError, RagkitError
 from ragkit.indexing.filters import Field, Filter
-from ragkit.indexing.reports import Progress
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
 from ragkit.serving.failures import RequestError, not_found, to_error_body, without_paths

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ragkit._files import write_atomically
 from ragkit.errors import SettingsError, TaskError
 from ragkit.examples import ExamplePool, Shot
 from ragkit.examples.pool import PoolReport
-from ragkit.examples.saving import write_whole
 from ragkit.models import open_model
 from ragkit.records import Example, Message
 
@@ -86,7 +86,7 @@ def write_task(folder: str | Path, kind: str, settings: Any) -> None:
     file = Path(folder) / FILE_NAME
     file.parent.mkdir(parents=True, exist_ok=True)
     plain = TypeAdapter(type(settings)).dump_python(settings, mode="json")
-    write_whole(file, json.dumps({"format": FORMAT, "kind": kind, **plain}, ensure_ascii=False, indent=1).encode())
+    write_atomically(file, json.dumps({"format": FORMAT, "kind": kind, **plain}, ensure_ascii=False, indent=1).encode())
 
 
 def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:

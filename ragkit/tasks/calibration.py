@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._stats import log_softmax
+
 Scores = NDArray[np.float64]
 Calibration = Literal["none", "contextual", "batch", "knn"]
 
@@ -23,13 +25,6 @@ class Anchor:
     label: str
     scores: Mapping[str, float]
     """Log-probability of each label."""
-
-
-def log_softmax(scores: Scores) -> Scores:
-    """Return log-probabilities along the last axis."""
-    shifted = scores - scores.max(axis=-1, keepdims=True)
-    found: Scores = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return found
 
 
 def contextual(scores: Scores, free: Scores) -> Scores:

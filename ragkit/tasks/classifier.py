@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from ragkit._progress import Progress, ProgressCallback
+from ragkit._stats import log_softmax
 from ragkit.errors import PromptOverflowError, QueryError, SettingsError, TaskError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, Shot
 from ragkit.examples.pool import OUTPUT
 from ragkit.indexing import Field
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Example, Message
 from ragkit.tasks.base import (
     POOL,
@@ -28,7 +29,7 @@ from ragkit.tasks.base import (
     read_task,
     write_task,
 )
-from ragkit.tasks.calibration import CONTENT_FREE, Scores, anchored, batch, contextual, log_softmax
+from ragkit.tasks.calibration import CONTENT_FREE, Scores, anchored, batch, contextual
 from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.label_reader import LabelReader
 from ragkit.tasks.probe import LinearProbe

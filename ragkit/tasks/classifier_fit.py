@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._progress import Progress, ProgressCallback
+from ragkit._stats import log_softmax
 from ragkit.errors import TaskError
 from ragkit.examples import ExamplePool, SelectorOptions
 from ragkit.examples.pool import PoolReport
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ScoringModel
 from ragkit.records import Example
 from ragkit.tasks.base import FitBudget, as_model, close_model
-from ragkit.tasks.calibration import Anchor, Calibration, Scores, batch, log_softmax
+from ragkit.tasks.calibration import Anchor, Calibration, Scores, batch
 from ragkit.tasks.classifier import Classifier, Look
 from ragkit.tasks.classifier_options import ClassifierOptions
 from ragkit.tasks.fit_log import FitLog

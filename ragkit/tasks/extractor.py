@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import ModelOutputError, SettingsError, TaskError
 from ragkit.examples import ExamplePool, Shot
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions
 from ragkit.records import Example, Message, Usage
 from ragkit.tasks.base import POOL, FitBudget, as_model, filled_pool, read_task

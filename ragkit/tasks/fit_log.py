@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ragkit.examples.saving import append_line
+from ragkit._files import append_line, read_rows
 from ragkit.tasks.calibration import Scores
 
 
@@ -23,13 +23,8 @@ class FitLog:
 
     def __init__(self, file: Path) -> None:
         self._known: dict[str, Scores] = {}
-        if file.exists():
-            for line in file.read_text(encoding="utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                self._known[row["question"]] = np.array(row["scores"])
+        for row in read_rows(file):
+            self._known[row["question"]] = np.array(row["scores"])
         self._file = file
 
     def kept(self, question: Any, ask: Callable[[], Scores]) -> Scores:

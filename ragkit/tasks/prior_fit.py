@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.embedding import Vectors
-from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions
+from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions, Shot
 from ragkit.examples.pool import OUTPUT
 from ragkit.records import Example
 from ragkit.tasks.calibration import Scores
@@ -53,9 +53,9 @@ def fit_prior(
         seed: random seed.
     """
     gold = np.array([labels.index(example.output) for example in held_out])
-    options, shares = _vote(pool, labels, start, held_out, gold)
+    found_by, asked = _neighbours(pool, held_out)
+    options, shares = _vote(found_by, labels, start, gold)
     vectors, numbers, inputs = _known(pool, labels, seed)
-    asked = np.array([DynamicSelector(pool).search.asked(example.input).vector for example in held_out])
     found: tuple[float, Weights, float | None, Scores | None] | None = None
     for strength in (None, *_STRENGTHS):
         probed = (
@@ -77,14 +77,25 @@ def fit_prior(
     return PriorFit(options, weights, whole, prior, float((shares.argmax(axis=1) == gold).mean()), probe_accuracy)
 
 
+def _neighbours(pool: ExamplePool, held_out: Sequence[Example]) -> tuple[dict[Searcher, list[list[Shot]]], Vectors]:
+    """Return what each searcher finds for each held-out example, and the vectors of their inputs, ``[held out, d]``."""
+    ways: tuple[Searcher, ...] = ("dense", "hybrid")
+    selectors = {by: DynamicSelector(pool, SelectorOptions(by=by, order="best_first")) for by in ways}
+    found: dict[Searcher, list[list[Shot]]] = {by: [] for by in ways}
+    vectors = []
+    # Input by input: the embedder keeps the vector of the last text, so each is embedded once.
+    for example in held_out:
+        for by, selector in selectors.items():
+            found[by].append(selector.select(example.input, 40))
+        vectors.append(selectors["dense"].search.asked(example.input).vector)
+    return found, np.array(vectors)
+
+
 def _vote(
-    pool: ExamplePool, labels: Sequence[str], start: VoteOptions, held_out: Sequence[Example], gold: NDArray[np.int64]
+    found_by: Mapping[Searcher, list[list[Shot]]], labels: Sequence[str], start: VoteOptions, gold: NDArray[np.int64]
 ) -> tuple[VoteOptions, Scores]:
     best: tuple[float, VoteOptions, Scores] | None = None
-    ways: tuple[Searcher, ...] = ("dense", "hybrid")
-    for by in ways:
-        selector = DynamicSelector(pool, SelectorOptions(by=by, order="best_first"))
-        found = [selector.select(example.input, 40) for example in held_out]
+    for by, found in found_by.items():
         for neighbours, sharpness in product((5, 10, 20, 40), (0.0, 5.0, 10.0, 20.0, 40.0)):
             options = VoteOptions(by, neighbours, sharpness, start.smoothing)
             shares = np.array([vote(shots, labels, options) for shots in found])

@@ -10,10 +10,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._files import write_atomically
+from ragkit._stats import log_softmax
 from ragkit.embedding import Vectors
 from ragkit.errors import TaskError
-from ragkit.examples.saving import write_whole
-from ragkit.tasks.calibration import Scores, log_softmax
+from ragkit.tasks.calibration import Scores
 
 FILE_NAME = "probe.npz"
 _ABSENT = -20.0
@@ -61,7 +62,7 @@ class LinearProbe:
         """Write the probe into a task's folder, atomically."""
         content = BytesIO()
         np.savez(content, weights=self._weights, bias=self._bias)
-        write_whole(folder / FILE_NAME, content.getvalue())
+        write_atomically(folder / FILE_NAME, content.getvalue())
 
     @classmethod
     def open(cls, folder: Path, labels: int, dimension: int) -> LinearProbe:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import ModelOutputError, ModelRequestError, PromptOverflowError, QueryError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, GenerationOptions
 from ragkit.records import Message, Usage
 from ragkit.tasks.base import by_shared_beginning

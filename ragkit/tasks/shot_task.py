@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import PromptOverflowError, TaskError
 from ragkit.examples import ExamplePool
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel
 from ragkit.records import Example, Message
 from ragkit.tasks.base import Explanation, FitBudget, close_model, filled_pool, write_task

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from ragkit._stats import log_softmax
 from ragkit.errors import SettingsError
 from ragkit.examples import Shot
-from ragkit.tasks.calibration import Scores, log_softmax
+from ragkit.tasks.calibration import Scores
 
 Searcher = Literal["dense", "keyword", "hybrid"]
 _HOPELESS = 0.02

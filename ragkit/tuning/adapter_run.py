@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ragkit._files import write_atomically
 from ragkit.errors import TaskError
-from ragkit.examples.saving import write_whole
 from ragkit.indexing.database import write_errors
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import CARD, LORA, AdapterStore, AdapterVersion
@@ -188,7 +188,7 @@ def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:
         shutil.rmtree(work)
     if not work.exists():
         work.mkdir()
-        write_whole(file, json.dumps(run).encode())
+        write_atomically(file, json.dumps(run).encode())
         return
     found, wanted = json.loads(file.read_text()), json.loads(json.dumps(run))
     if found != wanted:
@@ -206,7 +206,7 @@ def _kept(file: Path, label: str, measure: Callable[[], list[float]]) -> list[fl
     known: dict[str, list[float]] = json.loads(file.read_text()) if file.is_file() else {}
     if label not in known:
         known[label] = measure()
-        write_whole(file, json.dumps(known).encode())
+        write_atomically(file, json.dumps(known).encode())
     return known[label]
 
 
@@ -218,7 +218,7 @@ def _trained(of: BaseModel, options: LoraOptions, work: Path, learn: Learn) -> L
     save_adapter(model, work)
     if of.is_gguf:
         write_gguf_lora(work / LORA, adapter_tensors(model), options.alpha, model.config)
-    write_whole(work / _TRAINED, json.dumps(asdict(training)).encode())
+    write_atomically(work / _TRAINED, json.dumps(asdict(training)).encode())
     return training
 
 
@@ -241,8 +241,8 @@ def adapter_tensors(model: Any) -> dict[str, Any]:
 def finished(place: Path, work: Path, card: Mapping[str, Any], text: str) -> int:
     """Turn the run's folder into the next version, with its card, and return the version number."""
     shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
-    write_whole(work / "card.md", text.encode())
-    write_whole(work / CARD, json.dumps(card, ensure_ascii=False, indent=2).encode())
+    write_atomically(work / "card.md", text.encode())
+    write_atomically(work / CARD, json.dumps(card, ensure_ascii=False, indent=2).encode())
     number = 1 + max((int(one.name) for one in place.iterdir() if one.name.isdecimal()), default=0)
     made = work.replace(place / str(number))
     for name in (_RUN, _TRAINED, _SCORES):

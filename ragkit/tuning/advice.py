@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragkit._files import append_line, read_rows
+from ragkit._progress import Progress, ProgressCallback
+from ragkit._stats import wilson_interval
 from ragkit.errors import MissingExtraError, SettingsError
-from ragkit.examples.saving import append_line
 from ragkit.indexing.database import write_errors
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.indexing.writing import writer_lock
 from ragkit.records import Example
 from ragkit.tasks.base import as_model, close_model
-from ragkit.tuning.advice_curves import Forecast, PowerLaw, Right, crossing, gaining, power_law, wilson
+from ragkit.tuning.advice_curves import Forecast, PowerLaw, Right, crossing, gaining, power_law
 from ragkit.tuning.advice_data import Parts, parted
 from ragkit.tuning.advice_methods import METHODS, Measured, Resources, measure
 from ragkit.tuning.comparison import Estimate, gain
@@ -241,10 +242,8 @@ class _Journal:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, Measured] = {}
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-        for line in text.splitlines():
+        for row in read_rows(file):
             try:
-                row = json.loads(line)
                 row["measured"]["right"] = tuple(row["measured"]["right"])
                 self._known[row["key"]] = Measured(**row["measured"])
             except (ValueError, KeyError, TypeError):
@@ -311,7 +310,7 @@ def _scores(measured: Measured) -> list[float]:
 
 def _point(size: int, measured: Measured) -> Point:
     right, count = sum(measured.right), len(measured.right)
-    low, high = wilson(right, count)
+    low, high = wilson_interval(right, count)
     return Point(
         size,
         right / count,

@@ -25,7 +25,6 @@ NARROW = 4
 FEW = 100
 """Minimum number of held-out inputs for an extrapolation; with fewer, each is more than a percentage point."""
 _DRAWS = 1000
-_Z = 1.959964
 _FLOORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Candidate floors, as fractions of the lowest error, with four sizes or more."""
 _STEPS = 200
@@ -57,14 +56,6 @@ class Forecast:
     high: int | None = None
     why: str = ""
     """Reason why there is no estimate."""
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a proportion (Wilson, J. Am. Stat. Assoc. 1927)."""
-    share, square = right / count, _Z * _Z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = _Z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def power_law(sizes: Sequence[int], right: Right) -> PowerLaw | None:

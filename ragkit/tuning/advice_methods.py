@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import PromptOverflowError, SettingsError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models import ChatModel, ScoringModel
 from ragkit.models.adapters import tuned_model
 from ragkit.models.base import Delta, GenerationOptions

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragkit._hub import is_hub_name
 from ragkit.errors import MissingExtraError, ModelFileError, ModelNotFoundError, SettingsError
 from ragkit.models.files import known_models, model_path
 from ragkit.models.llama_cpp import check_gguf
@@ -95,7 +96,7 @@ def base_model(name: str | Path = "default") -> BaseModel:
                 f"{place} contains no .safetensors file.", "Specify a folder with config.json and weights."
             )
         return BaseModel(str(place.resolve()), place.resolve(), _digest([place / "config.json", *weights]), False)
-    if place.suffix.lower() == ".gguf":
+    if place.suffix.lower() == ".gguf" and not is_hub_name(text):
         check_gguf(place)
         return BaseModel(str(place.resolve()), place.resolve(), sha256_of(place), True)
     try:
@@ -104,7 +105,7 @@ def base_model(name: str | Path = "default") -> BaseModel:
         raise ModelNotFoundError(
             error.message, "Specify one of these, a .gguf file, or a Hugging Face folder."
         ) from error
-    name = "smollm2" if text == "default" else text.lower()
+    name = "smollm2" if text == "default" else text if is_hub_name(text) else text.lower()
     known = next((info.sha256 for info in known_models() if info.name == name), None)
     return BaseModel(name, path, known or sha256_of(path), True)
 

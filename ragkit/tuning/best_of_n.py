@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import ModelError, SettingsError
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions
 from ragkit.records import Example, Message
 from ragkit.tuning.rankings import Prompt

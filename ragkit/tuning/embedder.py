@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.embedding.model_files import cache_folder, locate
+from ragkit._machine import cache_folder
+from ragkit.embedding.model_files import locate
 from ragkit.errors import TaskError
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tuning.embedder_training import EmbedderOptions, TrainedEncoder, TrainingReport, train
@@ -19,8 +20,8 @@ from ragkit.tuning.embedder_training import EmbedderOptions, TrainedEncoder, Tra
 if TYPE_CHECKING:
     import torch
 
+    from ragkit._progress import ProgressCallback
     from ragkit.embedding import Embedder
-    from ragkit.indexing.reports import ProgressCallback
 
 _SCALE = 20.0
 """Factor of cosines before the softmax over a batch's passages."""

@@ -19,8 +19,8 @@ from ragkit.tuning.embedder_training import EmbedderOptions, TrainingReport
 from ragkit.tuning.head_data import digest
 
 if TYPE_CHECKING:
+    from ragkit._progress import ProgressCallback
     from ragkit.indexing import Index
-    from ragkit.indexing.reports import ProgressCallback
     from ragkit.records import Example
 
 EMBEDDER = "embedder"

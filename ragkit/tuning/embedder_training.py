@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit._machine import cpu_flags
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.opening import cuda_works
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.errors import SettingsError, TaskError
-from ragkit.indexing.reports import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     import torch

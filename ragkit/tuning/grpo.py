@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import ExamplePoolError, SettingsError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models.adapters import AdapterStore
 from ragkit.tuning.adapter_run import Material, TuningReport, make_version
 from ragkit.tuning.base_model import base_model, best_device

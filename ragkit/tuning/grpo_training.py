@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import MissingExtraError
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.tuning.lora_training import LoraTraining
 from ragkit.tuning.pair_training import padding
 from ragkit.tuning.running import arguments, on_one_device, optimizers, run, started, watch

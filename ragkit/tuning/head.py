@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from ragkit._progress import Progress, ProgressCallback
+from ragkit._stats import log_softmax
 from ragkit.embedding import open_embedder
 from ragkit.errors import QueryError, TaskError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Example
 from ragkit.tasks import Prediction
 from ragkit.tasks.base import read_task, write_task
-from ragkit.tasks.calibration import Scores, log_softmax
+from ragkit.tasks.calibration import Scores
 from ragkit.tasks.probe import LinearProbe
 
 if TYPE_CHECKING:

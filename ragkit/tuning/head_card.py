@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.examples.saving import write_whole
+from ragkit._files import write_atomically
 
 if TYPE_CHECKING:
     from ragkit.tuning.head import HeadSettings
@@ -42,8 +42,8 @@ def write_card(
         "options": asdict(options),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
     }
-    write_whole(folder / "card.json", json.dumps(card, ensure_ascii=False, indent=1).encode())
-    write_whole(folder / "card.md", _page(card).encode())
+    write_atomically(folder / "card.json", json.dumps(card, ensure_ascii=False, indent=1).encode())
+    write_atomically(folder / "card.md", _page(card).encode())
 
 
 def _page(card: dict[str, Any]) -> str:

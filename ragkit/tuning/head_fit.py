@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._files import write_atomically
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.embedding import Embedder, Vectors, open_embedder
 from ragkit.errors import SettingsError, TaskError
-from ragkit.examples.saving import write_whole
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Example
 from ragkit.tasks.base import FILE_NAME, read_task, write_task
 from ragkit.tasks.probe import LinearProbe
@@ -199,7 +199,7 @@ def fit_head(
         version = f"v-{1 + max((int(old.name[2:]) for old in path.glob('v-*')), default=0)}"
         _put(path, version, candidate if is_tuned else None, probe)
         lines = [json.dumps({"example": name, "scores": one}) + "\n" for name, one in scores.items()]
-        write_whole(path / HELD_OUT, "".join(lines).encode())
+        write_atomically(path / HELD_OUT, "".join(lines).encode())
         settings = HeadSettings(labels, version, options.embedder, is_tuned, best.temperature, best.strength)
         write_task(path, KIND, settings)
         write_card(path, settings, report, options, data, base.model_id)
@@ -282,7 +282,7 @@ def _trained(
     inputs = [row.input for row in rows]
     report = tune_on_classes(inputs, gold, candidate / TUNED, start, options.embedder, options.tuning, progress)
     kept = {slot: getattr(report, slot) for slot in TrainingReport.__slots__}
-    write_whole(mark, json.dumps({"name": name, **kept}).encode())
+    write_atomically(mark, json.dumps({"name": name, **kept}).encode())
     return report
 
 

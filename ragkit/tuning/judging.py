@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import MissingExtraError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models.adapters import LORA
 from ragkit.models.base import GenerationOptions, complete
 from ragkit.models.llama_cpp import LlamaCppModel

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import MissingExtraError, SettingsError
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.tuning.base_model import quiet
 from ragkit.tuning.packing import IGNORED, Pack
 from ragkit.tuning.running import arguments, on_one_device, optimizers, run, started, watch

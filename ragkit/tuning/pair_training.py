@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import MissingExtraError
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.tuning.lora_training import LoraOptions, LoraTraining
 from ragkit.tuning.rankings import Ranking
 from ragkit.tuning.running import arguments, on_one_device, optimizers, run, started, watch

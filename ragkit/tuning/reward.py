@@ -13,9 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import ModelFileError, SettingsError
 from ragkit.indexing.database import write_errors
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore, AdapterVersion
 from ragkit.tuning.adapter_run import TRAINING, begin_run, finished, run_of, taken, used_version, verdict

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from ragkit._files import write_atomically
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.embedding import open_embedder
 from ragkit.errors import ExamplePoolError, TaskError
-from ragkit.examples.saving import write_whole
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.tuning.reward_features import NAMES, Features, Floats
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class LightReward:
             weights=self._weights.tolist(),
             fitted=self.fitted,
         )
-        write_whole(folder / LIGHT, saved.model_dump_json().encode())
+        write_atomically(folder / LIGHT, saved.model_dump_json().encode())
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder | None = None) -> Self:

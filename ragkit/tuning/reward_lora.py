@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._progress import ProgressCallback
 from ragkit.errors import MissingExtraError, ModelFileError
-from ragkit.indexing.reports import ProgressCallback
 from ragkit.tuning.adapter_run import save_adapter
 from ragkit.tuning.base_model import BaseModel, base_model, best_device
 from ragkit.tuning.judging import ADAPTER

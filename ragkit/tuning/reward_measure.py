@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,13 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ragkit._progress import Progress, ProgressCallback
+from ragkit._stats import wilson_interval
 from ragkit.errors import ExamplePoolError
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.records import Message
 from ragkit.tuning.rankings import Prompt, Ranking
-
-_NORMAL = 1.959964
-"""The 97.5th percentile of the normal distribution."""
 
 
 class RewardModel(Protocol):
@@ -68,7 +65,7 @@ def accuracy(
     if not rankings:
         raise ExamplePoolError("There are no held-out rankings.", "Hold out at least one.")
     right = sum(_right(model, rankings, stage, progress))
-    low, high = wilson(right, len(rankings))
+    low, high = wilson_interval(right, len(rankings))
     return Accuracy(right, len(rankings), low, high)
 
 
@@ -83,14 +80,6 @@ def by_prompt(
     for one, right in zip(rankings, _right(model, rankings, stage, progress), strict=True):
         found.setdefault(one.messages, []).append(right)
     return [sum(own) / len(own) for own in found.values()]
-
-
-def wilson(right: float, count: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a proportion (Wilson, JASA 1927)."""
-    share, squared = right / count, _NORMAL**2
-    middle = (share + squared / (2 * count)) / (1 + squared / count)
-    half = _NORMAL / (1 + squared / count) * math.sqrt(share * (1 - share) / count + squared / (4 * count**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _right(

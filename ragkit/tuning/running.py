@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit._files import write_atomically
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import TaskError
-from ragkit.examples.saving import write_whole
-from ragkit.indexing.reports import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from ragkit.tuning.lora_training import LoraOptions
@@ -109,7 +109,7 @@ def watch(
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.saved = time.monotonic()
             told = {"seconds": clock.seconds, "tokens": clock.tokens, "losses": clock.losses}
-            write_whole(folder / f"checkpoint-{state.global_step}" / WHOLE, json.dumps(told).encode())
+            write_atomically(folder / f"checkpoint-{state.global_step}" / WHOLE, json.dumps(told).encode())
 
     return Watch()
 

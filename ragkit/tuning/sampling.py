@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ragkit._files import append_line
+from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import ModelOutputError, SettingsError
-from ragkit.examples.saving import append_line
-from ragkit.indexing.reports import Progress, ProgressCallback
 from ragkit.models.base import ChatModel, Completion, GenerationOptions, complete
 from ragkit.records import Message
 

@@ -41,7 +41,7 @@ def test_predict_by_neighbours_and_by_the_model(here, workplace):
 
 def test_file_goes_on_where_it_was_killed(here, workplace):
     words = ("classify", "predict", "task", "--file", "new.csv", *INPUT, "--output", "got.jsonl")
-    assert "40 rows, 0 failed: got.jsonl" in ragkit(*words, cwd=workplace).stdout
+    assert "40 rows, 0 failed: got.jsonl" in here(*words, cwd=workplace).stdout
     whole = (workplace / "got.jsonl").read_bytes()
     lines = lines_of(workplace / "got.jsonl")
     assert [(line["row"], line["input"]) for line in lines] == list(enumerate(ASKED, 1))

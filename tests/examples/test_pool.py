@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ragkit.answering import Trace
 from ragkit.errors import ExamplePoolError, IndexNotFoundError
 from ragkit.examples import ExamplePool, read_examples
 from ragkit.examples.reading import examples_from_answers, examples_from_rows
@@ -158,7 +159,9 @@ def test_file_that_is_missing_is_an_error(tmp_path):
 
 
 def test_approved_answers_become_examples_without_their_citations():
-    said = Answer("When does the bus leave?", "At 22:40 [1], from the dam [2].", "chat", (), False, 0.9)
-    silent = Answer("Who is the king?", "Not in the documents.", "quotes", (), True, 0.1)
+    said = Answer(
+        "When does the bus leave?", "At 22:40 [1], from the dam [2].", "chat", (), False, 0.9, trace=Trace("when")
+    )
+    silent = Answer("Who is the king?", "Not in the documents.", "quotes", (), True, 0.1, trace=Trace("who"))
     (example,) = examples_from_answers([said, silent])
     assert example == Example("When does the bus leave?", "At 22:40, from the dam.", {"mode": "chat"})

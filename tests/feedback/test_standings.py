@@ -2,9 +2,10 @@
 
 import pytest
 
+from ragkit._stats import wilson_interval
 from ragkit.feedback import FeedbackLog
 from ragkit.feedback.records import Configuration
-from ragkit.feedback.standings import standings, wilson
+from ragkit.feedback.standings import standings
 from tests.feedback.events import LARGE, SMALL, compared, corrected, thumb
 
 
@@ -14,7 +15,7 @@ from tests.feedback.events import LARGE, SMALL, compared, corrected, thumb
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_agrees_with_published_intervals(successes, trials, low, high):
-    assert wilson(successes, trials) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert wilson_interval(successes, trials) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
 def test_standings_count_votes_thumbs_and_corrections(tmp_path):
@@ -29,7 +30,7 @@ def test_standings_count_votes_thumbs_and_corrections(tmp_path):
         first, second = standings(log.events())
     assert (first.config, first.wins, first.losses, first.ties, first.rate) == (LARGE, 3, 1, 2, 4 / 6)
     assert (second.config, second.wins, second.losses, second.ties, second.rate) == (SMALL, 1, 3, 2, 2 / 6)
-    assert (first.low, first.high) == wilson(4, 6)
+    assert (first.low, first.high) == wilson_interval(4, 6)
     assert (second.up, second.down, second.corrected) == (1, 1, 1)
     assert (first.answers, second.answers) == (6, 7)
 

@@ -155,7 +155,7 @@ def test_compaction_keeps_what_an_interrupted_move_has_done(index, make_document
     with pytest.raises(BreaksError):
         index.reembed(model, progress=stop)
     index.compact()
-    assert index.stats()["chunks"] == index.chunk_count == 1540
+    assert index.stats().chunks == index.chunk_count == 1540
     done = model.embedded
     assert index.reembed(model).embedded == 1540 - done
 

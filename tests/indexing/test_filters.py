@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ragkit import Document, Index
 from ragkit.errors import QueryError
 from ragkit.indexing.filter_json import from_json, to_json
-from ragkit.indexing.filter_text import parse
+from ragkit.indexing.filter_text import parse_filter
 from ragkit.indexing.filters import OWN_FIELDS, And, Compare, Exists, Field, In, Not, Or, evaluate, to_sql
 from ragkit.records import document_id
 from tests.indexing.hashing import HashingEmbedder
@@ -248,7 +248,7 @@ def test_an_index_without_documents_takes_any_filter(tmp_path):
 )
 def test_parse_reads(text, wanted):
     # By their text, since 1 == 1.0 == True among values.
-    assert repr(parse(text)) == repr(wanted)
+    assert repr(parse_filter(text)) == repr(wanted)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_parse_reads(text, wanted):
 )
 def test_parse_error_points_at_the_place_and_lists_what_may_stand_there(text, position):
     with pytest.raises(QueryError) as caught:
-        parse(text)
+        parse_filter(text)
     assert f"at character {position}." in str(caught.value)
     assert "There may stand: " in str(caught.value)
 
@@ -278,7 +278,7 @@ def test_parse_error_points_at_the_place_and_lists_what_may_stand_there(text, po
 @given(st.text(max_size=60))
 def test_parse_gives_a_filter_or_its_own_error(text):
     try:
-        condition = parse(text)
+        condition = parse_filter(text)
     except QueryError:
         return
     assert in_sqlite(condition, OWN, {}) == evaluate(condition, OWN)

@@ -321,7 +321,7 @@ def test_reembed_moves_to_another_dimension_and_window(index, notes):
     smaller = HashingEmbedder(dimension=64, window=40)
     report = index.reembed(smaller)
     assert report.replaced == 5
-    assert index.stats()["dimension"] == 64
+    assert index.stats().dimension == 64
     chunk = index.chunks(index.search_keywords("canal", 1)[0])[0][0]
     after = index.neighbours(chunk, 99, 99)
     assert len(after) > before
@@ -355,7 +355,7 @@ def test_interrupted_reembedding_serves_and_goes_on(tmp_path, hashing, make_docu
         report = index.reembed(other)
         assert report.embedded < report.chunks
         assert other.embedded - embedded < report.chunks
-        assert index.stats()["model_id"] == other.model_id
+        assert index.stats().model_id == other.model_id
         assert index.verify().damage == ()
 
 

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_ask_a_pdf", "03_tune_or_prompt", "04_evaluate_your_rag", "05_chat_with_langchain"]
 PLOTS = {"01_ask_a_pdf": 2, "03_tune_or_prompt": 1, "04_evaluate_your_rag": 5, "05_chat_with_langchain": 0}
+pytestmark = pytest.mark.slow
 
 
 def seen(name, look, **environment):

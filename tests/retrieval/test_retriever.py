@@ -9,7 +9,7 @@ import pytest
 from ragkit import Index
 from ragkit.errors import QueryError, SettingsError
 from ragkit.indexing import Field
-from ragkit.indexing.filter_text import parse
+from ragkit.indexing.filter_text import parse_filter
 from ragkit.indexing.filters import evaluate
 from ragkit.retrieval import RetrievalOptions, Retriever
 from ragkit.retrieval.fusion import min_max_normalize
@@ -334,7 +334,7 @@ FILTERS = [
 @pytest.mark.parametrize("text", FILTERS)
 @pytest.mark.parametrize("mode", MODES)
 def test_where_gives_k_matching_hits_where_they_exist(many, mode, text):
-    condition = parse(text)
+    condition = parse_filter(text)
     matching = {chunk.key for chunk, info in all_rows(many) if evaluate(condition, fields_of(info))}
     assert matching
     retriever = Retriever(many, RetrievalOptions(mode=mode, candidates=10))
@@ -349,7 +349,7 @@ def test_where_gives_k_matching_hits_where_they_exist(many, mode, text):
 @pytest.mark.parametrize("text", FILTERS)
 @pytest.mark.parametrize("mode", ["dense", "keyword"])
 def test_where_changes_no_score_and_no_order(many, mode, text):
-    condition = parse(text)
+    condition = parse_filter(text)
     everything = search(many, NOTES_QUERY, ALL, mode=mode)
     assert len(everything) == many.chunk_count
     expected = [hit for hit in everything if evaluate(condition, fields_of(hit.document))][:20]

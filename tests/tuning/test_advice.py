@@ -9,7 +9,6 @@ import pytest
 from ragkit.errors import ExamplePoolError, IndexLockedError, MissingExtraError, SettingsError
 from ragkit.examples import ExamplePool, find_leaks, read_examples
 from ragkit.indexing.writing import writer_lock
-from ragkit.models import open_model
 from ragkit.models.adapters import tuned_model
 from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import ShotTemplate
@@ -44,10 +43,8 @@ def advice(rows):
 
 
 @pytest.fixture(scope="module")
-def model():
-    opened = open_model("smollm2", threads=1)
-    yield opened
-    opened.close()
+def model(smollm2):
+    return smollm2
 
 
 def accuracy(labels, rows):

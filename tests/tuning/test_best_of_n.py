@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ragkit.errors import ModelError, ModelOutputError, PromptOverflowError, SettingsError
-from ragkit.models import GenerationOptions, complete, open_model
+from ragkit.models import GenerationOptions, complete
 from ragkit.records import Message
 from ragkit.tuning.best_of_n import BestOfN, rejection_samples
 from ragkit.tuning.sampling import draw, draw_all
@@ -16,10 +16,8 @@ OPTIONS = GenerationOptions(max_tokens=6, temperature=1.0, seed=3)
 
 
 @pytest.fixture(scope="module")
-def model():
-    opened = open_model("smollm2", threads=1)
-    yield opened
-    opened.close()
+def model(smollm2):
+    return smollm2
 
 
 def longest(prompt, answers):

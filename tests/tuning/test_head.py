@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ragkit.embedding import open_embedder
 from ragkit.errors import QueryError, SettingsError, TaskError
 from ragkit.records import Example
 from ragkit.tasks import Classifier
+from ragkit.tuning import embedder_training
 from ragkit.tuning.comparison import Estimate
 from ragkit.tuning.embedder import tune_on_pairs
 from ragkit.tuning.embedder_training import EmbedderOptions
@@ -22,6 +24,7 @@ from ragkit.tuning.head_data import alike, split
 from ragkit.tuning.head_fit import HeadGain, HeadOptions
 from tests.examples.conftest import EXAMPLES, QUERIES
 
+ROOT = Path(__file__).resolve().parents[2]
 FROZEN = HeadOptions(tune=False, val_fraction=0.2)
 NEW = {
     "somebody took my card, I have lost it": "lost_card",
@@ -231,36 +234,41 @@ def test_questions_come_nearer_to_their_passages(tmp_path):
         tune_on_pairs([("a", "x"), ("b", "x")], tmp_path / "f")
 
 
+NUMBERED = [
+    (f"what is number {number}?", f"Its name is {name}.")
+    for number, name in enumerate(["one", "two", "three", "four", "five", "six"])
+]
+
+
+def tune_numbered(folder, progress=None):
+    options = EmbedderOptions(epochs=20, batch_size=6, seconds=3600)
+    with pytest.MonkeyPatch.context() as patch:
+        # Two runs in bfloat16 differ as much from each other as from one that was broken off.
+        patch.setattr(embedder_training, "_half_is_fast", lambda: False)
+        return tune_on_pairs(NUMBERED, folder, options=options, progress=progress)
+
+
 KILLED = """
 import sys
 from pathlib import Path
 from ragkit.tuning import embedder_training
-from ragkit.tuning.comparison import Estimate
-from ragkit.tuning.embedder import tune_on_pairs
+from tests.tuning.test_head import tune_numbered
 embedder_training._EVERY = 0.0
-# Two runs in bfloat16 differ as much from each other as from one that was broken off.
-embedder_training._half_is_fast = lambda: False
-names = "one two three four five six".split()
-pairs = [(f"what is number {n}?", f"Its name is {name}.") for n, name in enumerate(names)]
-options = embedder_training.EmbedderOptions(epochs=20, batch_size=6, seconds=3600)
-report = tune_on_pairs(pairs, Path(sys.argv[1]), options=options, progress=lambda p: print(p.done, flush=True))
-print("resumed", report.resumed_at, report.done, report.loss)
+tune_numbered(Path(sys.argv[1]), lambda told: print(told.done, flush=True))
 """
 
 
 def test_killed_training_goes_on_to_the_same_result(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         for line in process.stdout:
             if int(line) == 8:
                 os.kill(process.pid, signal.SIGKILL)
                 break
     assert process.returncode == -signal.SIGKILL
-    again = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("resumed ")[1].split()
-    command[-1] = str(tmp_path / "whole")
-    whole = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("resumed ")[1].split()
-    assert int(again[0]) >= 7
-    assert int(whole[0]) == 0
-    assert again[1] == whole[1] == "20"
+    again, whole = (tune_numbered(tmp_path / name) for name in ("killed", "whole"))
+    assert again.resumed_at >= 7
+    assert whole.resumed_at == 0
+    assert again.done == whole.done == 20
     vectors = [open_embedder(tmp_path / name, "torch").embed(["what is number 3?"]) for name in ("killed", "whole")]
     np.testing.assert_allclose(*vectors, atol=1e-4)

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from ragkit._stats import wilson_interval
 from ragkit.embedding import open_embedder
 from ragkit.errors import ExamplePoolError, IndexLockedError, ModelFileError, SettingsError, TaskError
 from ragkit.indexing.writing import writer_lock
@@ -16,7 +17,7 @@ from ragkit.tuning.rankings import Ranking
 from ragkit.tuning.reward import RewardOptions, open_reward, tune_reward
 from ragkit.tuning.reward_features import NAMES, Features, taken_apart
 from ragkit.tuning.reward_light import LIGHT, LightReward
-from ragkit.tuning.reward_measure import accuracy, by_prompt, wilson
+from ragkit.tuning.reward_measure import accuracy, by_prompt
 from tests.tuning.tiny import COLOURS, write_tiny_model
 
 TOWNS = ("Arden", "Brill", "Corva", "Delph", "Eston", "Farrow", "Galt", "Harsk", "Ilmen", "Jarrow", "Kelso", "Lorne")
@@ -135,10 +136,10 @@ def test_too_few_prompts_are_refused(embedder):
 
 
 def test_wilson_interval_is_that_of_the_book():
-    low, high = wilson(8, 10)
+    low, high = wilson_interval(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
-    assert wilson(10, 10)[1] == pytest.approx(1.0)
-    assert wilson(0, 10)[0] == pytest.approx(0.0)
+    assert wilson_interval(10, 10)[1] == pytest.approx(1.0)
+    assert wilson_interval(0, 10)[0] == pytest.approx(0.0)
 
 
 class _Length:

@@ -32,7 +32,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unbroken(model, tmp_path_factory):
-    return run(model, tmp_path_factory.mktemp("adapters"))
+    # Only a run that is to be killed needs a checkpoint at each step.
+    return run(model, tmp_path_factory.mktemp("adapters"), options=replace(OPTIONS, checkpoint_seconds=3600.0))
 
 
 def weights(report):

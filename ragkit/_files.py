@@ -1,0 +1,59 @@
+"""Files that survive a crash: atomic writes, and JSON Lines files that are appended to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Replace a file in one step; the new content is on disk when this returns.
+
+    After a crash the file holds either its old or its new content.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    new = file.with_name(f"{file.name}.new")
+    with new.open("wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    new.replace(file)
+
+
+def append_line(file: Path, row: Any) -> None:
+    """Append a row to a JSON Lines file; it is on disk when this returns.
+
+    An incomplete last line, as a killed process leaves it, stays on a line of its own.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    with file.open("a+b") as out:
+        if out.tell():
+            out.seek(-1, os.SEEK_END)
+            if out.read(1) != b"\n":
+                out.write(b"\n")
+        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def read_rows(file: Path | None) -> Iterator[Any]:
+    """Yield the rows of a JSON Lines file that ``append_line`` wrote; incomplete lines are skipped.
+
+    Args:
+        file: None, or a file that does not exist, has no rows.
+    """
+    if file is None or not file.exists():
+        return
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue

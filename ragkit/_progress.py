@@ -1,0 +1,22 @@
+"""How far a long operation is, as its callback receives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """State of a long operation."""
+
+    stage: str
+    """Name of the current stage, such as ``files``, ``chunks`` or ``checking``."""
+    done: int
+    total: int | None
+    """None while it is not known."""
+    current: str = ""
+    """Current item, such as a file name."""
+
+
+ProgressCallback = Callable[[Progress], None]

@@ -100,7 +100,7 @@ def main() -> None:
         lot = random.Random(seed)
         unsearched = PromptCandidate(START.instruction, tuple(lot.sample(train, 10)))
         score = math.fsum(outcome.score for outcome in judge(unsearched, dev)) / len(dev)
-        rows.setdefault("10 shots by chance", []).append((score, measured(unsearched), len(dev), 0.0))
+        rows.setdefault("10 random shots", []).append((score, measured(unsearched), len(dev), 0.0))
         for method in METHODS:
             options = SearchOptions(calls=calls, seed=seed, shots=10, minibatch=10, max_tokens=60)
             began = time.perf_counter()

@@ -60,7 +60,7 @@ def test_race_leaves_what_can_not_win_any_more():
     study = study_of(SearchOptions(calls=200, minibatch=8), start="9")
     race(study, [(PromptCandidate("1"), ""), (PromptCandidate("2"), "")])
     assert study.calls == 16 + 2 * 8
-    assert {trial.note for trial in study.trials[1:]} == {"can't beat the best any more after 8 items"}
+    assert {trial.note for trial in study.trials[1:]} == {"can no longer exceed the best after 8 items"}
 
 
 def test_random_draws_different_sets_of_the_asked_size():
@@ -73,7 +73,7 @@ def test_random_draws_different_sets_of_the_asked_size():
 def test_random_ends_where_no_set_is_left():
     report = search_prompts(objective, TRAIN[:2], DEV, options=SearchOptions(calls=500, shots=2))
     assert len(report.trials) == 3
-    assert report.notes == ("Ended early: no further set of shots can be drawn.",)
+    assert report.notes == ("Ended early: there are no further sets of shots.",)
 
 
 def test_ape_induces_then_varies_the_best():
@@ -165,7 +165,7 @@ def test_gepa_ends_where_there_is_nothing_to_mend():
 def test_gepa_ends_where_train_is_all_shots():
     report = search("gepa", start=PromptCandidate("say", tuple(TRAIN)))
     assert report.calls == len(DEV)
-    assert "nothing to reflect on" in report.notes[0]
+    assert "only the shots of the start" in report.notes[0]
 
 
 def test_front_keeps_specialists_and_drops_the_mediocre():
@@ -189,17 +189,17 @@ def test_proposals_of_no_use_are_dropped_and_told(method):
     assert [dropped.reason for dropped in report.dropped[:5]] == [
         "empty",
         "empty",
-        "holds the dev input 'dev thing number 3'",
+        "contains the dev input 'dev thing number 3'",
         "seen before",
         "seen before",
     ]
     assert report.dropped[2].reply == replies[2]
     assert [trial.candidate.instruction for trial in report.trials] == ["say", "tell red"]
-    assert "1 holds the dev input" in report.table()
+    assert "1 contains the dev input" in report.table()
 
 
 @pytest.mark.parametrize("method", ["ape", "opro"])
 def test_proposer_without_ideas_ends_the_search(method):
     report = search(method, proposer=ScriptedModel(""))
     assert report.proposals == 3 * OPTIONS.proposals
-    assert "nothing new" in report.notes[0]
+    assert "no new proposals" in report.notes[0]

@@ -107,13 +107,15 @@ def test_labels_without_a_scoring_model_are_refused():
 
 @pytest.mark.parametrize("labels", [("a", "a"), ("a", " ")])
 def test_unusable_labels_are_refused(smollm2, labels):
-    with pytest.raises(SettingsError, match="empty or given twice"):
+    with pytest.raises(SettingsError, match="Empty or duplicate labels"):
         ModelObjective(smollm2, labels=labels)
 
 
 def test_output_that_is_no_label_is_refused(smollm2):
     judge = ModelObjective(smollm2, labels=LABELS)
-    with pytest.raises(ExamplePoolError, match="'top up' of 'how\\?' is none of the labels: blue folder, red folder"):
+    with pytest.raises(
+        ExamplePoolError, match="'top up' of 'how\\?' is not one of the labels: blue folder, red folder"
+    ):
         judge(PromptCandidate(), [Example("how?", "top up")])
 
 

@@ -120,7 +120,7 @@ def test_batch_is_what_the_objective_gets():
 
 def test_overlap_of_train_and_dev_is_refused():
     dev = [*DEV, Example("  TRAINING thing\nnumber 3 ", "red")]
-    with pytest.raises(ExamplePoolError, match=r"1 dev inputs are in train too.*TRAINING thing"):
+    with pytest.raises(ExamplePoolError, match=r"1 dev inputs are also in train.*TRAINING thing"):
         search_prompts(objective, TRAIN, dev)
 
 
@@ -131,7 +131,7 @@ def test_start_with_foreign_shots_is_refused():
 
 def test_start_that_holds_a_dev_input_is_noted():
     report = search("random", start=PromptCandidate("say what dev thing number 3 is"))
-    assert any("holds the dev input 'dev thing number 3'" in note for note in report.notes)
+    assert any("contains the dev input 'dev thing number 3'" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_start_that_holds_a_dev_input_is_noted():
     [
         ({"method": "grid"}, "random, ape, opro, gepa"),
         ({"method": "opro", "proposer": None}, "opro needs a model"),
-        ({"options": SearchOptions(calls=11)}, "calls=11 can't score even one prompt on 12 dev items"),
+        ({"options": SearchOptions(calls=11)}, "calls=11 is too small to score one prompt on 12 dev items"),
     ],
 )
 def test_wrong_setting_is_refused(change, match):
@@ -149,7 +149,7 @@ def test_wrong_setting_is_refused(change, match):
 
 @pytest.mark.parametrize("change", [{"calls": 0}, {"seed": -1}, {"minibatch": 0}, {"temperature": -0.1}, {"batch": 0}])
 def test_option_out_of_range_is_refused(change):
-    with pytest.raises(SettingsError, match=f"{next(iter(change))}="):
+    with pytest.raises(SettingsError, match=f"{next(iter(change))} must be"):
         SearchOptions(**change)
 
 
@@ -164,7 +164,7 @@ def test_unlabelled_training_example_is_refused():
 
 
 def test_objective_with_too_few_outcomes_is_refused():
-    with pytest.raises(SettingsError, match="0 outcomes for 1"):
+    with pytest.raises(SettingsError, match="0 scores for 1"):
         search_prompts(lambda candidate, examples: [], TRAIN, DEV)
 
 

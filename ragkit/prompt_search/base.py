@@ -59,7 +59,7 @@ class Objective(Protocol):
 class SearchOptions:
     """Options of a search."""
 
-    calls: int = 500
+    max_calls: int = 500
     """Maximum number of calls, for scored items and proposals together."""
     seed: int = 0
     shots: int = 8
@@ -78,12 +78,12 @@ class SearchOptions:
     """Sampling temperature of the proposer. At 1, as in the papers, small models write many meaningless proposals."""
     max_tokens: int = 128
     """Maximum tokens of a proposal."""
-    batch: int = 1
+    batch_size: int = 1
     """Number of items per call of the objective, which are logged together. Larger batches are faster if the objective
     processes items in parallel, but an interruption loses the current batch."""
 
     def __post_init__(self) -> None:
-        for name in ("calls", "minibatch", "proposals", "demos", "reflect", "history", "max_tokens", "batch"):
+        for name in ("max_calls", "minibatch", "proposals", "demos", "reflect", "history", "max_tokens", "batch_size"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be >= 1, got {getattr(self, name)}.", "Pass a larger value.")
         for name in ("seed", "shots", "temperature"):

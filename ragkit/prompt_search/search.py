@@ -72,10 +72,10 @@ def search_prompts(
     if method != "random" and proposer is None:
         raise SettingsError(f"{method} needs a proposer.", "Pass proposer=open_model('smollm2') or a better model.")
     _check_examples(learn, judge, begin)
-    if options.calls < len(judge):
+    if options.max_calls < len(judge):
         raise SettingsError(
-            f"calls={options.calls} is too small to score one prompt on {len(judge)} dev items.",
-            f"Use calls={len(judge)} or more (ten times that for a search), or fewer dev items.",
+            f"max_calls={options.max_calls} is too small to score one prompt on {len(judge)} dev items.",
+            f"Use max_calls={len(judge)} or more (ten times that for a search), or fewer dev items.",
         )
     train_sha256, dev_sha256 = (digest([asdict(example) for example in split]) for split in (learn, judge))
     head = {
@@ -107,7 +107,7 @@ def search_prompts(
         dropped=tuple(study.dropped),
         calls=study.calls,
         proposals=study.proposals,
-        budget=options.calls,
+        budget=options.max_calls,
         method=method,
         seed=options.seed,
         dev_items=tuple(sorted(scored)),

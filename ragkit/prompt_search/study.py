@@ -66,7 +66,7 @@ class Study:
     @property
     def left(self) -> int:
         """Number of calls left."""
-        return self.options.calls - self.calls
+        return self.options.max_calls - self.calls
 
     @property
     def best(self) -> Trial:
@@ -95,8 +95,8 @@ class Study:
             else:
                 self._outcomes[key, split, number] = known
         self._spend(len(missing) - len(unknown))
-        for first in range(0, len(unknown), self.options.batch):
-            some = unknown[first : first + self.options.batch]
+        for first in range(0, len(unknown), self.options.batch_size):
+            some = unknown[first : first + self.options.batch_size]
             found = self._objective(candidate, [items[number] for number in some])
             if len(found) != len(some):
                 raise SettingsError(
@@ -192,4 +192,4 @@ class Study:
         self.calls += calls
         if calls and self._progress is not None:
             current = f"best {self.best.score:.3f}" if any(trial.complete for trial in self.trials) else ""
-            self._progress(Progress("search", self.calls, self.options.calls, current))
+            self._progress(Progress("search", self.calls, self.options.max_calls, current))

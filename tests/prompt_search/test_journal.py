@@ -51,7 +51,7 @@ def test_killed_search_goes_on_to_the_same_report(method, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_log_cut_anywhere_goes_on_to_the_same_report(method, tmp_path):
-    few = replace(OPTIONS, calls=60)
+    few = replace(OPTIONS, max_calls=60)
     whole = search(method, Counting(), folder=tmp_path, options=few)
     log = (tmp_path / FILE_NAME).read_bytes()
     for cut in range(0, len(log), len(log) // 9):
@@ -104,7 +104,7 @@ def test_feedback_and_scores_come_back_as_they_were(tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"options": replace(OPTIONS, calls=121)}, 'options: {"calls": 120'),
+        ({"options": replace(OPTIONS, max_calls=121)}, 'options: {"max_calls": 120'),
         ({"start": PromptCandidate("say")}, "start: "),
         ({"judge": lambda *_: []}, 'objective: "colours" there'),
         ({"method": "opro"}, 'method: "ape" there, "opro" here'),

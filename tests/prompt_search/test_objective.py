@@ -167,7 +167,7 @@ def test_token_f1(reply, wanted, score):
 
 def test_random_search_with_a_model_finds_better_shots(smollm2):
     judge = ModelObjective(smollm2, labels=LABELS)
-    options = SearchOptions(calls=15, shots=4, minibatch=3, proposals=4, seed=1)
+    options = SearchOptions(max_calls=15, shots=4, minibatch=3, proposals=4, seed=1)
     report = search_prompts(judge, TRAIN, DEV, options=options, start=START)
     assert len(report.trials) >= 3
     assert report.dev_score > report.start_score
@@ -178,7 +178,7 @@ def test_random_search_with_a_model_finds_better_shots(smollm2):
 @pytest.mark.parametrize("method", ["ape", "opro", "gepa"])
 def test_model_proposes_and_an_interrupted_search_goes_on(smollm2, method, tmp_path):
     judge = ModelObjective(smollm2, labels=LABELS)
-    options = SearchOptions(calls=16, proposals=2, minibatch=1, demos=3, max_tokens=30)
+    options = SearchOptions(max_calls=16, proposals=2, minibatch=1, demos=3, max_tokens=30)
 
     def search(progress=None):
         given = {"proposer": smollm2, "options": options, "start": START, "folder": tmp_path, "progress": progress}
@@ -193,7 +193,7 @@ def test_model_proposes_and_an_interrupted_search_goes_on(smollm2, method, tmp_p
     before = (tmp_path / "search.jsonl").read_bytes()
     report = search()
     assert (tmp_path / "search.jsonl").read_bytes().startswith(before)
-    assert 8 < report.calls <= options.calls
+    assert 8 < report.calls <= options.max_calls
     assert report.proposals >= 1
     assert len(report.trials) - 1 + len(report.dropped) == report.proposals
     assert report.trials[0].candidate == START

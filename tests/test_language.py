@@ -60,7 +60,7 @@ PACKAGES = (
         "integrations",
         "prompting",
     ),
-    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models", "prompt_search"),
+    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models", "prompt_search", "indexing"),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
 

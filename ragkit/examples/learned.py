@@ -116,7 +116,7 @@ class LearnedSelector(DynamicSelector):
                 described = _described(source.search, query.input, hits).some(asked)
                 gains = kept.gains(info.id, described.keys)
                 if gains is None:
-                    gains = _asked(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
+                    gains = _gains(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
                     kept.add(info.id, described.keys, gains)
                 trials.append((described, np.array(gains, dtype=np.float64)))
             if progress is not None:
@@ -267,7 +267,7 @@ def _described(search: CandidateSearch, text: str, hits: Sequence[Hit]) -> Candi
     return describe(text, hits, search.asked(text).vector, search.pool.index.vectors([hit.chunk for hit in hits]))
 
 
-def _asked(gain: Gain, query: Example, candidates: Sequence[Example]) -> list[float]:
+def _gains(gain: Gain, query: Example, candidates: Sequence[Example]) -> list[float]:
     gains = [float(value) for value in gain(query, candidates)]
     if len(gains) != len(candidates) or any(abs(value) == np.inf for value in gains):
         raise SettingsError(

@@ -58,7 +58,7 @@ def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
     for number, size in enumerate(sizes):
         train = parts.train[:size]
         share = 0.1 if size >= 40 else 0.3
-        options = HeadOptions(tune=False, held_out=share)
+        options = HeadOptions(tune=False, val_fraction=share)
         head = HeadClassifier.fit(tmp_path / f"head{size}", train, options=options)
         assert advice.of("head").points[number].accuracy == head.accuracy(parts.held_out)
         with Classifier.fit(tmp_path / f"task{size}", train, options=ClassifierOptions(llm_mode="none")) as task:

@@ -90,8 +90,9 @@ class LearnedSelector(DynamicSelector):
         options = options or SelectorOptions()
         if queries < 1 or not 2 <= candidates <= options.candidates:
             raise SettingsError(
-                f"queries={queries} with candidates={candidates} of {options.candidates} can't be.",
-                "Give 1 query or more, and 2 candidates or more, at most SelectorOptions(candidates=...).",
+                f"queries must be >= 1, and candidates between 2 and SelectorOptions.candidates={options.candidates}, "
+                f"got queries={queries} and candidates={candidates}.",
+                "Pass values in these ranges.",
             )
         if not len(pool):
             raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")

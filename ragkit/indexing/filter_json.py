@@ -68,4 +68,4 @@ def _read(value: object, where: str, depth: int) -> Filter:
             return Or(tuple(_read(part, f"{where}.or[{n}]", depth + 1) for n, part in enumerate(parts)))
         case {"not": part} if len(given) == 1:
             return Not(_read(part, f"{where}.not", depth + 1))
-    raise QueryError(f"{where} is not a filter: {str(value)[:200]}.", f"Legal forms: {_SHAPES}.")
+    raise QueryError(f"{where} is {str(value)[:200]}, which is not a filter.", f"Legal forms: {_SHAPES}.")

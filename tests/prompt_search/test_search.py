@@ -102,7 +102,7 @@ def test_progress_tells_every_call():
     told_of = []
     report = search("gepa", progress=told_of.append)
     assert [each.done for each in told_of] == list(range(1, report.calls + 1))
-    assert {each.total for each in told_of} == {OPTIONS.calls}
+    assert {each.total for each in told_of} == {OPTIONS.max_calls}
     assert told_of[-1].current == f"best {report.dev_score:.3f}"
 
 
@@ -113,7 +113,7 @@ def test_batch_is_what_the_objective_gets():
         sizes.append(len(examples))
         return objective(candidate, examples)
 
-    report = search("random", judge, options=replace(OPTIONS, batch=5))
+    report = search("random", judge, options=replace(OPTIONS, batch_size=5))
     assert sizes[:3] == [5, 5, 2]
     assert report.trials == search("random").trials
 

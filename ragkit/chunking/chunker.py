@@ -46,7 +46,8 @@ class ChunkingOptions:
     def __post_init__(self) -> None:
         if self.size < 0 or self.overlap < 0:
             raise SettingsError(
-                f"Chunks of size {self.size} with overlap {self.overlap} can't be.", "Both must be 0 or more."
+                f"size and overlap must be >= 0, got size={self.size} and overlap={self.overlap}.",
+                "Pass larger values.",
             )
         if self.size and self.overlap >= self.size:
             raise SettingsError(

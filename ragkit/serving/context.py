@@ -157,7 +157,7 @@ class Context:
         return message, conversation
 
     def close(self) -> None:
-        """Stop what runs, and let go of files."""
+        """Stop running work, and close files."""
         self.ending.set()
         self.workers.shutdown(cancel_futures=True)
         for part in reversed(self._parts.values()):

@@ -1,11 +1,12 @@
-"""What ``ragkit advise`` says of Banking77 with few examples a class, and beside it what each way does on the test set.
+"""``ragkit advise`` on Banking77 with few examples per class, and the accuracy of each method on the test set.
 
-Run: python benchmarks/advise.py [--ways WAY ...] [--each N] [--test N] [--held-out N] [--calls N] [--head-seconds S]
+Run: python benchmarks/advise.py [--methods METHOD ...] [--each N] [--test N] [--held-out N] [--calls N] [--head-seconds
+    S]
      [--lora-minutes M] [--threads N] [--work FOLDER]
 
 ``--each`` examples of each class of the training set are given to advise, which holds a quarter of them out. Beside
-what it measures there stands the accuracy of each way, fitted to the same part, on ``--test`` queries of the test set.
-The seconds are those of the machine as it is; nothing is asserted about them.
+what it measures there stands the accuracy of each method, fitted to the same part, on ``--test`` queries of the test
+set. The seconds are those of the machine as it is; nothing is asserted about them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from ragkit.models import open_model
 from ragkit.records import Example
 from ragkit.tuning.advice import advise
 from ragkit.tuning.advice_data import parted
-from ragkit.tuning.advice_ways import WAYS, Means, measure
+from ragkit.tuning.advice_methods import METHODS, Resources, measure
 
 
 def main() -> None:
     """Print the table and the words."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--ways", nargs="*", choices=WAYS, default=[], help="all that can be had by default")
+    arguments.add_argument("--methods", nargs="*", choices=METHODS, default=[], help="all that can be had by default")
     arguments.add_argument("--each", type=int, default=10, help="examples a class")
     arguments.add_argument("--test", type=int, default=1000, help="test queries")
     arguments.add_argument("--held-out", type=int, help="examples, of those given to advise")
@@ -53,7 +54,7 @@ def main() -> None:
     model = open_model("smollm2", threads=given.threads)
     advice = advise(
         examples,
-        given.ways,
+        given.methods,
         held_out=given.held_out,
         model=model,
         calls=given.calls,
@@ -62,7 +63,7 @@ def main() -> None:
         threads=given.threads,
         work=work / "advice",
     )
-    means = Means(
+    resources = Resources(
         model,
         calls=given.calls,
         head_seconds=given.head_seconds,
@@ -73,29 +74,29 @@ def main() -> None:
     print(f"{model.name}; {versions('ragkit', 'llama-cpp-python', 'scikit-learn')}")
     counts = f"{advice.examples} to learn from, {advice.held_out} held out, {advice.leaked} alike"
     print(f"{len(examples)} examples: {counts}\n")
-    print(f"| way | learned from | held out (95 %) | to fit, s | 1,000 inputs, s | {len(test)} test queries |")
+    print(f"| method | learned from | held out (95 %) | to fit, s | 1,000 inputs, s | {len(test)} test queries |")
     print("|---|---|---|---|---|---|")
-    for report in advice.ways:
+    for report in advice.methods:
         for point in report.points:
             full = point is report.full
-            true = f"{on_test(report.way, train, test, means, work):.3f}" if full else ""
+            true = f"{on_test(report.method, train, test, resources, work):.3f}" if full else ""
             print(
-                f"| {report.way} | {point.examples} | {point.accuracy:.3f} ({point.low:.3f} to {point.high:.3f}) | "
+                f"| {report.method} | {point.examples} | {point.accuracy:.3f} ({point.low:.3f} to {point.high:.3f}) | "
                 f"{point.fit_seconds:.1f} | {point.seconds_per_thousand:.1f} | {true} |",
                 flush=True,
             )
     print()
-    for report in advice.ways:
-        print(f"{report.way}: {report.curve}; {report.full.note}")
+    for report in advice.methods:
+        print(f"{report.method}: {report.curve}; {report.full.note}")
     print("\n" + "\n".join(advice.words))
 
 
-def on_test(way: str, train: tuple[Example, ...], test: list[Example], means: Means, work: Path) -> float:
-    """Return the accuracy of a way, fitted anew, on the test queries; kept in the work folder."""
-    file = work / f"test-{way}-{len(test)}.json"
+def on_test(method: str, train: tuple[Example, ...], test: list[Example], resources: Resources, work: Path) -> float:
+    """Return the accuracy of a method, fitted anew, on the test queries; kept in the work folder."""
+    file = work / f"test-{method}-{len(test)}.json"
     if not file.exists():
         with tempfile.TemporaryDirectory() as folder:
-            right = measure(way, Path(folder), train, test, means).right
+            right = measure(method, Path(folder), train, test, resources).right
         file.write_text(json.dumps(sum(right) / len(right)))
     return float(json.loads(file.read_text()))
 

@@ -97,7 +97,7 @@ def told(made: HeadClassifier) -> str:
     took = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in report.seconds.items())
     training = report.training
     steps = "" if training is None else f"; {training.done} of {training.steps} steps"
-    tuned = "" if report.tuned is None else f", tuned {report.tuned:.4f}: {report.tuning_gain.told()}"
+    tuned = "" if report.tuned is None else f", tuned {report.tuned:.4f}: {report.tuning_gain.summary()}"
     return f"kept: {report.kept}; held out ({report.held_out}): frozen {report.frozen:.4f}{tuned}; {took}{steps}"
 
 

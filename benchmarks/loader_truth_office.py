@@ -11,6 +11,7 @@ import re
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
 from xml.etree import ElementTree
@@ -37,6 +38,92 @@ def xlsx_words(path: Path) -> list[str]:
         if each is not None
     )
     return words(" ".join(each for each in shown if not each.startswith("#")))
+
+
+def docx_words(path: Path) -> list[str]:
+    """Words of the body, of the notes it refers to, and of the headers and footers that are shown.
+
+    Tracked deletions, the code of fields and the second form of text boxes are not seen. Numbers of lists, charts and
+    diagrams are not counted, as the text of the parts does not hold them.
+    """
+    with zipfile.ZipFile(path) as archive:
+        types = ElementTree.fromstring(archive.read("[Content_Types].xml"))
+        main = next(
+            (
+                (each.get("PartName") or "").lstrip("/")
+                for each in types
+                if re.search(r"(document|template)\.(\w+\.)?main\+xml$", each.get("ContentType") or "")
+            ),
+            "word/document.xml",
+        )
+        folder = Path(main).parent
+        body = ElementTree.fromstring(archive.read(main))
+        names = set(archive.namelist())
+        targets = {}
+        if f"{folder}/_rels/{Path(main).name}.rels" in names:
+            for each in ElementTree.fromstring(archive.read(f"{folder}/_rels/{Path(main).name}.rels")):
+                target = each.get("Target") or ""
+                targets[each.get("Id")] = target.lstrip("/") if target.startswith("/") else f"{folder}/{target}"
+        parts = [body]
+        settings = archive.read(f"{folder}/settings.xml") if f"{folder}/settings.xml" in names else b""
+        shown = []
+        for section in body.iter():
+            if _local(section) == "sectPr":
+                kinds = {"default"} | {"first" for each in section if _local(each) == "titlePg" and _is_on(each)}
+                kinds |= {"even"} if b"evenAndOddHeaders" in settings else set()
+                shown += [
+                    targets.get(_of(each, "id"), "")
+                    for each in section
+                    if _local(each) in ("headerReference", "footerReference") and _of(each, "type") in kinds
+                ]
+        around = [ElementTree.fromstring(archive.read(name)) for name in dict.fromkeys(shown) if name in names]
+        for kind in ("footnote", "endnote"):
+            referred = {_of(each, "id") for each in body.iter() if _local(each) == f"{kind}Reference"}
+            if f"{folder}/{kind}s.xml" in names:
+                notes = ElementTree.fromstring(archive.read(f"{folder}/{kind}s.xml"))
+                parts += [each for each in notes if _of(each, "id") in referred]
+        # Sections repeat the lines of headers and footers.
+        lines = dict.fromkeys("".join(_docx_text(each, [])).strip() for part in around for each in part)
+        return words(" ".join(["".join(_docx_text(each, [])) for each in parts] + list(lines)))
+
+
+def _docx_text(node: ElementTree.Element, codes: list[bool]) -> Iterator[str]:
+    """Yield the text below an element; ``codes`` tells of each open field whether its code is being read."""
+    alternatives = _local(node) == "AlternateContent"
+    for child in list(node)[:1] if alternatives else node:
+        name = _local(child)
+        if name in ("del", "moveFrom", "sectPr", "pPr", "rPr", "sdtPr"):
+            continue
+        if name == "t":
+            if not any(codes):
+                yield child.text or ""
+        elif name in ("tab", "br", "cr", "noBreakHyphen", "footnoteReference", "endnoteReference"):
+            yield " "
+        elif name == "fldChar":
+            kind = _of(child, "fldCharType")
+            if kind == "begin":
+                codes.append(True)
+            elif codes and kind == "separate":
+                codes[-1] = False
+            elif codes:
+                codes.pop()
+        else:
+            apart = name in ("p", "tc", "txbxContent", "oMath", "num", "den", "sub", "sup", "lim", "deg")
+            yield " " if apart else ""
+            yield from _docx_text(child, codes)
+            yield " " if apart else ""
+
+
+def _local(node: ElementTree.Element) -> str:
+    return node.tag.rpartition("}")[2]
+
+
+def _of(node: ElementTree.Element, name: str) -> str:
+    return next((value for key, value in node.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def _is_on(node: ElementTree.Element) -> bool:
+    return _of(node, "val") not in ("0", "false", "off")
 
 
 def pptx_words(path: Path) -> list[str]:
@@ -128,6 +215,7 @@ def _without_tags(markup: str) -> str:
 
 
 TRUTH = {
+    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), docx_words),
     ".xlsx": xlsx_words,
     ".pptx": pptx_words,
     ".eml": mail_words,

@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=1)
     parser.add_argument("--rank", type=int, default=defaults.rank)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
-    parser.add_argument("--batch", type=int, default=defaults.batch)
+    parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument("--modules", default=defaults.modules)
     parser.add_argument("--layers", type=int, default=defaults.layers)
     parser.add_argument("--questions", type=int, default=0, help="of the test, by chance; 0 for all")
@@ -77,7 +77,9 @@ def run(given: argparse.Namespace, work: Path) -> None:
     with Index.open(work / "index", create=True) as index:
         index.add(*documents)
         rows = [RaftRow(q.text, q.answers[0], sources[q.document]) for q in train]
-        made = raft_records(rows, index, assembler, RaftOptions(passages=given.passages, without=0.0, cite=False))
+        made = raft_records(
+            rows, index, assembler, RaftOptions(k=given.passages, unanswerable_fraction=0.0, cite=False)
+        )
         retriever = Retriever(index)
         asked, found = [], 0
         for question in test:
@@ -99,7 +101,7 @@ def run(given: argparse.Namespace, work: Path) -> None:
         rank=given.rank,
         alpha=2 * given.rank,
         learning_rate=given.learning_rate,
-        batch=given.batch,
+        batch_size=given.batch_size,
         modules=given.modules,
         layers=given.layers,
         max_eval_samples=1,

@@ -108,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ways = [RewardOptions()]
         if arguments.lora:
-            lora = LoraOptions(epochs=50, minutes=arguments.lora, learning_rate=2e-4, batch=8)
+            lora = LoraOptions(epochs=50, minutes=arguments.lora, learning_rate=2e-4, batch_size=8)
             ways.append(RewardOptions(kind="lora", lora=lora))
         for way in ways:
             started = time.perf_counter()
@@ -147,7 +147,7 @@ def answers_of(questions: list[Question], passages: dict[str, str]) -> tuple[dic
 
     def asked_all(some: list[Question], count: int, options: GenerationOptions, name: str) -> dict[str, Sampled]:
         inputs = [asked(passages[question.document], question.text) for question in some]
-        found = draw_all(model, inputs, count, options, shown=shown, log=RESULTS / name, progress=note)
+        found = draw_all(model, inputs, count, options, render=shown, log=RESULTS / name, progress=note)
         return {question.text: one for question, one in zip(some, found, strict=True)}
 
     samples = asked_all(questions, SAMPLES, SAMPLED, "reward-samples.jsonl")

@@ -1,4 +1,4 @@
-"""The machine that this process runs on: how many cores it may use, and what its CPU can do."""
+"""The machine that this process runs on: its cores, its CPU, its memory, and the folder of caches."""
 
 from __future__ import annotations
 
@@ -61,3 +61,10 @@ def cpu_ticks(pid: int) -> int | None:
     # The program's name, in parentheses, may itself hold any character.
     user, system = stat.rpartition(")")[2].split()[11:13]
     return int(user) + int(system)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what ragkit makes once and keeps: ``RAGKIT_CACHE``, else ``~/.cache/ragkit``."""
+    named = os.environ.get("RAGKIT_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "ragkit"

@@ -1,11 +1,19 @@
-"""Options for all tests."""
+"""Options for all tests, the order of their files, and the models that they share."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from ragkit import Index
+from ragkit.embedding import open_embedder
+from ragkit.models import open_model
 from tests import logit_noise
+from tests.hub_server import HubServer
 
 SITE = Path(__file__).parent / "logit_noise_site"
+SAMPLES = Path(__file__).parents[1] / "docs" / "samples"
 
 
 def pytest_addoption(parser):
@@ -17,6 +25,16 @@ def pytest_addoption(parser):
         help="shift the logits of local models by about this much, as another CPU does; 0.1 is realistic",
     )
     parser.addoption("--logit-noise-seed", type=int, default=0, help="draw other shifts")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A stand-in for the Hugging Face Hub, and an empty cache folder."""
+    server = HubServer()
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path / "cache"))
+    yield server
+    server.close()
 
 
 def pytest_configure(config):
@@ -31,6 +49,36 @@ def pytest_configure(config):
         paths = [str(SITE), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         logit_noise.install()
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files with the most slow tests first, so that no worker is left alone with a long file at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_embedder():
+    """The bundled embedding model, kept open: whatever else opens it shares its graph."""
+    return open_embedder(runtime="onnx")
+
+
+@pytest.fixture(scope="session")
+def sample_index(tmp_path_factory):
+    """The folder of an index of the sample documents, to be copied."""
+    path = tmp_path_factory.mktemp("samples") / "samples"
+    with Index.create(path) as index:
+        assert index.add(SAMPLES).complete
+    return path
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The small model, one for all tests of a worker."""
+    # One thread: with several, a machine that is busy with other things waits at every layer.
+    model = open_model("smollm2", threads=1)
+    yield model
+    model.close()
 
 
 def _take_share_of_cores():

@@ -22,6 +22,10 @@ PACKAGES = [
     "errors",
     "_child",
     "_process",
+    "_hub",
+    "_hub_client",
+    "_providers",
+    "_keys",
     "settings",
     "documents",
     "chunking",
@@ -54,6 +58,7 @@ HEAVY = [
     "onnxruntime",
     "trafilatura",
     "pypdf",
+    "huggingface_hub",
 ]
 STARTS_PROCESSES = re.compile(
     r"(subprocess|multiprocessing|_?posixsubprocess|pty|joblib|loky|concurrent\.futures\.(process|ProcessPool))"

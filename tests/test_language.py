@@ -60,7 +60,7 @@ PACKAGES = (
         "integrations",
         "prompting",
     ),
-    *("retrieval", "routing", "serving"),
+    *("retrieval", "routing", "serving", "cli", "tasks", "tuning"),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
 

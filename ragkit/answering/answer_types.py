@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 AnswerType = Literal[
@@ -184,6 +185,52 @@ _QUANTITY = re.compile(
     r"(?:(?:business|working|full|calendar) )?(?P<unit>%|[A-Za-z]+)",
     re.I,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A quantity of a text in base units, such as seconds and metres; of a range, both ends."""
+
+    low: float
+    high: float
+    measure: str
+    """What it measures, such as ``duration`` or ``year``; of other things, the noun in the singular."""
+    start: int
+    end: int
+
+
+_ARTICLE_UNIT = re.compile(
+    r"(?<=than )an? (?P<unit>second|minute|hour|day|week|month|year|mile|kilometer|kilometre)\b", re.I
+)
+_YEAR = re.compile(
+    r"\b(?:before|after|since|until|in|by|from|of|than)\s+(?P<year>1[0-9]{3}|20[0-9]{2})\b(?!\s?[a-z$€%])", re.I
+)
+
+
+def quantities_in(text: str) -> list[Quantity]:
+    """Return the quantities of a text in order, years included; where no unit is known, the noun is the measure."""
+    found = []
+    years = {match.start("year") for match in _YEAR.finditer(text)}
+    for match in _YEAR.finditer(text):
+        value = float(match["year"])
+        found.append(Quantity(value, value, "year", *match.span("year")))
+    for match in _QUANTITY.finditer(text):
+        if match["money"]:
+            value, measure = _value(match["amount"]), "dollars" if match["money"] == "$" else "euros"
+            found.append(Quantity(value, value, measure, *match.span()))
+            continue
+        if match.start() in years:
+            continue
+        unit = match["unit"].lower()
+        factor, measure = 1.0, unit.removesuffix("s")
+        if (known := _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))) is not None:
+            measure, factor = known
+        low, high = _value(match["low"]), _value(match["high"] or match["low"])
+        found.append(Quantity(low * factor, high * factor, measure, *match.span()))
+    for match in _ARTICLE_UNIT.finditer(text):
+        measure, factor = _UNITS[match["unit"].lower()]
+        found.append(Quantity(factor, factor, measure, *match.span()))
+    return sorted(found, key=lambda quantity: quantity.start)
 
 
 def quantity_in(text: str) -> tuple[float, str] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
+from ragkit.answering.degenerate import broken_tail, repetition_start
 from ragkit.answering.evidence import (
     HOPELESS_BELOW,
     REFUSE_BELOW,
@@ -24,18 +25,20 @@ from ragkit.answering.extract import ExtractOptions, extract, span_sentences
 from ragkit.answering.kinds import KINDS, Kind
 from ragkit.answering.question import Question, understand
 from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
-from ragkit.answering.routes import Capability, capability_of, route
+from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
 from ragkit.answering.search import search
-from ragkit.answering.sentences import cite, term_weights
+from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
-from ragkit.answering.unsure import language_differs, what_is_missing
+from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
 from ragkit.errors import RagkitError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
+from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Templates, sources_from_hits
 from ragkit.records import Answer, Citation, Example, Hit, Message
 from ragkit.retrieval import Expansion, RetrievalOptions, Retriever
+from ragkit.retrieval.spelling import corrections, respelled
 
 if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
@@ -235,8 +238,9 @@ class Assistant:
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
-        asked = understand(question, history, query=query, kind=kind)
-        trace = Trace(asked.query, shots=tuple(shots))
+        spelled = corrections(question, self.index, where) if query is None else {}
+        asked = replace(understand(respelled(question, spelled), history, query=query, kind=kind), text=question)
+        trace = Trace(asked.query, shots=tuple(shots), corrections=spelled)
         trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
         trace.language = asked.language
@@ -247,15 +251,17 @@ class Assistant:
         yield Retrieved(found.hits)
         with trace.timed("rank"):
             evidence = self._evidence(asked, found.hits, found.by_side)
+            evidence.where = as_filter(where)
             if evidence.ranked:
-                trace.signals = signals(asked.query, evidence.ranked, asked.kind)
+                trace.signals = self._signals(asked, evidence)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
-        # Only these two depend on what the model can do; it is not loaded for the others before it is asked.
+        # Only these two depend on what the model can do.
         able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
-        refuse = trace.relevance < self._refuse_below(trace.mode, able) and not language_differs(asked, evidence)
-        if not evidence.ranked or refuse:
-            yield Finished(self._abstention(asked, trace))
+        language = language_differs(asked, evidence)
+        refuse = trace.relevance < self._refuse_below(trace.mode, able)
+        if not evidence.ranked or (refuse and (language is None or not shares_words(asked, evidence))):
+            yield Finished(self._abstention(asked, trace, language))
             return
         unsure = trace.evidence < self.options.unsure_below
         missing = what_is_missing(asked, evidence) if unsure else ""
@@ -391,6 +397,11 @@ class Assistant:
         evidence.sides = tuple(sides)
         return evidence
 
+    def _signals(self, asked: Question, evidence: Evidence) -> dict[str, float]:
+        weights = term_weights(self.index, asked.query)
+        absent = absent_terms(self.index, weights)
+        return signals(asked.query, evidence.ranked, asked.kind, self.index.embedder, weights, absent, asked.focus)
+
     def _read(self, evidence: Evidence) -> Reply:
         """Return what the first reader for the kind makes of the evidence, and quotes where none makes anything."""
         for reader in (*self.options.readers.get(evidence.question.kind, ()), QuotesReader()):
@@ -476,16 +487,24 @@ class Assistant:
         generation = GenerationOptions(
             max_tokens=self.options.prompt.answer_tokens, temperature=self.options.temperature, seed=self.options.seed
         )
-        reply = ""
+        reply, finish, loop = "", "", None
         with trace.timed("answer"):
-            for delta in self._reply(model, prompt, generation):
+            deltas = self._reply(model, prompt, generation)
+            for delta in deltas:
                 reply += delta.text
                 trace.usage = delta.usage or trace.usage
                 trace.routed(delta.route)
                 trace.notes = delta.notes or trace.notes
+                finish = delta.finish or finish
                 if delta.text:
                     yield TextDelta(delta.text)
+                loop = repetition_start(reply) if loop is None and _may_loop(delta.text) else loop
+                if loop is not None and isinstance(deltas, Generator) and not self._is_chain:
+                    # Of a chain, the last delta says which model answered.
+                    deltas.close()
+                    break
         trace.reply = reply
+        reply = _whole(reply, finish, repetition_start(reply) if loop is None else loop, trace)
         if abstains(reply, self.templates.texts["abstention"]):
             yield Finished(self._abstention(asked, trace))
             return
@@ -509,6 +528,12 @@ class Assistant:
             )
         )
 
+    @property
+    def _is_chain(self) -> bool:
+        from ragkit.models.fallback import FallbackModel
+
+        return isinstance(self._model, FallbackModel)
+
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain may continue if too few of its sentences are supported."""
         from ragkit.models.fallback import FallbackModel
@@ -530,11 +555,24 @@ class Assistant:
             placed.append(replace(citation, page=page, label=label, heading_path=path))
         return tuple(placed)
 
-    def _abstention(self, asked: Question, trace: Trace) -> Answer:
+    def _abstention(self, asked: Question, trace: Trace, language: str | None = None) -> Answer:
+        """Return that there is no answer, and the language of the documents where the question is in another one."""
         text = self.templates.texts["abstention"]
-        return Answer(asked.text, text, trace.mode, (), True, trace.relevance, kind=asked.kind, trace=trace)
+        missing = other_language(asked, language) if language is not None else ""
+        if missing:
+            text = f"{text} {missing[0].upper()}{missing[1:]}"
+        return Answer(
+            asked.text, text, trace.mode, (), True, trace.relevance, missing=missing, kind=asked.kind, trace=trace
+        )
 
     def _capability(self, trace: Trace) -> Capability:
+        if self._model is None and self._model_name is not None:
+            from ragkit.models.opening import parameters_of
+
+            # The size of a local model is in the header of its file: an answer without it needs no loading.
+            parameters = parameters_of(self._model_name)
+            if parameters is not None:
+                return capability_of_size(parameters)
         with trace.timed("load model"):
             return capability_of(self.model)
 
@@ -567,6 +605,23 @@ class Assistant:
                 "Install one: pip install 'ragkit[local]'; name one with model=...; or use mode='quotes'.",
             )
         return mode, "asked for"
+
+
+def _may_loop(text: str) -> bool:
+    """Tell whether a piece of a reply ends a word, so that a repetition may be complete with it."""
+    return not text.isalnum()
+
+
+def _whole(reply: str, finish: str, loop: int | None, trace: Trace) -> str:
+    """Return a reply without what repeats and without a sentence that the limit of tokens cut; the trace notes it."""
+    if loop is not None:
+        trace.notes = (*trace.notes, "The reply repeated itself; the repetition was dropped.")
+        return reply[:loop].rstrip()
+    tail = broken_tail(reply) if finish == "length" else None
+    if tail:
+        trace.notes = (*trace.notes, "The reply reached its limit of tokens; its last, cut sentence was dropped.")
+        return reply[:tail].rstrip()
+    return reply
 
 
 def _named(name: str) -> tuple[str | None, str]:

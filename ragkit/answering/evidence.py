@@ -8,17 +8,18 @@ right sentence first far more often than cosine and shared words do (docs/benchm
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragkit.answering.answer_types import holds_type, wanted_type
 from ragkit.answering.kinds import asking_part
-from ragkit.answering.units import Unit
+from ragkit.answering.units import MAX_CHARS, Unit
 from ragkit.embedding import TokenEmbedder
-from ragkit.retrieval.terms import content_terms, coverage
+from ragkit.retrieval.terms import content_terms, content_words, coverage
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
@@ -60,6 +61,8 @@ class Ranked:
     """Share of the question's terms in the unit, weighted by rarity, 0 to 1."""
     typed: bool
     """Whether the unit holds the type of answer that the question wants; True where it wants none."""
+    by_word: tuple[float, ...] = ()
+    """For each content word of the question, the highest cosine of its tokens to tokens of the unit, on average."""
 
 
 def rank_units(
@@ -86,15 +89,15 @@ def rank_units(
     if not units:
         return []
     shown = [_in_context(unit, embedder) for unit in units]
-    similarity, cosines = _similarities([question, focus] if focus else [question], shown, embedder)
+    similarity, cosines, by_word = _similarities([question, focus] if focus else [question], shown, embedder)
     kind = wanted_type(asking_part(question))
     already = set(content_terms(told))
     best_hit = max((unit.source.hit.score for unit in units), default=1.0) or 1.0
     ranked = []
     for number, unit in enumerate(units):
-        terms = set(content_terms(unit.text))
+        terms = set(content_terms(unit.named))
         covered = coverage(wanted, terms, weights) if wanted else 0.0
-        holds = kind is None or holds_type(unit.flat, kind)
+        holds = kind is None or holds_type(unit.named, kind)
         score = float(
             similarity[number]
             + _COSINE * cosines[number]
@@ -109,7 +112,7 @@ def rank_units(
             score -= _QUESTION_PENALTY
         elif len(unit.text) < _SHORT and unit.kind == "sentence" and not unit.text.rstrip().endswith((".", "。", "!")):
             score -= _SHORT_PENALTY
-        ranked.append(Ranked(unit, score, covered, holds))
+        ranked.append(Ranked(unit, score, covered, holds, by_word[number]))
     return sorted(ranked, key=lambda one: (-one.score, one.unit.source.number, one.unit.start))
 
 
@@ -120,7 +123,7 @@ def _likely(units: Sequence[Unit], wanted: Sequence[str], weights: Mapping[str, 
     best_hit = max(unit.source.hit.score for unit in units) or 1.0
 
     def worth(unit: Unit) -> float:
-        own = coverage(wanted, set(content_terms(unit.text)), weights) if wanted else 0.0
+        own = coverage(wanted, set(content_terms(unit.named)), weights) if wanted else 0.0
         around = coverage(wanted, set(content_terms(f"{unit.context} {unit.lead}")), weights) if wanted else 0.0
         return own + 0.5 * around + 0.5 * max(0.0, unit.source.hit.score / best_hit)
 
@@ -129,31 +132,62 @@ def _likely(units: Sequence[Unit], wanted: Sequence[str], weights: Mapping[str, 
 
 
 def _in_context(unit: Unit, embedder: Embedder) -> str:
-    lead = " ".join(unit.lead.split())[:_CONTEXT]
-    text = f"{unit.context[-_CONTEXT:]}: {lead} {unit.flat}"
+    # The fields of a row have the names of its columns already.
+    lead = "" if unit.fields else " ".join(unit.lead.split())[:_CONTEXT]
+    text = f"{unit.context[-_CONTEXT:]}: {lead} {unit.named}"
     room = embedder.window - embedder.tokenizer.specials
     while len(text) > room and (count := embedder.tokenizer.count(text)) > room:
         text = text[: max(1, int(len(text) * room / count) - 1)]
     return text
 
 
-def _similarities(queries: Sequence[str], texts: Sequence[str], embedder: Embedder) -> tuple[Vectors, Vectors]:
-    """Return, for each text, the mean MaxSim of the queries' tokens and the mean cosine to them."""
+def _similarities(
+    queries: Sequence[str], texts: Sequence[str], embedder: Embedder
+) -> tuple[Vectors, Vectors, list[tuple[float, ...]]]:
+    """Return, for each text, the mean MaxSim of the queries' tokens, the mean cosine to them, and MaxSim by word.
+
+    The words are the content words of the last query; an embedder without token vectors gives none.
+    """
     wholes = embedder.embed(queries, "query")
     if not isinstance(embedder, TokenEmbedder):
         cosines = np.asarray(embedder.embed(texts, "document") @ wholes.T).mean(axis=1)
-        return cosines, cosines
+        return cosines, cosines, [()] * len(texts)
     asked = [tokens for tokens in embedder.embed_tokens(queries, "query") if len(tokens)]
     mean, cosine = np.zeros(len(texts), dtype=np.float32), np.zeros(len(texts), dtype=np.float32)
+    by_word: list[tuple[float, ...]] = [()] * len(texts)
+    places = _word_tokens(queries[-1], len(asked[-1]), embedder) if asked else []
     for number, tokens in enumerate(embedder.embed_tokens(texts, "document")):
         if len(tokens) and asked:
-            mean[number] = np.mean([(one @ tokens.T).max(axis=1).mean() for one in asked])
+            nearest = [(one @ tokens.T).max(axis=1) for one in asked]
+            mean[number] = np.mean([one.mean() for one in nearest])
+            by_word[number] = tuple(float(nearest[-1][at].mean()) for at in places)
             pooled = tokens.mean(axis=0)
             cosine[number] = float((wholes @ pooled).mean()) / (float(np.linalg.norm(pooled)) + 1e-9)
-    return mean, cosine
+    return mean, cosine, by_word
 
 
-def signals(question: str, ranked: Sequence[Ranked], kind: str) -> dict[str, float]:
+def _word_tokens(query: str, count: int, embedder: Embedder) -> list[NDArray[np.int64]]:
+    """Return the numbers of the tokens of each content word of a query that has ``count`` token vectors."""
+    offsets = embedder.tokenizer.offsets(query)
+    lead = count - len(offsets)  # Tokens of the instruction that some models want before a query.
+    if lead < 0:
+        return []
+    found = [
+        np.flatnonzero((offsets[:, 0] < match.end()) & (offsets[:, 1] > match.start())) + lead
+        for match in content_words(query)
+    ]
+    return [tokens for tokens in found if len(tokens)]
+
+
+def signals(
+    question: str,
+    ranked: Sequence[Ranked],
+    kind: str,
+    embedder: Embedder,
+    weights: Mapping[str, float],
+    absent: Collection[str] = (),
+    focus: str = "",
+) -> dict[str, float]:
     """Return what the evidence score is made of, each about 0 to 1.
 
     They compare the units with each other and with what the question wants; none is a collection's own scale.
@@ -162,17 +196,43 @@ def signals(question: str, ranked: Sequence[Ranked], kind: str) -> dict[str, flo
         question: one that stands alone.
         ranked: units, best first; not empty.
         kind: of the question; only short answers have a type.
+        embedder: of the index.
+        weights: rarity of each of the question's terms.
+        absent: those of the terms that no document holds.
+        focus: of a follow-up, its own words.
     """
     wanted = wanted_type(asking_part(question)) if kind in SHORT_KINDS else None
     best, scores = ranked[0], [one.score for one in ranked]
     best_typed = max((one.score for one in ranked if one.typed), default=0.0)
+    asked = focus or question
+    total = sum(weights.values()) or 1.0
     return {
         "score": best.score,
         "spread": best.score - float(np.median(scores)),
         "untyped": 0.0 if wanted is None else min(1.0, max(0.0, best.score - best_typed)),
         "typed": float(wanted is not None and best.typed),
         "mistyped": float(wanted is not None and not best.typed),
+        "elsewhere": _elsewhere(asked, ranked, weights),
+        "alone": float(_similarities([asked], [best.unit.flat[:MAX_CHARS]], embedder)[0][0]),
+        "absent": sum(weights.get(term, 0.0) for term in absent) / total,
     }
+
+
+def _elsewhere(asked: str, ranked: Sequence[Ranked], weights: Mapping[str, float]) -> float:
+    """Return how much better other units match the question's words than the best one does, weighted by rarity.
+
+    Where words of the question are matched only in different units, none of these says all that was asked.
+    """
+    best = ranked[0].by_word
+    rare = [
+        max((weights.get(term, 1.0) for term in content_terms(match.group())), default=1.0)
+        for match in content_words(asked)
+    ]
+    if not best or len(best) != len(rare):
+        return 0.0
+    nearest = [max(one.by_word[at] for one in ranked if one.by_word) for at in range(len(best))]
+    lost = sum(weight * (other - own) for weight, other, own in zip(rare, nearest, best, strict=True))
+    return lost / (sum(rare) or 1.0)
 
 
 def relevance(found: Mapping[str, float]) -> float:

@@ -1,7 +1,7 @@
 """The language of a short text, told by its script and its commonest words, or unknown.
 
-A wrong guess costs more than none: a language is named only where the script or at least two of its commonest words
-say so.
+A wrong guess costs more than none: a language is named only where the script says so, or at least two of its commonest
+words, or one beside letters that English has not.
 """
 
 from __future__ import annotations
@@ -24,17 +24,32 @@ _COMMON = {
     "en": "the a an of to in is are was and for that it on with what how do does i my you can who when where which if "
     "be have has not there this by from will at or as should get need while",
     "de": "der die das und ist ein eine einen nicht ich mein meine meinem meiner zu mit für auf dem den wie was wer "
-    "wann wo kann darf muss wir sie es haben hat im von bei nach sind wird oder ihn wenn gibt welche lange viel viele",
+    "wann wo kann darf muss wir sie es haben hat im von bei nach sind wird oder ihn wenn gibt welche lange viel "
+    "viele bekomme brauche soll sollte darf dürfen müssen welcher welches wieviel warum am um aus über unter vor oder "
+    "auch noch mich mir uns",
     "fr": "le la les des un une et est pas je mon ma mes à de du pour que qui dans sur avec comment combien quand où "
-    "il elle nous vous puis peut faut ce cette en au aux temps quel quelle est-ce",
+    "il elle nous vous puis peut faut ce cette en au aux temps quel quelle "
+    "quels quelles dois doit pouvons peux on depuis chez sans sont ont avez avoir être ne où cet ces leur plus y l d "
+    "qu s n",
     "es": "el la los las un una y es no yo mi mis de del para que qué en con cómo cuánto cuándo dónde se por puedo "
-    "debo hay al quién cuál está son lo su más o tengo",
+    "debo hay al quién cuál está son lo su más o tengo "
+    "necesito cuántos cuántas cuánta cuáles cuales puede pueden tiene tienen qué sin sobre hasta desde donde como "
+    "cuando permite hacer ser",
     "it": "il lo la gli le un una e è non io mio mia di del della per che cosa in con come quanto quando dove si posso "
-    "devo ci al chi quale sono nel alla",
+    "devo ci al chi quale sono nel alla "
+    "ho ha hanno quanti quante quanta quali dei delle dal dalla può possiamo devono perché anche senza mi giorni fare "
+    "l d",
     "pt": "o a os as um uma e é não eu meu minha de do da para que em com como quanto quando onde se por posso devo há "
     "ao quem qual são no na você",
     "nl": "de het een en is niet ik mijn van voor dat in op met hoe wat wie wanneer waar kan mag moet wij zijn heeft "
-    "hebben als er bij naar te ook",
+    "hebben als er bij naar te ook "
+    "hoeveel heb mag moeten kunnen welke waarom wordt worden ons onze uit over geen zonder jaar dagen",
+    "pl": "czy jak co kto gdzie kiedy ile jest są się nie na w z do mój moja moje mi mogę można muszę mam o po dla od "
+    "za przez który która jaki jaka jakie to i lub albo bez",
+    "sv": "och att det som är en ett på i för med av jag mitt min mina hur vad vem när var varför får kan ska måste "
+    "har inte om till från den de många mycket vilken vilka utan",
+    "tr": "ve bir bu için ne nasıl nerede kim kaç mı mi mu mü ile var yok ben benim gün olarak daha çok hangi zaman "
+    "gerekir miyim mıyım",
 }
 _NAMES = {
     "en": "English",
@@ -44,6 +59,9 @@ _NAMES = {
     "it": "Italian",
     "pt": "Portuguese",
     "nl": "Dutch",
+    "pl": "Polish",
+    "sv": "Swedish",
+    "tr": "Turkish",
     "ja": "Japanese",
     "ko": "Korean",
     "zh": "Chinese",
@@ -54,7 +72,7 @@ _NAMES = {
     "el": "Greek",
     "ru": "Russian",
 }
-_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+")
 _SCRIPT_SHARE = 0.25
 """Share of a text's letters from which its script decides, so that a Latin name in it changes nothing."""
 
@@ -67,20 +85,22 @@ def _common_words() -> dict[str, frozenset[str]]:
 def language_of(text: str) -> str | None:
     """Return the language of a text as an ISO 639-1 code, or None where the text does not say.
 
-    Knows English, German, French, Spanish, Italian, Portuguese and Dutch by their words, and Japanese, Korean, Chinese,
-    Thai, Arabic, Hebrew, Hindi, Greek and Russian by their scripts.
+    Knows English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish and Turkish by their words, and
+    Japanese, Korean, Chinese, Thai, Arabic, Hebrew, Hindi, Greek and Russian by their scripts.
     """
     letters = sum(character.isalpha() for character in text)
     for language, pattern in _SCRIPTS:
         if letters and len(pattern.findall(text)) >= _SCRIPT_SHARE * letters:
             return language
-    found = [word.casefold().replace("’", "'") for word in _WORD.findall(text)]
+    found = [word.casefold() for word in _WORD.findall(text)]
     votes = {language: sum(word in words for word in found) for language, words in _common_words().items()}
     ranked = sorted(votes, key=lambda language: -votes[language])
     best, second = ranked[0], ranked[1]
-    if votes[best] < 2 or votes[best] == votes[second]:
+    if votes[best] == votes[second]:
         return None
-    return best
+    # One word decides only where nothing is written in English and some letter is not English.
+    foreign = not votes["en"] and any(character in "¿¡" or ord(character) > 0xBF for character in text)
+    return best if votes[best] >= (1 if foreign else 2) else None
 
 
 def language_name(code: str) -> str:

@@ -22,8 +22,13 @@ def capability_of(model: ChatModel | None) -> Capability:
         return "none"
     parameters = getattr(model, "parameters", None)
     if parameters is not None:
-        return "judges" if parameters >= JUDGES_FROM else "scores"
+        return capability_of_size(parameters)
     return "scores" if isinstance(model, ScoringModel) else "judges"
+
+
+def capability_of_size(parameters: int) -> Capability:
+    """Return what a local model with so many parameters can do."""
+    return "judges" if parameters >= JUDGES_FROM else "scores"
 
 
 def route(kind: Kind, able: Capability) -> tuple[str, str]:

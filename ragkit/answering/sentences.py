@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.chunking import sentence_spans
-from ragkit.indexing.analysis import fold
 from ragkit.prompting import Source
 from ragkit.records import Citation
-from ragkit.retrieval.terms import content_terms, rarity
+from ragkit.retrieval.terms import content_terms, rarity, words
 
 if TYPE_CHECKING:
     from ragkit.indexing import Index
@@ -44,17 +44,20 @@ def introduces(sentence: Sentence) -> bool:
 def term_weights(index: Index, text: str) -> dict[str, float]:
     """Return the rarity of each content term of a text in the index."""
     total = max(1, index.chunk_count)
-    frequencies = index.term_frequency(text)
-    by_stem: dict[str, int] = {}
-    for term, frequency in frequencies.items():
-        for content in content_terms(term) or [term]:
-            by_stem[content] = by_stem.get(content, 0) + frequency
     weights = {}
-    for term in content_terms(text):
-        # The index's terms are folded: without accents, for example.
-        parts = [term] if term.isascii() else content_terms(fold(term))
-        weights[term] = rarity(min(sum(by_stem.get(part, 0) for part in parts), total), total)
+    with index.snapshot():
+        # Word by word, since the index has a stemmer of its own.
+        for word in dict.fromkeys(words(text)):
+            if content_terms(word):
+                frequency = max(index.term_frequency(word).values(), default=0)
+                weights |= dict.fromkeys(content_terms(word), rarity(min(frequency, total), total))
     return weights
+
+
+def absent_terms(index: Index, weights: Mapping[str, float]) -> list[str]:
+    """Return the terms, with their ``term_weights``, that no document of the index holds."""
+    total = max(1, index.chunk_count)
+    return [term for term, weight in weights.items() if weight >= rarity(0, total)]
 
 
 def cite(number: int, source: Source, start: int, end: int) -> Citation:

@@ -21,6 +21,8 @@ class Trace:
     """What was searched for: the question, or a follow-up as one that stands alone."""
     why_query: str = ""
     """How the question was read with the history."""
+    corrections: Mapping[str, str] = field(default_factory=dict)
+    """Misspelt words of the question with the word of the documents that was searched for instead."""
     kind: str = ""
     """Kind of the question, such as ``yes_no``."""
     why_kind: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ragkit.chunking import sentence_spans
+from ragkit.chunking import Table, has_aligned_columns, sentence_spans, table_at, tables_in
 from ragkit.prompting import Source
 from ragkit.records import HeadingSpan
 
@@ -52,6 +52,8 @@ class Unit:
     """The sentence that introduces a list, or the header row of a table; empty for other units."""
     context: str = ""
     """Title and headings, which say what the unit is about."""
+    fields: str = ""
+    """The cells of a table row with the names of their columns; empty for other units."""
 
     @property
     def asks(self) -> bool:
@@ -65,8 +67,13 @@ class Unit:
 
     @property
     def unmarked(self) -> str:
-        """The flat text of a list item without its bullet or number."""
-        return " ".join(_ITEM.sub("", self.text, count=1).split()) if self.kind == "item" else self.flat
+        """The flat text of a list item without its bullet or number, or the fields of a table row."""
+        return " ".join(_ITEM.sub("", self.text, count=1).split()) if self.kind == "item" else self.named
+
+    @property
+    def named(self) -> str:
+        """The fields of a table row, or the flat text of another unit."""
+        return self.fields or self.flat
 
     @property
     def flat(self) -> str:
@@ -74,12 +81,13 @@ class Unit:
         return " ".join(self.text.split())
 
 
-def blocks_of(text: str, titles: Collection[int] = ()) -> list[Block]:
+def blocks_of(text: str, titles: Collection[int] = (), rows: Collection[int] = ()) -> list[Block]:
     """Return the blocks of a text in order; together they hold all but white space and the rules of tables.
 
     Args:
         text: any.
         titles: offsets of lines that are headings, though the text does not mark them.
+        rows: offsets of lines that are rows of a table, though no bars divide their cells.
     """
     blocks: list[Block] = []
     kind: UnitKind | None = None
@@ -114,7 +122,7 @@ def blocks_of(text: str, titles: Collection[int] = ()) -> list[Block]:
         if first in titles or _HEADING.match(line):
             flush()
             blocks.append(Block("heading", first, last))
-        elif _ROW.match(line.rstrip("\n")) and not item:
+        elif first in rows or (_ROW.match(line.rstrip("\n")) and not item):
             flush()
             if not _RULE.match(line.rstrip("\n")):
                 blocks.append(Block("row", first, last))
@@ -153,18 +161,28 @@ def _cut(text: str, first: int, limit: int) -> int:
     return first + limit
 
 
-def units_of(source: Source, headings: Sequence[HeadingSpan] = ()) -> list[Unit]:
+def units_of(source: Source, headings: Sequence[HeadingSpan] = (), tables: Sequence[Table] | None = None) -> list[Unit]:
     """Return the units of a source in the order of the text.
 
     Args:
         source: the passage.
         headings: of its document; without them only headings that the text itself marks are known.
+        tables: of its document, with offsets into the document; None to look for them in the passage alone.
     """
     text, offset = source.text, source.start
+    if tables is None:
+        tables = tables_in(text, aligned=has_aligned_columns(source.document.media_type), offset=offset)
     titles = {heading.start - offset for heading in headings}
+    rows = {
+        row.start - offset
+        for table in tables
+        if table.start < source.end and source.start < table.end
+        for row in (table.header, *table.rows)
+        if row is not None
+    }
     units: list[Unit] = []
-    lead, rows = "", ""
-    for number, block in enumerate(blocks_of(text, titles)):
+    lead = ""
+    for number, block in enumerate(blocks_of(text, titles, rows)):
         first, last = offset + block.start, offset + block.end
         path = [heading.title for heading in headings if heading.start <= first < heading.end]
         # A footer is in no section, although its chunk begins in one.
@@ -172,17 +190,61 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = ()) -> list[Unit]
         context = " > ".join(dict.fromkeys([source.document.title, *sections]))
         if block.kind == "heading":
             units.append(Unit(text[block.start : block.end], first, last, source, "heading", number, "", context))
-            lead = rows = ""
+            lead = ""
             continue
-        if block.kind == "row":
-            rows = rows or text[block.start : block.end]
-        elif block.kind != "item":
-            rows = ""
-        introduced = rows if block.kind == "row" else lead if block.kind == "item" else ""
+        table = table_at(tables, first) if block.kind == "row" else None
+        if table is not None:
+            units += _row_units(source, block, number, table, context)
+            lead = ""
+            continue
         piece = ""
         for start, end in bounded_spans(text, block.start, block.end):
             piece = text[start:end]
+            introduced = lead if block.kind == "item" else ""
             units.append(Unit(piece, offset + start, offset + end, source, block.kind, number, introduced, context))
         if block.kind == "sentence":
             lead = piece
     return units
+
+
+def _row_units(source: Source, block: Block, number: int, table: Table, context: str) -> list[Unit]:
+    """Return the units of a row: one, or several where it is long, each with the names of its columns."""
+    text, offset = source.text, source.start
+    first, last = offset + block.start, offset + block.end
+    row = table.row_at(first)
+    if row is None:
+        # The header row, which says nothing by itself.
+        return [Unit(text[block.start : block.end], first, last, source, "heading", number, "", context)]
+    lead = "" if table.header is None else f"| {' | '.join(cell.text for cell in table.header.cells)} |"
+    # A passage may begin or end inside a row.
+    cells = [(max(block.start, cell.start - offset), min(block.end, cell.end - offset)) for cell in row.cells]
+    units = []
+    for start, end in _row_spans(text, [cell for cell in cells if cell[0] < cell[1]], block.start, block.end):
+        named = []
+        for name, (low, high) in zip(table.names(row), cells, strict=True):
+            value = " ".join(text[max(start, low) : min(end, high)].split())
+            if value:
+                named.append(f"{name}: {value}" if name else value)
+        fields = "; ".join(named)
+        units.append(Unit(text[start:end], offset + start, offset + end, source, "row", number, lead, context, fields))
+    return units
+
+
+def _row_spans(text: str, cells: Sequence[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the pieces of a row, cut before cells, and inside a cell only where it is too long by itself."""
+    start = first
+    for low, high in cells:
+        if high - start > MAX_CHARS and low > start:
+            yield _stripped(text, start, low)
+            start = low
+        while high - start > MAX_CHARS:
+            cut = _cut(text, start, MAX_CHARS)
+            yield _stripped(text, start, cut)
+            start = cut
+    if text[start:last].strip():
+        yield _stripped(text, start, min(last, start + MAX_CHARS))
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())

@@ -8,6 +8,11 @@ from ragkit.answering.kinds import asking_part
 from ragkit.answering.language import language_name, language_of
 from ragkit.answering.question import Question
 from ragkit.answering.readers.base import Evidence
+from ragkit.indexing.analysis import fold
+from ragkit.retrieval.terms import is_stop, words
+
+_COGNATE = 5
+"""Letters that a word of another language must share with a word of the documents."""
 
 _TYPES: dict[AnswerType, str] = {
     "money": "an amount of money",
@@ -31,6 +36,44 @@ def language_differs(question: Question, evidence: Evidence) -> str | None:
     return language if language not in (None, question.language) else None
 
 
+def other_language(question: Question, language: str) -> str:
+    """Return that a question is in another language than the documents, in a sentence."""
+    return (
+        f"the question is in {language_name(question.language or '')} and the documents are in "
+        f"{language_name(language)}, which the embedding model may not match."
+    )
+
+
+def shares_words(question: Question, evidence: Evidence) -> bool:
+    """Tell whether a source holds a name, a number or a cognate of a question in another language.
+
+    A cognate begins or ends as a word of the question does, for five letters or more: "Dienstlaptop" and "laptop".
+    """
+    asked = {
+        word for word in words(fold(question.query)) if len(word) > (1 if word.isdigit() else 2) and word.isascii()
+    }
+    asked = {word for word in asked if not is_stop(word)}
+    for source in evidence.sources:
+        said = set(words(fold(source.text)))
+        if any(
+            word in said for word in asked if word.isdigit() or len(word) >= _COGNATE or _is_acronym(word, question)
+        ):
+            return True
+        long = [word for word in said if len(word) >= _COGNATE]
+        if any(_cognates(word, other) for word in asked if len(word) > _COGNATE for other in long):
+            return True
+    return False
+
+
+def _is_acronym(word: str, question: Question) -> bool:
+    return word.upper() in question.query
+
+
+def _cognates(word: str, other: str) -> bool:
+    shared = next((at for at, (one, two) in enumerate(zip(word, other, strict=False)) if one != two), len(other))
+    return word.endswith(other) or (shared >= _COGNATE and shared >= 0.6 * max(len(word), len(other)))
+
+
 def what_is_missing(question: Question, evidence: Evidence) -> str:
     """Return what the best units lack for an answer, or an empty string where nothing is known to be missing.
 
@@ -40,10 +83,7 @@ def what_is_missing(question: Question, evidence: Evidence) -> str:
     """
     best = evidence.ranked[0]
     if (language := language_differs(question, evidence)) is not None:
-        return (
-            f"the question is in {language_name(question.language or '')} and the documents are in "
-            f"{language_name(language)}, which the embedding model may not match."
-        )
+        return other_language(question, language)
     wanted = wanted_type(asking_part(question.query)) if question.kind in SHORT_KINDS else None
     if wanted is not None and not best.typed:
         return f"the closest passage does not state {_TYPES[wanted]}."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.chunking.sentences import sentence_ends
+from ragkit.chunking.tables import Row, Table, has_aligned_columns, table_at, tables_in
 from ragkit.chunking.tokenizer import Tokenizer
 from ragkit.errors import SettingsError
 from ragkit.records import Chunk, Document, HeadingSpan
@@ -73,13 +74,15 @@ def chunk_document(
     sections = _Sections(document.headings)
     header_room = room // 4 if options.header else 0
     whole = len(spans) <= min(options.size or room, room - header_room)
-    levels = _cut_levels(document, spans, headings_only=whole)
+    # Only a table that is cut needs its header row again.
+    tables = [] if whole else tables_in(document.text, aligned=has_aligned_columns(document.media_type))
+    levels = _cut_levels(document, spans, tables, headings_only=whole)
     headers = _Headers(document, tokenizer, header_room)
     chunks: list[Chunk] = []
     first, count = 0, len(spans)
     while first < count:
         path, heading = sections.at(int(spans[first, 0]))
-        header, header_tokens = headers.for_path(path)
+        header, header_tokens = headers.at(path, table_at(tables, int(spans[first, 0])), int(spans[first, 0]))
         size = max(1, min(options.size or room, room - header_tokens))
         last = _cut(levels, first, size, count)
         if not (tokenizer.splits_on_whitespace and (last == count or levels[last] >= _WORD)):
@@ -161,7 +164,9 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _cut_levels(document: Document, spans: NDArray[np.int64], *, headings_only: bool) -> NDArray[np.int8]:
+def _cut_levels(
+    document: Document, spans: NDArray[np.int64], tables: Sequence[Table], *, headings_only: bool
+) -> NDArray[np.int8]:
     """Return how good a cut before each token is: int8 ``[tokens]``.
 
     A text that fits one chunk is cut at headings only, so other borders need not be looked for.
@@ -181,6 +186,13 @@ def _cut_levels(document: Document, spans: NDArray[np.int64], *, headings_only: 
         if offsets:
             tokens = np.searchsorted(starts, np.asarray(offsets), side="left")
             levels[tokens[tokens < len(levels)]] = level
+    for table in tables:
+        # A row stays in one piece, and is not repeated in the next chunk.
+        first, last = np.searchsorted(starts, (table.start, table.end), side="left")
+        inside = levels[first + 1 : last]
+        np.minimum(inside, _WORD, out=inside)
+        rows = np.searchsorted(starts, [row.start for row in table.rows], side="left")
+        levels[rows[rows < len(levels)]] = _PARAGRAPH
     return levels
 
 
@@ -270,7 +282,10 @@ class _Sections:
 
 
 class _Headers:
-    """Makes the header of each heading path once: the title, then the path, the innermost parts kept first."""
+    """Makes the header of each heading path and table once.
+
+    It is the title, then the path, the innermost parts kept first, and the columns of the table that was cut.
+    """
 
     def __init__(self, document: Document, tokenizer: Tokenizer, room: int) -> None:
         self._title = document.title
@@ -278,12 +293,30 @@ class _Headers:
         self._tokenizer = tokenizer
         self._room = room
         self._made: dict[tuple[str, ...], tuple[str, int]] = {}
+        self._columns: dict[int, tuple[str, int]] = {}
 
-    def for_path(self, path: tuple[str, ...]) -> tuple[str, int]:
-        """Return the header's text and its tokens."""
+    def at(self, path: tuple[str, ...], table: Table | None, start: int) -> tuple[str, int]:
+        """Return the text and tokens of the header of a chunk that begins at ``start``, which may be in a table."""
         if path not in self._made:
             self._made[path] = self._make(path)
-        return self._made[path]
+        header, tokens = self._made[path]
+        if table is None or table.header is None or start <= table.header.start or not self._room:
+            return header, tokens
+        if table.start not in self._columns:
+            self._columns[table.start] = self._names(table.header)
+        columns, more = self._columns[table.start]
+        return (f"{header}\n{columns}" if header and columns else header or columns), tokens + more
+
+    def _names(self, row: Row) -> tuple[str, int]:
+        """Return the names of the columns, the first ones that there is space for, and their tokens."""
+        names = [cell.text for cell in row.cells]
+        while names:
+            columns = f"| {' | '.join(names)} |"
+            tokens = self._tokenizer.count(columns)
+            if tokens <= self._room:
+                return columns, tokens
+            names.pop()
+        return "", 0
 
     def _make(self, path: tuple[str, ...]) -> tuple[str, int]:
         if not self._room:

@@ -1,1 +1,1 @@
-"""The command line: everything the Python API does, with progress bars for people and ``--json`` for scripts."""
+"""The command line: all of the Python API, with progress bars, and ``--json`` for scripts."""

@@ -1,4 +1,4 @@
-"""``ragkit advise``: prompt, head or LoRA, by what each does on a task's own examples."""
+"""``ragkit advise``: few-shot prompt, classifier head or LoRA, compared on a task's own examples."""
 
 from __future__ import annotations
 
@@ -30,42 +30,48 @@ def advise(
     ],
     input_field: InputField = "input",
     output_field: OutputField = "output",
-    ways: Annotated[
+    methods: Annotated[
         str,
         typer.Option(
-            metavar="WAY,…",
-            help="Of neighbours, examples, head, tuned-head, lora.",
-            show_default="all that can be had",
+            metavar="METHOD,…",
+            help="Methods to compare: neighbours, examples, head, tuned-head, lora.",
+            show_default="all available",
         ),
     ] = "",
     model: ModelName = None,
-    calls: Annotated[int, typer.Option(min=0, help="Of the model, for each fit of `examples`.")] = 200,
-    head_seconds: Annotated[float, typer.Option(min=1, help="Of training, for each fit of `tuned-head`.")] = 60.0,
+    calls: Annotated[int, typer.Option(min=0, help="Maximum model calls for each fit of `examples`.")] = 200,
+    head_seconds: Annotated[
+        float, typer.Option(min=1, help="Maximum training time for each fit of `tuned-head`.")
+    ] = 60.0,
     lora_minutes: Annotated[
-        float | None, typer.Option(help="Of training, for each fit of `lora`; without it there is none.")
+        float | None, typer.Option(help="Training time for each fit of `lora`; required for `lora`.")
     ] = None,
     held_out: Annotated[
-        int | None, typer.Option(help="Examples to measure on.", show_default="a quarter, at most 500")
+        int | None, typer.Option("--test-size", help="Number of test examples.", show_default="a quarter, at most 500")
     ] = None,
     sizes: Annotated[
         str,
-        typer.Option(metavar="N,…", help="Examples to learn from, beside all.", show_default="a quarter and half"),
+        typer.Option(
+            metavar="N,…",
+            help="Training set sizes to compare, in addition to all examples.",
+            show_default="a quarter and half",
+        ),
     ] = "",
     seed: Seed = 0,
-    work: Annotated[Path, typer.Option(metavar="FOLDER", help="For what is measured.")] = Path("advice"),
+    work: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for intermediate results.")] = Path("advice"),
     json: Json = False,
 ) -> None:
-    """Say by measuring what to do with a task's examples: prompt with them, train a head, or tune a model.
+    """Measure what to do with a task's examples: show them in prompts, train a head, or tune a model.
 
-    Each way is fitted to parts of the examples and asked about others that were held out. Says which to take, and how
-    many more labels would change that. Interrupted, the same command goes on.
+    Fits each method to subsets of the examples and measures it on held-out ones. Recommends a method, and estimates how
+    many more labels would change the recommendation. If interrupted, run the same command again to continue.
     """
     from ragkit.settings import load_settings
     from ragkit.tuning.advice import advise as measured
 
     settings = load_settings()
     rows = read_files(files, input_field, output_field)
-    wanted = [way.strip() for way in ways.split(",") if way.strip()]
+    wanted = [method.strip() for method in methods.split(",") if method.strip()]
     steps = [_number(text) for text in sizes.split(",") if text.strip()]
     asks = not wanted or "examples" in wanted
     with progress_bar(quiet=json) as progress:
@@ -91,15 +97,15 @@ def advise(
 
 def _print(advice: Advice) -> None:
     out.print(
-        f"{advice.examples:,} examples of {advice.labels:,} labels to learn from, {advice.held_out:,} held out, "
-        f"{advice.leaked:,} left out because they stand there too, or nearly."
+        f"{advice.examples:,} training examples with {advice.labels:,} labels, {advice.held_out:,} held out, "
+        f"{advice.leaked:,} excluded as duplicates or near-duplicates of held-out ones."
     )
-    table = Table("way", "examples", "accuracy", "95 %", "to fit", "1,000 inputs", "$ for 1,000", "")
-    for report in advice.ways:
+    table = Table("method", "examples", "accuracy", "95 % CI", "fit time", "1,000 inputs", "$ for 1,000", "")
+    for report in advice.methods:
         for point in report.points:
             price = point.dollars_per_thousand
             table.add_row(
-                report.way if point is report.points[0] else "",
+                report.method if point is report.points[0] else "",
                 f"{point.examples:,}",
                 f"{point.accuracy:.3f}",
                 f"{point.low:.3f} to {point.high:.3f}",
@@ -120,5 +126,5 @@ def _number(text: str) -> int:
         return int(text)
     except ValueError as error:
         raise SettingsError(
-            f"{text.strip()!r} is no number of examples.", "Give some, as in --sizes 100,200"
+            f"Sizes must be integers, got {text.strip()!r}.", "Separate them by commas: --sizes 100,200"
         ) from error

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NoUpdate = Annotated[
     bool,
-    typer.Option("--no-update", help="Use a folder's index as it is, without looking for changed files."),
+    typer.Option("--no-update", help="Use the existing index of a folder, without checking for changed files."),
 ]
 
 
@@ -46,7 +46,7 @@ def opened_index(
     time_limit: float | None = None,
     memory_limit: int | None = None,
 ) -> Iterator[Index]:
-    """Open the index that ``name`` means, following its documents first where it has some."""
+    """Open the index that ``name`` refers to; update it first if it follows documents."""
     from ragkit.cli.following import follow
     from ragkit.cli.indexes import load_options
     from ragkit.indexing import Index
@@ -63,14 +63,14 @@ def opened_index(
 
 def search(
     target: TargetName,
-    query: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 5,
-    mode: Annotated[str, typer.Option(help="hybrid, dense or keyword.")] = "hybrid",
+    query: Annotated[str, typer.Argument(help="The search query.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of passages.")] = 5,
+    mode: Annotated[str, typer.Option(help="Search mode: hybrid, dense or keyword.")] = "hybrid",
     where: Where = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
-    """Find the passages that fit a query best, without asking a model."""
+    """Find the best-matching passages, without calling a model."""
     from ragkit.retrieval import RetrievalOptions, Retriever
     from ragkit.settings import load_settings
 
@@ -94,7 +94,7 @@ def search(
 
 def ask(
     target: TargetName,
-    question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
+    question: Annotated[str, typer.Argument(help="The question.", show_default=False)],
     model: Annotated[
         str | None,
         typer.Option(
@@ -103,11 +103,13 @@ def ask(
     ] = None,
     fallback: Annotated[
         list[str] | None,
-        typer.Option("--fallback", metavar="MODEL", help="Asked where the model fails. May be repeated."),
+        typer.Option("--fallback", metavar="MODEL", help="Model to use if the previous one fails. Can be repeated."),
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(help="chat (free text, checked), extract (a span of the documents), quotes (no model), auto."),
+        typer.Option(
+            help="Answer mode: chat (free text, verified), extract (a span of the documents), quotes (no model), auto."
+        ),
     ] = None,
     kind: Annotated[
         str | None,
@@ -120,17 +122,19 @@ def ask(
     where: Where = None,
     show_prompt: Annotated[
         bool,
-        typer.Option("--show-prompt", help="Show the prompt as sent, with its receipt: what is in it and why."),
+        typer.Option(
+            "--show-prompt", help="Show the prompt as sent, with its receipt: its parts, and the reason for each."
+        ),
     ] = False,
-    stats: Annotated[bool, typer.Option("--stats", help="Show the time of each stage and the tokens.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Show the time of each stage and the token counts.")] = False,
     no_update: NoUpdate = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     json: Json = False,
 ) -> None:
-    """Answer a question from documents, with citations that show file, page and quote.
+    """Answer a question from documents, with citations of file, page and quote.
 
-    Works straight on a folder: its index is made, or brought up to date, first.
+    TARGET can be a folder of documents: its index is created or updated first.
     """
     from ragkit.settings import load_settings
 
@@ -157,7 +161,7 @@ def answer_options(
     threshold: float | None = None,
     unsure_below: float | None = None,
 ) -> AnswerOptions:
-    """Return how to answer by the settings, and by what options give in their place."""
+    """Return the answer options from the settings, overridden by the command's options."""
     from ragkit.answering import AnswerOptions
     from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
     from ragkit.retrieval import RetrievalOptions
@@ -185,12 +189,14 @@ def _assistant(index: Index, settings: Settings, models: list[str], mode: str | 
     if len(opened) == 1:
         return Assistant(index, model=opened[0], mode=way, options=options)
     if None in opened:
-        raise SettingsError("A chain of models has no place for none.", "Name the first one: --model NAME")
+        raise SettingsError(
+            "--fallback needs a model to fall back from, got none.", "Specify the first model: --model NAME"
+        )
     return Assistant(index, models=[one for one in opened if one is not None], mode=way, options=options)
 
 
 def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -> Answer:
-    """Print the answer as it is made, then its citations."""
+    """Print the answer as it is generated, then its citations."""
     from ragkit.answering import Finished, TextDelta
 
     streamed = False
@@ -223,7 +229,7 @@ def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -
 
 def _print_prompt(answer: Answer) -> None:
     if answer.trace.prompt is None:
-        out.print("No prompt: this answer took no model.")
+        out.print("No prompt: no model was called for this answer.")
         return
     for message in answer.trace.prompt.messages:
         out.rule(message.role)
@@ -241,14 +247,14 @@ def _print_stats(answer: Answer) -> None:
 
 
 def _short(source: str) -> str:
-    """Show a path relative to the working folder where it lies below it."""
+    """Return a path, relative to the working folder if it is inside it."""
     path = Path(source)
     cwd = Path.cwd()
     return str(path.relative_to(cwd)) if path.is_absolute() and path.is_relative_to(cwd) else source
 
 
 def _in_its_sentence(citation: Citation) -> Text:
-    """Return the quote in bold, in the sentence that it stands in."""
+    """Return the sentence of the quote, with the quote in bold."""
     before, after = (re.sub(r"\s+", " ", text) for text in (citation.before, citation.after))
     before = before if len(before) <= 120 else f"…{before[-119:]}"
     after = after if len(after) <= 120 else f"{after[:119]}…"

@@ -1,4 +1,4 @@
-"""``ragkit calibrate``: thresholds for refusing and for being unsure, fitted on a person's own questions."""
+"""``ragkit calibrate``: abstention and confidence thresholds, fitted on the user's own questions."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def calibrate(
     target: TargetName,
     questions: QuestionFile,
     max_refused: Annotated[
-        float, typer.Option(min=0, max=1, help="Maximum share of answerable questions that are refused.")
+        float, typer.Option(min=0, max=1, help="Maximum fraction of answerable questions that are refused.")
     ] = 0.05,
     max_unsure: Annotated[
-        float, typer.Option(min=0, max=1, help="Maximum share of answerable questions that are marked as unsure.")
+        float, typer.Option(min=0, max=1, help="Maximum fraction of answerable questions that are marked as unsure.")
     ] = 0.3,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to retrieve.")] = None,
     seed: Seed = 0,
     write: Annotated[
-        bool, typer.Option("--write", help="Write the fitted thresholds to ragkit.toml, which is made if missing.")
+        bool, typer.Option("--write", help="Write the fitted thresholds to ragkit.toml; it is created if missing.")
     ] = False,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
-    """Fit when to refuse and when to be unsure, on questions whose answers are known.
+    """Fit the thresholds for refusing and for low confidence, on questions with known answers.
 
-    The file is one for `ragkit eval` with at least 10 answerable and 10 unanswerable questions. Only search and
-    ranking run; no model is asked.
+    The file has the format of `ragkit eval`, with at least 10 answerable and 10 unanswerable questions. Only search
+    and ranking run; no model is called.
 
-    A question is refused if the relevance of what was found is below `threshold`, and its answer is marked as unsure
+    A question is refused if the relevance of the hits is below `threshold`, and its answer is marked as unsure
     if the evidence is below `unsure_below`. As many unanswerable questions as possible are refused or marked, within
     the limits on answerable ones. The limits are checked on held-out questions, by cross-validation.
 
@@ -78,7 +78,7 @@ def calibrate(
             if f"RAGKIT_{name.upper()}" in os.environ:
                 err.print(f"RAGKIT_{name.upper()} is set and overrides it.", style="yellow", markup=False)
     else:
-        out.print("To use them, put these lines into ragkit.toml, or run again with --write:", markup=False)
+        out.print("To use them, add these lines to ragkit.toml, or run again with --write:", markup=False)
         out.print(settings_lines(values), end="", markup=False)
 
 
@@ -99,10 +99,10 @@ def _print(found: Calibration) -> None:
     for name, one in (("present", found.present), ("fitted", found.fitted)):
         out.print(f"{name}: threshold {one.threshold:.4g}, unsure_below {one.unsure_below:.4g}", markup=False)
     if found.skipped:
-        out.print(f"{found.skipped:,} questions have neither answers nor sources and were left out.", style="yellow")
+        out.print(f"{found.skipped:,} questions have neither answers nor sources and were skipped.", style="yellow")
     if not found.within_limits:
         out.print(
-            "The limits do not hold on held-out questions: no thresholds meet them. "
+            "No thresholds meet the limits on held-out questions. "
             "Raise --max-refused or --max-unsure, or add questions.",
             style="yellow",
             markup=False,

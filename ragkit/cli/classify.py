@@ -1,4 +1,4 @@
-"""``ragkit classify``: put texts into classes that examples teach."""
+"""``ragkit classify``: classify texts by labelled examples."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ragkit.cli.tasks import (
 if TYPE_CHECKING:
     from ragkit.tasks import Prediction
 
-HELP = """Put texts into classes that examples teach; nothing but one of their labels comes out.
+HELP = """Classify texts by labelled examples. The result is always one of their labels.
 
     ragkit classify fit intents train.csv --input-field text --output-field category
 
@@ -81,10 +81,10 @@ def fit(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Teach a task by examples with their labels, and write it to a folder.
+    """Fit a classifier to labelled examples, and write it to a folder.
 
-    Which examples are shown, how many and how, is chosen on held-out ones. Interrupted, the same command goes on where
-    it stopped. Exit code 3 says that examples were refused.
+    The prompt settings (which examples, how many, in which order) are chosen on held-out examples. If interrupted, run
+    the same command again to continue. Exit code 3: some examples were refused.
     """
     from ragkit.prompting import ShotTemplate
     from ragkit.settings import load_settings
@@ -116,10 +116,10 @@ def fit(
         print_json({**told, "setting": found.setting, "report": report})
     else:
         print_issues(refused, report.added.contradictions)
-        out.print(f"{size:,} examples of {len(found.labels):,} labels, {len(refused):,} refused.")
+        out.print(f"{size:,} examples with {len(found.labels):,} labels, {len(refused):,} refused.")
         out.print(
-            f"Without the model the label is right on {report.prior_accuracy:.3f} of {report.voters:,} examples, each "
-            f"hidden from itself, and unsure on {report.unsure:.0%} of them."
+            f"Leave-one-out accuracy without the LLM: {report.prior_accuracy:.3f} on {report.voters:,} examples, "
+            f"{report.unsure:.0%} of them with low confidence."
         )
         print_best(report.race)
         out.print(f'Use it: ragkit classify predict {folder} "…"', style="cyan", markup=False)
@@ -136,11 +136,11 @@ def predict(
     model: ModelName = None,
     json: Json = False,
 ) -> None:
-    """Put texts into classes, or every row of a file into a file of JSON Lines.
+    """Classify texts, or each row of a file into a JSON Lines file.
 
-    The folder holds a task of `ragkit classify fit`, or a head of `ragkit tune head`. A line has ``row``, ``input``,
+    FOLDER contains a task from `ragkit classify fit`, or a head from `ragkit tune head`. A line has ``row``, ``input``,
     ``label``, its ``probability``, the ``likeliest`` labels with theirs, and ``used_llm`` (whether the LLM was called);
-    or an ``error``. Exit code 3 says that there are errors.
+    or an ``error``. Exit code 3: some rows have an error.
     """
     from ragkit.settings import load_settings
     from ragkit.tasks import Classifier
@@ -157,23 +157,25 @@ def predict(
     with Classifier.open(folder, opened_model(model, load_settings())) as task:
         name = task_name(folder, model, task.pool)
         print_predictions(
-            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _shown
+            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _prediction_text
         )
 
 
 def evaluate(
     folder: TaskFolder,
     test: Annotated[
-        Path, typer.Argument(metavar="TEST", help="CSV, TSV or JSON Lines, with the right labels.", show_default=False)
+        Path,
+        typer.Argument(metavar="TEST", help="CSV, TSV or JSON Lines, with the correct labels.", show_default=False),
     ],
     input_field: InputField = "input",
     output_field: OutputField = "output",
     model: ModelName = None,
     json: Json = False,
 ) -> None:
-    """Measure a task on a test split: accuracy, beside that of the neighbours' vote without the model.
+    """Measure a classifier on a test split: its accuracy, and that of the neighbours' vote without the LLM.
 
-    Says first which test rows stand among its examples, or nearly; an example is never shown for its own text.
+    Lists first the test rows that duplicate or nearly duplicate a training example; an example is never shown for its
+    own text.
     """
     from ragkit.examples import find_leaks
     from ragkit.settings import load_settings
@@ -194,20 +196,20 @@ def evaluate(
         print_json({**told, "rows": found.count, "leaks": leaks, "wrong": wrong})
         return
     out.print(f"Accuracy {found.accuracy:.3f}; the LLM was called for {found.llm_share:.0%} of the rows.", style="bold")
-    out.print(f"Without the model: {found.prior_accuracy:.3f}")
+    out.print(f"Without the LLM: {found.prior_accuracy:.3f}")
     for example, prediction in found.wrong[:_WRONG_SHOWN]:
         out.print(f"  {prediction.label} for {example.output}: {one_line(example.input, 100)}", markup=False)
     if len(found.wrong) > _WRONG_SHOWN:
-        out.print(f"  … and {len(found.wrong) - _WRONG_SHOWN} more; see them all with --json")
+        out.print(f"  … and {len(found.wrong) - _WRONG_SHOWN} more; use --json to list all")
 
 
 def explain(
     folder: TaskFolder,
-    text: Annotated[str, typer.Argument(help="The input.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="The input text.", show_default=False)],
     model: ModelName = None,
     json: Json = False,
 ) -> None:
-    """Show why a text comes into its class: the examples, the prompt if the model reads it, and the probabilities."""
+    """Explain a prediction: the examples, the prompt if the LLM is called, and the probabilities."""
     from ragkit.settings import load_settings
     from ragkit.tasks import Classifier
 
@@ -231,5 +233,5 @@ def _labelled(row: Mapping[str, Any]) -> str:
     return f"{row['label']}  {row['probability']:.3f}"
 
 
-def _shown(row: Mapping[str, Any]) -> str:
-    return f"{_labelled(row)}  ({'read by the model' if row['used_llm'] else 'by its neighbours'})"
+def _prediction_text(row: Mapping[str, Any]) -> str:
+    return f"{_labelled(row)}  ({'by the LLM' if row['used_llm'] else 'by neighbours'})"

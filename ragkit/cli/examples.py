@@ -1,4 +1,4 @@
-"""``ragkit examples``: pools of labelled examples, and which of them are chosen for an input."""
+"""``ragkit examples``: pools of labelled examples, and the selection for an input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ragkit.cli.pools import (
     read_files,
 )
 
-HELP = """Pools of examples that teach a model its task.
+HELP = """Manage pools of labelled examples for in-context learning.
 
     ragkit examples add train.csv --pool intents --input-field text --output-field category
 
@@ -44,15 +44,15 @@ def register(app: typer.Typer) -> None:
 def add(
     files: ExampleFiles,
     pool: Annotated[
-        str, typer.Option("--pool", "-p", metavar="NAME", help="A name under the indexes folder, or a path.")
+        str, typer.Option("--pool", "-p", metavar="NAME", help="A name in the indexes folder, or a path.")
     ] = "examples",
     input_field: InputField = "input",
     output_field: OutputField = "output",
     json: Json = False,
 ) -> None:
-    """Add the examples of files to a pool; those it has already cost nothing. Other columns become their fields.
+    """Add the examples of files to a pool; known examples are skipped. Other columns become their fields.
 
-    Names the inputs that now have several outputs. Exit code 3 says that rows were refused, such as those without one.
+    Lists the inputs with contradictory outputs. Exit code 3: rows were refused, such as those without an output.
     """
     from ragkit.settings import load_settings
 
@@ -66,34 +66,35 @@ def add(
         out.print(f"{report.added:,} added, {report.known:,} known, {len(report.refused):,} refused.")
         print_issues(report.refused, report.contradictions)
         out.print(f"The pool holds {size:,} examples with {len(labels):,} different outputs.")
-        out.print(f'See what is chosen: ragkit examples search {pool} "…"', style="cyan", markup=False)
+        out.print(f'Show the selection for an input: ragkit examples search {pool} "…"', style="cyan", markup=False)
     if report.refused:
         raise typer.Exit(MISSING)
 
 
 def search(
     pool: PoolName,
-    text: Annotated[str, typer.Argument(help="The input that examples are wanted for.", show_default=False)],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many examples.")] = 8,
-    by: Annotated[str, typer.Option(help="dense, keyword, hybrid, jaccard, ngram or random.")] = "dense",
+    text: Annotated[str, typer.Argument(help="The input to select examples for.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of examples.")] = 8,
+    by: Annotated[str, typer.Option(help="Similarity: dense, keyword, hybrid, jaccard, ngram or random.")] = "dense",
     choice: Annotated[
-        str, typer.Option(help="best, mmr, dpp, coverage, keyword_coverage or balanced: how a set is made of them.")
+        str, typer.Option(help="Subset selection: best, mmr, dpp, coverage, keyword_coverage or balanced.")
     ] = "best",
-    order: Annotated[str, typer.Option(help="best_last (as a prompt shows them), best_first or random.")] = "best_last",
+    order: Annotated[str, typer.Option(help="Order: best_last (as in a prompt), best_first or random.")] = "best_last",
     where: Annotated[
         str | None,
         typer.Option("--where", "-w", metavar="FILTER", help="Only examples that match, as in \"lang == 'en'\"."),
     ] = None,
-    own: Annotated[
-        bool, typer.Option("--own", help="Also this very input, where the pool has it; the leakage guard hides it.")
+    include_self: Annotated[
+        bool,
+        typer.Option("--include-self", help="Do not exclude duplicates of the input (turns off the leakage guard)."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show the examples that would be chosen for an input, with the score and the reason of each. Asks no model."""
+    """Show the examples selected for an input, with score and reason. Calls no model."""
     from ragkit.examples import DynamicSelector, SelectorOptions
     from ragkit.settings import load_settings
 
-    options = SelectorOptions(by=by, choice=choice, order=order, exclude_self=not own)  # type: ignore[arg-type]
+    options = SelectorOptions(by=by, choice=choice, order=order, exclude_self=not include_self)  # type: ignore[arg-type]
     with opened_pool(pool, load_settings()) as opened:
         shots = DynamicSelector(opened, options, where=where).select(text, k)
     if json:
@@ -101,4 +102,4 @@ def search(
         return
     print_shots(shots)
     if not shots:
-        out.print("The leakage guard hides all there is; --own shows it.")
+        out.print("All candidates were excluded as duplicates of the input. To include them, use --include-self.")

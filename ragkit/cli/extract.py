@@ -1,4 +1,4 @@
-"""``ragkit extract``: draw fields from texts, as examples show it."""
+"""``ragkit extract``: extract fields from texts, by examples."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ragkit.tasks.extractor import ExtractorPrediction
 
-HELP = """Draw fields from texts, as examples show it; every answer is valid for the schema.
+HELP = """Extract fields from texts, by examples. Every result is valid for the schema.
 
     ragkit extract fit orders train.jsonl --schema shop.models:Order --input-field mail --output-field order
 
@@ -71,7 +71,7 @@ def fit(
         typer.Option(
             "--schema",
             metavar="SCHEMA",
-            help="module:Model of a pydantic model, or a .json file with a JSON schema.",
+            help="A pydantic model as module:Model, or a .json file with a JSON schema.",
             show_default=False,
         ),
     ],
@@ -86,10 +86,10 @@ def fit(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Teach a task by examples whose outputs are JSON of the schema, and write it to a folder.
+    """Fit an extractor to examples whose outputs are JSON of the schema, and write it to a folder.
 
-    Which examples are shown, how many and how, is chosen on held-out ones; --calls 0 takes the simplest way untried.
-    Exit code 3 says that examples were refused.
+    The prompt settings (which examples, how many, in which order) are chosen on held-out examples; --calls 0 takes the
+    simplest setting. Exit code 3: some examples were refused.
     """
     from ragkit.settings import load_settings
     from ragkit.tasks import Extractor, FitBudget
@@ -117,8 +117,8 @@ def fit(
         print_json({"folder": folder, "examples": size, "refused": refused, "model": name, "report": report})
     else:
         print_issues(refused)
-        shown = f"{setting.k} for each text, by {setting.selector.by} and {setting.selector.choice}"
-        out.print(f"{size:,} examples, {len(refused):,} refused; {name} is shown {shown}.", markup=False)
+        shots = f"{setting.k} examples per text, selected by {setting.selector.by} and {setting.selector.choice}"
+        out.print(f"{size:,} examples, {len(refused):,} refused; prompts of {name} have {shots}.", markup=False)
         print_best(report)
         out.print(f'Use it: ragkit extract predict {folder} "…"', style="cyan", markup=False)
     if refused:
@@ -134,10 +134,10 @@ def predict(
     model: ModelName = None,
     json: Json = False,
 ) -> None:
-    """Draw the fields from texts, or from every row of a file into a file of JSON Lines.
+    """Extract fields from texts, or from each row of a file into a JSON Lines file.
 
-    A line has ``row``, ``input``, ``value`` and ``spans`` (where each string of it stands in the input), or an
-    ``error``. Exit code 3 says that there are errors.
+    A line has ``row``, ``input``, ``value`` and ``spans`` (the place of each extracted string in the input), or an
+    ``error``. Exit code 3: some rows have an error.
     """
     from ragkit.settings import load_settings
     from ragkit.tasks import Extractor
@@ -146,17 +146,17 @@ def predict(
     with Extractor.open(folder, opened_model(model, load_settings())) as task:
         name = task_name(folder, model, task.pool)
         print_predictions(
-            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _shown
+            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _value_text
         )
 
 
 def explain(
     folder: TaskFolder,
-    text: Annotated[str, typer.Argument(help="The input.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="The input text.", show_default=False)],
     model: ModelName = None,
     json: Json = False,
 ) -> None:
-    """Show the examples and the prompt that the model gets for a text. Asks no model."""
+    """Show the examples and the prompt for a text. Calls no model."""
     from ragkit.settings import load_settings
     from ragkit.tasks import Extractor
 
@@ -168,15 +168,15 @@ def _rows(found: Sequence[ExtractorPrediction]) -> list[dict[str, Any]]:
     return [{"error": one.error} if one.error else {"value": one.value, "spans": one.spans} for one in found]
 
 
-def _shown(row: Mapping[str, Any]) -> str:
+def _value_text(row: Mapping[str, Any]) -> str:
     return json_format.dumps(row["value"], ensure_ascii=False)
 
 
 def _schema(name: str) -> type[BaseModel] | Mapping[str, Any]:
-    """Return the pydantic model or the JSON schema that a name means.
+    """Return the pydantic model or the JSON schema that a name refers to.
 
     Raises:
-        SettingsError: if there is none.
+        SettingsError: if it does not exist.
     """
     from pydantic import BaseModel
 
@@ -184,11 +184,13 @@ def _schema(name: str) -> type[BaseModel] | Mapping[str, Any]:
         try:
             found = json_format.loads(Path(name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise SettingsError(f"{name} can't be read: {error}.", "Give a file that holds a JSON schema.") from error
+            raise SettingsError(f"{name} can't be read: {error}.", "Specify a file with a JSON schema.") from error
         if not isinstance(found, dict):
-            raise SettingsError(f"{name} holds no JSON schema.", "Give a file that holds one, an object.")
+            raise SettingsError(f"{name} is not a JSON schema.", "Specify a file with a JSON schema of type object.")
         return found
     made = named_object(name, "a pydantic model as module:Model, or a .json file")
     if not (isinstance(made, type) and issubclass(made, BaseModel)):
-        raise SettingsError(f"{name} is no pydantic model.", "Name a subclass of pydantic.BaseModel as module:Model.")
+        raise SettingsError(
+            f"{name} is not a pydantic model.", "Specify a subclass of pydantic.BaseModel as module:Model."
+        )
     return made

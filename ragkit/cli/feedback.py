@@ -1,4 +1,4 @@
-"""``ragkit feedback``: what people said of answers, and what it is turned into."""
+"""``ragkit feedback``: feedback on answers, and the data sets made from it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ragkit.feedback.log import Feedback
     from ragkit.feedback.split import Reading
 
-HELP = """What people said of answers: thumbs, corrections, comparisons, and answers to be shown as examples.
+HELP = """List and export feedback: thumbs, corrections, comparisons, and answers saved as examples.
 
     ragkit feedback list
 
-    ragkit feedback examples --pool tickets        answers that models are shown
+    ragkit feedback examples --pool tickets        few-shot examples for prompts
 
     ragkit feedback questions --output questions.jsonl && ragkit eval handbook questions.jsonl
 
@@ -33,8 +33,8 @@ HELP = """What people said of answers: thumbs, corrections, comparisons, and ans
 
     ragkit feedback rankings --output r.jsonl && ragkit tune reward taste r.jsonl
 
-One question in five, by the hash of its letters, is kept to measure with: it comes out of `questions` and never out of
-the others, and neither does one that is nearly the same. A question that a person chose as an example measures no more.
+One question in five, by a hash of its text, is held out for evaluation: only `questions` exports it, and the other
+commands also leave out near-duplicates of it. A question that a person saved as an example is not used for evaluation.
 """
 _SHOWN = 5
 
@@ -46,7 +46,7 @@ LogFile = Annotated[
     typer.Option(
         "--log",
         metavar="FILE",
-        help="The feedback log; by default .serving/feedback.sqlite in the indexes folder.",
+        help="Feedback log (default: .serving/feedback.sqlite in the indexes folder).",
         show_default=False,
     ),
 ]
@@ -59,17 +59,17 @@ Since = Annotated[
         "--since",
         metavar="DATE",
         formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
-        help="Only what came then or later; in UTC, as in 2026-11-01.",
+        help="Only feedback from this date on, in UTC, as in 2026-11-01.",
         show_default=False,
     ),
 ]
 OutFile = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write JSON Lines here.", show_default=False)
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines output file.", show_default=False)
 ]
 ValFraction = Annotated[
     float,
     typer.Option(
-        min=0, max=0.99, help="Of the questions that are kept to measure with; give every command the same one."
+        min=0, max=0.99, help="Fraction of the questions held out for evaluation; use the same for all commands."
     ),
 ]
 
@@ -88,7 +88,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(log: LogFile = None, collection: Collection = None, since: Since = None, json: Json = False) -> None:
-    """List the feedback that holds, oldest first: when, who, what, and on which question."""
+    """List current feedback, oldest first: time, person, content and question."""
     with _opened(log) as opened:
         events = opened.events(collection=collection, since=_utc(since))
     if json:
@@ -98,7 +98,7 @@ def list_(log: LogFile = None, collection: Collection = None, since: Since = Non
         out.print(f"[dim]{event.created:%Y-%m-%d %H:%M}[/] [bold]{event.kind}[/]", end=" ")
         who = f"{event.collection}, {event.person}" if event.person else event.collection
         out.print(f"({who}) {one_line(event.question, 100)!r}: {_said(event)}", markup=False)
-    out.print(f"{len(events):,} events in {opened.path}", style="dim", markup=False)
+    out.print(f"{len(events):,} event{'' if len(events) == 1 else 's'} in {opened.path}", style="dim", markup=False)
 
 
 def export(
@@ -106,10 +106,10 @@ def export(
     collection: Collection = None,
     since: Since = None,
     file: OutFile = None,
-    superseded: Annotated[bool, typer.Option("--all", help="Also what a later word has replaced.")] = False,
+    superseded: Annotated[bool, typer.Option("--all", help="Include feedback that was replaced later.")] = False,
     json: Json = False,
 ) -> None:
-    """Write the events whole, one a line: question, prompt, answers, citations, configuration, who and when."""
+    """Export complete events, one per line: question, prompt, answers, citations, configuration, person and time."""
     with _opened(log) as opened:
         events = opened.events(collection=collection, since=_utc(since), superseded=superseded)
     if json:
@@ -125,13 +125,13 @@ def examples(
     val_fraction: ValFraction = 0.2,
     pool: Annotated[
         str | None,
-        typer.Option("--pool", "-p", metavar="NAME", help="Add them to this pool: a name, or a path."),
+        typer.Option("--pool", "-p", metavar="NAME", help="Pool to add them to: a name, or a path."),
     ] = None,
     file: OutFile = None,
-    liked: Annotated[bool, typer.Option("--liked", help="Also answers with a thumb up.")] = False,
+    liked: Annotated[bool, typer.Option("--liked", help="Include answers with a thumb up.")] = False,
     json: Json = False,
 ) -> None:
-    """Turn corrections and chosen answers into examples: `ragkit ask --mode chat` and tasks are shown the likest."""
+    """Export corrections and saved answers as examples, for `ragkit ask --mode chat` and tasks."""
     from ragkit.cli.pools import opened_pool, print_issues
     from ragkit.feedback import examples_of
     from ragkit.settings import load_settings
@@ -142,13 +142,13 @@ def examples(
     if pool is None:
         _finish(found, rows, file, "examples", json)
         return
-    _told(found, rows, "examples", quiet=json)
+    _report_left_out(found, rows, "examples", quiet=json)
     if file is not None:
         _write(file, rows)
     with opened_pool(pool, load_settings(), create=True) as target:
         report = target.add(found.rows)
     if json:
-        print_json({**_plain(found, rows), "pool": pool, "report": report})
+        print_json({**_to_dict(found, rows), "pool": pool, "report": report})
         return
     out.print(f"{report.added:,} added to {pool}, {report.known:,} known.", markup=False)
     print_issues(report.refused, report.contradictions)
@@ -162,7 +162,7 @@ def questions(
     file: OutFile = None,
     json: Json = False,
 ) -> None:
-    """Turn what is kept to measure with into a question file: the answers people stand behind, and their passages."""
+    """Export held-out questions for `ragkit eval`, with approved answers and their passages."""
     from ragkit.feedback import questions_of
 
     with _opened(log) as opened:
@@ -178,7 +178,7 @@ def sft(
     file: OutFile = None,
     json: Json = False,
 ) -> None:
-    """Turn corrections, chosen and liked answers into prompts with the reply that is wanted, for `ragkit tune sft`."""
+    """Export corrections, saved and liked answers as prompts with target replies, for `ragkit tune sft`."""
     from ragkit.feedback import records_of
 
     with _opened(log) as opened:
@@ -194,7 +194,7 @@ def rankings(
     file: OutFile = None,
     json: Json = False,
 ) -> None:
-    """Turn votes, corrections and thumbs into rankings of two answers, for `ragkit tune reward` and `tune dpo`."""
+    """Export votes, corrections and thumbs as rankings of two answers, for `ragkit tune reward` and `tune dpo`."""
     from ragkit.feedback import rankings_of
 
     with _opened(log) as opened:
@@ -203,9 +203,9 @@ def rankings(
 
 
 def standings(log: LogFile = None, collection: Collection = None, since: Since = None, json: Json = False) -> None:
-    """Show how each configuration fares: wins, losses, the win rate with its interval of 95 %, and thumbs.
+    """Compare configurations: wins, losses, win rate with its 95 % confidence interval, and thumbs.
 
-    A tie counts half, and so does a vote that neither answer is good.
+    A tie counts as half a win, and so does a vote that neither answer is good.
     """
     from rich.table import Table
 
@@ -216,7 +216,9 @@ def standings(log: LogFile = None, collection: Collection = None, since: Since =
     if json:
         print_json({"configurations": found})
         return
-    table = Table("configuration", *("answers", "won", "lost", "tied", "win rate", "95 %", "up", "down", "corrected"))
+    table = Table(
+        "configuration", *("answers", "won", "lost", "tied", "win rate", "95 % CI", "up", "down", "corrected")
+    )
     for one in found:
         rate = "" if one.rate is None else f"{one.rate:.2f}"
         interval = "" if one.low is None else f"{one.low:.2f} to {one.high:.2f}"
@@ -228,19 +230,25 @@ def standings(log: LogFile = None, collection: Collection = None, since: Since =
 
 def forget(
     log: LogFile = None,
-    person: Annotated[str | None, typer.Option("--person", metavar="NAME", help="Whose feedback.")] = None,
+    person: Annotated[str | None, typer.Option("--person", metavar="NAME", help="Name of the person.")] = None,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", metavar="NAME", help="Of which index; with --person, both.")
+        str | None,
+        typer.Option(
+            "--collection",
+            "-c",
+            metavar="NAME",
+            help="Name of the index. With --person, only the person's feedback on it.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Remove all feedback of a person or on an index, from the file too. It can't be had back: export it before."""
+    """Permanently remove all feedback of a person or on an index. This can't be undone: export it first."""
     with _opened(log) as opened:
         gone = opened.remove(person=person, collection=collection)
     if json:
         print_json({"removed": gone})
     else:
-        out.print(f"{gone:,} events removed.")
+        out.print(f"{gone:,} event{'' if gone == 1 else 's'} removed.")
 
 
 @contextmanager
@@ -253,8 +261,8 @@ def _opened(log: Path | None) -> Iterator[FeedbackLog]:
     file = log or load_settings().indexes / STATE / FILE_NAME
     if not file.is_file():
         raise StoreError(
-            f"There is no feedback log {file}.",
-            "Feedback given on the page is kept there: ragkit serve. Name another file: --log FILE",
+            f"Feedback log not found: {file}.",
+            "It is created when a user of `ragkit serve` gives feedback. To use another file: --log FILE",
         )
     with FeedbackLog.open(file, create=False) as opened:
         yield opened
@@ -265,35 +273,35 @@ def _utc(given: datetime | None) -> datetime | None:
 
 
 def _said(event: Feedback) -> str:
-    """Return in a few words what an event says."""
+    """Return a short summary of an event."""
     if event.kind == "rating":
-        return f"thumb {event.thumb}" if event.thumb else "thumb taken back"
+        return f"thumb {event.thumb}" if event.thumb else "thumb withdrawn"
     if event.kind == "correction":
-        return f"should be {one_line(event.text, 80)!r}" if event.text else "correction taken back"
+        return f"should be {one_line(event.text, 80)!r}" if event.text else "correction withdrawn"
     if event.kind == "example":
-        return one_line(event.output, 80) if event.kept else "taken out of the examples"
+        return one_line(event.output, 80) if event.kept else "removed from the examples"
     a, b = event.a.configuration.label, event.b.configuration.label
-    return {"a": f"{a} before {b}", "b": f"{b} before {a}"}.get(event.winner, f"{event.winner}: {a}, {b}")
+    return {"a": f"{a} preferred to {b}", "b": f"{b} preferred to {a}"}.get(event.winner, f"{event.winner}: {a}, {b}")
 
 
-def _plain(found: Reading[Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _to_dict(found: Reading[Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     left_out = [{"question": one.question, "why": one.why} for one in found.left_out]
     return {"rows": rows, "left_out": left_out, "measuring": found.measuring, "teaching": found.teaching}
 
 
 def _finish(found: Reading[Any], rows: list[dict[str, Any]], file: Path | None, what: str, json: bool) -> None:
-    """Write rows to the file or to stdout, after telling what was left out."""
-    _told(found, rows, what, quiet=json)
+    """Write rows to the file or to stdout, after reporting what was left out."""
+    _report_left_out(found, rows, what, quiet=json)
     if json:
         if file is not None:
             _write(file, rows)
-        print_json(_plain(found, rows))
+        print_json(_to_dict(found, rows))
     else:
         _put(file, rows, what)
 
 
-def _told(found: Reading[Any], rows: list[dict[str, Any]], what: str, *, quiet: bool) -> None:
-    """Tell on stderr what was left out and why, and how the questions are split.
+def _report_left_out(found: Reading[Any], rows: list[dict[str, Any]], what: str, *, quiet: bool) -> None:
+    """Report on stderr what was left out and why, and how the questions are split.
 
     Raises:
         ExamplePoolError: if there are no rows.
@@ -302,14 +310,16 @@ def _told(found: Reading[Any], rows: list[dict[str, Any]], what: str, *, quiet: 
     for one in found.left_out:
         reasons.setdefault(one.why.split(":")[0], []).append(one.question or one.why)
     if not quiet:
-        err.print(f"{found.teaching:,} questions teach, {found.measuring:,} are kept to measure with.", style="dim")
+        err.print(
+            f"{found.teaching:,} questions for training, {found.measuring:,} held out for evaluation.", style="dim"
+        )
         for why, asked in sorted(reasons.items(), key=lambda item: -len(item[1])):
             err.print(
                 f"left out, {why}: {len(asked):,}, such as {one_line(asked[0], 80)!r}", style="yellow", markup=False
             )
     if not rows:
-        first = max(reasons, key=lambda why: len(reasons[why]), default="the log holds nothing of that kind")
-        raise ExamplePoolError(f"There are no {what} to be had: {first}.", "See what there is: ragkit feedback list")
+        first = max(reasons, key=lambda why: len(reasons[why]), default="the log has no such feedback")
+        raise ExamplePoolError(f"There are no {what} to export: {first}.", "List the feedback: ragkit feedback list")
 
 
 def _put(file: Path | None, rows: list[dict[str, Any]], what: str) -> None:
@@ -327,4 +337,4 @@ def _write(file: Path, rows: list[dict[str, Any]]) -> None:
     try:
         write_atomically(file, "".join(jsonlib.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
     except OSError as error:
-        raise SettingsError(f"{file} can't be written: {error.strerror}.", "Name a file that can.") from error
+        raise SettingsError(f"{file} can't be written: {error.strerror}.", "Specify another output file.") from error

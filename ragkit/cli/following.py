@@ -1,4 +1,4 @@
-"""Brings the index of a folder up to date, now or, while another process writes to it, later."""
+"""Updates the index of a folder: now, or later if another process is writing to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ragkit.indexing import Index
     from ragkit.settings import Settings
 
-LATER = "it is updated when that process is done."
+LATER = "it is updated when that process has finished."
 _RETRY_SECONDS = 5.0
 
 
@@ -30,18 +30,18 @@ def follow(
     progress: ProgressCallback | None = None,
     quiet: bool = False,
 ) -> bool:
-    """Bring an index up to date with its folder.
+    """Update an index from its folder.
 
     Args:
-        index: of the folder.
+        index: the index of the folder.
         documents: the folder or file.
-        load: how to read its files.
-        later: when the index is updated if another process is writing to it; printed to stderr.
-        progress: called with a ``Progress`` as work goes on.
-        quiet: print no report on what is missing.
+        load: options for reading its files.
+        later: when the index will be updated if another process is writing to it; printed to stderr.
+        progress: called with a ``Progress`` after each step.
+        quiet: whether to omit the coverage report.
 
     Returns:
-        Whether it is up to date; False if another process is writing to it, and it is used as it is.
+        Whether the index is up to date; False if another process is writing to it.
     """
     from ragkit.cli.indexes import print_report
 
@@ -50,7 +50,7 @@ def follow(
     except IndexLockedError as error:
         count = index.document_count
         err.print(
-            f"{error.message} Using the {count:,} document{'' if count == 1 else 's'} it holds so far; {later}",
+            f"{error.message} Using the {count:,} document{'' if count == 1 else 's'} indexed so far; {later}",
             style="yellow",
             markup=False,
         )
@@ -62,7 +62,7 @@ def follow(
 
 @contextmanager
 def updated_later(index: Index, documents: Path, settings: Settings) -> Iterator[None]:
-    """During the block, wait in the background for the process that is writing, then bring the index up to date."""
+    """During the block, wait in the background for the writing process, then update the index."""
     from ragkit.cli.indexes import load_options, print_report
 
     stopped = threading.Event()
@@ -98,4 +98,4 @@ def updated_later(index: Index, documents: Path, settings: Settings) -> Iterator
 
 
 class _StoppedError(Exception):
-    """Ends an update at its next step; what it committed stays."""
+    """Ends an update at its next step; committed work is kept."""

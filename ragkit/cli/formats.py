@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def formats(json: Json = False) -> None:
-    """List the file formats that ragkit reads, the unit that citations name, and what each needs."""
+    """List supported file formats, the unit used in citations, and missing packages."""
     from ragkit.documents import registry
 
     found = registry.formats()

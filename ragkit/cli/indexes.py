@@ -1,4 +1,4 @@
-"""The commands that make, follow and care for an index: add, sync, remove, list, verify, repair, compact, reembed."""
+"""The commands that create and maintain an index: add, sync, remove, list, verify, repair, compact, reembed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import (
+    Comments,
     Exclude,
     Force,
     GitIgnored,
@@ -64,18 +65,27 @@ def add(
     memory_limit: MemoryLimit = None,
     gitignore: GitIgnored = False,
     main_text: MainText = False,
+    comments: Comments = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Add files and folders to an index; what is already in it and unchanged costs nothing.
+    """Add files and folders to an index; unchanged files are skipped.
 
-    Ends with a coverage report. Exit code 3 says that something of the documents is missing.
+    Prints a coverage report. Exit code 3: part of the documents could not be read.
     """
     from ragkit.settings import load_settings
 
     settings = load_settings()
     options = load_options(
-        settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore, main_text=main_text
+        settings,
+        include,
+        exclude,
+        password,
+        time_limit,
+        memory_limit,
+        gitignore=gitignore,
+        main_text=main_text,
+        comments=comments,
     )
     with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress, force=force)
@@ -83,14 +93,17 @@ def add(
 
 
 def sync(
-    path: Annotated[Path, typer.Argument(help="The folder or file to follow.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="The folder or file to sync.", show_default=False)],
     index: OwnIndexName = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Only show what would be added, re-embedded and deleted, and how long."),
+        typer.Option(
+            "--plan",
+            help="Show what would be added, re-embedded and deleted, with an estimate of the time; change nothing.",
+        ),
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Remove the documents of any number of files without asking.")
+        bool, typer.Option("--yes", "-y", help="Remove the documents of deleted files without confirmation.")
     ] = False,
     include: Include = None,
     exclude: Exclude = None,
@@ -99,20 +112,29 @@ def sync(
     memory_limit: MemoryLimit = None,
     gitignore: GitIgnored = False,
     main_text: MainText = False,
+    comments: Comments = True,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Make an index follow a folder: add what is new, replace what changed, delete what is gone.
+    """Sync an index with a folder: add new files, update changed ones, remove deleted ones.
 
-    If more than half of the files are gone, it asks before it removes their documents, or fails where it can't ask. A
-    folder without files is an error.
+    If more than half of the files are missing, asks for confirmation before it removes their documents, or fails if
+    there is no terminal. A folder without files is an error.
     """
     from ragkit.errors import RemovalRefusedError
     from ragkit.settings import load_settings
 
     settings = load_settings()
     options = load_options(
-        settings, include, exclude, password, time_limit, memory_limit, gitignore=gitignore, main_text=main_text
+        settings,
+        include,
+        exclude,
+        password,
+        time_limit,
+        memory_limit,
+        gitignore=gitignore,
+        main_text=main_text,
+        comments=comments,
     )
     where = own_index(path, settings) if index is None else index_path(index, settings)
     with _open(where, settings, create=True) as opened:
@@ -139,12 +161,12 @@ def sync(
 def remove(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE...", help="As `ragkit list` shows them.", show_default=False),
+        typer.Argument(metavar="SOURCE...", help="Sources as listed by `ragkit list`.", show_default=False),
     ],
     index: IndexName = "default",
     json: Json = False,
 ) -> None:
-    """Remove documents from an index; the files themselves stay."""
+    """Remove documents from an index; the files are kept."""
     from ragkit.errors import QueryError
     from ragkit.settings import load_settings
 
@@ -153,8 +175,8 @@ def remove(
         removed = opened.remove(*sources)
     if not removed:
         raise QueryError(
-            f"The index {index} holds none of: {', '.join(sources)}.",
-            f"See what it holds: ragkit list {index}",
+            f"The index {index} contains none of: {', '.join(sources)}.",
+            f"List its documents: ragkit list {index}",
         )
     if json:
         print_json({"removed": removed})
@@ -165,12 +187,14 @@ def remove(
 def list_documents(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[TARGET]", help="An index or its documents; without it, all indexes."),
+        typer.Argument(
+            metavar="[TARGET]", help="An index, or its folder or file of documents. Without it, all indexes are listed."
+        ),
     ] = None,
     where: Where = None,
     json: Json = False,
 ) -> None:
-    """List the documents of an index, or the indexes there are."""
+    """List the documents of an index, or all indexes."""
     from rich.table import Table
 
     from ragkit.cli.targets import index_names
@@ -182,7 +206,7 @@ def list_documents(
         if json:
             print_json({"indexes": names})
         else:
-            out.print("\n".join(names) or f"No index in {settings.indexes}/ yet; make one: ragkit add PATH")
+            out.print("\n".join(names) or f"No index in {settings.indexes}/. Create one: ragkit add PATH")
         return
     with _open(resolve_target(target, settings).index, settings) as opened:
         documents = opened.documents(where=where)
@@ -196,7 +220,7 @@ def list_documents(
 
 
 def verify(target: TargetName, json: Json = False) -> None:
-    """Check every file and every row of an index against its checksum. Exit code 4 says that there is damage."""
+    """Verify the checksum of every file and row of an index. Exit code 4: the index is damaged."""
     from ragkit.indexing import Index
     from ragkit.settings import load_settings
 
@@ -208,13 +232,13 @@ def verify(target: TargetName, json: Json = False) -> None:
     else:
         for damage in report.damage:
             out.print(f"[red]damaged[/] {damage}", markup=True)
-        out.print(f"Mend it: ragkit repair {target}", style="cyan", markup=False)
+        out.print(f"Repair it: ragkit repair {target}", style="cyan", markup=False)
     if report.damage:
         raise typer.Exit(DAMAGED)
 
 
 def repair(target: TargetName, json: Json = False) -> None:
-    """Rebuild what is damaged from what is not; what can't be had back is named."""
+    """Rebuild damaged parts of an index from intact ones, and list what is lost."""
     from ragkit.indexing import Index
     from ragkit.settings import load_settings
 
@@ -228,13 +252,13 @@ def repair(target: TargetName, json: Json = False) -> None:
         for lost in report.lost:
             out.print(f"[red]lost[/] {lost}")
         if not report.actions and not report.lost:
-            out.print("[green]Nothing to mend.[/]")
+            out.print("[green]Nothing to repair.[/]")
     if report.lost:
         raise typer.Exit(MISSING)
 
 
 def compact(target: TargetName, json: Json = False) -> None:
-    """Merge the files of an index and drop what was deleted, for the fastest search and the least disk."""
+    """Merge the files of an index and drop deleted data, for faster search and less disk space."""
     from ragkit.settings import load_settings
 
     settings = load_settings()
@@ -251,10 +275,10 @@ def compact(target: TargetName, json: Json = False) -> None:
 
 def reembed(
     target: TargetName,
-    model: Annotated[str, typer.Argument(help="An embedding model: default, or a local folder.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="Embedding model: default, or a local folder.", show_default=False)],
     json: Json = False,
 ) -> None:
-    """Move an index to another embedding model; the old one serves until the new one is whole."""
+    """Re-embed an index with another model; the old vectors are used until the new ones are complete."""
     from ragkit.embedding import open_embedder
     from ragkit.settings import load_settings
 
@@ -279,8 +303,9 @@ def load_options(
     *,
     gitignore: bool = False,
     main_text: bool = False,
+    comments: bool = True,
 ) -> LoadOptions:
-    """Return the options for loading files that settings and command line ask for; ``memory_limit`` is in MB."""
+    """Return the options for loading files, from settings and command line; ``memory_limit`` is in MB."""
     from ragkit.documents import LoadOptions
 
     defaults = LoadOptions()
@@ -292,11 +317,12 @@ def load_options(
         memory_limit=defaults.memory_limit if memory_limit is None else memory_limit * 2**20,
         gitignore=gitignore,
         main_text=main_text,
+        comments=comments,
     )
 
 
 def print_report(report: AddReport, console: Console) -> None:
-    """Print the coverage report: what went in, and everything that did not and why."""
+    """Print the coverage report: what was indexed, and what was not and why."""
     from ragkit.indexing.reports import REMARKS
 
     console.print(
@@ -304,15 +330,15 @@ def print_report(report: AddReport, console: Console) -> None:
         f"{report.chunks} chunks in {seconds_text(sum(report.seconds.values()))}",
         markup=False,
     )
-    # What is missing first, so that the list shows why a report is incomplete.
+    # Missing content first, so that the list shows why a report is incomplete.
     _print_issues(sorted(report.issues, key=lambda issue: issue.kind in REMARKS), console)
     _print_skipped(report.skipped, console)
     if report.duplicates:
         console.print(f"Files with the content of another file: {report.duplicates}", style="dim")
     if report.complete:
-        console.print("[green]Complete:[/] nothing of the documents is missing.")
+        console.print("[green]Complete:[/] all content of the documents was indexed.")
     else:
-        console.print("[yellow]Incomplete:[/] what is listed above is not in the index.")
+        console.print("[yellow]Incomplete:[/] the content listed above is not in the index.")
 
 
 def _print_issues(issues: Sequence[Issue], console: Console) -> None:
@@ -322,13 +348,13 @@ def _print_issues(issues: Sequence[Issue], console: Console) -> None:
         if issue.hint:
             console.print(f"    {issue.hint}", style="cyan", markup=False)
     if len(issues) > ISSUES_SHOWN:
-        console.print(f"  … and {len(issues) - ISSUES_SHOWN} more; see them all with --json")
+        console.print(f"  … and {len(issues) - ISSUES_SHOWN} more; use --json to list all")
 
 
 def _print_skipped(skipped: Mapping[str, int], console: Console) -> None:
     if skipped:
         counts = ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
-        console.print(f"Left out of the folders: {counts}", style="dim", markup=False)
+        console.print(f"Files skipped in the folders: {counts}", style="dim", markup=False)
 
 
 def _open(path: Path, settings: Settings, *, create: bool = False) -> Index:

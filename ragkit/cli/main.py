@@ -1,7 +1,7 @@
-"""The ``ragkit`` command: its commands, and how errors become exit codes.
+"""The ``ragkit`` command: its subcommands, and the exit codes of errors.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage, setting or query; 3 done, but something of the documents is missing
-(the coverage report names it); 4 an index is damaged; 5 an index is in use by another writer; 130 interrupted.
+Exit codes: 0 success; 1 failure; 2 invalid usage, setting or query; 3 success with omissions (see the coverage
+report); 4 damaged index; 5 index in use by another writer; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from ragkit.cli import eval as evals
 from ragkit.cli.output import err, print_error
 from ragkit.errors import RagkitError, SettingsError
 
-HELP = """Ask your documents, and get short, true answers with exact citations.
+HELP = """Ask questions about your documents, and get short answers with exact citations.
 
     ragkit ask ./docs "What does it cost?"
 
-makes an index of the folder (or brings it up to date), finds the passages, and answers. Nothing leaves this machine
-unless you name an endpoint.
+indexes the folder (or updates its index), retrieves the relevant passages, and answers. No data leaves this machine
+unless you specify an API model.
 
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 done, but some of the documents could not be read ·
+Exit codes: 0 success · 1 failure · 2 invalid usage · 3 success, but some of the documents could not be read ·
 4 index damaged · 5 index in use by another writer · 130 interrupted.
 """
 
@@ -67,14 +67,14 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Apply the settings that hold for all commands; ``--version`` ends in its callback."""
+    """Apply the settings that are common to all commands; ``--version`` exits in its callback."""
     from ragkit.embedding.opening import set_default_runtime
     from ragkit.settings import load_settings
 
     try:
         settings = load_settings()
     except SettingsError:
-        return  # a command that needs settings says what is wrong with them; help and others still work
+        return  # a command that needs settings reports the error; --help and others still work
     set_default_runtime(settings.embedding_runtime, settings.device)
 
 
@@ -98,8 +98,8 @@ tokens.register(app)
 
 
 def main() -> None:
-    """Run the command line; every RagkitError becomes a message, a hint and an exit code."""
-    # A Python process that a library starts must not import what lies beside the documents.
+    """Run the command line. A RagkitError is printed with its hint, and sets the exit code."""
+    # A Python process started by a library must not import modules from the folder of the documents.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         app()
@@ -107,7 +107,7 @@ def main() -> None:
         print_error(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        err.print("Interrupted. What was acknowledged is kept; run the same command to go on.")
+        err.print("Interrupted. Completed work is kept; run the same command again to continue.")
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()

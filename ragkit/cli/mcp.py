@@ -1,4 +1,4 @@
-"""``ragkit mcp``: search and ask for assistants that speak the Model Context Protocol."""
+"""``ragkit mcp``: search and question answering over the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def mcp(
         list[str] | None,
         typer.Argument(
             metavar="[TARGET]...",
-            help="Indexes by name or path; folders or files of documents, whose index is made or brought up to date "
-            "first. Without any, all indexes of the indexes folder.",
+            help="Indexes (names or paths), or folders or files of documents, whose index is created or updated "
+            "first. Default: all indexes in the indexes folder.",
             show_default=False,
         ),
     ] = None,
@@ -39,11 +39,11 @@ def mcp(
             "--model", "-m", help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none."
         ),
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="How to answer: chat, extract, quotes or auto.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Answer mode: chat, extract, quotes or auto.")] = None,
 ) -> None:
-    """Let an assistant search and ask your documents: an MCP server on stdin and stdout, which only reads.
+    """Run a read-only MCP server on stdin and stdout, with which an assistant can search and ask your documents.
 
-    An assistant starts it by itself; its settings name the command and whole paths:
+    The assistant starts the server; its configuration contains the command and absolute paths:
 
         {"mcpServers": {"documents": {"command": "ragkit", "args": ["mcp", "/home/me/docs"]}}}
     """
@@ -61,7 +61,7 @@ def mcp(
             found = resolve_target(target, settings)
             index = Index.open(found.index, embedder=settings.embedding_model, create=found.documents is not None)
             stack.enter_context(index)
-            # What there is to say goes to stderr, as stdout is the protocol's.
+            # Messages go to stderr; stdout carries the protocol.
             if found.documents is not None and not follow(index, found.documents, load_options(settings), later=LATER):
                 stack.enter_context(updated_later(index, found.documents, settings))
             name = (found.documents or found.index).resolve().name
@@ -69,7 +69,7 @@ def mcp(
         if not indexes:
             raise IndexNotFoundError(
                 f"There is no index in {settings.indexes.absolute()}.",
-                "Name a folder of documents, or make an index: ragkit add PATH --index NAME",
+                "Specify a folder of documents, or create an index: ragkit add PATH --index NAME",
             )
         make_server(indexes, lambda index: _assistant(index, settings, model, mode)).run("stdio")
 

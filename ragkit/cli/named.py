@@ -1,4 +1,4 @@
-"""Python objects that are named on the command line, as ``module:name``."""
+"""Python objects specified on the command line as ``module:name``."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ragkit.errors import SettingsError
 
 
 def named_object(name: str, wanted: str) -> Any:
-    """Return what ``module:name`` means; the module may lie in the working folder.
+    """Import ``module:name``; the module may be in the working folder.
 
     Args:
-        name: of the object.
-        wanted: what it is to be, in words, for the error.
+        name: the object, as ``module:name``.
+        wanted: description of the expected object, for the error.
 
     Raises:
-        SettingsError: if there is none.
+        SettingsError: if it can't be imported.
     """
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())
-    # Only the module that was named comes before what is installed: a ``json.py`` in the folder is not for others.
+    # Only the named module takes precedence over installed ones: other imports must not find a ``json.py`` there.
     sys.path.append(here)
     try:
         _import_from(here, module.partition(".")[0])
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(f"There is no {name}: {error}.", f"Name {wanted}.") from error
+        raise SettingsError(f"{name} can't be imported: {error}.", f"Specify {wanted}.") from error
     finally:
         sys.path.reverse()
         sys.path.remove(here)
@@ -38,7 +38,7 @@ def named_object(name: str, wanted: str) -> Any:
 
 
 def _import_from(folder: str, name: str) -> None:
-    """Import a module or package of a folder under its name, if there is one and the name is not imported yet."""
+    """Import a module or package from a folder under its name, if it exists and is not imported yet."""
     spec = PathFinder.find_spec(name, [folder])
     if name in sys.modules or spec is None or spec.loader is None:
         return

@@ -1,4 +1,4 @@
-"""Options that several commands take, said once."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of text.")]
 IndexName = Annotated[
     str,
-    typer.Option("--index", "-i", metavar="NAME", help="An index: a name under the indexes folder, or a path."),
+    typer.Option("--index", "-i", metavar="NAME", help="Index: a name in the indexes folder, or a path."),
 ]
 OwnIndexName = Annotated[
     str | None,
@@ -17,7 +17,7 @@ OwnIndexName = Annotated[
         "--index",
         "-i",
         metavar="NAME",
-        help="A name under the indexes folder, or a path (default: the path's own).",
+        help="Index: a name in the indexes folder, or a path (default: derived from the path of the documents).",
     ),
 ]
 TargetName = Annotated[
@@ -34,48 +34,56 @@ Where = Annotated[
         "--where",
         "-w",
         metavar="FILTER",
-        help="Only documents that match, as in \"year >= 2020 and lang in ('en')\".",
+        help="Metadata filter, such as \"year >= 2020 and lang in ('en')\".",
     ),
 ]
 Password = Annotated[
-    list[str] | None, typer.Option("--password", help="For encrypted files; tried in turn. May be repeated.")
+    list[str] | None, typer.Option("--password", help="Password for encrypted files. Can be repeated.")
 ]
 Include = Annotated[
     list[str] | None,
     typer.Option(
         "--include",
         metavar="GLOB",
-        help="Take only files of a folder whose name matches, as in '*.pdf'; a pattern with a slash matches the path "
-        "below the folder. May be repeated.",
+        help="Only files whose name matches, as in '*.pdf'; a pattern with a slash matches the path "
+        "relative to the folder. Can be repeated.",
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", metavar="GLOB", help="Leave out matching files of a folder. May be repeated."),
+    typer.Option("--exclude", metavar="GLOB", help="Skip files that match. Can be repeated."),
 ]
 TimeLimit = Annotated[
     float | None,
     typer.Option(
         "--time-limit",
         metavar="SECONDS",
-        help="Processor time for reading a file of up to 1 MB, and for each further MB (default: 30).",
+        help="CPU time limit per file, for each started MB of its size (default: 30).",
         show_default=False,
     ),
 ]
 MemoryLimit = Annotated[
     int | None,
     typer.Option(
-        "--memory-limit", metavar="MB", min=1, help="Memory for reading a file (default: 512).", show_default=False
+        "--memory-limit",
+        metavar="MB",
+        min=1,
+        help="Memory limit for reading a file (default: 512).",
+        show_default=False,
     ),
 ]
-GitIgnored = Annotated[
-    bool, typer.Option("--gitignore", help="Leave out the files of a folder that its .gitignore files name.")
-]
+GitIgnored = Annotated[bool, typer.Option("--gitignore", help="Skip files that .gitignore excludes.")]
 MainText = Annotated[
     bool,
     typer.Option(
         "--main-text",
-        help="Main text of HTML pages only, for pages taken from the web (default: all text but navigation).",
+        help="Extract only the main text of HTML pages (default: all text except navigation).",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Read all files again, unchanged ones too.")]
+Comments = Annotated[
+    bool,
+    typer.Option(
+        "--comments/--no-comments", help="Comments of DOCX files, read or left out (default: read).", show_default=False
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Read all files again, including unchanged ones.")]

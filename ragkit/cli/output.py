@@ -1,4 +1,4 @@
-"""How commands speak: results on stdout, progress and remarks on stderr, one JSON object under ``--json``."""
+"""Output of commands: results on stdout, progress and messages on stderr, one JSON object with ``--json``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plain(value: object) -> Any:
     """Return ``value`` as dicts, lists and scalars for ``json.dumps``.
 
     Raises:
-        TypeError: if something in it is of no kind that JSON knows.
+        TypeError: if a value has no JSON equivalent.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return plain(value.to_dict() if hasattr(value, "to_dict") else asdict(value))
@@ -48,7 +48,7 @@ def print_json(value: object) -> None:
 
 
 def print_error(error: RagkitError, *, as_json: bool) -> None:
-    """Tell what went wrong and what mends it."""
+    """Print an error and its hint."""
     if as_json:
         print_json(
             {
@@ -69,7 +69,7 @@ def print_error(error: RagkitError, *, as_json: bool) -> None:
 
 @contextmanager
 def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """Show a bar for each stage of a long piece of work; with ``quiet``, none."""
+    """Show a progress bar for each stage; none with ``quiet``."""
     if quiet:
         yield None
         return
@@ -102,6 +102,24 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         yield show
 
 
+@contextmanager
+def download_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show the bytes, speed and time left of a download; with ``quiet``, nothing."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=not err.is_terminal) as bar:
+        task = bar.add_task(name.rsplit("/", 1)[-1], total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
 def one_line(text: str, limit: int) -> str:
     """Return a text on one line, cut to ``limit`` characters."""
     flat = " ".join(text.split())
@@ -109,7 +127,7 @@ def one_line(text: str, limit: int) -> str:
 
 
 def size_text(count: float) -> str:
-    """Return a size in bytes for reading, such as ``1.5 MB`` (powers of 1,000)."""
+    """Format a size in bytes, such as ``1.5 MB`` (powers of 1,000)."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -118,7 +136,7 @@ def size_text(count: float) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a time for reading, such as ``42 ms``, ``3.1 s`` or ``2 min 5 s``."""
+    """Format a duration, such as ``42 ms``, ``3.1 s`` or ``2 min 5 s``."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

@@ -1,4 +1,4 @@
-"""Pools of examples on the command line: which one a name means, and what several commands take."""
+"""Example pools on the command line: resolving a pool's name, and shared options."""
 
 from __future__ import annotations
 
@@ -24,28 +24,24 @@ _LEAKS_SHOWN = 5
 
 PoolName = Annotated[
     str,
-    typer.Argument(
-        metavar="POOL", help="A pool of examples: a name under the indexes folder, or a path.", show_default=False
-    ),
+    typer.Argument(metavar="POOL", help="Example pool: a name in the indexes folder, or a path.", show_default=False),
 ]
-InputField = Annotated[
-    str, typer.Option("--input-field", metavar="NAME", help="The column or key that holds the input.")
-]
+InputField = Annotated[str, typer.Option("--input-field", metavar="NAME", help="Column or key of the input.")]
 OutputField = Annotated[
-    str, typer.Option("--output-field", metavar="NAME", help="The column or key that holds the wanted output.")
+    str, typer.Option("--output-field", metavar="NAME", help="Column or key of the expected output.")
 ]
 ExampleFiles = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="CSV, TSV or JSON Lines, one example a row.", show_default=False),
+    typer.Argument(metavar="FILE...", help="CSV, TSV or JSON Lines, one example per row.", show_default=False),
 ]
 
 
 @contextmanager
 def opened_pool(name: str, settings: Settings, *, create: bool = False) -> Iterator[ExamplePool]:
-    """Open the pool that a name or path means.
+    """Open a pool by name or path.
 
     Raises:
-        IndexNotFoundError: if there is none and it is not to be made.
+        IndexNotFoundError: if it does not exist and ``create`` is False.
         ExamplePoolError: if it is an index of documents.
     """
     from ragkit.examples import ExamplePool
@@ -53,23 +49,23 @@ def opened_pool(name: str, settings: Settings, *, create: bool = False) -> Itera
     path = index_path(name, settings)
     if not create and not is_index(path):
         raise IndexNotFoundError(
-            f"There is no pool {name}; {settings.indexes}/ holds: {', '.join(index_names(settings)) or 'none'}.",
-            f"Make it: ragkit examples add FILE --pool {name}",
+            f"Pool not found: {name}. Indexes in {settings.indexes}/: {', '.join(index_names(settings)) or 'none'}.",
+            f"Create it: ragkit examples add FILE --pool {name}",
         )
     with ExamplePool.open(path, embedder=settings.embedding_model, create=create) as pool:
         first = next(pool.index.each_document(), None)
         if first is not None and first.media_type != "text/x-example":
             raise ExamplePoolError(
-                f"{name} is an index of documents, not a pool of examples.", "Name another: --pool NAME"
+                f"{name} is an index of documents, not a pool of examples.", "Specify another: --pool NAME"
             )
         yield pool
 
 
 def read_files(files: list[Path], input_field: str, output_field: str) -> list[Example]:
-    """Return the examples of several files.
+    """Read the examples of several files.
 
     Raises:
-        ExamplePoolError: if one can't be read or lacks a field; the hint names the options.
+        ExamplePoolError: if a file can't be read or lacks a field; the hint names the options.
     """
     from ragkit.examples import read_examples
 
@@ -81,13 +77,13 @@ def read_files(files: list[Path], input_field: str, output_field: str) -> list[E
             if "has no field" not in error.message:
                 raise
             raise ExamplePoolError(
-                f"{file}: {error.message}", "Name the fields that hold them: --input-field NAME --output-field NAME"
+                f"{file}: {error.message}", "Specify the fields: --input-field NAME --output-field NAME"
             ) from error
     return found
 
 
 def print_issues(refused: Sequence[str], contradictions: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Print why examples were not taken, and which inputs have several outputs."""
+    """Print why examples were refused, and which inputs have several outputs."""
     lines = [f"refused: {reason}" for reason in refused]
     lines += [
         f"contradiction: {one_line(text, 100)!r} has the outputs {', '.join(map(repr, outputs))}"
@@ -96,11 +92,11 @@ def print_issues(refused: Sequence[str], contradictions: Mapping[str, Sequence[s
     for line in lines[:ISSUES_SHOWN]:
         out.print(f"  {line}", style="yellow", markup=False)
     if len(lines) > ISSUES_SHOWN:
-        out.print(f"  … and {len(lines) - ISSUES_SHOWN} more; see them all with --json")
+        out.print(f"  … and {len(lines) - ISSUES_SHOWN} more; use --json to list all")
 
 
 def read_test(file: Path, input_field: str, output_field: str) -> list[Example]:
-    """Return the rows of a test split that have an input and an output.
+    """Read the rows of a test split that have an input and an output.
 
     Raises:
         ExamplePoolError: if there are none, or as ``read_files``.
@@ -108,25 +104,25 @@ def read_test(file: Path, input_field: str, output_field: str) -> list[Example]:
     rows = read_files([file], input_field, output_field)
     whole = [row for row in rows if row.input.strip() and row.output.strip()]
     if not whole:
-        raise ExamplePoolError(f"{file} has no row with an input and an output.", "Give a test split with both.")
+        raise ExamplePoolError(f"{file} has no row with an input and an output.", "Use a test split with both.")
     return whole
 
 
 def print_leaks(leaks: Sequence[Leak], rows: int) -> None:
-    """Print which rows of a test split stand in a pool, or nearly."""
+    """Print which rows of a test split duplicate or nearly duplicate an example of a pool."""
     if not leaks:
-        out.print("No test row stands in the pool.")
+        out.print("No test row is in the pool.")
         return
-    out.print(f"[yellow]Leakage:[/] {len(leaks):,} of {rows:,} test rows stand in the pool, or nearly; the likest:")
+    out.print(f"[yellow]Leakage:[/] {len(leaks):,} of {rows:,} test rows duplicate or nearly duplicate an example:")
     for leak in sorted(leaks, key=lambda one: -one.cosine)[:_LEAKS_SHOWN]:
         line = f"  {leak.cosine:.3f}  {one_line(leak.example.input, 80)!r} is {one_line(leak.found.input, 80)!r}"
         out.print(line, style="yellow", markup=False)
     if len(leaks) > _LEAKS_SHOWN:
-        out.print(f"  … and {len(leaks) - _LEAKS_SHOWN} more; see them all with --json")
+        out.print(f"  … and {len(leaks) - _LEAKS_SHOWN} more; use --json to list all")
 
 
 def print_shots(shots: Sequence[Shot]) -> None:
-    """Print examples in their order, with output, input and reason."""
+    """Print examples in order, with output, input and reason."""
     for number, shot in enumerate(shots, 1):
         out.print(f"[bold]{number}[/] [cyan]{shot.score:.3f}[/]", end=" ")
         out.print(one_line(shot.example.output, 100), style="bold", markup=False, end="  ")

@@ -1,4 +1,4 @@
-"""``ragkit route``: learn when to fall back from one model to another, and see what that is worth."""
+"""``ragkit route``: learn when to fall back from one model to another, and measure the gain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ragkit.errors import SettingsError
 if TYPE_CHECKING:
     from ragkit.routing import RouteReport, RouteRow
 
-HELP = """Learn when to fall back from one model to another, and see what that is worth.
+HELP = """Learn when to fall back from one model to another, and measure the gain.
 
     ragkit route fit router.json --task intents --head intents-head labelled.csv --rate 0.3
 
@@ -25,30 +25,34 @@ HELP = """Learn when to fall back from one model to another, and see what that i
 
     ragkit route report router.json --rows others.jsonl --plot report.png
 
-Rows are JSON Lines, one input a line:
+Rows are JSON Lines, one input per line:
 
     {"signals": {"margin": 2.1, "similarity": 0.83}, "primary_right": true, "fallback_right": false,
      "primary_cost": 0.002, "fallback_cost": 0.03}
 
-Signals are any numbers that the primary tells of itself, the same names in all rows; one that is not known is left out.
-Costs may be left out; they are in any unit. Instead of rows: a task's folder, a head's folder, and files of examples
-that neither has learned from.
+Signals are any numbers that describe the primary's prediction, with the same names in all rows; omit unknown ones.
+Costs are optional, in any unit. Instead of rows, you can pass a task's folder, a head's folder, and files of examples
+that neither was trained on.
 """
 _SHOWN = (0.1, 0.2, 0.3, 0.5)
 
 route = typer.Typer(help=HELP, no_args_is_help=True)
 
-RouterFile = Annotated[Path, typer.Argument(metavar="ROUTER", help="A JSON file.", show_default=False)]
+RouterFile = Annotated[Path, typer.Argument(metavar="ROUTER", help="JSON file of the router.", show_default=False)]
 ExampleFiles = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FILE...]", help="With --task and --head: labelled examples.", show_default=False),
+    typer.Argument(metavar="[FILE...]", help="Labelled examples, with --task and --head.", show_default=False),
 ]
-RowsFile = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="JSON Lines of rows.")]
-TaskOption = Annotated[Path | None, typer.Option("--task", metavar="FOLDER", help="The primary, a classifier.")]
-HeadOption = Annotated[Path | None, typer.Option("--head", metavar="FOLDER", help="The fallback, a head.")]
-KeepRows = Annotated[
+RowsFile = Annotated[Path | None, typer.Option("--rows", metavar="FILE", help="JSON Lines file of rows.")]
+TaskOption = Annotated[
+    Path | None, typer.Option("--task", metavar="FOLDER", help="Folder of the primary model, a classifier.")
+]
+HeadOption = Annotated[
+    Path | None, typer.Option("--head", metavar="FOLDER", help="Folder of the fallback model, a head.")
+]
+SaveRows = Annotated[
     Path | None,
-    typer.Option("--keep-rows", metavar="FILE", help="Write the rows here, so that the models are asked only once."),
+    typer.Option("--save-rows", metavar="FILE", help="File to write the rows to, for reuse with --rows."),
 ]
 
 
@@ -70,31 +74,35 @@ def fit(
     model: ModelName = None,
     target: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="The accuracy to keep to, with the confidence; with the least falling back."),
+        typer.Option(
+            min=0, max=1, help="Accuracy to guarantee with the given confidence, at the lowest fallback rate."
+        ),
     ] = None,
-    rate: Annotated[float | None, typer.Option(min=0, max=1, help="The share of inputs to fall back on.")] = None,
-    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the lower bound of the accuracy.")] = 0.95,
+    rate: Annotated[float | None, typer.Option(min=0, max=1, help="Fraction of inputs that fall back.")] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Confidence level of the lower bound of the accuracy.")
+    ] = 0.95,
     blend: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="The primary's weight after falling back, as the rows were made with (default: found, or 0 of rows).",
+            help="Weight of the primary after falling back (default: fitted; with --rows, 0).",
         ),
     ] = None,
-    keep_rows: KeepRows = None,
+    save_rows: SaveRows = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Learn from labelled inputs when the fallback is right where the primary is wrong.
+    """Learn from labelled inputs when the fallback is correct and the primary is wrong.
 
-    Without --target and --rate it falls back as often as was most accurate. Exit code 3 says that the target can't
-    be promised.
+    Without --target and --rate, the fallback rate with the highest accuracy is used. Exit code 3: the target can't be
+    guaranteed.
     """
     from ragkit.cli.indexes import MISSING
     from ragkit.routing import Router
 
-    known, weight = _rows(rows, task, head, files, input_field, output_field, model, keep_rows, blend, json)
+    known, weight = _rows(rows, task, head, files, input_field, output_field, model, save_rows, blend, json)
     made = Router.fit(known, target=target, rate=rate, confidence=confidence, blend=weight, seed=seed)
     made.save(router)
     found = made.threshold
@@ -102,14 +110,14 @@ def fit(
         print_json({"router": router, "rows": len(known), "blend": weight, "threshold": found})
     else:
         out.print(
-            f"{len(known):,} rows. Falling back on {found.rate:.1%} of them gives {found.accuracy:.4f}, at least "
-            f"{found.lower:.4f} with a confidence of {found.confidence:.0%}."
+            f"{len(known):,} rows. With a fallback rate of {found.rate:.1%}, the accuracy is {found.accuracy:.4f}, "
+            f"and at least {found.lower:.4f} with a confidence of {found.confidence:.0%}."
         )
         if weight:
-            out.print(f"After falling back the primary still counts, with a weight of {weight:g}.")
+            out.print(f"After falling back, the primary has a weight of {weight:g}.")
         if not found.reached:
-            out.print(f"[yellow]The target of {target} can't be promised;[/] this comes nearest to it.")
-        out.print(f"See what it is worth: ragkit route report {router} …", style="cyan", markup=False)
+            out.print(f"[yellow]The target of {target} can't be guaranteed;[/] this is the nearest accuracy.")
+        out.print(f"Measure the gain: ragkit route report {router} …", style="cyan", markup=False)
     if not found.reached:
         raise typer.Exit(MISSING)
 
@@ -124,20 +132,21 @@ def report(
     output_field: OutputField = "output",
     model: ModelName = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw accuracy against deferral and cost: .png or .html.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Plot of accuracy against fallback rate and cost: .png or .html."),
     ] = None,
-    keep_rows: KeepRows = None,
+    save_rows: SaveRows = None,
     json: Json = False,
 ) -> None:
-    """Show accuracy against the share that falls back, and against cost, on rows that the router was not fitted to.
+    """Show accuracy against fallback rate and cost, on rows that the router was not fitted to.
 
-    Beside it: falling back by chance, by the margin alone, what would be best, and either of the two alone.
+    For comparison: random fallback, fallback by margin, the best possible fallback, and each model alone.
     """
     from ragkit.routing import Router, route_report
     from ragkit.routing.plot import plot as draw
 
     opened = Router.open(router)
-    known, _ = _rows(rows, task, head, files, input_field, output_field, model, keep_rows, opened.blend, json)
+    known, _ = _rows(rows, task, head, files, input_field, output_field, model, save_rows, opened.blend, json)
     found = route_report(opened, known)
     if plot is not None:
         draw(found, plot)
@@ -146,7 +155,7 @@ def report(
         return
     _print(found)
     if plot is not None:
-        out.print(f"Drawn: {plot}", markup=False)
+        out.print(f"Plot: {plot}", markup=False)
 
 
 def _print(found: RouteReport) -> None:
@@ -175,10 +184,10 @@ def _rows(
     blend: float | None,
     quiet: bool,
 ) -> tuple[list[RouteRow], float]:
-    """Return the rows of a file, or of asking two classifiers, and how both are weighed after falling back.
+    """Return the rows of a file, or of two classifiers' predictions, and the primary's weight after falling back.
 
     Raises:
-        SettingsError: if neither is given, or both.
+        SettingsError: if neither or both are specified.
     """
     from ragkit.routing import read_rows, route_rows
     from ragkit.routing.rows import write_rows
@@ -186,8 +195,8 @@ def _rows(
     asked = task is not None and head is not None and bool(files)
     if (rows is not None) == asked:
         raise SettingsError(
-            "There is nothing to learn from." if rows is None else "Rows and examples are given.",
-            "Give --rows FILE, or --task FOLDER --head FOLDER and files of examples.",
+            "No rows specified." if rows is None else "Both rows and examples are specified.",
+            "Use either --rows FILE, or --task FOLDER --head FOLDER and files of examples.",
         )
     if rows is not None:
         return read_rows(rows), blend or 0.0

@@ -1,4 +1,4 @@
-"""A file of inputs to a file of predictions: written as they are made, and gone on with where it stopped."""
+"""Predicts a file of inputs into a file of predictions, which an interrupted run continues."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
     from ragkit._progress import ProgressCallback
 
 BATCH = 32
-"""Rows that are predicted together; at most so many are done again after a stop."""
+"""Rows predicted together; at most this many are predicted again after an interruption."""
 _OF_THE_ROW = (QueryError, PromptError, ModelOutputError)
-"""What another row may not meet; any other error ends the run, which can be gone on with."""
+"""Errors of a single row; any other error ends the run, which can be continued."""
 
 Predict = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
 class RowsReport:
-    """What came of a file."""
+    """Result of predicting a file."""
 
     output: Path
     rows: int
     before: int
-    """Of them, those that the output held already."""
+    """Rows that the output already contained."""
     failed: int
-    """Of all rows, those whose line has an ``error``."""
+    """Rows whose line has an ``error``."""
 
 
 def read_inputs(file: Path, input_field: str) -> list[str]:
-    """Return the inputs of a CSV, TSV or JSON Lines file, in its order.
+    """Read the inputs of a CSV, TSV or JSON Lines file, in order.
 
     Raises:
-        ExamplePoolError: if it can't be read, or a row lacks the field.
+        ExamplePoolError: if the file can't be read, or a row lacks the field.
     """
     from ragkit.examples import read_examples
 
     try:
-        # No output is asked for, so the input stands for it.
+        # No output is needed, so the input is used for it.
         return [example.input for example in read_examples(file, input_field, input_field)]
     except ExamplePoolError as error:
         if "has no field" not in error.message:
             raise
         raise ExamplePoolError(
-            f"{file}: {error.message}", "Name the field that holds the input: --input-field NAME"
+            f"{file}: {error.message}", "Specify the field of the input: --input-field NAME"
         ) from error
 
 
@@ -61,14 +61,14 @@ def predict_rows(
     """Write a line of JSON for each input: ``row`` (from 1), ``input``, ``task`` and the prediction or an ``error``.
 
     Args:
-        predict: gives the further keys of each line.
-        inputs: of all rows.
-        output: a JSON Lines file; what it holds of these inputs is kept, a last line that was cut short is not.
-        task: names the task and the model; lines of another are never mixed with these.
-        progress: called after every batch.
+        predict: returns the further keys of each line.
+        inputs: the inputs of all rows.
+        output: a JSON Lines file. Its complete lines for these inputs are kept; a truncated last line is not.
+        task: identifies the task and the model; lines of different tasks are never mixed.
+        progress: called after each batch.
 
     Raises:
-        SettingsError: if the file can't be written, is being written by another process, or holds something else.
+        SettingsError: if the file can't be written, is being written by another process, or has other content.
     """
     from ragkit._progress import Progress
 
@@ -77,7 +77,9 @@ def predict_rows(
             try:
                 fcntl.flock(lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise SettingsError(f"{output} is being written by another process.", "Wait for it.") from error
+                raise SettingsError(
+                    f"{output} is being written by another process.", "Wait until it has finished."
+                ) from error
             failed, whole, size = _held(inputs, output, task)
             before = whole
             if lines.tell() != size:
@@ -94,7 +96,9 @@ def predict_rows(
                 if progress is not None:
                     progress(Progress("rows", whole, len(inputs)))
     except OSError as error:
-        raise SettingsError(f"{output} can't be written: {error.strerror}.", "Name another: --output FILE") from error
+        raise SettingsError(
+            f"{output} can't be written: {error.strerror}.", "Specify another file: --output FILE"
+        ) from error
     return RowsReport(output, len(inputs), before, failed)
 
 
@@ -113,15 +117,15 @@ def _written(line: Mapping[str, Any]) -> bytes:
 
 
 def _begun(line: bytes, number: int, inputs: Sequence[str]) -> bool:
-    """Tell whether this is the beginning of a row's line: nothing else may be cut off a file."""
+    """Return whether this is the beginning of a row's line: nothing else may be truncated."""
     start = _written({"row": number, "input": inputs[0]})[:-1] if inputs else b""
     return bool(start) and (line.startswith(start) or start.startswith(line))
 
 
 def _held(inputs: Sequence[str], output: Path, task: str) -> tuple[int, int, int]:
-    """Return how many lines of an output have an error, how many are whole, and their size in bytes."""
+    """Return the number of lines with an error, the number of complete lines, and their size in bytes."""
     failed = whole = size = 0
-    anew = "Name another --output, or delete it to begin anew."
+    hint = "Specify another --output, or delete the file to start over."
     try:
         with output.open("rb") as lines:
             for line in lines:
@@ -129,16 +133,14 @@ def _held(inputs: Sequence[str], output: Path, task: str) -> tuple[int, int, int
                     break
                 row = json.loads(line)
                 if not isinstance(row, dict) or row.get("row") != whole + 1 or "input" not in row:
-                    raise SettingsError(f"{output}, line {whole + 1} is no prediction of row {whole + 1}.", anew)
+                    raise SettingsError(f"{output}, line {whole + 1} is not a prediction of row {whole + 1}.", hint)
                 if whole >= len(inputs) or row["input"] != inputs[whole]:
-                    raise SettingsError(f"{output}, line {whole + 1} is of another input than the file has.", anew)
+                    raise SettingsError(f"{output}, line {whole + 1} has a different input than the file.", hint)
                 if row.get("task") != task:
-                    raise SettingsError(
-                        f"{output} was written by another task or model, or before it was fitted.", anew
-                    )
+                    raise SettingsError(f"{output} was written by another task or model, or before the last fit.", hint)
                 failed += "error" in row
                 whole += 1
                 size += len(line)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{output} can't be gone on with: {error}.", anew) from error
+        raise SettingsError(f"{output} can't be continued: {error}.", hint) from error
     return failed, whole, size

@@ -1,4 +1,4 @@
-"""``ragkit serve``: the server with its chat page."""
+"""``ragkit serve``: the API server with the chat page."""
 
 from __future__ import annotations
 
@@ -33,43 +33,44 @@ def serve(
         list[str] | None,
         typer.Argument(
             metavar="[TARGET]...",
-            help="Indexes elsewhere; folders or files of documents, whose index is made or brought up to date first.",
+            help="Further indexes, or folders or files of documents, whose index is created or updated first.",
             show_default=False,
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free port.")] = 8000,
     model: Annotated[
         list[str] | None,
         typer.Option(
             "--model",
             "-m",
-            help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none. May be repeated: "
-            "the first is the default, the others may be chosen.",
+            help="A name from `ragkit models list`, a .gguf file, PROVIDER:NAME, tuned:NAME, or none. Can be repeated: "
+            "the first is the default, users can select the others.",
         ),
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(help="How to answer where nobody chooses: chat, extract, quotes or auto."),
+        typer.Option(help="Default answer mode: chat, extract, quotes or auto."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Of a local model; 0 for all cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of a local model; 0 for all cores.")] = 0,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A name by which browsers reach the server. May be repeated."),
+        typer.Option(metavar="NAME", help="Host name accepted in requests, such as that of a proxy. Can be repeated."),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log refused requests too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also log rejected requests.")] = False,
 ) -> None:
-    """Serve the chat page and the API: ask your documents in a browser, or from any client that speaks OpenAI's API.
+    """Serve the chat page and the API, for browsers and OpenAI-compatible clients.
 
-    Serves every index of the indexes folder, and the targets; more files can be dropped onto the page.
+    Serves all indexes of the indexes folder, and the targets. More files can be uploaded on the page.
 
         ragkit serve                      all indexes, at http://127.0.0.1:8000/
-        ragkit serve ./docs               also this folder; its index is made first
+        ragkit serve ./docs               also this folder; its index is created first
         RAGKIT_TOKEN=… ragkit serve --host 0.0.0.0
 
-    On this machine alone no token is needed, until one is made (`ragkit token add NAME --read COLLECTION`). On any
-    other address one is: the owner's is RAGKIT_TOKEN, or is made and shown once. /docs lists the routes.
+    On a loopback address, no token is needed until one is created (`ragkit token add NAME --read COLLECTION`). On other
+    addresses one is required: set the owner's token in RAGKIT_TOKEN, or one is generated and shown once. /docs lists
+    the routes.
     """
     from ragkit.settings import load_settings
 
@@ -104,16 +105,16 @@ def serve(
             opener=lambda name: _model(name, settings, threads),
         )
     )
-    # The server ends by itself at Ctrl-C, and passes it on where whoever started the process lets it.
+    # The server stops on Ctrl-C, and then raises the signal again.
     with suppress(KeyboardInterrupt), updates:
         server.run(lambda: _tell(server, open_page=open_page))
     out.print("Stopped. Conversations and collections are kept.")
 
 
 def _prepared(name: str, settings: Settings, updates: ExitStack) -> tuple[str, Path]:
-    """Return the name and the folder of a target's index, made or brought up to date where it follows documents.
+    """Return the name and the folder of a target's index; update it first if it follows documents.
 
-    Where another process is writing to it, the update is left to the background, until ``updates`` is closed.
+    If another process is writing to it, it is updated in the background, until ``updates`` is closed.
     """
     from ragkit.cli.following import LATER, follow, updated_later
     from ragkit.cli.indexes import load_options
@@ -141,22 +142,22 @@ def _model(name: str, settings: Settings, threads: int) -> ChatModel:
 
 
 def _tell(server: Server, *, open_page: bool) -> None:
-    """Print where the server is and what it serves."""
+    """Print the server's address, collections and model."""
     ctx = server.context
     if not ctx.options.loopback and not ctx.options.token and not ctx.people.all():
         token = ctx.people.add("owner", owner=True)
-        out.print(f"The owner's token, shown this once: [bold]{token}[/]")
+        out.print(f"The owner's token, shown only once: [bold]{token}[/]")
     out.print(f"ragkit serves [bold]{server.url}[/]", highlight=False)
     names = ctx.collections.all_names()
     if names:
         out.print(f"  collections: {', '.join(names)}", markup=False)
     else:
-        out.print("  There is no collection yet: drop files onto the page, or run: ragkit add PATH --index NAME")
+        out.print("  There are no collections: upload files on the page, or run: ragkit add PATH --index NAME")
     out.print(f"  model: {ctx.models.default}; the API is listed at {server.url}docs", markup=False)
     if ctx.people.open:
-        out.print("  Everyone on this machine is the owner; Ctrl-C ends it.")
+        out.print("  No token needed: every user of this machine has the owner's permissions. Press Ctrl-C to stop.")
     else:
-        out.print("  A token is needed: ragkit token list; Ctrl-C ends it.")
+        out.print("  A token is required; list tokens: ragkit token list. Press Ctrl-C to stop.")
     if open_page:
         import webbrowser
 

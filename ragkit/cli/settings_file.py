@@ -1,4 +1,4 @@
-"""Changes single settings in ``ragkit.toml`` and leaves the rest of the file as it is."""
+"""Changes single settings in ``ragkit.toml`` without changing the rest of the file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def settings_lines(values: Mapping[str, float]) -> str:
 
 
 def write_settings(values: Mapping[str, float]) -> Path:
-    """Set numbers in the nearest ``ragkit.toml``, or in a new one in the working folder, and return its path.
+    """Write numbers to the nearest ``ragkit.toml``, or to a new one in the working folder, and return its path.
 
     Raises:
-        SettingsError: if the file is not valid TOML, or its lines can't be changed without changing something else.
+        SettingsError: if the file is not valid TOML, or its lines can't be changed without changing other settings.
         IndexWriteError: if the file can't be written.
     """
     file = find_file(Path.cwd().resolve()) or Path.cwd() / FILE_NAME

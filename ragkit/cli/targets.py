@@ -1,4 +1,4 @@
-"""Which index a command means: an index folder, the name of one, or documents that have one of their own."""
+"""Resolves the target of a command: an index folder, an index by name, or documents with their own index."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a person named on the command line."""
+    """Index and documents that a command-line argument refers to."""
 
     index: Path
     documents: Path | None
-    """The folder or file of documents that the index follows; None where an index itself was named."""
+    """Folder or file of documents that the index follows; None if the argument is an index."""
 
 
 def own_index(documents: Path, settings: Settings) -> Path:
-    """Return where the index of a folder or file of documents lives: ``indexes/<name>-<hash of its path>``."""
+    """Return the index path of a folder or file of documents: ``indexes/<name>-<hash of its path>``."""
     whole = documents.resolve()
     digest = hashlib.sha256(str(whole).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return settings.indexes / f"{whole.stem or 'root'}-{digest}"
 
 
 def is_index(path: Path) -> bool:
-    """Tell whether ``path`` is the folder of an index."""
+    """Return whether ``path`` is the folder of an index."""
     from ragkit.indexing import Index
 
     return Index.exists(path)
 
 
 def resolve_target(name: str, settings: Settings) -> Target:
-    """Find what ``name`` means: an index folder, an index by name, or a folder or file of documents.
+    """Resolve ``name``: an index folder, an index by name, or a folder or file of documents.
 
     Raises:
         IndexNotFoundError: if it is none of these.
@@ -50,20 +50,20 @@ def resolve_target(name: str, settings: Settings) -> Target:
     if is_index(settings.indexes / name):
         return Target(settings.indexes / name, None)
     raise IndexNotFoundError(
-        f"{name} is neither an index nor a folder or file of documents, and {settings.indexes}/ holds no index "
-        f"of that name; it holds: {', '.join(index_names(settings)) or 'none'}.",
-        "Name a folder of documents, or make an index: ragkit add PATH --index NAME",
+        f"{name} is neither an index nor a folder or file of documents. "
+        f"Indexes in {settings.indexes}/: {', '.join(index_names(settings)) or 'none'}.",
+        "Specify a folder of documents, or create an index: ragkit add PATH --index NAME",
     )
 
 
 def index_path(name: str, settings: Settings) -> Path:
-    """Return the folder that ``--index NAME`` means: a path where it has a slash or exists, else by name."""
+    """Return the folder of ``--index NAME``: a path if it contains a slash or exists, otherwise a name."""
     path = Path(name).expanduser()
     return path if "/" in name or path.exists() else settings.indexes / name
 
 
 def index_names(settings: Settings) -> list[str]:
-    """Return the names of the built indexes in the indexes folder."""
+    """Return the names of the indexes in the indexes folder."""
     if not settings.indexes.is_dir():
         return []
     return sorted(path.name for path in settings.indexes.iterdir() if is_index(path))

@@ -1,4 +1,4 @@
-"""What ``ragkit classify`` and ``ragkit extract`` share: their options, opening models, and files of inputs."""
+"""Shared by ``ragkit classify`` and ``ragkit extract``: options, opening models, and files of inputs."""
 
 from __future__ import annotations
 
@@ -25,37 +25,39 @@ if TYPE_CHECKING:
 
 _SCORES_SHOWN = 8
 
-TaskFolder = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="The folder that the task lives in.", show_default=False)
-]
+TaskFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the task.", show_default=False)]
 TrainingFiles = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[FILE...]", help="CSV, TSV or JSON Lines, one example a row.", show_default=False),
+    typer.Argument(metavar="[FILE...]", help="CSV, TSV or JSON Lines, one example per row.", show_default=False),
 ]
 FromPool = Annotated[
     str | None,
-    typer.Option("--pool", "-p", metavar="NAME", help="Learn from a pool that `ragkit examples add` made, not files."),
+    typer.Option("--pool", "-p", metavar="NAME", help="Example pool to use instead of files."),
 ]
 ModelName = Annotated[
     str | None,
     typer.Option("--model", "-m", help="A name from `ragkit models list`, a .gguf file, or PROVIDER:NAME."),
 ]
-Calls = Annotated[int, typer.Option(min=0, help="How often the model may be asked to find the best settings.")]
-HeldOut = Annotated[int, typer.Option(min=1, help="Examples to try settings on.")]
-Seed = Annotated[int, typer.Option(help="Of chance.")]
-Instruction = Annotated[str, typer.Option(help="What to do, as the model is told it.", show_default="made of the task")]
+Calls = Annotated[int, typer.Option(min=0, help="Maximum model calls for choosing the settings.")]
+HeldOut = Annotated[
+    int, typer.Option("--val-size", min=1, help="Number of held-out examples for choosing the settings.")
+]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
+Instruction = Annotated[str, typer.Option(help="Instruction in the prompt.", show_default="derived from the task")]
 Texts = Annotated[list[str] | None, typer.Argument(metavar="[TEXT...]", help="Inputs.", show_default=False)]
 InputFile = Annotated[
-    Path | None, typer.Option("--file", "-f", metavar="FILE", help="CSV, TSV or JSON Lines with an input a row.")
+    Path | None, typer.Option("--file", "-f", metavar="FILE", help="CSV, TSV or JSON Lines, one input per row.")
 ]
 OutputFile = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="JSON Lines, written as it goes. Run again, it goes on."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="JSON Lines output file; an interrupted run continues from it."
+    ),
 ]
 
 
 def opened_model(name: str | None, settings: Settings) -> ChatModel | str | None:
-    """Return the model that a name means, one behind an endpoint opened with what the settings say of endpoints."""
+    """Return a model by name; an API model is opened with the endpoint settings."""
     from ragkit.models.opening import is_remote, open_model
 
     if name is None or not is_remote(name):
@@ -72,7 +74,7 @@ def opened_model(name: str | None, settings: Settings) -> ChatModel | str | None
 
 
 def model_to_fit(name: str | None, settings: Settings) -> ChatModel | str | None:
-    """Return the model that a name means, else that of the settings; None for the default one."""
+    """Return a model by name, by default that of the settings; None for the default model."""
     return opened_model(name or (settings.model if settings.model not in ("auto", "none") else None), settings)
 
 
@@ -80,29 +82,29 @@ def model_to_fit(name: str | None, settings: Settings) -> ChatModel | str | None
 def training_examples(
     files: list[Path] | None, pool: str | None, input_field: str, output_field: str, settings: Settings
 ) -> Iterator[list[Example] | ExamplePool]:
-    """Give the examples of files, or a pool.
+    """Yield the examples of files, or a pool.
 
     Raises:
-        SettingsError: if both are named, or none.
+        SettingsError: if neither or both are specified.
     """
     if files and pool is not None:
-        raise SettingsError("Files and a pool are named.", "Name files, or a pool with --pool NAME.")
+        raise SettingsError("Both files and a pool are specified.", "Use either files or --pool NAME.")
     if pool is not None:
         with opened_pool(pool, settings) as opened:
             yield opened
     elif files:
         yield read_files(files, input_field, output_field)
     else:
-        raise SettingsError("There are no examples to learn from.", "Name files, or a pool with --pool NAME.")
+        raise SettingsError("No examples specified.", "Use files, or a pool with --pool NAME.")
 
 
 def print_best(report: FitReport[Any] | None) -> None:
-    """Print how the settings that won did."""
+    """Print the score of the best settings."""
     if report is not None and report.calls:
         best = report.trials[0]
         out.print(
-            f"Best of {len(report.trials)} settings: {best.score:.3f} on {best.tried} held-out examples; the model was "
-            f"asked {report.calls:,} times.",
+            f"Best of {len(report.trials)} settings: {best.score:.3f} on {best.tried} held-out examples, with "
+            f"{report.calls:,} model calls.",
             markup=False,
         )
 
@@ -115,14 +117,14 @@ def print_predictions(
     input_field: str,
     output: Path | None,
     json: bool,
-    shown: Callable[[Mapping[str, Any]], str],
+    describe: Callable[[Mapping[str, Any]], str],
 ) -> None:
-    """Predict texts and print them, or predict a file into another and tell how much that was.
+    """Predict texts and print the results, or predict a file into another and print a summary.
 
-    ``name`` is the task's, of ``task_name``; ``shown`` writes a prediction on one line.
+    ``name`` is the result of ``task_name``; ``describe`` formats a prediction on one line.
 
     Raises:
-        Exit: with code 3, if there is an ``error`` in the place of a prediction.
+        Exit: with code 3, if a prediction failed.
     """
     if file is None or output is None:
         rows = [{"input": text, **row} for text, row in zip(texts or [], predict(texts or []), strict=True)]
@@ -131,7 +133,7 @@ def print_predictions(
             print_json({"predictions": rows})
         else:
             for row in rows:
-                out.print(row["error"] if "error" in row else shown(row), markup=False)
+                out.print(row["error"] if "error" in row else describe(row), markup=False)
     else:
         inputs = read_inputs(file, input_field)
         with progress_bar(quiet=json) as progress:
@@ -140,33 +142,33 @@ def print_predictions(
         if json:
             print_json(report)
         else:
-            before = f", {report.before:,} of them done before" if report.before else ""
+            before = f", {report.before:,} of them from an earlier run" if report.before else ""
             out.print(f"{report.rows:,} rows{before}, {report.failed:,} failed: {output}", markup=False)
     if failed:
         raise typer.Exit(MISSING)
 
 
 def check_inputs(texts: list[str] | None, file: Path | None, output: Path | None) -> None:
-    """Make sure that there is something to predict, and only in one way.
+    """Check that there is exactly one source of inputs.
 
     Raises:
-        SettingsError: if neither texts nor a file are given, or both, or a file without an output.
+        SettingsError: if neither or both of texts and a file are specified, or a file without an output.
     """
     if bool(texts) == (file is not None):
-        said = "Texts and a file are given." if texts else "There is nothing to predict."
-        raise SettingsError(said, "Give texts in quotes, or --file FILE --output FILE.")
+        problem = "Both texts and a file are specified." if texts else "No input specified."
+        raise SettingsError(problem, "Use either texts in quotes, or --file FILE --output FILE.")
     if (file is None) != (output is None):
-        raise SettingsError("A file of inputs and an output go together.", "Give --file FILE --output FILE.")
+        raise SettingsError("--file and --output must be used together.", "Use --file FILE --output FILE.")
 
 
 def print_explanation(explanation: Explanation, json: bool) -> None:
-    """Print why a task says what it says: the examples, the prompt, and what the answer was chosen by."""
+    """Print the explanation of a prediction: the examples, the prompt, and the scores."""
     if json:
         print_json(explanation)
         return
     print_shots(explanation.shots)
     if not explanation.messages:
-        out.print("The model does not read it.")
+        out.print("The LLM is not called for this input.")
     for message in explanation.messages:
         out.rule(message.role)
         out.print(message.content, markup=False)
@@ -176,11 +178,11 @@ def print_explanation(explanation: Explanation, json: bool) -> None:
     for name, score in best[:_SCORES_SHOWN]:
         out.print(f"{score:9.3f}  {name}", markup=False)
     if len(best) > _SCORES_SHOWN:
-        out.print(f"  … and {len(best) - _SCORES_SHOWN} more; see them all with --json")
+        out.print(f"  … and {len(best) - _SCORES_SHOWN} more; use --json to list all")
 
 
 def task_name(folder: Path, model: str | None = None, pool: ExamplePool | None = None) -> str:
-    """Return 12 hexadecimal digits that another setting, example or model changes."""
+    """Return a hash of settings, examples and model, 12 hexadecimal digits."""
     examples = pool.index.fingerprint() if pool is not None else ""
     parts = ((folder / "task.json").read_text(encoding="utf-8"), examples, model or "")
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]

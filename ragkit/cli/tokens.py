@@ -1,4 +1,4 @@
-"""``ragkit token``: who may use the server, and what they may do."""
+"""``ragkit token``: users of the server and their permissions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from ragkit.serving.people import People, Right
 
 token = typer.Typer(
-    help="Tokens for `ragkit serve`: who may use it, and their rights on collections.", no_args_is_help=True
+    help="Manage access tokens for `ragkit serve`, and their permissions on collections.", no_args_is_help=True
 )
 
-Name = Annotated[str, typer.Argument(help="Whose token.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Name of the user.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,13 +28,18 @@ def register(app: typer.Typer) -> None:
 
 
 def _collections(option: str, what: str) -> typer.models.OptionInfo:
-    info: typer.models.OptionInfo = typer.Option(option, metavar="COLLECTION", help=f"{what} May be repeated.")
+    info: typer.models.OptionInfo = typer.Option(option, metavar="COLLECTION", help=f"{what} Can be repeated.")
     return info
 
 
-Read = Annotated[list[str] | None, _collections("--read", "May ask it and read its documents.")]
-Write = Annotated[list[str] | None, _collections("--write", "May also add and remove documents and examples.")]
-Admin = Annotated[list[str] | None, _collections("--admin", "May do everything with it.")]
+Read = Annotated[
+    list[str] | None, _collections("--read", "Collection to grant read permission on: ask, and read documents.")
+]
+Write = Annotated[
+    list[str] | None,
+    _collections("--write", "Collection to grant write permission on: also add and remove documents and examples."),
+]
+Admin = Annotated[list[str] | None, _collections("--admin", "Collection to grant all permissions on.")]
 
 
 @token.command()
@@ -43,10 +48,10 @@ def add(
     read: Read = None,
     write: Write = None,
     admin: Admin = None,
-    owner: Annotated[bool, typer.Option("--owner", help="May do everything with all collections.")] = False,
+    owner: Annotated[bool, typer.Option("--owner", help="Grant all permissions on all collections.")] = False,
     json: Json = False,
 ) -> None:
-    """Make a token for someone and print it; it can't be had again. A running server takes it at once.
+    """Create a token for a user and print it. It can't be shown again. A running server accepts it at once.
 
     ragkit token add anna --read handbook --write notes
     """
@@ -64,9 +69,9 @@ def set_rights(
     read: Read = None,
     write: Write = None,
     admin: Admin = None,
-    none: Annotated[list[str] | None, _collections("--none", "Takes the right away.")] = None,
+    none: Annotated[list[str] | None, _collections("--none", "Collection to remove permissions from.")] = None,
 ) -> None:
-    """Change someone's rights on collections; those that are not named stay. A running server holds to it at once."""
+    """Change a user's permissions on the given collections. A running server applies them at once."""
     with _people() as people:
         for collection, right in _rights(read, write, admin).items():
             people.grant(name, collection, right)
@@ -76,7 +81,7 @@ def set_rights(
 
 @token.command("list")
 def list_tokens(json: Json = False) -> None:
-    """List who has a token, and their rights."""
+    """List users with a token, and their permissions."""
     with _people() as people:
         rows = [{"name": one.name, "owner": one.owner, "rights": people.rights(one)} for one in people.all()]
     if json:
@@ -84,30 +89,30 @@ def list_tokens(json: Json = False) -> None:
         return
     for row in rows:
         rights = ", ".join(f"{right} {collection}" for collection, right in sorted(dict(row["rights"]).items()))  # type: ignore[call-overload]
-        out.print(f"{row['name']}: {'owner' if row['owner'] else rights or 'no rights'}", markup=False)
+        out.print(f"{row['name']}: {'owner' if row['owner'] else rights or 'no permissions'}", markup=False)
     if not rows:
-        out.print("There are no tokens: everyone on this machine is the owner, and nobody else gets in.")
+        out.print("There are no tokens: every user of this machine has the owner's permissions; others have no access.")
 
 
 @token.command()
 def remove(name: Name) -> None:
-    """Take someone's token away; a running server refuses it at once, also in the middle of an answer."""
+    """Delete a user's token. A running server rejects it at once, even during an answer."""
     with _people() as people:
         people.remove(name)
 
 
 def _rights(read: list[str] | None, write: list[str] | None, admin: list[str] | None) -> dict[str, Right]:
-    """Return the right on each collection.
+    """Return the permission on each collection.
 
     Raises:
-        SettingsError: if a collection is named with two rights.
+        SettingsError: if a collection has two permissions.
     """
     rights: dict[str, Right] = {}
     given: tuple[tuple[Right, list[str] | None], ...] = (("read", read), ("write", write), ("admin", admin))
     for right, collections in given:
         for collection in collections or []:
             if collection in rights:
-                raise SettingsError(f"{collection} is named with two rights.", "Name it once; write holds read.")
+                raise SettingsError(f"{collection} has two permissions.", "Specify one of them; write includes read.")
             rights[collection] = right
     return rights
 

@@ -1,4 +1,4 @@
-"""``ragkit tune``: models taught by examples, their versions, and which of them is in use."""
+"""``ragkit tune``: fine-tuning, versions of adapters, and which version is in use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ragkit.cli.tune_report import in_use, plain_version, print_tuned
 if TYPE_CHECKING:
     from ragkit.tuning.data import TuningRecord
 
-HELP = """Teach a model by examples. A new version is used only where it measures better on what was held out.
+HELP = """Fine-tune a model on examples. A new version is used only if it is better on held-out data.
 
     ragkit tune sft support train.jsonl --minutes 30
 
@@ -42,7 +42,7 @@ tune = typer.Typer(help=HELP, no_args_is_help=True)
 
 VersionName = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="An adapter, or one version of it, as in support@2.", show_default=False),
+    typer.Argument(metavar="NAME", help="Name of an adapter, or a version such as support@2.", show_default=False),
 ]
 
 
@@ -66,7 +66,7 @@ def sft(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="CSV, TSV or JSON Lines: an input and an output a row, or messages.",
+            help="CSV, TSV or JSON Lines: an input and an output per row, or messages.",
             show_default=False,
         ),
     ],
@@ -76,28 +76,28 @@ def sft(
     base: Base = "default",
     input_field: InputField = "input",
     output_field: OutputField = "output",
-    instruction: Annotated[str, typer.Option(help="A system message before each input.", show_default=False)] = "",
+    instruction: Annotated[str, typer.Option(help="System message for each input.", show_default=False)] = "",
     minutes: Minutes = None,
     epochs: Annotated[
-        float, typer.Option(min=0.01, help="How often all rows are seen, if the minutes allow it.")
+        float, typer.Option(min=0.01, help="Number of epochs, unless --minutes ends training first.")
     ] = 3.0,
     rank: Rank = 16,
     learning_rate: LearningRate = 5e-4,
-    batch: Annotated[int, typer.Option(min=1, help="Examples of a step.")] = 16,
-    layers: Annotated[int, typer.Option(min=0, help="The upper layers that learn; 0 for all.")] = 0,
-    max_length: Annotated[int, typer.Option(min=8, help="Tokens of a row; longer ones are left out.")] = 1024,
-    metric: Annotated[str, typer.Option(help="What counts as better: f1 (of words) or exact.")] = "f1",
-    max_eval_samples: Annotated[int, typer.Option(min=1, help="Held-out rows that are measured, at most.")] = 200,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size, in examples.")] = 16,
+    layers: Annotated[int, typer.Option(min=0, help="Number of upper layers to train; 0 for all.")] = 0,
+    max_length: Annotated[int, typer.Option(min=8, help="Maximum tokens of a row; longer rows are skipped.")] = 1024,
+    metric: Annotated[str, typer.Option(help="Metric for comparing versions: f1 (of words) or exact.")] = "f1",
+    max_eval_samples: Annotated[int, typer.Option(min=1, help="Maximum number of held-out rows to evaluate.")] = 200,
     seed: Seed = 0,
     adapters: Adapters = Path("adapters"),
     restart: Restart = False,
     json: Json = False,
 ) -> None:
-    """Tune a language model on wanted replies (LoRA).
+    """Fine-tune a language model on target replies (LoRA).
 
-    Rows that the held-out rows or a --test file have too, or nearly, are left out. Interrupted, the same command goes
-    on. The new version is used, as the model tuned:NAME, if the held-out rows show for certain that it is better than
-    what was used before.
+    Training rows that duplicate or nearly duplicate a held-out row or a row of a --test file are skipped. If
+    interrupted, run the same command again to continue. The new version is used, as the model tuned:NAME, if it is
+    significantly better on the held-out rows than the version in use.
     """
     from ragkit.tuning.data import read_records, split_records
     from ragkit.tuning.sft import SftOptions, tune_sft
@@ -116,7 +116,7 @@ def sft(
         alpha=2 * rank,
         layers=layers,
         learning_rate=learning_rate,
-        batch=batch,
+        batch_size=batch_size,
         seed=seed,
         max_length=max_length,
         metric=metric,
@@ -135,11 +135,11 @@ def sft(
             restart=restart,
             progress=progress,
         )
-    print_tuned(report, f"{metric} held out", json)
+    print_tuned(report, f"Held-out {metric}", json)
 
 
 def list_(adapters: Adapters = Path("adapters"), json: Json = False) -> None:
-    """List adapters with their versions, how they measured, and which are in use."""
+    """List adapters with their versions, scores, and the version in use."""
     from ragkit.models.adapters import AdapterStore
 
     found = AdapterStore(adapters).versions()
@@ -147,18 +147,18 @@ def list_(adapters: Adapters = Path("adapters"), json: Json = False) -> None:
         print_json({"adapters": [plain_version(version) for version in found]})
         return
     if not found:
-        out.print(f"There are no adapters in {adapters}. Make one: ragkit tune sft NAME FILE", markup=False)
+        out.print(f"There are no adapters in {adapters}. Create one: ragkit tune sft NAME FILE", markup=False)
     for version in found:
         used = "in use" if version.promoted else ""
         scores = version.card["scores"]
-        told = f"{scores['before']['mean']:.3f} -> {scores['after']['mean']:.3f} {scores['metric']}"
+        change = f"{scores['before']['mean']:.3f} -> {scores['after']['mean']:.3f} {scores['metric']}"
         out.print(
-            f"{version.name}@{version.version:<4} {version.card['base']['name']:<20} {told:<24} {used}", markup=False
+            f"{version.name}@{version.version:<4} {version.card['base']['name']:<20} {change:<24} {used}", markup=False
         )
 
 
 def show(name: VersionName, adapters: Adapters = Path("adapters"), json: Json = False) -> None:
-    """Show the card of the version in use, or of NAME@2: data, options, scores, and why it is used or not."""
+    """Show the card of the version in use, or of NAME@2: data, options, scores, and why it is in use or not."""
     from ragkit.models.adapters import AdapterStore
 
     version = AdapterStore(adapters).find(name)
@@ -169,7 +169,7 @@ def show(name: VersionName, adapters: Adapters = Path("adapters"), json: Json = 
 
 
 def promote(name: VersionName, adapters: Adapters = Path("adapters"), json: Json = False) -> None:
-    """Take a version into use, whatever it measured."""
+    """Use a version regardless of its scores."""
     from ragkit.models.adapters import AdapterStore
 
     version = AdapterStore(adapters).promote(name)
@@ -180,7 +180,7 @@ def promote(name: VersionName, adapters: Adapters = Path("adapters"), json: Json
 
 
 def delete(name: VersionName, adapters: Adapters = Path("adapters"), json: Json = False) -> None:
-    """Delete an adapter with all its versions, or one version, as in support@2."""
+    """Delete an adapter with all its versions, or one version such as support@2."""
     from ragkit.models.adapters import AdapterStore
 
     gone = [f"{one.name}@{one.version}" for one in AdapterStore(adapters).delete(name)]

@@ -1,4 +1,4 @@
-"""``ragkit tune grpo``: learning from a score of what the model itself says."""
+"""``ragkit tune grpo``: reinforcement learning from scores of the model's own replies."""
 
 from __future__ import annotations
 
@@ -43,40 +43,39 @@ def grpo(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="JSON Lines with a prompt a row, such as a file of rankings.", show_default=False
+            metavar="FILE...", help="JSON Lines with a prompt per row, such as a file of rankings.", show_default=False
         ),
     ],
-    reward: Annotated[
-        str | None, typer.Option(help="The reward model that scores: a name of `ragkit tune reward`.")
-    ] = None,
+    reward: Annotated[str | None, typer.Option(help="Reward model: a name from `ragkit tune reward`.")] = None,
     check: Annotated[
         str | None,
         typer.Option(
             metavar="MODULE:FUNCTION",
-            help="A function that scores in its place: takes what was asked and an answer, gives a number or True.",
+            help="Reward function instead: takes the prompt and a reply, returns a number or a boolean.",
         ),
     ] = None,
     held_out: HeldOut = None,
     val_fraction: ValFraction = 0.2,
     test: Tests = None,
     base: Base = "default",
-    replies: Annotated[int, typer.Option(min=2, help="Drawn to each prompt.")] = 8,
-    reply_tokens: Annotated[int, typer.Option(min=1, help="Of a reply, at most.")] = 128,
-    beta: Annotated[float, typer.Option(min=0.0, help="How much the model is held to what it said before.")] = 0.02,
+    num_replies: Annotated[int, typer.Option(min=2, help="Replies sampled for each prompt.")] = 8,
+    max_reply_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens of a reply.")] = 128,
+    beta: Annotated[float, typer.Option(min=0.0, help="KL penalty coefficient.")] = 0.02,
     minutes: Minutes = None,
-    epochs: Annotated[float, typer.Option(min=0.01, help="How often all prompts are seen.")] = 1.0,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Number of epochs.")] = 1.0,
     rank: Rank = 16,
     learning_rate: LearningRate = 5e-5,
-    batch: Annotated[int, typer.Option(min=1, help="Prompts of a step.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size, in prompts.")] = 8,
     seed: Seed = 0,
     adapters: Adapters = Path("adapters"),
     restart: Restart = False,
     json: Json = False,
 ) -> None:
-    """Tune a language model by what a score says of its own replies (GRPO with LoRA). Meant for a GPU.
+    """Fine-tune a language model on scores of its own replies (GRPO with LoRA). A GPU is recommended.
 
-    Interrupted, the same command goes on. The new version is used, as the model tuned:NAME, if its replies to held-out
-    prompts score higher than those of what was used before, for certain. Scores can be gamed: read some replies first.
+    If interrupted, run the same command again to continue. The new version is used, as the model tuned:NAME, if its
+    replies to held-out prompts score significantly higher than those of the version in use. Rewards can be gamed: read
+    some replies before you use it.
     """
     from ragkit.tuning.base_model import best_device
     from ragkit.tuning.data import split_records
@@ -91,17 +90,17 @@ def grpo(
     else:
         prompts, measured = split_records(prompts, val_fraction, seed)
     if best_device() == "cpu":
-        err.print("There is no GPU: this will take long. --minutes sets a limit.", style="yellow")
+        err.print("No GPU found: this will take a long time. Use --minutes to set a limit.", style="yellow")
     options = GrpoOptions(
         epochs=epochs,
         minutes=minutes,
         rank=rank,
         alpha=2 * rank,
         learning_rate=learning_rate,
-        batch=batch,
+        batch_size=batch_size,
         seed=seed,
-        replies=replies,
-        reply_tokens=reply_tokens,
+        num_replies=num_replies,
+        max_reply_tokens=max_reply_tokens,
         beta=beta,
     )
     with progress_bar(quiet=json) as progress:
@@ -118,12 +117,13 @@ def grpo(
             restart=restart,
             progress=progress,
         )
-    print_tuned(report, "Score of held-out replies", json)
+    print_tuned(report, "Mean reward of held-out replies", json)
 
 
 def _score(reward: str | None, check: str | None, adapters: Path) -> tuple[RewardModel | Score, str]:
     if (reward is None) == (check is None):
-        raise SettingsError("What scores is not said, or said twice.", "Give --reward NAME or --check MODULE:FUNCTION.")
+        problem = "Both --reward and --check are specified." if reward else "No reward specified."
+        raise SettingsError(problem, "Use either --reward NAME or --check MODULE:FUNCTION.")
     if reward is not None:
         from ragkit.tuning.reward import open_reward
 

@@ -12,9 +12,9 @@ from ragkit.cli.output import out, print_json, progress_bar, seconds_text
 from ragkit.cli.pools import InputField, OutputField, read_files, read_test
 from ragkit.cli.tasks import FromPool, Seed, TaskFolder, TrainingFiles, training_examples
 
-Seconds = Annotated[float, typer.Option(min=1, help="Of training, at most; what comes before and after it is short.")]
-Epochs = Annotated[int, typer.Option(min=1, help="How often all rows are seen, if the seconds allow it.")]
-Layers = Annotated[int, typer.Option(min=1, help="The embedder's upper layers that learn.")]
+Seconds = Annotated[float, typer.Option(min=1, help="Maximum training time.")]
+Epochs = Annotated[int, typer.Option(min=1, help="Number of epochs, unless --seconds ends training first.")]
+Layers = Annotated[int, typer.Option(min=1, help="Number of upper layers of the embedder to train.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +31,20 @@ def head(
     output_field: OutputField = "output",
     test: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A test split: measured in the end, and never learned from."),
+        typer.Option(metavar="FILE", help="Test split to evaluate on; never used for training."),
     ] = None,
-    tune: Annotated[bool, typer.Option(help="Try the fine-tuned embedder too, not the frozen one only.")] = True,
+    tune: Annotated[bool, typer.Option(help="Also try a fine-tuned embedder.")] = True,
     seconds: Seconds = 60.0,
     epochs: Epochs = 3,
     layers: Layers = 3,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Teach a classifier by examples: a head on the embedder, which is fine-tuned where that gains.
+    """Train a classifier head on the embedder, which is fine-tuned if that improves accuracy.
 
-    It needs no language model to answer. On examples held out the tuned embedder is compared with the frozen one, and
-    the better of them with what the folder holds already; what is in use changes only where a gain is shown.
-    Interrupted, the same command goes on. The folder's card.md tells what it was made from.
+    The head needs no language model. The fine-tuned embedder is compared with the frozen one on held-out examples, and
+    the better of them with the version in the folder, which is replaced only if the gain is significant. If
+    interrupted, run the same command again to continue. The folder's card.md documents data and scores.
     """
     from ragkit.settings import load_settings
     from ragkit.tuning.embedder_training import EmbedderOptions
@@ -66,12 +66,14 @@ def head(
     if json:
         print_json({"folder": folder, "report": report, "test_accuracy": accuracy, "test_rows": len(tests)})
         return
-    out.print(f"{report.examples:,} examples of {len(made.settings.labels):,} labels, {report.leaked:,} left out.")
-    tuned = "" if report.tuned is None else f", {report.tuned:.4f} with the tuned one"
-    out.print(f"Held out ({report.held_out:,}): {report.frozen:.4f} with the frozen embedder{tuned}.")
+    out.print(f"{report.examples:,} examples with {len(made.settings.labels):,} labels, {report.leaked:,} skipped.")
+    tuned = "" if report.tuned is None else f", {report.tuned:.4f} with the fine-tuned one"
+    out.print(
+        f"Accuracy on {report.held_out:,} held-out examples: {report.frozen:.4f} with the frozen embedder{tuned}."
+    )
     out.print(report.why, markup=False)
     took = ", ".join(f"{stage} {seconds_text(spent)}" for stage, spent in report.seconds.items())
-    out.print(f"Took: {took}.", style="dim")
+    out.print(f"Time: {took}.", style="dim")
     if accuracy is not None:
         out.print(f"Accuracy on {len(tests):,} test rows: {accuracy:.4f}", style="bold")
 
@@ -80,13 +82,18 @@ def embedder(
     folder: TaskFolder,
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="CSV, TSV or JSON Lines: questions and passages.", show_default=False),
+        typer.Argument(metavar="FILE...", help="CSV, TSV or JSON Lines of questions and passages.", show_default=False),
     ],
     input_field: InputField = "question",
     output_field: OutputField = "passage",
     index: Annotated[
         str | None,
-        typer.Option("--index", "-i", metavar="NAME", help="The rows hold answers; find their passages in this index."),
+        typer.Option(
+            "--index",
+            "-i",
+            metavar="NAME",
+            help="Index in which to find the passages of the answers, if the rows have answers.",
+        ),
     ] = None,
     seconds: Seconds = 300.0,
     epochs: Epochs = 3,
@@ -94,10 +101,10 @@ def embedder(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Fine-tune the embedder on questions and the passages that answer them.
+    """Fine-tune the embedder on questions and their passages.
 
-    It is written to FOLDER/embedder where it finds held-out passages better than before. To use it, move an index to it
-    with `ragkit reembed`.
+    The embedder is written to FOLDER/embedder if it ranks held-out passages significantly better. To use it, run
+    `ragkit reembed`.
     """
     from ragkit.cli.targets import index_path
     from ragkit.indexing import Index
@@ -117,10 +124,10 @@ def embedder(
     if json:
         print_json({"folder": folder, "rows": len(rows), "report": report})
         return
-    found = f"{report.gain.mean:+.4f}, with 95% confidence between {report.gain.low:+.4f} and {report.gain.high:+.4f}"
-    out.print(f"{report.pairs:,} of {len(rows):,} rows learned from, {report.held_out:,} held out.")
-    out.print(f"Mean reciprocal rank held out: {report.before:.4f} before, {report.after:.4f} after ({found}).")
+    found = f"{report.gain.mean:+.4f}, 95 % CI {report.gain.low:+.4f} to {report.gain.high:+.4f}"
+    out.print(f"{report.pairs:,} of {len(rows):,} rows used for training, {report.held_out:,} held out.")
+    out.print(f"Held-out mean reciprocal rank: {report.before:.4f} before, {report.after:.4f} after ({found}).")
     if report.kept:
         out.print(f"Use it: ragkit reembed INDEX {folder}/embedder", style="cyan", markup=False)
     else:
-        out.print("A gain is not shown, so nothing was written.")
+        out.print("The gain is not significant; nothing was written.")

@@ -1,4 +1,4 @@
-"""The options that commands of ``ragkit tune`` have in common."""
+"""Options shared by the ``ragkit tune`` commands."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Tests = Annotated[
     typer.Option(
         "--test",
         metavar="FILE",
-        help="Further test split: rows like it are removed from the training data. Can be repeated.",
+        help="Test split; its near-duplicates are removed from the training data. Can be repeated.",
     ),
 ]
 Base = Annotated[
     str, typer.Option(help="Base model: a name from `ragkit models list`, a .gguf file, or a Hugging Face folder.")
 ]
 Minutes = Annotated[float | None, typer.Option(min=0.01, help="Maximum training time, in minutes.", show_default=False)]
-Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="Folder of the adapters.")]
+Adapters = Annotated[Path, typer.Option("--adapters", metavar="FOLDER", help="Folder of adapters.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard an unfinished run and start again.")]
 Rank = Annotated[int, typer.Option(min=1, help="LoRA rank.")]
 LearningRate = Annotated[float, typer.Option(help="Peak learning rate, after warm-up.")]

@@ -1,4 +1,4 @@
-"""``ragkit tune raft``: questions with their passages, as a file to tune on."""
+"""``ragkit tune raft``: training rows from questions and an index."""
 
 from __future__ import annotations
 
@@ -33,22 +33,24 @@ def raft(
         Path,
         typer.Argument(
             metavar="QUESTIONS",
-            help="As for `ragkit eval`: a question a row, with answers and sources; or SQuAD's JSON.",
+            help="Questions with answers and sources, in a format of `ragkit eval`.",
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines for `ragkit tune sft`.")],
-    passages: Annotated[int, typer.Option(min=1, help="In a prompt, at most.")] = 3,
-    without: Annotated[
-        float, typer.Option(min=0.0, max=0.99, help="Share of prompts without the passage that answers.")
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Output file, JSON Lines for `ragkit tune sft`.")
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="Maximum passages in a prompt.")] = 3,
+    unanswerable_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="Fraction of prompts without the passage that contains the answer.")
     ] = 0.2,
     model: ModelName = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Make rows to tune on from questions and an index (RAFT): passages with distractors, and a quote as the reply.
+    """Generate training rows from questions and an index (RAFT): passages with distractors, and a quote as the reply.
 
-    Where the passage that answers is left out, the reply is the abstention. Keep some questions back, to measure on:
+    If the passage with the answer is left out, the reply is the abstention. Hold out some questions for evaluation:
 
         ragkit tune raft handbook train.jsonl -o rows.jsonl
 
@@ -66,7 +68,7 @@ def raft(
 
     settings = load_settings()
     asked = read_questions(questions)
-    options = RaftOptions(passages=passages, without=without, seed=seed)
+    options = RaftOptions(k=k, unanswerable_fraction=unanswerable_fraction, seed=seed)
     with Index.open(resolve_target(target, settings).index) as index:
         rows, missing = _rows(index, asked)
         assembler = PromptAssembler(as_model(model_to_fit(model, settings)), Templates.load(settings.templates))
@@ -77,18 +79,18 @@ def raft(
         told = {"output": output, "rows": len(report.records), "found": report.found, "questions": len(asked)}
         print_json({**told, "skipped": skipped})
     else:
-        out.print(f"{len(report.records):,} rows of {len(asked):,} questions: {output}", markup=False)
-        out.print(f"The search had the passage that answers among its first {passages} for {report.found:,} of them.")
+        out.print(f"{len(report.records):,} rows from {len(asked):,} questions: {output}", markup=False)
+        out.print(f"Search ranked the passage with the answer in the top {k} for {report.found:,} of them.")
         for line in skipped[:_REMARKS_SHOWN]:
-            err.print(f"Left out: {one_line(line, 160)}", markup=False, style="yellow")
+            err.print(f"Skipped: {one_line(line, 160)}", markup=False, style="yellow")
         if len(skipped) > _REMARKS_SHOWN:
-            err.print(f"{len(skipped) - _REMARKS_SHOWN:,} more left out; see them all with --json", style="yellow")
+            err.print(f"{len(skipped) - _REMARKS_SHOWN:,} more skipped; use --json to list all", style="yellow")
     if skipped:
         raise typer.Exit(MISSING)
 
 
 def _rows(index: Index, questions: Sequence[Question]) -> tuple[list[RaftRow], list[str]]:
-    """Return the questions whose answer stands in the index, and why the others are left out."""
+    """Return the questions whose answer is in the index, and why the others are skipped."""
     from ragkit.evaluation.gold import find_gold
     from ragkit.tuning.raft import RaftRow
 
@@ -98,11 +100,11 @@ def _rows(index: Index, questions: Sequence[Question]) -> tuple[list[RaftRow], l
     for question in questions:
         places = [place for there in gold[question.id].evidence for place in there]
         if not places:
-            missing.append(f"The index does not hold what answers: {question.question}")
+            missing.append(f"The index does not contain the answer to: {question.question}")
             continue
         document = index.document(places[0].document_id)
         quote = document.text[places[0].start : places[0].end]
-        # A short answer is better than its whole sentence, where it stands there word for word.
+        # A short answer is preferred to its whole sentence, if the sentence contains it verbatim.
         answer = next((answer for answer in question.wordings if answer in quote), quote)
         rows.append(RaftRow(question.question, answer, document.source))
     return rows, missing

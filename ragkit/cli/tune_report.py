@@ -1,4 +1,4 @@
-"""What commands of ``ragkit tune`` tell of a new version of an adapter."""
+"""Reports of the ``ragkit tune`` commands on a new version of an adapter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEAKS_SHOWN = 5
 
 
 def plain_version(version: AdapterVersion) -> dict[str, object]:
-    """Return a version as plain values, as every command gives it with ``--json``."""
+    """Return a version as JSON values, as printed with ``--json``."""
     return {
         "name": version.name,
         "version": version.version,
@@ -25,38 +25,39 @@ def plain_version(version: AdapterVersion) -> dict[str, object]:
 
 
 def in_use(version: AdapterVersion) -> str:
-    """Return how a version that is in use is told: a language model with the name that opens it."""
+    """Return the description of a version in use, with the model name that opens it."""
     return f"in use as tuned:{version.name}" if version.card.get("kind") == "lora" else "in use"
 
 
 def print_tuned(report: TuningReport, measured: str, json: bool) -> None:
-    """Tell what came of tuning a language model; ``measured`` names the figures before and after."""
+    """Print the result of fine-tuning a language model; ``measured`` names the scores before and after."""
     if json:
         print_json(plain_version(report.version))
         return
     training = report.training
     cut = ", ended by the time limit" if training.cut else ""
-    resumed = f", gone on with at step {training.resumed_at:,}" if training.resumed_at else ""
+    resumed = f", resumed at step {training.resumed_at:,}" if training.resumed_at else ""
     out.print(
         f"{training.steps:,} of {training.planned:,} steps in {seconds_text(training.seconds)}{cut}{resumed}; "
         f"loss {training.loss:.3f}."
     )
     if report.leaked or report.too_long:
         out.print(
-            f"Left out: {len(report.leaked):,} rows that are measured on, or nearly, and {report.too_long:,} too long."
+            f"Skipped: {len(report.leaked):,} near-duplicates of held-out or test rows, "
+            f"and {report.too_long:,} too long."
         )
     for leak in report.leaked[:_LEAKS_SHOWN]:
-        told = f"  {one_line(leak.record.key, 60)} | {leak.split}: {one_line(leak.found, 60)}"
-        out.print(told, style="dim", markup=False)
+        line = f"  {one_line(leak.record.key, 60)} | {leak.split}: {one_line(leak.found, 60)}"
+        out.print(line, style="dim", markup=False)
     out.print(f"{measured}: {report.before} before, {report.after} after.", markup=False)
     print_version(report.version, report.why)
 
 
 def print_version(version: AdapterVersion, why: str) -> None:
-    """Tell whether a new version is in use and why, and how it can be used all the same."""
+    """Print whether a new version is in use and why, and otherwise how to use it."""
     label = f"{version.name}@{version.version}"
     if version.promoted:
         out.print(f"{label} is {in_use(version)}: {why}", style="bold", markup=False)
     else:
         out.print(f"{label} is not in use: {why}", style="bold", markup=False)
-        out.print(f"Use it all the same: ragkit tune promote {label}", style="cyan", markup=False)
+        out.print(f"To use it anyway: ragkit tune promote {label}", style="cyan", markup=False)

@@ -1,4 +1,4 @@
-"""``ragkit tune reward`` and ``ragkit tune dpo``: learning from rankings."""
+"""``ragkit tune reward`` and ``ragkit tune dpo``: training on rankings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Files = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE...",
-        help="JSON Lines: prompt, chosen and rejected a row; or prompt and answers, the best first.",
+        help="JSON Lines: prompt, chosen and rejected per row; or prompt and answers, the best first.",
         show_default=False,
     ),
 ]
@@ -59,7 +59,10 @@ def reward(
     group_by: GroupBy = None,
     test: Tests = None,
     kind: Annotated[
-        str, typer.Option(help="light (signals and the embedder's vectors, in seconds) or lora (a language model).")
+        str,
+        typer.Option(
+            help="Kind of model: light (signals and embeddings, trains in seconds) or lora (a language model)."
+        ),
     ] = "light",
     base: Base = "default",
     minutes: Minutes = None,
@@ -68,10 +71,10 @@ def reward(
     restart: Restart = False,
     json: Json = False,
 ) -> None:
-    """Learn what people prefer from their rankings: a model that scores answers.
+    """Train a reward model on rankings: it scores answers by human preference.
 
-    Contradictory rankings cancel each other and are told. The new version is used if it puts held-out answers in the
-    right order more often than the one in use, for certain.
+    Contradictory rankings are reported and not used. The new version is used if it orders held-out answers correctly
+    significantly more often than the version in use.
     """
     from ragkit.embedding import open_embedder
     from ragkit.settings import load_settings
@@ -79,7 +82,7 @@ def reward(
     from ragkit.tuning.reward import RewardOptions, tune_reward
 
     rankings, measured, splits = _read(files, held_out, val_fraction, group_by, test, seed)
-    # What is no legal kind is refused by the options, with the legal ones.
+    # An unknown kind is rejected by the options, which list the legal ones.
     options = RewardOptions(
         kind=kind,  # type: ignore[arg-type]
         base=base,
@@ -102,8 +105,11 @@ def reward(
     if json:
         print_json(plain_version(report.version))
         return
-    out.print(f"{len(rankings) - report.leaked:,} rankings learned from, {report.leaked:,} left out as held out.")
-    out.print(f"Held out: {report.held_out} of {report.held_out.pairs:,} pairs in the right order.", style="bold")
+    out.print(
+        f"{len(rankings) - report.leaked:,} training rankings, "
+        f"{report.leaked:,} skipped as near-duplicates of held-out ones."
+    )
+    out.print(f"Held out: {report.held_out} of {report.held_out.pairs:,} pairs in the correct order.", style="bold")
     print_version(report.version, report.why)
 
 
@@ -115,25 +121,27 @@ def dpo(
     group_by: GroupBy = None,
     test: Tests = None,
     base: Base = "default",
-    beta: Annotated[float, typer.Option(help="How much the model is held to what it said before.")] = 0.1,
+    beta: Annotated[float, typer.Option(help="KL penalty coefficient.")] = 0.1,
     minutes: Minutes = None,
-    epochs: Annotated[float, typer.Option(min=0.01, help="How often all rankings are seen.")] = 1.0,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Number of epochs.")] = 1.0,
     rank: Rank = 16,
     learning_rate: LearningRate = 5e-5,
-    batch: Annotated[int, typer.Option(min=1, help="Rankings of a step.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size, in rankings.")] = 16,
     max_length: Annotated[
-        int, typer.Option(min=8, help="Tokens of prompt and reply; longer ones are left out.")
+        int, typer.Option(min=8, help="Maximum tokens of prompt and reply; longer rankings are skipped.")
     ] = 1024,
-    max_eval_samples: Annotated[int, typer.Option(min=1, help="Held-out rankings that are measured, at most.")] = 400,
+    max_eval_samples: Annotated[
+        int, typer.Option(min=1, help="Maximum number of held-out rankings to evaluate.")
+    ] = 400,
     seed: Seed = 0,
     adapters: Adapters = Path("adapters"),
     restart: Restart = False,
     json: Json = False,
 ) -> None:
-    """Tune a language model on rankings (direct preference optimisation with LoRA).
+    """Fine-tune a language model on rankings (direct preference optimisation with LoRA).
 
-    Interrupted, the same command goes on. The new version is used, as the model tuned:NAME, if it finds the better of
-    two held-out replies likelier more often than what was used before, for certain.
+    If interrupted, run the same command again to continue. The new version is used, as the model tuned:NAME, if it
+    assigns the better of two held-out replies the higher probability significantly more often than the version in use.
     """
     from ragkit.tuning.dpo import DpoOptions, tune_dpo
 
@@ -144,7 +152,7 @@ def dpo(
         rank=rank,
         alpha=2 * rank,
         learning_rate=learning_rate,
-        batch=batch,
+        batch_size=batch_size,
         seed=seed,
         beta=beta,
         max_length=max_length,
@@ -162,7 +170,7 @@ def dpo(
             restart=restart,
             progress=progress,
         )
-    print_tuned(report, "Better reply likelier, held out", json)
+    print_tuned(report, "Held-out preference accuracy", json)
 
 
 def _read(
@@ -173,12 +181,12 @@ def _read(
     test: list[Path] | None,
     seed: int,
 ) -> tuple[list[Ranking], list[Ranking], dict[str, list[Ranking]]]:
-    """Return the rankings to learn from, those held out, and further splits; what was wrong with some is told."""
+    """Return training rankings, held-out ones and test splits; problems are reported on stderr."""
     from ragkit.tuning.rankings import checked, read_rankings, split_rankings
 
     def read(path: Path) -> list[Ranking]:
         report = read_rankings(path)
-        for kind, lines in (("left out", report.refused), ("contradictory", report.contradictions)):
+        for kind, lines in (("skipped", report.refused), ("contradictory", report.contradictions)):
             for line in lines[:_REMARKS_SHOWN]:
                 err.print(f"{path}, {kind}: {one_line(line, 160)}", markup=False, style="yellow")
             if len(lines) > _REMARKS_SHOWN:

@@ -55,6 +55,8 @@ class LoadOptions:
     main_text: bool = False
     """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
     is kept except navigation."""
+    comments: bool = True
+    """Read the comments of DOCX files; each stands after the paragraph that it is about."""
 
     def __post_init__(self) -> None:
         """Check the limits.
@@ -197,13 +199,19 @@ class TextBuilder:
         return start, self._length
 
     def add_document(self, document: Document) -> None:
-        """Add the text of a document with its headings."""
+        """Add the text of a document with its headings; its sections end where they ended in it."""
         start = self.next_start()
         if self._parts:
             self._parts.append("\n\n")
         self._parts.append(document.text)
         self._length = start + len(document.text)
-        self._headings += [(each.title, each.level, start + each.start) for each in document.headings]
+        ends: dict[int, int] = {}
+        for each in document.headings:
+            ends[each.end] = min(each.level, ends.get(each.end, each.level))
+        marks = [("", level, start + end) for end, level in ends.items()]
+        marks += [(each.title, each.level, start + each.start) for each in document.headings]
+        # An end comes before the heading that begins at its place.
+        self._headings += sorted(marks, key=lambda mark: (mark[2], bool(mark[0])))
 
     def next_start(self) -> int:
         """Return where the next block will begin."""

@@ -1,47 +1,53 @@
-"""The text that a reader of a DOCX file sees, counted in its XML parts: what the loader's own text is compared with."""
+"""The text that a reader of a DOCX part sees, counted without the walk: what the loader's own text is compared with."""
 
 from __future__ import annotations
 
-import re
-import zipfile
+from collections.abc import Collection
 from typing import Any
 
-from ragkit.documents.archives import local_name, read_xml
+from ragkit.documents.archives import local_name
 
-_STORIES = re.compile(r"word/(?:document|footnotes|endnotes)\d*\.xml")
-_UNSEEN = ("del", "moveFrom", "Fallback", "instrText", "delText")
-"""Deleted and moved text, the second form of what ``AlternateContent`` shows, and the code of fields."""
+_UNSEEN = frozenset(("del", "moveFrom", "instrText", "delText", "sectPr"))
+"""Deleted and moved text, and the code of fields."""
+_REFERENCES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes", "commentReference": "comments"}
 
 
-def visible_text(archive: zipfile.ZipFile) -> str:
-    """Return the text of the body, footnotes and endnotes, with formulas and text boxes, without deletions.
+def visible_text(root: Any) -> tuple[str, dict[str, set[str]]]:
+    """Return the text below an element, and the ids of the notes that it refers to, by their kind.
 
-    Headers and footers are not counted: they repeat on every page.
+    It is the text of runs, formulas and text boxes, without deletions and without the second form of what
+    ``AlternateContent`` shows.
     """
+    from lxml import etree
+
     pieces: list[str] = []
-    for name in archive.namelist():
-        if _STORIES.fullmatch(name):
-            root = read_xml(archive, name, recover=True)
-            if root is not None:
-                _collect(root, pieces)
-    return "".join(pieces)
-
-
-def _collect(root: Any, pieces: list[str]) -> None:
-    """Append the texts below an element in document order, with a space after each paragraph, cell, tab and break."""
-    waiting = [root]
-    while waiting:
-        element = waiting.pop()
-        if isinstance(element, str):
-            pieces.append(element)
-            continue
-        name = local_name(element)
-        if name in _UNSEEN:
-            continue
-        if name == "t":
-            pieces.append(element.text or "")
+    notes: dict[str, set[str]] = {}
+    in_code: list[bool] = []
+    """Of each open field, whether its result has not begun."""
+    events = etree.iterwalk(root, events=("start", "end"))
+    for event, node in events:
+        name = local_name(node)
+        if event == "end":
+            if name in ("p", "tc"):
+                pieces.append(" ")
+        elif name in _UNSEEN or (name == "Fallback" and node.getprevious() is not None):
+            events.skip_subtree()
+        elif name == "t" and not any(in_code):
+            pieces.append(node.text or "")
         elif name in ("tab", "br", "cr"):
             pieces.append(" ")
-        if name in ("p", "tc"):
-            waiting.append(" ")
-        waiting.extend(reversed(list(element)))
+        elif name in _REFERENCES:
+            notes.setdefault(_REFERENCES[name], set()).update(_values(node, "id"))
+        elif name == "fldChar":
+            kind = "".join(_values(node, "fldCharType"))
+            if kind == "begin":
+                in_code.append(True)
+            elif kind == "separate" and in_code:
+                in_code[-1] = False
+            elif kind == "end" and in_code:
+                in_code.pop()
+    return "".join(pieces), notes
+
+
+def _values(node: Any, name: str) -> Collection[str]:
+    return [value for key, value in node.attrib.items() if key.rpartition("}")[2] == name]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ragkit.documents.archives import local_name, open_archive, parse_xml
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
+from ragkit.documents.charts import chart_texts
 from ragkit.documents.completeness import check_complete
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, HeadingSpan, PageSpan
@@ -132,41 +133,9 @@ def _table(table: Any) -> Iterator[str]:
 
 
 def _chart(data: bytes) -> Iterator[str]:
-    """Yield a chart's titles, and its cached values as a table; every kind of chart holds them alike."""
-    if not data.strip():
-        return
-    root = parse_xml(data, recover=True)
-    if root is None:
-        return
-    for title in root.iter(f"{_CHART}title"):
-        yield from _texts(title)
-    series = list(root.iter(f"{_CHART}ser"))
-    names = [_cached(each, "tx").get(0, "") for each in series]
-    categories: dict[int, str] = {}
-    for each in series:
-        categories |= _cached(each, "cat") or _cached(each, "xVal")
-    values = [_cached(each, "val") or _cached(each, "yVal") for each in series]
-    rows = [
-        f"| {categories.get(n, '')} | {' | '.join(each.get(n, '') for each in values)} |"
-        for n in sorted({*categories, *(n for each in values for n in each)})
-    ]
-    if rows:
-        yield "\n".join([f"|  | {' | '.join(names)} |", *rows])
-
-
-def _cached(series: Any, name: str) -> dict[int, str]:
-    """Return the values of a part of a series by their index; levels of categories are joined."""
-    found: dict[int, str] = {}
-    for part in series.iterchildren(f"{_CHART}{name}"):
-        for point in part.iter(f"{_CHART}pt"):
-            value = " ".join("".join(each.text or "" for each in point.iter(f"{_CHART}v")).split())
-            index = int(point.get("idx", "0"))
-            found[index] = f"{value} {found[index]}" if index in found else value
-        if not found:
-            literal = next(part.iter(f"{_CHART}v"), None)
-            if literal is not None and literal.text:
-                found[0] = literal.text
-    return found
+    root = parse_xml(data, recover=True) if data.strip() else None
+    if root is not None:
+        yield from chart_texts(root)
 
 
 def _beside(slide: Any) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -77,7 +78,7 @@ BUILT_IN = (
         requires=("rapidocr",),
     ),
     Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
-    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=2, kinds=("docx",)),
+    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=3, kinds=("docx",)),
     Format(
         "spreadsheet",
         (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".ods", ".ots"),
@@ -96,18 +97,19 @@ BUILT_IN = (
         extra="office",
         requires=("pptx",),
     ),
-    Format("mail", (".eml", ".mht", ".mhtml"), "message/rfc822", ""),
+    Format("mail", (".eml", ".mht", ".mhtml"), "message/rfc822", "", version=2),
     Format(
         "outlook",
         (".msg",),
         "application/vnd.ms-outlook",
         "",
+        version=2,
         module="ragkit.documents.mail",
         kinds=("msg",),
         extra="office",
         requires=("oxmsg",),
     ),
-    Format("epub", (".epub",), "application/epub+zip", "chapter", kinds=("epub",)),
+    Format("epub", (".epub",), "application/epub+zip", "chapter", version=2, kinds=("epub",)),
     Format(
         "opendocument",
         (".odt", ".odp", ".ott", ".otp"),
@@ -208,7 +210,15 @@ def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
             return each, None
     try:
         kind = kind_of(path, head)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        UnicodeDecodeError,
+        NotImplementedError,
+        EOFError,
+        OSError,
+        RuntimeError,
+    ) as error:
         # A damaged directory of an archive points to places that no file has.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise

@@ -4,8 +4,9 @@
 interaction (``TokenEmbedder``).
 """
 
+from ragkit._machine import cache_folder
 from ragkit.embedding.base import Embedder, TextKind, TokenEmbedder, Vectors
-from ragkit.embedding.model_files import ModelFiles, cache_folder, locate
+from ragkit.embedding.model_files import ModelFiles, locate
 from ragkit.embedding.opening import open_embedder, runtime_report, set_default_runtime
 
 __all__ = [

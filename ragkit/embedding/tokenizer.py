@@ -37,6 +37,10 @@ class FastTokenizer:
         self._tokenizer.no_padding()
         self.splits_on_whitespace = type(self._tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer"
         self.specials: int = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        mask = self._tokenizer.encode("a").special_tokens_mask
+        before = mask.index(0) if 0 in mask else 0
+        self.inner = slice(before, before - self.specials or None)
+        """Where the tokens of a text are between the special tokens around it."""
 
     def offsets(self, text: str) -> NDArray[np.int64]:
         """Return the character span of each token: int64 ``[tokens, 2]``, specials left out."""

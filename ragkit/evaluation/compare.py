@@ -27,13 +27,13 @@ class MetricGain:
     equal: int
 
     @property
-    def shown(self) -> bool:
+    def significant(self) -> bool:
         """Whether the whole interval lies on one side of 0: chance alone hardly does that."""
         return self.gain.low > 0 or self.gain.high < 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        row = {"metric": self.info.name, "shown": self.shown, **asdict(self)}
+        row = {"metric": self.info.name, "significant": self.significant, **asdict(self)}
         del row["info"]
         return row
 

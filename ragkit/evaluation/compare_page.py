@@ -54,7 +54,7 @@ def _table(comparison: Comparison, before: str, after: str) -> str:
 
 
 def _row(one: MetricGain) -> str:
-    kind = ("yes" if one.gain.mean > 0 else "no") if one.shown else "quiet"
+    kind = ("yes" if one.gain.mean > 0 else "no") if one.significant else "quiet"
     change = f"<span class='{kind}'>{one.gain.mean:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})</span>"
     cells = (f"{one.before.mean:.3f}", f"{one.after.mean:.3f}", change, one.better, one.worse, one.equal)
     return (

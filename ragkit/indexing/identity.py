@@ -11,8 +11,10 @@ from ragkit.documents.registry import identify, version_of
 from ragkit.indexing.store import Store
 from ragkit.records import Document
 
-_OPTIONS = ("text_columns", "metadata_columns", "encoding", "main_text")
+_OPTIONS = ("text_columns", "metadata_columns", "encoding", "main_text", "comments")
 """Change what comes out of any file."""
+_ADDED = {"main_text": False, "comments": True}
+"""Options that older indexes do not name, with the value that their files were read with."""
 _LIMITS = ("time_limit", "memory_limit")
 """Change what comes out of a file that was refused: it may have needed more."""
 
@@ -46,7 +48,7 @@ class FileRecord:
         """Tell whether reading the same bytes again, with ``options`` and today's loaders, would give the same."""
         was, now = json.loads(self.reading), json.loads(reading(file, options, loader=""))
         loader, _, version = was.get("loader", "").partition("/")
-        if str(version_of(loader)) != version or any(was.get(name, False) != now[name] for name in _OPTIONS):
+        if str(version_of(loader)) != version or any(was.get(name, _ADDED.get(name)) != now[name] for name in _OPTIONS):
             return False
         if not any(issue.kind == "refused" for issue in self.issues):
             return True

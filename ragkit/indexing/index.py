@@ -35,7 +35,7 @@ from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER as SEGMENTS
 from ragkit.indexing.snapshots import Snapshots
 from ragkit.indexing.store import Store
-from ragkit.indexing.vectors import Keys, Scored, VectorOptions
+from ragkit.indexing.vectors import Keys, Scored, VectorOptions, empty
 from ragkit.indexing.writing import Changes, commit, content_hash, refresh_keywords, settle, writing
 from ragkit.records import Chunk, Document, DocumentInfo, Hits
 
@@ -530,6 +530,13 @@ class Index:
         """Return the best chunks for a text by BM25: keys and scores, as ``search_vectors`` does."""
         with self.snapshot() as view:
             return view.search_keywords(text, k, view.allowed(self._store, self._filter(where)))
+
+    def search_similar(self, word: str, distance: int, k: int, where: Filter | str | None = None) -> Keys:
+        """Return keys of at most ``k`` chunks that hold a term at most ``distance`` edits, 1 or 2, from a word's."""
+        with self.snapshot() as view:
+            if view.keywords is None:
+                return empty()[0]
+            return view.keywords[1].search_similar(word, distance, k, view.allowed(self._store, self._filter(where)))
 
     def term_frequency(self, text: str) -> dict[str, int]:
         """Return each term of a text with the number of chunks that hold it."""

@@ -164,6 +164,29 @@ class KeywordFile:
                 return best(keys[kept], scores[kept], k)
             limit *= 4
 
+    def search_similar(self, word: str, distance: int, k: int, allowed: Keys | None = None) -> Keys:
+        """Return keys of chunks that hold a term like a word's, those of the word itself included.
+
+        Args:
+            word: its first term counts.
+            distance: edits between the terms, 1 or 2; a swap of neighbouring letters is one.
+            k: at most so many.
+            allowed: only these keys; sorted int64.
+        """
+        import tantivy
+
+        wanted = self.terms(word)
+        if not wanted or not self.rows or (allowed is not None and not len(allowed)):
+            return empty()[0]
+        schema = self._index.schema
+        query = tantivy.Query.fuzzy_term_query(schema, "text", wanted[0], distance)
+        if allowed is not None and len(allowed) < _SET_BELOW:
+            among = tantivy.Query.term_set_query(schema, "key", [int(key) for key in allowed])
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
+        keys: Keys = self._hits(query, min(k, self.rows))[0]
+        kept: Keys = keys[_kept(keys, allowed, None)]
+        return kept
+
     def _hits(self, query: Any, limit: int) -> Scored:
         hits = self._searcher.search(query, limit, count=False).hits
         keys = self._searcher.fast_field_values("key", [address for _, address in hits])

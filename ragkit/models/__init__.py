@@ -4,11 +4,14 @@ from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import OpenAICompatibleModel
 from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions, ScoringModel, complete
 from ragkit.models.budget import Budget
+from ragkit.models.catalogue import catalogue, recommend
 from ragkit.models.endpoint import ApiOptions
 from ragkit.models.fallback import FallbackModel
 from ragkit.models.files import installed_models, known_models, pull
+from ragkit.models.hub import PullPlan, plan_pull
 from ragkit.models.langchain import LangChainModel
 from ragkit.models.llama_cpp import LlamaCppModel
+from ragkit.models.local_servers import LocalServer, find_servers
 from ragkit.models.members import Member
 from ragkit.models.opening import open_model
 from ragkit.models.policy import FallbackPolicy
@@ -26,13 +29,19 @@ __all__ = [
     "GenerationOptions",
     "LangChainModel",
     "LlamaCppModel",
+    "LocalServer",
     "Member",
     "OpenAICompatibleModel",
+    "PullPlan",
     "ScoringModel",
     "ScriptedModel",
+    "catalogue",
     "complete",
+    "find_servers",
     "installed_models",
     "known_models",
     "open_model",
+    "plan_pull",
     "pull",
+    "recommend",
 ]

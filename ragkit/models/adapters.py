@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit._hub import is_hub_name
 from ragkit.errors import ModelFileError, ModelNotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _base(card: Mapping[str, Any]) -> Path:
     from ragkit.models.files import known_models, model_path
 
     base = card["base"]
-    if base["name"].lower().endswith(".gguf"):
+    if base["name"].lower().endswith(".gguf") and not is_hub_name(base["name"]):
         path = Path(base["name"])
         if not path.is_file():
             raise ModelNotFoundError(f"The model {path} that this adapter was made for is gone.", "Put it back.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, ModelOutputError, PromptError
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.endpoint import ApiOptions, EndpointModel
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message
 
-ANTHROPIC = "https://api.anthropic.com"
+ANTHROPIC = PROVIDERS["anthropic"].base_url
 _OPTIONAL = frozenset({"temperature", "stop_sequences"})
 """Parameters that a reply can be made without: stop strings are kept here as well."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, ModelOutputError
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.endpoint import ApiOptions, EndpointModel
@@ -13,7 +14,7 @@ from ragkit.records import Message
 
 __all__ = ["OPENAI", "ApiOptions", "OpenAICompatibleModel"]
 
-OPENAI = "https://api.openai.com/v1"
+OPENAI = PROVIDERS["openai"].base_url
 _OPTIONAL = frozenset({"temperature", "seed", "stop", "stream_options", "logprobs", "top_logprobs"})
 """Parameters that a reply can be made without: it is ended at stop strings here as well, and its tokens are counted."""
 _MOST_STOPS = 4
@@ -28,6 +29,7 @@ class OpenAICompatibleModel(EndpointModel):
         base_url: up to and with ``/v1``; that of OpenAI by default.
         api_key: sent as a bearer token; it is never shown.
         options: limits, tries, window, prices.
+        provider: its name in the tables of windows and prices; by default it is known by its address.
 
     Raises:
         MissingExtraError: if openai is not installed.
@@ -35,13 +37,18 @@ class OpenAICompatibleModel(EndpointModel):
     """
 
     def __init__(
-        self, model: str, base_url: str = OPENAI, api_key: str | None = None, options: ApiOptions | None = None
+        self,
+        model: str,
+        base_url: str = OPENAI,
+        api_key: str | None = None,
+        options: ApiOptions | None = None,
+        provider: str = "",
     ) -> None:
         try:
             import openai
         except ImportError as error:
             raise MissingExtraError("openai", "api", "to call an endpoint") from error
-        super().__init__(model, base_url, api_key, options, openai, openai.OpenAI)
+        super().__init__(model, base_url, api_key, options, openai, openai.OpenAI, provider)
         if self._address != OPENAI:  # whose account it is concerns nobody else
             self._unsent |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
 

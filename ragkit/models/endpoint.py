@@ -12,7 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
+from ragkit._keys import checked_key
+from ragkit._providers import PROVIDERS
 from ragkit.errors import (
     ModelAuthenticationError,
     ModelError,
@@ -26,7 +29,6 @@ from ragkit.errors import (
     SettingsError,
 )
 from ragkit.models.base import Delta, GenerationOptions
-from ragkit.models.keys import checked_key
 from ragkit.models.model_windows import find_window
 from ragkit.models.pacing import LONGEST_WAIT, Pace, asked_seconds, retry_wait
 from ragkit.models.prices import Price, find_price
@@ -41,7 +43,7 @@ _CONNECT = 10.0
 """Seconds to wait for a connection, at most."""
 _EVENT_LINES = (b"data:", b"event:", b"id:", b"retry:", b":")
 """What a line of server-sent events begins with."""
-_PROVIDERS = {"api.openai.com": "openai", "api.anthropic.com": "anthropic"}
+_HOSTS = {urlsplit(provider.base_url).hostname: provider.name for provider in PROVIDERS.values() if not provider.local}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,21 @@ class EndpointModel(ABC):
         options: limits, tries, window, prices.
         sdk: the package that talks to it: ``openai``, or ``anthropic``, which has the same inside.
         client: the package's class of clients.
+        provider: its name in the tables of windows and prices; by default the one whose host this is, or the host.
 
     Raises:
         SettingsError: if ``base_url`` is no web address, the key holds what no header can, or an option makes no sense.
     """
 
     def __init__(
-        self, model: str, base_url: str, api_key: str | None, options: ApiOptions | None, sdk: Any, client: Any
+        self,
+        model: str,
+        base_url: str,
+        api_key: str | None,
+        options: ApiOptions | None,
+        sdk: Any,
+        client: Any,
+        provider: str = "",
     ) -> None:
         self.name = model
         self.options = _checked(options or ApiOptions())
@@ -106,8 +116,9 @@ class EndpointModel(ABC):
         self._secrets = [secret for secret in (self._key, url.password) if secret]
         # Headers that the package would send by itself: where there is no key, no header has one.
         self._unsent: dict[str, Any] = {} if self._key else {"Authorization": sdk.Omit(), "X-Api-Key": sdk.Omit()}
-        self._provider = _PROVIDERS.get(url.host, url.host)
-        self.window = self.options.window or find_window(self._provider, model, self.options.windows)
+        self._provider = provider or _HOSTS.get(url.host, url.host)
+        usual = PROVIDERS[provider].window if provider in PROVIDERS else None
+        self.window = self.options.window or find_window(self._provider, model, self.options.windows, usual)
         self._price = self._find_price()
         # Parameters that the endpoint refused; other threads may add to it.
         self._refused: dict[str, str] = {}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit._providers import PROVIDERS
 from ragkit.errors import (
     MissingExtraError,
     ModelAuthenticationError,
@@ -129,7 +130,7 @@ def open_langchain(
     """Open a model with LangChain's ``init_chat_model``.
 
     Args:
-        provider: one that LangChain knows, such as ``google_genai``, ``mistralai`` or ``ollama``.
+        provider: one that LangChain knows, such as ``google_genai``, ``mistralai`` or ``groq``.
         model: as the provider names it.
         base_url: of the endpoint, where it is not the provider's own.
         api_key: by default the provider's class finds it in the environment.
@@ -159,7 +160,7 @@ def open_langchain(
         shown = without_secrets(str(error), options | given)
         raise SettingsError(
             f"{name} can't be opened: {type(error).__name__}: {' '.join(shown.split())[:600]}",
-            "Use a local model, openai:NAME, anthropic:NAME or PROVIDER:NAME of a provider that LangChain knows.",
+            f"Use a local model, a provider of ragkit's own ({', '.join(PROVIDERS)}) or one that LangChain knows.",
         ) from None
     taken = window or find_window(provider, model, windows)
     return LangChainModel(opened, taken, find_price(provider, model, prices))

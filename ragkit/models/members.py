@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ragkit._providers import PROVIDERS
 from ragkit.errors import SettingsError
 from ragkit.models.base import ChatModel, ScoringModel
 from ragkit.models.breaker import Breaker
@@ -15,7 +16,6 @@ from ragkit.models.opening import is_remote, open_model
 from ragkit.models.policy import FallbackPolicy
 from ragkit.models.worker import Worker
 
-_ENDPOINTS = ("openai:", "anthropic:")
 _PATIENCE = 0.05
 """Seconds in which a call that was left behind may reach its next token and end."""
 
@@ -101,7 +101,7 @@ class ChainEntryState:
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.member.options)
-        if self._deadline is not None and self.name.startswith(_ENDPOINTS):
+        if self._deadline is not None and self.name.partition(":")[0] in PROVIDERS:
             # A call that is left behind gives its connection back by then, and asks no more.
             options.setdefault("total_timeout", self._deadline)
         return options

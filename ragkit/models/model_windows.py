@@ -13,16 +13,16 @@ UNKNOWN_WINDOW = 8192
 """Tokens that are assumed for a model that no table names."""
 
 
-def find_window(provider: str, model: str, file: Path | None = None) -> int:
+def find_window(provider: str, model: str, file: Path | None = None, otherwise: int | None = None) -> int:
     """Return the tokens of prompt and reply together that a model takes; see ``find_entry``.
 
     Returns:
-        At least 1; ``UNKNOWN_WINDOW`` for a model that neither table names.
+        At least 1; for a model that neither table names, ``otherwise`` or ``UNKNOWN_WINDOW``.
 
     Raises:
         SettingsError: if a file can't be read, or a window is not a positive whole number.
     """
-    return find_entry(provider, model, file, WINDOWS, "windows", _window) or UNKNOWN_WINDOW
+    return find_entry(provider, model, file, WINDOWS, "windows", _window) or otherwise or UNKNOWN_WINDOW
 
 
 def _window(file: Path, provider: str, model: str, entry: Any) -> int:

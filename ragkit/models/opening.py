@@ -8,6 +8,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from ragkit._hub import PREFIX, is_hub_name
+from ragkit._providers import PROVIDERS
 from ragkit.errors import ModelAuthenticationError, SettingsError
 from ragkit.models.base import ChatModel
 from ragkit.models.files import installed_models, model_path
@@ -27,16 +29,18 @@ def open_model(
 
     Args:
         name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a path to a .gguf file,
+            ``hf:OWNER/REPO`` for a model that ``ragkit models pull`` got from the Hugging Face Hub,
             ``openai:NAME`` for OpenAI's models and for any endpoint that speaks as theirs does, ``anthropic:NAME``,
-            ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (``google_genai:NAME``,
-            ``ollama:NAME`` and so on), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or
+            ``ollama:NAME``, ``lmstudio:NAME``, ``llamacpp:NAME`` and ``vllm:NAME`` for servers on this machine,
+            ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (such as
+            ``google_genai:NAME``), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or
             ``scripted``.
         base_url: of the endpoint; the provider's own by default.
         api_key: for the endpoint; by default that of ``api_key_env``.
         api_key_env: the environment variable, or the name in the keyring, that holds the key. By default that of the
             provider, such as ``OPENAI_API_KEY``; with ``base_url`` there is no default, so that no provider's key goes
             to another's address.
-        **options: for a local model those of ``LlamaCppModel``, for ``openai:`` and ``anthropic:`` those of
+        **options: for a local model those of ``LlamaCppModel``, for the providers of ``ragkit._providers`` those of
             ``ApiOptions``, for other providers ``window``, ``prices``, ``windows`` and what their LangChain class
             takes.
 
@@ -61,47 +65,67 @@ def open_model(
     from ragkit.models.llama_cpp import LlamaCppModel
 
     _check_options(name, LlamaCppModel, options)
-    if name.lower().endswith(".gguf"):
+    if name.lower().endswith(".gguf") and not is_hub_name(name):
         return LlamaCppModel(Path(name), **options)
     return LlamaCppModel(model_path(name), name="smollm2" if name == "default" else name, **options)
 
 
 def is_remote(name: str) -> bool:
     """Return whether a name is a ``PROVIDER:NAME``, and no model of this machine."""
-    return ":" in name and not name.startswith(_TUNED) and not name.lower().endswith(".gguf")
+    local = name.startswith((_TUNED, PREFIX)) or name.lower().endswith(".gguf")
+    return ":" in name and not local
 
 
 def _open_remote(
     name: str, base_url: str | None, api_key: str | None, api_key_env: str | None, options: dict[str, Any]
 ) -> ChatModel:
-    from ragkit.models.keys import find_key, key_variable
+    from ragkit._keys import find_key, key_variable
 
-    provider, _, model = name.partition(":")
-    own = base_url is None and provider in ("openai", "anthropic")
-    if api_key is None and (own or api_key_env):
-        variable = api_key_env or key_variable(provider)
+    prefix, _, model = name.partition(":")
+    provider = PROVIDERS.get(prefix)
+    needs_key = base_url is None and provider is not None and not provider.local
+    if api_key is None and (needs_key or api_key_env):
+        variable = api_key_env or key_variable(prefix)
         found = find_key(variable)
-        if own and found is None:
+        if needs_key and found is None:
             raise ModelAuthenticationError(
                 f"There is no API key for {name}.",
-                f"Set the environment variable {variable}, or: ragkit models key set {provider}",
+                f"Set the environment variable {variable}, or: ragkit models key set {prefix}",
             )
         api_key = found and found[0]
-    if provider not in ("openai", "anthropic"):
+    if provider is None:
         from ragkit.models.langchain import open_langchain
 
-        return open_langchain(provider, model, base_url=base_url, api_key=api_key, **options)
+        return open_langchain(prefix, model, base_url=base_url, api_key=api_key, **options)
     from ragkit.models.endpoint import ApiOptions
 
     _check_options(name, ApiOptions, options)
     limits = ApiOptions(**options)
-    if provider == "openai":
-        from ragkit.models.api import OPENAI, OpenAICompatibleModel
+    address = base_url or provider.base_url
+    if provider.protocol == "anthropic":
+        from ragkit.models.anthropic import AnthropicModel
 
-        return OpenAICompatibleModel(model, base_url or OPENAI, api_key, limits)
-    from ragkit.models.anthropic import ANTHROPIC, AnthropicModel
+        return AnthropicModel(model, address, api_key, limits)
+    from ragkit.models.api import OpenAICompatibleModel
 
-    return AnthropicModel(model, base_url or ANTHROPIC, api_key, limits)
+    return OpenAICompatibleModel(model, address, api_key, limits, provider.name if provider.local else "")
+
+
+def parameters_of(name: str) -> int | None:
+    """Return the number of parameters of a local model without loading it, or None where the name does not say.
+
+    Args:
+        name: as for ``open_model``.
+
+    Raises:
+        ModelNotFoundError: if there is no such model.
+        ModelFileError: if its file is damaged.
+    """
+    if name == "scripted" or name.startswith(_TUNED) or is_remote(name):
+        return None
+    from ragkit.models.gguf_header import parameter_count
+
+    return parameter_count(Path(name).expanduser() if name.lower().endswith(".gguf") else model_path(name))
 
 
 def best_installed() -> str | None:

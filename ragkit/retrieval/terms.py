@@ -54,6 +54,11 @@ def content_terms(text: str) -> list[str]:
     return [stem(word) for word in words(text) if word not in _STOP]
 
 
+def content_words(text: str) -> list[re.Match[str]]:
+    """Return the matches of the words of a text that carry meaning, in order."""
+    return [match for match in _WORD.finditer(text) if content_terms(match.group())]
+
+
 def numbers(text: str) -> set[str]:
     """Return the numbers in a text as they are written, thousands' separators aside."""
     return {match.group().replace(",", "") for match in _NUMBER.finditer(text)}

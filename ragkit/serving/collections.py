@@ -27,7 +27,8 @@ _READS = frozenset(
     {
         *("documents", "each_document", "document", "counts", "shared_origins", "fingerprint", "generation"),
         *("chunks", "each_chunk", "keys", "neighbours", "vectors", "document_count", "chunk_count", "stats"),
-        *("search", "search_vectors", "search_keywords", "term_frequency", "embedder", "chunking", "snapshot"),
+        *("search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "embedder"),
+        *("chunking", "snapshot"),
     }
 )
 """What of an index a person with the right to read may use; anything else needs the right to write."""

@@ -1,6 +1,6 @@
-"""Tasks that examples teach: put an input into a class, draw fields from it, or write what belongs to it.
+"""Tasks defined by examples: classify an input, extract fields from it, or generate a text for it.
 
-A task lives in a folder with its pool of examples. ``Classifier.fit("folder", examples)``, then ``predict([...])``;
+A task is stored in a folder with its pool of examples. ``Classifier.fit("folder", examples)``, then ``predict([...])``;
 later ``Classifier.open("folder")``.
 """
 

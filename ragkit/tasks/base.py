@@ -1,4 +1,4 @@
-"""What every task has: a folder that it lives in, and a way to see why it said what it said."""
+"""What all tasks share: a folder that stores them, and explanations of predictions."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a task said what it said."""
+    """Explanation of a prediction."""
 
     input: str
     shots: tuple[Shot, ...]
     messages: tuple[Message, ...]
-    """The prompt."""
+    """Messages of the prompt."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """What the answer was chosen by, where it was chosen among several."""
+    """Score of each candidate answer, if there were several."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitBudget:
-    """How much a fit may spend."""
+    """Limits of a fit."""
 
     calls: int = 400
-    """Of the model."""
+    """Maximum model calls."""
     held_out: int = 200
-    """Examples to try settings on, none of which is shown to the model as an example of itself."""
+    """Number of held-out examples for comparing settings; none is shown in its own prompt."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.calls < 0 or self.held_out < 1:
             raise SettingsError(
-                f"A budget of {self.calls} calls on {self.held_out} examples can't be.",
-                "Give calls=0 or more, and held_out=1 or more.",
+                f"calls must be >= 0 and held_out >= 1, got calls={self.calls} and held_out={self.held_out}.",
+                "Pass larger values.",
             )
 
 
 def filled_pool(
     folder: str | Path, examples: Iterable[Example] | ExamplePool, embedder: Embedder | str | None = None
 ) -> tuple[ExamplePool, PoolReport]:
-    """Return the pool of a task's folder with the examples in it, and what came of adding them.
+    """Add examples to the pool of a task's folder, and return the pool and the report.
 
     Raises:
-        TaskError: if no example can be taken; the report's reasons are in it.
+        TaskError: if no example is valid; the hint contains the report's reasons.
     """
     if isinstance(examples, ExamplePool):
         embedder = embedder or examples.index.embedder
@@ -70,16 +70,16 @@ def filled_pool(
     report = pool.add(examples)
     if not len(pool):
         pool.close()
-        raise TaskError("There are no examples to learn from.", "; ".join(report.refused[:5]) or "Give some.")
+        raise TaskError("There are no training examples.", "; ".join(report.refused[:5]) or "Pass at least one.")
     return pool, report
 
 
 def write_task(folder: str | Path, kind: str, settings: Any) -> None:
-    """Write a task's settings into its folder, whole or not at all.
+    """Write a task's settings into its folder, atomically.
 
     Args:
-        folder: of the task.
-        kind: of task, such as ``classifier``.
+        folder: the task's folder.
+        kind: kind of task, such as ``classifier``.
         settings: a dataclass.
     """
     file = Path(folder) / FILE_NAME
@@ -92,13 +92,13 @@ def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
     """Return a task's settings.
 
     Raises:
-        TaskError: if the folder holds no task, one of another kind or format, or its file is damaged.
+        TaskError: if the folder contains no task or one of another kind or format, or the file is damaged.
     """
     found = _read(folder)
     own = found.pop("kind"), found.pop("format")
     if own != (kind, FORMAT):
         raise TaskError(
-            f"{folder} holds a task of kind {own[0]!r}, format {own[1]}; asked for is {kind!r}, format {FORMAT}.",
+            f"{folder} contains a task of kind {own[0]!r}, format {own[1]}; expected {kind!r}, format {FORMAT}.",
             "Open it with the class of its kind.",
         )
     try:
@@ -108,10 +108,10 @@ def read_task(folder: str | Path, kind: str, settings: type[Any]) -> Any:
 
 
 def task_kind(folder: str | Path) -> str:
-    """Return the kind of task that a folder holds, such as ``classifier``.
+    """Return the kind of task in a folder, such as ``classifier``.
 
     Raises:
-        TaskError: if it holds none, or its file is damaged.
+        TaskError: if the folder contains no task, or the file is damaged.
     """
     return str(_read(folder)["kind"])
 
@@ -121,7 +121,9 @@ def _read(folder: str | Path) -> dict[str, Any]:
         found = json.loads((Path(folder) / FILE_NAME).read_text(encoding="utf-8"))
         return {"kind": found["kind"], "format": found["format"], **found}
     except FileNotFoundError as error:
-        raise TaskError(f"{folder} holds no task.", "Make one with fit, or name its folder.") from error
+        raise TaskError(
+            f"{folder} contains no task.", "Create one with fit, or specify the folder of a task."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from error
 
@@ -131,20 +133,20 @@ def _damaged(folder: str | Path, error: Exception) -> TaskError:
 
 
 def as_model(model: ChatModel | str | None, saved: str = "default") -> ChatModel:
-    """Return a model: as given, by name, or the one that a task was saved with."""
+    """Return a model: as passed, by name, or the one that a task was saved with."""
     return open_model(model or saved) if model is None or isinstance(model, str) else model
 
 
 def close_model(model: ChatModel) -> None:
-    """Free a model, where it is of a kind that can be."""
+    """Close a model, if it has a ``close`` method."""
     close = getattr(model, "close", None)
     if callable(close):
         close()
 
 
 def by_shared_beginning(prompts: Sequence[Sequence[Message]]) -> list[int]:
-    """Return the numbers of prompts in an order in which those that begin alike follow each other.
+    """Return indices that order prompts by common prefix.
 
-    A local model keeps what it has evaluated of the last prompt.
+    A local model reuses the evaluated prefix of the previous prompt.
     """
     return sorted(range(len(prompts)), key=lambda n: [(m.role, m.content) for m in prompts[n]])

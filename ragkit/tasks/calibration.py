@@ -1,4 +1,4 @@
-"""A model's log-probabilities of labels, corrected for what it says whatever the input is."""
+"""Calibration: corrects a model's log-probabilities of labels for its bias."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Scores = NDArray[np.float64]
 Calibration = Literal["none", "contextual", "batch", "knn"]
 
 CONTENT_FREE = ("N/A", "[MASK]", "...")
-"""Inputs that say nothing; what a model answers to them is its bias."""
+"""Content-free inputs; a model's answers to them show its bias."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An input whose label is known, and what the model said to it."""
+    """A labelled input, and the model's scores for it."""
 
     label: str
     scores: Mapping[str, float]
-    """Log-probabilities of the labels."""
+    """Log-probability of each label."""
 
 
 def contextual(scores: Scores, free: Scores) -> Scores:
-    """Return scores less what the model gives the labels for inputs without content, after the same examples.
+    """Return scores minus the model's scores for content-free inputs, with the same examples.
 
     Zhao et al., *Calibrate before use*, arXiv:2102.09690.
 
     Args:
-        scores: log-probabilities of the labels, ``[labels]``.
+        scores: log-probability of each label, ``[labels]``.
         free: the same for content-free inputs, ``[inputs, labels]``.
     """
     mean = np.log(np.exp(log_softmax(free)).mean(axis=0))
@@ -41,13 +41,13 @@ def contextual(scores: Scores, free: Scores) -> Scores:
 
 
 def batch(scores: Scores, bias: Scores) -> Scores:
-    """Return scores less what the model gives each label on the mean of many inputs.
+    """Return scores minus the mean score of each label over many inputs.
 
     Zhou et al., *Batch calibration*, arXiv:2309.17249.
 
     Args:
         scores: log-probabilities, ``[labels]``.
-        bias: the labels' mean log-probabilities, ``[labels]``; NaN where none is known, which counts as the mean.
+        bias: mean log-probability of each label, ``[labels]``; NaN if unknown, which counts as the mean of the others.
     """
     known = bias[~np.isnan(bias)]
     middle = float(known.mean()) if len(known) else 0.0
@@ -55,16 +55,16 @@ def batch(scores: Scores, bias: Scores) -> Scores:
 
 
 def anchored(scores: Scores, labels: Sequence[str], anchors: Sequence[Anchor], nearest: int = 8) -> Scores:
-    """Return log-probabilities of the labels by the anchors that the model answers most alike.
+    """Return log-probabilities of the labels, from the anchors with the most similar scores.
 
-    Xu et al., *kNN prompting*, arXiv:2303.13824: of each anchor the Kullback-Leibler divergence of what the model says
-    to the input from what it said to the anchor; the nearest vote. Here over the labels that both were asked about.
+    Xu et al., *kNN prompting*, arXiv:2303.13824: the anchors are ranked by the Kullback-Leibler divergence between the
+    model's distribution for the input and for the anchor, over the labels that both have; the nearest vote.
 
     Args:
         scores: log-probabilities, ``[labels]``.
-        labels: their names.
-        anchors: at least one.
-        nearest: how many vote.
+        labels: names of the labels.
+        anchors: labelled inputs, at least one.
+        nearest: number of anchors that vote.
     """
     ranked = []
     for number, anchor in enumerate(anchors):

@@ -1,4 +1,4 @@
-"""Inputs into classes, by examples chosen afresh for each and a model that can answer with nothing but a label."""
+"""Classification by examples selected for each input, with a model constrained to the labels."""
 
 from __future__ import annotations
 
@@ -47,58 +47,58 @@ KIND = "classifier"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an input was put into."""
+    """Predicted label of an input."""
 
     label: str
     probability: float
     probabilities: Mapping[str, float]
-    """Of all labels, the likeliest first."""
+    """Probability of each label, the likeliest first."""
     used_llm: bool
-    """Whether the LLM was called; otherwise the neighbours and the probe decided."""
+    """Whether the LLM was called; otherwise, the neighbours and the probe decided."""
     shots: tuple[Shot, ...]
-    """The examples that the model was shown, or the neighbours that decided; the best last."""
+    """Examples in the prompt, or the neighbours that voted; the best last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """An input before the model is asked."""
+    """An input before the LLM is called."""
 
     text: str
     prior: Scores
-    """Probabilities by the neighbours' vote and the probe, ``[labels]``."""
+    """Probabilities from the neighbours' vote and the probe, ``[labels]``."""
     neighbours: tuple[Shot, ...]
     shots: tuple[Shot, ...]
     asked: tuple[int, ...]
-    """Numbers of the labels among which the model is to decide; none where it is not asked."""
+    """Indices of the labels that the LLM scores; empty if it is not called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a classifier does on examples whose labels are known."""
+    """Evaluation of a classifier on labelled examples."""
 
     accuracy: float
     prior_accuracy: float
-    """Of what is known without the model."""
+    """Accuracy without the LLM."""
     llm_share: float
-    """Share of the inputs for which the LLM was called, 0 to 1."""
+    """Fraction of the inputs for which the LLM was called, 0 to 1."""
     count: int
     wrong: tuple[tuple[Example, Prediction], ...]
 
 
 class Classifier:
-    """Puts inputs into classes. Make one with ``fit``, take it up again with ``open``.
+    """Classifies inputs. Create it with ``fit``, and open it again with ``open``.
 
-    The neighbours of an input vote, beside them a linear probe on its vector. Where these are unsure the model is shown
-    the best examples, and the likeliest labels are scored as replies; all are weighed together into a probability of
-    each label.
+    The nearest examples of an input vote, together with a linear probe on its vector. If their confidence is low, the
+    LLM is shown the best examples, and the likeliest labels are scored as replies. All are combined into a probability
+    of each label.
 
     Args:
         path: the task's folder.
-        pool: the examples.
-        options: how.
-        model: or its name; by default the one in the options, opened when first asked.
-        selector: of the examples in the prompt, instead of the options' own.
-        probe: beside the neighbours; by default the one in the folder, where the options give it weight.
+        pool: pool of the examples.
+        options: options of the classifier.
+        model: a model or its name; by default the one in the options, opened when first used.
+        selector: selector of the examples in the prompt, instead of the options' one.
+        probe: linear probe; by default the one in the folder, if the options give it a weight.
     """
 
     def __init__(
@@ -113,14 +113,15 @@ class Classifier:
         labels = options.labels or tuple(sorted(pool.labels()))
         if len(labels) < 2:
             raise TaskError(
-                f"There is nothing to choose between: {len(labels)} label.", "Give examples of two or more."
+                f"A classifier needs 2 or more labels, got {len(labels)}: {', '.join(labels) or 'none'}.",
+                "Add examples with other labels.",
             )
         self.path = Path(path)
         self.pool = pool
         self.options = replace(options, labels=labels, model=model if isinstance(model, str) else options.model)
         self.report: ClassifierReport | None = None
         if options.direction == "channel" and options.calibration != "none":
-            raise SettingsError("The channel direction takes no calibration.", 'Use calibration="none".')
+            raise SettingsError('Calibration is not supported with direction="channel".', 'Use calibration="none".')
         if probe is None and options.weights.probe:
             probe = LinearProbe.open(self.path, len(labels), pool.index.embedder.dimension)
         self.probe = probe
@@ -142,18 +143,18 @@ class Classifier:
         embedder: Embedder | str | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self:
-        """Make a classifier: build its pool, and find what is best on held-out examples.
+        """Fit a classifier: build its pool, and choose its options on held-out examples.
 
-        What was found out is kept in the folder: interrupted, the same call goes on where it stopped.
+        Intermediate results are stored in the folder: if interrupted, the same call continues.
 
         Args:
-            path: the folder to live in; made where there is none.
+            path: the task's folder; created if missing.
             examples: inputs with their labels.
-            model: or its name; by default that of the options.
-            options: where to start from.
-            settings: to choose from; by default several ways of choosing 4, 8 or 16 examples.
-            budget: how many calls of the model.
-            embedder: of a new pool.
+            model: a model or its name; by default that of the options.
+            options: initial options.
+            settings: candidate settings; by default several with 4, 8 or 16 examples.
+            budget: maximum number of model calls.
+            embedder: embedder of a new pool.
             progress: called with a ``Progress`` after each call.
 
         Raises:
@@ -174,10 +175,10 @@ class Classifier:
     def open(
         cls, path: str | Path, model: ChatModel | str | None = None, *, selector: ExampleSelector | None = None
     ) -> Self:
-        """Open a classifier that was fitted.
+        """Open a fitted classifier.
 
         Raises:
-            TaskError: if the folder holds none.
+            TaskError: if the folder contains no classifier.
         """
         options = read_task(path, KIND, ClassifierOptions)
         pool = ExamplePool.open(Path(path) / POOL)
@@ -185,7 +186,7 @@ class Classifier:
             return cls(path, pool, options, model, selector)
 
     def save(self, path: str | Path | None = None) -> None:
-        """Write the task, and to another folder its examples too; in its own folder they stand already."""
+        """Write the task to its folder, or copy it with its examples to another folder."""
         folder = self.path if path is None else Path(path).expanduser()
         if folder.resolve() != self.path.resolve():
             pool, _ = filled_pool(folder, self.pool)
@@ -195,7 +196,7 @@ class Classifier:
         write_task(folder, KIND, self.options)
 
     def close(self) -> None:
-        """Let go of the pool's files, and of the model where it was opened by its name."""
+        """Close the pool, and the model if it was opened by name."""
         self.pool.close()
         if self._reader is not None and self._reader.model is not self._given:
             close_model(self._reader.model)
@@ -210,12 +211,12 @@ class Classifier:
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        """The labels that have examples."""
+        """Labels with examples."""
         return frozenset(self.pool.labels())
 
     @property
     def reader(self) -> LabelReader:
-        """The model, opened when first asked for."""
+        """Scores labels with the model, which is opened on first use."""
         if self._reader is None:
             model = as_model(self._given, self.options.model)
             names = {label: self.options.name(label) for label in self.options.labels}
@@ -227,36 +228,36 @@ class Classifier:
     ) -> list[Prediction]:
         """Return a prediction for each input.
 
-        Equal inputs are read once, and prompts that begin alike one after the other. An input that is too long for the
-        model is shown with fewer examples, and left to the neighbours if it does not fit alone.
+        Equal inputs are predicted once, and prompts are ordered by common prefix. The prompt of a long input has fewer
+        examples; if the input does not fit the model's window alone, the neighbours decide.
 
         Args:
             inputs: texts.
-            exclude_self: the leakage guard: hide examples that are the input itself, or nearly.
-            progress: called with a ``Progress`` as work goes on.
+            exclude_self: whether to exclude duplicates and near-duplicates of the input (leakage guard).
+            progress: called with a ``Progress`` after each step.
 
         Raises:
-            QueryError: if an input is empty; nothing was asked then.
+            QueryError: if an input is empty; the model was not called.
         """
         found = self._predicted(inputs, exclude_self, progress)
         return [found[text][1] for text in inputs]
 
     def explain(self, text: str) -> Explanation:
-        """Return the examples, the prompt (of the ``channel`` direction: that of the label) and the probabilities."""
+        """Return the examples, the prompt (with ``direction="channel"``, that of the label) and the probabilities."""
         look = self.look(text)
-        scores, shots = self._asked(look)
+        scores, shots = self._llm_scores(look)
         prediction = self._prediction(look, scores, shots)
         prompt = self.prompts(text, [prediction.label], shots)[0] if prediction.used_llm else []
         return Explanation(text, prediction.shots, tuple(prompt), prediction.probabilities)
 
     def evaluate(self, examples: Sequence[Example], *, progress: ProgressCallback | None = None) -> Evaluation:
-        """Return how well held-out examples are put into their classes, with the leakage guard on.
+        """Evaluate on held-out examples, with the leakage guard on.
 
         Raises:
             TaskError: if there are no examples.
         """
         if not examples:
-            raise TaskError("There are no examples to evaluate on.", "Give some.")
+            raise TaskError("There are no examples to evaluate on.", "Pass at least one.")
         found = self._predicted([example.input for example in examples], True, progress)
         pairs = [(example, found[example.input][1]) for example in examples]
         before = [self.options.labels[int(found[e.input][0].prior.argmax())] == e.output for e in examples]
@@ -271,29 +272,29 @@ class Classifier:
     def _predicted(
         self, inputs: Sequence[str], exclude_self: bool, progress: ProgressCallback | None
     ) -> dict[str, tuple[Look, Prediction]]:
-        """Return what was known without the model of each different input, and its prediction."""
+        """Return the prior without the LLM and the prediction of each distinct input."""
         for number, text in enumerate(inputs, 1):
             if not text.strip():
-                raise QueryError(f"Input {number} is empty.", "Leave it out, or give its text.")
+                raise QueryError(f"Input {number} is empty.", "Remove it, or pass its text.")
         looks = {text: self.look(text, exclude_self=exclude_self) for text in dict.fromkeys(inputs)}
         done: dict[str, tuple[Look, Prediction]] = {}
         unread = [look for look in looks.values() if not look.asked]
         read = [look for look in looks.values() if look.asked]
         prompts = [self.prompts(look.text, [self.options.labels[look.asked[0]]], look.shots)[0] for look in read]
         for look in [*unread, *(read[number] for number in by_shared_beginning(prompts))]:
-            scores, shots = self._asked(look)
+            scores, shots = self._llm_scores(look)
             done[look.text] = look, self._prediction(look, scores, shots)
             if progress is not None:
                 progress(Progress("predict", len(done), len(looks)))
         return done
 
     def look(self, text: str, *, exclude_self: bool = False, prior: Scores | None = None) -> Look:
-        """Return what is known of an input without the model.
+        """Return the neighbours and probabilities of an input without the LLM.
 
         Args:
             text: the input.
-            exclude_self: the leakage guard.
-            prior: probabilities of the labels; by default by votes and probe.
+            exclude_self: whether the leakage guard is on.
+            prior: probabilities of the labels; by default from votes and probe.
         """
         options, labels = self.options, self.options.labels
         neighbours_of, shots_of = self._selectors_for(exclude_self)
@@ -317,7 +318,7 @@ class Classifier:
         return Look(text, prior, tuple(neighbours), tuple(shots), asked)
 
     def _of_label(self, text: str, label: str, neighbours: Sequence[Shot], exclude_self: bool) -> list[Shot]:
-        """Return the examples of a label that are nearest to an input, the nearest last."""
+        """Return the nearest examples of a label, the nearest last."""
         k = self.options.setting.k
         found = [shot for shot in neighbours if shot.example.output == label][:k]
         if len(found) < k and label in self._known:
@@ -337,8 +338,8 @@ class Classifier:
             self._selectors[exclude_self] = DynamicSelector(self.pool, nearest), shots
         return self._selectors[exclude_self]
 
-    def _asked(self, look: Look) -> tuple[Scores | None, tuple[Shot, ...]]:
-        """Return the model's log-probabilities of the labels it was asked about, and the examples it was shown."""
+    def _llm_scores(self, look: Look) -> tuple[Scores | None, tuple[Shot, ...]]:
+        """Return the model's log-probabilities of the candidate labels, and the examples in the prompt."""
         shots = look.shots
         while look.asked:
             try:
@@ -346,12 +347,12 @@ class Classifier:
             except PromptOverflowError:
                 if not shots:
                     break
-                # The best stand last, and of the channel the last of each label.
+                # The best examples are last; in the channel direction, the last of each label.
                 shots = shots[1::2] if self.options.direction == "channel" else shots[(len(shots) + 1) // 2 :]
         return None, shots
 
     def scores(self, look: Look, shots: Sequence[Shot]) -> Scores:
-        """Return the model's log-probabilities of the labels that a look asks about, calibrated, ``[asked]``."""
+        """Return the model's calibrated log-probabilities of the candidate labels, ``[asked]``."""
         options = self.options
         labels = [options.labels[number] for number in look.asked]
         prompts = self.prompts(look.text, labels, shots)
@@ -368,11 +369,11 @@ class Classifier:
         return log_softmax(raw)
 
     def prompts(self, text: str, labels: Sequence[str], shots: Sequence[Shot]) -> list[list[Message]]:
-        """Return what the model is asked with: one prompt, or in the ``channel`` direction one for each label."""
+        """Return the prompts: one, or with ``direction="channel"`` one for each label."""
         if self.options.direction == "direct":
             return [self.reader.prompt([shot.example for shot in shots], text)]
         return [
-            self.reader.turned([shot.example for shot in shots if shot.example.output == label], label)
+            self.reader.channel_prompt([shot.example for shot in shots if shot.example.output == label], label)
             for label in labels
         ]
 

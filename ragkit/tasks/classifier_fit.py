@@ -1,4 +1,4 @@
-"""Finds how to classify on held-out examples, within a budget of calls."""
+"""Chooses the options of a classifier on held-out examples, within a budget of model calls."""
 
 from __future__ import annotations
 
@@ -34,47 +34,47 @@ if TYPE_CHECKING:
     from ragkit.models import ChatModel
 
 _VOTERS = 600
-"""Held-out examples by which votes and probe are weighed, which costs no call of the model."""
+"""Held-out examples for weighting votes and probe, which needs no model calls."""
 _SURE = 0.99
-"""The model is not asked where what is known without it is right this often."""
+"""The LLM is not called for inputs for which the prior has at least this accuracy."""
 _FEW = 20
-"""With fewer inputs than this the weights stay what they are."""
+"""Weights are not fitted to fewer inputs than this."""
 _HARDEST = 50
-"""The settings are tried on at least so many inputs."""
+"""Minimum number of inputs on which settings are compared."""
 _NEAR = 0.01
-"""Nats between ways of reading that count as equal."""
+"""Settings whose losses differ by less than this, in nats, count as equal."""
 _TRIES = 2
-"""Usual ways of reading that are tried at least, however few the calls: a direct and a channel one."""
+"""Minimum number of default settings to compare: one direct, one channel."""
 _CALLS_OF_A_TRY = 100
-"""A further one for each so many calls: tried on a handful of inputs, the best of many is the luckiest."""
+"""Calls for each further setting: with few inputs per setting, the best of many is a matter of luck."""
 _RACING = Weights(model=0.2)
-"""How the model is weighed while the race runs."""
+"""Weights during successive halving."""
 _MODEL = np.arange(0.0, 1.501, 0.05)
 _PRIOR = np.arange(0.0, 2.01, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierReport:
-    """What a fit found."""
+    """Report of a fit."""
 
     vote_accuracy: float
-    """Of the neighbours alone, each example hidden from its own vote."""
+    """Leave-one-out accuracy of the neighbours alone."""
     probe_accuracy: float | None
-    """Of the linear probe alone, on examples that it was not fitted to; None where it is of no use beside them."""
+    """Held-out accuracy of the linear probe alone; None if it does not improve on the neighbours."""
     prior_accuracy: float
-    """Of both together."""
+    """Accuracy of neighbours and probe together."""
     voters: int
-    """Examples that this was measured on."""
+    """Number of examples for these accuracies."""
     unsure: float
-    """The share of them on which these are not sure."""
+    """Fraction of them with low confidence."""
     race: FitReport[ClassifierOptions] | None = None
-    """The ways of reading that were tried, by the probability of the right label where reading is worth it; None where
-    the model reads nothing or the budget is 0."""
+    """LLM settings, scored by the probability of the correct label on uncertain inputs; None if the LLM is never called
+    or the budget is 0."""
     accuracy: float | None = None
-    """Of what won, on the examples of the race."""
+    """Accuracy of the best setting on the examples of the comparison."""
     calls: int = 0
     added: PoolReport | None = None
-    """What came of adding the examples."""
+    """Report on adding the examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,13 @@ def fit_options(
     budget: FitBudget,
     progress: ProgressCallback | None,
 ) -> tuple[ClassifierOptions, ClassifierReport]:
-    """Return the best options and what was tried; see ``Classifier.fit``.
+    """Return the best options and a report; see ``Classifier.fit``.
 
-    First votes and probe, which cost no call: by how likely they make the right labels of examples that are hidden from
-    themselves. Then a race of ways of reading on those about which these are unsure. Last the weights, by what the
-    model said in the race.
+    First, votes and probe are weighted by leave-one-out likelihood, which needs no model calls. Then LLM settings are
+    compared by successive halving on uncertain examples. Last, the weights are fitted to the model's scores.
 
     Raises:
-        TaskError: if no example has one of the labels.
+        TaskError: if no example has a known label.
     """
     labels = start.labels or tuple(sorted(pool.labels()))
     name = model if isinstance(model, str) else getattr(model, "name", start.model)
@@ -109,8 +108,8 @@ def fit_options(
     held_out = [example for example in drawn if example.output in labels]
     if len(labels) < 2 or not held_out:
         raise TaskError(
-            f"There are {len(labels)} labels, and {len(held_out)} of the examples looked at have one of them.",
-            "Give examples of two labels or more.",
+            f"A classifier needs 2 or more labels with examples, got {len(labels)} with {len(held_out)} examples.",
+            "Add examples with other labels.",
         )
     known = fit_prior(pool, labels, start.vote, held_out, budget.seed)
     gold = np.array([labels.index(example.output) for example in held_out])
@@ -125,7 +124,7 @@ def fit_options(
     if options.llm_mode == "none" or not budget.calls:
         return options, report
 
-    # Where few are unsure, those that are nearest to it tell most about how to read.
+    # If few are uncertain, those with the next lowest confidence are the most informative.
     order = (
         np.argsort(tops, kind="stable")[: max(unsure, _HARDEST)]
         if options.llm_mode == "uncertain"
@@ -136,21 +135,21 @@ def fit_options(
     opened = as_model(model, start.model)
     read = _Reader(path, pool, opened, options, settings, priors, budget.calls)
 
-    def told(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         if progress is not None:
             progress(Progress("fit", done, total))
 
-    raced = race(range(len(read.tries)), read, dev, budget.calls, budget.seed, told)
+    raced = race(range(len(read.tries)), read, dev, budget.calls, budget.seed, report_progress)
     if not raced.calls:
         for done, example in enumerate(dev[: budget.calls], 1):
             read(raced.best, example)
-            told(done, min(len(dev), budget.calls))
+            report_progress(done, min(len(dev), budget.calls))
     if opened is not model:
         close_model(opened)
     number = _likeliest(read.reads)
     best, seen = _finished(read.tries[number], read.reads[number])
     if best.llm_mode == "uncertain" and not best.weights.model:
-        # What the model says would change no label, and cost its time.
+        # The LLM would change no label, and take time.
         best = replace(best, llm_mode="none")
     won = [together(r.look.prior, r.look.asked, r.scores, best.weights).argmax() == r.gold for r in seen]
     trials = tuple(Trial(read.tries[trial.setting], trial.score, trial.tried) for trial in raced.trials)
@@ -160,11 +159,11 @@ def fit_options(
 
 
 def _usual_tries(options: ClassifierOptions, *, scores: bool) -> list[ClassifierOptions]:
-    """Return ways of reading, those with the shortest prompts first.
+    """Return default settings, those with the shortest prompts first.
 
     Args:
-        options: what all have in common.
-        scores: whether the model gives the log-probabilities that the channel direction needs.
+        options: options common to all.
+        scores: whether the model returns the log-probabilities that the channel direction needs.
     """
     near = SelectorOptions(by=options.vote.by, exclude_self=False)
     turns = options.setting.template
@@ -187,9 +186,9 @@ def _usual_tries(options: ClassifierOptions, *, scores: bool) -> list[Classifier
 
 
 def _likeliest(reads: Mapping[int, Sequence[_Read]]) -> int:
-    """Return the try of those read longest that makes the right labels likeliest; of near equals the first.
+    """Return the setting with the lowest loss among those with the most examples; a near tie goes to the first.
 
-    Where one has too few to fit weights to, they can't be compared, and the first is taken.
+    If one has too few examples to fit weights, they can't be compared, and the first is returned.
     """
     longest = max(map(len, reads.values()))
     losses = {number: _fitted(seen, Weights())[0] for number, seen in sorted(reads.items()) if len(seen) == longest}
@@ -200,9 +199,9 @@ def _likeliest(reads: Mapping[int, Sequence[_Read]]) -> int:
 
 
 class _Reader:
-    """Asks the model about examples in several ways, and keeps what it said.
+    """Scores examples with the LLM under several settings, and stores the scores.
 
-    It is asked whatever is known without it, and what it says is not corrected: that is what is being measured.
+    The LLM is called for all inputs, and its scores are not calibrated: that is what is being measured.
     """
 
     def __init__(
@@ -218,7 +217,7 @@ class _Reader:
         self._log = FitLog(path / "fit.jsonl")
         self.reads: dict[int, list[_Read]] = defaultdict(list)
         calibration: Calibration = "contextual" if options.calibration == "contextual" else "none"
-        # The examples' own priors were made without them; the probe in the folder has seen them.
+        # The examples' priors are held out; the probe in the folder was fitted to them.
         plain = replace(options, llm_mode="all", calibration=calibration, weights=Weights())
         given = [replace(options, setting=setting) for setting in settings]
         usual = _usual_tries(options, scores=isinstance(model, ScoringModel))
@@ -235,7 +234,7 @@ class _Reader:
         self._priors = priors
 
     def __call__(self, number: int, example: Example) -> float:
-        """Return the probability that an example's label gets."""
+        """Return the probability of an example's label."""
         classifier = self._classifiers[number]
         options = classifier.options
         look = classifier.look(example.input, exclude_self=True, prior=self._priors[example.input])
@@ -252,7 +251,7 @@ class _Reader:
 
 
 def _agreement(tops: Scores, right: NDArray[np.bool_]) -> float:
-    """Return the probability from which the likeliest label is right as often as it must be; 1 where it never is."""
+    """Return the confidence at which the likeliest label is accurate enough; 1 if there is none."""
     order = np.argsort(-tops, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     enough = np.flatnonzero(accuracy >= _SURE)
@@ -260,7 +259,7 @@ def _agreement(tops: Scores, right: NDArray[np.bool_]) -> float:
 
 
 def _finished(options: ClassifierOptions, seen: Sequence[_Read]) -> tuple[ClassifierOptions, Sequence[_Read]]:
-    """Return options with weights, and what calibration needs, by what the model said; and this, corrected."""
+    """Return options with fitted weights and calibration, and the calibrated scores."""
     labels = options.labels
     if options.calibration == "knn":
         anchors = tuple(
@@ -280,10 +279,10 @@ def _finished(options: ClassifierOptions, seen: Sequence[_Read]) -> tuple[Classi
 
 
 def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float | None, Weights]:
-    """Return the weights of the model and of the prior that make the right labels likeliest, and the loss under them.
+    """Return the weights of model and prior with the lowest loss, and that loss.
 
-    The loss is the mean negative log-probability of the right label, in nats, where it was no candidate too; None where
-    there are too few to fit to, and the weights stay.
+    The loss is the mean negative log-probability of the correct label, in nats, including labels that were not
+    candidates. It is None, and the weights are unchanged, if there are too few examples.
     """
     inside = [read for read in seen if read.gold in read.look.asked]
     if len(inside) < _FEW:
@@ -294,7 +293,7 @@ def _fitted(seen: Sequence[_Read], before: Weights) -> tuple[float | None, Weigh
     said = np.array([_padded(read.scores, most) for read in inside])
     gold = np.array([read.look.asked.index(read.gold) for read in inside])
     rows = np.arange(len(gold))
-    # Rounded, so that of equals the least of the model is taken, and not the one that is luckiest in its last bits.
+    # Rounded, so that of equal losses the smallest model weight is taken, independent of floating-point noise.
     losses = {
         (model, prior): round(-float(log_softmax(absent + model * said + prior * priors)[rows, gold].mean()), 9)
         for model, prior in product(_MODEL, _PRIOR)
@@ -311,7 +310,7 @@ def _padded(values: Scores, length: int) -> Scores:
 
 
 def _sample(pool: ExamplePool, count: int, seed: int) -> list[Example]:
-    """Return some of a pool's examples, the same ones for the same pool and seed."""
+    """Return a sample of a pool's examples, the same for the same pool and seed."""
     infos = pool.index.documents()
     drawn = random.Random(seed).sample(infos, min(count, len(infos)))  # noqa: S311
     return [pool.example(info) for info in drawn]

@@ -1,4 +1,4 @@
-"""How a classifier works: what a fit finds, and what its folder keeps."""
+"""Options of a classifier: chosen by a fit, and stored in its folder."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ LLMMode = Literal["uncertain", "all", "none"]
 
 @dataclass(frozen=True, slots=True)
 class ClassifierOptions:
-    """How to classify; ``Classifier.fit`` finds most of it."""
+    """Options of a classifier; ``Classifier.fit`` chooses most of them."""
 
     labels: tuple[str, ...] = ()
-    """All there are; by default those of the examples."""
+    """All labels; by default those of the examples."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """What the model is shown for a label; by default the label with spaces for underscores."""
+    """Names of labels in prompts; by default the label with spaces for underscores."""
     setting: ShotSetting = field(default_factory=lambda: ShotSetting(k=8))
-    """Which examples the model is shown, how many, in which order and how."""
+    """Selection, number, order and template of the examples in the prompt."""
     direction: Direction = "direct"
-    """What the model is asked for: ``direct``, a label for the input; ``channel``, how likely the input is among
-    examples of each label (Min et al., *Noisy channel prompting*, arXiv:2108.04106), ``k`` of each."""
+    """What the model scores: ``direct``, each label given the input; ``channel``, the input given ``k`` examples of a
+    label (Min et al., *Noisy channel prompting*, arXiv:2108.04106)."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
-    """The labels that are likeliest without the model, among which it decides: at most so many, and of these only those
-    that have a chance; 0 for all there are."""
+    """Maximum number of labels that the model scores: the likeliest without it, except negligible ones; 0 for all
+    labels."""
     llm_mode: LLMMode = "uncertain"
-    """Which inputs the LLM is called for: only uncertain ones (see ``confidence``), all, or none."""
+    """Inputs for which the LLM is called: uncertain ones (see ``confidence``), all, or none."""
     confidence: float = 0.9
-    """Least probability of the best label at which the LLM is not called, 0 to 1."""
+    """Probability of the best label from which the LLM is not called, 0 to 1."""
     calibration: Calibration = "none"
-    """What the model's own leaning to some labels is corrected by."""
+    """Calibration method for the model's label bias."""
     bias: Mapping[str, float] = field(default_factory=dict)
-    """Of ``calibration="batch"``: the labels' mean log-probabilities."""
+    """Mean log-probability of each label, for ``calibration="batch"``."""
     anchors: tuple[Anchor, ...] = ()
-    """Of ``calibration="knn"``."""
+    """Labelled inputs, for ``calibration="knn"``."""
     weights: Weights = field(default_factory=Weights)
     model: str = "default"
 
@@ -60,8 +60,8 @@ class ClassifierOptions:
         shown = [self.name(label) for label in self.labels]
         twice = sorted({name for name in shown if shown.count(name) > 1})
         if twice:
-            raise SettingsError(f"Two labels are shown as {twice[0]!r}.", "Give them different names: names={...}.")
+            raise SettingsError(f"Two labels have the name {twice[0]!r}.", "Pass different names: names={...}.")
 
     def name(self, label: str) -> str:
-        """Return what the model is shown for a label."""
+        """Return the name of a label in prompts."""
         return self.names.get(label, label.replace("_", " "))

@@ -1,4 +1,4 @@
-"""A task that draws fields from a text: its answers are valid for a schema, and quotes say where they stand."""
+"""Extraction of fields from a text: results are valid for a schema, and their strings are located in the text."""
 
 from __future__ import annotations
 
@@ -27,37 +27,36 @@ _RETRY_TEMPERATURE = 0.7
 
 @dataclass(frozen=True, slots=True)
 class ExtractorPrediction:
-    """What was drawn from one text."""
+    """Fields extracted from one text."""
 
     value: Any
-    """An instance of the pydantic model, or a dictionary where the task was opened without one; None on an error."""
+    """Instance of the pydantic model, or a dictionary if the task was opened without one; None on an error."""
     spans: Mapping[str, Span | None]
-    """Where each string of the value stands in the input, by its path such as ``items[0].name``: ``input[start:end]``
-    is the string, but for case and white space where it stands there only so. None for one that is no quote."""
+    """Span of each string of the value in the input, by its path such as ``items[0].name``: ``input[start:end]`` is the
+    string, up to case and white space if there is no exact match. None if the string is not in the input."""
     text: str
-    """The model's reply, JSON unless there is an error."""
+    """Reply of the model, JSON unless there is an error."""
     shots: tuple[Shot, ...]
     error: str = ""
-    """Why there is no value; empty where there is one."""
+    """Reason why there is no value; empty if there is one."""
     usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractorSettings(ShotTaskSettings):
-    """What is saved of an ``Extractor``."""
+    """Saved settings of an ``Extractor``."""
 
     schema: dict[str, Any]
-    """JSON schema of its answers."""
+    """JSON schema of the values."""
     attempts: int
-    """How often a model is asked for a reply that is valid."""
+    """Maximum number of attempts to get a valid reply."""
 
 
 class Extractor(ShotTask):
-    """Draws fields from texts, as examples show it; made by ``fit`` or ``open``.
+    """Extracts fields from texts, by examples. Create it with ``fit`` or ``open``.
 
-    Replies are held to the schema while they are made, so that only valid JSON comes out; a reply that is cut, or that
-    breaks a rule no grammar can hold (such as a validator of the pydantic model), is asked for again and then told as
-    an error.
+    Generation is constrained to the schema. A truncated reply, or one that fails a check that no grammar can express
+    (such as a validator of the pydantic model), is retried and then reported as an error.
     """
 
     kind: ClassVar[str] = "extractor"
@@ -78,7 +77,7 @@ class Extractor(ShotTask):
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
-        """The schema that every answer is valid for."""
+        """JSON schema of the values."""
         return self._form.json_schema
 
     @classmethod
@@ -97,31 +96,36 @@ class Extractor(ShotTask):
         embedder: Embedder | str | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self:
-        """Teach a task and write it to a folder.
+        """Fit a task and write it to a folder.
 
         Args:
-            path: the folder; its pool, where it has one, is added to.
-            examples: whose outputs are JSON of the schema. One that is not is left out and told in ``refused``.
+            path: the task's folder; examples are added to its pool if it has one.
+            examples: examples whose outputs are JSON of the schema. Invalid ones are skipped and listed in ``refused``.
             schema: a pydantic model, or a JSON schema of an object.
             model: a model or its name; by default ``default``.
-            instruction: what to do; by default it names the fields.
-            budget: for choosing among the settings, by mean ``field_accuracy`` on held-out examples.
-            settings: to choose among, the simplest first; by default some usual ones.
-            max_tokens: of a reply; by default twice those of the longest output.
-            attempts: how often a reply that is not valid is asked for in all.
-            embedder: for a new pool.
-            progress: called with a ``Progress`` as work goes on.
+            instruction: instruction in the prompt; by default it lists the fields.
+            budget: limits for choosing a setting, by mean ``field_accuracy`` on held-out examples.
+            settings: candidate settings, the simplest first; by default some common ones.
+            max_tokens: maximum tokens of a reply; by default twice those of the longest output.
+            attempts: maximum number of attempts to get a valid reply.
+            embedder: embedder of a new pool.
+            progress: called with a ``Progress`` after each step.
 
         Raises:
-            TaskError: if no example is valid, or the schema is none of an object.
-            ModelError: if the model can't be held to the schema.
+            TaskError: if no example is valid, or the schema is not of an object.
+            ModelError: if the model does not support the schema.
         """
         if attempts < 1 or (max_tokens is not None and max_tokens < 1):
-            raise SettingsError(f"attempts={attempts} and max_tokens={max_tokens} can't be.", "Give 1 or more of each.")
+            raise SettingsError(
+                f"attempts and max_tokens must be >= 1, got attempts={attempts} and max_tokens={max_tokens}.",
+                "Pass larger values.",
+            )
         form = Form(schema)
         valid, refused = _valid(form, examples)
         if not valid:
-            raise TaskError("No example's output is valid for the schema.", "\n".join(refused[:5]) or "Give some.")
+            raise TaskError(
+                "No example's output is valid for the schema.", "\n".join(refused[:5]) or "Pass at least one."
+            )
         if isinstance(examples, ExamplePool):
             embedder = embedder or examples.index.embedder
         writer = as_model(model)
@@ -130,7 +134,7 @@ class Extractor(ShotTask):
         with closed_on_error(pool):
             if len(pool) > len(valid):
                 _check_pool(form, pool, folder)
-            tried = list(usual_settings(instruction or form.told()) if settings is None else settings)
+            tried = list(usual_settings(instruction or form.default_instruction()) if settings is None else settings)
             tokens = max_tokens or longest_reply(writer, valid, tried)
 
             def score(prompts: ShotPrompts, example: Example) -> float:
@@ -157,12 +161,12 @@ class Extractor(ShotTask):
         """Open a task.
 
         Args:
-            path: its folder.
-            model: a model or its name; by default the one of before.
-            schema: the pydantic model that it was fitted with, for instances of it; without it values are dictionaries.
+            path: the task's folder.
+            model: a model or its name; by default the one it was fitted with.
+            schema: the pydantic model that the task was fitted with; without it, values are dictionaries.
 
         Raises:
-            TaskError: if there is no such task, its file is damaged, or the schema is another one.
+            TaskError: if there is no task, its file is damaged, or the schema differs.
         """
         folder = Path(path).expanduser()
         saved: ExtractorSettings = read_task(folder, cls.kind, ExtractorSettings)
@@ -173,14 +177,14 @@ class Extractor(ShotTask):
         return cls(folder, pool, writer, saved, form, owns_model=writer is not model)
 
     def predict(self, inputs: Sequence[str], progress: ProgressCallback | None = None) -> list[ExtractorPrediction]:
-        """Return what is drawn from each text, in their order; one that fails has an ``error``, and the others go on.
+        """Return the fields of each text, in order. If one fails, its ``error`` is set, and the others are processed.
 
         Args:
             inputs: texts.
-            progress: called with a ``Progress`` after each.
+            progress: called with a ``Progress`` after each text.
 
         Raises:
-            ModelError: if what is wrong is wrong for all, such as a refused key.
+            ModelError: if the error concerns all texts, such as a rejected API key.
         """
 
         def answer(text: str, made: ShotPrompt) -> ExtractorPrediction:
@@ -197,7 +201,7 @@ def _answered(
 ) -> ExtractorPrediction:
     usage, error, came = Usage(cost=0.0), "", ""
     for attempt in range(attempts):
-        # The same prompt with no chance in it would bring the same reply.
+        # At temperature 0, the same prompt would get the same reply.
         options = GenerationOptions(
             max_tokens, _RETRY_TEMPERATURE if attempt else 0.0, attempt, json_schema=form.json_schema
         )
@@ -215,27 +219,26 @@ def _answered(
 
 
 def _valid(form: Form, examples: Iterable[Example]) -> tuple[list[Example], list[str]]:
-    """Return the examples with their outputs written in one way, and why others are refused."""
+    """Return the examples with normalised outputs, and why others are refused."""
     kept: list[Example] = []
     refused: list[str] = []
     for number, example in enumerate(examples, 1):
         try:
             value = form.read(example.output)
         except ValueError as error:
-            refused.append(f"Example {number} ({example.input[:40]!r}) has an output that is not valid: {error}")
+            refused.append(f"Example {number} ({example.input[:40]!r}) has an invalid output: {error}")
         else:
             kept.append(Example(example.input, form.written(value), example.metadata))
     return kept, refused
 
 
 def _check_pool(form: Form, pool: ExamplePool, folder: Path) -> None:
-    """Make sure that what the pool had before is valid as well."""
+    """Check that the existing examples of the pool are valid."""
     _, refused = _valid(form, pool)
     if refused:
         raise TaskError(
-            f"{folder} holds {len(refused)} examples of before that are not valid for the schema, such as: "
-            f"{refused[0]}.",
-            "Choose another folder, or remove them from its pool.",
+            f"{folder} contains {len(refused)} examples that are not valid for the schema, such as: {refused[0]}.",
+            "Use another folder, or remove them from its pool.",
         )
 
 
@@ -244,7 +247,7 @@ def _check_held(model: ChatModel, form: Form) -> None:
     try:
         next(stream)
     except ModelOutputError:
-        pass  # One token is no whole reply.
+        pass  # One token is not a complete reply.
     finally:
         close = getattr(stream, "close", None)
         if callable(close):

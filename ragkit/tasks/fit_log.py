@@ -1,4 +1,4 @@
-"""What a model said during a fit, on disk, so that an interrupted fit does not ask again."""
+"""Model scores of a fit on disk, so that an interrupted fit does not repeat the calls."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ragkit.tasks.calibration import Scores
 
 
 class FitLog:
-    """Questions and scores, a line each in a JSON Lines file.
+    """Cache of questions and their scores in a JSON Lines file.
 
     Args:
-        file: written to and read from; the line that a killed fit left half-written is passed over.
+        file: the file; a truncated last line is ignored.
     """
 
     def __init__(self, file: Path) -> None:
@@ -28,11 +28,11 @@ class FitLog:
         self._file = file
 
     def kept(self, question: Any, ask: Callable[[], Scores]) -> Scores:
-        """Return the scores for a question, from the file or else by asking.
+        """Return the scores for a question, from the file or by calling the model.
 
         Args:
-            question: all that the scores depend on, as JSON can hold it.
-            ask: gets them.
+            question: everything that the scores depend on, as JSON values.
+            ask: calls the model.
         """
         key = hashlib.sha256(json.dumps(question).encode()).hexdigest()
         if key not in self._known:

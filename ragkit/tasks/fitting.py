@@ -1,4 +1,4 @@
-"""Which of several settings is best, by held-out examples and within a budget of calls."""
+"""Chooses the best of several settings on held-out examples, within a budget of calls."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Trial(Generic[S]):
-    """A setting and how it did."""
+    """A setting and its score."""
 
     setting: S
     score: float
-    """Mean over the examples it was tried on."""
+    """Mean score over its examples."""
     tried: int
 
     @property
     def error(self) -> float:
-        """The standard error of a share of right answers."""
+        """Standard error of the score, as a fraction of correct answers."""
         return math.sqrt(max(self.score * (1 - self.score), 0.0) / max(self.tried, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class FitReport(Generic[S]):
-    """What was tried."""
+    """Report on the settings that were compared."""
 
     best: S
     trials: tuple[Trial[S], ...]
-    """The best first: those that were tried longest, and of them by score."""
+    """Trials, the best first: by number of examples, then by score."""
     calls: int
 
 
@@ -47,32 +47,32 @@ def race(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> FitReport[S]:
-    """Try settings on held-out examples, the better half of them ever longer.
+    """Compare settings on held-out examples by successive halving.
 
-    Successive halving (Jamieson and Talwalkar, AISTATS 2016): in each round all settings that are left are scored on
-    the same further examples, with an equal share of the calls; then the worse half goes.
+    Successive halving (Jamieson and Talwalkar, AISTATS 2016): in each round, all remaining settings are scored on the
+    same further examples, with an equal share of the calls; then the worse half is dropped.
 
     Args:
-        settings: the simplest first; of equals the first wins.
-        score: of one example under one setting, 0 to 1.
-        dev: examples that the settings' own shots do not hold.
-        calls: at most so many scorings.
-        seed: of the order of the examples.
-        progress: called with the scorings done and the most there will be.
+        settings: candidate settings, the simplest first; a tie goes to the first.
+        score: returns the score of one example under one setting, 0 to 1.
+        dev: examples that are not among the settings' own shots.
+        calls: maximum number of calls of ``score``.
+        seed: random seed for the order of the examples.
+        progress: called with the number of calls so far and the maximum.
 
     Raises:
-        TaskError: if there are no settings or examples, or the budget is below one call a setting.
+        TaskError: if there are no settings or examples, or fewer calls than settings.
     """
     if not settings or not dev:
         raise TaskError(
-            f"There are {len(settings)} settings to try on {len(dev)} examples.", "Give at least one of each."
+            f"There are {len(settings)} settings to compare on {len(dev)} examples.", "Pass at least one of each."
         )
     if len(settings) == 1:
         return FitReport(settings[0], (Trial(settings[0], 0.0, 0),), 0)
     if calls < len(settings):
         raise TaskError(
-            f"{calls} calls are too few to try {len(settings)} settings.",
-            f"Allow {len(settings)} or more, or give fewer settings.",
+            f"{calls} calls are too few to compare {len(settings)} settings.",
+            f"Allow at least {len(settings)} calls, or pass fewer settings.",
         )
     items = list(dev)
     random.Random(seed).shuffle(items)  # noqa: S311

@@ -1,4 +1,4 @@
-"""How much an example helps a model with a query: what a ``LearnedSelector`` learns from."""
+"""Gain of an example as a shot for a query: the training signal of ``LearnedSelector``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ragkit.records import Example
 
 
 def model_gain(model: ScoringModel, template: ShotTemplate) -> Callable[[Example, Sequence[Example]], list[float]]:
-    """Return a function for ``LearnedSelector.fit``; it asks the model once for the query and once for each candidate.
+    """Return a function for ``LearnedSelector.fit``. It calls the model once for the query and once per candidate.
 
-    A candidate's gain is the log-probability (natural) of the query's right output with the candidate as the one shot,
-    minus that without any; NaN where a prompt does not fit the model's window.
+    A candidate's gain is the natural log-probability of the query's correct output with the candidate as the only shot,
+    minus that without shots; NaN if a prompt does not fit the model's window.
 
     Args:
-        model: that is to be helped.
-        template: how examples and queries are shown to it.
+        model: the model to select shots for.
+        template: template of examples and queries.
     """
 
     def gain(query: Example, candidates: Sequence[Example]) -> list[float]:

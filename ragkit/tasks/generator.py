@@ -1,4 +1,4 @@
-"""A task that writes a text for each input, as examples show it."""
+"""Generation of a text for each input, by examples."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder
 
 Metric = Callable[[str, str], float]
-"""Of a reply and the wanted output: 0 to 1."""
+"""Takes a reply and the expected output; returns a score, 0 to 1."""
 
 
 def exact(reply: str, wanted: str) -> float:
-    """Return 1 where both texts are the same but for case and white space, else 0."""
+    """Return 1 if both texts are equal up to case and white space, else 0."""
     return float(reply.casefold().split() == wanted.casefold().split())
 
 
@@ -35,27 +35,27 @@ METRICS: Mapping[str, Metric] = {"token_f1": token_f1, "exact": exact}
 
 @dataclass(frozen=True, slots=True)
 class GeneratorPrediction:
-    """What was written for one input."""
+    """Text generated for one input."""
 
     text: str
     shots: tuple[Shot, ...]
     cut: bool = False
-    """Whether the reply went on past ``max_tokens``."""
+    """Whether the reply was truncated at ``max_tokens``."""
     error: str = ""
-    """Why there is no text; empty where there is one."""
+    """Reason why there is no text; empty if there is one."""
     usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSettings(ShotTaskSettings):
-    """What is saved of a ``Generator``."""
+    """Saved settings of a ``Generator``."""
 
     stop: tuple[str, ...]
-    """A reply ends before any of these."""
+    """Stop sequences."""
 
 
 class Generator(ShotTask):
-    """Writes texts, as examples show it; made by ``fit`` or ``open``."""
+    """Generates texts, by examples. Create it with ``fit`` or ``open``."""
 
     kind: ClassVar[str] = "generator"
 
@@ -80,28 +80,28 @@ class Generator(ShotTask):
         embedder: Embedder | str | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self:
-        """Teach a task and write it to a folder.
+        """Fit a task and write it to a folder.
 
         Args:
-            path: the folder; its pool, where it has one, is added to.
-            examples: inputs with the texts that are wanted for them.
+            path: the task's folder; examples are added to its pool if it has one.
+            examples: inputs with their expected outputs.
             model: a model or its name; by default ``default``.
-            instruction: what to do, where the examples do not tell it by themselves.
-            metric: what settings are chosen by: ``token_f1``, ``exact``, or a function of reply and wanted output.
-            budget: for choosing among the settings on held-out examples.
-            settings: to choose among, the simplest first; by default some usual ones.
-            max_tokens: of a reply; by default twice those of the longest output.
-            embedder: for a new pool.
-            progress: called with a ``Progress`` as work goes on.
+            instruction: instruction in the prompt, if the examples alone are not clear.
+            metric: metric for choosing a setting: ``token_f1``, ``exact``, or a function of reply and expected output.
+            budget: limits for choosing a setting on held-out examples.
+            settings: candidate settings, the simplest first; by default some common ones.
+            max_tokens: maximum tokens of a reply; by default twice those of the longest output.
+            embedder: embedder of a new pool.
+            progress: called with a ``Progress`` after each step.
 
         Raises:
             TaskError: if there are no examples.
-            SettingsError: if the metric is not known.
+            SettingsError: if the metric is unknown.
         """
         if isinstance(metric, str) and metric not in METRICS:
             raise SettingsError(f"Unknown metric {metric!r}.", f"Legal values: {', '.join(METRICS)}, or a function.")
         if max_tokens is not None and max_tokens < 1:
-            raise SettingsError(f"max_tokens={max_tokens} can't be.", "Give 1 or more.")
+            raise SettingsError(f"max_tokens must be >= 1, got {max_tokens}.", "Pass a larger value.")
         measure = METRICS[metric] if isinstance(metric, str) else metric
         given = list(examples)
         if isinstance(examples, ExamplePool):
@@ -113,7 +113,7 @@ class Generator(ShotTask):
             taken = list(pool)
             tried = list(usual_settings(instruction) if settings is None else settings)
             tokens = max_tokens or longest_reply(writer, taken, tried)
-            # Where every example is of one line, so is every reply; else one ends where a further example would begin.
+            # If all outputs have one line, so has the reply; otherwise it ends where a further example would begin.
             names = sorted({setting.template.input_name for setting in tried})
             lines = any("\n" in example.output for example in taken)
             stop = tuple(f"\n{name}:" for name in names) if lines else ("\n",)
@@ -144,11 +144,11 @@ class Generator(ShotTask):
         """Open a task.
 
         Args:
-            path: its folder.
-            model: a model or its name; by default the one of before.
+            path: the task's folder.
+            model: a model or its name; by default the one it was fitted with.
 
         Raises:
-            TaskError: if there is no such task, or its file is damaged.
+            TaskError: if there is no task, or its file is damaged.
         """
         folder = Path(path).expanduser()
         saved: GeneratorSettings = read_task(folder, cls.kind, GeneratorSettings)
@@ -157,14 +157,14 @@ class Generator(ShotTask):
         return cls(folder, pool, writer, saved, owns_model=writer is not model)
 
     def predict(self, inputs: Sequence[str], progress: ProgressCallback | None = None) -> list[GeneratorPrediction]:
-        """Return what is written for each input, in their order; one that fails has an ``error``, the others go on.
+        """Return a text for each input, in order. If one fails, its ``error`` is set, and the others are processed.
 
         Args:
             inputs: texts.
-            progress: called with a ``Progress`` after each.
+            progress: called with a ``Progress`` after each text.
 
         Raises:
-            ModelError: if what is wrong is wrong for all, such as a refused key.
+            ModelError: if the error concerns all texts, such as a rejected API key.
         """
 
         def answer(_: str, made: ShotPrompt) -> GeneratorPrediction:

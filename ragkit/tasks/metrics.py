@@ -1,4 +1,4 @@
-"""How alike a reply and the wanted one are, as SQuAD measures it (Rajpurkar et al., arXiv:1606.05250)."""
+"""SQuAD metrics of a reply and the expected one (Rajpurkar et al., arXiv:1606.05250)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import Counter
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_SPACES = re.compile("([\u3040-\u30ff\u3400-\u9fff])")
-"""Characters of Chinese and Japanese, which write no spaces: each counts as a word."""
+"""Chinese and Japanese characters; there are no spaces between words, so each counts as a word."""
 
 
 def token_f1(text: str, wanted: str) -> float:
-    """Return the harmonic mean of precision and recall of words, as SQuAD has it: lower case, no signs, no articles."""
+    """Return the word F1 as SQuAD defines it: lower case, without punctuation and articles."""
     said, right = squad_words(text), squad_words(wanted)
     if not said or not right:
         return float(said == right)
@@ -21,11 +21,11 @@ def token_f1(text: str, wanted: str) -> float:
 
 
 def exact_match(text: str, wanted: str) -> float:
-    """Return 1 where a reply has the words that are wanted and no others, in their order, else 0."""
+    """Return 1 if the normalised words of the reply equal the expected ones, else 0."""
     return float(squad_words(text) == squad_words(wanted))
 
 
 def squad_words(text: str) -> list[str]:
-    """Return the words of an answer as SQuAD compares them."""
+    """Return the words of an answer, normalised as SQuAD does."""
     plain = "".join(character for character in text.lower() if character not in string.punctuation)
     return _WITHOUT_SPACES.sub(r" \1 ", _ARTICLES.sub(" ", plain)).split()

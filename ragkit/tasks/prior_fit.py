@@ -1,10 +1,10 @@
-"""What can be known of an input's label without a model: how neighbours vote, and a linear probe beside them."""
+"""The prior of a label without an LLM: the neighbours' vote and a linear probe."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.embedding import Vectors
-from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions
+from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions, Shot
 from ragkit.examples.pool import OUTPUT
 from ragkit.records import Example
 from ragkit.tasks.calibration import Scores
@@ -20,22 +20,22 @@ from ragkit.tasks.probe import LinearProbe
 from ragkit.tasks.votes import Searcher, VoteOptions, Weights, vote, without_model
 
 _MOST = 20_000
-"""Examples that a probe is fitted to; of more these are drawn by chance."""
+"""Maximum number of examples that a probe is fitted to; larger pools are sampled at random."""
 _LEFT_OUT = 0.1
-"""At most this share of the examples is left out at once to see what a probe makes of them."""
+"""Maximum fraction of the examples in a cross-validation fold of the probe."""
 _STRENGTHS = (10.0, 50.0)
 _STEPS = np.arange(0.0, 2.01, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
 class PriorFit:
-    """How held-out examples fare without the model, each hidden from its own vote and left out of its probe."""
+    """Held-out predictions without the LLM: leave-one-out votes and a cross-validated probe."""
 
     vote: VoteOptions
     weights: Weights
     probe: LinearProbe | None
     prior: Scores
-    """Probabilities of the labels, ``[held out, labels]``."""
+    """Probability of each label, ``[held out, labels]``."""
     vote_accuracy: float
     probe_accuracy: float | None
 
@@ -43,19 +43,19 @@ class PriorFit:
 def fit_prior(
     pool: ExamplePool, labels: Sequence[str], start: VoteOptions, held_out: Sequence[Example], seed: int
 ) -> PriorFit:
-    """Choose how neighbours vote, fit a probe, and weigh the two by how likely they make the right labels.
+    """Choose the vote's options, fit a probe, and weight the two by held-out likelihood.
 
     Args:
-        pool: the examples.
-        labels: all there are.
-        start: what of the vote is not chosen here.
-        held_out: examples of the pool.
-        seed: of chance.
+        pool: pool of the examples.
+        labels: all labels.
+        start: vote options that are not chosen here.
+        held_out: examples of the pool to evaluate on.
+        seed: random seed.
     """
     gold = np.array([labels.index(example.output) for example in held_out])
-    options, shares = _vote(pool, labels, start, held_out, gold)
+    found_by, asked = _neighbours(pool, held_out)
+    options, shares = _vote(found_by, labels, start, gold)
     vectors, numbers, inputs = _known(pool, labels, seed)
-    asked = np.array([DynamicSelector(pool).search.asked(example.input).vector for example in held_out])
     found: tuple[float, Weights, float | None, Scores | None] | None = None
     for strength in (None, *_STRENGTHS):
         probed = (
@@ -66,7 +66,7 @@ def fit_prior(
         for neighbours, probe in product(_STEPS, _STEPS if probed is not None else [0.0]):
             weights = Weights(neighbours=float(neighbours), probe=float(probe))
             loss = _loss(without_model(shares, probed, weights), gold)
-            # Of ways that are as good the simpler one.
+            # A tie goes to the simpler option.
             if found is None or loss < found[0] - 1e-3:
                 found = loss, weights, strength, probed
     assert found is not None
@@ -77,14 +77,25 @@ def fit_prior(
     return PriorFit(options, weights, whole, prior, float((shares.argmax(axis=1) == gold).mean()), probe_accuracy)
 
 
+def _neighbours(pool: ExamplePool, held_out: Sequence[Example]) -> tuple[dict[Searcher, list[list[Shot]]], Vectors]:
+    """Return what each searcher finds for each held-out example, and the vectors of their inputs, ``[held out, d]``."""
+    ways: tuple[Searcher, ...] = ("dense", "hybrid")
+    selectors = {by: DynamicSelector(pool, SelectorOptions(by=by, order="best_first")) for by in ways}
+    found: dict[Searcher, list[list[Shot]]] = {by: [] for by in ways}
+    vectors = []
+    # Input by input: the embedder keeps the vector of the last text, so each is embedded once.
+    for example in held_out:
+        for by, selector in selectors.items():
+            found[by].append(selector.select(example.input, 40))
+        vectors.append(selectors["dense"].search.asked(example.input).vector)
+    return found, np.array(vectors)
+
+
 def _vote(
-    pool: ExamplePool, labels: Sequence[str], start: VoteOptions, held_out: Sequence[Example], gold: NDArray[np.int64]
+    found_by: Mapping[Searcher, list[list[Shot]]], labels: Sequence[str], start: VoteOptions, gold: NDArray[np.int64]
 ) -> tuple[VoteOptions, Scores]:
     best: tuple[float, VoteOptions, Scores] | None = None
-    ways: tuple[Searcher, ...] = ("dense", "hybrid")
-    for by in ways:
-        selector = DynamicSelector(pool, SelectorOptions(by=by, order="best_first"))
-        found = [selector.select(example.input, 40) for example in held_out]
+    for by, found in found_by.items():
         for neighbours, sharpness in product((5, 10, 20, 40), (0.0, 5.0, 10.0, 20.0, 40.0)):
             options = VoteOptions(by, neighbours, sharpness, start.smoothing)
             shares = np.array([vote(shots, labels, options) for shots in found])
@@ -96,7 +107,7 @@ def _vote(
 
 
 def _known(pool: ExamplePool, labels: Sequence[str], seed: int) -> tuple[Vectors, list[int], list[str]]:
-    """Return the vectors, label numbers and inputs of the pool's examples, or of some of very many."""
+    """Return the vectors, label indices and inputs of the pool's examples, or of a sample of a large pool."""
     place = {label: number for number, label in enumerate(labels)}
     outputs = {info.id: str(info.metadata[OUTPUT]) for info in pool.index.documents()}
     chunks = [c for c in pool.index.each_chunk() if c.ordinal == 0 and outputs.get(c.document_id) in place]
@@ -115,9 +126,9 @@ def _left_out(
     count: int,
     strength: float,
 ) -> Scores | None:
-    """Return what probes that were not fitted to the held-out examples make of them, ``[held out, labels]``.
+    """Return cross-validated log-probabilities of the held-out examples, ``[held out, labels]``.
 
-    None where leaving some out leaves fewer than two labels.
+    None if a training fold has fewer than two labels.
     """
     groups = math.ceil(len(held_out) / max(1.0, _LEFT_OUT * len(inputs)))
     found = np.zeros((len(held_out), count))

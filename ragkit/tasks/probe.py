@@ -1,4 +1,4 @@
-"""A linear head on the vectors of the examples: what they say together, beside what the nearest of them vote."""
+"""Linear probe on the vectors of the examples; it complements the neighbours' vote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ragkit.tasks.calibration import Scores
 
 FILE_NAME = "probe.npz"
 _ABSENT = -20.0
-"""Log-odds of a label that no example has."""
+"""Log-odds of a label without examples."""
 
 
 class LinearProbe:
@@ -38,38 +38,38 @@ class LinearProbe:
         """Fit a probe with scikit-learn.
 
         Args:
-            vectors: of examples, ``[n, d]``.
-            labels: their labels' numbers, two different ones at least.
-            count: how many labels there are.
-            strength: the inverse of the regularisation.
+            vectors: vectors of the examples, ``[n, d]``.
+            labels: indices of their labels, at least two distinct ones.
+            count: number of labels.
+            strength: inverse of the regularisation strength.
         """
         from sklearn.linear_model import LogisticRegression
 
         fitted = LogisticRegression(C=strength, max_iter=300).fit(vectors, np.asarray(labels))
         weights, bias = np.zeros((count, vectors.shape[1])), np.full(count, _ABSENT)
         if len(fitted.classes_) == 2:
-            # Of two classes scikit-learn keeps the difference only.
+            # For two classes, scikit-learn stores only the difference.
             weights[fitted.classes_[1]], bias[fitted.classes_] = fitted.coef_[0], [0.0, fitted.intercept_[0]]
         else:
             weights[fitted.classes_], bias[fitted.classes_] = fitted.coef_, fitted.intercept_
         return cls(weights, bias)
 
     def log_probabilities(self, vectors: NDArray[np.float32]) -> Scores:
-        """Return natural logarithms, ``[n, labels]``, of the vectors ``[n, d]``."""
+        """Return natural log-probabilities, ``[n, labels]``, for vectors ``[n, d]``."""
         return log_softmax(vectors.astype(np.float64) @ self._weights.T + self._bias)
 
     def save(self, folder: Path) -> None:
-        """Write the probe into a task's folder, whole or not at all."""
+        """Write the probe into a task's folder, atomically."""
         content = BytesIO()
         np.savez(content, weights=self._weights, bias=self._bias)
         write_atomically(folder / FILE_NAME, content.getvalue())
 
     @classmethod
     def open(cls, folder: Path, labels: int, dimension: int) -> LinearProbe:
-        """Read a task's probe.
+        """Open a task's probe.
 
         Raises:
-            TaskError: if it is missing or damaged, or made for other labels or vectors.
+            TaskError: if it is missing or damaged, or was fitted to other labels or vectors.
         """
         file = folder / FILE_NAME
         try:
@@ -79,8 +79,8 @@ class LinearProbe:
             raise TaskError(f"{file} can't be read: {error}.", "Fit the task again; its pool is kept.") from error
         if weights.shape != (labels, dimension) or bias.shape != (labels,):
             raise TaskError(
-                f"{file} is for {weights.shape[0]} labels and vectors of {weights.shape[-1]}; the task has {labels} "
-                f"labels and its pool vectors of {dimension}.",
+                f"{file} is for {weights.shape[0]} labels and {weights.shape[-1]} dimensions; the task has {labels} "
+                f"labels and its pool {dimension} dimensions.",
                 "Fit the task again; its pool is kept.",
             )
         return cls(weights, bias)

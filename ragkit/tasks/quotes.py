@@ -1,4 +1,4 @@
-"""Where in a text the values of an extraction stand."""
+"""Locates extracted values in the text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Span = tuple[int, int]
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what a JSON value holds, each with its path, such as ``items[0].name``; empty lists and objects as well."""
+    """Yield the scalars of a JSON value with their paths, such as ``items[0].name``, and empty lists and objects."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from leaves(inner, f"{path}.{key}" if path else str(key))
@@ -22,15 +22,15 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def quoted(text: str, value: Any) -> dict[str, Span | None]:
-    """Return where the strings of a JSON value stand in a text, by their paths; None for one that is no quote.
+    """Return the span of each string of a JSON value in a text, by its path; None if it is not in the text.
 
-    A string stands where it is found as it is, or else with other white space or case; ``text[start:end]`` is then what
-    the text says. The inside of a word or number is no such place. The same string twice in the value is taken to be
-    its first and second place in the text, as far as there are so many.
+    An exact match is preferred to one with different white space or case; ``text[start:end]`` is the wording of the
+    text. Matches inside a word or number do not count. If a string occurs twice in the value, it is matched to the
+    first and second occurrence in the text, if there are as many.
 
     Args:
-        text: in which to look.
-        value: of JSON: objects, lists, strings and other scalars.
+        text: the text to search.
+        value: a JSON value: objects, lists, strings and other scalars.
     """
     found: dict[str, Span | None] = {}
     times: dict[str, int] = {}
@@ -44,9 +44,9 @@ def quoted(text: str, value: Any) -> dict[str, Span | None]:
 
 
 def field_accuracy(predicted: Any, wanted: Any) -> float:
-    """Return the share of the fields of two JSON values that are equal in both, 0 to 1.
+    """Return the fraction of the fields of two JSON values that are equal in both, 0 to 1.
 
-    A field is what stands at a path of either. Strings are compared without regard to case and white space.
+    A field is a path in either value. Strings are compared without regard to case and white space.
     """
     left, right = dict(leaves(predicted)), dict(leaves(wanted))
     paths = left.keys() | right.keys()
@@ -72,7 +72,7 @@ def _places(text: str, value: str) -> list[Span]:
 
 
 def _whole(text: str, span: Span) -> bool:
-    """Tell whether a span begins and ends where a word or number does."""
+    """Return whether a span begins and ends at the boundary of a word or number."""
     start, end = span
     return not (start and _joined(text, start)) and not (end < len(text) and _joined(text, end))
 

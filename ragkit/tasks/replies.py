@@ -1,4 +1,4 @@
-"""Many prompts to replies: those that begin alike in a row, and one that fails is no reason to stop."""
+"""Replies to many prompts, ordered by common prefix; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model replied to one prompt."""
+    """Reply to one prompt."""
 
     text: str
     finish: str
     usage: Usage
     error: str = ""
-    """Why the reply can't be used; ``text`` is then what came."""
+    """Reason why the reply can't be used; ``text`` is then the raw reply."""
 
 
 def reply(model: ChatModel, messages: Sequence[Message], options: GenerationOptions) -> Reply:
-    """Ask a model.
+    """Call a model.
 
-    What is wrong with this one prompt or reply is told in ``error``: no room, JSON that is cut or breaks the schema, an
-    endpoint that failed and may not fail again. What would fail for every prompt is raised.
+    An error of this prompt or reply is returned in ``error``: a prompt that is too long, JSON that is truncated or
+    invalid for the schema, a temporary failure of an endpoint. An error that concerns all prompts is raised.
 
     Raises:
-        ModelError: such as a schema that can't be held, or a key that is refused.
+        ModelError: such as an unsupported schema, or a rejected API key.
     """
     parts: list[str] = []
     finish, usage = "stop", Usage()
@@ -60,13 +60,13 @@ def answered(
     failed: Callable[[str], P],
     progress: ProgressCallback | None = None,
 ) -> list[P]:
-    """Return an answer for each input, in their order; equal inputs are asked once.
+    """Return an answer for each input, in order; equal inputs are processed once.
 
     Args:
-        prompts: makes the prompts.
-        inputs: of the task.
-        answer: of an input and its prompt; called in an order in which prompts that begin alike follow each other.
-        failed: of the reason why there is no prompt for an input.
+        prompts: builds the prompts.
+        inputs: inputs of the task.
+        answer: returns the answer to an input and its prompt; called in the order of common prefixes.
+        failed: returns the answer for an input without a prompt, given the reason.
         progress: called with a ``Progress`` after each input.
     """
     found: dict[str, P] = {}

@@ -1,4 +1,4 @@
-"""What an extraction has to look like: a pydantic model, or a JSON schema on its own."""
+"""Schema of an extraction: a pydantic model, or a JSON schema."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Schema = type[BaseModel] | Mapping[str, Any]
 
 
 class Form:
-    """Reads JSON into values of a schema.
+    """Validates JSON against a schema.
 
     Args:
-        schema: a pydantic model, whose instances the values are then, or a JSON schema, whose values are dictionaries.
+        schema: a pydantic model, of which values are instances, or a JSON schema, for which values are dictionaries.
 
     Raises:
-        TaskError: if it is no JSON schema, or one of something else than an object.
+        TaskError: if it is not a JSON schema of an object.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -33,20 +33,20 @@ class Form:
         try:
             Draft202012Validator.check_schema(self.json_schema)
         except SchemaError as error:
-            raise TaskError(f"This is no JSON schema: {error.message}.", "Mend schema=...") from error
+            raise TaskError(f"Invalid JSON schema: {error.message}.", "Correct the schema argument.") from error
         if not self._properties():
             raise TaskError(
                 f"The schema {self.json_schema.get('title', '')!r} is not of an object with fields.",
-                "Give a pydantic model, or a JSON schema with type object and properties.",
+                "Pass a pydantic model, or a JSON schema with type object and properties.",
             )
-        # An empty registry: a $ref to the web is an error, and never a request.
+        # Empty registry: a $ref to a URL is an error, and never a request.
         self._validator = Draft202012Validator(self.json_schema, registry=Registry())
 
     def read(self, text: str) -> Any:
-        """Return the value of a JSON text: an instance of the pydantic model, or a dictionary.
+        """Parse and validate a JSON text: return an instance of the pydantic model, or a dictionary.
 
         Raises:
-            ValueError: if it is no JSON or not valid; the message says where.
+            ValueError: if it is not valid JSON, or not valid for the schema; the message contains the path.
         """
         if self.model is not None:
             try:
@@ -62,15 +62,15 @@ class Form:
         return value
 
     def plain(self, value: Any) -> Any:
-        """Return a value that was read as JSON has it."""
+        """Return a parsed value as JSON values."""
         return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
     def written(self, value: Any) -> str:
-        """Return a value as JSON text, in the form in which examples show it."""
+        """Return a value as JSON text, in the format of the examples."""
         return json.dumps(self.plain(value), ensure_ascii=False)
 
-    def told(self) -> str:
-        """Return an instruction that names the fields."""
+    def default_instruction(self) -> str:
+        """Return an instruction that lists the fields."""
         fields = [
             f"{name} ({about['description']})" if isinstance(about, Mapping) and about.get("description") else str(name)
             for name, about in self._properties().items()
@@ -78,10 +78,10 @@ class Form:
         return f"Read the text and write down as JSON: {', '.join(fields)}."
 
     def check_same(self, saved: Mapping[str, Any]) -> None:
-        """Make sure that this is the schema that a task was fitted with.
+        """Check that this is the schema that a task was fitted with.
 
         Raises:
-            TaskError: if it differs; it says in which fields.
+            TaskError: if it differs; the message lists the fields.
         """
         if self.json_schema == saved:
             return
@@ -90,11 +90,11 @@ class Form:
         raise TaskError(
             f"The schema {self.json_schema.get('title', '')!r} is not the one that the task was fitted with: "
             f"{', '.join(names) or 'more than its fields'} differ.",
-            "Open it with the model of before, or fit it again.",
+            "Open it with the original model, or fit it again.",
         )
 
     def _properties(self) -> Mapping[str, Any]:
-        # A model that refers to itself stands under $defs, and a reference at the top.
+        # A recursive model is defined under $defs, with a reference at the top.
         top: Mapping[str, Any] = self.json_schema
         name = top.get("$ref", "")
         if isinstance(name, str) and name.startswith("#/$defs/"):

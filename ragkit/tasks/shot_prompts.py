@@ -1,4 +1,4 @@
-"""An input to the prompt that a task asks a model with: chosen examples, as many as fit."""
+"""Builds the prompt of a task: instruction, selected examples that fit the window, and input."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ragkit.records import Example, Message
 
 @dataclass(frozen=True, slots=True)
 class ShotSetting:
-    """What a fit chooses among: which examples are shown, how many, in which order and how."""
+    """Selection, number, order and template of the examples in a prompt."""
 
     selector: SelectorOptions = field(default_factory=lambda: SelectorOptions(exclude_self=False))
-    """An input that is in the pool gets its own example too, but for the trials of a fit."""
+    """Selector options. Except in the trials of a fit, an input that is in the pool gets its own example too."""
     k: int = 4
-    """0 shows none."""
+    """Number of examples; 0 for none."""
     template: ShotTemplate = field(default_factory=ShotTemplate)
 
     def __post_init__(self) -> None:
         if self.k < 0:
-            raise SettingsError(f"k={self.k} examples can't be shown.", "Give 0 or more.")
+            raise SettingsError(f"k must be >= 0, got {self.k}.", "Pass the number of examples to show.")
 
 
 def usual_settings(instruction: str) -> list[ShotSetting]:
-    """Return settings that are worth a trial, the simplest first."""
+    """Return common settings, the simplest first."""
     turns, lines = ShotTemplate(instruction), ShotTemplate(instruction, style="lines")
     return [
         ShotSetting(k=4, template=turns),
@@ -44,20 +44,20 @@ def usual_settings(instruction: str) -> list[ShotSetting]:
 
 @dataclass(frozen=True, slots=True)
 class ShotPrompt:
-    """A prompt and the examples in it."""
+    """A prompt and its examples."""
 
     shots: tuple[Shot, ...]
     messages: tuple[Message, ...]
 
 
 class ShotPrompts:
-    """Makes the prompts of a task under one setting.
+    """Builds the prompts of a task under one setting.
 
     Args:
-        pool: of examples.
-        model: whose window the prompts have to fit.
-        setting: how.
-        reply_tokens: that the reply may take.
+        pool: pool of the examples.
+        model: the model whose window the prompts have to fit.
+        setting: the setting.
+        reply_tokens: tokens reserved for the reply.
     """
 
     def __init__(self, pool: ExamplePool, model: ChatModel, setting: ShotSetting, reply_tokens: int) -> None:
@@ -67,14 +67,14 @@ class ShotPrompts:
         self._selector = DynamicSelector(pool, setting.selector)
 
     def prompt(self, text: str) -> ShotPrompt:
-        """Return the prompt for an input; examples that do not fit the window are left out.
+        """Return the prompt for an input, with as many examples as fit the window.
 
         Raises:
             QueryError: if the input is empty.
             PromptOverflowError: if the input alone does not fit.
         """
         if not text.strip():
-            raise QueryError("The input is empty.", "Give a text.")
+            raise QueryError("The input is empty.", "Pass a text.")
         k = self._setting.k
         shots = self._selector.select(text, k) if k else []
         if shots and self._tokens(shots, text) > self._left:
@@ -82,8 +82,8 @@ class ShotPrompts:
         if not shots and self._tokens([], text) > self._left:
             raise PromptOverflowError(
                 f"The input of {len(text):,} characters takes {self._tokens([], text):,} tokens with the instruction; "
-                f"{self._left:,} of the window of {self._model.name} are left beside the reply.",
-                "Give a shorter input, or use a model with a longer window.",
+                f"the window of {self._model.name} has {self._left:,} without the reply.",
+                "Pass a shorter input, or use a model with a longer window.",
             )
         return ShotPrompt(tuple(shots), tuple(self._messages(shots, text)))
 
@@ -93,7 +93,7 @@ class ShotPrompts:
             return []
         budget = TokenBudget(self._left - alone, lambda example: self._counted([example], text) - alone)
         shots = self._selector.select(text, k, budget)
-        # Tokens at the borders of examples are not always those of each example on its own.
+        # Tokens at the borders of examples can differ from those of each example alone.
         while shots and self._tokens(shots, text) > self._left:
             shots.remove(min(shots, key=lambda shot: shot.score))
         return shots
@@ -109,5 +109,5 @@ class ShotPrompts:
 
 
 def guarded(setting: ShotSetting) -> ShotSetting:
-    """Return a setting under which an input never sees its own example: for trials on examples of the pool."""
+    """Return a setting that excludes an input's own example, for trials on examples of the pool."""
     return replace(setting, selector=replace(setting.selector, exclude_self=True))

@@ -1,4 +1,4 @@
-"""What tasks that let a model write have in common: a folder, a setting that won, and prompts with examples."""
+"""Shared by tasks that generate text: a folder, the best setting, and prompts with examples."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ragkit.tasks.fitting import FitReport, race
 from ragkit.tasks.shot_prompts import ShotPrompts, ShotSetting, guarded
 
 _MEASURED = 20
-"""Of the longest replies in characters, so many are counted in tokens."""
+"""Number of the longest replies, in characters, whose tokens are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShotTaskSettings:
-    """What is saved of such a task."""
+    """Saved settings of a task."""
 
     model: str
-    """The name by which it is opened."""
+    """Name of the model."""
     setting: ShotSetting
     max_tokens: int
-    """Of a reply."""
+    """Maximum tokens of a reply."""
 
 
 class ShotTask:
-    """A task in its folder; made by ``fit`` or ``open`` of its class."""
+    """A task in its folder. Create it with ``fit`` or ``open`` of its class."""
 
     kind: ClassVar[str]
 
@@ -46,9 +46,9 @@ class ShotTask:
         self.pool = pool
         self.model = model
         self.report: FitReport[ShotSetting] | None = None
-        """What the fit tried; None once it is opened again."""
+        """Report of the fit; None for an opened task."""
         self.refused: tuple[str, ...] = ()
-        """Why, a line for each example that the fit did not take."""
+        """Reasons for refused examples, one per example."""
         self._settings = settings
         self._owns_model = owns_model
         self._prompts = ShotPrompts(pool, model, settings.setting, settings.max_tokens)
@@ -63,11 +63,11 @@ class ShotTask:
 
     @property
     def setting(self) -> ShotSetting:
-        """Which examples are shown, and how."""
+        """Setting of the prompts."""
         return self._settings.setting
 
     def explain(self, text: str) -> Explanation:
-        """Return the examples and the prompt for an input; no model is asked.
+        """Return the examples and the prompt for an input, without calling the model.
 
         Raises:
             QueryError: if the input is empty.
@@ -77,7 +77,7 @@ class ShotTask:
         return Explanation(text, made.shots, made.messages)
 
     def save(self, path: str | Path) -> None:
-        """Write the task and its examples to a folder; in its own folder it stands already."""
+        """Copy the task and its examples to a folder, unless it is its own."""
         folder = Path(path).expanduser()
         if folder.resolve() != self.path.resolve():
             pool, _ = filled_pool(folder, self.pool)
@@ -85,7 +85,7 @@ class ShotTask:
         write_task(folder, self.kind, self._settings)
 
     def close(self) -> None:
-        """Let go of the pool's files, and of the model where it was opened by its name."""
+        """Close the pool, and the model if it was opened by name."""
         self.pool.close()
         if self._owns_model:
             close_model(self.model)
@@ -99,25 +99,25 @@ def best_setting(
     budget: FitBudget | None = None,
     progress: ProgressCallback | None = None,
 ) -> FitReport[ShotSetting]:
-    """Return which setting does best on examples that it is asked about without being shown them.
+    """Return the setting with the best score on held-out examples.
 
     Args:
-        settings: the simplest first.
-        examples: of the pool; some are held out.
-        score: of the answer to an example, 0 to 1.
-        prompts: makes those of a setting.
-        budget: of calls; with 0 of them the first setting is taken untried.
+        settings: candidate settings, the simplest first.
+        examples: examples of the pool; some are held out.
+        score: returns the score of the answer to an example, 0 to 1.
+        prompts: builds the prompts of a setting.
+        budget: limits; with 0 calls, the first setting is returned.
         progress: called with a ``Progress`` after each call.
 
     Raises:
-        TaskError: if there are no settings, or too few calls to try each.
+        TaskError: if there are no settings, or fewer calls than settings.
     """
     if not settings:
-        raise TaskError("There are no settings to choose from.", "Give one or more, or none for the usual ones.")
+        raise TaskError("The list of settings is empty.", "Pass one or more, or None for common ones.")
     budget = budget or FitBudget()
     if not budget.calls:
         return FitReport(settings[0], (), 0)
-    # Each of these sees the others, and never itself: the guard is on.
+    # Each of these is shown the others, and never itself: the leakage guard is on.
     held_out = random.Random(budget.seed).sample(  # noqa: S311
         examples, min(budget.held_out, max(1, len(examples) // 5))
     )
@@ -129,15 +129,15 @@ def best_setting(
         except PromptOverflowError:
             return 0.0
 
-    def told(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         if progress is not None:
             progress(Progress("fit", done, total))
 
-    return race(settings, of, held_out, budget.calls, budget.seed, told)
+    return race(settings, of, held_out, budget.calls, budget.seed, report_progress)
 
 
 def longest_reply(model: ChatModel, examples: Sequence[Example], settings: Sequence[ShotSetting]) -> int:
-    """Return room for a reply in tokens, under any of the settings: twice the longest of an example, and some more."""
+    """Return a limit for replies in tokens, for all settings: twice the longest output of an example, plus a margin."""
     replies = {setting.template.reply(example) for setting in settings for example in examples}
     longest = sorted(replies, key=len)[-_MEASURED:]
     return 16 + 2 * max((model.count_tokens([Message("assistant", text)]) for text in longest), default=0)
@@ -145,7 +145,7 @@ def longest_reply(model: ChatModel, examples: Sequence[Example], settings: Seque
 
 @contextmanager
 def closed_on_error(pool: ExamplePool) -> Iterator[None]:
-    """Let go of a pool's files where what is done inside fails."""
+    """Close a pool if the block raises."""
     with ExitStack() as opened:
         opened.callback(pool.close)
         yield

@@ -1,4 +1,4 @@
-"""What is known of an input: its neighbours' weighted vote, a probe beside it, and what a model adds."""
+"""Combines the neighbours' weighted vote, a linear probe and the LLM's scores."""
 
 from __future__ import annotations
 
@@ -15,50 +15,51 @@ from ragkit.tasks.calibration import Scores
 
 Searcher = Literal["dense", "keyword", "hybrid"]
 _HOPELESS = 0.02
-"""A label with less than this share of the likeliest one's probability is not worth a question."""
+"""Labels with less than this fraction of the highest probability are not scored by the LLM."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoteOptions:
-    """How neighbours vote."""
+    """Options of the neighbours' vote."""
 
     by: Searcher = "dense"
-    """How they are found; see ``SelectorOptions``."""
+    """Similarity for finding neighbours; see ``SelectorOptions``."""
     neighbours: int = 20
     sharpness: float = 20.0
-    """How much more a nearer one counts: a vote weighs exp(sharpness * score)."""
+    """Weight of nearer neighbours: a vote has weight exp(sharpness * score)."""
     smoothing: float = 0.01
-    """Of all votes this share is dealt out evenly among the labels, as none is impossible."""
+    """Fraction of the votes that is distributed evenly over the labels."""
 
     def __post_init__(self) -> None:
         if self.neighbours < 1 or self.sharpness < 0 or not 0 < self.smoothing < 1:
             raise SettingsError(
-                f"A vote of {self.neighbours} with sharpness {self.sharpness} and smoothing {self.smoothing} can't be.",
-                "Give 1 neighbour or more, a sharpness of 0 or more, and a smoothing between 0 and 1.",
+                "neighbours must be >= 1, sharpness >= 0 and smoothing between 0 and 1, "
+                f"got neighbours={self.neighbours}, sharpness={self.sharpness} and smoothing={self.smoothing}.",
+                "Pass values in these ranges.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How votes, probe and model are put together: as weighted sums of log-probabilities."""
+    """Weights of votes, probe and LLM in weighted sums of log-probabilities."""
 
     neighbours: float = 1.0
-    """Of the neighbours' vote in what is known without the model."""
+    """Weight of the neighbours' vote in the prior."""
     probe: float = 0.0
-    """Of the linear probe there; 0 where the task has none."""
+    """Weight of the linear probe in the prior; 0 if the task has none."""
     model: float = 0.5
-    """Of the model where it reads."""
+    """Weight of the LLM's scores, if it is called."""
     prior: float = 1.0
-    """Of what is known without it, there."""
+    """Weight of the prior, if the LLM is called."""
 
 
 def vote(neighbours: Sequence[Shot], labels: Sequence[str], options: VoteOptions) -> Scores:
-    """Return each label's share of the vote, float64 ``[labels]``, which sum to 1.
+    """Return each label's fraction of the vote, float64 ``[labels]``, with sum 1.
 
     Args:
-        neighbours: the best first.
-        labels: all there are.
-        options: how many of them vote, and how.
+        neighbours: neighbours of the input, the best first.
+        labels: all labels.
+        options: options of the vote.
     """
     place = {label: number for number, label in enumerate(labels)}
     found = [shot for shot in neighbours[: options.neighbours] if shot.example.output in place]
@@ -73,12 +74,12 @@ def vote(neighbours: Sequence[Shot], labels: Sequence[str], options: VoteOptions
 
 
 def without_model(shares: Scores, probed: Scores | None, weights: Weights) -> Scores:
-    """Return the probability of each label by the neighbours and the probe, ``[..., labels]``.
+    """Return the probability of each label from the neighbours and the probe, ``[..., labels]``.
 
     Args:
-        shares: of the vote, ``[..., labels]``.
-        probed: the probe's log-probabilities, ``[..., labels]``; None where there is none.
-        weights: how they are weighed.
+        shares: fractions of the vote, ``[..., labels]``.
+        probed: the probe's log-probabilities, ``[..., labels]``; None without a probe.
+        weights: weights of the sum.
     """
     known = weights.neighbours * np.log(shares)
     found: Scores = np.exp(log_softmax(known if probed is None else known + weights.probe * probed))
@@ -86,7 +87,7 @@ def without_model(shares: Scores, probed: Scores | None, weights: Weights) -> Sc
 
 
 def worth_asking(prior: Scores, candidates: int) -> tuple[int, ...]:
-    """Return the numbers of the labels to ask a model about: the likeliest, two at least; all where candidates is 0."""
+    """Return the indices of the labels that the LLM scores: the likeliest, at least two; all if ``candidates`` is 0."""
     order = [int(number) for number in np.argsort(-prior, kind="stable")]
     if not candidates:
         return tuple(order)
@@ -97,13 +98,13 @@ def worth_asking(prior: Scores, candidates: int) -> tuple[int, ...]:
 def together(prior: Scores, asked: Sequence[int], scores: Scores | None, weights: Weights) -> Scores:
     """Return the probability of each label, ``[labels]``.
 
-    The model moves probability among the labels it was asked about; the others keep what they have without it.
+    The LLM moves probability among the labels that it scored; the others keep their prior.
 
     Args:
-        prior: probabilities without the model, ``[labels]``.
-        asked: numbers of the labels that the model was asked about.
-        scores: its log-probabilities of these, ``[asked]``; None where it was not asked.
-        weights: how they are weighed.
+        prior: probabilities without the LLM, ``[labels]``.
+        asked: indices of the labels that the LLM scored.
+        scores: the LLM's log-probabilities of these, ``[asked]``; None if it was not called.
+        weights: weights of the sum.
     """
     found = prior.copy()
     if scores is not None:

@@ -1,7 +1,7 @@
-"""Examples to a model that was taught by them: LoRA on a language model, kept only where it measures better.
+"""Fine-tuning on examples: LoRA, classifier heads, embedders and reward models, used only if they measure better.
 
-``tune_sft("support", read_records("train.jsonl"), held_out)`` makes a version of the adapter ``support``;
-``open_model("tuned:support")`` answers with it.
+``tune_sft("support", read_records("train.jsonl"), held_out)`` creates a version of the adapter ``support``;
+``open_model("tuned:support")`` opens the model with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tuning from its folder to a version: begun or taken up, measured, trained, measured, and in use if it is better."""
+"""A fine-tuning run: measure, train, measure again, and promote the new version if it is better. Runs are resumable."""
 
 from __future__ import annotations
 
@@ -24,53 +24,53 @@ from ragkit.tuning.judging import ADAPTER
 from ragkit.tuning.lora_training import CHECKPOINTS, LoraOptions, LoraTraining
 
 TRAINING = "training"
-"""The folder of a run that is under way; it becomes the version's when all is done."""
+"""Folder of an unfinished run; it becomes the folder of the version."""
 _FORMAT = 1
 _RUN = "run.json"
 _TRAINED = "trained.json"
 _SCORES = "scores.json"
 _LEAST = 20
-"""Held-out records from which on a gain can be certain; an interval of fewer tells nothing."""
+"""Minimum number of held-out records for a promotion."""
 
 Measure = Callable[[str, Path | None], list[float]]
-"""Takes a stage's name and the folder of an adapter, or None for the model without one; gives the held-out scores."""
+"""Takes a stage's name and the folder of an adapter, or None for the base model; returns the held-out scores."""
 Learn = Callable[[Path, float], tuple[Any, LoraTraining]]
-"""Takes the folder for checkpoints and when the run began; gives the model with its adapter, and how it went."""
+"""Takes the folder for checkpoints and the start time; returns the model with its adapter, and a report."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
-    """What came of a tuning."""
+    """Result of a fine-tuning run."""
 
     version: AdapterVersion
     before: Estimate
-    """Of the model without an adapter."""
+    """Score of the base model."""
     after: Estimate
     gain: Estimate
-    """Over what was in use before: the version in use, or else the model without an adapter."""
+    """Gain over the version in use before, or over the base model if there was none."""
     why: str
-    """Why the new version is in use, or is not."""
+    """Reason why the new version is in use or not."""
     training: LoraTraining
     leaked: tuple[LeakedRecord, ...]
-    """What was left out because an evaluation split has it, or nearly."""
+    """Training rows skipped as near-duplicates of an evaluation split."""
     too_long: int
-    """How much was left out because it is longer than training reads."""
+    """Number of rows skipped because they are longer than ``max_length``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a version is made from, and measured on."""
+    """Training and evaluation data of a version."""
 
     given: Sequence[Row]
-    """Records or rankings, before any is left out."""
+    """All records or rankings, including skipped ones."""
     splits: Mapping[str, Sequence[Row]]
-    """Of which nothing may be learned."""
+    """Evaluation splits, by name."""
     leaked: Sequence[LeakedRecord]
-    """What was left out because a split has it, or nearly."""
+    """Rows skipped as near-duplicates of a split."""
     trained_on: int
-    """How many are learned from."""
+    """Number of training rows."""
     too_long: int
-    """How many more were left out because they are longer than training reads."""
+    """Number of rows skipped because they are longer than ``max_length``."""
 
 
 def make_version(
@@ -86,19 +86,19 @@ def make_version(
     metric: str,
     restart: bool,
 ) -> TuningReport:
-    """Make a version of an adapter, from where an interrupted run of the same was.
+    """Create a version of an adapter, or resume an interrupted run.
 
     Args:
-        store: of adapters.
-        name: of the adapter.
-        of: the model that is tuned.
-        material: that it is made from; an unfinished run with other material, options or way is refused.
-        options: of the tuning.
-        measure: gives the held-out scores.
-        learn: trains.
-        way: of tuning, under ``way``, with what else it depends on; kept among the options.
-        metric: of the scores, in words.
-        restart: throw away an unfinished run.
+        store: store of the adapters.
+        name: name of the adapter.
+        of: the base model.
+        material: training and evaluation data; an unfinished run with other data, options or method is an error.
+        options: training options.
+        measure: returns the held-out scores.
+        learn: trains the adapter.
+        way: fine-tuning method, under ``way``, and everything else it depends on; stored with the options.
+        metric: description of the metric.
+        restart: whether to discard an unfinished run.
 
     Raises:
         TaskError: if there is an unfinished run of this name with other settings or data.
@@ -121,7 +121,7 @@ def make_version(
         before = scores("before", None)
         training = _trained(of, options, work, learn)
         after = scores("after", work)
-        rival, against = before, "the model without it"
+        rival, against = before, "the base model"
         used = used_version(store, name)
         if used is not None and used.card["base"].get("sha256") == of.sha256:
             against = f"version {used.version}"
@@ -157,22 +157,22 @@ def used_version(store: AdapterStore, name: str) -> AdapterVersion | None:
 
 
 def taken(store: AdapterStore, label: str, promoted: bool) -> AdapterVersion:
-    """Return a new version, taken into use or not."""
+    """Return a new version, promoted or not."""
     return store.promote(label) if promoted else store.find(label)
 
 
 def verdict(better: Estimate, against: str) -> tuple[bool, str]:
-    """Tell whether a new version goes into use, and why."""
-    told = f"the gain over {against} is {better}"
+    """Return whether to promote a new version, and why."""
+    gain = f"the gain over {against} is {better}"
     if better.count < _LEAST:
-        return False, f"{told}, on {better.count} held-out records, and fewer than {_LEAST} tell nothing for certain."
+        return False, f"{gain}, on {better.count} held-out records; a promotion needs at least {_LEAST}."
     if better.low > 0:
-        return True, f"{told}, above 0 for certain."
-    return False, f"{told}, not above 0 for certain; {against} stays in use."
+        return True, f"{gain}, which is significant."
+    return False, f"{gain}, which is not significant; {against} stays in use."
 
 
 def run_of(given: Sequence[Row], splits: Mapping[str, Sequence[Row]], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a run depends on: the sha256 of what was given and of each split, and the options."""
+    """Return what a run depends on: the sha256 of the training data and of each split, and the options."""
     return {
         "format": _FORMAT,
         "data": fingerprint(given),
@@ -182,7 +182,7 @@ def run_of(given: Sequence[Row], splits: Mapping[str, Sequence[Row]], options: M
 
 
 def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:
-    """Make the folder of a run, or see that the one that is there is of the same run."""
+    """Create the folder of a run, or check that the existing one belongs to the same run."""
     file = work / _RUN
     if work.exists() and (restart or not file.is_file()):
         shutil.rmtree(work)
@@ -196,13 +196,13 @@ def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:
         keys = sorted({*flat[0], *flat[1]} - {"options"})
         differ = [key for key in keys if flat[0].get(key) != flat[1].get(key)]
         raise TaskError(
-            f"{work} holds an unfinished run that differs in: {', '.join(differ)}.",
-            "Give what it was begun with to go on, or throw it away: restart=True, or --restart.",
+            f"{work} contains an unfinished run that differs in: {', '.join(differ)}.",
+            "Use the same data and options to continue it, or discard it: restart=True, or --restart.",
         )
 
 
 def _kept(file: Path, label: str, measure: Callable[[], list[float]]) -> list[float]:
-    """Return scores that the run has measured already, or measure them and keep them."""
+    """Return the stored scores of the run, or measure and store them."""
     known: dict[str, list[float]] = json.loads(file.read_text()) if file.is_file() else {}
     if label not in known:
         known[label] = measure()
@@ -211,7 +211,7 @@ def _kept(file: Path, label: str, measure: Callable[[], list[float]]) -> list[fl
 
 
 def _trained(of: BaseModel, options: LoraOptions, work: Path, learn: Learn) -> LoraTraining:
-    """Train, and leave the adapter in the run's folder in peft's form and in llama.cpp's."""
+    """Train, and write the adapter to the run's folder in peft and llama.cpp formats."""
     if (work / _TRAINED).is_file():
         return LoraTraining(**json.loads((work / _TRAINED).read_text()))
     model, training = learn(work / CHECKPOINTS, time.monotonic())
@@ -223,13 +223,13 @@ def _trained(of: BaseModel, options: LoraOptions, work: Path, learn: Learn) -> L
 
 
 def save_adapter(model: Any, work: Path) -> None:
-    """Write an adapter in peft's form."""
+    """Write an adapter in peft format."""
     model.save_pretrained(str(work / ADAPTER), save_embedding_layers=False)
-    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's form for a card, not filled in: card.md is ours
+    (work / ADAPTER / "README.md").unlink(missing_ok=True)  # peft's empty model card; ours is card.md
 
 
 def adapter_tensors(model: Any) -> dict[str, Any]:
-    """Return an adapter's weights in float32, by peft's names."""
+    """Return an adapter's weights in float32, by their peft names."""
     from peft import get_peft_model_state_dict
 
     return {
@@ -239,7 +239,7 @@ def adapter_tensors(model: Any) -> dict[str, Any]:
 
 
 def finished(place: Path, work: Path, card: Mapping[str, Any], text: str) -> int:
-    """Make the run's folder the next version, with its card and what is to be read of it, and return its number."""
+    """Turn the run's folder into the next version, with its card, and return the version number."""
     shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
     write_atomically(work / "card.md", text.encode())
     write_atomically(work / CARD, json.dumps(card, ensure_ascii=False, indent=2).encode())

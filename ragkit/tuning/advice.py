@@ -1,4 +1,4 @@
-"""Prompt, head or LoRA: measures what a task's examples are worth to each way, and says which to take."""
+"""Few-shot prompt, head or LoRA: measures each method on a task's examples, and recommends one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ragkit.records import Example
 from ragkit.tasks.base import as_model, close_model
 from ragkit.tuning.advice_curves import Forecast, PowerLaw, Right, crossing, gaining, power_law
 from ragkit.tuning.advice_data import Parts, parted
-from ragkit.tuning.advice_ways import WAYS, Means, Measured, measure
+from ragkit.tuning.advice_methods import METHODS, Measured, Resources, measure
 from ragkit.tuning.comparison import Estimate, gain
 
 if TYPE_CHECKING:
@@ -34,91 +34,91 @@ if TYPE_CHECKING:
 _JOURNAL = "advice.jsonl"
 _FITS = "fits"
 _NEAR = 2.0
-"""Times that differ by less than this factor count as equal: other work on the machine does as much."""
+"""Times that differ by less than this factor count as equal, because of other load on the machine."""
 _TUNING = ("transformers", "torch")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A way, fitted to so many examples."""
+    """Result of a method with one training set size."""
 
     examples: int
     accuracy: float
-    """On the held-out part."""
+    """Accuracy on the held-out examples."""
     low: float
-    """The beginning of its 95 % interval (Wilson)."""
+    """Lower end of its 95 % confidence interval (Wilson)."""
     high: float
     fit_seconds: float
     seconds_per_thousand: float
-    """For 1,000 inputs that are given together, on this machine."""
+    """Time for 1,000 inputs in one batch, on this machine."""
     dollars_per_thousand: float | None
-    """For 1,000 inputs; 0 for what runs on this machine, None where the price is not known."""
+    """Cost of 1,000 inputs; 0 for local models, None if the price is unknown."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class WayReport:
-    """How a way does."""
+class MethodReport:
+    """Results of a method."""
 
-    way: str
+    method: str
     points: tuple[Point, ...]
-    """The fewest examples first; the last learned from all."""
+    """Results by training set size, in ascending order; the last is for all examples."""
     curve: PowerLaw | None
-    """Fitted to the points; None for fewer than three."""
+    """Learning curve fitted to the points; None for fewer than three."""
     behind: Estimate
-    """How much more accurate the most accurate way is, with the 95 % interval of a paired bootstrap."""
+    """Accuracy gain of the most accurate method over this one, with the 95 % interval of a paired bootstrap."""
     worse: bool
-    """Whether that is shown: the whole interval is above 0."""
+    """Whether this gain is significant: the entire interval is above 0."""
     overtakes: Forecast | None
-    """With how many examples it overtakes the recommended way; None for that way itself."""
+    """Training set size at which it overtakes the recommended method; None for that method itself."""
 
     @property
     def full(self) -> Point:
-        """The point that learned from all examples."""
+        """Result with all examples."""
         return self.points[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do, and the numbers that say so."""
+    """Recommendation, with the measurements behind it."""
 
     recommended: str
-    """The cheapest way that is not shown to be worse than the most accurate one: by the seconds of 1,000 inputs, and of
-    those that take less than twice the least by the seconds of the fit."""
+    """Recommended method: the cheapest one that is not significantly worse than the most accurate, by prediction time,
+    and among those within twice the shortest, by fit time."""
     most_accurate: str
-    ways: tuple[WayReport, ...]
+    methods: tuple[MethodReport, ...]
     one_point: Forecast
-    """With how many examples the recommended way gains 0.01 of accuracy."""
+    """Training set size at which the recommended method gains 0.01 of accuracy."""
     examples: int
-    """Learned from at most."""
+    """Number of training examples."""
     held_out: int
     labels: int
     unmeasured: tuple[str, ...]
-    """Labels of which no example is held out."""
+    """Labels without held-out examples."""
     leaked: int
-    """Examples left out because they stand in the held-out part, or nearly."""
+    """Number of training examples excluded as duplicates or near-duplicates of held-out ones."""
     left_out: dict[str, str]
-    """Ways that were not measured, and why."""
+    """Ways that were not measured, with the reason."""
 
-    def of(self, way: str) -> WayReport:
-        """Return the report on a way."""
-        return next(report for report in self.ways if report.way == way)
+    def of(self, method: str) -> MethodReport:
+        """Return the report of a method."""
+        return next(report for report in self.methods if report.method == method)
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The advice in sentences."""
+        """Sentences that summarise the advice."""
         from ragkit.tuning.advice_words import words
 
         return words(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, the words too."""
+        """Return all fields as JSON values, including the sentences."""
         return {**asdict(self), "words": list(self.words)}
 
 
 def advise(
     examples: Iterable[Example],
-    ways: Sequence[str] = (),
+    methods: Sequence[str] = (),
     *,
     held_out: int | None = None,
     sizes: Sequence[int] = (),
@@ -132,35 +132,37 @@ def advise(
     work: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Advice:
-    """Measure each way to put inputs into classes on a held-out part of the examples, and say which to take.
+    """Measure each classification method on held-out examples, and recommend one.
 
-    Each is fitted anew to parts of the rest, the smaller ones within the larger, so that it shows what more labels are
-    worth. What is measured is kept in the work folder: the same call goes on after an interruption.
+    Each is fitted to nested subsets of the other examples, which shows the value of more labels. Measurements are
+    stored in the work folder: if interrupted, the same call continues.
 
     Args:
-        examples: inputs with their labels; two labels with five examples each, or more.
-        ways: of ``WAYS``; by default those that can be had: ``tuned-head`` with the extra ``tune``, ``lora`` where
-            minutes for it are given.
-        held_out: examples to measure on; by default a quarter, at most 500.
-        sizes: examples to learn from, beside all; by default a quarter and half.
-        seed: of chance.
-        model: of ``examples``, or its name.
-        embedder: see ``open_embedder``.
-        calls: of the model, for each fit of ``examples``.
-        head_seconds: of training, for each fit of ``tuned-head``.
-        lora_minutes: of training, for each fit of ``lora``.
-        threads: of the model that ``lora`` tunes, when it answers; 0 for all cores.
-        work: a folder for what is measured; by default one that is gone afterwards.
-        progress: called as work goes on; the stage ``advise`` counts fits, the others are named after way and size.
+        examples: inputs with their labels, at least two labels with five examples each.
+        methods: some of ``METHODS``; by default all that are available: ``tuned-head`` with the extra ``tune``,
+            ``lora`` if
+        ``lora_minutes`` is set.
+        held_out: number of test examples; by default a quarter, at most 500.
+        sizes: training set sizes in addition to all examples; by default a quarter and half.
+        seed: random seed.
+        model: model for ``examples``, or its name.
+        embedder: embedding model; see ``open_embedder``.
+        calls: maximum model calls for each fit of ``examples``.
+        head_seconds: maximum training time for each fit of ``tuned-head``.
+        lora_minutes: maximum training time for each fit of ``lora``.
+        threads: threads of the model tuned by ``lora`` at prediction; 0 for all cores.
+        work: folder for measurements; by default a temporary one.
+        progress: called after each step; the stage ``advise`` counts fits, other stages are named after method and
+            size.
 
     Raises:
         ExamplePoolError: if there are too few examples.
-        SettingsError: if a way is unknown, or a number can't be.
-        MissingExtraError: if a way that was asked for needs a package that is not installed.
-        IndexLockedError: if another process measures in the work folder.
-        RagkitError: if a way can't be fitted.
+        SettingsError: if a method is unknown, or a number is out of range.
+        MissingExtraError: if a requested method needs a package that is not installed.
+        IndexLockedError: if another process uses the work folder.
+        RagkitError: if a method can't be fitted.
     """
-    chosen, left_out = _chosen(ways, lora_minutes)
+    chosen, left_out = _chosen(methods, lora_minutes)
     parts = parted(list(examples), held_out, seed)
     steps = parts.sizes(sizes)
     with ExitStack() as stack:
@@ -171,60 +173,60 @@ def advise(
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(writer_lock(folder))
-        means = Means(opened, embedder, calls, head_seconds, lora_minutes, threads=threads, seed=seed)
-        measured = _measured(chosen, parts, steps, means, folder, progress)
+        resources = Resources(opened, embedder, calls, head_seconds, lora_minutes, threads=threads, seed=seed)
+        measured = _measured(chosen, parts, steps, resources, folder, progress)
     return _advice(measured, steps, parts, left_out, seed)
 
 
-def _chosen(ways: Sequence[str], lora_minutes: float | None) -> tuple[list[str], dict[str, str]]:
-    """Return the ways to measure, and why others are left out."""
-    unknown = [way for way in ways if way not in WAYS]
+def _chosen(methods: Sequence[str], lora_minutes: float | None) -> tuple[list[str], dict[str, str]]:
+    """Return the methods to measure, and why others are skipped."""
+    unknown = [method for method in methods if method not in METHODS]
     if unknown:
-        raise SettingsError(f"There is no way {unknown[0]!r}.", f"Legal values: {', '.join(WAYS)}.")
-    if "lora" in ways and lora_minutes is None:
-        raise SettingsError("lora needs to be told how long it may train.", "Give lora_minutes, or --lora-minutes 5")
+        raise SettingsError(f"Unknown method {unknown[0]!r}.", f"Legal values: {', '.join(METHODS)}.")
+    if "lora" in methods and lora_minutes is None:
+        raise SettingsError("lora needs a training time.", "Pass lora_minutes, or use --lora-minutes 5")
     missing = next((name for name in _TUNING if find_spec(name) is None), None)
     lacking = next((name for name in (*_TUNING, "peft", "accelerate") if find_spec(name) is None), None)
-    if missing and "tuned-head" in ways:
+    if missing and "tuned-head" in methods:
         raise MissingExtraError(missing, "tune", "to fine-tune an embedder")
-    if lacking and lora_minutes is not None and ("lora" in ways or not ways):
+    if lacking and lora_minutes is not None and ("lora" in methods or not methods):
         raise MissingExtraError(lacking, "tune", "to tune a model")
     left_out: dict[str, str] = {}
-    if not ways and missing:
+    if not methods and missing:
         left_out["tuned-head"] = f"{missing} is not installed: pip install 'ragkit[tune]'"
-    if not ways and lora_minutes is None:
-        left_out["lora"] = "no time was given for it: --lora-minutes 5"
-    return [way for way in WAYS if way in ways or (not ways and way not in left_out)], left_out
+    if not methods and lora_minutes is None:
+        left_out["lora"] = "no training time was specified: --lora-minutes 5"
+    return [method for method in METHODS if method in methods or (not methods and method not in left_out)], left_out
 
 
 def _measured(
-    ways: Sequence[str],
+    methods: Sequence[str],
     parts: Parts,
     sizes: Sequence[int],
-    means: Means,
+    resources: Resources,
     folder: Path,
     progress: ProgressCallback | None,
 ) -> dict[str, list[Measured]]:
-    """Return what each way does at each size, from the journal or else by fitting it."""
+    """Return the result of each method at each size, from the journal or by fitting it."""
     journal = _Journal(folder / _JOURNAL)
     shutil.rmtree(folder / _FITS, ignore_errors=True)
-    found: dict[str, list[Measured]] = {way: [] for way in ways}
-    total, done = len(ways) * len(sizes), 0
-    for way in ways:
+    found: dict[str, list[Measured]] = {method: [] for method in methods}
+    total, done = len(methods) * len(sizes), 0
+    for method in methods:
         for size in sizes:
-            stage = f"{way} {size}"
+            stage = f"{method} {size}"
             if progress is not None:
                 progress(Progress("advise", done, total, stage))
-            question = [way, size, means.seed, parts.data, means.of(way)]
+            question = [method, size, resources.seed, parts.data, resources.of(method)]
             known = journal.get(question)
             if known is None:
-                # A fit that was cut off is begun anew: its seconds are told, and half of them would be too few.
+                # An interrupted fit starts over, because its total time is reported.
                 place = folder / _FITS / stage.replace(" ", "-")
                 named = None if progress is None else _renamed(progress, stage)
-                known = measure(way, place, parts.train[:size], parts.held_out, means, named)
+                known = measure(method, place, parts.train[:size], parts.held_out, resources, named)
                 journal.put(question, known)
                 shutil.rmtree(folder / _FITS, ignore_errors=True)
-            found[way].append(known)
+            found[method].append(known)
             done += 1
     if progress is not None:
         progress(Progress("advise", done, total))
@@ -236,7 +238,7 @@ def _renamed(progress: ProgressCallback, stage: str) -> ProgressCallback:
 
 
 class _Journal:
-    """What was measured, a line each in a JSON Lines file; one that a kill left half-written is passed over."""
+    """Measurements in a JSON Lines file; a truncated last line is ignored."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -252,7 +254,7 @@ class _Journal:
         return self._known.get(_key(question))
 
     def put(self, question: list[Any], measured: Measured) -> None:
-        row = {"key": _key(question), "way": question[0], "size": question[1], "measured": asdict(measured)}
+        row = {"key": _key(question), "method": question[0], "size": question[1], "measured": asdict(measured)}
         with write_errors(self._file.parent):
             append_line(self._file, row)
 
@@ -264,26 +266,29 @@ def _key(question: list[Any]) -> str:
 def _advice(
     measured: dict[str, list[Measured]], sizes: Sequence[int], parts: Parts, left_out: dict[str, str], seed: int
 ) -> Advice:
-    """Return what was measured, compared."""
-    last = {way: rows[-1] for way, rows in measured.items()}
-    best = max(sorted(last, key=lambda way: last[way].predict_seconds), key=lambda way: sum(last[way].right))
-    behind = {way: gain(_scores(one), _scores(last[best]), seed) for way, one in last.items()}
-    good = [way for way in last if behind[way].low <= 0]
-    least = min(last[way].predict_seconds for way in good)
-    recommended = min(
-        (way for way in good if last[way].predict_seconds <= _NEAR * least), key=lambda way: last[way].fit_seconds
+    """Return the comparison of the measurements."""
+    last = {method: rows[-1] for method, rows in measured.items()}
+    best = max(
+        sorted(last, key=lambda method: last[method].predict_seconds), key=lambda method: sum(last[method].right)
     )
-    curves: dict[str, Right] = {way: np.array([one.right for one in rows]) for way, rows in measured.items()}
+    behind = {method: gain(_scores(one), _scores(last[best]), seed) for method, one in last.items()}
+    good = [method for method in last if behind[method].low <= 0]
+    least = min(last[method].predict_seconds for method in good)
+    recommended = min(
+        (method for method in good if last[method].predict_seconds <= _NEAR * least),
+        key=lambda method: last[method].fit_seconds,
+    )
+    curves: dict[str, Right] = {method: np.array([one.right for one in rows]) for method, rows in measured.items()}
     reports = tuple(
-        WayReport(
-            way,
+        MethodReport(
+            method,
             tuple(_point(size, one) for size, one in zip(sizes, rows, strict=True)),
-            power_law(sizes, curves[way]),
-            behind[way],
-            behind[way].low > 0,
-            None if way == recommended else crossing(sizes, curves[recommended], curves[way], seed),
+            power_law(sizes, curves[method]),
+            behind[method],
+            behind[method].low > 0,
+            None if method == recommended else crossing(sizes, curves[recommended], curves[method], seed),
         )
-        for way, rows in measured.items()
+        for method, rows in measured.items()
     )
     one_point = gaining(sizes, curves[recommended], seed=seed)
     return Advice(

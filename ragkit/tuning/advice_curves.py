@@ -1,7 +1,7 @@
-"""Learning curves: how sure an accuracy is, how it goes on with more examples, and where two curves cross.
+"""Learning curves: confidence intervals of accuracies, extrapolation to more examples, and where two curves cross.
 
-An error is taken to fall as a power of the examples learned from (Hestness et al., *Deep learning scaling is
-predictable, empirically*, arXiv:1712.00409). What is said of more examples than were measured is an extrapolation.
+The error is assumed to fall as a power of the number of training examples (Hestness et al., *Deep learning scaling is
+predictable, empirically*, arXiv:1712.00409). Values beyond the measured sizes are extrapolations.
 """
 
 from __future__ import annotations
@@ -15,57 +15,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 Right = NDArray[np.bool_]
-"""Which held-out inputs were right at each size, ``[sizes, held out]``."""
+"""Whether each held-out prediction is correct at each size, ``[sizes, held out]``."""
 _Floats = NDArray[np.float64]
 
 REACH = 10
-"""Nothing is said of more than so many times the examples that were measured."""
+"""Maximum extrapolation, as a multiple of the measured examples."""
 NARROW = 4
-"""An interval whose end is more than so many times its beginning tells nothing."""
+"""Maximum ratio of the ends of an interval; wider intervals are not reported."""
 FEW = 100
-"""Of fewer held-out inputs each is more than a point; they tell little of today, and nothing of more examples."""
+"""Minimum number of held-out inputs for an extrapolation; with fewer, each is more than a percentage point."""
 _DRAWS = 1000
 _FLOORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Shares of the lowest error that the floor is tried at, with four sizes or more."""
+"""Candidate floors, as fractions of the lowest error, with four sizes or more."""
 _STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class PowerLaw:
-    """error = floor + factor · n^-rate, for n examples learned from."""
+    """error = floor + factor · n^-rate, for n training examples."""
 
     factor: float
     rate: float
     floor: float
     sizes: int
-    """That it was fitted to; fewer than four leave the floor at 0."""
+    """Number of sizes that it was fitted to; with fewer than four, the floor is 0."""
 
     def error(self, examples: float) -> float:
-        """Return the error to expect with so many examples."""
+        """Return the expected error for a number of training examples."""
         return self.floor + self.factor * math.pow(examples, -self.rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How many examples it takes until something happens, or why that can't be told."""
+    """Estimated number of examples at which something happens, or why there is no estimate."""
 
     examples: int | None
-    """Learned from; None where it can't be told."""
+    """Number of training examples; None if there is no estimate."""
     low: int | None = None
-    """The beginning of the interval in which it lies with 95 %, by a bootstrap over the held-out inputs."""
+    """Lower end of the 95 % interval, by a bootstrap over the held-out inputs."""
     high: int | None = None
     why: str = ""
-    """Why it can't be told."""
+    """Reason why there is no estimate."""
 
 
 def power_law(sizes: Sequence[int], right: Right) -> PowerLaw | None:
     """Fit a power law to a learning curve; None for fewer than three sizes.
 
-    With three sizes the floor is 0, with more it is found too. The sizes count by how sure their errors are.
+    With three sizes the floor is 0; with more, it is fitted too. Sizes are weighted by the precision of their errors.
 
     Args:
-        sizes: examples learned from.
-        right: ``[sizes, held out]``.
+        sizes: numbers of training examples.
+        right: whether each prediction is correct, ``[sizes, held out]``.
     """
     if len(sizes) < 3:
         return None
@@ -74,80 +74,80 @@ def power_law(sizes: Sequence[int], right: Right) -> PowerLaw | None:
 
 
 def crossing(sizes: Sequence[int], one: Right, other: Right, seed: int = 0) -> Forecast:
-    """Tell with how many examples ``other`` will have the smaller error, where ``one`` has it at the largest size.
+    """Estimate the number of examples at which ``other`` overtakes ``one``, which is ahead at the largest size.
 
     Args:
-        sizes: examples learned from.
-        one: of the way that is ahead, ``[sizes, held out]``.
-        other: of the one that may overtake it, on the same held-out inputs.
-        seed: of chance.
+        sizes: numbers of training examples.
+        one: results of the method that is ahead, ``[sizes, held out]``.
+        other: results of the other, on the same held-out inputs.
+        seed: random seed.
     """
     if why := _too_few(sizes, one):
         return Forecast(None, why=why)
     first, second = _drawn(sizes, (one, other), seed)
     if _flat(first) or _flat(second):
-        return Forecast(None, why="a curve is flat or too noisy to go on with")
+        return Forecast(None, why="a curve is flat or too noisy to extrapolate")
     now = sizes[-1]
     grid = now * np.power(float(REACH), np.linspace(0, 1, _STEPS + 1))
     ahead = _errors(second, grid) < _errors(first, grid)
     if ahead[0, 0]:
-        return Forecast(None, why="it is ahead on the fitted curves already")
-    return _told(np.where(ahead.any(axis=1), grid[ahead.argmax(axis=1)], np.inf), now)
+        return Forecast(None, why="it is already ahead on the fitted curves")
+    return _forecast(np.where(ahead.any(axis=1), grid[ahead.argmax(axis=1)], np.inf), now)
 
 
 def gaining(sizes: Sequence[int], right: Right, gain: float = 0.01, seed: int = 0) -> Forecast:
-    """Tell with how many examples the error will be smaller by ``gain`` than at the largest size, by the fitted curve.
+    """Estimate the number of examples at which the error is ``gain`` smaller than at the largest size.
 
     Args:
-        sizes: examples learned from.
-        right: ``[sizes, held out]``.
-        gain: of accuracy.
-        seed: of chance.
+        sizes: numbers of training examples.
+        right: whether each prediction is correct, ``[sizes, held out]``.
+        gain: gain in accuracy.
+        seed: random seed.
     """
     if why := _too_few(sizes, right):
         return Forecast(None, why=why)
     (laws,) = _drawn(sizes, (right,), seed)
     if _flat(laws):
-        return Forecast(None, why="its curve is flat or too noisy to go on with")
+        return Forecast(None, why="its curve is flat or too noisy to extrapolate")
     now = sizes[-1]
     factor, rate, floor = laws
     left = _errors(laws, np.array([float(now)]))[:, 0] - gain - floor
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         needed = np.where((left > 0) & (rate > 0), np.power(factor / np.maximum(left, 1e-12), 1 / rate), np.inf)
-    return _told(needed, now)
+    return _forecast(needed, now)
 
 
 def _too_few(sizes: Sequence[int], right: Right) -> str:
-    """Return why a curve tells nothing, or nothing."""
+    """Return why a curve can't be extrapolated, or an empty text."""
     if len(sizes) < 3:
-        return f"a curve through {len(sizes)} sizes tells nothing; it takes three"
+        return f"a curve needs three sizes, got {len(sizes)}"
     count = right.shape[1]
-    return f"{count} held-out inputs are too few; it takes {FEW}" if count < FEW else ""
+    return f"{count} held-out inputs are too few; an estimate needs {FEW}" if count < FEW else ""
 
 
-def _told(found: _Floats, now: int) -> Forecast:
-    """Return what draws agree on: the first is of all held-out inputs, the others are of a bootstrap."""
+def _forecast(found: _Floats, now: int) -> Forecast:
+    """Return the forecast from bootstrap estimates; the first one is from all held-out inputs."""
     most = REACH * now
     if not found[0] <= most:
-        return Forecast(None, why=f"not within {REACH} times the {now:,} examples that there are")
+        return Forecast(None, why=f"more than {REACH} times the {now:,} available examples")
     low, high = np.quantile(found[1:], [0.025, 0.975], method="inverted_cdf")
     if low <= now or high > most or high > NARROW * low:
         start = "now" if low <= now else f"{round(low):,}"
         end = f"beyond {most:,}" if high > most else f"{round(high):,}"
-        return Forecast(None, why=f"it may be anywhere from {start} to {end}")
+        return Forecast(None, why=f"the interval is too wide: {start} to {end}")
     return Forecast(round(float(found[0])), round(float(low)), round(float(high)))
 
 
 def _flat(laws: _Floats) -> bool:
-    """Tell whether errors do not fall for certain."""
+    """Return whether the decrease of the errors is not significant."""
     rates = laws[1]
     return bool(rates[0] <= 0 or np.quantile(rates[1:], 0.025) <= 0)
 
 
 def _drawn(sizes: Sequence[int], curves: Sequence[Right], seed: int) -> list[Any]:
-    """Return laws ``[3, 1 + draws]`` of each curve: of all held-out inputs, then of draws that the curves share."""
+    """Return power laws ``[3, 1 + draws]`` of each curve: of all held-out inputs, then of shared bootstrap samples."""
     count = curves[0].shape[1]
-    # Inputs that are right and wrong in the same places count as one kind: a draw is how many it has of each.
+    # Inputs with the same results are one category: a sample is a count of each category.
     kinds, each = np.unique(np.vstack(curves), axis=1, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(count, each / count, size=_DRAWS)
     wrong = np.vstack([each, drawn]) @ (1 - kinds.T.astype(np.int64)) / count
@@ -156,12 +156,12 @@ def _drawn(sizes: Sequence[int], curves: Sequence[Right], seed: int) -> list[Any
 
 
 def _fitted(sizes: Sequence[int], errors: _Floats, count: int) -> _Floats:
-    """Return factor, rate and floor, ``[3, rows]``, of errors ``[rows, sizes]`` on ``count`` inputs each.
+    """Fit factor, rate and floor, ``[3, rows]``, to errors ``[rows, sizes]`` on ``count`` inputs each.
 
-    For each floor a straight line is fitted to the logarithms, each weighed by how sure it is; the floor under which
-    the errors themselves are met best is taken.
+    For each candidate floor, a line is fitted to the logarithms, weighted by their precision; the floor with the best
+    fit of the errors is returned.
     """
-    # An error of 0 has no logarithm; half an input more is wrong.
+    # An error of 0 has no logarithm; half an error is added.
     shares = (errors * count + 0.5) / (count + 1)
     spread = shares * (1 - shares) / count
     x = np.log(np.asarray(sizes, dtype=np.float64))
@@ -184,7 +184,7 @@ def _fitted(sizes: Sequence[int], errors: _Floats, count: int) -> _Floats:
 
 
 def _errors(laws: _Floats, examples: _Floats) -> _Floats:
-    """Return errors ``[rows, examples]``."""
+    """Return the errors of power laws, ``[rows, examples]``."""
     factor, rate, floor = laws[:, :, None]
     found: _Floats = floor + factor * np.power(examples[None], -rate)
     return found

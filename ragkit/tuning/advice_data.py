@@ -1,4 +1,4 @@
-"""A task's examples in two parts, one to learn from and one to measure on, and how much of the first is learned."""
+"""Splits a task's examples into training and held-out parts, and chooses training set sizes."""
 
 from __future__ import annotations
 
@@ -13,78 +13,78 @@ from ragkit.tuning.data import fingerprint, records_from_examples, without_leaks
 from ragkit.tuning.head_data import usable
 
 _LABELS, _EACH = 2, 5
-"""Fewer labels with so many examples tell nothing."""
+"""Minimum number of labels, and of examples of each."""
 _SHARE = 0.25
 _MOST = 500
-"""Held out by default: a share, and at most so many, as each way has to answer them at each size."""
+"""Default fraction of held-out examples, and their maximum number, as each method predicts them at each size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Examples for training and those held out, with nothing of the one in the other."""
+    """Training and held-out examples, without near-duplicates between them."""
 
     train: tuple[Example, ...]
-    """In such an order that each beginning of it has the labels in the shares that all have; at least one of each in
-    the first ones."""
+    """Training examples, ordered so that each prefix is stratified by label and has at least one example of each."""
     held_out: tuple[Example, ...]
     labels: int
     unmeasured: tuple[str, ...]
-    """Labels of which no example is held out."""
+    """Labels without held-out examples."""
     leaked: int
-    """Left out of training because they stand in the held-out part, or nearly."""
+    """Number of training examples excluded as duplicates or near-duplicates of held-out ones."""
     data: str
-    """The sha256 of both parts."""
+    """sha256 of both parts."""
 
     def sizes(self, wanted: Sequence[int] = ()) -> tuple[int, ...]:
-        """Return how many examples to learn from, the fewest first, all of them last.
+        """Return training set sizes in ascending order, all examples last.
 
         Args:
-            wanted: sizes to have beside all; by default a quarter and half of all, where that is two a label.
+            wanted: sizes in addition to all; by default a quarter and half of all, if that is two per label.
 
         Raises:
-            SettingsError: if there are not so many, or fewer than two a label.
+            SettingsError: if a size is too large, or below two examples per label.
         """
         count = len(self.train)
         least = min(2 * self.labels, count)
         if any(not least <= size <= count for size in wanted):
             raise SettingsError(
-                f"Sizes of {', '.join(map(str, wanted))} can't be: {count} examples of {self.labels} labels are left "
-                "to learn from.",
-                f"Give sizes from {least} to {count}.",
+                f"Sizes must be between {least} and {count}, got {', '.join(map(str, wanted))}: "
+                f"there are {count} training examples with {self.labels} labels.",
+                f"Use sizes from {least} to {count}.",
             )
         return tuple(sorted({*(wanted or (max(count // 4, least), max(count // 2, least))), count}))
 
 
 def parted(examples: Sequence[Example], held_out: int | None = None, seed: int = 0) -> Parts:
-    """Hold some examples out, of each label its share, and leave out of training what is like these.
+    """Hold out a stratified sample, and remove its near-duplicates from the training examples.
 
-    A label's last example is never held out; nor are those of a label of which nothing else would be left.
+    The last training example of a label is never held out or removed.
 
     Args:
-        examples: labelled; those without an input or a label are passed over, and equal ones count once.
-        held_out: how many; by default a quarter, at most 500.
-        seed: of chance.
+        examples: labelled examples; those without an input or a label and duplicates are ignored.
+        held_out: number of held-out examples; by default a quarter, at most 500.
+        seed: random seed.
 
     Raises:
         ExamplePoolError: if there are fewer than two labels with five examples each.
-        SettingsError: if more than half are to be held out.
+        SettingsError: if ``held_out`` is more than half of the examples.
     """
     rows = usable(examples)
     counts = Counter(row.output for row in rows)
     enough = sum(count >= _EACH for count in counts.values())
     if enough < _LABELS:
         raise ExamplePoolError(
-            f"There are {len(rows)} different examples of {len(counts)} labels, and {enough} of these have {_EACH} or "
-            "more: too few to measure anything on.",
-            f"Give at least {_LABELS} labels with {_EACH} examples each.",
+            f"There are {len(rows)} distinct examples with {len(counts)} labels, {enough} with {_EACH} or more: "
+            "too few for an evaluation.",
+            f"Pass at least {_LABELS} labels with {_EACH} examples each.",
         )
     if held_out is not None and not 1 <= held_out <= len(rows) // 2:
         raise SettingsError(
-            f"{held_out} of {len(rows)} examples can't be held out.", f"Give 1 to {len(rows) // 2}, half of them."
+            f"held_out must be between 1 and half of the {len(rows)} examples, got {held_out}.",
+            f"Use a value from 1 to {len(rows) // 2}.",
         )
     chance = random.Random(seed)  # noqa: S311
     ranked = _spread(rows, chance)
-    # The last of each label is not among those that may go.
+    # The last example of each label must stay in training.
     seen: Counter[str] = Counter()
     may_go = []
     for row in ranked:
@@ -99,8 +99,8 @@ def parted(examples: Sequence[Example], held_out: int | None = None, seed: int =
     labels = {row.output for row in train}
     if len(labels) < _LABELS:
         raise ExamplePoolError(
-            f"Nothing but {len(labels)} label is left to learn from: {leaked} examples are nearly the same as others.",
-            "Give examples that differ.",
+            f"Training needs 2 labels, but {len(labels)} is left after {leaked} near-duplicates were removed.",
+            "Add more varied examples.",
         )
     mixed = _spread(train, chance, each_first=True)
     both = [*records_from_examples(mixed), *records_from_examples(held)]
@@ -109,7 +109,7 @@ def parted(examples: Sequence[Example], held_out: int | None = None, seed: int =
 
 
 def _without_leaks(rows: Sequence[Example], held: Sequence[Example]) -> tuple[list[Example], int]:
-    """Return the rows that are not held out, nor like one that is, and how many are."""
+    """Return the rows that are neither held out nor near-duplicates of held-out ones, and the number of the latter."""
     out = {(row.input, row.output) for row in held}
     left = [row for row in rows if (row.input, row.output) not in out]
     clean, leaks = without_leaks(records_from_examples(left), {"held out": records_from_examples(held)})
@@ -118,7 +118,7 @@ def _without_leaks(rows: Sequence[Example], held: Sequence[Example]) -> tuple[li
 
 
 def _spread(rows: Sequence[Example], chance: random.Random, *, each_first: bool = False) -> list[Example]:
-    """Return rows in an order by chance in which each beginning has of each label its share."""
+    """Return rows in a random order in which each prefix is stratified by label."""
     groups: dict[str, list[Example]] = defaultdict(list)
     for row in rows:
         groups[row.output].append(row)

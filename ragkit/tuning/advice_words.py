@@ -1,4 +1,4 @@
-"""An advice in sentences, with the numbers that decide."""
+"""Sentences that summarise an advice, with the numbers behind it."""
 
 from __future__ import annotations
 
@@ -7,78 +7,82 @@ from typing import TYPE_CHECKING
 from ragkit.tuning.advice_curves import FEW, REACH
 
 if TYPE_CHECKING:
-    from ragkit.tuning.advice import Advice, Point, WayReport
+    from ragkit.tuning.advice import Advice, MethodReport, Point
     from ragkit.tuning.advice_curves import Forecast
 
 TITLES = {
     "neighbours": "neighbours (votes and probe, no language model)",
-    "examples": "examples (a language model that is shown examples chosen for each input)",
-    "head": "head (on the embedder as it is)",
-    "tuned-head": "tuned-head (a head on the embedder fine-tuned, where that gains)",
-    "lora": "lora (a language model tuned on the labels)",
+    "examples": "examples (a language model with few-shot prompts)",
+    "head": "head (a head on the frozen embedder)",
+    "tuned-head": "tuned-head (a head on the fine-tuned embedder)",
+    "lora": "lora (a fine-tuned language model)",
 }
 
 
 def words(advice: Advice) -> tuple[str, ...]:
-    """Return sentences: what to do, why not another way, and what more labels would change."""
+    """Return sentences: the recommendation, why not another method, and the value of more labels."""
     own = advice.of(advice.recommended)
     found = [
-        f"Use {TITLES[own.way]}: {own.full.accuracy:.3f} of {advice.held_out:,} held-out inputs are right "
-        f"({own.full.low:.3f} to {own.full.high:.3f}), fitted in {_seconds(own.full.fit_seconds)}, "
+        f"Use {TITLES[own.method]}: accuracy {own.full.accuracy:.3f} on {advice.held_out:,} held-out inputs "
+        f"({own.full.low:.3f} to {own.full.high:.3f}), fit time {_seconds(own.full.fit_seconds)}, "
         f"{_seconds(own.full.seconds_per_thousand)}{_dollars(own.full)} for 1,000 inputs."
     ]
-    if advice.most_accurate == own.way:
-        found.append("It is the most accurate of those measured.")
+    if advice.most_accurate == own.method:
+        found.append("It is the most accurate of the measured methods.")
     else:
         best = advice.of(advice.most_accurate).full
         found.append(
-            f"The most accurate is {advice.most_accurate} with {best.accuracy:.3f}; that it is better is not shown "
+            f"The most accurate is {advice.most_accurate} with {best.accuracy:.3f}; the difference is not significant "
             f"({own.behind.mean:+.3f}, {own.behind.low:+.3f} to {own.behind.high:+.3f}), and it takes "
             f"{_seconds(best.seconds_per_thousand)}{_dollars(best)} for 1,000 inputs."
         )
     found += [
-        f"{report.way} is shown to be worse than {advice.most_accurate}: by {report.behind.mean:.3f} "
+        f"{report.method} is significantly less accurate than {advice.most_accurate}: by {report.behind.mean:.3f} "
         f"({report.behind.low:.3f} to {report.behind.high:.3f})."
-        for report in advice.ways
+        for report in advice.methods
         if report.worse
     ]
     if advice.held_out < FEW:
         found.append(
-            f"Only {advice.held_out} examples are held out: differences between the ways can hardly be shown on so few."
+            f"Only {advice.held_out} examples are held out: too few to detect small differences between the methods."
         )
-    found += [f"{way} was not measured: {why}." for way, why in advice.left_out.items()]
+    found += [f"{method} was not measured: {why}." for method, why in advice.left_out.items()]
     if advice.unmeasured:
-        found.append(f"Of {len(advice.unmeasured)} labels no example is held out: {_some(advice.unmeasured)}.")
+        found.append(
+            f"{len(advice.unmeasured)} label{'' if len(advice.unmeasured) == 1 else 's'} without held-out examples: "
+            f"{_some(advice.unmeasured)}."
+        )
     return (*found, *_further(advice, own))
 
 
-def _further(advice: Advice, own: WayReport) -> list[str]:
-    """Return what more labelled examples would change."""
+def _further(advice: Advice, own: MethodReport) -> list[str]:
+    """Return the estimated value of more labelled examples."""
     if own.curve is None:
         return [
-            f"What more labels would change can't be told: {len(own.points)} sizes of training are too few for a curve."
+            "The value of more labels can't be estimated: a learning curve needs three training set sizes, "
+            f"got {len(own.points)}."
         ]
     form = "a·n^-b" if own.curve.sizes < 4 else "c + a·n^-b"
     found = [
-        f"More labels, by curves error = {form} through {own.curve.sizes} sizes. These are extrapolations beyond the "
-        f"{advice.examples:,} examples learned from, up to {REACH} times as many, from one draw of examples a size; "
-        "the intervals are of chance in the held-out inputs alone:"
+        f"Value of more labels, from learning curves error = {form} through {own.curve.sizes} sizes. These are "
+        f"extrapolations beyond the {advice.examples:,} training examples, up to {REACH} times as many, with one "
+        "sample of examples per size; the intervals cover only the sampling of the held-out inputs:"
     ]
-    found.append(f"- One point more for {own.way}: {_told(advice.one_point)}.")
-    rivals = [(report.way, report.overtakes) for report in advice.ways if report.overtakes is not None]
-    found += [f"- When {way} overtakes {own.way}: {_told(forecast)}." for way, forecast in rivals]
+    found.append(f"- One percentage point more for {own.method}: {_forecast_text(advice.one_point)}.")
+    rivals = [(report.method, report.overtakes) for report in advice.methods if report.overtakes is not None]
+    found += [f"- {method} overtakes {own.method}: {_forecast_text(forecast)}." for method, forecast in rivals]
     return found
 
 
-def _told(forecast: Forecast) -> str:
+def _forecast_text(forecast: Forecast) -> str:
     if forecast.examples is None:
-        return f"no number; {forecast.why}"
+        return f"no estimate; {forecast.why}"
     return f"at about {forecast.examples:,} examples ({forecast.low:,} to {forecast.high:,})"
 
 
 def _dollars(point: Point) -> str:
     if point.dollars_per_thousand is None:
-        return " and a price that is not known"
+        return " at an unknown price"
     return f" and ${point.dollars_per_thousand:.2f}" if point.dollars_per_thousand else ""
 
 

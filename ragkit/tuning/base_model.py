@@ -1,4 +1,4 @@
-"""The model that is tuned: its file or folder, its weights in torch, and its tokens."""
+"""The base model of a fine-tuning run: its file or folder, its weights in torch, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragkit._hub import is_hub_name
 from ragkit.errors import MissingExtraError, ModelFileError, ModelNotFoundError, SettingsError
 from ragkit.models.files import known_models, model_path
 from ragkit.models.llama_cpp import check_gguf
@@ -19,25 +20,25 @@ from ragkit.tuning.tokens import ModelTokens, folder_tokens, gguf_tokens
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A model to tune, not yet loaded."""
+    """A model to fine-tune, not yet loaded."""
 
     name: str
-    """As it was named: of ``ragkit models list``, a .gguf file, or a folder."""
+    """Name of the model: from ``ragkit models list``, a .gguf file, or a folder."""
     path: Path
     sha256: str
-    """Of the file; of a folder, of all its weights' names and contents."""
+    """sha256 of the file; for a folder, of the names and contents of its weights."""
     is_gguf: bool
 
     def tokens(self) -> ModelTokens:
         """Return its tokenizer and chat template.
 
         Raises:
-            ModelFileError: if it has none that can be read.
+            ModelFileError: if it has no readable tokenizer.
         """
         return gguf_tokens(self.path) if self.is_gguf else folder_tokens(self.path)
 
     def load(self, device: str) -> Any:
-        """Return its weights as a ``transformers`` causal language model, in bfloat16 where that is fast.
+        """Return its weights as a ``transformers`` causal language model, in bfloat16 if that is fast.
 
         Args:
             device: ``cpu`` or ``cuda``.
@@ -55,11 +56,11 @@ class BaseModel:
         folder = self.path
         if self.is_gguf:
             folder, given["gguf_file"] = self.path.parent, self.path.name
-            # Weights that are left packed can't be trained around as fast, and not in bfloat16.
+            # Quantised weights are slower to train with, and not supported in bfloat16.
             if hasattr(transformers, "GgufConfig"):
                 given["quantization_config"] = transformers.GgufConfig(dequantize=True)
         try:
-            # Its bars are drawn on stderr, whatever it is told.
+            # Its progress bars are always printed to stderr.
             with quiet(), redirect_stderr(io.StringIO()):
                 model = transformers.AutoModelForCausalLM.from_pretrained(
                     str(folder), local_files_only=True, attn_implementation="sdpa", **given
@@ -69,46 +70,48 @@ class BaseModel:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelFileError(
                 f"{self.path} can't be loaded for tuning: {str(error)[:300]}",
-                "Name a GGUF file of a kind that transformers reads, or a folder of Hugging Face's form.",
+                "Specify a GGUF file that transformers supports, or a Hugging Face folder.",
             ) from error
         return model.to(device=device, dtype=torch.bfloat16 if _fast_in_bfloat16(device) else torch.float32)
 
 
 def base_model(name: str | Path = "default") -> BaseModel:
-    """Return the model that a name means.
+    """Find a base model by name.
 
     Args:
-        name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a .gguf file, or a folder of
-            Hugging Face's form.
+        name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a .gguf file, or a Hugging Face
+            folder.
 
     Raises:
-        ModelNotFoundError: if there is none.
+        ModelNotFoundError: if there is no such model.
         ModelFileError: if it is damaged.
-        SettingsError: if a folder has no weights as .safetensors.
+        SettingsError: if a folder has no .safetensors weights.
     """
     text = str(name)
     place = Path(text).expanduser()
     if place.is_dir():
         weights = sorted(place.glob("*.safetensors"))
         if not weights:
-            raise SettingsError(f"{place} holds no .safetensors file.", "Name a folder with config.json and weights.")
+            raise SettingsError(
+                f"{place} contains no .safetensors file.", "Specify a folder with config.json and weights."
+            )
         return BaseModel(str(place.resolve()), place.resolve(), _digest([place / "config.json", *weights]), False)
-    if place.suffix.lower() == ".gguf":
+    if place.suffix.lower() == ".gguf" and not is_hub_name(text):
         check_gguf(place)
         return BaseModel(str(place.resolve()), place.resolve(), sha256_of(place), True)
     try:
         path = model_path(text)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
-            error.message, "Name one of these, a .gguf file, or a folder of Hugging Face's form."
+            error.message, "Specify one of these, a .gguf file, or a Hugging Face folder."
         ) from error
-    name = "smollm2" if text == "default" else text.lower()
+    name = "smollm2" if text == "default" else text if is_hub_name(text) else text.lower()
     known = next((info.sha256 for info in known_models() if info.name == name), None)
     return BaseModel(name, path, known or sha256_of(path), True)
 
 
 def best_device() -> str:
-    """Return ``cuda`` where there is a GPU that works, else ``cpu``."""
+    """Return ``cuda`` if there is a working GPU, else ``cpu``."""
     from ragkit.embedding.opening import cuda_works
 
     return "cuda" if cuda_works() else "cpu"
@@ -126,7 +129,7 @@ def _digest(files: list[Path]) -> str:
 
 
 def _fast_in_bfloat16(device: str) -> bool:
-    """Tell whether the processor multiplies in bfloat16; where it does not, that takes many times as long."""
+    """Return whether the CPU supports bfloat16 in hardware; otherwise it is many times slower."""
     import torch
 
     if device == "cuda":
@@ -136,7 +139,7 @@ def _fast_in_bfloat16(device: str) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers from warning of what does not matter here; its errors are raised all the same."""
+    """Suppress irrelevant warnings of transformers; errors are still raised."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Several replies, of which the best is taken: to answer with, or to learn from."""
+"""Best-of-n sampling: for answers, or for training examples (rejection sampling)."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from ragkit.errors import ModelError, SettingsError
 from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions
 from ragkit.records import Example, Message
 from ragkit.tuning.rankings import Prompt
-from ragkit.tuning.sampling import Shown, as_user, check_sampling, draw, draw_all
+from ragkit.tuning.sampling import RenderPrompt, as_user, check_sampling, draw, draw_all
 
 if TYPE_CHECKING:
     from ragkit.tuning.reward_measure import RewardModel
 
 Score = Callable[[Prompt, Sequence[str]], Sequence[float]]
-"""Takes a prompt and answers; gives each a number, the higher the better."""
+"""Takes a prompt and answers; returns a score for each, the higher the better."""
 Check = Callable[[str, str], bool]
-"""Takes an input and an answer; tells whether the answer will do."""
+"""Takes an input and an answer; returns whether to accept the answer."""
 
 
 class BestOfN:
-    """A model that draws several replies and gives the one with the highest score.
+    """A model that samples several replies and returns the one with the highest score.
 
-    A reply is given out whole, when all are there; usage is that of all. The same call gives the same reply.
+    The reply is yielded when all are complete; usage is the total of all. The same call returns the same reply.
 
     Args:
-        model: draws the replies.
-        n: how many.
+        model: model that generates the replies.
+        n: number of replies.
         score: a reward model, or a function of the prompt and the replies.
-        temperature: of drawing, where the call's own is 0.
+        temperature: sampling temperature, if that of the call is 0.
 
     Raises:
-        SettingsError: if n replies at that temperature can't differ.
+        SettingsError: if ``n`` or the temperature is out of range.
     """
 
     def __init__(self, model: ChatModel, n: int = 4, *, score: RewardModel | Score, temperature: float = 0.8) -> None:
@@ -52,15 +52,15 @@ class BestOfN:
         self._temperature = temperature
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return the tokens of the prompt, as the model counts them."""
+        """Return the number of tokens of the prompt."""
         return self._model.count_tokens(messages)
 
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
-        """Yield the best reply as one delta; with ``logprobs``, those of its tokens follow in empty ones.
+        """Yield the best reply as one delta; with ``logprobs``, empty deltas with those of its tokens follow.
 
         Raises:
-            ModelOutputError: if no reply could be used.
-            ModelError: what the model raises, and if the score gives no number for each reply.
+            ModelOutputError: if no reply is usable.
+            ModelError: as raised by the model, or if the score is not a number for each reply.
         """
         if (options.temperature or 0.0) <= 0:
             options = replace(options, temperature=self._temperature)
@@ -73,13 +73,13 @@ class BestOfN:
         yield Delta("", None, best.finish, usage, best.route)
 
     def close(self) -> None:
-        """Free the model's memory, where it is of a kind that can be freed."""
+        """Close the model, if it has a ``close`` method."""
         close = getattr(self._model, "close", None)
         if callable(close):
             close()
 
     def _best(self, messages: Sequence[Message], drawn: Sequence[Completion]) -> Completion:
-        # Equal replies are scored once; of equal scores the first drawn wins.
+        # Equal replies are scored once; a tie goes to the first one.
         first = {one.text: one for one in reversed(drawn)}
         texts = list(dict.fromkeys(one.text for one in drawn))
         if len(texts) == 1:
@@ -89,13 +89,13 @@ class BestOfN:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """What came of rejection sampling."""
+    """Result of rejection sampling."""
 
     examples: list[Example]
-    """Inputs with answers that will do; the metadata says of how many drawn (``drawn``), and the ``reward`` if any."""
+    """Inputs with accepted answers; the metadata has the number of samples (``drawn``), and the ``reward`` if any."""
     inputs: int
-    without: list[str]
-    """Inputs for which no answer would do."""
+    rejected: list[str]
+    """Inputs without an accepted answer."""
 
 
 def rejection_samples(
@@ -106,49 +106,50 @@ def rejection_samples(
     *,
     threshold: float | None = None,
     options: GenerationOptions | None = None,
-    shown: Shown = as_user,
-    most: int = 1,
+    render: RenderPrompt = as_user,
+    max_per_input: int = 1,
     log: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Rejection:
-    """Draw answers, keep those that will do, and return them as examples to tune on.
+    """Sample answers, and return the accepted ones as training examples.
 
     Args:
-        model: draws the answers.
-        inputs: such as questions.
-        check: a function of an input and an answer, such as a test that the answer passes; or a reward model.
-        n: answers drawn for each input.
-        threshold: of a reward model: the score from which on an answer will do.
-        options: of drawing, the temperature above 0; .8 by default.
-        shown: how an input is shown to the model, as a single message by default. Shots that help it to draw better
-            answers need not be in what is tuned on later.
-        most: examples of an input; the first that will do, or those with the highest reward.
-        log: a JSON Lines file that keeps what is drawn; a run that was broken off goes on from there, and another
-            check or threshold draws nothing anew.
+        model: model that generates the answers.
+        inputs: inputs, such as questions.
+        check: a function of an input and an answer that returns whether to accept the answer; or a reward model.
+        n: number of samples per input.
+        threshold: minimum score of an accepted answer, with a reward model.
+        options: generation options with a temperature above 0; by default 0.8.
+        render: returns the messages for an input; by default one user message. It may add shots that the training
+        examples will not have.
+        max_per_input: maximum number of examples per input: the first accepted, or those with the highest reward.
+        log: JSON Lines file of the samples; an interrupted run continues from it, and another check or threshold
+        reuses them.
         progress: called with a ``Progress`` after each input.
 
     Raises:
-        SettingsError: if a threshold is given with a function or none with a reward model, ``most`` is below 1, or the
-            log is of another run.
-        ModelError: what the model raises.
+        SettingsError: if a threshold is passed with a function, or none with a reward model, ``max_per_input`` is below
+            1, or the log belongs to another run.
+        ModelError: as raised by the model.
     """
     judged = getattr(check, "score", None)
-    if most < 1 or (judged is None) != (threshold is None):
+    if max_per_input < 1 or (judged is None) != (threshold is None):
         raise SettingsError(
-            f"most={most} and threshold={threshold} can't be for {type(check).__name__}.",
-            "Give most=1 or more, and a threshold with a reward model and with nothing else.",
+            "max_per_input must be >= 1, and threshold is for reward models only, "
+            f"got max_per_input={max_per_input} and threshold={threshold} with {type(check).__name__}.",
+            "Pass a threshold if and only if check is a reward model.",
         )
     drawn = draw_all(
         model,
         inputs,
         n,
         options or GenerationOptions(temperature=0.8),
-        shown=shown,
+        render=render,
         log=log,
         progress=progress,
     )
     found: list[Example] = []
-    without: list[str] = []
+    rejected: list[str] = []
     for one in drawn:
         answers = list(dict.fromkeys(reply for reply in one.replies if reply))
         kept: list[Example] = []
@@ -156,21 +157,21 @@ def rejection_samples(
             good = [answer for answer in answers if check(one.input, answer)]  # type: ignore[operator]
             kept = [Example(one.input, answer, {"drawn": n}) for answer in good]
         elif answers:
-            scores = checked_scores(judged, shown(one.input), answers)
+            scores = checked_scores(judged, render(one.input), answers)
             pairs = sorted(zip(scores.tolist(), answers, strict=True), key=lambda pair: -pair[0])
             kept = [
                 Example(one.input, answer, {"drawn": n, "reward": score})
                 for score, answer in pairs
                 if threshold is not None and score >= threshold
             ]
-        found += kept[:most]
+        found += kept[:max_per_input]
         if not kept:
-            without.append(one.input)
-    return Rejection(found, len(inputs), without)
+            rejected.append(one.input)
+    return Rejection(found, len(inputs), rejected)
 
 
 def scorer(score: RewardModel | Score) -> Score:
-    """Return a reward model's ``score``, or a function as it is."""
+    """Return a reward model's ``score``, or the function itself."""
     own: Score | None = getattr(score, "score", None)
     return own or cast("Score", score)
 
@@ -178,7 +179,7 @@ def scorer(score: RewardModel | Score) -> Score:
 def checked_scores(
     score: Score, prompt: Prompt, answers: Sequence[str]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Return the score of each answer, float64 ``[answers]``.
+    """Return the checked score of each answer, float64 ``[answers]``.
 
     Raises:
         ModelError: if there is not one finite number for each.
@@ -186,6 +187,7 @@ def checked_scores(
     found = np.asarray(score(prompt, answers), dtype=np.float64)
     if found.shape != (len(answers),) or not np.isfinite(found).all():
         raise ModelError(
-            f"The score gave {found.tolist()} for {len(answers)} answers.", "It has to give a finite number for each."
+            f"The score function returned {found.tolist()} for {len(answers)} answers.",
+            "It must return a finite number for each answer.",
         )
     return found

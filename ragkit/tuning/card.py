@@ -1,4 +1,4 @@
-"""The card of a tuned model: what it was made of, how it measures, and whether it is used and why."""
+"""The card of a fine-tuned model: data, options, scores, and whether it is in use and why."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def make_card(
     training: LoraTraining,
     scores: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return a card as plain values.
+    """Return a card as JSON values.
 
     Args:
-        name: of the adapter.
-        base: what was tuned.
-        run: what it depends on, see ``run_of``.
-        material: that it was made from and measured on.
-        training: how it went.
+        name: name of the adapter.
+        base: the base model.
+        run: what the run depends on; see ``run_of``.
+        material: training and evaluation data.
+        training: report of the training.
         scores: ``metric``, ``before``, ``after``, ``gain``, ``against`` and ``promoted`` with ``why``.
     """
     return {
@@ -66,23 +66,23 @@ def make_card(
 
 
 def card_text(card: Mapping[str, Any]) -> str:
-    """Return a card for reading, in Markdown."""
+    """Return a card in Markdown."""
     data, training, scores = card["data"], card["training"], card["scores"]
     lines = [
         f"# {card['name']}",
         "",
         f"A LoRA adapter for {card['base']['name']} (sha256 {card['base']['sha256']}).",
         "",
-        f"**{'In use' if scores['promoted'] else 'Not in use'}** when it was made: {scores['why']}",
+        f"**{'In use' if scores['promoted'] else 'Not in use'}** when created: {scores['why']}",
         "",
-        f"| {scores['metric']} on the held-out split | mean (95 %) | examples |",
+        f"| {scores['metric']} on the held-out split | mean (95 % CI) | examples |",
         "|---|---|---|",
-        *(f"| {label} | {_told(scores[label])} | {scores[label]['count']} |" for label in ("before", "after")),
-        f"| gain over {scores['against']} | {_told(scores['gain'])} | {scores['gain']['count']} |",
+        *(f"| {label} | {_interval(scores[label])} | {scores[label]['count']} |" for label in ("before", "after")),
+        f"| gain over {scores['against']} | {_interval(scores['gain'])} | {scores['gain']['count']} |",
         "",
         "## Data",
-        f"- {data['trained_on']:,} of {data['given']:,} records trained on; sha256 of them all: {data['sha256']}",
-        f"- left out: {data['leaked']:,} that an evaluation split has too or nearly, {data['too_long']:,} too long",
+        f"- {data['trained_on']:,} of {data['given']:,} records used for training; sha256 of all: {data['sha256']}",
+        f"- skipped: {data['leaked']:,} near-duplicates of an evaluation split, {data['too_long']:,} too long",
         *(f"- {name}: {split['rows']:,} rows, sha256 {split['sha256']}" for name, split in data["splits"].items()),
         "",
         "## Training",
@@ -90,7 +90,7 @@ def card_text(card: Mapping[str, Any]) -> str:
         + (", ended by the time limit" if training["cut"] else ""),
         f"- {training['seconds']:.0f} s on {training['device']}",
         f"- {training['examples']:,} examples seen in {training['tokens']:,} tokens",
-        f"- loss {training['loss']:.3f} at the end",
+        f"- final loss {training['loss']:.3f}",
         *(f"- {name}: {value}" for name, value in card["options"].items()),
         "",
         "## Versions",
@@ -99,7 +99,7 @@ def card_text(card: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _told(estimate: Mapping[str, float]) -> str:
+def _interval(estimate: Mapping[str, float]) -> str:
     return f"{estimate['mean']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
 
 

@@ -1,4 +1,4 @@
-"""How good replies are, and whether one model's are better than another's: a paired bootstrap."""
+"""Metrics of replies, and the comparison of two models by a paired bootstrap."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ragkit.errors import SettingsError
 from ragkit.tasks.metrics import exact_match, token_f1
 
 Metric = Callable[[str, str], float]
-"""Takes a reply and the one that is wanted; 0 to 1."""
+"""Takes a reply and the expected one; returns a score, 0 to 1."""
 _DRAWS = 10_000
 
 
@@ -22,42 +22,42 @@ def metric_of(name: str) -> Metric:
     """Return a metric by name.
 
     Raises:
-        SettingsError: if there is none of that name.
+        SettingsError: if the name is unknown.
     """
     if name not in METRICS:
-        raise SettingsError(f"There is no metric {name!r}.", f"Legal values: {', '.join(METRICS)}.")
+        raise SettingsError(f"Unknown metric {name!r}.", f"Legal values: {', '.join(METRICS)}.")
     return METRICS[name]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with the interval in which it lies with 95 % confidence, by bootstrap."""
+    """A mean with its 95 % bootstrap confidence interval."""
 
     mean: float
     low: float
     high: float
     count: int
-    """Examples that it was measured on."""
+    """Number of examples."""
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 def estimate(scores: Sequence[float], seed: int = 0) -> Estimate:
-    """Return the mean of scores and its interval.
+    """Return the mean of scores with its confidence interval.
 
     Args:
-        scores: one an example; of differences, the interval is that of a paired bootstrap.
-        seed: of chance.
+        scores: a score per example; for differences, the interval is that of a paired bootstrap.
+        seed: random seed.
 
     Raises:
         SettingsError: if there are no scores.
     """
     if not scores:
-        raise SettingsError("There is nothing to measure on.", "Hold out at least one example.")
+        raise SettingsError("There are no held-out examples.", "Hold out at least one example.")
     values = np.asarray(scores, dtype=np.float64)
     random = np.random.default_rng(seed)
-    # Draws in slices, so that many examples don't take draws x examples of memory at once.
+    # Sampled in slices, to limit memory for many examples.
     slices = max(1, min(_DRAWS, 2**22 // len(values)))
     means = np.concatenate(
         [
@@ -70,10 +70,10 @@ def estimate(scores: Sequence[float], seed: int = 0) -> Estimate:
 
 
 def gain(before: Sequence[float], after: Sequence[float], seed: int = 0) -> Estimate:
-    """Return how much better ``after`` is on the same examples, by a paired bootstrap.
+    """Return the mean gain of ``after`` over ``before`` on the same examples, by a paired bootstrap.
 
     Raises:
-        SettingsError: if there are no scores, or not as many before as after.
+        SettingsError: if there are no scores, or the numbers of scores differ.
     """
     if len(before) != len(after):
         raise SettingsError(

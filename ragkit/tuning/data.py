@@ -1,4 +1,4 @@
-"""What a language model is tuned on: prompts as they will be asked, with the reply that is wanted."""
+"""Training records of a language model: prompts as at inference, with their target replies."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True, slots=True)
 class TuningRecord:
-    """A prompt and the reply that is wanted for it."""
+    """A prompt and its target reply."""
 
     messages: tuple[Message, ...]
-    """The prompt."""
+    """Messages of the prompt."""
     reply: str
     key: str
-    """What makes it this record and no other, such as its question: by this it is compared with other splits, not by
-    the whole prompt, whose instructions and passages many records share."""
+    """Identifying part of the record, such as its question. Splits are compared by this key, because many records share
+    instructions and passages."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of a JSON Lines file that ``read_records`` reads."""
@@ -36,22 +36,22 @@ class TuningRecord:
 
 @dataclass(frozen=True, slots=True)
 class LeakedRecord:
-    """A record for training that an evaluation split has too, or nearly."""
+    """A training record that is a near-duplicate of a record of an evaluation split."""
 
     record: TuningRecord
     split: str
-    """The split's name."""
+    """Name of the split."""
     found: str
-    """The key of the split's record that is most like it."""
+    """Key of the most similar record of the split."""
     cosine: float
 
 
 def records_from_examples(examples: Iterable[Example], system: str = "") -> list[TuningRecord]:
-    """Return a record for each example: its input is what a user says, its output the reply.
+    """Return a record for each example: the input is the user message, the output the reply.
 
     Args:
-        examples: to learn from.
-        system: instructions before each input; none by default.
+        examples: training examples.
+        system: system message before each input; none by default.
     """
     before = (Message("system", system),) if system else ()
     return [
@@ -62,13 +62,13 @@ def records_from_examples(examples: Iterable[Example], system: str = "") -> list
 def read_records(
     path: str | Path, input_field: str = "input", output_field: str = "output", system: str = ""
 ) -> list[TuningRecord]:
-    """Return the records of a CSV, TSV or JSON Lines file.
+    """Read the records of a CSV, TSV or JSON Lines file.
 
     Each row has an input and an output; or, in JSON Lines, ``messages``: a list of objects with ``role`` and
-    ``content``, the last of them the assistant's. Their ``key`` is what the user said last, unless the row has one.
+    ``content``, of which the last is the assistant's. The ``key`` is the last user message, unless the row has one.
 
     Raises:
-        ExamplePoolError: if the file can't be read, or a row is neither.
+        ExamplePoolError: if the file can't be read, or a row has neither format.
     """
     file = Path(path)
     if _is_of_messages(file):
@@ -87,16 +87,16 @@ def write_records(path: str | Path, records: Iterable[TuningRecord]) -> None:
 def split_records(
     records: Sequence[TuningRecord], val_fraction: float = 0.2, seed: int = 0
 ) -> tuple[list[TuningRecord], list[TuningRecord]]:
-    """Return records for training and those held out; the same key is never on both sides.
+    """Split records into training and held-out ones; a key is never on both sides.
 
     Args:
-        records: all.
-        val_fraction: share of the keys that are held out, 0 to 1.
-        seed: of chance; a record's side does not depend on the other records.
+        records: all records.
+        val_fraction: fraction of the keys to hold out, 0 to 1.
+        seed: random seed; the side of a record does not depend on other records.
     """
     sides: tuple[list[TuningRecord], list[TuningRecord]] = ([], [])
     for record in records:
-        digest = hashlib.blake2b(f"{seed}\0{_plain(record.key)}".encode("utf-8", "surrogatepass"), digest_size=8)
+        digest = hashlib.blake2b(f"{seed}\0{_normalized(record.key)}".encode("utf-8", "surrogatepass"), digest_size=8)
         sides[int.from_bytes(digest.digest()) < val_fraction * 2**64].append(record)
     return sides
 
@@ -104,46 +104,46 @@ def split_records(
 def without_leaks(
     records: Sequence[TuningRecord], splits: Mapping[str, Sequence[TuningRecord]], cosine: float = 0.95
 ) -> tuple[list[TuningRecord], list[LeakedRecord]]:
-    """Leave out the records for training whose key an evaluation split has too, or nearly.
+    """Remove training records whose key is a near-duplicate of a key of an evaluation split.
 
     Args:
-        records: for training.
-        splits: evaluation splits by name.
-        cosine: from which on two keys count as nearly the same; see ``ragkit.examples.find_leaks``.
+        records: training records.
+        splits: evaluation splits, by name.
+        cosine: minimum cosine of near-duplicates; see ``ragkit.examples.find_leaks``.
 
     Returns:
-        The records that stay, and those that don't, each with the first split that has it.
+        The remaining records, and the removed ones with the first split that contains each.
 
     Raises:
-        ExamplePoolError: if none stays.
+        ExamplePoolError: if no record remains.
     """
     leaked: dict[int, LeakedRecord] = {}
     for name, split in splits.items():
         left = [number for number in range(len(records)) if number not in leaked]
-        keys = {_plain(record.key): Example(record.key, "-") for record in split if record.key.strip()}
+        keys = {_normalized(record.key): Example(record.key, "-") for record in split if record.key.strip()}
         if not keys or not left:
             continue
         with tempfile.TemporaryDirectory() as folder, ExamplePool.create(Path(folder) / "pool") as pool:
             pool.add(keys.values())
-            # The place in the list comes back in the output, as several records may have the same key.
+            # The output carries the position in the list, because several records may have the same key.
             asked = [Example(records[number].key, str(number)) for number in left]
             for leak in find_leaks(pool, asked, cosine):
                 number = int(leak.example.output)
                 leaked[number] = LeakedRecord(records[number], name, leak.found.input, leak.cosine)
     if leaked and len(leaked) == len(records):
         raise ExamplePoolError(
-            f"All {len(records)} rows for training stand in an evaluation split too, or nearly.",
-            "Give other rows for training, or hold out others.",
+            f"All {len(records)} training rows are near-duplicates of an evaluation split.",
+            "Use other training rows, or hold out others.",
         )
     clean = [record for number, record in enumerate(records) if number not in leaked]
     return clean, [leaked[number] for number in sorted(leaked)]
 
 
 class Row(Protocol):
-    """What can be a row of a JSON Lines file."""
+    """An object that can be written as a row of a JSON Lines file."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the row as JSON values."""
         ...
 
 
@@ -153,20 +153,20 @@ _R = TypeVar("_R", bound=Row)
 def evaluation_splits(
     what: str, rows: Sequence[_R], held_out: Sequence[_R], further: Mapping[str, Sequence[_R]] | None
 ) -> dict[str, Sequence[_R]]:
-    """Return the splits of which nothing may be learned, by name.
+    """Return the evaluation splits, by name.
 
     Raises:
-        ExamplePoolError: if there is nothing to learn from or to measure on; ``what`` names the rows.
+        ExamplePoolError: if there are no training or no held-out rows; ``what`` names the rows.
     """
     if not rows or not held_out:
         raise ExamplePoolError(
-            f"There are {len(rows)} {what} to learn from and {len(held_out)} held out.", "Give at least one each."
+            f"There are {len(rows)} training {what} and {len(held_out)} held-out ones.", "Pass at least one of each."
         )
     return {"held out": held_out, **(further or {})}
 
 
 def fingerprint(records: Sequence[Row]) -> str:
-    """Return the sha256 of records or rankings in their order."""
+    """Return the sha256 of records or rankings, in order."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(json.dumps(record.to_dict()).encode() + b"\n")
@@ -180,7 +180,7 @@ def _is_of_messages(file: Path) -> bool:
         with file.open(encoding="utf-8-sig") as lines:
             first = json.loads(next((line for line in lines if line.strip()), "{}"))
     except (OSError, ValueError):
-        return False  # read_examples says what is wrong with it.
+        return False  # read_examples reports the error.
     return isinstance(first, dict) and "messages" in first
 
 
@@ -194,13 +194,13 @@ def _record(text: str, key: object, number: int) -> TuningRecord:
     )
     if not legal or len(turns) < 2 or turns[-1]["role"] != "assistant":
         raise ExamplePoolError(
-            f"The messages of row {number} are no chat that ends with a reply.",
-            'Give [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}].',
+            f"The messages of row {number} do not end with an assistant reply.",
+            'Use [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}].',
         )
     messages = tuple(Message(turn["role"], turn["content"]) for turn in turns[:-1])
     said = next((message.content for message in reversed(messages) if message.role == "user"), "")
     return TuningRecord(messages, turns[-1]["content"], key if isinstance(key, str) else said)
 
 
-def _plain(key: str) -> str:
+def _normalized(key: str) -> str:
     return " ".join(key.split()).casefold()

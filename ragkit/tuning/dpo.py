@@ -1,6 +1,6 @@
-"""Direct preference optimisation (Rafailov et al., arXiv:2305.18290): LoRA from rankings, with no reward model.
+"""Direct preference optimisation (Rafailov et al., arXiv:2305.18290): LoRA on rankings, without a reward model.
 
-``tune_dpo("support", rankings, held_out)`` makes a version of the adapter ``support``, as ``tune_sft`` does.
+``tune_dpo("support", rankings, held_out)`` creates a version of the adapter ``support``, as ``tune_sft`` does.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from ragkit.tuning.rankings import Ranking, unleaked
 from ragkit.tuning.reward_measure import by_prompt
 from ragkit.tuning.tokens import ModelTokens
 
-_METRIC = "pairs whose better reply is likelier"
+_METRIC = "preference accuracy"
 
 
 @dataclass(frozen=True, slots=True)
 class DpoOptions(LoraOptions):
-    """How a model is tuned on rankings."""
+    """Options of DPO."""
 
     epochs: float = 1.0
     learning_rate: float = 5e-5
     beta: float = 0.1
-    """How much the model is held to what it said before; lower lets it go further."""
+    """KL penalty coefficient; a lower value allows larger changes of the model."""
     max_length: int = 1024
-    """Tokens of prompt and the longer reply together; longer rankings are left out, and counted."""
+    """Maximum tokens of prompt and the longer reply together; longer rankings are skipped and counted."""
     max_eval_samples: int = 400
-    """Held-out rankings that are measured, at most."""
+    """Maximum number of held-out rankings to evaluate."""
     threads: int = 0
-    """Of measuring; 0 for all cores."""
+    """Threads for the evaluation; 0 for all cores."""
 
     def __post_init__(self) -> None:
         LoraOptions.__post_init__(self)
@@ -63,26 +63,26 @@ def tune_dpo(
     restart: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TuningReport:
-    """Tune a model to say what is preferred, and take it into use if it does so more often for certain.
+    """Fine-tune a model on preferences, and promote it if it is significantly better.
 
-    It is measured by how often it finds the better of two held-out replies likelier, each with its end. Interrupted,
-    the same call goes on where the last checkpoint was. Promotion asks that the whole 95 % interval of the gain, by a
-    paired bootstrap over the held-out prompts, lies above 0.
+    The metric is how often the model assigns the better of two held-out replies the higher probability, including the
+    end token. If interrupted, the same call continues from the last checkpoint. The version is promoted if the 95 %
+    interval of the gain, by a paired bootstrap over the held-out prompts, lies above 0.
 
     Args:
-        name: of the adapter; a new version of it is made.
-        rankings: to learn from.
-        held_out: to measure on.
-        options: how.
-        base: see ``base_model``.
-        folder: of the adapters.
-        splits: further evaluation splits by name, of which nothing may be learned either.
-        restart: throw away an unfinished run.
-        progress: called as work goes on; the stages are ``before``, ``training`` and ``after``.
+        name: name of the adapter; a new version of it is created.
+        rankings: training rankings.
+        held_out: held-out rankings.
+        options: training options.
+        base: base model; see ``base_model``.
+        folder: folder of the adapters.
+        splits: further evaluation splits, by name; their near-duplicates are removed from the training data.
+        restart: whether to discard an unfinished run.
+        progress: called after each step; the stages are ``before``, ``training`` and ``after``.
 
     Raises:
         MissingExtraError: if a package is not installed.
-        ExamplePoolError: if there is nothing to learn from or to measure on.
+        ExamplePoolError: if there is no training or no held-out data.
         TaskError: if there is an unfinished run of this name with other settings or data.
         ModelError: if the model can't be loaded or tuned.
         IndexLockedError: if another process is tuning an adapter of this name.
@@ -123,12 +123,12 @@ def tune_dpo(
 
 
 def _pairs(tokens: ModelTokens, rankings: Sequence[Ranking], max_length: int) -> tuple[list[TokenPair], int]:
-    """Return the rankings that are short enough as tokens, and how many are not."""
+    """Return the tokens of rankings that are short enough, and the number of longer ones."""
     found = token_pairs(tokens, rankings)
     short = [pair for pair in found if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= max_length]
     if not short:
         raise ExamplePoolError(
             f"All {len(found)} rankings are longer than {max_length} tokens.",
-            "Allow more: max_length=..., or --max-length",
+            "Raise the limit: max_length=..., or --max-length",
         )
     return short, len(found) - len(short)

@@ -1,4 +1,4 @@
-"""Fine-tuning an embedding model: so that classes lie apart, or questions near their passages."""
+"""Fine-tunes an embedding model: to separate classes, or to bring questions close to their passages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.embedding.model_files import cache_folder, locate
+from ragkit._machine import cache_folder
+from ragkit.embedding.model_files import locate
 from ragkit.errors import TaskError
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tuning.embedder_training import EmbedderOptions, TrainedEncoder, TrainingReport, train
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder
 
 _SCALE = 20.0
-"""What cosines are multiplied by before the softmax over a batch's passages."""
+"""Factor of cosines before the softmax over a batch's passages."""
 
 
 def tune_on_classes(
@@ -37,23 +38,23 @@ def tune_on_classes(
 ) -> TrainingReport:
     """Fine-tune an embedding model together with a linear head, and write the model to a folder.
 
-    The head starts as one that was fitted to the frozen model's vectors, so that the first steps do not undo what the
-    model knows (Kumar et al., arXiv:2202.10054). It is not kept: fit another to the tuned model's vectors.
+    The head is initialised with one fitted to the frozen model's vectors, so that the first steps do not distort the
+    model's features (Kumar et al., arXiv:2202.10054). It is not stored: fit another one to the fine-tuned model.
 
     Args:
         inputs: texts.
-        labels: their labels' numbers.
-        target: a sentence-transformers folder is written here; checkpoints stand beside it.
+        labels: indices of their labels.
+        target: output folder, in sentence-transformers format; checkpoints are written beside it.
         start: a head on the frozen model's vectors.
-        model: to start from.
-        options: how.
+        model: the initial model.
+        options: training options.
         progress: called with a ``Progress`` after each step.
     """
     import torch
 
     chosen, files = options or EmbedderOptions(), locate(model, weights=True)
     encoder = TrainedEncoder(files, chosen)
-    # What the probe gives the axes tells its weights, up to a number for each axis that no softmax sees.
+    # The probe's output on the axes gives its weights, up to a constant per axis, to which softmax is invariant.
     bias = start.log_probabilities(np.zeros((1, files.dimension), dtype=np.float32))[0]
     weights = (start.log_probabilities(np.eye(files.dimension, dtype=np.float32)) - bias).T
     head = torch.nn.Linear(files.dimension, len(bias)).to(encoder.device)
@@ -81,16 +82,16 @@ def tune_on_pairs(
     options: EmbedderOptions | None = None,
     progress: ProgressCallback | None = None,
 ) -> TrainingReport:
-    """Fine-tune an embedding model so that questions lie near their passages, and write it to a folder.
+    """Fine-tune an embedding model so that questions are close to their passages, and write it to a folder.
 
-    Each question is to find its own passage among all of its batch (multiple negatives ranking, Henderson et al.,
-    arXiv:1705.00652); a passage that answers several of them counts as right for each.
+    Each question is contrasted with all passages of its batch (multiple negatives ranking, Henderson et al.,
+    arXiv:1705.00652); a passage that answers several questions counts as correct for each.
 
     Args:
         pairs: questions and their passages.
-        target: a sentence-transformers folder is written here; checkpoints stand beside it.
-        model: to start from.
-        options: how.
+        target: output folder, in sentence-transformers format; checkpoints are written beside it.
+        model: the initial model.
+        options: training options.
         progress: called with a ``Progress`` after each step.
 
     Raises:
@@ -100,7 +101,9 @@ def tune_on_pairs(
 
     chosen, files = options or EmbedderOptions(), locate(model, weights=True)
     if len({passage for _, passage in pairs}) < 2:
-        raise TaskError(f"{len(pairs)} pairs have fewer than two passages among them.", "Give pairs of several.")
+        raise TaskError(
+            f"The {len(pairs)} pairs have fewer than two distinct passages.", "Add pairs with other passages."
+        )
     encoder = TrainedEncoder(files, chosen)
     queries = [encoder.tokens(files.prompts.get("query", "") + question) for question, _ in pairs]
     passages = [encoder.tokens(files.prompts.get("document", "") + passage) for _, passage in pairs]
@@ -121,10 +124,10 @@ def tune_on_pairs(
 
 
 def forget(embedder: Embedder) -> None:
-    """Remove what the cache holds of a tuned model that is given up."""
+    """Remove cached data of a discarded fine-tuned model."""
     shutil.rmtree(cache_folder() / "onnx" / embedder.model_id, ignore_errors=True)
 
 
 def fingerprint(rows: Sequence[str], *further: str) -> str:
-    """Return the sha256 of rows in their order, and of what else counts."""
+    """Return the sha256 of rows, in order, and of further data."""
     return hashlib.sha256(json.dumps([list(rows), *further]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""An embedder for one's own documents: tuned on questions and the passages that answer them."""
+"""Fine-tunes an embedder on questions and the passages that answer them."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 EMBEDDER = "embedder"
 _DEPTH = 20
-"""Hits among which the passage is looked for that holds a question's answer."""
+"""Number of hits that are searched for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairsReport:
-    """What came of tuning an embedder."""
+    """Result of fine-tuning an embedder."""
 
     kept: bool
-    """Whether the tuned embedder stands in the folder; it does where a gain is shown."""
+    """Whether the fine-tuned embedder was written to the folder, because its gain is significant."""
     before: float
-    """The mean reciprocal rank of the right passage among all, of held-out questions, with the model as it was."""
+    """Mean reciprocal rank of the correct passage, for held-out questions, with the initial model."""
     after: float
-    """The same with the tuned one."""
+    """Mean reciprocal rank with the fine-tuned model."""
     gain: Estimate
-    """Of the reciprocal rank, by a paired bootstrap."""
+    """Gain in reciprocal rank, by a paired bootstrap."""
     pairs: int
-    """Learned from."""
+    """Number of training pairs."""
     held_out: int
     training: TrainingReport
 
@@ -49,10 +49,10 @@ class PairsReport:
 def pairs_from_index(index: Index, examples: Iterable[Example]) -> list[tuple[str, str]]:
     """Return questions and the passages of an index that answer them.
 
-    A question's passage is the best hit that holds its answer as it stands; questions that have none are left out.
+    A question's passage is the best hit that contains its answer verbatim; questions without one are skipped.
 
     Args:
-        index: of the documents.
+        index: the index of the documents.
         examples: questions with their answers.
     """
     retriever, found = Retriever(index), []
@@ -71,19 +71,19 @@ def fit_embedder(
     *,
     model: str = "default",
     options: EmbedderOptions | None = None,
-    held_out: float = 0.1,
+    val_fraction: float = 0.1,
     progress: ProgressCallback | None = None,
 ) -> PairsReport:
-    """Tune an embedder on pairs, and keep it in ``path/embedder`` where it finds held-out passages better.
+    """Fine-tune an embedder on pairs, and write it to ``path/embedder`` if it ranks held-out passages better.
 
-    Some passages are held out with all their questions. Use it by naming the folder: ``open_embedder(path)``.
+    Some passages are held out with all their questions. Open the result with ``open_embedder(path)``.
 
     Args:
-        path: the folder to write to.
+        path: output folder.
         pairs: questions and their passages.
-        model: to start from.
-        options: how.
-        held_out: the share of the passages that the two are compared on.
+        model: the initial model.
+        options: training options.
+        val_fraction: fraction of the passages to hold out.
         progress: called with a ``Progress`` after each step.
 
     Raises:
@@ -91,11 +91,13 @@ def fit_embedder(
     """
     chosen = options or EmbedderOptions()
     passages = sorted({passage for _, passage in pairs}, key=lambda passage: digest(f"{chosen.seed} {passage}"))
-    aside = set(passages[: max(1, round(held_out * len(passages)))])
+    aside = set(passages[: max(1, round(val_fraction * len(passages)))])
     own = [pair for pair in pairs if pair[1] not in aside]
     tests = [pair for pair in pairs if pair[1] in aside]
     if len(passages) < 4 or not own:
-        raise TaskError(f"{len(pairs)} pairs of {len(passages)} passages are too few.", "Give pairs of 4 or more.")
+        raise TaskError(
+            f"{len(pairs)} pairs with {len(passages)} passages are too few.", "Pass pairs with 4 or more passages."
+        )
     target = Path(path) / f"{EMBEDDER}.new"
     training = tune_on_pairs(own, target, model, chosen, progress)
     before = _reciprocal_ranks(open_embedder(model), tests, passages)
@@ -107,7 +109,7 @@ def fit_embedder(
         target.rename(Path(path) / EMBEDDER)
     else:
         shutil.rmtree(target)
-    # The cache names a model after its folder too, so what it holds of this one has served.
+    # The cache identifies a model by its folder too, so cached data of this folder is obsolete.
     forget(tuned)
     means = float(np.mean(before)), float(np.mean(after))
     return PairsReport(gained.low > 0, *means, gained, len(own), len(tests), training)

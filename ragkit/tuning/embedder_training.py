@@ -1,4 +1,4 @@
-"""The loop that fine-tunes an embedding model's upper layers, within a time limit and resumable."""
+"""Fine-tunes the upper layers of an embedding model, with a time limit and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 _WARM = 0.1
-"""The share of the way in which the learning rate rises."""
+"""Fraction of the training in which the learning rate warms up."""
 _KEPT = (".json", ".txt", ".model")
-"""What a model's folder has beside its weights: configuration and words."""
+"""Configuration and tokenizer files of a model's folder."""
 _CHECKPOINT = "training.pt"
 _EVERY = 30.0
 """Seconds between checkpoints."""
@@ -32,55 +32,56 @@ _EVERY = 30.0
 
 @dataclass(frozen=True, slots=True)
 class EmbedderOptions:
-    """How an embedding model is fine-tuned."""
+    """Options for fine-tuning an embedding model."""
 
     epochs: int = 3
     seconds: float = 60.0
-    """Training ends by then at the latest; the learning rate falls to 0 towards whichever end comes first."""
+    """Maximum training time; the learning rate decays to 0 at the end, whether of epochs or of time."""
     layers: int = 3
-    """The upper layers that learn; the word vectors and the layers below stay what they are."""
-    batch: int = 32
+    """Number of upper layers to train; token embeddings and lower layers are frozen."""
+    batch_size: int = 32
     learning_rate: float = 1e-4
-    window: int = 128
-    """Tokens of a text that training reads; what lies behind them is read again when the model is used."""
+    max_length: int = 128
+    """Maximum tokens of a text in training; longer texts are truncated. Inference is not affected."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.seconds <= 0 or self.layers < 1 or self.batch < 2 or self.window < 8:
+        if self.epochs < 1 or self.seconds <= 0 or self.layers < 1 or self.batch_size < 2 or self.max_length < 8:
             raise SettingsError(
-                f"{self.epochs} epochs, {self.seconds} seconds, {self.layers} layers, batches of {self.batch} and a "
-                f"window of {self.window} can't be.",
-                "Give 1 epoch or more, some seconds, 1 layer or more, batches of 2 or more, and a window of 8 or more.",
+                "epochs and layers must be >= 1, seconds > 0, batch_size >= 2 and max_length >= 8, "
+                f"got epochs={self.epochs}, layers={self.layers}, seconds={self.seconds}, "
+                f"batch_size={self.batch_size} and max_length={self.max_length}.",
+                "Pass larger values.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """How training went."""
+    """Report of a training run."""
 
     steps: int
-    """That were planned."""
+    """Number of planned steps."""
     done: int
-    """That were made."""
+    """Number of completed steps."""
     seconds: float
-    """Of training, before a stop and after it together."""
+    """Training time, including that of interrupted runs."""
     loss: float
-    """The mean of the last tenth of the steps."""
+    """Mean loss of the last tenth of the steps."""
     resumed_at: int = 0
-    """The step at which an interrupted training was taken up."""
+    """Step at which an interrupted run was resumed."""
 
     @property
     def cut(self) -> bool:
-        """Whether the time limit ended it; the result then depends on the speed of the machine."""
+        """Whether the time limit ended training; the result then depends on the speed of the machine."""
         return self.done < self.steps
 
 
 class TrainedEncoder:
-    """An embedding model in training: its unit vectors carry gradients.
+    """An embedding model in training, whose unit vectors have gradients.
 
     Args:
-        files: the model, as ``locate`` found it.
-        options: how many layers learn, and how much of a text they read.
+        files: the model, as returned by ``locate``.
+        options: training options.
     """
 
     def __init__(self, files: ModelFiles, options: EmbedderOptions) -> None:
@@ -89,7 +90,7 @@ class TrainedEncoder:
         from transformers.utils import logging
 
         self.device = "cuda" if cuda_works() else "cpu"
-        # Its own bar would stand beside that of the training.
+        # Its own progress bar would appear beside that of the training.
         logging.disable_progress_bar()
         loaded = AutoModel.from_pretrained(files.folder, dtype=torch.float32, local_files_only=True)
         self.encoder = loaded.to(self.device)
@@ -97,7 +98,7 @@ class TrainedEncoder:
         self._half = self.device == "cuda" or _half_is_fast()
         self._torch = torch
         self._tokenizer = FastTokenizer(files.folder / "tokenizer.json")
-        self._window = min(options.window, files.window)
+        self._window = min(options.max_length, files.window)
         layers = _layers(self.encoder, files)
         for parameter in self.encoder.parameters():
             parameter.requires_grad = False
@@ -106,12 +107,12 @@ class TrainedEncoder:
                 parameter.requires_grad = True
 
     def tokens(self, text: str) -> list[int]:
-        """Return the ids of a text, specials included, cut to the window; the end token stays."""
+        """Return the token ids of a text, truncated to ``max_length``, with special tokens."""
         ids = self._tokenizer.ids(text)
         return ids if len(ids) <= self._window else [*ids[: self._window - 1], ids[-1]]
 
     def vectors(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return unit vectors ``[n, d]`` of texts' ids."""
+        """Return unit vectors ``[n, d]`` of tokenised texts."""
         torch = self._torch
         longest = max(map(len, batch))
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in batch], device=self.device)
@@ -123,7 +124,7 @@ class TrainedEncoder:
         return torch.nn.functional.normalize(pooled, dim=-1)
 
     def save(self, folder: Path) -> None:
-        """Write a sentence-transformers folder that ``open_embedder`` takes: other weights, and all else as it was."""
+        """Write a folder for ``open_embedder``: the new weights, and the model's other files unchanged."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,18 +147,18 @@ def train(
     data: str,
     progress: ProgressCallback | None = None,
 ) -> TrainingReport:
-    """Train the layers that learn, and a head above them; the encoder holds the result.
+    """Train the upper layers of an encoder in place, together with a head.
 
-    Interrupted, the same call on the same work folder goes on from the last checkpoint.
+    If interrupted, the same call with the same work folder continues from the last checkpoint.
 
     Args:
-        encoder: in training.
-        head: learns with ten times the rate, as it starts from less.
-        loss: of the rows of these numbers.
-        lengths: tokens of each row; rows of like length are read together, which spares padding.
-        options: how.
-        work: a folder for checkpoints.
-        data: names the rows and their order; a checkpoint of others is not taken up.
+        encoder: the model.
+        head: a head, trained with ten times the learning rate.
+        loss: returns the loss of the rows with the given indices.
+        lengths: number of tokens of each row; rows of similar length are batched, which reduces padding.
+        options: training options.
+        work: folder for checkpoints.
+        data: identifies the rows and their order; a checkpoint of other data is ignored.
         progress: called with a ``Progress`` after each step.
     """
     import torch
@@ -170,7 +171,7 @@ def train(
     optimizer = torch.optim.AdamW(groups, lr=options.learning_rate, weight_decay=0.01)
     order = [batch for epoch in range(options.epochs) for batch in _batches(lengths, options, epoch)]
     if not order:
-        raise TaskError(f"{len(lengths)} rows are too few to train on.", "Give 2 or more.")
+        raise TaskError(f"{len(lengths)} rows are too few for training.", "Pass 2 or more.")
     work.mkdir(parents=True, exist_ok=True)
     file = work / _CHECKPOINT
     state = _State(file, json.dumps([data, asdict(options)]), own, head, optimizer)
@@ -180,7 +181,7 @@ def train(
     encoder.encoder.train()
     for number in range(first, len(order)):
         passed = (spent + time.monotonic() - begun) / options.seconds
-        # Where there is time enough only the steps count, so that the same seed comes to the same result.
+        # With enough time, only the steps count, so that the same seed gives the same result.
         way = max(number / len(order), passed) if number else 0.0
         if way >= 1:
             break
@@ -207,7 +208,7 @@ def train(
 
 
 class _State:
-    """A checkpoint: everything that the next step depends on, in a file that is read without unpickling objects."""
+    """A checkpoint: the complete training state, in a file that is loaded without unpickling objects."""
 
     def __init__(
         self, file: Path, name: str, own: list[Any], head: torch.nn.Module | None, optimizer: torch.optim.Optimizer
@@ -227,14 +228,14 @@ class _State:
         new.replace(self._file)
 
     def taken_up(self) -> tuple[int, float]:
-        """Return the step to go on with and the seconds spent before; 0 where there is nothing to go on with."""
+        """Load the checkpoint, and return its step and training time; both are 0 without a checkpoint."""
         import torch
 
         if not self._file.exists():
             return 0, 0.0
         try:
             found = torch.load(self._file, weights_only=True)
-        except Exception:  # noqa: BLE001 - a damaged checkpoint, of whatever kind, is as good as none
+        except Exception:  # noqa: BLE001 - a checkpoint damaged in any manner is ignored
             return 0, 0.0
         if found.get("name") != self._name:
             return 0, 0.0
@@ -247,7 +248,7 @@ class _State:
 
 
 def _half_is_fast() -> bool:
-    """Tell whether this CPU multiplies bfloat16 in hardware: training is then twice as fast, and slower where not."""
+    """Return whether this CPU supports bfloat16 in hardware: training is then twice as fast, otherwise slower."""
     return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
 
 
@@ -257,18 +258,18 @@ def _layers(encoder: Any, files: ModelFiles) -> Any:
             found = getattr(parent, name, None)
             if found is not None:
                 return found
-    raise TaskError(f"{files.name} has no layers that ragkit knows how to tune.", "Use a BERT-like model.")
+    raise TaskError(f"The architecture of {files.name} can't be fine-tuned.", "Use a BERT-like model.")
 
 
 def _batches(lengths: Sequence[int], options: EmbedderOptions, epoch: int) -> list[list[int]]:
-    """Return the rows of one epoch in batches: shuffled, then like lengths together within each window of batches."""
+    """Return the batches of an epoch: shuffled, then sorted by length within groups of batches."""
     chance = random.Random(f"{options.seed}-{epoch}")  # noqa: S311
     rows = list(range(len(lengths)))
     chance.shuffle(rows)
-    window = options.batch * 16
+    window = options.batch_size * 16
     batches: list[list[int]] = []
     for start in range(0, len(rows), window):
         some = sorted(rows[start : start + window], key=lengths.__getitem__)
-        batches += [some[n : n + options.batch] for n in range(0, len(some), options.batch)]
+        batches += [some[n : n + options.batch_size] for n in range(0, len(some), options.batch_size)]
     chance.shuffle(batches)
     return [batch for batch in batches if len(batch) > 1]

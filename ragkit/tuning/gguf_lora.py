@@ -1,4 +1,4 @@
-"""A LoRA adapter of torch to one of llama.cpp, in GGUF form."""
+"""Converts a LoRA adapter from torch to GGUF, for llama.cpp."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ _ARCHITECTURES = {
     "qwen3": "qwen3",
     "gemma3_text": "gemma3",
 }
-"""``model_type`` of a Hugging Face configuration to the architecture that llama.cpp calls it."""
+"""llama.cpp architecture of each ``model_type`` of a Hugging Face configuration."""
 _PERMUTED = ("llama",)
-"""Architectures whose query and key rows llama.cpp has in another order than torch."""
+"""Architectures whose query and key rows have another order in llama.cpp than in torch."""
 
 
 def write_gguf_lora(path: Path, tensors: Mapping[str, NDArray[np.floating[Any]]], alpha: float, config: Any) -> None:
-    """Write an adapter for llama.cpp; the file appears only when it is whole.
+    """Write an adapter for llama.cpp, atomically.
 
     Args:
-        path: to write.
-        tensors: as peft names them: ``….q_proj.lora_A.weight`` ``[rank, in]`` and ``….lora_B.weight`` ``[out, rank]``.
-        alpha: what the product of the two is scaled by, over the rank.
-        config: of the model, as transformers has it.
+        path: output file.
+        tensors: weights by peft name: ``….q_proj.lora_A.weight`` ``[rank, in]`` and ``….lora_B.weight`` ``[out,
+            rank]``.
+        alpha: LoRA alpha; the adapter is scaled by ``alpha / rank``.
+        config: transformers configuration of the model.
 
     Raises:
         MissingExtraError: if gguf is not installed.
-        ModelError: if llama.cpp has no such model or layer.
+        ModelError: if llama.cpp does not support the architecture or a layer.
     """
     try:
         import gguf
@@ -46,8 +47,8 @@ def write_gguf_lora(path: Path, tensors: Mapping[str, NDArray[np.floating[Any]]]
     architecture = _ARCHITECTURES.get(config.model_type)
     if architecture is None:
         raise ModelError(
-            f"Adapters of {config.model_type!r} can't be written for llama.cpp.",
-            f"These can: {', '.join(_ARCHITECTURES)}.",
+            f"Adapters of {config.model_type!r} models can't be converted for llama.cpp.",
+            f"Supported: {', '.join(_ARCHITECTURES)}.",
         )
     known = next(number for number, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture)
     names = gguf.get_tensor_name_map(known, config.num_hidden_layers)
@@ -60,7 +61,7 @@ def write_gguf_lora(path: Path, tensors: Mapping[str, NDArray[np.floating[Any]]]
         found = _KEY.match(key)
         name = names.get_name(found["module"]) if found else None
         if found is None or name is None:
-            raise ModelError(f"llama.cpp has no place for {key}.", "Tune the linear layers only.")
+            raise ModelError(f"llama.cpp does not support an adapter of {key}.", "Fine-tune linear layers only.")
         values = np.ascontiguousarray(tensors[key], dtype=np.float32)
         if found["half"] == "B" and architecture in _PERMUTED:
             values = _permuted(found["module"], values, config)
@@ -75,9 +76,10 @@ def write_gguf_lora(path: Path, tensors: Mapping[str, NDArray[np.floating[Any]]]
 
 
 def _permuted(module: str, rows: NDArray[np.float32], config: Any) -> NDArray[np.float32]:
-    """Return the rows of a query's or key's half B in llama.cpp's order, others as they are.
+    """Return the rows of matrix B of a query or key in llama.cpp's order, others unchanged.
 
-    Torch turns the first half of a head with its second half, llama.cpp each even row with the odd one after it.
+    Rotary embeddings rotate the first half of a head with the second half in torch, and even rows with odd ones in
+    llama.cpp.
     """
     if module.endswith(".q_proj"):
         heads = config.num_attention_heads

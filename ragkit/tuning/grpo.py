@@ -1,7 +1,7 @@
-"""Tuning by a score alone: a reward model, or a check in Python, of what the model itself says (GRPO with LoRA).
+"""Reinforcement learning from a reward model or a function that scores the model's own replies (GRPO with LoRA).
 
-``tune_grpo("support", prompts, held_out, score)`` makes a version of the adapter ``support``, as ``tune_sft`` does. It
-draws thousands of replies: on a GPU that is minutes, on a CPU hours.
+``tune_grpo("support", prompts, held_out, score)`` creates a version of the adapter ``support``, as ``tune_sft`` does.
+It samples thousands of replies, which takes minutes on a GPU and hours on a CPU.
 """
 
 from __future__ import annotations
@@ -26,34 +26,35 @@ from ragkit.tuning.reward_measure import RewardModel
 
 @dataclass(frozen=True, slots=True)
 class GrpoOptions(LoraOptions):
-    """How a model is tuned by a score."""
+    """Options of GRPO."""
 
     epochs: float = 1.0
     learning_rate: float = 5e-5
-    batch: int = 8
-    """Prompts of a step."""
-    replies: int = 8
-    """Drawn to each prompt, and compared with each other."""
-    reply_tokens: int = 128
-    """Of a reply, at most."""
+    batch_size: int = 8
+    """Batch size, in prompts."""
+    num_replies: int = 8
+    """Number of replies sampled for each prompt."""
+    max_reply_tokens: int = 128
+    """Maximum tokens of a reply."""
     temperature: float = 1.0
-    """Of drawing."""
+    """Sampling temperature."""
     beta: float = 0.02
-    """How much the model is held to what it said before; lower lets it go further."""
+    """KL penalty coefficient; a lower value allows larger changes of the model."""
     max_length: int = 1024
-    """Tokens of a prompt; longer ones are left out, and counted."""
+    """Maximum tokens of a prompt; longer ones are skipped and counted."""
     max_eval_samples: int = 100
-    """Held-out prompts that are measured, at most."""
+    """Maximum number of held-out prompts to evaluate."""
     threads: int = 0
-    """Of measuring; 0 for all cores."""
+    """Threads for the evaluation; 0 for all cores."""
 
     def __post_init__(self) -> None:
         LoraOptions.__post_init__(self)
-        if self.replies < 2 or self.reply_tokens < 1 or self.temperature <= 0 or self.beta < 0:
+        if self.num_replies < 2 or self.max_reply_tokens < 1 or self.temperature <= 0 or self.beta < 0:
             raise SettingsError(
-                f"{self.replies} replies of {self.reply_tokens} tokens at temperature {self.temperature} with beta "
-                f"{self.beta} can't be.",
-                "Give 2 replies or more, 1 token or more, a temperature above 0, and a beta of 0 or more.",
+                "num_replies must be >= 2, max_reply_tokens >= 1, temperature > 0 and beta >= 0, "
+                f"got num_replies={self.num_replies}, max_reply_tokens={self.max_reply_tokens}, "
+                f"temperature={self.temperature} and beta={self.beta}.",
+                "Pass values in these ranges.",
             )
         if self.max_length < 8 or self.max_eval_samples < 1:
             raise SettingsError(
@@ -77,30 +78,30 @@ def tune_grpo(
     restart: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TuningReport:
-    """Tune a model to say what scores high, and take it into use if it does so for certain.
+    """Fine-tune a model to maximise a reward, and promote it if it is significantly better.
 
-    It is measured by the score of its greedy replies to held-out prompts. Interrupted, the same call goes on where the
-    last checkpoint was. Promotion asks that the whole 95 % interval of the gain, by a paired bootstrap over at least 20
-    held-out prompts, lies above 0. A score can be gamed: read some replies before you trust the gain.
+    The metric is the reward of greedy replies to held-out prompts. If interrupted, the same call continues from the
+    last checkpoint. The version is promoted if the 95 % interval of the gain, by a paired bootstrap over at least 20
+    held-out prompts, lies above 0. Rewards can be gamed: read some replies before you trust the gain.
 
     Args:
-        name: of the adapter; a new version of it is made.
-        prompts: to answer; the replies of the records are not looked at.
-        held_out: prompts to measure on.
-        score: a reward model, or a function of a prompt and replies to it.
-        options: how.
-        score_name: of the score, for the card; by default its own.
-        base: see ``base_model``.
-        folder: of the adapters.
-        splits: further evaluation splits by name, of which nothing may be learned either.
-        restart: throw away an unfinished run.
-        progress: called as work goes on; the stages are ``before``, ``training`` and ``after``.
+        name: name of the adapter; a new version of it is created.
+        prompts: training prompts; the replies of the records are ignored.
+        held_out: held-out prompts.
+        score: a reward model, or a function of a prompt and its replies.
+        options: training options.
+        score_name: name of the score on the card; by default that of the reward model or function.
+        base: base model; see ``base_model``.
+        folder: folder of the adapters.
+        splits: further evaluation splits, by name; their near-duplicates are removed from the training data.
+        restart: whether to discard an unfinished run.
+        progress: called after each step; the stages are ``before``, ``training`` and ``after``.
 
     Raises:
         MissingExtraError: if a package is not installed.
-        ExamplePoolError: if there is nothing to learn from or to measure on.
+        ExamplePoolError: if there is no training or no held-out data.
         TaskError: if there is an unfinished run of this name with other settings or data.
-        ModelError: if the model can't be loaded or tuned, or the score gives no number for each reply.
+        ModelError: if the model can't be loaded or tuned, or the score is not a number for each reply.
         IndexLockedError: if another process is tuning an adapter of this name.
         IndexWriteError: if the folder can't be written.
     """
@@ -119,7 +120,7 @@ def tune_grpo(
     if not short:
         raise ExamplePoolError(
             f"All {len(asked)} prompts are longer than {options.max_length} tokens.",
-            "Allow more: max_length=..., or --max-length",
+            "Raise the limit: max_length=..., or --max-length",
         )
     measured = list(held_out[: options.max_eval_samples])
 
@@ -129,7 +130,7 @@ def tune_grpo(
 
     def measure(label: str, version: Path | None) -> list[float]:
         scores = []
-        with replying(of, version, options.reply_tokens, options.threads) as reply:
+        with replying(of, version, options.max_reply_tokens, options.threads) as reply:
             for number, record in enumerate(measured, 1):
                 scores.append(float(checked_scores(judge, record.messages, [reply(record.messages).strip()])[0]))
                 if progress is not None:
@@ -151,6 +152,6 @@ def tune_grpo(
         measure,
         learn,
         way={"way": "grpo", "score": score_name},
-        metric=f"score by {score_name}",
+        metric=f"mean reward by {score_name}",
         restart=restart,
     )

@@ -1,7 +1,7 @@
-"""Group relative policy optimisation with trl: the model's own replies, and what a score says of them.
+"""Group relative policy optimisation with trl.
 
-Shao et al., *DeepSeekMath*, arXiv:2402.03300. To each prompt several replies are drawn; those that score above their
-group's mean become likelier.
+Shao et al., *DeepSeekMath*, arXiv:2402.03300. Several replies are sampled for each prompt; those with a reward above
+the group's mean become more probable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragkit.tuning.grpo import GrpoOptions
 
 Rewards = Callable[[int, Sequence[Sequence[int]]], Sequence[float]]
-"""Takes a prompt's number and the tokens of replies to it; gives each a number, the higher the better."""
+"""Takes the index of a prompt and the tokens of its replies; returns a reward for each, the higher the better."""
 
 
 def train_grpo(
@@ -35,30 +35,30 @@ def train_grpo(
     progress: ProgressCallback | None = None,
     begun: float | None = None,
 ) -> LoraTraining:
-    """Train a model's adapter in place, from the last checkpoint in ``folder`` where there is one.
+    """Train a model's adapter in place, from the last checkpoint in ``folder`` if there is one.
 
     Args:
-        model: with an adapter.
-        prompts: as tokens.
-        rewards: of the replies to one of them.
-        options: how.
-        folder: for checkpoints.
-        pad: the token that ends a reply; it fills up rows too.
+        model: a model with an adapter.
+        prompts: tokenised prompts.
+        rewards: returns the rewards of the replies to a prompt.
+        options: training options.
+        folder: folder for checkpoints.
+        pad: token that ends a reply, also used for padding.
         progress: called after each step, with the stage ``training``.
-        begun: since when the time limit counts, of ``time.monotonic()``; now by default.
+        begun: start of the time limit, from ``time.monotonic()``; by default now.
 
     Raises:
         MissingExtraError: if trl is not installed.
-        TaskError: if a checkpoint can't be read, or the loss is no number any more.
-        ModelError: if the rewards are no numbers.
+        TaskError: if a checkpoint can't be read, or the loss is not finite.
+        ModelError: if a reward is not a number.
     """
     try:
-        # Neither says what its types are.
+        # Neither package has type annotations.
         trl: Any = import_module("trl")
         datasets: Any = import_module("datasets")
     except ImportError as error:
         raise MissingExtraError("trl", "tune", "to tune a model by rewards") from error
-    planned = math.ceil(math.ceil(len(prompts) / options.batch) * options.epochs)
+    planned = math.ceil(math.ceil(len(prompts) / options.batch_size) * options.epochs)
     clock = started(options, planned, begun)
     device = next(model.parameters()).device.type
 
@@ -66,7 +66,7 @@ def train_grpo(
         return clock.limit is not None and clock.seconds >= clock.limit
 
     class ReadyGrpo(trl.GRPOTrainer):  # type: ignore[misc]
-        """Takes prompts by their number; trl would make other tokens of them than the model is asked with."""
+        """Takes prompts by index, because trl would tokenise them differently than at inference."""
 
         def _tokenize_prompts(self, numbers: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
             return [list(prompts[int(number)]) for number in numbers], None, {}
@@ -82,14 +82,14 @@ def train_grpo(
         return found
 
     last, step = clock.take_up(folder)
-    # One device, as in the other trainings.
+    # One device, as in the other trainers.
     given = on_one_device(
         trl.GRPOConfig(
             **arguments(options, clock, folder, on_cpu=device == "cpu"),
-            per_device_train_batch_size=options.replies,
-            gradient_accumulation_steps=options.batch,
-            num_generations=options.replies,
-            max_completion_length=options.reply_tokens,
+            per_device_train_batch_size=options.num_replies,
+            gradient_accumulation_steps=options.batch_size,
+            num_generations=options.num_replies,
+            max_completion_length=options.max_reply_tokens,
             temperature=options.temperature,
             beta=options.beta,
             bf16=False,
@@ -106,8 +106,8 @@ def train_grpo(
         optimizers=optimizers(model, options, clock),
     )
     if "ref" in getattr(model, "peft_config", {}):
-        # A copy of the fresh adapter, which says what the model says without one: that is how it is asked instead.
+        # A copy of the initial adapter, which does not change the model, serves as the reference model.
         model.delete_adapter("ref")
     steps = run(trainer, clock, last, step, progress)
-    seen = min(steps * options.batch, math.ceil(len(prompts) * options.epochs))
+    seen = min(steps * options.batch_size, math.ceil(len(prompts) * options.epochs))
     return LoraTraining(steps, planned, clock.seconds, clock.tokens, seen, clock.loss(), step)

@@ -1,4 +1,4 @@
-"""Classes by transfer learning: a head on an embedder's vectors, and the embedder fine-tuned where that gains."""
+"""Classification by transfer learning: a head on an embedder, which is fine-tuned if that improves accuracy."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 
 KIND = "head"
 TUNED = "embedder"
-"""The folder of a tuned embedder within a head's version."""
+"""Folder of a fine-tuned embedder in a version of a head."""
 _AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """What a head's folder keeps beside its weights."""
+    """Settings of a head, stored beside its weights."""
 
     labels: tuple[str, ...]
     version: str
-    """The folder within the head's folder that holds the weights."""
+    """Folder of the weights in the head's folder."""
     embedder: str
-    """The model that the vectors are from; ``embedder`` in the version's folder where it was tuned."""
+    """Embedding model; ``embedder`` in the version's folder if it was fine-tuned."""
     tuned: bool
     temperature: float = 1.0
-    """Log-probabilities are divided by it, so that they are as sure as they are right."""
+    """Temperature that calibrates the probabilities: log-probabilities are divided by it."""
     strength: float = 10.0
-    """The inverse of the regularisation of the head."""
+    """Inverse of the regularisation strength."""
 
 
 class HeadClassifier:
-    """Puts inputs into classes by their vectors alone. Make one with ``fit``, take it up again with ``open``.
+    """Classifies inputs by their vectors. Create it with ``fit``, and open it again with ``open``.
 
     Args:
-        path: its folder.
-        settings: what the folder keeps.
-        embedder: gives the vectors.
-        probe: the head on them.
+        path: the head's folder.
+        settings: settings of the head.
+        embedder: embedder of the inputs.
+        probe: linear head on the vectors.
     """
 
     def __init__(self, path: str | Path, settings: HeadSettings, embedder: Embedder, probe: LinearProbe) -> None:
@@ -73,19 +73,18 @@ class HeadClassifier:
         options: HeadOptions | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self:
-        """Make a head: on the frozen embedder, and on the embedder fine-tuned where that is shown to gain.
+        """Fit a head on the frozen embedder, or on a fine-tuned one if its gain is significant.
 
-        A part of the examples is held out to choose and to compare. What the folder held before stays in use unless a
-        paired bootstrap on these shows that the new one is better; ``report`` says which it was. In the end the head,
-        not the embedder, is fitted to the held-out examples too. Interrupted, the same call goes on with the last
-        checkpoint.
+        Some examples are held out to compare candidates. An existing head in the folder is replaced only if the new one
+        is significantly better by a paired bootstrap; see ``report``. Finally, the head, but not the embedder, is also
+        fitted to the held-out examples. If interrupted, the same call continues from the last checkpoint.
 
         Args:
-            path: the folder to live in; made where there is none.
+            path: the head's folder; created if missing.
             examples: inputs with their labels.
-            evaluation: a test split; examples that stand in it, or nearly, are not learned from.
-            options: how.
-            progress: called with a ``Progress`` as work goes on.
+            evaluation: a test split; its near-duplicates are removed from the training data.
+            options: options of the fit.
+            progress: called with a ``Progress`` after each step.
 
         Raises:
             TaskError: if there are too few examples, or all have one label.
@@ -99,10 +98,10 @@ class HeadClassifier:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """Open a head that was fitted.
+        """Open a fitted head.
 
         Raises:
-            TaskError: if the folder holds none, or is damaged.
+            TaskError: if the folder contains no head, or is damaged.
         """
         folder = Path(path)
         settings: HeadSettings = read_task(folder, KIND, HeadSettings)
@@ -114,7 +113,7 @@ class HeadClassifier:
         return cls(folder, settings, embedder, probe)
 
     def save(self, path: str | Path) -> None:
-        """Write the head to another folder."""
+        """Copy the head to another folder."""
         folder = Path(path).expanduser()
         if folder.resolve() == self.path.resolve():
             return
@@ -125,18 +124,18 @@ class HeadClassifier:
         write_task(folder, KIND, self.settings)
 
     def predict(self, inputs: Sequence[str], *, progress: ProgressCallback | None = None) -> list[Prediction]:
-        """Return a prediction for each input; one that is longer than the embedder's window is read in parts.
+        """Return a prediction for each input; one that is longer than the embedder's window is embedded in parts.
 
         Args:
             inputs: texts.
-            progress: called with a ``Progress`` as work goes on.
+            progress: called with a ``Progress`` after each step.
 
         Raises:
-            QueryError: if an input is empty; nothing was predicted then.
+            QueryError: if an input is empty; nothing was predicted.
         """
         for number, text in enumerate(inputs, 1):
             if not text.strip():
-                raise QueryError(f"Input {number} is empty.", "Leave it out, or give its text.")
+                raise QueryError(f"Input {number} is empty.", "Remove it, or pass its text.")
         found: list[Prediction] = []
         for start in range(0, len(inputs), _AT_ONCE):
             batch = inputs[start : start + _AT_ONCE]
@@ -148,19 +147,19 @@ class HeadClassifier:
         return found
 
     def accuracy(self, examples: Sequence[Example]) -> float:
-        """Return the share of examples that are put into their class.
+        """Return the fraction of examples with the correct label.
 
         Raises:
             TaskError: if there are no examples.
         """
         if not examples:
-            raise TaskError("There are no examples to evaluate on.", "Give some.")
+            raise TaskError("There are no examples to evaluate on.", "Pass at least one.")
         found = self.predict([example.input for example in examples])
         return sum(one.label == example.output for one, example in zip(found, examples, strict=True)) / len(found)
 
 
 def cooled(logs: Scores, temperature: float) -> Scores:
-    """Return log-probabilities, less sure where the temperature is above 1, ``[n, labels]``."""
+    """Return log-probabilities scaled by the temperature, ``[n, labels]``; above 1, they are less confident."""
     return log_softmax(logs / temperature)
 
 

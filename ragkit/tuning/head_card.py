@@ -1,4 +1,4 @@
-"""A head's card: what it was made from, how, and how it does; for programs and for readers."""
+"""The card of a head: data, options and scores, as JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def write_card(
     """Write ``card.json`` and ``card.md``.
 
     Args:
-        folder: of the head.
-        settings: of the head.
-        report: of its fit.
-        options: of its fit.
-        data: the sha256 of what it learned from.
-        model: the embedder that it started from, by name and weights.
+        folder: folder of the head.
+        settings: settings of the head.
+        report: report of the fit.
+        options: options of the fit.
+        data: sha256 of the training data.
+        model: name and weights hash of the initial embedder.
     """
     packages = ("torch", "transformers", "scikit-learn", "onnxruntime", "numpy")
     card: dict[str, Any] = {
@@ -52,12 +52,12 @@ def _page(card: dict[str, Any]) -> str:
     lines = [
         f"# Classification head, {card['version']}",
         "",
-        f"- {card['labels']} labels; {report['examples']:,} examples, {report['held_out']:,} of them held out to "
-        f"choose and to compare; sha256 {card['data_sha256']}.",
-        f"- Left out because they stand in the evaluation split: {report['leaked']:,}.",
-        f"- Embedder: {card['model']}, {'fine-tuned' if report['kept'] == 'tuned' else 'as it is'}. {report['why']}",
-        f"- Accuracy held out: {report['frozen']:.4f} with the frozen embedder"
-        + (f", {report['tuned']:.4f} with the tuned one." if report["tuned"] is not None else "."),
+        f"- {card['labels']} labels; {report['examples']:,} examples, {report['held_out']:,} of them held out for "
+        f"model selection; sha256 {card['data_sha256']}.",
+        f"- Skipped as near-duplicates of the evaluation split: {report['leaked']:,}.",
+        f"- Embedder: {card['model']}, {'fine-tuned' if report['kept'] == 'tuned' else 'frozen'}. {report['why']}",
+        f"- Held-out accuracy: {report['frozen']:.4f} with the frozen embedder"
+        + (f", {report['tuned']:.4f} with the fine-tuned one." if report["tuned"] is not None else "."),
         f"- Inverse regularisation {card['strength']:g}, temperature {card['temperature']:.2f}, seed "
         f"{card['options']['seed']}.",
     ]
@@ -65,7 +65,7 @@ def _page(card: dict[str, Any]) -> str:
         cut = training["done"] < training["steps"]
         lines.append(
             f"- Training: {training['done']:,} of {training['steps']:,} steps in {training['seconds']:.0f} s"
-            + (", ended by its time limit." if cut else ".")
+            + (", ended by the time limit." if cut else ".")
         )
     lines.append("- " + ", ".join(f"{name} {number}" for name, number in card["versions"].items()) + ".")
     return "\n".join(lines) + "\n"

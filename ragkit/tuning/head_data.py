@@ -1,4 +1,4 @@
-"""Which examples a head learns from, and which it is measured on."""
+"""Training and held-out examples of a head."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ragkit.examples.pool import letters
 from ragkit.records import Example
 
 ALIKE = 0.995
-"""The cosine from which on two inputs count as the same, as for ``SelectorOptions.duplicate_threshold``."""
+"""Minimum cosine of near-duplicates, as for ``SelectorOptions.duplicate_threshold``."""
 _AT_ONCE = 512
 _MOST_HELD_OUT = 2000
 _TO_SPARE_ONE = 3
-"""Examples of a label of which one is held out, however small the share."""
+"""Number of examples of a label from which at least one is held out."""
 
 
 def usable(examples: Iterable[Example]) -> list[Example]:
-    """Return the examples that have an input and a label, each once, in their order."""
+    """Return the distinct examples with an input and a label, in order."""
     found = {(e.input, e.output): e for e in examples if e.input.strip() and e.output.strip()}
     return list(found.values())
 
 
 def digest(text: str) -> str:
-    """Return what an input is known by without keeping it: its sha256."""
+    """Return the sha256 of an input."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Return the numbers of the examples to learn from and of those to hold out.
+    """Return the indices of training and of held-out examples.
 
-    Of each label the same share is held out: of three examples one at least, and never all. An input's own sha256
-    decides, so that in a later fit with more examples the same ones are held out, as far as the share allows.
+    The split is stratified by label: at least one of three examples is held out, and never all. It depends on each
+    input's sha256, so that a later fit with more examples holds out the same ones as far as possible.
 
     Args:
-        examples: all.
-        share: to hold out; less of so many that these would be above 2,000.
-        seed: another one holds out others.
+        examples: all examples.
+        share: fraction to hold out, at most 2,000 examples.
+        seed: random seed.
     """
     share = min(share, _MOST_HELD_OUT / max(len(examples), 1))
     groups: dict[str, list[int]] = defaultdict(list)
@@ -58,14 +58,14 @@ def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[in
 def alike(
     inputs: Sequence[str], vectors: Vectors, others: Sequence[str], other_vectors: Vectors, cosine: float = ALIKE
 ) -> NDArray[np.bool_]:
-    """Tell which inputs stand among others, signs and case aside, or nearly, ``[inputs]``.
+    """Return which inputs are near-duplicates of others, ignoring punctuation and case, ``[inputs]``.
 
     Args:
         inputs: texts.
-        vectors: of them, ``[inputs, d]``.
+        vectors: vectors of the inputs, ``[inputs, d]``.
         others: texts.
-        other_vectors: of them, ``[others, d]``.
-        cosine: from which on two count as the same.
+        other_vectors: vectors of the others, ``[others, d]``.
+        cosine: minimum cosine of near-duplicates.
     """
     if not len(others):
         return np.zeros(len(inputs), dtype=bool)

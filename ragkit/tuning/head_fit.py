@@ -1,4 +1,4 @@
-"""Finds a head: frozen or tuned embedder, how strong, and whether it is better than the one before."""
+"""Fits a head: frozen or fine-tuned embedder, regularisation, and comparison with the existing head."""
 
 from __future__ import annotations
 
@@ -31,92 +31,94 @@ from ragkit.tuning.head_data import alike, digest, split, usable
 HELD_OUT = "held_out.jsonl"
 _CANDIDATE = "candidate"
 _FEWEST = 30
-"""Held-out examples that an older head was measured on too, below which it is not compared but replaced; of few in all,
-half of them."""
+"""Minimum number of held-out examples shared with the existing head for a comparison (at most half of all); with fewer,
+it is replaced."""
 _TEMPERATURES = tuple(0.4 * 1.15**number for number in range(18))
 
 
 @dataclass(frozen=True, slots=True)
 class HeadOptions:
-    """How a head is fitted."""
+    """Options for fitting a head."""
 
     tune: bool = True
-    """Try the fine-tuned embedder too; else the frozen one only."""
+    """Whether to also try a fine-tuned embedder."""
     embedder: str = "default"
-    """The model to start from; see ``open_embedder``."""
+    """Initial embedding model; see ``open_embedder``."""
     tuning: EmbedderOptions = field(default_factory=EmbedderOptions)
     strengths: tuple[float, ...] = (3.0, 10.0, 30.0)
-    """Inverses of the regularisation to choose from."""
-    held_out: float = 0.1
-    """The share of the examples that choosing and comparing is done on, of 2,000 at most."""
+    """Candidate inverses of the regularisation strength."""
+    val_fraction: float = 0.1
+    """Fraction of the examples to hold out for model selection, at most 2,000 examples."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.held_out < 1 or not self.strengths or min(self.strengths) <= 0:
+        if not 0 < self.val_fraction < 1 or not self.strengths or min(self.strengths) <= 0:
             raise SettingsError(
-                f"held_out={self.held_out} and strengths={self.strengths} can't be.",
-                "Give a share between 0 and 1, and one strength above 0 or more.",
+                "val_fraction must be between 0 and 1, and strengths a list of values > 0, "
+                f"got val_fraction={self.val_fraction} and strengths={self.strengths}.",
+                "Pass values in these ranges.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class HeadGain:
-    """What one head gains over another on the same held-out examples, by a paired bootstrap."""
+    """Gain of one head over another on the same held-out examples, by a paired bootstrap."""
 
     nats: Estimate
-    """Of the log-probability of the right label."""
+    """Gain in the log-probability of the correct label."""
     accuracy: Estimate
 
     @property
-    def shown(self) -> bool:
-        """Whether right labels have become likelier by more than luck, and not fewer of them are right.
+    def significant(self) -> bool:
+        """Whether the gain in log-probability is significant, without a loss of accuracy.
 
-        Of some hundred examples few change sides, so that accuracy alone tells small gains from luck only late; the
-        log-probability tells of all of them.
+        With a few hundred examples, few predictions change, so accuracy alone detects only large gains; the
+        log-probability uses all examples.
         """
         return self.nats.low > 0 and self.accuracy.mean >= 0
 
-    def told(self) -> str:
-        """Return it in words."""
+    def summary(self) -> str:
+        """Return the gain as text."""
         return (
-            f"{_told(self.nats)} nats of the right label's log-probability, {_told(self.accuracy)} of accuracy on "
-            f"{self.nats.count:,} held-out examples"
+            f"{_interval(self.nats)} nats in the log-probability of the correct label, {_interval(self.accuracy)} in "
+            f"accuracy, on {self.nats.count:,} held-out examples"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class HeadReport:
-    """What a fit found."""
+    """Report of a fit."""
 
     kept: Literal["tuned", "frozen", "old"]
-    """What the folder holds now: the tuned embedder, the frozen one, or what it held before."""
+    """Head that is now in the folder: with the fine-tuned embedder, with the frozen one, or the previous head."""
     why: str
     frozen: float
-    """The accuracy on the held-out examples of a head on the frozen embedder."""
+    """Held-out accuracy with the frozen embedder."""
     tuned: float | None
-    """Of one on the tuned embedder; None where none was tuned."""
+    """Held-out accuracy with the fine-tuned embedder; None if it was not fine-tuned."""
     tuning_gain: HeadGain | None
-    """What tuning gained over the frozen embedder."""
+    """Gain of the fine-tuned embedder over the frozen one."""
     old_gain: HeadGain | None
-    """What the better of these gained over the head that the folder held before; None where there was none."""
+    """Gain of the better of these over the previous head in the folder; None if there was none."""
     examples: int
-    """Learned from in the end, the held-out ones included."""
+    """Number of examples in the final fit, including held-out ones."""
     held_out: int
     leaked: int
-    """Examples left out because they stand in the evaluation split, or nearly."""
+    """Number of examples skipped as near-duplicates of the evaluation split."""
     training: TrainingReport | None
     seconds: dict[str, float]
-    """By stage."""
+    """Time of each stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """A candidate as it was measured: fitted without the held-out examples."""
+    """A candidate, fitted without the held-out examples."""
 
     strength: float
     temperature: float
     scores: tuple[tuple[float, float], ...]
-    """For each held-out example whether it is right, 1 or 0, and its own label's log-probability."""
+    """For each held-out example, 1 if the prediction is correct, else 0, and the log-probability of the correct
+    label."""
 
     @property
     def loss(self) -> float:
@@ -145,13 +147,14 @@ def fit_head(
     labels = tuple(sorted({row.output for row in rows}))
     if len(labels) < 2:
         raise TaskError(
-            f"{len(rows)} examples of {len(labels)} label are left to learn from, {int(leaks.sum())} leaked.",
-            "Give examples of two labels or more that are not in the evaluation split.",
+            f"A head needs 2 or more labels, got {len(labels)} with {len(rows)} examples after {int(leaks.sum())} "
+            "near-duplicates of the evaluation split were removed.",
+            "Add examples of other labels that are not in the evaluation split.",
         )
     gold = np.array([labels.index(row.output) for row in rows])
-    own, held = split(rows, options.held_out, options.seed)
+    own, held = split(rows, options.val_fraction, options.seed)
     if not held or len(set(gold[own].tolist())) < 2:
-        raise TaskError(f"{len(rows)} examples are too few to hold some out.", "Give several of each label.")
+        raise TaskError(f"{len(rows)} examples are too few to hold some out.", "Pass several examples of each label.")
     twice = alike([rows[n].input for n in own], vectors[own], [rows[n].input for n in held], vectors[held])
     own = [number for number, same in zip(own, twice, strict=True) if not same]
     with clock("head"):
@@ -169,7 +172,7 @@ def fit_head(
         with clock("head"):
             tuned = _chosen(tuned_vectors, gold, own, held, len(labels), options.strengths)
         gained = _gain(frozen.scores, tuned.scores)
-        if gained.shown:
+        if gained.significant:
             best, best_vectors = tuned, tuned_vectors
     is_tuned = best is tuned
     names = [digest(f"{rows[n].output}\t{rows[n].input}") for n in held]
@@ -210,7 +213,7 @@ def fit_head(
 
 
 class _Clock:
-    """Adds up the seconds of stages."""
+    """Measures the time of stages."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -241,7 +244,7 @@ def _chosen(
     count: int,
     strengths: Sequence[float],
 ) -> _Head:
-    """Return the strength and temperature that make the right labels of held-out rows likeliest."""
+    """Return the strength and temperature with the lowest held-out loss."""
     found: list[_Head] = []
     numbers = np.arange(len(held))
     for strength in strengths:
@@ -267,7 +270,7 @@ def _trained(
     options: HeadOptions,
     progress: ProgressCallback | None,
 ) -> TrainingReport:
-    """Fine-tune the embedder into a folder, or take up what an interrupted fit has trained there."""
+    """Fine-tune the embedder into a folder, or reuse the result of an interrupted fit."""
     mark = candidate / "trained.json"
     name = fingerprint([f"{row.output}\t{row.input}" for row in rows], str(options))
     try:
@@ -284,9 +287,9 @@ def _trained(
 
 
 def _over_old(path: Path, labels: Sequence[str], scores: Mapping[str, tuple[float, float]]) -> HeadGain | None:
-    """Return what the new head gains over the one in the folder, where they can be compared.
+    """Return the gain of the new head over the one in the folder, if they can be compared.
 
-    Both were measured on held-out examples before these were learned from.
+    Both were measured on held-out examples before the final fit.
     """
     try:
         if not (path / FILE_NAME).exists() or tuple(read_task(path, KIND, HeadSettings).labels) != tuple(labels):
@@ -304,22 +307,24 @@ def _over_old(path: Path, labels: Sequence[str], scores: Mapping[str, tuple[floa
 def _decided(
     is_tuned: bool, gained: HeadGain | None, over_old: HeadGain | None
 ) -> tuple[Literal["tuned", "frozen", "old"], str]:
-    if over_old is not None and not over_old.shown:
-        return "old", f"The head that was there stays, as a gain over it is not shown: {over_old.told()}."
-    instead = "" if over_old is None else f" It replaces the one before: {over_old.told()}."
+    if over_old is not None and not over_old.significant:
+        return "old", f"The existing head stays in use; the gain over it is not significant: {over_old.summary()}."
+    instead = "" if over_old is None else f" It replaces the existing head: {over_old.summary()}."
     if gained is None:
-        return "frozen", f"The embedder is used as it is.{instead}"
+        return "frozen", f"The frozen embedder is used.{instead}"
     if is_tuned:
-        return "tuned", f"The embedder was tuned, which gained: {gained.told()}.{instead}"
-    return "frozen", f"The embedder is used as it is, as a gain from tuning it is not shown: {gained.told()}.{instead}"
+        return "tuned", f"The fine-tuned embedder is used, with a gain of {gained.summary()}.{instead}"
+    return "frozen", (
+        f"The frozen embedder is used; the gain from fine-tuning is not significant: {gained.summary()}.{instead}"
+    )
 
 
-def _told(gained: Estimate) -> str:
+def _interval(gained: Estimate) -> str:
     return f"{gained.mean:+.4f} ({gained.low:+.4f} to {gained.high:+.4f})"
 
 
 def _put(path: Path, version: str, candidate: Path | None, probe: LinearProbe) -> None:
-    """Put a version's files into its folder; nothing reads them before the settings name it."""
+    """Write a version's files into its folder; it is not in use before the settings refer to it."""
     folder = path / version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Measures a model, with an adapter and without, on records that it was not trained on: as it will be used."""
+"""Evaluates a model, with or without an adapter, on held-out records, as at inference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ragkit.tuning.comparison import metric_of
 from ragkit.tuning.data import TuningRecord
 
 ADAPTER = "adapter"
-"""The folder of a version that holds peft's adapter."""
+"""Folder of the peft adapter in a version."""
 Reply = Callable[[Sequence[Message]], str]
 
 
@@ -36,13 +36,13 @@ def reply_scores(
     """Return the score of each greedy reply, 0 to 1.
 
     Args:
-        base: the model.
-        version: the folder of the adapter's version; None for the model without one.
-        records: to measure on.
-        metric: see ``metric_of``.
-        reply_tokens: that a reply may have.
-        threads: of llama.cpp; 0 for all cores.
-        stage: to call it in progress.
+        base: the base model.
+        version: folder of the adapter's version; None for the base model.
+        records: held-out records.
+        metric: name of the metric; see ``metric_of``.
+        reply_tokens: maximum tokens of a reply.
+        threads: threads of llama.cpp; 0 for all cores.
+        stage: name of the stage in progress reports.
         progress: called after each record.
 
     Raises:
@@ -61,7 +61,7 @@ def reply_scores(
 def replying(
     base: BaseModel, version: Path | None, reply_tokens: int, threads: int = 0
 ) -> AbstractContextManager[Reply]:
-    """Give what makes a model's greedy reply to messages; the arguments are those of ``reply_scores``.
+    """Yield a function that returns a model's greedy reply to messages; for the arguments, see ``reply_scores``.
 
     Raises:
         ModelError: if the model or adapter can't be loaded.
@@ -71,7 +71,7 @@ def replying(
 
 @contextmanager
 def opened_version(base: BaseModel, version: Path | None, threads: int = 0) -> Iterator[LlamaCppModel]:
-    """Give a GGUF model in llama.cpp, with the adapter of a version or without one.
+    """Yield a GGUF model in llama.cpp, with or without the adapter of a version.
 
     Raises:
         ModelError: if the model or adapter can't be loaded.
@@ -84,7 +84,7 @@ def opened_version(base: BaseModel, version: Path | None, threads: int = 0) -> I
 
 
 def loaded_version(base: BaseModel, version: Path | None, device: str) -> Any:
-    """Return a model's weights in torch, with the adapter of a version or without one, to be asked and not trained.
+    """Load a model in torch for inference, with or without the adapter of a version.
 
     Raises:
         MissingExtraError: if transformers or peft is not installed.
@@ -108,7 +108,7 @@ def _llama(base: BaseModel, version: Path | None, reply_tokens: int, threads: in
 
 @contextmanager
 def _torch(base: BaseModel, version: Path | None, reply_tokens: int, threads: int) -> Iterator[Reply]:
-    """Give replies by torch, for a model in a folder, which llama.cpp does not read."""
+    """Yield replies by torch, for a model in a Hugging Face folder, which llama.cpp does not read."""
     import torch
 
     device = best_device()

@@ -1,4 +1,4 @@
-"""How likely a model finds given replies, with an adapter and without: as the model is used."""
+"""Log-probabilities of given replies, with or without an adapter, as at inference."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ragkit.tuning.tokens import ModelTokens
 
 @contextmanager
 def likelihood(base: BaseModel, version: Path | None, threads: int = 0) -> Iterator[RewardModel]:
-    """Give a reward model whose score is the log-probability of a whole reply, its end included.
+    """Yield a reward model whose score is the log-probability of a complete reply, including the end token.
 
     Args:
-        base: the model.
-        version: the folder of an adapter's version; None for the model without one.
-        threads: of llama.cpp; 0 for all cores.
+        base: the base model.
+        version: folder of an adapter's version; None for the base model.
+        threads: threads of llama.cpp; 0 for all cores.
 
     Raises:
         ModelError: if the model or adapter can't be loaded.

@@ -1,8 +1,8 @@
-"""The loop that trains a LoRA adapter: within a time limit, with checkpoints that outlive a kill.
+"""Trains a LoRA adapter, with a time limit and crash-safe checkpoints.
 
-It is transformers' ``Trainer`` around peft's adapter. trl's ``SFTTrainer`` renders and tokenises prompts by itself,
-which would not be what the model is asked later, and works out the vocabulary's scores at every token, where only the
-reply's are learned; its place is taken by rows that are ready (``packing``) and a loss over the reply's tokens.
+It uses transformers' ``Trainer`` with a peft adapter. trl's ``SFTTrainer`` is not used, because it renders and
+tokenises prompts differently than inference does, and computes logits at every token although only the reply's are
+trained. Rows are prepared by ``packing``, and the loss is computed over the tokens of replies.
 """
 
 from __future__ import annotations
@@ -26,78 +26,80 @@ _ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:
-    """How an adapter is trained."""
+    """Options for training an adapter."""
 
     epochs: float = 3.0
     minutes: float | None = None
-    """Training ends when another step would go past them, loading included; the learning rate falls to 0 towards
-    whichever end comes first. None for no limit, which makes the result independent of the machine's speed."""
+    """Maximum training time, including loading; the learning rate decays to 0 at the end, whether of epochs or of time.
+    None for no limit, with which the result does not depend on the speed of the machine."""
     rank: int = 16
     alpha: int = 32
-    """The adapter's weight is ``alpha / rank``."""
+    """LoRA alpha; the adapter is scaled by ``alpha / rank``."""
     modules: Literal["all", "attention"] = "all"
-    """The linear layers that get an adapter."""
+    """Linear layers with an adapter."""
     layers: int = 0
-    """The upper layers that get one; 0 for all. Fewer are faster: nothing is sent back below the lowest."""
+    """Number of upper layers with an adapter; 0 for all. Fewer are faster, because backpropagation ends at the
+    lowest."""
     learning_rate: float = 5e-4
-    batch: int = 16
-    """Examples of a step, about: rows are not split."""
-    warm: float = 0.05
-    """The share of the way in which the learning rate rises."""
+    batch_size: int = 16
+    """Approximate batch size, in examples; packed rows are not split."""
+    warmup_fraction: float = 0.05
+    """Fraction of the training in which the learning rate warms up."""
     row_tokens: int = 0
-    """Tokens that are read together; 0 for 512 on a CPU and 4,096 on a GPU."""
+    """Tokens of a packed row; 0 for 512 on a CPU and 4,096 on a GPU."""
     checkpoint_seconds: float = 60.0
-    """Between checkpoints."""
+    """Time between checkpoints."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or (self.minutes is not None and self.minutes <= 0) or self.rank < 1 or self.batch < 1:
+        if self.epochs <= 0 or (self.minutes is not None and self.minutes <= 0) or self.rank < 1 or self.batch_size < 1:
             raise SettingsError(
-                f"{self.epochs} epochs, {self.minutes} minutes, a rank of {self.rank} and batches of {self.batch} "
-                "can't be.",
-                "Give more than 0 of each.",
+                f"epochs, minutes, rank and batch_size must be > 0, got epochs={self.epochs}, minutes={self.minutes}, "
+                f"rank={self.rank} and batch_size={self.batch_size}.",
+                "Pass larger values.",
             )
         if self.modules not in ("all", "attention"):
             raise SettingsError(f"Unknown modules {self.modules!r}.", "Legal values: all, attention.")
-        if not (self.learning_rate > 0 and self.alpha > 0 and 0 <= self.warm < 1 and self.layers >= 0):
+        if not (self.learning_rate > 0 and self.alpha > 0 and 0 <= self.warmup_fraction < 1 and self.layers >= 0):
             raise SettingsError(
-                f"A learning rate of {self.learning_rate}, alpha of {self.alpha}, warm of {self.warm} and "
-                f"{self.layers} layers can't be.",
-                "Give a learning rate and alpha above 0, warm from 0 to less than 1, and layers of 0 or more.",
+                "learning_rate and alpha must be > 0, warmup_fraction >= 0 and < 1, and layers >= 0, "
+                f"got learning_rate={self.learning_rate}, alpha={self.alpha}, "
+                f"warmup_fraction={self.warmup_fraction} and layers={self.layers}.",
+                "Pass values in these ranges.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class LoraTraining:
-    """How training went."""
+    """Report of a training run."""
 
     steps: int
-    """That were made, of ``planned``."""
+    """Number of completed steps, of ``planned``."""
     planned: int
     seconds: float
-    """Before an interruption and after it together, without what the interruption threw away."""
+    """Training time, including that of interrupted runs up to their last checkpoint."""
     tokens: int
-    """Of rows as they were read, common beginnings once."""
+    """Number of tokens processed, with shared prefixes counted once."""
     examples: int
-    """Examples seen, each as often as it was."""
+    """Number of examples processed, over all epochs."""
     loss: float
-    """Of a reply's token: the mean of the last tenth of the steps, natural."""
+    """Mean loss per reply token over the last tenth of the steps, in nats."""
     resumed_at: int = 0
-    """The step at which an interrupted training was taken up."""
+    """Step at which an interrupted run was resumed."""
 
     @property
     def cut(self) -> bool:
-        """Whether the time limit ended it."""
+        """Whether the time limit ended training."""
         return self.steps < self.planned
 
 
 def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:
-    """Return a model with a new adapter, the only part of it that learns.
+    """Return a model with a new adapter, its only trainable part.
 
     Args:
-        model: of transformers.
-        options: what the adapter is.
-        task_type: peft's name for what the model does.
+        model: a transformers model.
+        options: options of the adapter.
+        task_type: peft's name of the task.
 
     Raises:
         MissingExtraError: if peft is not installed.
@@ -110,7 +112,7 @@ def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM")
 
     torch.manual_seed(options.seed)
     count = model.config.num_hidden_layers
-    # Layers are chosen among modules that are named, which "all-linear" does not do.
+    # Layers can only be selected for explicitly named modules, which "all-linear" does not do.
     inner = f"layers.{count - 1}."
     linear = {name.rpartition(".")[2] for name, one in model.named_modules() if _is_linear(one) and inner in name}
     config = LoraConfig(
@@ -138,34 +140,34 @@ def train_lora(
     progress: ProgressCallback | None = None,
     begun: float | None = None,
 ) -> LoraTraining:
-    """Train a model's adapter in place, from the last checkpoint in ``folder`` where there is one.
+    """Train a model's adapter in place, from the last checkpoint in ``folder`` if there is one.
 
     Args:
-        model: of ``with_adapter``.
-        packs: rows to learn from.
-        options: how.
-        folder: for checkpoints.
+        model: a model from ``with_adapter``.
+        packs: training rows.
+        options: training options.
+        folder: folder for checkpoints.
         progress: called after each step, with the stage ``training``.
-        begun: since when the time limit counts, of ``time.monotonic()``; now by default.
+        begun: start of the time limit, from ``time.monotonic()``; by default now.
 
     Raises:
         MissingExtraError: if transformers or accelerate is not installed.
-        TaskError: if a checkpoint can't be read, or the loss is no number any more.
+        TaskError: if a checkpoint can't be read, or the loss is not finite.
     """
     try:
         import torch
         from transformers import Trainer, TrainingArguments
     except ImportError as error:
         raise MissingExtraError("transformers", "tune", "to tune a model") from error
-    if find_spec("accelerate") is None:  # The trainer asks for it later, in its own words.
+    if find_spec("accelerate") is None:  # The trainer's own error comes later.
         raise MissingExtraError("accelerate", "tune", "to tune a model")
-    rows_a_step = max(1, round(options.batch * len(packs) / sum(pack.examples for pack in packs)))
+    rows_a_step = max(1, round(options.batch_size * len(packs) / sum(pack.examples for pack in packs)))
     planned = math.ceil(math.ceil(len(packs) / rows_a_step) * options.epochs)
     clock = started(options, planned, begun)
     on_cpu = next(model.parameters()).device.type == "cpu"
 
     class ReplyTrainer(Trainer):  # type: ignore[misc]
-        """Learns the replies' tokens; only there the vocabulary's scores are worked out."""
+        """Trains on the tokens of replies, and computes logits only there."""
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -179,11 +181,11 @@ def train_lora(
             return loss / num_items_in_batch
 
     def late() -> bool:
-        # A step that would end past the limit, if it took as long as this one, is not begun.
+        # A step is not started if it would exceed the limit, assuming the duration of the previous one.
         return clock.limit is not None and 2 * clock.seconds - clock.step_began >= clock.limit
 
     last, step = clock.take_up(folder)
-    # One device: with several the trainer would split rows that are whole.
+    # One device: with several, the trainer would split packed rows.
     given = on_one_device(
         TrainingArguments(
             **arguments(options, clock, folder, on_cpu=on_cpu),

@@ -1,9 +1,9 @@
-"""Rows of tokens for training: what prompts begin with in common is read once, and no example sees another.
+"""Packs examples into rows of tokens: shared prefixes are processed once, and examples do not attend to each other.
 
-Many prompts about one passage begin alike. Such examples share a row: their common beginning first, then what each
-adds, as branches that see the beginning and themselves but not each other. Every branch counts its positions from the
-end of the beginning, so that the loss and its gradient are those of the examples one by one, for a fraction of the
-work. Short examples that share nothing are put into one row in the same way, with nothing in common.
+Prompts about the same passage have a common prefix. Such examples share a row: the prefix first, then the rest of each
+example as a branch that attends to the prefix and itself, but not to other branches. Positions of each branch continue
+from the prefix, so that loss and gradient equal those of separate examples, at a fraction of the cost. Short examples
+without a common prefix are packed likewise, with an empty prefix.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     import torch
 
 IGNORED = -100
-"""The label of a token that is not learned."""
+"""Label of a token without loss."""
 _BRANCHES = 64
-"""At most so many examples share a beginning."""
+"""Maximum number of examples that share a prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenExample:
-    """An example as tokens."""
+    """A tokenised example."""
 
     prompt: tuple[int, ...]
-    """At least one token."""
+    """Tokens of the prompt, at least one."""
     reply: tuple[int, ...]
-    """With what ends it."""
+    """Tokens of the reply, including the end token."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reply)
@@ -37,20 +37,20 @@ class TokenExample:
 
 @dataclass(slots=True)
 class Pack:
-    """One row of tokens; all lists are equally long."""
+    """One row of tokens; all lists have the same length."""
 
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    """The token itself where it is to be learned, else ``IGNORED``."""
+    """The token itself if it is trained on, else ``IGNORED``."""
     groups: list[int] = field(default_factory=list)
-    """Tokens of different groups don't see each other."""
+    """Group of each token; tokens of different groups do not attend to each other."""
     branches: list[int] = field(default_factory=list)
-    """0 for the common beginning of a group, then 1, 2, …"""
+    """Branch of each token: 0 for the prefix of a group, then 1, 2, …"""
     examples: int = 0
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Return the row as a model takes it: ``[1, n]``, and the mask of who sees whom, ``[1, 1, n, n]``."""
+        """Return the model's inputs, ``[1, n]``, and the attention mask, ``[1, 1, n, n]``."""
         import torch
 
         group, branch = torch.tensor(self.groups), torch.tensor(self.branches)
@@ -81,14 +81,14 @@ class Pack:
 
 
 def packed(examples: Sequence[TokenExample], room: int) -> list[Pack]:
-    """Return rows that hold each example once.
+    """Return rows that contain each example once.
 
     Args:
         examples: in any order.
-        room: tokens of a row; an example that is longer has one of its own.
+        room: tokens of a row; a longer example has its own row.
     """
     packs: list[Pack] = []
-    # The longest first, each into the first row with room.
+    # First-fit decreasing.
     for group, shared in sorted(_groups(examples, room), key=_size, reverse=True):
         size = _size((group, shared))
         fitting = next((pack for pack in packs if len(pack.tokens) + size <= room), None)
@@ -105,10 +105,10 @@ def _size(grouped: tuple[Sequence[TokenExample], int]) -> int:
 
 
 def _groups(examples: Sequence[TokenExample], room: int) -> list[tuple[Sequence[TokenExample], int]]:
-    """Return groups with the length of their common beginning, so that together they have the fewest tokens.
+    """Return groups with the length of their common prefix, such that the total number of tokens is minimal.
 
-    Sorted by their prompts, examples that begin alike are neighbours: the best cut of that order is found from its
-    beginning on, each place by the best place that a group ending there may have begun.
+    Sorted by prompt, examples with a common prefix are adjacent. Dynamic programming finds the best segmentation of
+    that order.
     """
     order = sorted(examples, key=lambda example: example.prompt)
     common = [_common(one.prompt, other.prompt) for one, other in pairwise(order)]
@@ -116,7 +116,7 @@ def _groups(examples: Sequence[TokenExample], room: int) -> list[tuple[Sequence[
     began = [0] * (len(order) + 1)
     for end in range(1, len(order) + 1):
         own = 0
-        # One token of each prompt stays with its branch: the one after which the reply is to come.
+        # The last token of each prompt belongs to its branch, because it predicts the first token of the reply.
         shared = len(order[end - 1].prompt) - 1
         for first in range(end - 1, max(-1, end - 1 - _BRANCHES), -1):
             shared = min(shared, len(order[first].prompt) - 1, common[first] if first < end - 1 else shared)

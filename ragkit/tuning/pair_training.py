@@ -1,4 +1,4 @@
-"""LoRA from preferences with trl's trainers: within a time limit, with checkpoints that outlive a kill."""
+"""Trains LoRA on preferences with trl, with a time limit and crash-safe checkpoints."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ragkit.tuning.running import arguments, on_one_device, optimizers, run, sta
 from ragkit.tuning.tokens import ModelTokens
 
 _AT_ONCE = 4
-"""Pairs that are read together, at most; a step gathers several such."""
+"""Maximum micro-batch size, in pairs; a step accumulates several micro-batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """A prompt with the better and the worse reply, as tokens."""
+    """A tokenised prompt with the better and the worse reply."""
 
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
-    """With what ends it."""
+    """Tokens of the better reply, including the end token."""
     rejected: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class TokenPair:
 
 
 def token_pairs(tokens: ModelTokens, rankings: Iterable[Ranking]) -> list[TokenPair]:
-    """Return rankings as the tokens that a model is asked with, and those of its replies."""
+    """Tokenise rankings as at inference."""
     return [
         TokenPair(
             tuple(tokens.prompt(one.messages)), tuple(tokens.reply(one.chosen)), tuple(tokens.reply(one.rejected))
@@ -54,32 +54,32 @@ def train_pairs(
     begun: float | None = None,
     **more: Any,
 ) -> LoraTraining:
-    """Train a model's adapter in place, from the last checkpoint in ``folder`` where there is one.
+    """Train a model's adapter in place, from the last checkpoint in ``folder`` if there is one.
 
     Args:
-        kind: ``dpo`` (Rafailov et al., arXiv:2305.18290), or ``reward`` for the logistic loss of a model that gives a
-            number.
-        model: with an adapter.
-        pairs: to learn from.
-        options: how.
-        folder: for checkpoints.
-        pad: a token that fills up rows; nothing looks at it.
+        kind: ``dpo`` (Rafailov et al., arXiv:2305.18290), or ``reward`` for the logistic loss of a model with a scalar
+        output.
+        model: a model with an adapter.
+        pairs: training pairs.
+        options: training options.
+        folder: folder for checkpoints.
+        pad: padding token; it is masked.
         progress: called after each step, with the stage ``training``.
-        begun: since when the time limit counts, of ``time.monotonic()``; now by default.
-        **more: of trl's configuration of that kind.
+        begun: start of the time limit, from ``time.monotonic()``; by default now.
+        **more: further arguments of trl's configuration.
 
     Raises:
         MissingExtraError: if trl is not installed.
-        TaskError: if a checkpoint can't be read, or the loss is no number any more.
+        TaskError: if a checkpoint can't be read, or the loss is not finite.
     """
     try:
-        # Neither says what its types are.
+        # Neither package has type annotations.
         trl: Any = import_module("trl")
         datasets: Any = import_module("datasets")
     except ImportError as error:
         raise MissingExtraError("trl", "tune", "to tune a model on rankings") from error
-    together = min(_AT_ONCE, options.batch)
-    gathered = max(1, round(options.batch / together))
+    together = min(_AT_ONCE, options.batch_size)
+    gathered = max(1, round(options.batch_size / together))
     planned = math.ceil(math.ceil(len(pairs) / (together * gathered)) * options.epochs)
     clock = started(options, planned, begun)
     device = next(model.parameters()).device.type
@@ -88,7 +88,7 @@ def train_pairs(
         return clock.limit is not None and clock.seconds >= clock.limit
 
     class ReadyDpo(trl.DPOTrainer):  # type: ignore[misc]
-        """Takes tokens as they are; trl would make other ones than the model is asked with."""
+        """Takes tokens directly, because trl would tokenise differently than at inference."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
@@ -105,7 +105,7 @@ def train_pairs(
             name: [[*prompt, *ids] for prompt, ids in zip(prompts, replies, strict=True)]
             for name, replies in columns.items()
         }
-    # One device: trl refuses to split a step among several.
+    # One device: trl does not support splitting a step among several.
     given = on_one_device(
         (trl.DPOConfig if kind == "dpo" else trl.RewardConfig)(
             **arguments(options, clock, folder, on_cpu=device == "cpu"),
@@ -126,7 +126,7 @@ def train_pairs(
         optimizers=optimizers(model, options, clock),
     )
     if "ref" in getattr(model, "peft_config", {}):
-        # A copy of the fresh adapter, which says what the model says without one: that is how it is asked instead.
+        # A copy of the initial adapter, which does not change the model, serves as the reference model.
         model.delete_adapter("ref")
     steps = run(trainer, clock, last, step, progress)
     seen = min(steps * together * gathered, math.ceil(len(pairs) * options.epochs))
@@ -135,7 +135,7 @@ def train_pairs(
 
 
 def padding(pad: int) -> Any:
-    """Return what trl takes for a tokenizer and asks nothing but which token fills up rows."""
+    """Return a minimal tokenizer for trl, which uses only its padding token."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import PreTrainedTokenizerFast

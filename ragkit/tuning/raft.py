@@ -1,8 +1,8 @@
-"""RAFT (Zhang et al. 2024, arXiv:2403.10131): training a model to answer from the right passage among others.
+"""RAFT (Zhang et al. 2024, arXiv:2403.10131): trains a model to answer from the correct passage among distractors.
 
-Each question is asked as ragkit asks it, with the passages that a search finds. In most records the passage with the
-answer is among them, and the reply is a quote from it; in the others it is missing. There RAFT wants the answer from
-memory all the same. ragkit promises answers that the documents bear out, so here the reply is the abstention.
+Prompts are the same as at inference, with the passages of a search. In most records, the passage with the answer is
+among them, and the reply is a quote from it; in the others, it is missing. The paper then trains on the answer
+nevertheless. Since ragkit answers only from documents, the reply is the abstention instead.
 """
 
 from __future__ import annotations
@@ -25,65 +25,65 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RaftRow:
-    """A question with the words of a document that answer it."""
+    """A question with its answer in a document."""
 
     question: str
     answer: str
-    """A span of the document, as it stands there."""
+    """A span of the document, verbatim."""
     document: str
-    """Its ``source``."""
+    """``source`` of the document."""
 
 
 @dataclass(frozen=True, slots=True)
 class RaftOptions:
-    """How records are made."""
+    """Options for generating records."""
 
-    passages: int = 3
-    """In a prompt, at most."""
-    without: float = 0.2
-    """The share of records from which the passages with the answer are kept out; 0 to less than 1."""
+    k: int = 3
+    """Maximum passages in a prompt."""
+    unanswerable_fraction: float = 0.2
+    """Fraction of records without the passages that contain the answer, 0 to less than 1."""
     cite: bool = True
-    """Put the number of the source behind the quote, as ``chat`` asks for."""
+    """Whether to append the number of the source to the quote, as ``chat`` prompts require."""
     always_first: bool = False
-    """The passage with the answer stands first; else where the search has it, or at a place by chance where the search
-    has missed it."""
+    """Whether the passage with the answer is first; otherwise, it has its rank in the search, or a random position if
+    the search missed it."""
     candidates: int = 20
-    """Passages that the search is asked for."""
+    """Number of passages to retrieve."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.passages < 1 or not 0 <= self.without < 1 or self.candidates < self.passages:
+        if self.k < 1 or not 0 <= self.unanswerable_fraction < 1 or self.candidates < self.k:
             raise SettingsError(
-                f"{self.passages} passages of {self.candidates}, with {self.without} of the records without the "
-                "answer, can't be.",
-                "Give 1 passage or more, as many candidates or more, and a share from 0 to less than 1.",
+                "k must be >= 1, candidates >= k, and unanswerable_fraction >= 0 and < 1, "
+                f"got k={self.k}, candidates={self.candidates} and unanswerable_fraction={self.unanswerable_fraction}.",
+                "Pass values in these ranges.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class RaftReport:
-    """What came of the rows."""
+    """Result of generating records."""
 
     records: list[TuningRecord]
     skipped: list[str]
-    """Of each row that gave no record, why."""
+    """Reasons for rows without a record."""
     found: int
-    """Rows whose answer was among the first ``passages`` that the search found."""
+    """Number of rows whose answer was in the top ``k`` of the search."""
 
 
 def raft_records(
     rows: Sequence[RaftRow], index: Index, assembler: PromptAssembler, options: RaftOptions | None = None
 ) -> RaftReport:
-    """Return records for tuning.
+    """Return training records.
 
     Args:
-        rows: what is known.
-        index: that holds the documents.
-        assembler: makes the prompts, as the assistant does that will ask them: the same templates and options.
-        options: how.
+        rows: questions with answers.
+        index: the index of the documents.
+        assembler: builds the prompts; it must have the same templates and options as at inference.
+        options: options of the records.
 
     Raises:
-        ExamplePoolError: if no row gives a record.
+        ExamplePoolError: if there is no record.
     """
     options = options or RaftOptions()
     lot = random.Random(options.seed)  # noqa: S311
@@ -92,22 +92,22 @@ def raft_records(
     skipped: list[str] = []
     found = 0
     for row in rows:
-        # Drawn for every row, so that one that is skipped changes no other.
-        drop, at = lot.random() < options.without, lot.randrange(options.passages)
+        # Drawn for every row, so that a skipped row does not change others.
+        drop, at = lot.random() < options.unanswerable_fraction, lot.randrange(options.k)
         gold, others, rank = _passages(row, index, retriever, options)
         if gold is None:
-            skipped.append(f"The index has no passage of {row.document} with {row.answer[:60]!r}: {row.question}")
+            skipped.append(f"No passage of {row.document} contains {row.answer[:60]!r}: {row.question}")
             continue
-        found += rank is not None and rank < options.passages
-        shown = others[: options.passages]
+        found += rank is not None and rank < options.k
+        shown = others[: options.k]
         if not drop:
-            place = 0 if options.always_first else at if rank is None or rank >= options.passages else rank
-            shown = [*others[:place], gold, *others[place:]][: options.passages]
+            place = 0 if options.always_first else at if rank is None or rank >= options.k else rank
+            shown = [*others[:place], gold, *others[place:]][: options.k]
         numbered = [replace(source, number=number) for number, source in enumerate(shown, 1)]
         prompt = assembler.assemble(row.question, numbered)
         quoted = next((source for source in prompt.sources if not drop and row.answer in source.text), None)
         if quoted is None and not drop:
-            skipped.append(f"The prompt has no room for the passage that answers: {row.question}")
+            skipped.append(f"The passage with the answer does not fit the prompt: {row.question}")
             continue
         reply = assembler.templates.texts["abstention"] if quoted is None else row.answer
         if quoted is not None and options.cite:
@@ -115,8 +115,8 @@ def raft_records(
         records.append(TuningRecord(prompt.messages, reply, row.question))
     if not records:
         raise ExamplePoolError(
-            f"None of {len(rows)} rows gave a record. {skipped[0] if skipped else ''}".rstrip(),
-            "Give rows whose answers stand in documents of this index, word for word.",
+            f"None of the {len(rows)} rows has a record. {skipped[0] if skipped else ''}".rstrip(),
+            "Pass rows whose answers occur verbatim in documents of this index.",
         )
     return RaftReport(records, skipped, found)
 
@@ -124,12 +124,12 @@ def raft_records(
 def _passages(
     row: RaftRow, index: Index, retriever: Retriever, options: RaftOptions
 ) -> tuple[Source | None, list[Source], int | None]:
-    """Return the passage with the answer, the others as found, and the first one's rank among them."""
+    """Return the passage with the answer, the other hits, and the rank of the first."""
     hits = retriever.search(row.question, options.candidates)
     sources = list(sources_from_hits(index, hits))
     holds = [s.document.source == row.document and row.answer in s.text for s in sources]
     rank = holds.index(True) if True in holds else None
-    # What says the same words may answer as well: it is no distractor.
+    # A passage that contains the same words may also be an answer, so it is not a distractor.
     others = [source for source in sources if row.answer.casefold() not in source.text.casefold()]
     if rank is not None:
         return sources[rank], others, rank

@@ -1,4 +1,4 @@
-"""What people prefer: of two answers to the same prompt, the better and the worse one."""
+"""Rankings: a better and a worse answer to the same prompt."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ragkit.records import Message, Metadata, Role
 from ragkit.tuning.data import LeakedRecord, TuningRecord, without_leaks
 
 Prompt = str | Sequence[Message]
-"""A question, or the messages that a model was shown."""
+"""A question, or the messages of a prompt."""
 _ROLES = ("system", "user", "assistant")
 _OWN = ("prompt", "chosen", "rejected", "answers", "scores")
 _Vote = tuple[tuple[tuple[str, str], ...], str, str]
-"""A prompt, the answer that is preferred, and the other."""
+"""Key of a prompt, the preferred answer, and the other."""
 _SHAPES = (
-    'Give {"prompt": "…", "chosen": "…", "rejected": "…"}, or {"prompt": "…", "answers": ["best", …, "worst"]}; '
-    'with "scores" beside "answers", the higher the better, their order says nothing.'
+    'Use {"prompt": "…", "chosen": "…", "rejected": "…"}, or {"prompt": "…", "answers": ["best", …, "worst"]}; '
+    'with "scores" for "answers", the higher the better, the order is ignored.'
 )
 
 
@@ -34,7 +34,7 @@ class Ranking:
     chosen: str
     rejected: str
     metadata: Metadata = field(default_factory=dict)
-    """A ``key`` there is what makes the prompt this one and no other; see ``key``."""
+    """Metadata of the ranking. A ``key`` identifies the prompt; see ``key``."""
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -43,13 +43,13 @@ class Ranking:
 
     @property
     def key(self) -> str:
-        """What is compared with other splits: what the user said last, unless the metadata has a ``key``."""
+        """Identifying part of the prompt: the last user message, unless the metadata has a ``key``."""
         own = self.metadata.get("key")
         said = (message.content for message in reversed(self.messages) if message.role == "user")
         return own if isinstance(own, str) else next(said, "")
 
     def record(self) -> TuningRecord:
-        """Return the better answer as a record for tuning."""
+        """Return a training record with the better answer."""
         return TuningRecord(self.messages, self.chosen, self.key)
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,41 +64,43 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class RankingsReport:
-    """Rankings that can be learned from, and what was wrong with others."""
+    """Usable rankings, and problems of others."""
 
     rankings: list[Ranking]
     refused: list[str] = field(default_factory=list)
-    """A line for each that says nothing: an empty prompt or answer, or two equal answers."""
+    """Problems of refused rankings: an empty prompt or answer, or two equal answers."""
     contradictions: list[str] = field(default_factory=list)
-    """A line for each two answers that were ranked both ways. Votes against each other cancel one another, so that only
-    what the majority has more than the minority stays; of a tie nothing."""
+    """Pairs of answers that were ranked both ways. Opposite votes cancel each other, so that only the surplus of the
+    majority remains, and nothing of a tie."""
     repeats: int = 0
-    """Rankings that say the same as another; they stay, as votes do."""
+    """Number of repeated rankings; they are kept as votes."""
 
 
 def as_messages(prompt: Prompt) -> tuple[Message, ...]:
-    """Return a prompt as messages: a question is what a user says."""
+    """Return a prompt as messages; a question becomes a user message."""
     return (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
 
 
 def ranked(prompt: Prompt, answers: Sequence[str], scores: Sequence[float], **metadata: Any) -> list[Ranking]:
-    """Return a ranking for each two answers whose scores differ.
+    """Return a ranking for each pair of answers with different scores.
 
     Args:
-        prompt: that they answer.
-        answers: some; equal ones count once, with the first one's score.
-        scores: of each answer, the higher the better.
-        **metadata: of the rankings.
+        prompt: the prompt.
+        answers: answers to the prompt; duplicates count once, with the first score.
+        scores: score of each answer, the higher the better.
+        **metadata: metadata of the rankings.
 
     Raises:
-        ExamplePoolError: if there are not as many scores as answers.
+        ExamplePoolError: if the numbers of answers and scores differ.
     """
     if len(answers) != len(scores):
-        raise ExamplePoolError(f"There are {len(answers)} answers and {len(scores)} scores.", "Give one score each.")
+        raise ExamplePoolError(
+            f"There are {len(answers)} answers and {len(scores)} scores.", "Pass one score per answer."
+        )
     first: dict[str, float] = {}
     for answer, score in zip(answers, scores, strict=True):
-        first.setdefault(_plain(answer), score)
-    texts = {_plain(answer): answer for answer in reversed(answers)}
+        first.setdefault(_normalized_space(answer), score)
+    texts = {_normalized_space(answer): answer for answer in reversed(answers)}
     return [
         Ranking(prompt, texts[better], texts[worse], metadata)
         for better in first
@@ -108,15 +110,15 @@ def ranked(prompt: Prompt, answers: Sequence[str], scores: Sequence[float], **me
 
 
 def checked(rankings: Iterable[Ranking]) -> RankingsReport:
-    """Leave out the rankings that say nothing, and report those that contradict each other.
+    """Remove invalid rankings, and resolve and report contradictions.
 
     Args:
-        rankings: as people gave them.
+        rankings: rankings by people.
     """
     refused: list[str] = []
     kept: list[tuple[Ranking, _Vote]] = []
     for number, one in enumerate(rankings, 1):
-        vote = (_of_prompt(one), _plain(one.chosen), _plain(one.rejected))
+        vote = (_of_prompt(one), _normalized_space(one.chosen), _normalized_space(one.rejected))
         texts = {"prompt": one.key.strip(), "chosen": vote[1], "rejected": vote[2]}
         empty = [name for name, text in texts.items() if not text]
         if empty:
@@ -133,8 +135,8 @@ def checked(rankings: Iterable[Ranking]) -> RankingsReport:
     for one, vote in kept:
         against = votes[_against(vote)]
         if against:
-            told = f"{votes[vote]} to {against} for {one.chosen[:60]!r} over {one.rejected[:60]!r}: {one.key[:60]!r}"
-            contradictions.setdefault(frozenset((vote, _against(vote))), told)
+            summary = f"{votes[vote]} to {against} for {one.chosen[:60]!r} over {one.rejected[:60]!r}: {one.key[:60]!r}"
+            contradictions.setdefault(frozenset((vote, _against(vote))), summary)
         if left[vote]:
             left[vote] -= 1
             rest.append(one)
@@ -142,29 +144,29 @@ def checked(rankings: Iterable[Ranking]) -> RankingsReport:
 
 
 def read_rankings(path: str | Path) -> RankingsReport:
-    """Return the rankings of a JSON Lines file.
+    """Read the rankings of a JSON Lines file.
 
     A row has ``prompt`` (a question, or a list of messages), ``chosen`` and ``rejected``; or ``prompt`` and
     ``answers``, the best first, or with ``scores``. Its other fields are metadata.
 
     Raises:
-        ExamplePoolError: if the file can't be read, a line is no ranking, or none is left to learn from.
+        ExamplePoolError: if the file can't be read, a line is not a ranking, or no usable ranking remains.
     """
     file = Path(path)
     try:
         with file.open(encoding="utf-8-sig") as lines:
             found = [one for row, place in _rows(lines, file) for one in _rankings(row, place)]
     except (OSError, UnicodeDecodeError) as error:
-        raise ExamplePoolError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+        raise ExamplePoolError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
     report = checked(found)
     if not report.rankings:
         reasons = [*report.refused, *report.contradictions][:3]
-        raise ExamplePoolError(f"{file} holds no ranking to learn from. {' '.join(reasons)}".rstrip(), _SHAPES)
+        raise ExamplePoolError(f"{file} contains no usable ranking. {' '.join(reasons)}".rstrip(), _SHAPES)
     return report
 
 
 def read_prompts(path: str | Path) -> list[TuningRecord]:
-    """Return the prompts of a JSON Lines file, such as one of rankings, each once, as records without a reply.
+    """Read the distinct prompts of a JSON Lines file, such as one of rankings, as records without a reply.
 
     Raises:
         ExamplePoolError: if the file can't be read, or a line has no prompt.
@@ -177,7 +179,7 @@ def read_prompts(path: str | Path) -> list[TuningRecord]:
                 one = Ranking(_prompt(row["prompt"], place), "", "", {"key": row["key"]} if "key" in row else {})
                 found.setdefault(one.messages, TuningRecord(one.messages, "", one.key))
     except (OSError, UnicodeDecodeError) as error:
-        raise ExamplePoolError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+        raise ExamplePoolError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
     return list(found.values())
 
 
@@ -191,12 +193,12 @@ def write_rankings(path: str | Path, rankings: Iterable[Ranking]) -> None:
 def split_rankings(
     rankings: Sequence[Ranking], val_fraction: float = 0.2, seed: int = 0, group_by: str | None = None
 ) -> tuple[list[Ranking], list[Ranking]]:
-    """Return rankings to learn from and those held out; the same prompt is never on both sides.
+    """Split rankings into training and held-out ones; a prompt is never on both sides.
 
     Args:
-        rankings: all.
-        val_fraction: share of the prompts that are held out, 0 to 1.
-        seed: of chance; a ranking's side does not depend on the other rankings.
+        rankings: all rankings.
+        val_fraction: fraction of the prompts to hold out, 0 to 1.
+        seed: random seed; the side of a ranking does not depend on other rankings.
         group_by: metadata field, such as a document. Rankings with the same value are never split across train and
             validation; by default, those with the same prompt.
     """
@@ -211,10 +213,10 @@ def split_rankings(
 def unleaked(
     rankings: Sequence[Ranking], splits: Mapping[str, Sequence[Ranking]]
 ) -> tuple[list[Ranking], list[LeakedRecord]]:
-    """Leave out the rankings whose prompt, by its key, an evaluation split has too, or nearly; see ``without_leaks``.
+    """Remove rankings whose key is a near-duplicate of a key of an evaluation split; see ``without_leaks``.
 
     Raises:
-        ExamplePoolError: if none stays.
+        ExamplePoolError: if no ranking remains.
     """
     records = [one.record() for one in rankings]
     clean, leaked = without_leaks(records, {name: [one.record() for one in rows] for name, rows in splits.items()})
@@ -229,9 +231,9 @@ def _rows(lines: Iterable[str], file: Path) -> Iterator[tuple[Mapping[str, Any],
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ExamplePoolError(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
+            raise ExamplePoolError(f"{file}, line {number} is not JSON: {error}.", "Correct the line.") from error
         if not isinstance(row, dict) or "prompt" not in row:
-            raise ExamplePoolError(f"{file}, line {number} is no object with a prompt.", _SHAPES)
+            raise ExamplePoolError(f"{file}, line {number} is not an object with a prompt.", _SHAPES)
         yield row, f"{file}, line {number}"
 
 
@@ -249,7 +251,7 @@ def _rankings(row: Mapping[str, Any], place: str) -> list[Ranking]:
         scores = list(range(len(answers), 0, -1)) if scores is None else scores
         if isinstance(scores, list) and len(scores) == len(answers) and all(map(_is_number, scores)):
             return ranked(prompt, answers, scores, **metadata)
-    raise ExamplePoolError(f"{place} is no ranking.", _SHAPES)
+    raise ExamplePoolError(f"{place} is not a ranking.", _SHAPES)
 
 
 def _prompt(given: Any, place: str) -> Prompt:
@@ -259,7 +261,7 @@ def _prompt(given: Any, place: str) -> Prompt:
         return tuple(Message(cast(Role, turn["role"]), turn["content"]) for turn in given)
     raise ExamplePoolError(
         f"The prompt in {place} is neither a text nor messages.",
-        'Give a question, or [{"role": "user", "content": "…"}].',
+        'Use a question, or [{"role": "user", "content": "…"}].',
     )
 
 
@@ -272,12 +274,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _of_prompt(one: Ranking) -> tuple[tuple[str, str], ...]:
-    return tuple((message.role, _plain(message.content)) for message in one.messages)
+    return tuple((message.role, _normalized_space(message.content)) for message in one.messages)
 
 
 def _against(vote: _Vote) -> _Vote:
     return vote[0], vote[2], vote[1]
 
 
-def _plain(text: str) -> str:
+def _normalized_space(text: str) -> str:
     return " ".join(text.split())

@@ -1,6 +1,6 @@
-"""A model of what people prefer: trained on their rankings, measured on prompts that it has not seen.
+"""Reward models: trained on human rankings, and evaluated on held-out prompts.
 
-``tune_reward("taste", rankings, held_out)`` makes a version of it; ``open_reward("taste")`` scores answers with it.
+``tune_reward("taste", rankings, held_out)`` creates a version; ``open_reward("taste")`` opens it to score answers.
 """
 
 from __future__ import annotations
@@ -34,34 +34,35 @@ KIND = "reward"
 
 @dataclass(frozen=True, slots=True)
 class RewardOptions:
-    """How a reward model is trained."""
+    """Options of a reward model."""
 
     kind: Literal["light", "lora"] = "light"
-    """``light`` weighs signals and the embedder's vectors, in seconds; ``lora`` tunes a language model with a head that
-    gives a number, and reads each answer with it: both take it as long as tuning and answering do."""
+    """``light`` is a linear model on signals and embeddings, which trains in seconds; ``lora`` is a fine-tuned language
+    model with a scalar output, as slow as other language models."""
     base: str = "default"
-    """Of ``lora``: the model to tune; see ``base_model``."""
+    """Base model of ``lora``; see ``base_model``."""
     lora: LoraOptions = field(default_factory=lambda: LoraOptions(epochs=1.0, learning_rate=2e-4))
     seed: int = 0
-    """Of ``light``; ``lora`` has its own."""
+    """Random seed of ``light``; ``lora`` has its own."""
 
     def __post_init__(self) -> None:
         if self.kind not in ("light", "lora"):
-            raise SettingsError(f"There is no reward model {self.kind!r}.", "Legal values: light, lora.")
+            raise SettingsError(f"Unknown kind of reward model {self.kind!r}.", "Legal values: light, lora.")
 
 
 @dataclass(frozen=True, slots=True)
 class RewardReport:
-    """What came of a training."""
+    """Result of training a reward model."""
 
     version: AdapterVersion
     held_out: Accuracy
     gain: Estimate
-    """Of accuracy over the version in use before, or over a coin's toss where there is none; the mean over prompts."""
+    """Gain in accuracy, as a mean over prompts, over the version in use before, or over random guessing if there was
+    none."""
     why: str
-    """Why the new version is in use, or is not."""
+    """Reason why the new version is in use or not."""
     leaked: int
-    """Rankings that were left out because their prompt, or nearly, is held out."""
+    """Number of rankings skipped as near-duplicates of held-out prompts."""
 
 
 def tune_reward(
@@ -76,23 +77,23 @@ def tune_reward(
     restart: bool = False,
     progress: ProgressCallback | None = None,
 ) -> RewardReport:
-    """Train a reward model, and take it into use where it is better than what is in use, for certain.
+    """Train a reward model, and promote it if it is significantly better than the version in use.
 
-    Promotion asks that the whole 95 % interval of the gain lies above 0, by a paired bootstrap over held-out prompts.
+    It is promoted if the 95 % interval of the gain, by a paired bootstrap over held-out prompts, lies above 0.
 
     Args:
-        name: of the reward model; a new version of it is made beside the adapters.
-        rankings: to learn from.
-        held_out: to measure on.
-        options: how.
-        folder: of the adapters.
-        splits: further evaluation splits by name, of which nothing may be learned either.
-        embedder: of the vectors, for ``light``; the default one where none is given.
-        restart: throw away an unfinished run of ``lora``.
-        progress: called with a ``Progress`` as work goes on.
+        name: name of the reward model; a new version of it is created in the folder of adapters.
+        rankings: training rankings.
+        held_out: held-out rankings.
+        options: options of the model.
+        folder: folder of the adapters.
+        splits: further evaluation splits, by name; their near-duplicates are removed from the training data.
+        embedder: embedder for ``light``; by default the default one.
+        restart: whether to discard an unfinished run of ``lora``.
+        progress: called with a ``Progress`` after each step.
 
     Raises:
-        ExamplePoolError: if there is too little to learn from or to measure on.
+        ExamplePoolError: if there is too little training or held-out data.
         TaskError: if there is an unfinished run of this name with other settings or data.
         IndexLockedError: if another process is training one of this name.
         IndexWriteError: if the folder can't be written.
@@ -121,7 +122,7 @@ def tune_reward(
 
             made, how = train_lora_reward(clean, options.base, options.lora, work, progress)
         after = by_prompt(made, held_out)
-        before, against = [0.5] * len(after), "a coin's toss"
+        before, against = [0.5] * len(after), "random guessing"
         if used is not None:
             before, against = by_prompt(_opened(used, embedder), held_out), f"version {used.version}"
         better = gain(before, after, options.seed)
@@ -144,7 +145,7 @@ def tune_reward(
             "options": run["options"],
             "fitted": how,
             "scores": {
-                "metric": "pairs in the right order",
+                "metric": "pairs in the correct order",
                 "before": asdict(estimate(before, options.seed)),
                 "after": asdict(estimate(after, options.seed)),
                 "held_out": {**asdict(measured), "share": measured.share},
@@ -166,14 +167,14 @@ def open_reward(name: str, folder: str | Path = "adapters", embedder: Embedder |
     """Open a reward model.
 
     Args:
-        name: ``NAME`` for the version in use, ``NAME@2`` for the second.
-        folder: of the adapters.
-        embedder: of the vectors, for a ``light`` one; the default one where none is given.
+        name: ``NAME`` for the version in use, ``NAME@2`` for version 2.
+        folder: folder of the adapters.
+        embedder: embedder of a ``light`` model; by default the default one.
 
     Raises:
-        ModelNotFoundError: if there is none of that name, or none of its versions is in use.
-        ModelFileError: if that is an adapter and no reward model.
-        TaskError: if it is damaged, or was made with another embedder.
+        ModelNotFoundError: if there is no such model, or no version of it is in use.
+        ModelFileError: if it is an adapter, not a reward model.
+        TaskError: if it is damaged, or was trained with another embedder.
     """
     return _opened(AdapterStore(folder).find(name), embedder)
 
@@ -181,7 +182,7 @@ def open_reward(name: str, folder: str | Path = "adapters", embedder: Embedder |
 def _opened(found: AdapterVersion, embedder: Embedder | None) -> RewardModel:
     if found.card.get("kind") != KIND:
         raise ModelFileError(
-            f"{found.name} is of kind {found.card.get('kind')!r} and no reward model.", "Open it: open_model('tuned:…')"
+            f"{found.name} is of kind {found.card.get('kind')!r}, not a reward model.", "Open it: open_model('tuned:…')"
         )
     if found.card["options"]["kind"] == "light":
         return LightReward.open(found.folder, embedder)
@@ -202,12 +203,12 @@ def _card_text(card: Mapping[str, Any]) -> str:
             "",
             f"A reward model of kind {card['options']['kind']}, on {card['base']['name']}.",
             "",
-            f"**{'In use' if scores['promoted'] else 'Not in use'}** when it was made. {scores['why']}",
+            f"**{'In use' if scores['promoted'] else 'Not in use'}** when created. {scores['why']}",
             "",
-            f"- Held out: {share['share']:.3f} of {held['pairs']:,} pairs of {held['prompts']:,} prompts in the right "
-            f"order ({share['low']:.3f} to {share['high']:.3f}, Wilson, 95 %); sha256 {held['sha256']}",
-            f"- {data['trained_on']:,} of {data['given']:,} rankings trained on; sha256 of them all: {data['sha256']}",
-            f"- left out, as an evaluation split has their prompt too or nearly: {data['leaked']:,}",
+            f"- Held out: {share['share']:.3f} of {held['pairs']:,} pairs of {held['prompts']:,} prompts in the "
+            f"correct order ({share['low']:.3f} to {share['high']:.3f}, Wilson, 95 % CI); sha256 {held['sha256']}",
+            f"- {data['trained_on']:,} of {data['given']:,} rankings in training; sha256 of all: {data['sha256']}",
+            f"- skipped as near-duplicates of an evaluation split: {data['leaked']:,}",
             *(f"- {key}: {value}" for key, value in fitted.items()),
             *(f"- {key} {value}" for key, value in card["versions"].items()),
             "",

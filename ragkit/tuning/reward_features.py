@@ -1,4 +1,4 @@
-"""What can be seen of an answer without asking a language model: how it bears on its question and its passage."""
+"""Features of an answer, from its question and passage, without a language model."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ _QUESTION = re.compile(r"^\s*question\s*:\s*(.+)$", re.IGNORECASE | re.MULTILINE
 _ASKS_NUMBER = re.compile(r"\b(when|what year|which year|what date|how (many|much|old|long|far|often|high|large))\b")
 _ASKS_NAME = re.compile(r"\b(who|whom|whose|where|which (city|country|person|team)|what (city|country|person|team))\b")
 _NEAR = 15
-"""Words of a passage on either side of an answer's word that count as near it."""
+"""Window size, in words, on either side of an answer's word in the passage."""
 _SENTENCES = 40
-"""Of a passage that are embedded, at most."""
+"""Maximum number of sentences of a passage that are embedded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt taken apart."""
+    """Parts of a prompt."""
 
     question: str
     passage: str
-    """What else stands in the last message of the user; may be empty."""
+    """The rest of the last user message; can be empty."""
 
 
 def taken_apart(prompt: Prompt) -> Asked:
-    """Return the question of a prompt and the text that it is about.
+    """Split a prompt into its question and the text that it is about.
 
-    The question is what follows the last ``Question:`` in what the user said last, else the last sentence there that
-    ends with a question mark, else the last paragraph. Shots and instructions in other messages tell nothing of it.
+    The question is the text after the last ``Question:`` in the last user message, else its last sentence with a
+    question mark, else its last paragraph. Other messages are ignored.
     """
     said = next((m.content for m in reversed(as_messages(prompt)) if m.role == "user"), "").strip()
     named = list(_QUESTION.finditer(said))
@@ -81,10 +81,10 @@ def taken_apart(prompt: Prompt) -> Asked:
 
 
 class Features:
-    """Answers to numbers.
+    """Computes features of answers.
 
     Args:
-        embedder: gives the vectors.
+        embedder: embedder of questions and answers.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -92,7 +92,7 @@ class Features:
 
     @property
     def count(self) -> int:
-        """Columns: the signals, then the answer's vector, then its product with the question's."""
+        """Number of columns: the signals, then the answer's vector, then its product with the question's."""
         return len(NAMES) + 2 * self.embedder.dimension
 
     def of(self, prompt: Prompt, answers: Sequence[str]) -> Floats:
@@ -114,7 +114,7 @@ class Features:
 
 
 class _Passage:
-    """A passage's words, looked up for each answer."""
+    """Words of a passage."""
 
     def __init__(self, asked: Asked) -> None:
         self._words = words(asked.passage)
@@ -158,7 +158,7 @@ class _Passage:
         ]
 
     def _longest_run(self, said: Sequence[str]) -> int:
-        """Return how many words of the answer stand in the passage one after the other, at most."""
+        """Return the length of the longest run of the answer's words in the passage."""
         longest = first = 0
         for end in range(1, len(said) + 1):
             while first < end and f" {' '.join(said[first:end])} " not in self._line:
@@ -167,7 +167,7 @@ class _Passage:
         return longest
 
     def _near_question(self, found: set[str]) -> float:
-        """Return the share of the question's terms that stand near the answer's in the passage, where that is most."""
+        """Return the highest fraction of the question's terms near a term of the answer in the passage."""
         best = 0
         for place, term in enumerate(self._stems):
             if term in found:

@@ -1,4 +1,4 @@
-"""A reward model without a language model: signals and vectors, weighed so that what people prefer scores higher."""
+"""A reward model without a language model: a linear model of signals and embeddings, fitted to preferences."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class LightFit:
-    """What was chosen when it was fitted, by cross-validation over prompts."""
+    """Settings chosen by cross-validation over prompts."""
 
     strength: float
-    """The inverse of the regularisation."""
+    """Inverse of the regularisation strength."""
     vectors: float
-    """How much the embedder's vectors count beside the signals; 0 leaves them out."""
+    """Weight of the embeddings relative to the signals; 0 for none."""
     loss: float
-    """Of a pair, in nats; that of a coin's toss is .693."""
+    """Cross-validated loss per pair, in nats; random guessing has 0.693."""
     accuracy: float
-    """Of pairs, in the parts that were left out."""
+    """Cross-validated accuracy over pairs."""
 
 
 class LightReward:
     """A linear score of an answer, fitted by pairwise logistic regression (Bradley and Terry, Biometrika 1952).
 
     ``1 / (1 + exp(b - a))`` is the probability that the answer with score ``a`` is preferred to the one with ``b``.
-    Make one with ``fit``, take it up again with ``open``.
+    Create it with ``fit``, and open it again with ``open``.
 
     Args:
-        embedder: of the vectors.
+        embedder: embedder of questions and answers.
         weights: float64 ``[features]``.
-        fitted: how they were found.
+        fitted: settings of the fit.
     """
 
     def __init__(self, embedder: Embedder, weights: Floats, fitted: LightFit) -> None:
@@ -68,13 +68,13 @@ class LightReward:
         seed: int = 0,
         progress: ProgressCallback | None = None,
     ) -> Self:
-        """Learn from rankings.
+        """Fit to rankings.
 
         Args:
-            rankings: of five prompts or more.
-            embedder: of the vectors; the default one where none is given.
-            seed: of how prompts are put into folds.
-            progress: called with a ``Progress`` as prompts are read and settings are tried.
+            rankings: rankings of at least five prompts.
+            embedder: embedder of questions and answers; by default the default one.
+            seed: random seed of the folds.
+            progress: called with a ``Progress`` after each step.
 
         Raises:
             ExamplePoolError: if there are too few prompts.
@@ -85,7 +85,8 @@ class LightReward:
             numbers.setdefault(one.messages, []).append(number)
         if len(numbers) < _FOLDS:
             raise ExamplePoolError(
-                f"The rankings are of {len(numbers)} prompts.", f"Rank answers to {_FOLDS} prompts or more."
+                f"The rankings have {len(numbers)} distinct prompts.",
+                f"Add rankings: at least {_FOLDS} prompts are needed.",
             )
         rows = np.zeros((len(rankings), features.count))
         for done, own in enumerate(numbers.values(), 1):
@@ -103,11 +104,11 @@ class LightReward:
 
     @property
     def embedder(self) -> Embedder:
-        """Where its vectors are from."""
+        """Embedder of questions and answers."""
         return self._features.embedder
 
     def score(self, prompt: Prompt, answers: Sequence[str]) -> Floats:
-        """Return a score for each answer, float64 ``[answers]``; only scores of the same prompt compare."""
+        """Return a score for each answer, float64 ``[answers]``; scores of different prompts are not comparable."""
         if not answers:
             return np.zeros(0)
         scores: Floats = self._features.of(prompt, answers) @ self._weights
@@ -115,11 +116,11 @@ class LightReward:
 
     @property
     def signals(self) -> dict[str, float]:
-        """The weight of each signal: what one more of it adds to the score."""
+        """Weight of each signal."""
         return dict(zip(NAMES, self._weights[: len(NAMES)].tolist(), strict=True))
 
     def save(self, folder: Path) -> None:
-        """Write it into a folder, whole or not at all."""
+        """Write it into a folder, atomically."""
         saved = _Saved(
             format="ragkit light reward 1",
             embedder=self._features.embedder.model_id,
@@ -131,23 +132,23 @@ class LightReward:
 
     @classmethod
     def open(cls, folder: Path, embedder: Embedder | None = None) -> Self:
-        """Read it from a folder.
+        """Open it from a folder.
 
         Raises:
-            TaskError: if it is missing or damaged, or was made with other vectors or signals.
+            TaskError: if it is missing or damaged, or was fitted with another embedder or other signals.
         """
         file = folder / LIGHT
         try:
             saved = _Saved.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
             told = str(error).splitlines()[0]
-            raise TaskError(f"{file} can't be read: {told}.", "Make it again: ragkit tune reward") from error
+            raise TaskError(f"{file} can't be read: {told}.", "Train it again: ragkit tune reward") from error
         own = embedder or open_embedder()
         made = cls(own, np.array(saved.weights), saved.fitted)
         if saved.embedder != own.model_id or saved.signals != NAMES or made._weights.shape != (made._features.count,):
             raise TaskError(
-                f"{file} was made with vectors of {saved.embedder} or with other signals; these are of {own.model_id}.",
-                "Open it with that embedder, or make it again: ragkit tune reward",
+                f"{file} was fitted with other signals or the embedder {saved.embedder}, got {own.model_id}.",
+                "Open it with that embedder, or train it again: ragkit tune reward",
             )
         return made
 
@@ -163,7 +164,7 @@ class _Saved(BaseModel):
 
 
 def _chosen(rows: Floats, folds: NDArray[np.int64], progress: ProgressCallback | None) -> LightFit:
-    """Return the settings with the lowest loss on prompts that were left out."""
+    """Return the settings with the lowest cross-validated loss."""
     best: LightFit | None = None
     tried = [(strength, vectors) for strength in _STRENGTHS for vectors in _VECTORS]
     for done, (strength, vectors) in enumerate(tried, 1):
@@ -181,23 +182,23 @@ def _chosen(rows: Floats, folds: NDArray[np.int64], progress: ProgressCallback |
 
 
 def _fitted(rows: Floats, strength: float, vectors: float) -> Floats:
-    """Return weights under which the better answer of each pair scores higher.
+    """Fit weights by pairwise logistic regression.
 
     Args:
-        rows: features of the better answer less those of the worse, ``[pairs, features]``.
-        strength: the inverse of the regularisation.
-        vectors: the scale of the vectors' columns.
+        rows: features of the better answer minus those of the worse, ``[pairs, features]``.
+        strength: inverse of the regularisation strength.
+        vectors: scale of the embedding columns.
     """
     from sklearn.linear_model import LogisticRegression
 
     signals = len(NAMES)
-    # Differences have no mean to take off: turned round they are as likely.
+    # Differences are symmetric, so they are not centred.
     size = np.sqrt((rows**2).mean(axis=0))
     scale = np.where(size > 0, 1 / np.maximum(size, 1e-9), 0.0)
-    # Of the vectors, which point anywhere, all columns are scaled alike, and so that together they weigh as one signal.
+    # All embedding columns have the same scale, such that together they weigh as much as one signal.
     scale[signals:] = vectors / max(float(np.sqrt((rows[:, signals:] ** 2).sum(axis=1).mean())), 1e-9)
     used = rows * scale if vectors else (rows * scale)[:, :signals]
-    # Every other pair is turned round, as a regression has to see both answers; without an intercept that is the same.
+    # Every other pair is negated, because the regression needs both classes; without an intercept, this is equivalent.
     way = np.where(np.arange(len(used)) % 2, -1, 1)
     model = LogisticRegression(C=strength, fit_intercept=False, max_iter=500).fit(used * way[:, None], way)
     weights = np.zeros(rows.shape[1])

@@ -1,4 +1,4 @@
-"""A reward model that is a language model: LoRA and a head that gives a number, trained with trl."""
+"""A reward model on a language model: LoRA and a scalar head, trained with trl."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ragkit.tuning.tokens import ModelTokens
 
 
 class LoraReward:
-    """Scores an answer by reading it behind its prompt.
+    """Scores an answer given its prompt.
 
     Args:
         model: a sequence classifier with one output.
-        tokens: of its base.
+        tokens: tokenizer of its base model.
     """
 
     def __init__(self, model: Any, tokens: ModelTokens) -> None:
@@ -36,7 +36,7 @@ class LoraReward:
         self._tokens = tokens
 
     def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
-        """Return a score for each answer, float64 ``[answers]``; only scores of the same prompt compare."""
+        """Return a score for each answer, float64 ``[answers]``; scores of different prompts are not comparable."""
         import torch
 
         asked = self._tokens.prompt(as_messages(prompt))
@@ -55,17 +55,17 @@ def train_lora_reward(
     work: Path,
     progress: ProgressCallback | None = None,
 ) -> tuple[LoraReward, dict[str, Any]]:
-    """Train one, from the last checkpoint in ``work`` where there is one, and leave its adapter there.
+    """Train a reward model, from the last checkpoint in ``work`` if there is one, and write its adapter there.
 
     Args:
-        rankings: to learn from.
-        base: see ``base_model``.
-        options: how.
-        work: a folder.
+        rankings: training rankings.
+        base: base model; see ``base_model``.
+        options: training options.
+        work: work folder.
         progress: called after each step.
 
     Returns:
-        The model, and how its training went.
+        The model, and a report.
 
     Raises:
         MissingExtraError: if a package is not installed.
@@ -80,10 +80,10 @@ def train_lora_reward(
     torch.manual_seed(options.seed)
     model = with_adapter(_scalar(of), options, "SEQ_CLS")
     used = {token for pair in pairs for token in (*pair.prompt, *pair.chosen, *pair.rejected)}
-    # The head reads the last token that is no padding, so padding may be no token that a reply ends with.
+    # The head uses the last token that is not padding, so the padding token must not be one that ends a reply.
     pad = next((token for token in range(model.config.vocab_size) if token not in used), None)
     if pad is None:
-        raise ModelFileError(f"{of.name} has no token left to fill up rows.", "Name a model with more tokens.")
+        raise ModelFileError(f"{of.name} has no unused token for padding.", "Use another base model.")
     training = train_pairs("reward", model, pairs, options, work / CHECKPOINTS, pad, progress, begun)
     model.config.pad_token_id = None
     save_adapter(model, work)
@@ -91,11 +91,11 @@ def train_lora_reward(
 
 
 def open_lora_reward(folder: Path, base: str, sha256: str) -> LoraReward:
-    """Open one that was trained.
+    """Open a trained reward model.
 
     Raises:
         MissingExtraError: if a package is not installed.
-        ModelError: if the base can't be loaded, or is another one than it was trained on.
+        ModelError: if the base model can't be loaded, or differs from the one it was trained on.
     """
     try:
         from peft import PeftModel
@@ -104,13 +104,14 @@ def open_lora_reward(folder: Path, base: str, sha256: str) -> LoraReward:
     of = base_model(base)
     if of.sha256 != sha256:
         raise ModelFileError(
-            f"{of.path} has sha256 {of.sha256}, and the reward model was made on {sha256}.", "Put the old file back."
+            f"{of.path} has sha256 {of.sha256}, but the reward model was trained on {sha256}.",
+            "Restore the original file, or train the reward model again.",
         )
     return LoraReward(PeftModel.from_pretrained(_scalar(of), str(folder / ADAPTER)).eval(), of.tokens())
 
 
 def _scalar(base: BaseModel) -> Any:
-    """Return the base with a head that gives one number in place of that for words."""
+    """Return the base model with a scalar head instead of the language-model head."""
     from transformers import AutoModelForSequenceClassification
 
     device = best_device()

@@ -1,4 +1,4 @@
-"""What a reward model is, and how it is measured: by how often it puts two answers in the right order."""
+"""The protocol of reward models, and their accuracy on pairs of answers."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from ragkit.tuning.rankings import Prompt, Ranking
 
 
 class RewardModel(Protocol):
-    """Tells better answers from worse."""
+    """Scores answers."""
 
     name: str
 
     def score(self, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
-        """Return a score for each answer, float64 ``[answers]``: the higher the better, among answers to one prompt.
+        """Return a score for each answer, float64 ``[answers]``: the higher the better, for the same prompt.
 
-        The probability that one is preferred to another is the logistic function of the difference of their scores.
+        The probability that one answer is preferred to another is the logistic function of the difference of their
+        scores.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often the better of two answers got the higher score."""
+    """How often the better of two answers has the higher score."""
 
     right: float
-    """Pairs; half of one for equal scores."""
+    """Number of pairs in the correct order; a tie counts as half."""
     pairs: int
     low: float
-    """The share lies between this and ``high`` with 95 % confidence (Wilson, JASA 1927), as if pairs told nothing of
-    each other; those of one prompt do, so the truth is somewhat wider."""
+    """Lower end of the 95 % confidence interval (Wilson, JASA 1927). It assumes independent pairs; since pairs of the
+    same prompt are correlated, the actual interval is somewhat wider."""
     high: float
 
     @property
     def share(self) -> float:
-        """Of all pairs."""
+        """Fraction of the pairs in the correct order."""
         return self.right / self.pairs
 
     def __str__(self) -> str:
@@ -56,13 +57,13 @@ def accuracy(
     stage: str = "scoring",
     progress: ProgressCallback | None = None,
 ) -> Accuracy:
-    """Return how often a model puts two answers in the right order.
+    """Return how often a model orders two answers correctly.
 
     Raises:
         ExamplePoolError: if there are no rankings.
     """
     if not rankings:
-        raise ExamplePoolError("There are no rankings to measure on.", "Hold out at least one.")
+        raise ExamplePoolError("There are no held-out rankings.", "Hold out at least one.")
     right = sum(_right(model, rankings, stage, progress))
     low, high = wilson_interval(right, len(rankings))
     return Accuracy(right, len(rankings), low, high)
@@ -74,7 +75,7 @@ def by_prompt(
     stage: str = "scoring",
     progress: ProgressCallback | None = None,
 ) -> list[float]:
-    """Return the share of pairs in the right order for each prompt, in the order in which prompts come first."""
+    """Return the fraction of pairs in the correct order for each prompt, in order of first occurrence."""
     found: dict[tuple[Message, ...], list[float]] = {}
     for one, right in zip(rankings, _right(model, rankings, stage, progress), strict=True):
         found.setdefault(one.messages, []).append(right)
@@ -84,7 +85,7 @@ def by_prompt(
 def _right(
     model: RewardModel, rankings: Sequence[Ranking], stage: str, progress: ProgressCallback | None
 ) -> list[float]:
-    """Return 1 for each pair in the right order, 0 for one in the wrong, 1/2 for equal scores."""
+    """Return 1 for each pair in the correct order, 0 for one in the wrong order, 1/2 for equal scores."""
     answers: dict[tuple[Message, ...], dict[str, float]] = {}
     for one in rankings:
         answers.setdefault(one.messages, {}).update({one.chosen: 0.0, one.rejected: 0.0})

@@ -1,4 +1,4 @@
-"""What every trainer of adapters shares, whatever it learns from: time limit, checkpoints, learning rate, progress."""
+"""Shared by all trainers of adapters: time limit, checkpoints, learning rate, progress."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
     from ragkit.tuning.lora_training import LoraOptions
 
 WHOLE = "whole.json"
-"""Written into a checkpoint when everything else of it is on disk; one without it was cut off."""
+"""Written last into a checkpoint; a checkpoint without it is incomplete."""
 
 
 @dataclass(slots=True)
 class Clock:
-    """How far training is, by steps and by time."""
+    """Progress of training, by steps and by time."""
 
     planned: int
     limit: float | None
     begun: float
     before: float = 0.0
-    """Seconds of the runs that were interrupted."""
+    """Time of interrupted runs, in seconds."""
     step_began: float = 0.0
-    """Seconds at which the step under way began."""
+    """Start of the current step, in seconds."""
     tokens: int = 0
     examples: int = 0
     losses: list[float] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
-        """Of training, those before an interruption too."""
+        """Training time, including that of interrupted runs."""
         return self.before + time.monotonic() - self.begun
 
     def done(self, step: int) -> float:
-        """Return the share of the training that is done, by steps or by time, whichever is further."""
+        """Return the completed fraction of the training, by steps or by time, whichever is larger."""
         by_time = self.seconds / self.limit if self.limit else 0.0
         return min(1.0, max(step / self.planned, by_time))
 
     def take_up(self, folder: Path) -> tuple[Path | None, int]:
-        """Go on from the last checkpoint; return it with its step, or None and 0 where there is none."""
+        """Resume from the last checkpoint; return it with its step, or None and 0 if there is none."""
         last = last_checkpoint(folder)
         if last is None:
             return None, 0
@@ -57,13 +57,13 @@ class Clock:
         return last, int(last.name.rpartition("-")[2])
 
     def loss(self) -> float:
-        """Return the mean of the last tenth of the losses; NaN where there are none."""
+        """Return the mean of the last tenth of the losses; NaN if there are none."""
         tail = self.losses[-max(1, len(self.losses) // 10) :]
         return math.fsum(tail) / len(tail) if tail else math.nan
 
 
 def started(options: LoraOptions, planned: int, begun: float | None) -> Clock:
-    """Return the clock of a training of so many steps, which runs since ``begun``, or now."""
+    """Return the clock of a training with a number of planned steps, started at ``begun`` or now."""
     limit = options.minutes * 60 if options.minutes is not None else None
     return Clock(planned, limit, time.monotonic() if begun is None else begun)
 
@@ -71,13 +71,13 @@ def started(options: LoraOptions, planned: int, begun: float | None) -> Clock:
 def watch(
     clock: Clock, options: LoraOptions, folder: Path, late: Callable[[], bool], progress: ProgressCallback | None
 ) -> Any:
-    """Return a callback of transformers' trainers that ends training in time, and asks for checkpoints.
+    """Return a callback for transformers trainers that enforces the time limit and triggers checkpoints.
 
     Args:
-        clock: of the training.
-        options: how often a checkpoint is made.
-        folder: for checkpoints.
-        late: tells after a step whether the time is over.
+        clock: clock of the training.
+        options: training options.
+        folder: folder for checkpoints.
+        late: returns after a step whether the time is over.
         progress: called after each step, with the stage ``training``.
     """
     from transformers import TrainerCallback
@@ -115,7 +115,7 @@ def watch(
 
 
 def optimizers(model: Any, options: LoraOptions, clock: Clock) -> tuple[Any, Any]:
-    """Return what trains the parameters that learn, and its rate: it rises, then falls to 0 with steps or time."""
+    """Return the optimizer and the learning-rate schedule: warm-up, then decay to 0 by steps or time."""
     import torch
 
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -123,13 +123,17 @@ def optimizers(model: Any, options: LoraOptions, clock: Clock) -> tuple[Any, Any
 
     def rate(step: int) -> float:
         done = clock.done(step)
-        return min(1.0, (step + 1) / max(1.0, options.warm * clock.planned), (1 - done) / (1 - options.warm))
+        return min(
+            1.0,
+            (step + 1) / max(1.0, options.warmup_fraction * clock.planned),
+            (1 - done) / (1 - options.warmup_fraction),
+        )
 
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 
 
 def arguments(options: LoraOptions, clock: Clock, folder: Path, *, on_cpu: bool) -> dict[str, Any]:
-    """Return the arguments that all trainers are made with."""
+    """Return the arguments of all trainers."""
     return {
         "output_dir": str(folder),
         "num_train_epochs": options.epochs,
@@ -147,17 +151,17 @@ def arguments(options: LoraOptions, clock: Clock, folder: Path, *, on_cpu: bool)
 
 
 def on_one_device(arguments: Any) -> Any:
-    """Return a trainer's arguments, held to one device."""
+    """Return a trainer's arguments, restricted to one device."""
     _ = arguments.device
     arguments._n_gpu = min(arguments._n_gpu, 1)
     return arguments
 
 
 def run(trainer: Any, clock: Clock, last: Path | None, step: int, progress: ProgressCallback | None) -> int:
-    """Train from a checkpoint on, or from the beginning, and return the steps made in all.
+    """Train from a checkpoint or from the beginning, and return the total number of steps.
 
     Raises:
-        TaskError: if the checkpoint can't be gone on with.
+        TaskError: if the checkpoint can't be resumed.
     """
     from transformers import PrinterCallback
 
@@ -169,14 +173,14 @@ def run(trainer: Any, clock: Clock, last: Path | None, step: int, progress: Prog
     except (KeyError, EOFError, ValueError) as error:
         if last is None:
             raise
-        raise TaskError(f"{last} can't be gone on with: {error}.", "Begin anew: restart=True, or --restart.") from error
+        raise TaskError(f"{last} can't be resumed: {error}.", "Start over: restart=True, or --restart.") from error
     if progress is not None:
         progress(Progress("training", clock.planned, clock.planned))
     return int(trainer.state.global_step)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint that is whole; those that were cut off are removed."""
+    """Return the newest complete checkpoint; incomplete ones are removed."""
     whole: list[Path] = []
     for place in folder.glob("checkpoint-*"):
         if (place / WHOLE).is_file():

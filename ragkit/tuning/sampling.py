@@ -1,4 +1,4 @@
-"""Several replies to each of many prompts, kept in a file as they come."""
+"""Samples several replies to each of many prompts, and stores them in a file."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from ragkit.models.base import ChatModel, Completion, GenerationOptions, complet
 from ragkit.records import Message
 
 _FORMAT = "ragkit samples 1"
-Shown = Callable[[str], Sequence[Message]]
-"""How an input is shown to a model."""
+RenderPrompt = Callable[[str], Sequence[Message]]
+"""Takes an input; returns the messages of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """Replies to one input."""
+    """Sampled replies to one input."""
 
     input: str
     replies: tuple[str, ...]
-    """In the order in which they were drawn, repeats and all."""
+    """Replies in sampling order, including duplicates."""
 
 
 def as_user(text: str) -> tuple[Message, ...]:
-    """Return an input as a single message."""
+    """Return an input as a single user message."""
     return (Message("user", text),)
 
 
 def draw(model: ChatModel, messages: Sequence[Message], count: int, options: GenerationOptions) -> list[Completion]:
-    """Return replies to the same messages, each with a seed of its own; the same call gives the same ones.
+    """Return replies to the same messages, each with its own seed; the same call returns the same replies.
 
     Args:
-        model: to ask.
-        messages: the prompt.
-        count: how many.
-        options: with a temperature above 0; the seeds are ``seed * count`` and those that follow.
+        model: the model.
+        messages: messages of the prompt.
+        count: number of replies.
+        options: generation options with a temperature above 0; the seeds start at ``seed * count``.
 
     Raises:
-        ModelOutputError: if no reply could be used.
+        ModelOutputError: if no reply is usable.
     """
     found: list[Completion] = []
     failed: ModelOutputError | None = None
@@ -64,37 +64,37 @@ def draw_all(
     count: int,
     options: GenerationOptions,
     *,
-    shown: Shown = as_user,
+    render: RenderPrompt = as_user,
     log: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[Sampled]:
-    """Return replies to each input, in their order; equal inputs are asked once.
+    """Return replies to each input, in order; equal inputs are processed once.
 
     Args:
-        model: to ask.
-        inputs: such as questions.
-        count: replies to each.
-        options: with a temperature above 0.
-        shown: how an input is shown to the model, as a single message by default.
-        log: a JSON Lines file that keeps the replies; a run that was broken off goes on from there.
+        model: the model.
+        inputs: inputs, such as questions.
+        count: number of replies per input.
+        options: generation options with a temperature above 0.
+        render: returns the messages for an input; by default one user message.
+        log: JSON Lines file of the replies; an interrupted run continues from it.
         progress: called with a ``Progress`` after each input.
 
     Raises:
-        SettingsError: if ``count`` and the temperature can't give different replies, or the log is of another run.
+        SettingsError: if ``count`` or the temperature is out of range, or the log belongs to another run.
     """
     check_sampling(count, options.temperature or 0.0)
     plain = {key: value for key, value in asdict(options).items() if key != "logprobs"}
     kept = _Log(log, {"model": model.name, "count": count, "options": json.loads(json.dumps(plain))})
     found: list[Sampled] = []
     for done, text in enumerate(inputs, 1):
-        messages = shown(text)
+        messages = render(text)
         key = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
         replies = kept.replies(key)
         if replies is None:
             try:
                 replies = [one.text.strip() for one in draw(model, messages, count, options)]
             except ModelOutputError:
-                # None of them holds to the schema: that is what this input's samples are worth.
+                # No reply is valid for the schema: the input has no samples.
                 replies = []
             kept.add(key, replies)
         found.append(Sampled(text, tuple(replies)))
@@ -104,19 +104,19 @@ def draw_all(
 
 
 def check_sampling(count: int, temperature: float) -> None:
-    """Make sure that several replies can differ.
+    """Check the number of samples and the temperature.
 
     Raises:
-        SettingsError: if they can't.
+        SettingsError: if one is out of range.
     """
     if count < 1 or (count > 1 and temperature <= 0):
         raise SettingsError(
-            f"{count} samples at temperature {temperature} can't be.", "Give n=1 or more, and a temperature above 0."
+            f"n must be >= 1 and temperature > 0, got n={count} and temperature={temperature}.", "Pass larger values."
         )
 
 
 class _Log:
-    """A JSON Lines file: a line that says how the replies were drawn, then one for each prompt."""
+    """A JSON Lines file: a header with the sampling settings, then a line for each prompt."""
 
     def __init__(self, path: str | Path | None, drawn: dict[str, Any]) -> None:
         self._path = None if path is None else Path(path)
@@ -126,13 +126,13 @@ class _Log:
         first = {"format": _FORMAT, **drawn}
         try:
             data = self._path.read_bytes() if self._path.exists() else b""
-            # A line without its end is one whose writing was broken off: that prompt is asked again.
+            # A truncated last line is ignored: its prompt is sampled again.
             whole = data[: data.rfind(b"\n") + 1]
             lines = [json.loads(line) for line in whole.splitlines()]
             if lines and lines[0] != first:
                 raise SettingsError(
-                    f"{self._path} holds samples that were drawn otherwise: {json.dumps(lines[0])[:300]}.",
-                    "Name another file (log=...), or draw with the model and settings of before.",
+                    f"{self._path} contains samples with other settings: {json.dumps(lines[0])[:300]}.",
+                    "Use another file (log=...), or the original model and settings.",
                 )
             for line in lines[1:]:
                 self._known[line["prompt"]] = [str(reply) for reply in line["replies"]]
@@ -142,7 +142,7 @@ class _Log:
                 append_line(self._path, first)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SettingsError(
-                f"{self._path} can't be used to keep samples: {error!r}.", "Name another file: log=..."
+                f"{self._path} can't be used as a log: {error!r}.", "Use another file: log=..."
             ) from error
 
     def replies(self, prompt: str) -> list[str] | None:
@@ -155,5 +155,6 @@ class _Log:
                 append_line(self._path, {"prompt": prompt, "replies": replies})
             except OSError as error:
                 raise SettingsError(
-                    f"{self._path} can't be written: {error.strerror}.", "Free some disk space, then run it again."
+                    f"{self._path} can't be written: {error.strerror}.",
+                    "Check permissions and disk space, then run it again.",
                 ) from error

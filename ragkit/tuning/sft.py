@@ -1,4 +1,4 @@
-"""LoRA on the tokens of wanted replies: from records to a version of an adapter, in use if it measures better."""
+"""Supervised fine-tuning with LoRA: from records to a version of an adapter, promoted if it is better."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from ragkit.tuning.tokens import ModelTokens
 
 _ROW_TOKENS = {"cpu": 512, "cuda": 4096}
 _REPLY_ROOM = 8
-"""Tokens that a measured reply may be longer than the longest that was learned."""
+"""Margin, in tokens, by which an evaluated reply can exceed the longest training reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class SftOptions(LoraOptions):
-    """How a model is tuned on replies."""
+    """Options of supervised fine-tuning."""
 
     max_length: int = 1024
-    """Tokens of prompt and reply together; longer records are left out, and counted."""
+    """Maximum tokens of prompt and reply together; longer records are skipped and counted."""
     metric: str = "f1"
-    """``f1`` of words or ``exact``."""
+    """Metric of replies: ``f1`` (of words) or ``exact``."""
     max_eval_samples: int = 200
-    """Held-out records that are measured, at most."""
+    """Maximum number of held-out records to evaluate."""
     threads: int = 0
-    """Of measuring; 0 for all cores."""
+    """Threads for the evaluation; 0 for all cores."""
 
     def __post_init__(self) -> None:
         LoraOptions.__post_init__(self)
@@ -60,25 +60,25 @@ def tune_sft(
     restart: bool = False,
     progress: ProgressCallback | None = None,
 ) -> TuningReport:
-    """Tune a model, measure it on what was held out, and take it into use if it is better for certain.
+    """Fine-tune a model, evaluate it on held-out records, and promote it if it is significantly better.
 
-    Interrupted, the same call goes on where the last checkpoint was. Promotion asks that the whole 95 % interval of the
-    gain, by a paired bootstrap over at least 20 held-out records, lies above 0.
+    If interrupted, the same call continues from the last checkpoint. The version is promoted if the 95 % interval of
+    the gain, by a paired bootstrap over at least 20 held-out records, lies above 0.
 
     Args:
-        name: of the adapter; a new version of it is made.
-        records: to learn from.
-        held_out: to measure on.
-        options: how.
-        base: see ``base_model``.
-        folder: of the adapters.
-        splits: further evaluation splits by name, of which nothing may be learned either.
-        restart: throw away an unfinished run.
-        progress: called as work goes on; the stages are ``before``, ``training`` and ``after``.
+        name: name of the adapter; a new version of it is created.
+        records: training records.
+        held_out: held-out records.
+        options: training options.
+        base: base model; see ``base_model``.
+        folder: folder of the adapters.
+        splits: further evaluation splits, by name; their near-duplicates are removed from the training data.
+        restart: whether to discard an unfinished run.
+        progress: called after each step; the stages are ``before``, ``training`` and ``after``.
 
     Raises:
         MissingExtraError: if a package is not installed.
-        ExamplePoolError: if there is nothing to learn from or to measure on.
+        ExamplePoolError: if there is no training or no held-out data.
         TaskError: if there is an unfinished run of this name with other settings or data.
         ModelError: if the model can't be loaded or tuned.
         IndexLockedError: if another process is tuning an adapter of this name.
@@ -130,7 +130,7 @@ def tune_sft(
 
 
 def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], max_length: int) -> tuple[list[TokenExample], int]:
-    """Return the examples that are short enough, and how many are not."""
+    """Return the tokens of records that are short enough, and the number of longer ones."""
     found = [
         TokenExample(tuple(tokens.prompt(record.messages)), tuple(tokens.reply(record.reply))) for record in records
     ]
@@ -138,19 +138,19 @@ def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], max_length:
     if not examples:
         raise ExamplePoolError(
             f"All {len(found)} records are longer than {max_length} tokens; the shortest has {min(map(len, found))}.",
-            "Allow more: max_length=..., or --max-length",
+            "Raise the limit: max_length=..., or --max-length",
         )
     return examples, len(found) - len(examples)
 
 
 def _check_window(config: Any, examples: Sequence[TokenExample], base: BaseModel) -> None:
-    """Refuse what a row's mask can't say: layers that see only the last tokens."""
+    """Reject records beyond a sliding attention window, which the mask of packed rows does not support."""
     longest = max(map(len, examples))
     sees = (
         getattr(config, "sliding_window", None) if "sliding_attention" in getattr(config, "layer_types", ()) else None
     )
     if sees is not None and longest > sees:
         raise ModelError(
-            f"Some layers of {base.name} see {sees} tokens, and the longest record has {longest}.",
-            f"Leave out longer ones: max_length={sees}, or --max-length {sees}",
+            f"Some layers of {base.name} have an attention window of {sees} tokens; the longest record has {longest}.",
+            f"Skip longer records: max_length={sees}, or --max-length {sees}",
         )

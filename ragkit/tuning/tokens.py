@@ -1,4 +1,4 @@
-"""Prompts and replies to tokens, exactly as the model will be asked once it is tuned."""
+"""Tokenises prompts and replies exactly as at inference."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from ragkit.records import Message
 
 @dataclass(frozen=True, slots=True)
 class ModelTokens:
-    """A model's tokenizer and chat template, as ``LlamaCppModel`` uses them."""
+    """Tokenizer and chat template of a model, as ``LlamaCppModel`` uses them."""
 
     template: ChatTemplate
     tokenize: Callable[[str, bool], list[int]]
-    """Takes a text and whether control tokens may be named in it."""
+    """Takes a text and whether to parse control tokens in it."""
     start: tuple[int, ...]
-    """What begins a prompt where the template does not say it itself."""
+    """Start tokens of a prompt, if the template does not contain them."""
     lead: str
-    """What stands between the prompt and a reply: a space for a model without a template."""
+    """Text between prompt and reply: a space for a model without a template."""
     end: tuple[int, ...]
-    """What ends a reply."""
+    """Tokens that end a reply."""
     text: Callable[[Sequence[int]], str]
-    """Takes tokens of a reply and gives their text, control tokens left out."""
+    """Takes the tokens of a reply; returns their text without control tokens."""
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
-        """Return the tokens of a prompt that asks for the next reply.
+        """Return the tokens of a prompt, up to the start of the reply.
 
         Raises:
-            PromptError: if the template refuses the messages.
+            PromptError: if the template rejects the messages.
         """
         tokens = self.template.tokens(messages, self.tokenize)
         return tokens if tuple(tokens[: len(self.start)]) == self.start else [*self.start, *tokens]
 
     def reply(self, text: str) -> list[int]:
-        """Return the tokens of a whole reply, its end included."""
+        """Return the tokens of a complete reply, including the end tokens."""
         return [*self.tokenize(self.lead + text, False), *self.end]
 
 
 def gguf_tokens(path: Path) -> ModelTokens:
-    """Return the tokens of a GGUF model, made by llama.cpp itself.
+    """Return the tokenizer of a GGUF model, by llama.cpp.
 
     Raises:
         MissingExtraError: if llama-cpp-python is not installed.
-        ModelFileError: if the file is no model that llama.cpp reads.
+        ModelFileError: if llama.cpp can't read the file.
     """
     engine = Engine(path, window=64, threads=1)
     source = engine.metadata("tokenizer.chat_template")
@@ -64,11 +64,11 @@ def gguf_tokens(path: Path) -> ModelTokens:
 
 
 def folder_tokens(folder: Path) -> ModelTokens:
-    """Return the tokens of a model in a Hugging Face folder.
+    """Return the tokenizer of a model in a Hugging Face folder.
 
     Raises:
         MissingExtraError: if transformers is not installed.
-        ModelFileError: if the folder holds no tokenizer.
+        ModelFileError: if the folder contains no tokenizer.
     """
     try:
         from transformers import AutoTokenizer
@@ -78,7 +78,7 @@ def folder_tokens(folder: Path) -> ModelTokens:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelFileError(
-            f"{folder} holds no tokenizer that can be read: {error}.", "Name a folder with tokenizer.json in it."
+            f"{folder} contains no readable tokenizer: {error}.", "Specify a folder with tokenizer.json."
         ) from error
 
     def tokenize(text: str, special: bool) -> list[int]:
@@ -90,7 +90,7 @@ def folder_tokens(folder: Path) -> ModelTokens:
     begun = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
     line_end = [] if source else tokenize("\n", False)
     if tokenizer.eos_token_id is None:
-        raise ModelFileError(f"The tokenizer in {folder} has no token that ends a reply.", "Name its eos_token there.")
+        raise ModelFileError(f"The tokenizer in {folder} has no end token.", "Set eos_token in its configuration.")
     start = (tokenizer.bos_token_id,) if begun else ()
 
     def text(tokens: Sequence[int]) -> str:

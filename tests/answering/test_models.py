@@ -81,3 +81,11 @@ def test_model_and_models_or_a_policy_alone_are_refused(samples):
         Assistant(samples, ScriptedModel(""), models=[ScriptedModel("")])
     with pytest.raises(SettingsError, match="no models"):
         Assistant(samples, ScriptedModel(""), policy=FallbackPolicy())
+
+
+def test_auto_does_not_load_a_local_model_to_learn_its_size(samples):
+    assistant = Assistant(samples, "smollm2")
+    answer = assistant.ask(ASK)
+    assert answer.trace.mode == "quotes"
+    assert "a model of this size" in answer.trace.why_mode
+    assert assistant._model is None

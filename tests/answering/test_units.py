@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.answering.units import MAX_CHARS, blocks_of, units_of
+from ragkit.chunking import tables_in
 from ragkit.prompting import Source
 from ragkit.records import Chunk, DocumentInfo, HeadingSpan, Hit
 
@@ -78,3 +81,38 @@ def test_blocks_hold_all_text_but_table_rules(text):
 def test_table_on_one_line_is_cut_into_units():
     text = "name: " + "; ".join(f"value {n}" for n in range(5000))
     assert max(len(unit.text) for unit in units_of(source(text))) <= MAX_CHARS
+
+
+LONG = "| Part | Limit |\n|---|---|\n" + "\n".join(f"| PX-{n} | {n / 10} bar |" for n in range(1000, 1400))
+
+
+def test_row_has_the_names_of_its_columns_though_the_header_row_is_in_another_passage():
+    start = LONG.index("| PX-1300")
+    (unit, *_) = units_of(source(LONG[start:], start), (), tables_in(LONG))
+    assert unit.named == "Part: PX-1300; Limit: 130.0 bar"
+    assert LONG[unit.start : unit.end] == unit.text == "| PX-1300 | 130.0 bar |"
+
+
+def test_header_row_is_no_row():
+    kinds = [unit.kind for unit in units_of(source(LONG[: LONG.index("| PX-1002")]))]
+    assert kinds == ["heading", "row", "row"]
+
+
+def test_long_row_is_cut_between_cells_and_each_piece_names_its_columns():
+    text = "| Name | Story | Price |\n|---|---|---|\n| Ada | " + "a few plain words " * 30 + "| 12 euros |"
+    units = [unit for unit in units_of(source(text)) if unit.kind == "row"]
+    assert len(units) > 2
+    assert units[0].named == "Name: Ada"
+    assert all(unit.named.startswith("Story: ") for unit in units[1:-1])
+    assert units[-1].named.endswith("Price: 12 euros")
+    assert all(text[unit.start : unit.end] == unit.text for unit in units)
+
+
+def test_columns_of_a_pdf_are_rows():
+    text = "Model  Voltage  Weight\nAX-100  12 V  4.2 kg\nAX-200  24 V  5.9 kg"
+    made = source(text)
+    made = replace(made, hit=replace(made.hit, document=replace(made.document, media_type="application/pdf")))
+    assert [unit.named for unit in units_of(made)][1:] == [
+        "Model: AX-100; Voltage: 12 V; Weight: 4.2 kg",
+        "Model: AX-200; Voltage: 24 V; Weight: 5.9 kg",
+    ]

@@ -228,3 +228,39 @@ def test_sentences_end_where_they_end(text, expected):
 def test_sentences_of_hostile_text_take_linear_time():
     for text in ("." * 200_000, "a." * 100_000, "\n " * 100_000, '."' * 100_000):
         assert sum(end - start for start, end in sentence_spans(text)) <= len(text)
+
+
+def table(rows, columns=("Part", "Diameter", "Pressure limit"), rule=True):
+    lines = [" | ".join(columns), *([" | ".join("---" for _ in columns)] if rule else [])]
+    lines += [f"PX-{number} | {number % 90} mm | {number / 7:.1f} bar" for number in range(1000, 1000 + rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+@pytest.mark.parametrize("rule", [True, False])
+def test_chunks_of_a_long_table_repeat_its_header_row_and_hold_complete_rows(rule):
+    document = make(f"# Valves\n\nAll in store.\n\n{table(400, rule=rule)}\n\nThe end.", [("Valves", 1, 0)])
+    chunks = chunk_document(document, TOKENIZER, 256)
+    check(document, chunks, 256)
+    assert len(chunks) > 20
+    columns = "| Part | Diameter | Pressure limit |"
+    assert columns in chunks[0].text and columns not in chunks[0].header
+    for chunk in chunks[1:]:
+        assert chunk.header == f"Title > Valves\n{columns}"
+        assert chunk.text.startswith("| PX-") and chunk.text.splitlines()[-1].endswith(("bar |", "The end."))
+    rows = [line for chunk in chunks for line in chunk.text.splitlines() if "PX-" in line]
+    assert len(rows) == len(set(rows)) == 400
+
+
+def test_chunk_after_a_table_has_no_header_row():
+    document = make(f"{table(60)}\n\n" + "One two three four five. " * 120)
+    last = chunk_document(document, TOKENIZER, 128)[-1]
+    assert "Diameter" not in last.embedded_text
+
+
+def test_very_wide_header_row_leaves_space_for_the_rows():
+    names = [f"A long column name of number {number}" for number in range(80)]
+    lines = [f"| {' | '.join(names)} |", *(f"| {' | '.join(f'{n}.{row}' for n in range(80))} |" for row in range(30))]
+    document = make("\n".join(lines))
+    chunks = chunk_document(document, TOKENIZER, 256)
+    check(document, chunks, 256)
+    assert "A long column name of number 0 |" in chunks[-1].header

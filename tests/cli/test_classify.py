@@ -29,7 +29,7 @@ def lines_of(path):
 
 
 def test_predict_by_neighbours_and_by_the_model(here, workplace):
-    for task, read, said in (("task", False, "by its neighbours"), ("reader", True, "read by the model")):
+    for task, read, said in (("task", False, "by neighbours"), ("reader", True, "by the LLM")):
         done = here("classify", "predict", task, "my card is lost!", "--json", cwd=workplace)
         (found,) = json.loads(done.stdout)["predictions"]
         assert (found["label"], found["used_llm"]) == ("lost_card", read)
@@ -41,7 +41,7 @@ def test_predict_by_neighbours_and_by_the_model(here, workplace):
 
 def test_file_goes_on_where_it_was_killed(here, workplace):
     words = ("classify", "predict", "task", "--file", "new.csv", *INPUT, "--output", "got.jsonl")
-    assert "40 rows, 0 failed: got.jsonl" in ragkit(*words, cwd=workplace).stdout
+    assert "40 rows, 0 failed: got.jsonl" in here(*words, cwd=workplace).stdout
     whole = (workplace / "got.jsonl").read_bytes()
     lines = lines_of(workplace / "got.jsonl")
     assert [(line["row"], line["input"]) for line in lines] == list(enumerate(ASKED, 1))
@@ -53,7 +53,7 @@ def test_file_goes_on_where_it_was_killed(here, workplace):
         assert report == {"output": "got.jsonl", "rows": 40, "before": 7 if end else 0, "failed": 0}
         assert (workplace / "got.jsonl").read_bytes() == whole
     changed = (workplace / "got.jsonl").stat().st_mtime_ns
-    assert "40 of them done before" in here(*words, cwd=workplace).stdout
+    assert "40 of them from an earlier run" in here(*words, cwd=workplace).stdout
     assert (workplace / "got.jsonl").stat().st_mtime_ns == changed
 
 
@@ -83,16 +83,16 @@ def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
     here(*words, cwd=workplace)
     whole = (workplace / "own.jsonl").read_text()
     write_csv(workplace / "two.csv", [("a new PIN",)], ("text",))
-    assert "line 1 is of another input" in here(*words, cwd=workplace, check=2).stderr
+    assert "line 1 has a different input" in here(*words, cwd=workplace, check=2).stderr
     write_csv(workplace / "two.csv", [("my card is lost",)], ("text",))
     other = [word if word != "task" else "reader" for word in words]
     assert "another task or model" in here(*other, cwd=workplace, check=2).stderr
     assert (workplace / "own.jsonl").read_text() == whole
     for text, said in (
-        ("some notes\n", "can't be gone on with"),
-        ("some notes", "can't be gone on with"),
-        ('{"text": "a card"}', "no prediction of row 1"),
-        ('{"row": 2}\n', "no prediction of row 1"),
+        ("some notes\n", "can't be continued"),
+        ("some notes", "can't be continued"),
+        ('{"text": "a card"}', "not a prediction of row 1"),
+        ('{"row": 2}\n', "not a prediction of row 1"),
     ):
         (workplace / "own.jsonl").write_text(text)
         assert said in here(*words, cwd=workplace, check=2).stderr
@@ -102,7 +102,7 @@ def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
 def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
     rows = [(example.input, example.output) for example in EXAMPLES]
     write_csv(workplace / "more.csv", [*rows, ("no label", ""), ("my card is gone, I can't find it", "stolen")])
-    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--llm-mode", "all", "--calls", 8, "--held-out", 4)
+    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--llm-mode", "all", "--calls", 8, "--val-size", 4)
     told = json.loads(here(*words, "--json", cwd=workplace, check=3).stdout)
     assert (told["examples"], told["labels"]) == (21, 5)
     assert "no label" in told["report"]["added"]["refused"][0]
@@ -139,7 +139,7 @@ def test_explain_shows_the_examples_and_the_prompt(here, workplace):
     assert [shot["example"]["input"] for shot in told["shots"]] == [m["content"] for m in told["messages"][:-1:2]]
     assert set(told["scores"]) == set(QUERIES)
     text = here("classify", "explain", "task", "my card is lost!", cwd=workplace).stdout
-    assert "The model does not read it." in text
+    assert "The LLM is not called for this input." in text
     assert "lost_card" in text
 
 
@@ -156,10 +156,10 @@ def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("predict", "task"), 2, "nothing to predict"),
-        (("predict", "task", "x", "--file", "new.csv"), 2, "Texts and a file"),
-        (("predict", "task", "--file", "new.csv"), 2, "go together"),
-        (("predict", "task", "x", "--output", "out.jsonl"), 2, "go together"),
+        (("predict", "task"), 2, "No input specified"),
+        (("predict", "task", "x", "--file", "new.csv"), 2, "Both texts and a file"),
+        (("predict", "task", "--file", "new.csv"), 2, "used together"),
+        (("predict", "task", "x", "--output", "out.jsonl"), 2, "used together"),
         (("predict", "task", "--file", "nowhere.csv", "--output", "out.jsonl"), 2, "nowhere.csv can't be read"),
         (("predict", "task", "--file", "new.csv", "--output", "out.jsonl"), 2, "no field 'input'; it has 'id', 'text'"),
         (("predict", "task", "--file", "new.csv", *INPUT, "--output", "no/out.jsonl"), 2, "can't be written"),
@@ -171,12 +171,12 @@ def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
         (("evaluate", "task", "nowhere.csv"), 2, "nowhere.csv can't be read"),
         (("evaluate", "task", "train.csv"), 2, "no field 'input'"),
         (("fit", "new"), 2, "--pool NAME"),
-        (("fit", "new", "train.csv", "--pool", "x"), 2, "Files and a pool"),
+        (("fit", "new", "train.csv", "--pool", "x"), 2, "Both files and a pool"),
         (("fit", "new", "--pool", "nowhere"), 1, "no pool nowhere"),
         (("fit", "new", "train.csv"), 2, "--input-field NAME"),
         (("fit", "new", "train.csv", *FIELDS, "--llm-mode", "some"), 2, "Legal values: uncertain, all, none"),
         (("fit", "new", "train.csv", *FIELDS, "--calls", "-1"), 2, "--calls"),
-        (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "1 label"),
+        (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "2 or more labels"),
     ],
 )
 def test_bad_words_say_what_is_wrong(here, workplace, words, code, said):

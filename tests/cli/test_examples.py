@@ -26,16 +26,16 @@ def workplace(tmp_path_factory):
     return folder
 
 
-def test_add_tells_what_is_new_known_and_refused(tmp_path):
+def test_add_tells_what_is_new_known_and_refused(here, tmp_path):
     write_csv(tmp_path / "one.csv", [("a lost card", "lost"), ("a new PIN", "pin"), ("no output", "")])
     (tmp_path / "two.jsonl").write_text(
         '{"text": "a new PIN", "intent": "pin"}\n{"text": "a rate", "intent": "rate"}\n'
     )
-    done = ragkit("examples", "add", "one.csv", "two.jsonl", "--pool", "p", *FIELDS, "--json", cwd=tmp_path, check=3)
+    done = here("examples", "add", "one.csv", "two.jsonl", "--pool", "p", *FIELDS, "--json", cwd=tmp_path, check=3)
     told = json.loads(done.stdout)
     assert (told["report"]["added"], told["report"]["known"], told["examples"]) == (3, 1, 3)
     assert told["report"]["refused"] == ["Example 3 has no output: 'no output'."]
-    again = json.loads(ragkit("examples", "add", "two.jsonl", "--pool", "p", *FIELDS, "--json", cwd=tmp_path).stdout)
+    again = json.loads(here("examples", "add", "two.jsonl", "--pool", "p", *FIELDS, "--json", cwd=tmp_path).stdout)
     assert (again["report"]["added"], again["report"]["known"]) == (0, 2)
 
 
@@ -62,15 +62,13 @@ def test_add_of_a_missing_file_or_another_kind_exits_2(here, tmp_path):
     assert ".csv, .tsv or .jsonl" in here("examples", "add", "notes.txt", cwd=tmp_path, check=2).stderr
 
 
-def test_search_shows_the_nearest_last_with_reasons(workplace):
-    found = json.loads(
-        ragkit("examples", "search", "bank", "my card got lost", "-k", 3, "--json", cwd=workplace).stdout
-    )
+def test_search_shows_the_nearest_last_with_reasons(here, workplace):
+    found = json.loads(here("examples", "search", "bank", "my card got lost", "-k", 3, "--json", cwd=workplace).stdout)
     shots = found["shots"]
     assert [shot["example"]["output"] for shot in shots][-1] == "lost_card"
     assert [shot["score"] for shot in shots] == sorted(shot["score"] for shot in shots)
     assert all(shot["reason"].startswith("cosine ") for shot in shots)
-    text = ragkit("examples", "search", "bank", "my card got lost", "-k", 3, cwd=workplace).stdout
+    text = here("examples", "search", "bank", "my card got lost", "-k", 3, cwd=workplace).stdout
     assert all(shot["example"]["input"] in text for shot in shots)
 
 
@@ -87,13 +85,13 @@ def test_search_hides_the_very_input_unless_asked(here, workplace):
     text = EXAMPLES[0].input
     words = ("examples", "search", "bank", text.upper(), "-k", 1, "--json")
     assert json.loads(here(*words, cwd=workplace).stdout)["shots"][0]["example"]["input"] != text
-    assert json.loads(here(*words, "--own", cwd=workplace).stdout)["shots"][0]["example"]["input"] == text
+    assert json.loads(here(*words, "--include-self", cwd=workplace).stdout)["shots"][0]["example"]["input"] == text
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("nowhere", "x"), 1, "holds: bank"),
+        (("nowhere", "x"), 1, "Indexes in indexes/: bank"),
         (("bank", "x", "--by", "magic"), 2, "jaccard"),
         (("bank", "x", "--choice", "magic"), 2, "balanced"),
         (("bank", "x", "--order", "magic"), 2, "best_last"),
@@ -121,11 +119,11 @@ def test_an_empty_pool_is_told(here, tmp_path):
     assert "empty" in here("examples", "evaluate", "p", "test.csv", *FIELDS, cwd=tmp_path, check=2).stderr
 
 
-def test_evaluate_tells_leaks_and_a_table_by_selector_and_k(workplace):
+def test_evaluate_tells_leaks_and_a_table_by_selector_and_k(here, workplace):
     rows = [(f"please: {example.input}", example.output) for example in EXAMPLES[::2]]
     write_csv(workplace / "test.csv", [*rows, (EXAMPLES[0].input.upper(), "lost_card"), ("my dog ate it", "dog")])
     words = ("examples", "evaluate", "bank", "test.csv", *FIELDS, "-k", 1, "-k", 3)
-    told = json.loads(ragkit(*words, "--json", cwd=workplace).stdout)
+    told = json.loads(here(*words, "--json", cwd=workplace).stdout)
     assert (told["rows"], told["of"], told["unknown_outputs"]) == (12, 12, ["dog"])
     assert {"input": EXAMPLES[0].input.upper(), "cosine": 1.0}.items() <= {
         **told["leaks"][-1]["example"],
@@ -134,7 +132,7 @@ def test_evaluate_tells_leaks_and_a_table_by_selector_and_k(workplace):
     votes = {(vote["by"], vote["k"]): vote["accuracy"] for vote in told["votes"]}
     assert len(votes) == 12
     assert votes["dense", 1] > votes["random", 1]
-    text = ragkit(*words, cwd=workplace).stdout
+    text = here(*words, cwd=workplace).stdout
     assert "Leakage:" in text
     assert "1 outputs of the test rows are not in the pool: dog" in text
     assert text.index("Leakage:") < text.index("jaccard")
@@ -162,7 +160,7 @@ def test_evaluate_of_some_rows_is_the_same_again(here, workplace):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("nowhere", "test.csv"), 1, "There is no pool nowhere"),
+        (("nowhere", "test.csv"), 1, "Pool not found: nowhere"),
         (("bank", "nowhere.csv"), 2, "nowhere.csv can't be read"),
         (("bank", "empty.csv"), 2, "empty.csv has no row"),
         (("bank", "test.csv", "--by", "magic"), 2, "Unknown by 'magic'"),

@@ -64,7 +64,7 @@ def folder(tmp_path, index):
 def test_serve_answers_and_ends_cleanly_with_control_c(folder):
     with serving(folder, "--model", "none") as (process, url, said):
         assert "collections: notes" in said
-        assert "Everyone on this machine is the owner" in said
+        assert "every user of this machine has the owner's permissions" in said
         with httpx.stream(
             "POST", f"{url}api/collections/notes/answers", json={"question": "When does the bus leave?"}, timeout=60
         ) as answer:

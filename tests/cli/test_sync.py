@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import docx
 import pytest
 
 CASES = {
@@ -153,6 +154,17 @@ def test_main_text_reads_pages_again_without_what_is_around_their_text(here, doc
     assert report(here, "sync", "docs", cwd=tmp_path)["complete"] is True
     assert report(here, "sync", "docs", cwd=tmp_path)["replaced"] == 0
     assert report(here, "sync", "docs", "--main-text", cwd=tmp_path)["replaced"] == 1
+
+
+def test_comments_of_a_docx_file_are_left_out_when_asked(here, docs, tmp_path):
+    document = docx.Document()
+    run = document.add_paragraph("The ferry leaves at seven.").runs[0]
+    document.add_comment(run, text="Is it not at eight?", author="Ann")
+    document.save(str(docs / "ferry.docx"))
+    assert report(here, "sync", "docs", cwd=tmp_path)["complete"] is True
+    assert "at eight" in here("search", "mine", "at eight", cwd=tmp_path).stdout
+    assert report(here, "sync", "docs", "--no-comments", cwd=tmp_path)["replaced"] == 1
+    assert "at eight" not in here("search", "mine", "at eight", cwd=tmp_path).stdout
 
 
 def test_include_takes_no_pictures_from_a_folder_with_such_a_name(here, docs, tmp_path):

@@ -187,3 +187,18 @@ def test_notebook_cells_are_units_with_outputs_as_text_and_no_base64(tmp_path):
 def test_what_is_no_notebook_is_refused(tmp_path, text):
     (tmp_path / "a.ipynb").write_text(text)
     assert refusal(tmp_path / "a.ipynb")
+
+
+def test_the_footer_of_a_part_is_in_no_section_of_it(tmp_path):
+    page = (
+        "<html xmlns='http://www.w3.org/1999/xhtml'><body><h1>The Ferry</h1><p>It came at seven.</p>"
+        "<h2>The Crew</h2><p>Three men worked on it.</p><footer>Printed in Oban.</footer></body></html>"
+    )
+    document = one(book(tmp_path / "a.epub", **{"OPS/one.xhtml": page}))
+
+    def path(words):
+        return [heading.title for heading in document.headings_at(document.text.index(words))]
+
+    assert path("Three men") == ["The Ferry", "The Crew"]
+    assert path("Printed in Oban") == []
+    assert path("Rain fell") == ["The Storm"]

@@ -1,12 +1,12 @@
 """One index of the sample documents, and questions on them, for all tests of the room."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ragkit import Index
 from ragkit.evaluation import GoldSource, Question
-from ragkit.models import open_model
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 QUESTIONS = [
@@ -23,12 +23,7 @@ QUESTIONS = [
 
 
 @pytest.fixture(scope="session")
-def samples(tmp_path_factory):
-    with Index.create(tmp_path_factory.mktemp("evaluation") / "index") as index:
-        assert index.add(SAMPLES).complete
+def samples(sample_index, tmp_path_factory):
+    folder = shutil.copytree(sample_index, tmp_path_factory.mktemp("evaluation") / "index")
+    with Index.open(folder) as index:
         yield index
-
-
-@pytest.fixture(scope="session")
-def smollm2():
-    return open_model("smollm2", threads=1)

@@ -37,7 +37,7 @@ def test_gain_is_of_the_questions_in_both_runs():
     assert f1.gain.mean == pytest.approx((1.0 - 0.6) / 3)
     assert (f1.better, f1.worse, f1.equal) == (1, 1, 1)
     assert f1.gain.low < 0 < f1.gain.high
-    assert not f1.shown
+    assert not f1.significant
     assert [change.before.question.id for change in found.changes] == ["b", "c", "a"]
     assert [change.difference for change in found.changes] == pytest.approx([-0.6, 0.0, 1.0])
     assert (found.only_before, found.only_after) == (("d",), ("e",))
@@ -48,10 +48,10 @@ def test_gain_on_every_question_is_shown():
     before = {str(number): number / 100 for number in range(30)}
     found = compare(report(before), report({identity: f1 + 0.1 for identity, f1 in before.items()}))
     (f1,) = [one for one in found.gains if one.info.name == "f1"]
-    assert f1.shown
+    assert f1.significant
     assert f1.gain.mean == pytest.approx(0.1)
     row = json.loads(json.dumps(found.to_dict()))["gains"]
-    assert {one["metric"]: one["shown"] for one in row} == {"f1": True, "contained": False}
+    assert {one["metric"]: one["significant"] for one in row} == {"f1": True, "contained": False}
 
 
 def test_different_questions_under_one_id_are_refused():
@@ -71,7 +71,7 @@ def test_two_thresholds_are_compared(samples):
     found = compare(*runs)
     assert found.settings == {"threshold": (0.4, 1.0)}
     answered = next(one for one in found.gains if one.info.name == "answered")
-    assert (answered.gain.mean, answered.worse, answered.shown) == (-1.0, 3, True)
+    assert (answered.gain.mean, answered.worse, answered.significant) == (-1.0, 3, True)
     page = comparison_page(found)
     assert "Worse: 3" in page
     assert "found, but abstained" in page

@@ -11,6 +11,7 @@ from ragkit.errors import ModelUnavailableError, SettingsError
 from ragkit.evaluation import EvalReport, GoldSource, Question, evaluate, read_report
 from ragkit.evaluation.outcome import QUESTION_RESULT, RIGHT
 from ragkit.models.scripted import ScriptedModel
+from ragkit.prompting import PromptOptions
 from ragkit.retrieval import RetrievalOptions
 from tests.evaluation.conftest import QUESTIONS
 
@@ -124,7 +125,8 @@ def test_retrieval_only_asks_no_model(samples):
 
 
 def test_chat_is_judged_by_a_real_model(samples, smollm2):
-    report = evaluate(Assistant(samples, model=smollm2, mode="chat"), QUESTIONS[:1])
+    options = AnswerOptions(retrieval=RetrievalOptions(k=2), prompt=PromptOptions(answer_tokens=32))
+    report = evaluate(Assistant(samples, model=smollm2, mode="chat", options=options), QUESTIONS[:1])
     (outcome,) = report.outcomes
     assert report.name == "chat, smollm2"
     assert outcome.model == "smollm2"

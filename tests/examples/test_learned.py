@@ -10,7 +10,6 @@ from ragkit.errors import ExamplePoolError, QueryError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector, SelectorOptions, TokenBudget
 from ragkit.examples.learned import LearnedSelector
 from ragkit.indexing import Field
-from ragkit.models import open_model
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example
 from ragkit.tasks.gains import model_gain
@@ -217,10 +216,9 @@ def test_too_little_to_learn_from_is_an_error(wide, tmp_path):
                 LearnedSelector.fit(small, planted, options=SelectorOptions(by=by))
 
 
-def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):
-    model = open_model("smollm2", threads=1)
+def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool, smollm2):
     template = ShotTemplate("Name the intent of the bank customer's message.", style="lines")
-    gain = model_gain(model, template)
+    gain = model_gain(smollm2, template)
     query = EXAMPLES[0]
     same, other = gain(query, [EXAMPLES[4], EXAMPLES[12]])
     assert same > other + 1
@@ -229,4 +227,3 @@ def test_model_is_asked_and_finds_examples_of_the_same_kind_helpful(pool):
     assert selector.report.gains == 18
     assert selector.report.gain_best > 0
     assert selector.select("somebody has my card", 3)
-    model.close()

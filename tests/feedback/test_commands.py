@@ -42,7 +42,7 @@ def test_list_tells_each_event_on_a_line_and_filters(here, workplace):  # noqa: 
     text = run(here, workplace, "list").stdout
     assert text.count("comparison") == 24
     assert "'Ann.'" in text
-    assert "qwen · chat · 4 shots before smollm2 · chat · 4 shots" in text
+    assert "qwen · chat · 4 shots preferred to smollm2 · chat · 4 shots" in text
     told = json.loads(run(here, workplace, "list", "--collection", "sea", "--json").stdout)
     assert told["events"] == []
     assert "0 events" in run(here, workplace, "list", "--since", "2100-01-01").stdout
@@ -59,7 +59,7 @@ def test_examples_go_to_a_file_and_into_a_pool(here, workplace):  # noqa: F811
     done = run(here, workplace, "examples", "--output", "e.jsonl")
     found = read_examples(workplace / "e.jsonl")
     assert [(one.input, one.output) for one in found] == [(TEACHING[0], "Ann."), (TEACHING[1], "At nine.")]
-    assert "1 are kept to measure with" in done.stderr
+    assert "1 held out for evaluation" in done.stderr
     assert "2 added" in run(here, workplace, "examples", "--pool", "taught").stdout
     assert "0 added to taught, 2 known" in run(here, workplace, "examples", "--pool", "taught").stdout
     with ExamplePool.open(workplace / "indexes" / "taught", create=False) as pool:
@@ -98,7 +98,7 @@ def test_standings_show_the_win_rate_with_its_interval(here, workplace):  # noqa
 
 def test_nothing_to_learn_from_is_an_error_that_says_why_and_writes_no_file(here, workplace):  # noqa: F811
     error = run(here, workplace, "sft", "--collection", "sea", "--output", "none.jsonl", check=2).stderr
-    assert "There are no records to be had: the log holds nothing of that kind" in error
+    assert "There are no records to export: the log has no such feedback" in error
     assert "ragkit feedback list" in error
     assert not (workplace / "none.jsonl").exists()
 
@@ -115,7 +115,7 @@ def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
     with FeedbackLog.open(file) as log:
         log.add(thumb("When?", "At nine.", person="ann"))
         log.add(thumb("When?", "At nine.", person="bob"))
-    assert "1 events removed" in here("feedback", "forget", "--log", file, "--person", "ann", cwd=tmp_path).stdout
+    assert "1 event removed" in here("feedback", "forget", "--log", file, "--person", "ann", cwd=tmp_path).stdout
     with FeedbackLog.open(file) as log:
         assert [event.person for event in log.events()] == ["bob"]
     assert "Give a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr

@@ -96,9 +96,9 @@ class Endpoint(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.requests.append((headers, json.loads(body), self.path))
+        self.server.requests.append((headers, json.loads(body) if body else None, self.path))
         answers = self.server.answers
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
         if body is SILENCE:
@@ -114,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
         except OSError:
             self.server.client_gone.set()
+
+    do_GET = do_POST  # noqa: N815
 
     def log_message(self, *words):
         pass

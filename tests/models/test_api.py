@@ -274,7 +274,7 @@ def test_cached_tokens_have_their_own_price():
 
 def test_clients_are_loaded_by_those_who_ask_for_them():
     code = (
-        "import sys, ragkit, ragkit.cli.main, ragkit.models.api, ragkit.models.anthropic, ragkit.models.keys\n"
+        "import sys, ragkit, ragkit.cli.main, ragkit.models.api, ragkit.models.anthropic, ragkit._keys\n"
         "print(*{'openai', 'anthropic', 'keyring', 'langchain', 'httpx', 'httpx2'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,12 +10,12 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import NoKeyringError, PasswordDeleteError
 
+from ragkit._keys import find_key, key_variable, set_key
 from ragkit.cli.main import main
 from ragkit.errors import ModelAuthenticationError, ModelError, SettingsError
 from ragkit.models import complete, open_model
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
-from ragkit.models.keys import find_key, key_variable, set_key
 from ragkit.records import Message
 from tests.models.endpoints import GOOD, GOOD_MESSAGE, SILENCE, Endpoint, event, said, said_start, told
 

@@ -16,8 +16,8 @@ SPANS = sorted({" ".join(WORDS[a:b]) for a in range(len(WORDS)) for b in range(a
 
 
 @pytest.fixture(scope="module")
-def model():
-    return open_model("smollm2", threads=1)
+def model(smollm2):
+    return smollm2
 
 
 @cache
@@ -36,8 +36,12 @@ def whole(model, text):
     return total
 
 
-def test_choice_is_the_likeliest_of_all(model):
-    expected = [whole(model, text) for text in SPANS]
+@pytest.fixture(scope="module")
+def expected(model):
+    return np.array([whole(model, text) for text in SPANS])
+
+
+def test_choice_is_the_likeliest_of_all(model, expected):
     choice = model.choose(ASK, SPANS)
     assert choice.logprob == pytest.approx(expected[choice.number], abs=0.05)
     assert choice.logprob == pytest.approx(max(expected), abs=0.05)
@@ -46,11 +50,11 @@ def test_choice_is_the_likeliest_of_all(model):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_favours_are_added_before_replies_are_compared(model, seed):
+def test_biases_are_added_before_replies_are_compared(model, expected, seed):
     biases = np.random.default_rng(seed).normal(scale=8, size=len(SPANS))
-    expected = np.array([whole(model, text) for text in SPANS]) + biases
+    biased = expected + biases
     choice = model.choose(ASK, SPANS, biases.tolist())
-    assert expected[choice.number] == pytest.approx(expected.max(), abs=0.05)
+    assert biased[choice.number] == pytest.approx(biased.max(), abs=0.05)
 
 
 def test_of_equal_replies_the_favoured_one_is_chosen(model):

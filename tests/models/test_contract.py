@@ -9,7 +9,7 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
 from ragkit.errors import PromptError
-from ragkit.models import GenerationOptions, complete, open_model
+from ragkit.models import GenerationOptions, complete
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import OpenAICompatibleModel
 from ragkit.models.langchain import LangChainModel
@@ -69,11 +69,6 @@ def model(request, endpoint, smollm2):
     if request.param == "langchain":
         return LangChainModel(GenericFakeChatModel(messages=iter([AIMessage(REPLY)] * 9)))
     return ScriptedModel(REPLY)
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    return open_model("smollm2", threads=1)
 
 
 def test_last_delta_alone_carries_finish_and_usage(model):

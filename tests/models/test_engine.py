@@ -18,8 +18,8 @@ SHORT = GenerationOptions(max_tokens=12)
 
 
 @pytest.fixture(scope="module")
-def model():
-    return open_model("smollm2", threads=1)
+def model(smollm2):
+    return smollm2
 
 
 def test_score_of_a_long_continuation_is_that_of_its_parts(model):

@@ -24,7 +24,7 @@ from ragkit.errors import (
     PromptOverflowError,
     SettingsError,
 )
-from ragkit.models import Delta, GenerationOptions, ScoringModel, complete, open_model
+from ragkit.models import Delta, GenerationOptions, ScoringModel, complete
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
 from ragkit.models.breaker import Breaker
 from ragkit.models.fallback import Budget, FallbackModel, FallbackPolicy, Member
@@ -90,11 +90,6 @@ def endpoint(server_or_url, **options):
 
 def failing(error=None, name="first"):
     return Staged([error or ModelUnavailableError("http://x/v1 can't be reached.", "Start it.")], name)
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    return open_model("smollm2", threads=1)
 
 
 # What goes on to the next model, and what is said of it.

@@ -7,6 +7,7 @@ import pytest
 from ragkit.errors import ModelFileError, ModelNotFoundError, PromptOverflowError
 from ragkit.models import GenerationOptions, complete, installed_models, open_model
 from ragkit.models import files as model_files
+from ragkit.models import packaged as packaged_models
 from ragkit.models.files import model_path
 from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.records import Message
@@ -15,8 +16,8 @@ ASK = [Message("system", "You answer briefly."), Message("user", "What is the ca
 
 
 @pytest.fixture(scope="module")
-def model():
-    return open_model("smollm2", threads=1)
+def model(smollm2):
+    return smollm2
 
 
 def test_count_is_what_is_evaluated(model):
@@ -151,10 +152,10 @@ def test_wrong_checksum_and_size_are_told(tmp_path, monkeypatch):
 
 def test_parts_are_joined_and_a_wrong_part_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("RAGKIT_CACHE", str(tmp_path))
-    packaged = model_files._find("gemma3-270m")
+    packaged = packaged_models.find_packaged("gemma3-270m")
     (tmp_path / "part").write_bytes(b"GGUF wrong")
     with pytest.raises(ModelFileError, match="join to sha256"):
-        model_files._join(packaged, [tmp_path / "part"], None)
+        packaged_models.join_parts(packaged, [tmp_path / "part"])
     assert list((tmp_path / "models").iterdir()) == []
 
 

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_ask_a_pdf", "03_tune_or_prompt", "04_evaluate_your_rag", "05_chat_with_langchain"]
 PLOTS = {"01_ask_a_pdf": 2, "03_tune_or_prompt": 1, "04_evaluate_your_rag": 5, "05_chat_with_langchain": 0}
+pytestmark = pytest.mark.slow
 
 
 def seen(name, look, **environment):
@@ -54,14 +55,14 @@ def test_asking_a_pdf_marks_the_quote_on_its_page():
 
 def test_tuning_or_prompting_is_measured_on_a_slice():
     look = (
-        "{'ways': {r.way: r.full.accuracy for r in advice.ways}, 'words': len(advice.words), 'leaked': len(leaked),"
-        " 'after': ask(message), 'before': before, 'head': head.predict([message])[0].label,"
+        "{'methods': {r.method: r.full.accuracy for r in advice.methods}, 'words': len(advice.words),"
+        " 'leaked': len(leaked), 'after': ask(message), 'before': before, 'head': head.predict([message])[0].label,"
         " 'by_head': by_head, 'test': [e.output for e in test]}"
     )
     few = {"RAGKIT_NOTEBOOK_LIMIT": "8", "RAGKIT_NOTEBOOK_EXAMPLES": "120", "RAGKIT_NOTEBOOK_SIZES": ""}
     told = seen("03_tune_or_prompt", look, **few)
-    assert set(told["ways"]) == {"neighbours", "examples", "head"}
-    assert all(accuracy >= 0.4 for accuracy in told["ways"].values())
+    assert set(told["methods"]) == {"neighbours", "examples", "head"}
+    assert all(accuracy >= 0.4 for accuracy in told["methods"].values())
     assert told["words"] >= 2
     assert told["leaked"] > 0
     assert told["after"] == "find_branch"

@@ -3,7 +3,7 @@
 import pytest
 
 from ragkit.errors import ExamplePoolError, PromptError, SettingsError
-from ragkit.models import GenerationOptions, open_model
+from ragkit.models import GenerationOptions
 from ragkit.models.scripted import ScriptedModel
 from ragkit.prompt_search import (
     ModelObjective,
@@ -33,11 +33,6 @@ DEV = [
 SHOTS = tuple(TRAIN[:4])
 LINES = ShotTemplate(style="lines", input_name="Query", output_name="Folder")
 START = PromptCandidate("Name the folder that the query belongs in.")
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    return open_model("smollm2", threads=1)
 
 
 def test_labels_are_chosen_and_compared(smollm2):

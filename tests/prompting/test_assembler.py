@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.errors import PromptOverflowError, SettingsError, TemplateError
-from ragkit.models import open_model
 from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import PromptAssembler, PromptOptions, Source, Templates
 from ragkit.records import Chunk, DocumentInfo, Example, Hit, Message
@@ -17,11 +16,6 @@ def source(number, text=TEXT, title="Manual", start=100):
     chunk = Chunk("d", number, start, start + len(text), text, 30, page=2, key=number)
     info = DocumentInfo("d", f"/docs/{title}.pdf", f"/docs/{title}.pdf", title, "0", "application/pdf", {}, 999, 3, 9)
     return Source(number, Hit(chunk, info, 1.0), text, start, start + len(text))
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    return open_model("smollm2", threads=1)
 
 
 SHOTS = [Example("Is the sky blue?", "Yes. [1]"), Example("Is grass red?", "No. [1]")]

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,10 @@ def make_document():
 
 
 @pytest.fixture(scope="session")
-def samples(tmp_path_factory):
+def samples(sample_index, tmp_path_factory):
     """The sample documents, by the real default model."""
-    with Index.create(tmp_path_factory.mktemp("retrieval") / "index") as index:
-        assert index.add(SAMPLES).complete
+    folder = shutil.copytree(sample_index, tmp_path_factory.mktemp("retrieval") / "index")
+    with Index.open(folder) as index:
         yield index
 
 

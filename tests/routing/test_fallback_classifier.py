@@ -12,7 +12,7 @@ from ragkit.routing.rows import write_rows
 from ragkit.tasks import Classifier, ClassifierOptions, Prediction
 from ragkit.tuning.head import HeadClassifier
 from ragkit.tuning.head_fit import HeadOptions
-from tests.cli.test_commands import ragkit
+from tests.cli.conftest import here  # noqa: F401
 from tests.cli.test_examples import FIELDS, write_csv
 from tests.examples.conftest import EXAMPLES
 
@@ -110,32 +110,32 @@ def test_blended_answers_say_that_both_were_asked(pair):
         assert routed.prediction.probability == pytest.approx(wanted.probability, rel=1e-3)
 
 
-def test_commands_fit_and_report(folders):
-    fitted = ragkit(
+def test_commands_fit_and_report(here, folders):  # noqa: F811
+    fitted = here(
         *("route", "fit", "router.json", "--task", "task", "--head", "head", "asked.csv", *FIELDS),
-        *("--rate", 0.3, "--blend", 0, "--keep-rows", "rows.jsonl", "--json"),
+        *("--rate", 0.3, "--blend", 0, "--save-rows", "rows.jsonl", "--json"),
         cwd=folders,
     )
     told = json.loads(fitted.stdout)
     assert told["rows"] == len(ASKED)
     assert told["threshold"]["rate"] == pytest.approx(0.3, abs=0.1)
     assert len(read_rows(folders / "rows.jsonl")) == len(ASKED)
-    again = ragkit("route", "fit", "again.json", "--rows", "rows.jsonl", "--rate", 0.3, cwd=folders)
+    again = here("route", "fit", "again.json", "--rows", "rows.jsonl", "--rate", 0.3, cwd=folders)
     assert "60 rows" in again.stdout
     assert json.loads((folders / "again.json").read_text()) == json.loads((folders / "router.json").read_text())
     words = ("route", "report", "router.json", "--rows", "rows.jsonl")
-    shown = ragkit(*words, "--plot", "report.png", cwd=folders).stdout
+    shown = here(*words, "--plot", "report.png", cwd=folders).stdout
     assert "always primary" in shown
     assert (folders / "report.png").stat().st_size > 1000
-    report = json.loads(ragkit(*words, "--json", cwd=folders).stdout)
+    report = json.loads(here(*words, "--json", cwd=folders).stdout)
     assert {curve["name"] for curve in report["curves"]} == {"router", "margin", "random", "best possible"}
     assert report["accuracy"] > report["primary"]["accuracy"]
 
 
-def test_commands_say_what_is_missing(folders):
-    nothing = ragkit("route", "fit", "r.json", "--task", "task", cwd=folders, check=2)
-    assert "Give --rows FILE" in nothing.stderr
+def test_commands_say_what_is_missing(here, folders):  # noqa: F811
+    nothing = here("route", "fit", "r.json", "--task", "task", cwd=folders, check=2)
+    assert "--rows FILE" in nothing.stderr
     rows = [RouteRow({"margin": float(n)}, n % 3 > 0, n % 2 > 0) for n in range(60)]
     write_rows(folders / "few.jsonl", rows)
-    unkept = ragkit("route", "fit", "r.json", "--rows", "few.jsonl", "--target", 1, cwd=folders, check=3)
-    assert "can't be promised" in unkept.stdout
+    unkept = here("route", "fit", "r.json", "--rows", "few.jsonl", "--target", 1, cwd=folders, check=3)
+    assert "can't be guaranteed" in unkept.stdout

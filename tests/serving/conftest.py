@@ -9,8 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ragkit import Index
-from ragkit.models import open_model
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.running import Server
 
@@ -39,20 +37,6 @@ def running(options: ServeOptions):
         server.stop()
         thread.join(30)
         assert not thread.is_alive()
-
-
-@pytest.fixture(scope="session")
-def smollm2():
-    return open_model("smollm2", threads=1)
-
-
-@pytest.fixture(scope="session")
-def sample_index(tmp_path_factory):
-    """The folder of an index of the sample documents, to be copied."""
-    path = tmp_path_factory.mktemp("samples") / "samples"
-    with Index.create(path) as index:
-        assert index.add(SAMPLES).complete
-    return path
 
 
 @pytest.fixture(scope="module")

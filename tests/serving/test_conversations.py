@@ -50,7 +50,7 @@ def test_words_in_an_answer_only_are_found(client):
 
 def test_conversation_goes_on_and_its_history_is_in_the_prompt(client):
     first = answered(client, FIRST, mode="extract")
-    second = answered(client, "And its mirror?", mode="chat", conversation=first["conversation"]["id"], k=2)
+    second = answered(client, "And its mirror?", mode="chat", conversation=first["conversation"]["id"], k=1)
     assert second["conversation"]["id"] == first["conversation"]["id"]
     why = client.get(f"/api/messages/{second['finished']['message']['id']}/why").json()
     assert [one["role"] for one in why["prompt"]] == ["system", "user", "assistant", "user"]

@@ -156,7 +156,7 @@ def test_an_answer_that_is_used_as_an_example_is_what_chat_is_shown(client, othe
     made = client.post(f"/api/messages/{message['id']}/example")
     assert made.status_code == 201
     assert made.json()["example"]["output"] == "It leaves at 23:10."
-    chat = answered(client, QUESTION, mode="chat", model=EXTRACT["model"], shots=2)
+    chat = answered(client, QUESTION, mode="chat", model=EXTRACT["model"], shots=2, k=1)
     why = client.get(f"/api/messages/{chat['id']}/why").json()
     assert {"input": "What is the last bus back?", "output": "It leaves at 23:10."} in why["shots"]
     assert "What is the last bus back?" in [turn["content"] for turn in why["prompt"]]

@@ -16,7 +16,6 @@ from mcp import Client, StdioServerParameters
 
 from ragkit import Assistant
 from ragkit.indexing import Index
-from ragkit.models import open_model
 from ragkit.models.base import Delta
 from ragkit.serving.mcp import make_server
 
@@ -205,9 +204,8 @@ def index(tmp_path_factory):
         yield opened
 
 
-def test_model_answers_with_a_span_and_nothing_changes(index):
-    model = open_model("smollm2", threads=1)
-    server = make_server({"manuals": index}, lambda index: Assistant(index, model, "extract"))
+def test_model_answers_with_a_span_and_nothing_changes(index, smollm2):
+    server = make_server({"manuals": index}, lambda index: Assistant(index, smollm2, "extract"))
     before = (index.fingerprint(), index.generation)
 
     async def talk():

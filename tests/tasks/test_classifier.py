@@ -260,7 +260,7 @@ def test_channel_needs_a_model_that_scores_and_no_calibration(pool):
     options = replace(ALL, direction="channel")
     with pytest.raises(SettingsError, match="no log-probabilities"):
         Classifier(pool.index.path, pool, options, ScriptedModel("x")).predict(["a card"])
-    with pytest.raises(SettingsError, match="takes no calibration"):
+    with pytest.raises(SettingsError, match="Calibration is not supported"):
         Classifier(pool.index.path, pool, replace(options, calibration="batch"))
 
 
@@ -309,7 +309,11 @@ def test_empty_input_is_refused_before_anything_is_asked(task):
 
 @pytest.mark.parametrize(
     ("examples", "told"),
-    [([], "no examples"), ([Example("a", "x"), Example("b", "x")], "1 labels"), ([Example("a", " ")], "no output")],
+    [
+        ([], "no training examples"),
+        ([Example("a", "x"), Example("b", "x")], "2 or more labels"),
+        ([Example("a", " ")], "no output"),
+    ],
 )
 def test_too_little_to_learn_from_is_an_error(tmp_path, examples, told):
     with pytest.raises(TaskError, match=told):
@@ -317,7 +321,7 @@ def test_too_little_to_learn_from_is_an_error(tmp_path, examples, told):
 
 
 def test_folder_that_holds_no_classifier_is_refused(task, tmp_path):
-    with pytest.raises(TaskError, match="holds no task"):
+    with pytest.raises(TaskError, match="contains no task"):
         Classifier.open(tmp_path)
     with pytest.raises(TaskError, match="'classifier'"):
         Extractor.open(task.path)
@@ -331,12 +335,12 @@ def test_folder_that_holds_no_classifier_is_refused(task, tmp_path):
 
 
 def test_options_that_cannot_be_are_refused():
-    with pytest.raises(SettingsError, match="Two labels are shown as 'lost card'"):
+    with pytest.raises(SettingsError, match="Two labels have the name 'lost card'"):
         ClassifierOptions(labels=("lost_card", "lost card"))
     assert ClassifierOptions(labels=("lost_card", "lost card"), names={"lost_card": "gone"}).name("lost_card") == "gone"
-    with pytest.raises(SettingsError, match="unsure, all, none"):
+    with pytest.raises(SettingsError, match="uncertain, all, none"):
         ClassifierOptions(llm_mode="some")
     with pytest.raises(SettingsError, match="confidence=2"):
         ClassifierOptions(confidence=2)
-    with pytest.raises(SettingsError, match="-1 calls"):
+    with pytest.raises(SettingsError, match="got calls=-1"):
         FitBudget(calls=-1)

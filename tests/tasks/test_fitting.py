@@ -60,7 +60,11 @@ def test_one_setting_costs_nothing():
 
 @pytest.mark.parametrize(
     ("settings", "dev", "calls", "told"),
-    [([], DEV, 9, "0 settings"), (["a"], [], 9, "0 examples"), (["a", "b"], DEV, 1, "1 calls are too few to try 2")],
+    [
+        ([], DEV, 9, "0 settings"),
+        (["a"], [], 9, "0 examples"),
+        (["a", "b"], DEV, 1, "1 calls are too few to compare 2"),
+    ],
 )
 def test_race_that_cannot_be_run_says_why(settings, dev, calls, told):
     with pytest.raises(TaskError, match=told):

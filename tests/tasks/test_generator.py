@@ -118,9 +118,9 @@ def test_settings_that_can_not_be_are_refused(tmp_path, wrong):
 
 
 def test_nothing_to_learn_from_or_choose_among_is_an_error(tmp_path):
-    with pytest.raises(TaskError, match="no examples"):
+    with pytest.raises(TaskError, match="no training examples"):
         Generator.fit(tmp_path / "a", [], model=ScriptedModel(), budget=NONE)
-    with pytest.raises(TaskError, match="no settings"):
+    with pytest.raises(TaskError, match="settings is empty"):
         Generator.fit(tmp_path / "b", MINUTES, model=ScriptedModel(), budget=NONE, settings=[])
     with pytest.raises(TaskError, match="too few"):
         Generator.fit(tmp_path / "c", MINUTES, model=ScriptedModel(), budget=FitBudget(calls=3))

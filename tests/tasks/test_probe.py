@@ -55,7 +55,7 @@ def test_probe_that_does_not_fit_or_is_damaged_is_refused(probe, tmp_path):
     with pytest.raises(TaskError, match="can't be read"):
         LinearProbe.open(tmp_path, 4, 16)
     probe.save(tmp_path)
-    with pytest.raises(TaskError, match="4 labels and vectors of 16; the task has 5 labels"):
+    with pytest.raises(TaskError, match="4 labels and 16 dimensions; the task has 5 labels"):
         LinearProbe.open(tmp_path, 5, 16)
     file = tmp_path / "probe.npz"
     file.write_bytes(file.read_bytes()[:300])

@@ -26,5 +26,5 @@ def test_only_so_many_vote_and_none_for_labels_that_there_are_not():
 
 @pytest.mark.parametrize("wrong", [{"neighbours": 0}, {"sharpness": -1}, {"smoothing": 0}])
 def test_vote_that_cannot_be_is_refused(wrong):
-    with pytest.raises(SettingsError, match="can't be"):
+    with pytest.raises(SettingsError, match="must be"):
         VoteOptions(**wrong)

@@ -1,4 +1,4 @@
-"""Advice: each way measured as it would be by hand, nothing leaked, the rule that recommends, and what is kept."""
+"""Advice: each method measured as it would be by hand, nothing leaked, the rule that recommends, and what is kept."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,6 @@ import pytest
 from ragkit.errors import ExamplePoolError, IndexLockedError, MissingExtraError, SettingsError
 from ragkit.examples import ExamplePool, find_leaks, read_examples
 from ragkit.indexing.writing import writer_lock
-from ragkit.models import open_model
 from ragkit.models.adapters import tuned_model
 from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import ShotTemplate
@@ -18,7 +17,7 @@ from ragkit.tasks import Classifier, ClassifierOptions, FitBudget
 from ragkit.tuning import advice as room
 from ragkit.tuning.advice import advise
 from ragkit.tuning.advice_data import Parts, parted
-from ragkit.tuning.advice_ways import Means, Measured, measure
+from ragkit.tuning.advice_methods import Measured, Resources, measure
 from ragkit.tuning.head import HeadClassifier
 from ragkit.tuning.head_fit import HeadOptions
 from tests.examples.conftest import EXAMPLES
@@ -44,10 +43,8 @@ def advice(rows):
 
 
 @pytest.fixture(scope="module")
-def model():
-    opened = open_model("smollm2", threads=1)
-    yield opened
-    opened.close()
+def model(smollm2):
+    return smollm2
 
 
 def accuracy(labels, rows):
@@ -67,7 +64,7 @@ def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
         with Classifier.fit(tmp_path / f"task{size}", train, options=ClassifierOptions(llm_mode="none")) as task:
             said = [one.label for one in task.predict(inputs)]
         assert advice.of("neighbours").points[number].accuracy == accuracy(said, parts.held_out)
-    for report in advice.ways:
+    for report in advice.methods:
         assert len({point.accuracy for point in report.points}) > 1
         for point in report.points:
             assert 0 <= point.low < point.accuracy < point.high <= 1
@@ -76,9 +73,9 @@ def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
 
 
 def test_recommended_is_the_cheapest_that_is_not_shown_to_be_worse(advice):
-    good = [report for report in advice.ways if not report.worse]
+    good = [report for report in advice.methods if not report.worse]
     least = min(report.full.seconds_per_thousand for report in good)
-    near = {one.way: one.full.fit_seconds for one in good if one.full.seconds_per_thousand <= 2 * least}
+    near = {one.method: one.full.fit_seconds for one in good if one.full.seconds_per_thousand <= 2 * least}
     assert advice.recommended == min(near, key=near.get)
     assert advice.words[0].startswith(f"Use {advice.recommended} ")
     assert f"{advice.of(advice.recommended).full.accuracy:.3f} of {advice.held_out} held-out" in advice.words[0]
@@ -91,30 +88,31 @@ def test_recommended_is_the_cheapest_that_is_not_shown_to_be_worse(advice):
 
 
 def planted(right, predict_seconds, fit_seconds=1.0):
-    """Return what a way did on 400 inputs, the first of which it has right."""
+    """Return what a method did on 400 inputs, the first of which it has right."""
     hits = tuple(number < right for number in range(400))
     return [Measured(hits, fit_seconds, predict_seconds, 0.0, "")]
 
 
-def recommended(**ways):
+def recommended(**methods):
     parts = Parts(tuple(EXAMPLES), tuple(EXAMPLES * 20), 4, (), 0, "")
-    return room._advice({way.replace("_", "-"): rows for way, rows in ways.items()}, [20], parts, {}, 0)
+    return room._advice({method.replace("_", "-"): rows for method, rows in methods.items()}, [20], parts, {}, 0)
 
 
 def test_planted_cases_are_told_apart():
     much_better = recommended(neighbours=planted(300, 1.0), head=planted(360, 5.0), examples=planted(360, 90.0))
     assert (much_better.recommended, much_better.most_accurate) == ("head", "head")
-    assert [report.worse for report in much_better.ways] == [True, False, False]
-    assert any(line.startswith("neighbours is shown to be worse than head: by 0.150") for line in much_better.words)
+    assert [report.worse for report in much_better.methods] == [True, False, False]
+    worse = "neighbours is significantly less accurate than head: by 0.150"
+    assert any(line.startswith(worse) for line in much_better.words)
     by_chance = recommended(neighbours=planted(359, 1.0), head=planted(360, 5.0), examples=planted(300, 90.0))
     assert (by_chance.recommended, by_chance.most_accurate) == ("neighbours", "head")
-    assert "not shown" in by_chance.words[1]
+    assert "not significant" in by_chance.words[1]
     assert not by_chance.of("neighbours").worse
     sooner = recommended(head=planted(360, 5.0, 9.0), tuned_head=planted(360, 5.0, 2.0))
     assert sooner.recommended == "tuned-head"
     busy = recommended(head=planted(360, 5.0, 2.0), tuned_head=planted(360, 3.0, 9.0), neighbours=planted(360, 9.0))
     assert busy.recommended == "head"
-    assert "1 sizes of training are too few" in sooner.words[-1]
+    assert "needs three training set sizes, got 1" in sooner.words[-1]
 
 
 def test_nothing_of_the_held_out_part_is_learned(rows, tmp_path):
@@ -159,7 +157,7 @@ def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         advise(rows, QUICK, work=tmp_path, progress=stopped)
     lines = (tmp_path / "advice.jsonl").read_text().splitlines()
-    told = [(row["way"], row["size"]) for row in map(json.loads, lines)]
+    told = [(row["method"], row["size"]) for row in map(json.loads, lines)]
     assert told == [*(("neighbours", size) for size in sizes), ("head", sizes[0])]
     # A kill may cut the last line.
     (tmp_path / "advice.jsonl").write_text("\n".join([*lines[:-1], lines[-1][:50]]))
@@ -168,8 +166,8 @@ def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
     assert set(stages) == {"advise", *heads}
     kept = [json.loads(line)["measured"] for line in lines[:3]]
     assert [point.fit_seconds for point in again.of("neighbours").points] == [one["fit_seconds"] for one in kept]
-    assert [[p.accuracy for p in report.points] for report in again.ways] == [
-        [p.accuracy for p in report.points] for report in advice.ways
+    assert [[p.accuracy for p in report.points] for report in again.methods] == [
+        [p.accuracy for p in report.points] for report in advice.methods
     ]
     stages.clear()
     assert advise(rows, QUICK, work=tmp_path, progress=lambda told: stages.append(told.stage)) == again
@@ -184,15 +182,15 @@ def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
 
 def test_examples_are_shown_to_a_model(model, parts, tmp_path):
     few = replace(parts, train=parts.train[:24], held_out=parts.held_out[:8])
-    means = Means(model, calls=4)
-    found = measure("examples", tmp_path / "way", few.train, few.held_out, means)
+    resources = Resources(model, calls=4)
+    found = measure("examples", tmp_path / "method", few.train, few.held_out, resources)
     options = ClassifierOptions(llm_mode="uncertain")
     with Classifier.fit(
         tmp_path / "direct", few.train, model=model, options=options, budget=FitBudget(calls=4)
     ) as task:
         said = task.predict([row.input for row in few.held_out])
     assert found.right == tuple(one.label == row.output for one, row in zip(said, few.held_out, strict=True))
-    assert found.note == f"the model read {sum(one.used_llm for one in said) / 8:.0%}"
+    assert found.note == f"the LLM was called for {sum(one.used_llm for one in said) / 8:.0%}"
     assert found.dollars == 0
 
 
@@ -212,18 +210,20 @@ class PricedModel(ScriptedModel):
 def test_cost_of_a_priced_model_is_that_of_answering(parts, tmp_path):
     held = parts.held_out[:6]
     model = PricedModel("top up failed")
-    found = measure("examples", tmp_path / "priced", parts.train[:12], held, Means(model, calls=0))
+    found = measure("examples", tmp_path / "priced", parts.train[:12], held, Resources(model, calls=0))
     read = int(found.note.split()[-1].rstrip("%")) * len(held) / 100
     assert read > 0
     assert found.dollars == pytest.approx(0.01 * round(read))
-    unknown = measure("examples", tmp_path / "unknown", parts.train[:12], held, Means(PricedModel("x", None), calls=0))
+    unknown = measure(
+        "examples", tmp_path / "unknown", parts.train[:12], held, Resources(PricedModel("x", None), calls=0)
+    )
     assert unknown.dollars is None
 
 
 def test_tuned_model_answers_with_nothing_but_labels(parts, tmp_path):
     held = parts.held_out[:8]
-    means = Means(lora_minutes=0.05, threads=1)
-    found = measure("lora", tmp_path, parts.train[:12], held, means)
+    resources = Resources(lora_minutes=0.05, threads=1)
+    found = measure("lora", tmp_path, parts.train[:12], held, resources)
     tuned = tuned_model("advised@1", tmp_path, threads=1)
     shown = [label.replace("_", " ") for label in sorted(LABELS)]
     said = [tuned.choose(ShotTemplate().messages([], row.input), shown).number for row in held]
@@ -233,40 +233,40 @@ def test_tuned_model_answers_with_nothing_but_labels(parts, tmp_path):
 
 
 def test_bad_input_is_refused(rows):
-    with pytest.raises(ExamplePoolError, match="3 different examples of 2 labels, and 0 of these have 5") as error:
+    with pytest.raises(ExamplePoolError, match="3 distinct examples with 2 labels, 0 with 5") as error:
         advise([Example("a", "x"), Example("b", "x"), Example("c", "y"), Example("c", "y"), Example(" ", "y")])
     assert "2 labels with 5 examples each" in error.value.hint
-    with pytest.raises(ExamplePoolError, match="and 1 of these have 5"):
+    with pytest.raises(ExamplePoolError, match="1 with 5"):
         advise([row for row in rows if row.output == LABELS[0]])
-    with pytest.raises(SettingsError, match="no way 'heads'"):
+    with pytest.raises(SettingsError, match="Unknown method 'heads'"):
         advise(rows, ["heads"])
-    with pytest.raises(SettingsError, match="how long"):
+    with pytest.raises(SettingsError, match="training time"):
         advise(rows, ["lora"])
-    with pytest.raises(SettingsError, match="0 of 100 examples"):
+    with pytest.raises(SettingsError, match="half of the 100 examples, got 0"):
         advise(rows, QUICK, held_out=0)
-    with pytest.raises(SettingsError, match="51 of 100 examples"):
+    with pytest.raises(SettingsError, match="half of the 100 examples, got 51"):
         advise(rows, QUICK, held_out=51)
     for sizes in ([7], [76]):
-        with pytest.raises(SettingsError, match=f"Sizes of {sizes[0]} can't be"):
+        with pytest.raises(SettingsError, match=f"Sizes must be between 8 and 75, got {sizes[0]}"):
             advise(rows, QUICK, sizes=sizes)
     for wrong in ({"calls": -1}, {"head_seconds": 0.0}, {"lora_minutes": 0.0}):
-        with pytest.raises(SettingsError, match="can't be"):
+        with pytest.raises(SettingsError, match="must be"):
             advise(rows, QUICK, **wrong)
 
 
 def test_ways_are_those_that_can_be_had(monkeypatch):
-    assert room._chosen((), 5.0) == (list(room.WAYS), {})
-    ways, left_out = room._chosen((), None)
-    assert ways == ["neighbours", "examples", "head", "tuned-head"]
+    assert room._chosen((), 5.0) == (list(room.METHODS), {})
+    methods, left_out = room._chosen((), None)
+    assert methods == ["neighbours", "examples", "head", "tuned-head"]
     assert "--lora-minutes" in left_out["lora"]
     assert room._chosen(("head", "neighbours"), None) == (["neighbours", "head"], {})
     monkeypatch.setattr(room, "find_spec", lambda name: None if name in ("transformers", "peft") else object())
-    ways, left_out = room._chosen((), None)
-    assert ways == ["neighbours", "examples", "head"]
+    methods, left_out = room._chosen((), None)
+    assert methods == ["neighbours", "examples", "head"]
     assert "ragkit[tune]" in left_out["tuned-head"]
-    for way, minutes in (("tuned-head", None), ("lora", 5.0)):
+    for method, minutes in (("tuned-head", None), ("lora", 5.0)):
         with pytest.raises(MissingExtraError, match="transformers"):
-            room._chosen((way,), minutes)
+            room._chosen((method,), minutes)
 
 
 def test_sizes_that_are_asked_for_end_with_all(parts):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ragkit.errors import ModelError, ModelOutputError, PromptOverflowError, SettingsError
-from ragkit.models import GenerationOptions, complete, open_model
+from ragkit.models import GenerationOptions, complete
 from ragkit.records import Message
 from ragkit.tuning.best_of_n import BestOfN, rejection_samples
 from ragkit.tuning.sampling import draw, draw_all
@@ -16,10 +16,8 @@ OPTIONS = GenerationOptions(max_tokens=6, temperature=1.0, seed=3)
 
 
 @pytest.fixture(scope="module")
-def model():
-    opened = open_model("smollm2", threads=1)
-    yield opened
-    opened.close()
+def model(smollm2):
+    return smollm2
 
 
 def longest(prompt, answers):
@@ -83,7 +81,7 @@ def test_score_that_is_none_is_refused(model):
 
 def test_settings_that_can_t_differ_are_refused(model):
     for wrong in ({"n": 0}, {"n": 2, "temperature": 0.0}):
-        with pytest.raises(SettingsError, match="can't be"):
+        with pytest.raises(SettingsError, match="must be"):
             BestOfN(model, score=longest, **wrong)
 
 
@@ -99,10 +97,10 @@ def test_rejection_keeps_what_passes_and_says_what_is_left(model):
     good = [text for text in drawn if " " in text]
     assert 0 < len(good) < len(drawn)
     found = rejection_samples(
-        model, inputs, lambda asked, answer: asked == inputs[0] and " " in answer, n=6, options=OPTIONS, most=2
+        model, inputs, lambda asked, answer: asked == inputs[0] and " " in answer, n=6, options=OPTIONS, max_per_input=2
     )
     assert [(example.input, example.output) for example in found.examples] == [(inputs[0], text) for text in good[:2]]
-    assert found.without == inputs[1:]
+    assert found.rejected == inputs[1:]
     assert found.inputs == 2
 
 
@@ -120,7 +118,7 @@ def test_rejection_by_reward_takes_the_best_above_the_threshold(model):
     found = rejection_samples(model, inputs, _Longest(), n=4, threshold=float(len(best)), options=OPTIONS)
     assert [(e.output, e.metadata["reward"]) for e in found.examples] == [(best, len(best))]
     nothing = rejection_samples(model, inputs, _Longest(), n=4, threshold=len(best) + 1.0, options=OPTIONS)
-    assert (nothing.examples, nothing.without) == ([], inputs)
+    assert (nothing.examples, nothing.rejected) == ([], inputs)
     with pytest.raises(SettingsError, match="threshold"):
         rejection_samples(model, inputs, _Longest(), n=4)
 
@@ -151,7 +149,7 @@ def test_broken_off_run_goes_on_from_its_log(model, tmp_path):
     assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     assert draw_all(counting, inputs, 2, OPTIONS, log=log) == whole
     assert counting.calls == 4
-    with pytest.raises(SettingsError, match="drawn otherwise"):
+    with pytest.raises(SettingsError, match="other settings"):
         draw_all(model, inputs, 3, OPTIONS, log=log)
     other = tmp_path / "other.jsonl"
     other.write_text('{"prompt": 1}\n')

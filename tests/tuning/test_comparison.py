@@ -49,7 +49,7 @@ def test_no_gain_is_seldom_certain():
 def test_wrong_input_is_refused():
     with pytest.raises(SettingsError, match="1 scores before and 2"):
         gain([1.0], [1.0, 0.0])
-    with pytest.raises(SettingsError, match="nothing to measure"):
+    with pytest.raises(SettingsError, match="no held-out examples"):
         estimate([])
     with pytest.raises(SettingsError, match="bleu") as raised:
         metric_of("bleu")

@@ -104,7 +104,7 @@ def test_shared_passage_is_no_leak():
 
 
 def test_all_rows_leaked_is_an_error():
-    with pytest.raises(ExamplePoolError, match="All 2 rows"):
+    with pytest.raises(ExamplePoolError, match="All 2 training rows"):
         without_leaks(records(*QUESTIONS[:2]), {"test": records(*QUESTIONS)})
 
 

@@ -33,7 +33,8 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unbroken(model, tmp_path_factory):
-    return run(model, tmp_path_factory.mktemp("adapters"))
+    # Only a run that is to be killed needs a checkpoint at each step.
+    return run(model, tmp_path_factory.mktemp("adapters"), options=replace(OPTIONS, checkpoint_seconds=3600.0))
 
 
 def weights(report):
@@ -55,9 +56,9 @@ def test_card_says_what_was_done(unbroken):
     assert card["data"]["splits"]["held out"]["rows"] == 12
     assert card["options"]["beta"] == OPTIONS.beta
     assert len(card["data"]["sha256"]) == 64
-    assert "likelier" in (unbroken.version.folder / "card.md").read_text()
+    assert "preference accuracy" in (unbroken.version.folder / "card.md").read_text()
     assert not unbroken.version.promoted
-    assert "fewer than 20" in unbroken.why
+    assert "needs at least 20" in unbroken.why
     assert sorted(file.name for file in unbroken.version.folder.iterdir()) == ["adapter", "card.json", "card.md"]
     assert sorted(file.name for file in (unbroken.version.folder / "adapter").iterdir() if file.is_dir()) == []
 
@@ -113,7 +114,7 @@ def test_what_can_t_be_is_refused(model, tmp_path):
     with pytest.raises(SettingsError, match="beta"):
         DpoOptions(beta=0)
     one = [Ranking("what colour is grass ?", "green", "red")]
-    with pytest.raises(ExamplePoolError, match="0 held out"):
+    with pytest.raises(ExamplePoolError, match="0 held-out"):
         tune_dpo("taste", one, [], base=model, folder=tmp_path)
     with pytest.raises(ExamplePoolError, match="evaluation split"):
         tune_dpo("taste", one, one, base=model, folder=tmp_path)
@@ -134,7 +135,7 @@ def test_adapter_of_the_default_model_is_used_by_llama_cpp(tmp_path):
     train = [Ranking(text, "down", "up", {"key": f"lesson {text}"}) for text in (asked, "Up or down?")]
     held = [Ranking("Is it up or is it down that you would go?", "down", "up", {"key": "exam"})]
     options = DpoOptions(
-        epochs=4, batch=2, layers=4, modules="attention", rank=4, alpha=8, learning_rate=5e-3, threads=1
+        epochs=4, batch_size=2, layers=4, modules="attention", rank=4, alpha=8, learning_rate=5e-3, threads=1
     )
     report = tune_dpo("down", train, held, options, folder=tmp_path)
     base = base_model()

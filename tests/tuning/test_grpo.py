@@ -15,7 +15,15 @@ from ragkit.tuning.rankings import read_prompts
 from tests.tuning.tiny import COLOURS, write_tiny_model
 
 OPTIONS = GrpoOptions(
-    epochs=10, rank=4, alpha=8, batch=4, replies=8, reply_tokens=3, learning_rate=2e-2, beta=0.0, checkpoint_seconds=0.0
+    epochs=10,
+    rank=4,
+    alpha=8,
+    batch_size=4,
+    num_replies=8,
+    max_reply_tokens=3,
+    learning_rate=2e-2,
+    beta=0.0,
+    checkpoint_seconds=0.0,
 )
 
 
@@ -80,9 +88,9 @@ def test_score_that_is_no_number_is_told(model, tmp_path):
 
 
 def test_what_can_t_be_is_refused(model, tmp_path):
-    with pytest.raises(SettingsError, match="1 replies"):
-        GrpoOptions(replies=1)
-    with pytest.raises(ExamplePoolError, match="0 prompts to learn from"):
+    with pytest.raises(SettingsError, match="got num_replies=1"):
+        GrpoOptions(num_replies=1)
+    with pytest.raises(ExamplePoolError, match="0 training prompts"):
         tune_grpo("taste", [], HELD, says_green, base=model, folder=tmp_path)
     with pytest.raises(ExamplePoolError, match="longer than 8 tokens"):
         run(model, tmp_path, options=replace(OPTIONS, max_length=8))
@@ -94,7 +102,7 @@ def test_command_takes_a_check_and_a_file_of_rankings(model, tmp_path, monkeypat
     rows = [{"prompt": one.messages[0].content, "chosen": "green", "rejected": "red"} for one in TRAIN]
     (tmp_path / "rankings.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *rows]))
     assert len(read_prompts("rankings.jsonl")) == len(TRAIN)
-    command = ["tune", "grpo", "taste", "rankings.jsonl", "--base", model, "--epochs", "0.5", "--reply-tokens", "3"]
+    command = ["tune", "grpo", "taste", "rankings.jsonl", "--base", model, "--epochs", "0.5", "--max-reply-tokens", "3"]
     found = CliRunner().invoke(app, [*command, "--check", "own_check:green", "--val-fraction", "0.3", "--json"])
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ragkit.embedding import open_embedder
 from ragkit.errors import QueryError, SettingsError, TaskError
 from ragkit.records import Example
 from ragkit.tasks import Classifier
+from ragkit.tuning import embedder_training
 from ragkit.tuning.comparison import Estimate
 from ragkit.tuning.embedder import tune_on_pairs
 from ragkit.tuning.embedder_training import EmbedderOptions
@@ -22,7 +24,8 @@ from ragkit.tuning.head_data import alike, split
 from ragkit.tuning.head_fit import HeadGain, HeadOptions
 from tests.examples.conftest import EXAMPLES, QUERIES
 
-FROZEN = HeadOptions(tune=False, held_out=0.2)
+ROOT = Path(__file__).resolve().parents[2]
+FROZEN = HeadOptions(tune=False, val_fraction=0.2)
 NEW = {
     "somebody took my card, I have lost it": "lost_card",
     "the post has still not brought my card": "card_arrival",
@@ -94,7 +97,7 @@ def test_equal_head_does_not_replace_the_one_before(head, tmp_path):
 
 
 def test_better_head_replaces_the_one_before_and_one_of_other_labels_too(tmp_path):
-    options = replace(FROZEN, held_out=0.4)
+    options = replace(FROZEN, val_fraction=0.4)
     first = HeadClassifier.fit(tmp_path, EXAMPLES, options=options)
     held_out = tmp_path / "held_out.jsonl"
     lines = [json.loads(line) for line in held_out.read_text().splitlines()]
@@ -102,7 +105,7 @@ def test_better_head_replaces_the_one_before_and_one_of_other_labels_too(tmp_pat
     held_out.write_text("".join(json.dumps({**line, "scores": [0.0, -9.0]}) + "\n" for line in lines))
     better = HeadClassifier.fit(tmp_path, EXAMPLES[:-1], options=options)
     assert better.report.kept == "frozen"
-    assert better.report.old_gain.shown
+    assert better.report.old_gain.significant
     assert better.settings.version != first.settings.version
     assert [one.name for one in tmp_path.glob("v-*")] == [better.settings.version]
     fewer = HeadClassifier.fit(tmp_path, [e for e in EXAMPLES if e.output != "lost_card"], options=FROZEN)
@@ -113,14 +116,14 @@ def test_better_head_replaces_the_one_before_and_one_of_other_labels_too(tmp_pat
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuned")
-    return HeadClassifier.fit(folder, ORDERS, options=HeadOptions(tuning=TUNING, held_out=0.3))
+    return HeadClassifier.fit(folder, ORDERS, options=HeadOptions(tuning=TUNING, val_fraction=0.3))
 
 
 def test_embedder_is_tuned_where_that_is_shown_to_gain(tuned):
     report = tuned.report
     assert report.kept == "tuned"
     assert report.tuned > report.frozen
-    assert report.tuning_gain.shown
+    assert report.tuning_gain.significant
     assert not report.training.cut
     assert tuned.accuracy(ORDERS) > 0.9
     again = HeadClassifier.open(tuned.path)
@@ -140,16 +143,16 @@ def test_tuned_embedder_opens_by_its_folder_in_both_runtimes(tuned):
 
 
 def test_tuning_that_gains_nothing_is_not_kept(tmp_path):
-    options = HeadOptions(tuning=EmbedderOptions(epochs=1, batch=8, learning_rate=1e-9), held_out=0.2)
+    options = HeadOptions(tuning=EmbedderOptions(epochs=1, batch_size=8, learning_rate=1e-9), val_fraction=0.2)
     made = HeadClassifier.fit(tmp_path, EXAMPLES, options=options)
     assert made.report.kept == "frozen"
-    assert "not shown" in made.report.why
-    assert not made.report.tuning_gain.shown
+    assert "not significant" in made.report.why
+    assert not made.report.tuning_gain.significant
     assert not list(tmp_path.rglob("model.safetensors"))
 
 
 def test_time_limit_ends_training(tmp_path):
-    options = EmbedderOptions(epochs=10_000, seconds=0.5, batch=4)
+    options = EmbedderOptions(epochs=10_000, seconds=0.5, batch_size=4)
     report = tune_on_pairs(NAMED, tmp_path / "embedder", options=options)
     assert report.cut
     assert 0 < report.done < report.steps
@@ -168,7 +171,7 @@ def test_examples_of_the_evaluation_split_are_not_learned_from(tmp_path):
     made = HeadClassifier.fit(tmp_path, EXAMPLES, evaluation=test, options=FROZEN)
     assert made.report.leaked == 2
     assert made.report.examples == len(EXAMPLES) - 2
-    with pytest.raises(TaskError, match="20 leaked"):
+    with pytest.raises(TaskError, match="20 near-duplicates"):
         HeadClassifier.fit(tmp_path / "all", EXAMPLES, evaluation=EXAMPLES, options=FROZEN)
 
 
@@ -194,17 +197,17 @@ def test_split_holds_out_of_each_label_and_stays_when_examples_are_added():
 
 
 def test_what_can_not_be_fitted_is_refused(tmp_path, head):
-    with pytest.raises(TaskError, match="1 label"):
+    with pytest.raises(TaskError, match="2 or more labels"):
         HeadClassifier.fit(tmp_path, [e for e in EXAMPLES if e.output == "lost_card"], options=FROZEN)
     with pytest.raises(TaskError, match="too few to hold some out"):
         HeadClassifier.fit(tmp_path, [Example("a", "x"), Example("b", "y")], options=FROZEN)
-    with pytest.raises(TaskError, match="holds no task"):
+    with pytest.raises(TaskError, match="contains no task"):
         HeadClassifier.open(tmp_path / "none")
     with pytest.raises(TaskError, match="'head'"):
         Classifier.open(head.path)
-    with pytest.raises(SettingsError, match="held_out=1"):
+    with pytest.raises(SettingsError, match="val_fraction=1"):
         HeadOptions(held_out=1)
-    with pytest.raises(SettingsError, match="0 epochs"):
+    with pytest.raises(SettingsError, match="epochs=0"):
         EmbedderOptions(epochs=0)
 
 
@@ -217,7 +220,7 @@ def test_version_outside_of_the_folder_is_refused(head, tmp_path):
 
 
 def test_questions_come_nearer_to_their_passages(tmp_path):
-    options = EmbedderOptions(epochs=30, batch=6, learning_rate=3e-4, seconds=600)
+    options = EmbedderOptions(epochs=30, batch_size=6, learning_rate=3e-4, seconds=600)
     tune_on_pairs(NAMED, tmp_path / "e", options=options)
 
     def found(model):
@@ -227,40 +230,45 @@ def test_questions_come_nearer_to_their_passages(tmp_path):
         return int((best == np.arange(len(NAMED))).sum())
 
     assert found(tmp_path / "e") == len(NAMED) > found("default")
-    with pytest.raises(TaskError, match="fewer than two passages"):
+    with pytest.raises(TaskError, match="fewer than two distinct passages"):
         tune_on_pairs([("a", "x"), ("b", "x")], tmp_path / "f")
+
+
+NUMBERED = [
+    (f"what is number {number}?", f"Its name is {name}.")
+    for number, name in enumerate(["one", "two", "three", "four", "five", "six"])
+]
+
+
+def tune_numbered(folder, progress=None):
+    options = EmbedderOptions(epochs=20, batch=6, seconds=3600)
+    with pytest.MonkeyPatch.context() as patch:
+        # Two runs in bfloat16 differ as much from each other as from one that was broken off.
+        patch.setattr(embedder_training, "_half_is_fast", lambda: False)
+        return tune_on_pairs(NUMBERED, folder, options=options, progress=progress)
 
 
 KILLED = """
 import sys
 from pathlib import Path
 from ragkit.tuning import embedder_training
-from ragkit.tuning.comparison import Estimate
-from ragkit.tuning.embedder import tune_on_pairs
+from tests.tuning.test_head import tune_numbered
 embedder_training._EVERY = 0.0
-# Two runs in bfloat16 differ as much from each other as from one that was broken off.
-embedder_training._half_is_fast = lambda: False
-names = "one two three four five six".split()
-pairs = [(f"what is number {n}?", f"Its name is {name}.") for n, name in enumerate(names)]
-options = embedder_training.EmbedderOptions(epochs=20, batch=6, seconds=3600)
-report = tune_on_pairs(pairs, Path(sys.argv[1]), options=options, progress=lambda p: print(p.done, flush=True))
-print("resumed", report.resumed_at, report.done, report.loss)
+tune_numbered(Path(sys.argv[1]), lambda told: print(told.done, flush=True))
 """
 
 
 def test_killed_training_goes_on_to_the_same_result(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         for line in process.stdout:
             if int(line) == 8:
                 os.kill(process.pid, signal.SIGKILL)
                 break
     assert process.returncode == -signal.SIGKILL
-    again = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("resumed ")[1].split()
-    command[-1] = str(tmp_path / "whole")
-    whole = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("resumed ")[1].split()
-    assert int(again[0]) >= 7
-    assert int(whole[0]) == 0
-    assert again[1] == whole[1] == "20"
+    again, whole = (tune_numbered(tmp_path / name) for name in ("killed", "whole"))
+    assert again.resumed_at >= 7
+    assert whole.resumed_at == 0
+    assert again.done == whole.done == 20
     vectors = [open_embedder(tmp_path / name, "torch").embed(["what is number 3?"]) for name in ("killed", "whole")]
     np.testing.assert_allclose(*vectors, atol=1e-4)

@@ -46,7 +46,7 @@ def test_head_is_fitted_and_measured_on_a_test_split(tune, tmp_path):
     assert told["test_rows"] == 3
     assert told["test_accuracy"] >= 2 / 3
     again = tune("head", "h", "train.csv", *FIELDS, "--test", "test.csv", "--no-tune")
-    assert "The head that was there stays" in again
+    assert "The existing head stays" in again
     assert f"test rows: {told['test_accuracy']:.4f}" in again
     assert HeadClassifier.open(tmp_path / "h").predict(["my card is lost, help"])[0].label == "lost_card"
     done = CliRunner().invoke(app, ["classify", "predict", "h", "my card is lost, help", "--json"])
@@ -72,11 +72,11 @@ def test_embedder_that_finds_no_better_is_not_kept(tmp_path):
     pairs = [
         (text.lower(), text) for text in [*TEXTS, "The black snake lives in Bern.", "The white goat lives in Kiel."]
     ]
-    options = EmbedderOptions(epochs=1, batch=4, learning_rate=1e-9)
-    report = fit_embedder(tmp_path, pairs, options=options, held_out=0.4)
+    options = EmbedderOptions(epochs=1, batch_size=4, learning_rate=1e-9)
+    report = fit_embedder(tmp_path, pairs, options=options, val_fraction=0.4)
     assert not report.kept
     assert (report.pairs, report.held_out) == (3, 2)
     assert report.before == report.after == 1
     assert not list(tmp_path.iterdir())
-    with pytest.raises(TaskError, match="3 pairs of 3 passages are too few"):
+    with pytest.raises(TaskError, match="3 pairs with 3 passages are too few"):
         fit_embedder(tmp_path, pairs[:3])

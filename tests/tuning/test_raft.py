@@ -53,7 +53,7 @@ def assembler():
 
 
 def test_reply_is_a_quote_with_its_source_among_distractors(index, assembler):
-    report = raft_records(ROWS, index, assembler, RaftOptions(passages=3, without=0.0))
+    report = raft_records(ROWS, index, assembler, RaftOptions(k=3, unanswerable_fraction=0.0))
     assert (len(report.records), report.skipped) == (4, [])
     for row, record in zip(ROWS, report.records, strict=True):
         system, user = record.messages
@@ -68,13 +68,13 @@ def test_reply_is_a_quote_with_its_source_among_distractors(index, assembler):
 
 
 def test_no_distractor_holds_the_answer(index, assembler):
-    (record,) = raft_records(ROWS[:1], index, assembler, RaftOptions(passages=4, without=0.0)).records
+    (record,) = raft_records(ROWS[:1], index, assembler, RaftOptions(k=4, unanswerable_fraction=0.0)).records
     assert record.messages[1].content.count("Ada Lindqvist") == 1
 
 
 def test_without_the_passage_the_reply_is_the_abstention(index, assembler):
     rows = ROWS * 25
-    report = raft_records(rows, index, assembler, RaftOptions(passages=2, without=0.4, seed=3))
+    report = raft_records(rows, index, assembler, RaftOptions(k=2, unanswerable_fraction=0.4, seed=3))
     gone = [
         (row, record)
         for row, record in zip(rows, report.records, strict=True)
@@ -83,12 +83,12 @@ def test_without_the_passage_the_reply_is_the_abstention(index, assembler):
     assert 25 <= len(gone) <= 55
     for row, record in gone:
         assert row.answer not in record.messages[1].content
-    again = raft_records(rows, index, assembler, RaftOptions(passages=2, without=0.4, seed=3))
+    again = raft_records(rows, index, assembler, RaftOptions(k=2, unanswerable_fraction=0.4, seed=3))
     assert again.records == report.records
 
 
 def test_right_passage_can_stand_first_and_alone(index, assembler):
-    options = RaftOptions(passages=1, without=0.0, cite=False)
+    options = RaftOptions(k=1, unanswerable_fraction=0.0, cite=False)
     for row, record in zip(ROWS, raft_records(ROWS, index, assembler, options).records, strict=True):
         assert record.reply == row.answer
         assert TEXTS[row.document] in record.messages[1].content
@@ -96,22 +96,22 @@ def test_right_passage_can_stand_first_and_alone(index, assembler):
 
 def test_passage_that_the_search_misses_is_put_in(index, assembler):
     rows = [RaftRow("What does the ferry at Kellmouth take?", "Ada Lindqvist", "museum")]
-    report = raft_records(rows, index, assembler, RaftOptions(passages=1, without=0.0, candidates=1))
+    report = raft_records(rows, index, assembler, RaftOptions(k=1, unanswerable_fraction=0.0, candidates=1))
     assert report.found == 0
     assert TEXTS["museum"] in report.records[0].messages[1].content
 
 
 def test_rows_that_no_passage_answers_are_named(index, assembler):
     wrong = RaftRow("Who swims?", "no such words", "heron")
-    report = raft_records([wrong, ROWS[0]], index, assembler, RaftOptions(without=0.0))
+    report = raft_records([wrong, ROWS[0]], index, assembler, RaftOptions(unanswerable_fraction=0.0))
     assert len(report.records) == 1
     assert "Who swims?" in report.skipped[0]
-    with pytest.raises(ExamplePoolError, match="None of 1 rows"):
+    with pytest.raises(ExamplePoolError, match="None of the 1 rows"):
         raft_records([wrong], index, assembler)
 
 
 def test_options_that_can_not_be_are_refused():
-    for wrong in ({"passages": 0}, {"without": 1.0}, {"passages": 5, "candidates": 4}):
+    for wrong in ({"k": 0}, {"unanswerable_fraction": 1.0}, {"k": 5, "candidates": 4}):
         with pytest.raises(SettingsError):
             RaftOptions(**wrong)
 
@@ -124,7 +124,16 @@ def test_command_makes_rows_that_sft_reads(index, tmp_path):
     ]
     lost = {"question": "What?", "sources": [{"source": "nowhere", "quote": "nothing"}]}
     questions.write_text("".join(json.dumps(row) + "\n" for row in [*asked, lost]))
-    words = ["tune", "raft", str(index.path), str(questions), "-o", str(tmp_path / "rows.jsonl"), "--without", "0"]
+    words = [
+        "tune",
+        "raft",
+        str(index.path),
+        str(questions),
+        "-o",
+        str(tmp_path / "rows.jsonl"),
+        "--unanswerable-fraction",
+        "0",
+    ]
     done = CliRunner().invoke(app, [*words, "--json"])
     assert done.exit_code == 3, done.output
     told = json.loads(done.stdout)

@@ -60,11 +60,11 @@ def test_equal_answers_count_once():
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ({"chosen": "a", "rejected": "b"}, "line 1 is no object with a prompt"),
-        ({"prompt": "Q", "chosen": "a"}, "line 1 is no ranking"),
-        ({"prompt": "Q", "answers": ["a", 2]}, "line 1 is no ranking"),
-        ({"prompt": "Q", "answers": ["a", "b"], "scores": [1]}, "line 1 is no ranking"),
-        ({"prompt": "Q", "answers": ["a", "b"], "scores": ["x", "y"]}, "line 1 is no ranking"),
+        ({"chosen": "a", "rejected": "b"}, "line 1 is not an object with a prompt"),
+        ({"prompt": "Q", "chosen": "a"}, "line 1 is not a ranking"),
+        ({"prompt": "Q", "answers": ["a", 2]}, "line 1 is not a ranking"),
+        ({"prompt": "Q", "answers": ["a", "b"], "scores": [1]}, "line 1 is not a ranking"),
+        ({"prompt": "Q", "answers": ["a", "b"], "scores": ["x", "y"]}, "line 1 is not a ranking"),
         (
             {"prompt": [{"role": "judge", "content": "Q"}], "chosen": "a", "rejected": "b"},
             "neither a text nor messages",
@@ -82,7 +82,7 @@ def test_missing_file_and_broken_line_are_refused(tmp_path):
     with pytest.raises(ExamplePoolError, match="can't be read"):
         read_rankings(tmp_path / "none.jsonl")
     (tmp_path / "r.jsonl").write_text('{"prompt": "Q", "chosen"\n')
-    with pytest.raises(ExamplePoolError, match="line 1 is no JSON"):
+    with pytest.raises(ExamplePoolError, match="line 1 is not JSON"):
         read_rankings(tmp_path / "r.jsonl")
 
 

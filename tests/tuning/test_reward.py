@@ -96,7 +96,7 @@ def test_it_is_read_back_the_same_and_refused_when_damaged(model, embedder, tmp_
     content = file.read_bytes()
     for wrong in (content[:200], content.replace(b'"words"', b'"wards"'), content.replace(b"MiniLM", b"Other")):
         file.write_bytes(wrong)
-        with pytest.raises(TaskError, match=r"can't be read|with other signals"):
+        with pytest.raises(TaskError, match=r"can't be read|other signals"):
             LightReward.open(tmp_path, embedder)
 
 
@@ -131,7 +131,7 @@ def test_signals_are_what_their_names_say(embedder):
 
 
 def test_too_few_prompts_are_refused(embedder):
-    with pytest.raises(ExamplePoolError, match="4 prompts"):
+    with pytest.raises(ExamplePoolError, match="4 distinct prompts"):
         LightReward.fit(rankings(0, 4) * 5, embedder)
 
 
@@ -159,7 +159,7 @@ def test_version_is_promoted_where_it_is_better_and_only_there(embedder, tmp_pat
     held = rankings(1000, 22)
     worse = tune_reward("taste", rankings(0, 20, swapped=True), held, folder=tmp_path, embedder=embedder)
     assert not worse.version.promoted
-    assert "a coin's toss" in worse.why
+    assert "random guessing" in worse.why
     good = tune_reward("taste", rankings(0, 20), held, folder=tmp_path, embedder=embedder)
     assert good.version.promoted
     assert good.gain.low > 0
@@ -190,14 +190,14 @@ def test_card_holds_data_and_scores(embedder, tmp_path):
 def test_few_held_out_prompts_promote_nothing(embedder, tmp_path):
     report = tune_reward("taste", rankings(0, 30), rankings(1000, 6), folder=tmp_path, embedder=embedder)
     assert not report.version.promoted
-    assert "fewer than" in report.why
+    assert "needs at least" in report.why
 
 
 def test_adapter_of_another_kind_and_a_second_writer_are_refused(embedder, tmp_path):
     place = tmp_path / "other" / "1"
     place.mkdir(parents=True)
     (place / "card.json").write_text(json.dumps({"kind": "lora", "base": {"name": "x"}}))
-    with pytest.raises(ModelFileError, match="no reward model"):
+    with pytest.raises(ModelFileError, match="not a reward model"):
         open_reward("other@1", tmp_path)
     (tmp_path / "taste").mkdir()
     with writer_lock(tmp_path / "taste"), pytest.raises(IndexLockedError):
@@ -226,7 +226,7 @@ def test_lora_reward_learns_and_is_read_back(tmp_path):
         pairs(*forms, key="lesson: {} and its hue"),
         held,
         RewardOptions(
-            kind="lora", base=base, lora=LoraOptions(epochs=20, rank=4, alpha=8, batch=8, learning_rate=3e-3)
+            kind="lora", base=base, lora=LoraOptions(epochs=20, rank=4, alpha=8, batch_size=8, learning_rate=3e-3)
         ),
         folder=tmp_path / "adapters",
     )

@@ -27,7 +27,7 @@ def test_reward_is_taught_and_told(tmp_path):
     write_rankings(held, rankings(1000, 22))
     done = run("reward", "taste", file, "--held-out", held, "--adapters", tmp_path / "a")
     assert done.exit_code == 0, done.output
-    assert "20 rankings learned from" in done.output
+    assert "20 training rankings" in done.output
     assert "contradictory: 1 to 1 for 'one' over 'two'" in done.output
     assert "left out: Ranking 23 ranks two equal answers" in done.output
     assert "taste@1 is in use: " in done.output
@@ -51,4 +51,4 @@ def test_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n')
     done = run("reward", "taste", tmp_path / "rows.jsonl", "--adapters", tmp_path / "a")
     assert isinstance(done.exception, ExamplePoolError)
-    assert "no object with a prompt" in str(done.exception)
+    assert "not an object with a prompt" in str(done.exception)

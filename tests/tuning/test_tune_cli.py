@@ -25,10 +25,10 @@ def workplace(tmp_path_factory):
 def test_versions_are_made_shown_promoted_and_deleted(here, workplace):  # noqa: F811
     fields = ("--input-field", "question", "--output-field", "answer")
     words = ("tune", "sft", "colours", "train.jsonl", "--held-out", "held.jsonl", "--base", "tiny", *fields)
-    fast = ("--epochs", 20, "--rank", 4, "--batch", 2, "--learning-rate", 0.01, "--metric", "exact")
+    fast = ("--epochs", 20, "--rank", 4, "--batch-size", 2, "--learning-rate", 0.01, "--metric", "exact")
     told = here(*words, *fast, cwd=workplace).stdout
     assert "colours@1 is not in use: " in told
-    assert "fewer than 20" in told
+    assert "needs at least 20" in told
     assert "ragkit tune promote colours@1" in told
 
     (made,) = json.loads(here("tune", "list", "--json", cwd=workplace).stdout)["adapters"]

@@ -6,7 +6,7 @@ from ragkit.tuning.dpo import DpoOptions, tune_dpo
 from ragkit.tuning.rankings import Ranking
 from tests.tuning.tiny import COLOURS
 
-OPTIONS = DpoOptions(epochs=12, rank=4, alpha=8, batch=4, learning_rate=1e-2, checkpoint_seconds=0.0)
+OPTIONS = DpoOptions(epochs=12, rank=4, alpha=8, batch_size=4, learning_rate=1e-2, checkpoint_seconds=0.0)
 FORMS = ("what colour is {} ?", "what is the colour of {} ?", "tell me the colour {} is ?")
 
 

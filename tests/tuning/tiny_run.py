@@ -7,7 +7,7 @@ from ragkit.tuning import SftOptions, TuningRecord, tune_sft
 from tests.tuning.tiny import COLOURS
 
 OPTIONS = SftOptions(
-    epochs=30, rank=4, alpha=8, batch=2, row_tokens=32, learning_rate=1e-2, metric="exact", checkpoint_seconds=0.0
+    epochs=30, rank=4, alpha=8, batch_size=2, row_tokens=32, learning_rate=1e-2, metric="exact", checkpoint_seconds=0.0
 )
 
 

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from ragkit.answering.kinds import Kind
 from ragkit.answering.readers.about import AboutReader
 from ragkit.answering.readers.base import Evidence, Part, Reader, Reply, Span
+from ragkit.answering.readers.cells import CellReader
 from ragkit.answering.readers.comparison import ComparisonReader
 from ragkit.answering.readers.lists import ListReader
 from ragkit.answering.readers.quotes import QuotesReader
 from ragkit.answering.readers.summary import SummaryReader
+from ragkit.answering.readers.superlatives import SuperlativeReader
 from ragkit.answering.readers.yes_no import YesNoReader
 
 __all__ = [
     "READERS",
     "AboutReader",
+    "CellReader",
     "ComparisonReader",
     "Evidence",
     "ListReader",
@@ -25,14 +28,20 @@ __all__ = [
     "Reply",
     "Span",
     "SummaryReader",
+    "SuperlativeReader",
     "YesNoReader",
 ]
 
 READERS: dict[Kind, Sequence[Reader]] = {
+    "fact": (SuperlativeReader(), CellReader()),
+    "number": (SuperlativeReader(), CellReader()),
+    "keywords": (SuperlativeReader(), CellReader()),
+    "identifier": (CellReader(),),
+    "definition": (CellReader(),),
     "yes_no": (YesNoReader(),),
-    "list": (ListReader(steps=False),),
+    "list": (SuperlativeReader(), CellReader(), ListReader(steps=False)),
     "procedure": (ListReader(steps=True),),
-    "comparison": (ComparisonReader(),),
+    "comparison": (SuperlativeReader(), CellReader(), ComparisonReader()),
     "summary": (SummaryReader(),),
     "about": (AboutReader(),),
 }

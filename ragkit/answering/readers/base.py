@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from ragkit.answering.evidence import Ranked
 from ragkit.answering.question import Question
 from ragkit.answering.units import Unit, units_of
+from ragkit.chunking import Table, has_aligned_columns, tables_in
 from ragkit.prompting import Source
 from ragkit.records import Document
 
 if TYPE_CHECKING:
-    from ragkit.indexing import Index
+    from ragkit.indexing import Filter, Index
 
 Layout = Literal["sentences", "items", "steps"]
 
@@ -70,8 +71,11 @@ class Evidence:
     """Units of the sources, best first."""
     sides: tuple[Sequence[Ranked], ...] = ()
     """Of a comparison: the ranking for each side."""
+    where: Filter | None = None
+    """Only documents that match were searched."""
     _documents: dict[str, Document] = field(default_factory=dict)
     _units: dict[tuple[str, int, int, int, float], list[Unit]] = field(default_factory=dict)
+    _tables: dict[str, list[Table]] = field(default_factory=dict)
 
     def document(self, source: Source) -> Document:
         """Return the document of a source; it is read once."""
@@ -85,12 +89,20 @@ class Evidence:
         return Source(source.number, source.hit, self.document(source).text[start:end], start, end)
 
     def units(self, source: Source) -> list[Unit]:
-        """Return the units of a source, with the headings of its document; a source is cut once."""
+        """Return the units of a source, with the headings and tables of its document; it is cut once."""
         # Of two searches the same passage has two sources, with a number and a score of their own.
         key = source.document.id, source.start, source.end, source.number, source.hit.score
         if key not in self._units:
-            self._units[key] = units_of(source, self.document(source).headings)
+            self._units[key] = units_of(source, self.document(source).headings, self.tables(source))
         return self._units[key]
+
+    def tables(self, source: Source) -> list[Table]:
+        """Return the tables of the document of a source; they are looked for once."""
+        key = source.document.id
+        if key not in self._tables:
+            aligned = has_aligned_columns(source.document.media_type)
+            self._tables[key] = tables_in(self.document(source).text, aligned=aligned)
+        return self._tables[key]
 
 
 class Reader(Protocol):

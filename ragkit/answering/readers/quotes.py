@@ -41,7 +41,7 @@ class QuotesReader:
             if any(_overlap(span, other) or span.text in other.text for other in taken):
                 continue
             taken.append(span)
-            parts.append(Part("", span))
+            parts.append(Part(one.unit.named if span == Span.of(one.unit) else "", span))
         return Reply(tuple(parts), reader=self.name) if parts else None
 
 

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from ragkit import Index
-from ragkit.models import open_model
 from ragkit.models.base import Delta
 from ragkit.models.scripted import ScriptedModel
 
@@ -110,16 +109,14 @@ def serve():
 
 
 @pytest.fixture(scope="package")
-def site(tmp_path_factory) -> Iterator[Site]:
+def site(tmp_path_factory, sample_index, smollm2) -> Iterator[Site]:
     """Serve a collection of the sample documents and an empty one, with real and with scripted models."""
     indexes = tmp_path_factory.mktemp("indexes")
-    with Index.create(indexes / "observatory") as index:
-        assert index.add(SAMPLES).complete
+    shutil.copytree(sample_index, indexes / "observatory")
     with Index.create(indexes / "empty"):
         pass
     endless = EndlessModel()
-    real = open_model("smollm2", threads=1)
-    models = (real, endless, HostileModel(HOSTILE, window=100_000))
+    models = (smollm2, endless, HostileModel(HOSTILE, window=100_000))
     with serving(indexes=indexes, models=models) as url:
         yield Site(url, endless)
 

@@ -1,4 +1,4 @@
-"""The ways to do a classification task, each fitted to examples and measured on held-out ones."""
+"""The methods of classification: fitted to examples, and measured on held-out ones."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ from ragkit.tuning.head_fit import HeadOptions
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
 
-WAYS = ("neighbours", "examples", "head", "tuned-head", "lora")
-"""``neighbours``: votes and probe, no language model. ``examples``: a model that is shown examples chosen for each
-input. ``head``: on the embedder as it is. ``tuned-head``: on the embedder fine-tuned, where that gains. ``lora``: a
-model tuned on the labels as replies."""
+METHODS = ("neighbours", "examples", "head", "tuned-head", "lora")
+"""``neighbours``: votes and probe, no language model. ``examples``: a language model with few-shot prompts. ``head``:
+a head on the frozen embedder. ``tuned-head``: a head on the fine-tuned embedder, if that improves accuracy. ``lora``:
+a language model fine-tuned on the labels as replies."""
 _NAME = "advised"
 _EPOCHS = 10.0
-"""Of ``lora``; replies are a few tokens, and its minutes end it sooner."""
+"""Epochs of ``lora``; replies have few tokens, and the time limit usually ends training earlier."""
 _PASSES = 3
-"""Over the held-out part, of ways that ask no language model."""
+"""Timed passes over the held-out part, for methods without a language model."""
 _MANY = 10
-"""With fewer examples a label than this a head needs a larger share of them to choose by."""
+"""With fewer examples per label than this, a head needs a larger validation fraction."""
 
 Predict = Callable[[Sequence[str]], tuple[list[str | None], str]]
-"""Takes inputs and gives their labels, None for one that could not be read, and a remark."""
+"""Takes inputs; returns their labels, None for one that is too long, and a note."""
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What the ways may use."""
+class Resources:
+    """Models and limits of the methods."""
 
     model: ChatModel | None = None
-    """Of ``examples``."""
+    """Model of ``examples``."""
     embedder: str = "default"
     calls: int = 200
-    """Of the model, for each fit of ``examples``."""
+    """Maximum model calls for each fit of ``examples``."""
     head_seconds: float = 60.0
-    """For each fit of ``tuned-head``."""
+    """Maximum training time for each fit of ``tuned-head``."""
     lora_minutes: float | None = None
-    """For each fit of ``lora``."""
+    """Maximum training time for each fit of ``lora``."""
     base: str = "default"
-    """That ``lora`` tunes."""
+    """Base model of ``lora``."""
     threads: int = 0
-    """Of the model that ``lora`` tunes, when it answers; 0 for all cores."""
+    """Threads of the model tuned by ``lora`` at prediction; 0 for all cores."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.calls < 0 or self.head_seconds <= 0 or (self.lora_minutes is not None and self.lora_minutes <= 0):
             raise SettingsError(
-                f"{self.calls} calls, {self.head_seconds} seconds for a tuned head and {self.lora_minutes} minutes for "
-                "a LoRA can't be.",
-                "Give 0 calls or more, and more than 0 seconds and minutes.",
+                f"calls must be >= 0, head_seconds > 0 and lora_minutes > 0, got calls={self.calls}, "
+                f"head_seconds={self.head_seconds} and lora_minutes={self.lora_minutes}.",
+                "Pass larger values.",
             )
 
-    def of(self, way: str) -> list[object]:
-        """Return what a way's results depend on beside the examples."""
+    def of(self, method: str) -> list[object]:
+        """Return what a method's results depend on besides the examples."""
         depends: dict[str, list[object]] = {
             "neighbours": [self.embedder],
             "examples": [self.embedder, self.model and self.model.name, self.calls],
@@ -79,72 +79,72 @@ class Means:
             "tuned-head": [self.embedder, self.head_seconds],
             "lora": [self.base, self.lora_minutes, _EPOCHS],
         }
-        return depends[way]
+        return depends[method]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One way, fitted to some examples."""
+    """Measurements of a method with one training set size."""
 
     right: tuple[bool, ...]
-    """Of each held-out example in its order."""
+    """Whether each held-out example is predicted correctly, in order."""
     fit_seconds: float
     predict_seconds: float
-    """For all held-out examples; of a way without a language model the least of three passes."""
+    """Time for all held-out examples; for a method without a language model, the minimum of three passes."""
     dollars: float | None
-    """For all of them; None where the price is not known."""
+    """Cost of all held-out examples; None if the price is unknown."""
     note: str
 
 
 def measure(
-    way: str,
+    method: str,
     folder: Path,
     train: Sequence[Example],
     held_out: Sequence[Example],
-    means: Means,
+    resources: Resources,
     progress: ProgressCallback | None = None,
 ) -> Measured:
-    """Fit a way in a folder, and ask it about what was held out.
+    """Fit a method in a folder, and predict the held-out examples.
 
     Args:
-        way: of ``WAYS``.
-        folder: need not be there yet.
-        train: to learn from.
-        held_out: to measure on.
-        means: that may be used.
-        progress: called as work goes on.
+        method: one of ``METHODS``.
+        folder: work folder; created if missing.
+        train: training examples.
+        held_out: held-out examples.
+        resources: models and limits.
+        progress: called after each step.
 
     Raises:
-        RagkitError: if the way can't be fitted; see ``Classifier.fit``, ``HeadClassifier.fit`` and ``tune_sft``.
+        RagkitError: if the method can't be fitted; see ``Classifier.fit``, ``HeadClassifier.fit`` and ``tune_sft``.
     """
-    meter = _Metered(means.model) if means.model is not None else None
-    ways: dict[str, Callable[[], AbstractContextManager[Predict]]] = {
-        "neighbours": lambda: _classifier(folder, train, None, means, progress),
-        "examples": lambda: _classifier(folder, train, meter and meter.asked, means, progress),
-        "head": lambda: _head(folder, train, means, progress, tune=False),
-        "tuned-head": lambda: _head(folder, train, means, progress, tune=True),
-        "lora": lambda: _lora(folder, train, held_out[0], means, progress),
+    meter = _Metered(resources.model) if resources.model is not None else None
+    methods: dict[str, Callable[[], AbstractContextManager[Predict]]] = {
+        "neighbours": lambda: _classifier(folder, train, None, resources, progress),
+        "examples": lambda: _classifier(folder, train, meter and meter.asked, resources, progress),
+        "head": lambda: _head(folder, train, resources, progress, tune=False),
+        "tuned-head": lambda: _head(folder, train, resources, progress, tune=True),
+        "lora": lambda: _lora(folder, train, held_out[0], resources, progress),
     }
     begun = time.perf_counter()
-    with _quiet(), ways[way]() as predict:
+    with _quiet(), methods[method]() as predict:
         fitted = time.perf_counter() - begun
-        # What is loaded when first asked is no part of an input's time.
+        # Loading a model at first use is not part of the prediction time.
         predict([train[0].input])
         before, seconds = meter.cost if meter else 0.0, []
-        # Other work on the machine makes a quick pass slow: the least of several is nearest to what it takes.
-        for _ in range(1 if way in ("examples", "lora") else _PASSES):
+        # Other load on the machine slows down a pass: the minimum of several is closest to the actual time.
+        for _ in range(1 if method in ("examples", "lora") else _PASSES):
             begun = time.perf_counter()
             labels, note = predict([example.input for example in held_out])
             seconds.append(time.perf_counter() - begun)
         after = meter.cost if meter else 0.0
     right = tuple(label == example.output for label, example in zip(labels, held_out, strict=True))
-    dollars = 0.0 if way != "examples" else None if after is None or before is None else after - before
+    dollars = 0.0 if method != "examples" else None if after is None or before is None else after - before
     return Measured(right, fitted, min(seconds), dollars, note)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep scikit-learn from wondering at labels with one example each, of which small sizes have many."""
+    """Suppress scikit-learn's warning about labels with one example, which is common with small sizes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes")
         yield
@@ -152,11 +152,15 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _classifier(
-    folder: Path, train: Sequence[Example], model: ChatModel | None, means: Means, progress: ProgressCallback | None
+    folder: Path,
+    train: Sequence[Example],
+    model: ChatModel | None,
+    resources: Resources,
+    progress: ProgressCallback | None,
 ) -> Iterator[Predict]:
     options = ClassifierOptions(llm_mode="none" if model is None else "uncertain")
-    budget = FitBudget(calls=means.calls if model is not None else 0, seed=means.seed)
-    embedder: Embedder | str | None = None if means.embedder == "default" else means.embedder
+    budget = FitBudget(calls=resources.calls if model is not None else 0, seed=resources.seed)
+    embedder: Embedder | str | None = None if resources.embedder == "default" else resources.embedder
     with Classifier.fit(
         folder, train, model=model, options=options, budget=budget, embedder=embedder, progress=progress
     ) as task:
@@ -164,21 +168,26 @@ def _classifier(
         def predict(inputs: Sequence[str]) -> tuple[list[str | None], str]:
             found = task.predict(inputs, progress=progress)
             read = sum(one.used_llm for one in found) / len(found)
-            return [one.label for one in found], f"the model read {read:.0%}" if model is not None else ""
+            return [one.label for one in found], f"the LLM was called for {read:.0%}" if model is not None else ""
 
         yield predict
 
 
 @contextmanager
 def _head(
-    folder: Path, train: Sequence[Example], means: Means, progress: ProgressCallback | None, *, tune: bool
+    folder: Path, train: Sequence[Example], resources: Resources, progress: ProgressCallback | None, *, tune: bool
 ) -> Iterator[Predict]:
     labels = len({example.output for example in train})
     share = 0.1 if len(train) >= _MANY * labels else 0.3
-    tuning = EmbedderOptions(seconds=means.head_seconds, seed=means.seed)
-    options = HeadOptions(tune=tune, embedder=means.embedder, tuning=tuning, held_out=share, seed=means.seed)
+    tuning = EmbedderOptions(seconds=resources.head_seconds, seed=resources.seed)
+    options = HeadOptions(
+        tune=tune, embedder=resources.embedder, tuning=tuning, val_fraction=share, seed=resources.seed
+    )
     made = HeadClassifier.fit(folder, train, options=options, progress=progress)
-    kept = {"tuned": "the tuned embedder was kept", "frozen": "tuning was not shown to gain, so it was not kept"}
+    kept = {
+        "tuned": "the fine-tuned embedder was kept",
+        "frozen": "fine-tuning had no significant gain and was not kept",
+    }
     note = kept["tuned" if made.settings.tuned else "frozen"] if tune else ""
 
     def predict(inputs: Sequence[str]) -> tuple[list[str | None], str]:
@@ -189,7 +198,7 @@ def _head(
 
 @contextmanager
 def _lora(
-    folder: Path, train: Sequence[Example], other: Example, means: Means, progress: ProgressCallback | None
+    folder: Path, train: Sequence[Example], other: Example, resources: Resources, progress: ProgressCallback | None
 ) -> Iterator[Predict]:
     from ragkit.tuning.sft import SftOptions, tune_sft
 
@@ -201,17 +210,17 @@ def _lora(
         [TuningRecord(tuple(template.messages([], row.input)), names.name(row.output), row.input) for row in rows]
         for rows in (train, [other])
     )
-    # tune_sft measures what a model writes; here nothing but labels can come out, so that one record is enough for it.
+    # tune_sft measures free replies; here, replies are constrained to the labels, so one record is enough for it.
     options = SftOptions(
         epochs=_EPOCHS,
-        minutes=means.lora_minutes,
+        minutes=resources.lora_minutes,
         metric="exact",
         max_eval_samples=1,
-        threads=means.threads,
-        seed=means.seed,
+        threads=resources.threads,
+        seed=resources.seed,
     )
-    tune_sft(_NAME, records, others, options, base=means.base, folder=folder, progress=progress)
-    model = tuned_model(f"{_NAME}@1", folder, threads=means.threads)
+    tune_sft(_NAME, records, others, options, base=resources.base, folder=folder, progress=progress)
+    model = tuned_model(f"{_NAME}@1", folder, threads=resources.threads)
 
     def predict(inputs: Sequence[str]) -> tuple[list[str | None], str]:
         found: list[str | None] = []
@@ -232,19 +241,19 @@ def _lora(
 
 
 class _Metered:
-    """A model whose cost is added up, where it can tell it."""
+    """Adds up the cost of a model's calls, if the model reports it."""
 
     def __init__(self, model: ChatModel) -> None:
         self._usage = Usage(cost=0.0)
         self._local = isinstance(model, LlamaCppModel)
         self._model = model
-        # Scores come without a usage; through this class they would not come at all.
+        # Scoring reports no usage, and this class does not support it.
         self.asked: ChatModel = model if isinstance(model, ScoringModel) else self
         self._counts = self.asked is self
 
     @property
     def cost(self) -> float | None:
-        """US dollars so far; None where they are not known."""
+        """US dollars so far; None if unknown."""
         return self._usage.cost if self._counts else 0.0 if self._local else None
 
     @property

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, SettingsError
 
 SERVICE = "ragkit"
 """The keyring keeps keys under this name, each for the environment variable that would hold it."""
-VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
 def key_variable(name: str) -> str:
     """Return the environment variable of a provider's key: ``GROQ_API_KEY`` for ``groq``; a variable stays itself."""
-    return name if name.isupper() else VARIABLES.get(name, f"{name.upper().replace('-', '_')}_API_KEY")
+    known = PROVIDERS[name].key_variable if name in PROVIDERS else None
+    return name if name.isupper() else known or f"{name.upper().replace('-', '_')}_API_KEY"
 
 
 def find_key(variable: str) -> tuple[str, str] | None:

@@ -1,0 +1,68 @@
+"""Replies that repeat themselves or break off, as those of small models do."""
+
+from __future__ import annotations
+
+import re
+
+from ragkit.chunking import sentence_spans
+
+MAX_PERIOD = 6
+"""Sentences of a cycle that is looked for: A B C A B C has 3."""
+MAX_PHRASE = 24
+"""Words of a phrase that is looked for within a sentence."""
+_MIN_WORDS = 4
+"""Words of a cycle of sentences; a shorter one, such as "Yes. Yes.", may be meant."""
+_PHRASE_REPEATS = 4
+"""Times that a phrase within a sentence must stand in a row."""
+_MARK = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]|^\s*(?:[-*•]|\d+[.)])\s+")
+_WORD = re.compile(r"\w+")
+_ENDS = re.compile(r"[.!?。！？…:][\"'”’)\]\s]*(?:\[\d+(?:\s*,\s*\d+)*\]\s*)*$")
+
+
+def repetition_start(text: str) -> int | None:
+    """Return where a text begins to repeat itself, or None.
+
+    It repeats itself if one or more sentences come again directly after each other, if a sentence comes a third time,
+    or if a phrase within a sentence comes four times in a row. Numbers of citations and of list items are ignored.
+    """
+    spans = sentence_spans(text)
+    keys = [" ".join(_WORD.findall(_MARK.sub(" ", text[start:end]).casefold())) for start, end in spans]
+    seen: dict[str, int] = {}
+    # A sentence that is still being written may go on differently.
+    ended = text.endswith("\n") or _ENDS.search(text) is not None
+    for at, key in enumerate(keys if ended else keys[:-1]):
+        if len(key.split()) >= _MIN_WORDS:
+            seen[key] = seen.get(key, 0) + 1
+            if seen[key] == 3:
+                return spans[at][0]
+        for period in range(1, min(MAX_PERIOD, (at + 1) // 2) + 1):
+            again = keys[at - period + 1 : at + 1]
+            if again == keys[at - 2 * period + 1 : at - period + 1] and len(" ".join(again).split()) >= _MIN_WORDS:
+                return spans[at - period + 1][0]
+    return _phrase_repetition(text, spans[-1][0]) if spans else None
+
+
+def broken_tail(text: str) -> int | None:
+    """Return where the last sentence of a text begins if it has no end, or None.
+
+    Args:
+        text: a reply that ended because it reached its limit of tokens.
+    """
+    if _ENDS.search(text.rstrip()):
+        return None
+    spans = sentence_spans(text)
+    return spans[-1][0] if spans else None
+
+
+def _phrase_repetition(text: str, start: int) -> int | None:
+    """Return where the second copy of a phrase at the end of a text begins."""
+    found = [(match.group().casefold(), match.start()) for match in _WORD.finditer(text, start)]
+    words = [word for word, _ in found]
+    for length in range(1, min(MAX_PHRASE, len(words) // _PHRASE_REPEATS) + 1):
+        phrase = words[-length:]
+        copies = 1
+        while words[-length * (copies + 1) : -length * copies] == phrase:
+            copies += 1
+        if copies >= _PHRASE_REPEATS:
+            return found[len(words) - length * (copies - 1)][1]
+    return None

@@ -1,0 +1,119 @@
+"""Cells of tables, by the row and the column that a question names, with the row as the citation."""
+
+from __future__ import annotations
+
+import re
+
+from ragkit.answering.kinds import asking_part
+from ragkit.answering.measures import Measure, measure_of
+from ragkit.answering.readers.base import Evidence, Part, Reply
+from ragkit.answering.readers.grids import Grid, Record, grids_of
+from ragkit.answering.readers.matching import Named, named_in
+from ragkit.answering.sentences import term_weights
+from ragkit.retrieval.terms import content_terms, coverage
+
+MAX_ROWS = 6
+"""Rows that a question may name at once."""
+_EXPLAINED = 0.5
+"""Share of the question's words, by rarity, that the row, the column and what stands above them must say."""
+_MEASURING = frozenset(
+    content_terms("cost price much weigh heavy long tall high wide deep fast number many together total")
+)
+_TOGETHER = re.compile(r"\b(?:together|in total|altogether|combined|sum|add(?:ed)? up|both cost)\b", re.IGNORECASE)
+
+
+class CellReader:
+    """Reads a cell, or the row where no column is asked for; of several rows, each cell, and their sum where asked."""
+
+    name = "cell"
+
+    def read(self, evidence: Evidence) -> Reply | None:
+        """Return the cells; None where the question names no row of a table among the best units."""
+        question = asking_part(evidence.question.query)
+        for grid in grids_of(evidence):
+            named = named_in(grid, question)
+            if named is None or len(named.records) > MAX_ROWS or not _explains(evidence, grid, named):
+                continue
+            if not named.columns and (grid.rank > 0 or (len(named.records) > 1 and named.share < 1.0)):
+                continue
+            parts = [Part(_shown(record, named), record.span) for record in named.records]
+            head = _sum(question, named)
+            if head is not None:
+                parts.insert(0, head)
+            return Reply(tuple(parts), "items" if len(parts) > 1 else "sentences", reader=self.name)
+        return None
+
+
+def cell_text(record: Record, column: int, by: int | None = None) -> str:
+    """Return a cell as ``label, column: value``.
+
+    Args:
+        record: the row.
+        column: of the cell.
+        by: the column whose value names the row, in place of the label's.
+    """
+    name, value = record.names[column], record.values[column]
+    label = record.label if by is None else record.values[by]
+    shown = f"{name}: {value}" if name else value
+    return shown if value == label else f"{label}, {shown}"
+
+
+def _shown(record: Record, named: Named) -> str:
+    if not named.columns or label_at(record) in named.columns:
+        return record.named
+    filled = [at for at in named.columns if at < len(record.values) and record.values[at]]
+    if not filled:
+        missing = record.names[named.columns[0]] if named.columns[0] < len(record.names) else "the column"
+        return f"{record.label}, {missing}: no value in the table"
+    first, *others = filled
+    more = [f"{record.names[at]}: {record.values[at]}" for at in others]
+    return "; ".join([cell_text(record, first, named.by), *more])
+
+
+def label_at(record: Record) -> int:
+    """Return the column of the first value, which names the row."""
+    return next((at for at, value in enumerate(record.values) if value), 0)
+
+
+def _explains(evidence: Evidence, grid: Grid, named: Named) -> bool:
+    """Tell whether the row, the column and what stands above them say most of what the question asks for."""
+    query = asking_part(evidence.question.query)
+    record = named.records[0]
+    said = " ".join([grid.context, *(record.named for record in named.records), *record.names])
+    weights = term_weights(evidence.index, query)
+    wanted = [term for term in content_terms(query) if not named.columns or term not in _MEASURING]
+    return coverage(wanted, set(content_terms(said)), weights) >= _EXPLAINED
+
+
+def _sum(question: str, named: Named) -> Part | None:
+    """Return the sum of the cells, with what was added; None where it is not asked for or they can't be added."""
+    if len(named.records) < 2 or len(named.columns) != 1 or not _TOGETHER.search(question):
+        return None
+    (column,) = named.columns
+    cells = [record.values[column] for record in named.records]
+    measures = [measure_of(cell, record.names[column]) for cell, record in zip(cells, named.records, strict=True)]
+    known = [one for one in measures if one is not None]
+    if len(known) < len(cells) or len({one.dimension for one in known}) > 1:
+        return None
+    return Part(f"Together: {' + '.join(cells)} = {total_text(known, cells)}")
+
+
+def total_text(measures: list[Measure], cells: list[str]) -> str:
+    """Return the sum of measures in the words of the first cell."""
+    factor = _factor(measures[0], cells[0])
+    total = sum(one.value for one in measures) / factor
+    decimals = max(len(match[1]) if (match := re.search(r"[.,](\d{1,2})(?!\d)", cell)) else 0 for cell in cells)
+    number = f"{total:,.{decimals}f}"
+    found = re.search(r"\d[\d.,'’ ]*(?<=\d)|\d", cells[0])
+    return number if found is None else f"{cells[0][: found.start()]}{number}{cells[0][found.end() :]}"
+
+
+def _factor(measure: Measure, cell: str) -> float:
+    """Return what a measure's value is multiplied by beside the number that its cell shows."""
+    bare = measure_of(re.sub(r"[^\d.,'’ ]", "", cell).strip())
+    return measure.value / bare.value if bare is not None and bare.value else 1.0
+
+
+_MEASURING = frozenset(
+    content_terms("cost price much weigh heavy long tall high wide deep fast number many together total")
+)

@@ -22,12 +22,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import DATA, versions
+from ragkit.evaluation.advice.advise import advise
+from ragkit.evaluation.advice.data import parted
+from ragkit.evaluation.advice.methods import METHODS, Resources, measure
 from ragkit.examples import read_examples
 from ragkit.models import open_model
 from ragkit.records import Example
-from ragkit.tuning.advice import advise
-from ragkit.tuning.advice_data import parted
-from ragkit.tuning.advice_methods import METHODS, Resources, measure
 
 
 def main() -> None:

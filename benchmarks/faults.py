@@ -39,9 +39,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import versions
 from ragkit.errors import RagkitError
 from ragkit.models import ChatModel, GenerationOptions, complete, open_model
-from ragkit.models.fallback import FallbackModel, FallbackPolicy, Member
+from ragkit.models.chain.fallback import FallbackModel, FallbackPolicy, Member
+from ragkit.models.chain.route import answering_model
 from ragkit.models.files import model_path
-from ragkit.models.route import answering_model
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message
 from tests.models.fault_server import REPLY, FaultServer, closed_port, fault_process

@@ -29,9 +29,9 @@ from ragkit._progress import Progress
 from ragkit.embedding import open_embedder
 from ragkit.examples import read_examples
 from ragkit.records import Example
-from ragkit.tuning.embedder_training import EmbedderOptions
-from ragkit.tuning.head import HeadClassifier
-from ragkit.tuning.head_fit import HeadOptions
+from ragkit.tuning.embedders.training import EmbedderOptions
+from ragkit.tuning.heads.classifier import HeadClassifier
+from ragkit.tuning.heads.fit import HeadOptions
 
 
 def main() -> None:

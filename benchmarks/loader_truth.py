@@ -13,7 +13,8 @@ import xml.parsers.expat
 from collections.abc import Iterator
 from pathlib import Path
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
+"""Without the underscore, which is markup in the Markdown that other loaders return."""
 
 
 def words(text: str) -> list[str]:
@@ -31,8 +32,28 @@ def html_words(path: Path) -> list[str]:
 
 def csv_words(path: Path, encoding: str = "") -> list[str]:
     """Words of all cells, by Python's reader without quoting rules, which would drop what follows a lost quote."""
-    text = _decoded(path, encoding=encoding)
+    text = re.sub(r"\Asep=.\n", "", _decoded(path, encoding=encoding).replace("\r\n", "\n"))
     return words(" ".join(cell for row in csv.reader(io.StringIO(text), quoting=csv.QUOTE_NONE) for cell in row))
+
+
+def csv_strings(path: Path, encoding: str = "") -> list[str]:
+    """The cells of a CSV file."""
+    text = re.sub(r"\Asep=.\n", "", _decoded(path, encoding=encoding).replace("\r\n", "\n"))
+    dialect = csv.Sniffer().sniff(text[:20_000], ",;\t|")
+    return [cell for row in csv.reader(io.StringIO(text), dialect) for cell in row]
+
+
+def json_strings(path: Path) -> list[str]:
+    """The strings and numbers among the values of a JSON file."""
+
+    def values(value: object) -> Iterator[str]:
+        if isinstance(value, (dict, list)):
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from values(item)
+        elif isinstance(value, str):
+            yield value
+
+    return list(values(json.loads(_decoded(path), parse_float=str, parse_int=str)))
 
 
 def json_words(path: Path) -> list[str]:
@@ -129,6 +150,8 @@ def _decoded(path: Path, declared: bytes = b"", encoding: str = "") -> str:
     ):
         if data.startswith(mark):
             return data.decode(marked)
+    if b"\0" in data[:100]:
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", "replace")
     found = re.search(declared, data[:4096]) if declared else None
     for name in ("utf-8", *([found.group(1).decode()] if found else []), "cp1252"):
         try:

@@ -1,24 +1,15 @@
-"""The words that a person sees in office files, mails and books, found from their raw parts without ragkit's loaders.
-
-    python benchmarks/loader_truth_office.py FOLDER
-
-prints, per format, the share of these words that the loader returns.
-"""
+"""The words that a person sees in office files, mails and books, from their raw parts and without ragkit's loaders."""
 
 from __future__ import annotations
 
+import json
 import re
-import sys
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
 from xml.etree import ElementTree
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks.common import versions
 from benchmarks.loader_truth import words
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -28,16 +19,24 @@ _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 
 def xlsx_words(path: Path) -> list[str]:
     """Words of all cells, by openpyxl."""
+    return words(" ".join(_xlsx_values(path)))
+
+
+def xlsx_strings(path: Path) -> list[str]:
+    """The cells that are strings, by openpyxl."""
+    return _xlsx_values(path, strings=True)
+
+
+def _xlsx_values(path: Path, *, strings: bool = False) -> list[str]:
     import openpyxl
 
     book = openpyxl.load_workbook(path, data_only=True)
     values = (cell for sheet in book.worksheets for row in sheet.iter_rows(values_only=True) for cell in row)
-    shown = (
+    return [
         str(int(each)) if isinstance(each, float) and each.is_integer() else str(each)
         for each in values
-        if each is not None
-    )
-    return words(" ".join(each for each in shown if not each.startswith("#")))
+        if (isinstance(each, str) if strings else each is not None)
+    ]
 
 
 def docx_words(path: Path) -> list[str]:
@@ -196,6 +195,19 @@ def opendocument_words(path: Path) -> list[str]:
     return words(" ".join("".join(_pieces(each)) for each in paragraphs))
 
 
+def ipynb_words(path: Path) -> list[str]:
+    """Words of the cells and of their outputs as text, less those of pictures."""
+    parts: list[str] = []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        parts.append("".join(cell["source"]))
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            parts.append("".join(output.get("text", ())) + " ".join(output.get("traceback", ())))
+            if not any(kind.startswith("image/") for kind in data):
+                parts.append("".join(data.get("text/plain", ())))
+    return words(re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(parts)))
+
+
 def _pieces(node: ElementTree.Element) -> list[str]:
     apart = node.tag in (f"{_TEXT}s", f"{_TEXT}tab", f"{_TEXT}line-break", f"{_TEXT}p")
     parts = [" " if apart else "", node.text or ""]
@@ -212,49 +224,3 @@ def _without_tags(markup: str) -> str:
         r"(?i)</?(p|div|br|td|th|tr|li|ul|ol|table|h\d|blockquote|section|hr|dt|dd|img|pre)\b[^>]*>", " ", markup
     )
     return html.unescape(re.sub(r"<[^>]+>", "", markup))
-
-
-TRUTH = {
-    **dict.fromkeys((".docx", ".docm", ".dotx", ".dotm"), docx_words),
-    ".xlsx": xlsx_words,
-    ".pptx": pptx_words,
-    ".eml": mail_words,
-    ".epub": epub_words,
-    ".odt": opendocument_words,
-    ".odp": opendocument_words,
-}
-
-
-def main() -> None:
-    from ragkit.documents import load
-    from ragkit.records import Document
-
-    print(versions("python-calamine", "python-pptx", "lxml"))
-    shares: dict[str, list[tuple[float, str, list[str]]]] = {}
-    total: Counter[str] = Counter()
-    kept: Counter[str] = Counter()
-    for path in sorted(Path(sys.argv[1]).rglob("*")):
-        truth = TRUTH.get(path.suffix)
-        if truth is None or not path.is_file():
-            continue
-        try:
-            wanted = Counter(truth(path))
-        except Exception as error:
-            print(f"{path.name}: no truth: {error}")
-            continue
-        found = Counter(words("\n".join(item.text for item in load(path) if isinstance(item, Document))))
-        missing = wanted - found
-        total[path.suffix] += wanted.total()
-        kept[path.suffix] += wanted.total() - missing.total()
-        share = 1 - missing.total() / max(1, wanted.total())
-        shares.setdefault(path.suffix, []).append((share, path.name, list(missing)[:6]))
-    for suffix, each in shares.items():
-        share = kept[suffix] / max(1, total[suffix])
-        print(f"{suffix:6} {len(each):3} files  words kept {share:.4f}  of {total[suffix]:,}")
-        for share, name, lost in sorted(each)[:3]:
-            if share < 0.999:
-                print(f"         {share:.3f} {name} {lost}")
-
-
-if __name__ == "__main__":
-    main()

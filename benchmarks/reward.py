@@ -29,12 +29,12 @@ from benchmarks.common import Question, f1, half, tokens, versions, xquad
 from ragkit import Message
 from ragkit.models import GenerationOptions, open_model
 from ragkit.tuning.comparison import estimate, gain
-from ragkit.tuning.lora_training import LoraOptions
-from ragkit.tuning.rankings import Prompt, Ranking, ranked
-from ragkit.tuning.reward import RewardOptions, open_reward, tune_reward
-from ragkit.tuning.reward_features import NAMES, Features
-from ragkit.tuning.reward_measure import RewardModel, accuracy, by_prompt
-from ragkit.tuning.sampling import Sampled, draw_all
+from ragkit.tuning.lora.training import LoraOptions
+from ragkit.tuning.rewards.features import NAMES, Features
+from ragkit.tuning.rewards.measure import RewardModel, accuracy, by_prompt
+from ragkit.tuning.rewards.rankings import Prompt, Ranking, ranked
+from ragkit.tuning.rewards.sampling import Sampled, draw_all
+from ragkit.tuning.rewards.tuning import RewardOptions, open_reward, tune_reward
 
 RESULTS = Path(__file__).parent / "results"
 MUSEUM = (

@@ -42,9 +42,9 @@ from ragkit.routing.rows import Outcomes
 from ragkit.tasks import Classifier, Prediction
 from ragkit.tasks.probe import LinearProbe
 from ragkit.tuning.comparison import gain
-from ragkit.tuning.embedder_training import EmbedderOptions
-from ragkit.tuning.head import HeadClassifier
-from ragkit.tuning.head_fit import HeadOptions
+from ragkit.tuning.embedders.training import EmbedderOptions
+from ragkit.tuning.heads.classifier import HeadClassifier
+from ragkit.tuning.heads.fit import HeadOptions
 
 FOLDS = 5
 RATE = 0.3

@@ -202,7 +202,7 @@ class ModelError(RagkitError):
     given = 0
     """Characters of the reply that a chain of models had given out before the error; nothing follows them."""
     attempts: tuple[Any, ...] = ()
-    """Of a chain of models: a ``ragkit.models.route.Attempt`` for each that was tried, in order."""
+    """Of a chain of models: a ``ragkit.models.chain.route.Attempt`` for each that was tried, in order."""
 
 
 class ModelNotFoundError(ModelError):

@@ -77,7 +77,7 @@ with Index.open(sys.argv[1], create=True) as index:
     index.add(Document(document_id("m"), "m", "m", text, "Memo", "0", "text/plain"))
     assert "9152" in Assistant(index, model=None).ask("What is the gate code?").text
 assert complete(open_model("smollm2", window=128, threads=1), [Message("user", "Hi")], GenerationOptions(2)).text
-import ragkit.tuning.embedder_training as training
+import ragkit.tuning.embedders.training as training
 assert training._half_is_fast() is False
 app(["doctor", "--json"])
 """

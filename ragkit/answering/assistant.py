@@ -42,7 +42,7 @@ from ragkit.retrieval.spelling import corrections, respelled
 
 if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
-    from ragkit.models.fallback import FallbackPolicy, Member
+    from ragkit.models.chain.fallback import FallbackPolicy, Member
 
 Mode = Literal["auto", "chat", "extract", "quotes"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -159,7 +159,7 @@ class Assistant:
         if models:
             if model != "auto":
                 raise SettingsError("There are a model and models.", "Give all of them as models=[first, second].")
-            from ragkit.models.fallback import FallbackModel
+            from ragkit.models.chain.fallback import FallbackModel
 
             self._model = FallbackModel(models, policy)
         elif policy is not None:
@@ -530,13 +530,13 @@ class Assistant:
 
     @property
     def _is_chain(self) -> bool:
-        from ragkit.models.fallback import FallbackModel
+        from ragkit.models.chain.fallback import FallbackModel
 
         return isinstance(self._model, FallbackModel)
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain may continue if too few of its sentences are supported."""
-        from ragkit.models.fallback import FallbackModel
+        from ragkit.models.chain.fallback import FallbackModel
 
         if not isinstance(model, FallbackModel) or model.policy.support is None:
             return model.stream(prompt.messages, generation)

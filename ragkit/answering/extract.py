@@ -18,7 +18,7 @@ from ragkit.answering.sentences import Sentence, sentences_of
 from ragkit.answering.spans import Candidate, candidates, locate
 from ragkit.errors import PromptOverflowError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
-from ragkit.models.route import Attempt
+from ragkit.models.chain.route import Attempt
 from ragkit.prompting import Prompt, Receipt, ReceiptSection, Source, Templates
 from ragkit.prompting.sources import trimmed
 from ragkit.records import Example, Message, Usage

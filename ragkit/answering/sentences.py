@@ -44,7 +44,7 @@ def introduces(sentence: Sentence) -> bool:
 def term_weights(index: Index, text: str) -> dict[str, float]:
     """Return the rarity of each content term of a text in the index."""
     total = max(1, index.chunk_count)
-    weights = {}
+    weights: dict[str, float] = {}
     with index.snapshot():
         # Word by word, since the index has a stemmer of its own.
         for word in dict.fromkeys(words(text)):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ragkit.models.route import Attempt, answering_model, why
+from ragkit.models.chain.route import Attempt, answering_model, why
 from ragkit.prompting import Prompt
 from ragkit.records import Example, Hit, Usage
 

@@ -15,7 +15,7 @@ from ragkit.cli.tasks import ModelName, Seed, model_to_fit
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ragkit.tuning.advice import Advice
+    from ragkit.evaluation.advice.advise import Advice
 
 
 def register(app: typer.Typer) -> None:
@@ -66,8 +66,8 @@ def advise(
     Fits each method to subsets of the examples and measures it on held-out ones. Recommends a method, and estimates how
     many more labels would change the recommendation. If interrupted, run the same command again to continue.
     """
+    from ragkit.evaluation.advice.advise import advise as measured
     from ragkit.settings import load_settings
-    from ragkit.tuning.advice import advise as measured
 
     settings = load_settings()
     rows = read_files(files, input_field, output_field)

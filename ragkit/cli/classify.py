@@ -145,7 +145,7 @@ def predict(
     from ragkit.settings import load_settings
     from ragkit.tasks import Classifier
     from ragkit.tasks.base import task_kind
-    from ragkit.tuning.head import KIND, HeadClassifier
+    from ragkit.tuning.heads.classifier import KIND, HeadClassifier
 
     check_inputs(texts, file, output)
     if task_kind(folder) == KIND:

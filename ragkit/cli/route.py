@@ -205,7 +205,7 @@ def _rows(
     from ragkit.examples import find_leaks
     from ragkit.settings import load_settings
     from ragkit.tasks import Classifier
-    from ragkit.tuning.head import HeadClassifier
+    from ragkit.tuning.heads.classifier import HeadClassifier
 
     examples = [e for e in read_files(files or [], input_field, output_field) if e.input.strip() and e.output.strip()]
     inputs = [example.input for example in examples]

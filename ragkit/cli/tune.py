@@ -100,7 +100,7 @@ def sft(
     significantly better on the held-out rows than the version in use.
     """
     from ragkit.tuning.data import read_records, split_records
-    from ragkit.tuning.sft import SftOptions, tune_sft
+    from ragkit.tuning.lora.sft import SftOptions, tune_sft
 
     def read(paths: list[Path]) -> list[TuningRecord]:
         return [record for path in paths for record in read_records(path, input_field, output_field, instruction)]

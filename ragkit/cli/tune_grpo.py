@@ -28,9 +28,9 @@ from ragkit.cli.tune_report import print_tuned
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ragkit.tuning.best_of_n import Score
-    from ragkit.tuning.rankings import Prompt
-    from ragkit.tuning.reward_measure import RewardModel
+    from ragkit.tuning.rewards.best_of_n import Score
+    from ragkit.tuning.rewards.measure import RewardModel
+    from ragkit.tuning.rewards.rankings import Prompt
 
 
 def register(app: typer.Typer) -> None:
@@ -77,10 +77,10 @@ def grpo(
     replies to held-out prompts score significantly higher than those of the version in use. Rewards can be gamed: read
     some replies before you use it.
     """
-    from ragkit.tuning.base_model import best_device
     from ragkit.tuning.data import split_records
-    from ragkit.tuning.grpo import GrpoOptions, tune_grpo
-    from ragkit.tuning.rankings import read_prompts
+    from ragkit.tuning.lora.base_model import best_device
+    from ragkit.tuning.lora.grpo import GrpoOptions, tune_grpo
+    from ragkit.tuning.rewards.rankings import read_prompts
 
     score, score_name = _score(reward, check, adapters)
     prompts = [one for path in files for one in read_prompts(path)]
@@ -125,13 +125,13 @@ def _score(reward: str | None, check: str | None, adapters: Path) -> tuple[Rewar
         problem = "Both --reward and --check are specified." if reward else "No reward specified."
         raise SettingsError(problem, "Use either --reward NAME or --check MODULE:FUNCTION.")
     if reward is not None:
-        from ragkit.tuning.reward import open_reward
+        from ragkit.tuning.rewards.tuning import open_reward
 
         return open_reward(reward, adapters), reward
     own: Callable[[str, str], float] = named_object(str(check), "a function as module:function")
 
     def score(prompt: Prompt, answers: Sequence[str]) -> list[float]:
-        from ragkit.tuning.rankings import as_messages
+        from ragkit.tuning.rewards.rankings import as_messages
 
         asked = as_messages(prompt)[-1].content
         return [float(own(asked, answer)) for answer in answers]

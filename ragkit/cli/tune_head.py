@@ -47,9 +47,9 @@ def head(
     interrupted, run the same command again to continue. The folder's card.md documents data and scores.
     """
     from ragkit.settings import load_settings
-    from ragkit.tuning.embedder_training import EmbedderOptions
-    from ragkit.tuning.head import HeadClassifier
-    from ragkit.tuning.head_fit import HeadOptions
+    from ragkit.tuning.embedders.training import EmbedderOptions
+    from ragkit.tuning.heads.classifier import HeadClassifier
+    from ragkit.tuning.heads.fit import HeadOptions
 
     settings = load_settings()
     tuning = EmbedderOptions(epochs=epochs, seconds=seconds, layers=layers, seed=seed)
@@ -109,8 +109,8 @@ def embedder(
     from ragkit.cli.targets import index_path
     from ragkit.indexing import Index
     from ragkit.settings import load_settings
-    from ragkit.tuning.embedder_pairs import fit_embedder, pairs_from_index
-    from ragkit.tuning.embedder_training import EmbedderOptions
+    from ragkit.tuning.embedders.pairs import fit_embedder, pairs_from_index
+    from ragkit.tuning.embedders.training import EmbedderOptions
 
     settings = load_settings()
     rows = read_files(files, input_field, output_field)

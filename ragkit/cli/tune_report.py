@@ -8,7 +8,7 @@ from ragkit.cli.output import one_line, out, print_json, seconds_text
 
 if TYPE_CHECKING:
     from ragkit.models.adapters import AdapterVersion
-    from ragkit.tuning.adapter_run import TuningReport
+    from ragkit.tuning.lora.adapter_run import TuningReport
 
 _LEAKS_SHOWN = 5
 

@@ -25,7 +25,7 @@ from ragkit.cli.tune_options import (
 from ragkit.cli.tune_report import plain_version, print_tuned, print_version
 
 if TYPE_CHECKING:
-    from ragkit.tuning.rankings import Ranking
+    from ragkit.tuning.rewards.rankings import Ranking
 
 _REMARKS_SHOWN = 5
 
@@ -78,8 +78,8 @@ def reward(
     """
     from ragkit.embedding import open_embedder
     from ragkit.settings import load_settings
-    from ragkit.tuning.lora_training import LoraOptions
-    from ragkit.tuning.reward import RewardOptions, tune_reward
+    from ragkit.tuning.lora.training import LoraOptions
+    from ragkit.tuning.rewards.tuning import RewardOptions, tune_reward
 
     rankings, measured, splits = _read(files, held_out, val_fraction, group_by, test, seed)
     # An unknown kind is rejected by the options, which list the legal ones.
@@ -143,7 +143,7 @@ def dpo(
     If interrupted, run the same command again to continue. The new version is used, as the model tuned:NAME, if it
     assigns the better of two held-out replies the higher probability significantly more often than the version in use.
     """
-    from ragkit.tuning.dpo import DpoOptions, tune_dpo
+    from ragkit.tuning.lora.dpo import DpoOptions, tune_dpo
 
     rankings, measured, splits = _read(files, held_out, val_fraction, group_by, test, seed)
     options = DpoOptions(
@@ -182,7 +182,7 @@ def _read(
     seed: int,
 ) -> tuple[list[Ranking], list[Ranking], dict[str, list[Ranking]]]:
     """Return training rankings, held-out ones and test splits; problems are reported on stderr."""
-    from ragkit.tuning.rankings import checked, read_rankings, split_rankings
+    from ragkit.tuning.rewards.rankings import checked, read_rankings, split_rankings
 
     def read(path: Path) -> list[Ranking]:
         report = read_rankings(path)

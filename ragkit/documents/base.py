@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ IssueKind = Literal[
 ]
 
 DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db", "desktop.ini")
+
+_EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 
 MORE_TIME = "Give it more time: --time-limit SECONDS, or LoadOptions(time_limit=...)."
 MORE_MEMORY = "Give it more memory: --memory-limit MB, or LoadOptions(memory_limit=...)."
@@ -183,9 +186,16 @@ class TextBuilder:
     _length: int = 0
     _headings: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def add(self, block: str, level: int = 0) -> tuple[int, int]:
-        """Add a block, an empty line before it, and return its span; ``level`` 1 and above makes it a heading."""
-        block = clean_text(block).strip()
+    def add(self, block: str, level: int = 0, *, preformatted: bool = False) -> tuple[int, int]:
+        """Add a block, an empty line before it, and return its span.
+
+        Args:
+            block: of text.
+            level: 1 and above makes it a heading.
+            preformatted: keep the indentation of its first line, as of code.
+        """
+        block = clean_text(block)
+        block = _EMPTY_LINES.sub("", block).rstrip() if preformatted else block.strip()
         if not block:
             return self._length, self._length
         if self._parts:

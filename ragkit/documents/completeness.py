@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ragkit.documents.base import Issue, Source
 
@@ -41,21 +42,58 @@ def check_complete(
     del characters[" "]
     total = characters.total()
     characters.subtract(Counter(found))
-    missing = sum(count for count in characters.values() if count > 0)
-    if missing < _MIN_CHARACTERS or missing <= _TOLERANCE * total:
-        return
     known = Counter(found.split())
     words = list((Counter(wanted.split()) - known).keys())[:_EXAMPLES]
     examples = f", such as {', '.join(map(repr, words))}" if words else ""
-    where = f" in {place}" if place else ""
-    yield source.issue(
-        "text_lost",
-        f"{missing:,} of {total:,} letters and digits{where} were not read{examples}.",
-        page,
-        "Export the file as PDF and add that, or report the file as a bug.",
-    )
+    yield from _issues(source, characters, total, f" in {place}" if place else "", examples, page)
+
+
+@dataclass(slots=True)
+class TextBalance:
+    """The same check for text that comes in pieces, such as the rows of a large file; it holds counts and no text."""
+
+    _wanted: Counter[str] = field(default_factory=Counter)
+    _found: Counter[str] = field(default_factory=Counter)
+
+    def expect(self, text: str) -> None:
+        """Count text of the file."""
+        self._wanted.update(_plain(text))
+
+    def find(self, text: str) -> None:
+        """Count text that the loader returns, or that an issue reports already."""
+        self._found.update(_plain(text))
+
+    def issues(self, source: Source) -> Iterator[Issue]:
+        """Yield an issue ``text_lost`` if letters or digits that were expected are missing; see ``check_complete``."""
+        characters = Counter({char: count for char, count in self._wanted.items() if _WORD.match(char)})
+        total = characters.total()
+        characters.subtract({char: count for char, count in self._found.items() if char in characters})
+        yield from _issues(source, characters, total)
+
+
+def _issues(
+    source: Source,
+    balance: Counter[str],
+    total: int,
+    where: str = "",
+    examples: str = "",
+    page: int | None = None,
+) -> Iterator[Issue]:
+    """Yield an issue if the positive counts of a balance are too many of a total."""
+    missing = sum(count for count in balance.values() if count > 0)
+    if missing >= _MIN_CHARACTERS and missing > _TOLERANCE * total:
+        yield source.issue(
+            "text_lost",
+            f"{missing:,} of {total:,} letters and digits{where} were not read{examples}.",
+            page,
+            "Export the file as PDF and add that, or report the file as a bug.",
+        )
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _folded(text: str) -> str:
     """Return the words of a text, without case, compatibility forms and marks, a space between them."""
-    return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return " ".join(_WORD.findall(_plain(text)))

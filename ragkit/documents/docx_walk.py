@@ -52,7 +52,7 @@ class Block:
     place: str = BODY
     """The story that it belongs to: ``BODY``, ``footnotes``, ``endnotes`` or ``comments``."""
     rows: tuple[tuple[str, ...], ...] = ()
-    """Of a table."""
+    """Cells of a table, row by row."""
 
     def in_one_line(self) -> str:
         """Return the text as a part of a table cell."""

@@ -169,7 +169,8 @@ class _Walk:
         """End the open block."""
         text = "".join(self._parts).translate(_INVISIBLE)
         self._parts.clear()
-        if preformatted or self._preformatted:
+        preformatted = preformatted or self._preformatted > 0
+        if preformatted:
             text = text.replace("\u00a0", " ").strip("\n").rstrip()
         else:
             text = _BREAKS.sub("\n", re.sub(" {2,}", " ", text)).strip()
@@ -185,7 +186,7 @@ class _Walk:
             self._add_item(text)
         else:
             self._flush_lines()
-            self._builder.add(text, level)
+            self._builder.add(text, level, preformatted=preformatted and not level)
 
     def _open_block(self, node: Any, name: str) -> None:
         if name in _LISTS:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 from ragkit.documents.base import Issue, Source
-from ragkit.documents.json_records import DECODER, documents, is_records
+from ragkit.documents.completeness import TextBalance
+from ragkit.documents.json_records import DECODER, documents, expect_values, is_records
 from ragkit.documents.text import read_text
 from ragkit.records import Document
 
@@ -24,14 +25,21 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 def parse_lines(source: Source, text: str) -> Iterator[Document | Issue]:
     """Yield the documents of a text of JSON values, and an issue for what is not an object."""
     issues: list[Issue] = []
-    for document in documents(source, _records(source, text, issues), _MEDIA_TYPE):
+    balance = TextBalance()
+    expect_values(balance, text)
+    for item in documents(source, _records(source, text, issues, balance), _MEDIA_TYPE, balance):
         yield from _taken(issues)
-        yield document
+        yield item
     yield from _taken(issues)
 
 
-def _records(source: Source, text: str, issues: list[Issue]) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield the objects with the number of the line that each begins on, or the next number if that is taken."""
+def _records(
+    source: Source, text: str, issues: list[Issue], balance: TextBalance
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the objects with the number of the line that each begins on, or the next number if that is taken.
+
+    Lines that are refused, and so are reported, count as found in the balance.
+    """
     place, line, number = 0, 1, 0
     while place < len(text):
         if text[place] in _SPACE:
@@ -46,6 +54,7 @@ def _records(source: Source, text: str, issues: list[Issue]) -> Iterator[tuple[i
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             issues.append(source.issue("row_refused", f"Line {line} is not JSON: {reason}."))
+            balance.find(text[place:end])
             place = end
             continue
         if isinstance(value, dict):
@@ -58,6 +67,7 @@ def _records(source: Source, text: str, issues: list[Issue]) -> Iterator[tuple[i
         else:
             kind = type(value).__name__
             issues.append(source.issue("row_refused", f"Line {line} is a JSON {kind} and not an object."))
+            balance.find(text[place:stop])
         line += text.count("\n", place, stop)
         place = stop
         while place < len(text) and text[place] in " \t,":

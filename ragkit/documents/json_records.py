@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ragkit.documents.base import Issue, Source, TextBuilder
+from ragkit.documents.completeness import TextBalance
 from ragkit.documents.rows import check_columns, row_document
 from ragkit.documents.text import read_text
 from ragkit.records import Document
 
 _MEDIA_TYPE = "application/json"
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|-?\d[\d.eE+-]*|true|false', re.DOTALL)
+"""A string, which names a value if a colon follows, a number or a truth value."""
+_TOKENS_AT_ONCE = 10_000
+_ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 
 
 class _AsWritten(float):
@@ -45,11 +51,15 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     except json.JSONDecodeError as error:
         yield from _damaged(source, text, error)
         return
+    balance = TextBalance()
+    expect_values(balance, text)
     if is_records(value):
-        yield from documents(source, enumerate(value, 1), _MEDIA_TYPE)
+        yield from documents(source, enumerate(value, 1), _MEDIA_TYPE, balance)
         return
     builder = TextBuilder()
     _write(value, builder)
+    balance.find(builder.text())
+    yield from balance.issues(source)
     if builder.text():
         yield source.document(builder.text(), _MEDIA_TYPE, headings=builder.headings())
 
@@ -59,8 +69,39 @@ def is_records(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
-def documents(source: Source, records: Iterator[tuple[int, Any]], media_type: str) -> Iterator[Document]:
-    """Yield a document for each numbered record; nested objects are columns such as ``size.unit``."""
+def expect_values(balance: TextBalance, text: str) -> None:
+    """Count the values of JSON text by its tokens, without parsing it; nulls are not shown in every place."""
+    tokens: list[str] = []
+    for match in _TOKEN.finditer(text):
+        string, colon = match.groups()
+        if string is None:
+            tokens.append(match.group())
+        elif not colon:
+            tokens.append(_ESCAPED.sub(_unescaped, string))
+        if len(tokens) >= _TOKENS_AT_ONCE:
+            balance.expect(" ".join(tokens))
+            tokens.clear()
+    balance.expect(" ".join(tokens))
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code, char = match.groups()
+    return chr(int(code, 16)) if code else char if char in '"\\/' else " "
+
+
+def documents(
+    source: Source, records: Iterator[tuple[int, Any]], media_type: str, balance: TextBalance
+) -> Iterator[Document | Issue]:
+    """Yield a document for each numbered record, and an issue if values of the file are in none.
+
+    Nested objects are columns such as ``size.unit``.
+
+    Args:
+        source: the file.
+        records: with their numbers.
+        media_type: of the file.
+        balance: expects the values of the file.
+    """
     checked = False
     for number, record in records:
         row = dict(_flat(record))
@@ -69,7 +110,11 @@ def documents(source: Source, records: Iterator[tuple[int, Any]], media_type: st
             checked = True
         document = row_document(source, number, row, media_type)
         if document is not None:
+            balance.find(document.text)
             yield document
+    # Columns that were not asked for are left out on purpose.
+    if not source.options.text_columns:
+        yield from balance.issues(source)
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

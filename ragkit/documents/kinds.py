@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from ragkit.documents.encoding import wide_encoding
+
 _MAGIC = (
     (b"\x89PNG", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -129,6 +131,12 @@ _HINTS = {
     **dict.fromkeys(("gzip", "7z", "rar", "bzip2", "xz", "zstd"), "Unpack it, and add the files."),
 }
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_NULS = re.compile(rb"\0+")
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+"""Byte order marks of UTF-16 and UTF-32."""
+_CONTROL_SHARE = 0.02
+"""Share of control characters up to which a file with a NUL is text."""
+_FEW_CONTROLS = 2
 _OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {"bzip2": bz2.open, "xz": lzma.open}
 _BASE64_LINE = re.compile(rb"[A-Za-z0-9+/]{60,}={0,2}")
 _DIRECTORY_SECTORS = 4096
@@ -177,8 +185,7 @@ def kind_of(path: Path, head: bytes) -> str | None:
         return "heic" if head[8:12] in (b"heic", b"heix", b"mif1", b"avif") else "video"
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
         return "bmp"
-    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if b"\0" in head and not utf16 and not _looks_utf16(head):
+    if _is_binary(head):
         return "binary"
     if head.lstrip().startswith(b"-----BEGIN PGP MESSAGE"):
         return "pgp"
@@ -290,7 +297,12 @@ def _is_base64(head: bytes) -> bool:
     return len(whole) >= 3 and all(_BASE64_LINE.fullmatch(line) for line in whole[:-1])
 
 
-def _looks_utf16(head: bytes) -> bool:
-    """Tell whether text without a byte order mark is of two bytes a character: every other byte is mostly 0."""
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    return max(even, odd) > 0.7 * len(head) / 2 and min(even, odd) < 0.05 * len(head) / 2
+def _is_binary(head: bytes) -> bool:
+    """Tell whether a file that begins in this way is no text; a few stray control characters do not make it binary."""
+    if head.startswith(_WIDE_MARKS) or wide_encoding(head):
+        return False
+    if b"\0" not in head:
+        return False
+    # A log may have a gap that is filled with NUL characters.
+    controls = len(_CONTROL.findall(_NULS.sub(b"\0", head)))
+    return controls > max(_FEW_CONTROLS, _CONTROL_SHARE * len(head))

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
+from ragkit.documents.completeness import check_complete
+from ragkit.documents.markup import html_document
 from ragkit.documents.text import read_text
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, PageSpan
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*\S)\s*#*")
+_SHOWN = ("source", "input", "text", "traceback", "text/plain", "text/markdown", "text/latex")
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -38,14 +41,16 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         if cell.get("cell_type") in ("markdown", "heading"):
             _add_markdown(builder, written)
         else:
-            builder.add(written)
+            builder.add(written, preformatted=True)
         for output in cell.get("outputs") or ():
-            shown, images = _output(output)
-            builder.add(shown)
+            shown, images = _output(source, output)
+            builder.add(shown, preformatted=True)
             pictures += images
         if builder.length > start:
             pages.append(PageSpan(number, start, builder.length, f"cell {number}"))
     if builder.length:
+        shown = "\n".join(_strings({**book, "metadata": None}))
+        yield from check_complete(source, _COLOURS.sub("", shown), builder.text())
         kernel = _mapping(_mapping(book.get("metadata")).get("language_info"))
         yield source.document(
             builder.text(),
@@ -75,7 +80,22 @@ def _add_markdown(builder: TextBuilder, text: str) -> None:
     builder.add("\n".join(block))
 
 
-def _output(output: Any) -> tuple[str, int]:
+def _strings(value: Any, name: str = "") -> Iterator[str]:
+    """Yield all strings of cells that a person sees, wherever they are, for the self-check."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            # A picture and a table have a plain text beside them, which says the same or nothing.
+            if key == "text/plain" and any(each.startswith("image/") or each == "text/markdown" for each in value):
+                continue
+            yield from _strings(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, name)
+    elif isinstance(value, str) and name in _SHOWN:
+        yield value
+
+
+def _output(source: Source, output: Any) -> tuple[str, int]:
     """Return an output as text, and how many pictures it holds."""
     if not isinstance(output, dict):
         return "", 0
@@ -92,6 +112,11 @@ def _output(output: Any) -> tuple[str, int]:
             shown = _COLOURS.sub("", _joined(data[kind]))
             # The plain text of a picture is the name of its class.
             return ("" if pictures and shown.startswith("<") else shown), pictures
+    if "text/html" in data:
+        page = html_document(source, _joined(data["text/html"]).encode("utf-8", "replace"), "utf-8")
+        return "" if page is None else page.text, pictures
+    if "application/json" in data:
+        return json.dumps(data["application/json"], ensure_ascii=False, indent=1), pictures
     return "", pictures
 
 

@@ -16,10 +16,10 @@ from ragkit.documents.pdf_text import (
     head_shape,
     is_garbage,
     join_hyphens,
+    join_pages,
     known_words,
     page_text,
     running_heads,
-    separator,
     tidy,
 )
 from ragkit.errors import EncryptedFileError, UnreadableFileError
@@ -63,7 +63,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     for number in range(count):
         yield None
         pages.append(_read(pdf, structure, number))
-    texts, heads = _texts(pages)
+    texts, between, heads = _texts(pages)
     for page, text in zip(pages, texts, strict=True):
         if not text and not page.unread and page.covered >= _SOME_PICTURE:
             page.unread = "The page is a picture, and a stamp or running head is its only text."
@@ -72,7 +72,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         for number in unread:
             yield None
             _read_by_ocr(pdf, number, pages[number])
-        texts, heads = _texts(pages)
+        texts, between, heads = _texts(pages)
     parts: list[str] = []
     spans: list[PageSpan] = []
     length = 0
@@ -81,9 +81,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         yield None
         yield from _page_issues(source, page, number, text, heads[number - 1])
         if number > 1:
-            between = separator(parts[-1], text)
-            parts.append(between)
-            length += len(between)
+            parts.append(between[number - 2])
+            length += len(parts[-1])
         parts.append(text)
         spans.append(PageSpan(number, length, length + len(text), labels[number - 1]))
         length += len(text)
@@ -212,8 +211,8 @@ def _covered(page: Any) -> float:
     return float(largest / area)
 
 
-def _texts(pages: list[_Page]) -> tuple[list[str], list[list[str]]]:
-    """Return the text of each page, and the running heads that were left out of it."""
+def _texts(pages: list[_Page]) -> tuple[list[str], list[str], list[list[str]]]:
+    """Return the text of each page, what stands between two pages, and the running heads that were left out."""
     left_out = running_heads([page.lines for page in pages])
     texts = [
         page_text([line for index, line in enumerate(page.lines) if index not in out])
@@ -224,11 +223,15 @@ def _texts(pages: list[_Page]) -> tuple[list[str], list[list[str]]]:
         "\n\n".join(filter(None, (join_hyphens(text, known), *map(tidy, page.notes))))
         for text, page in zip(texts, pages, strict=True)
     ]
+    between: list[str] = []
+    for number, after in enumerate(texts[1:]):
+        texts[number], separator = join_pages(texts[number], after, known)
+        between.append(separator)
     heads = [
         [" ".join(page.lines[index].text.split()) for index in sorted(out)]
         for page, out in zip(pages, left_out, strict=True)
     ]
-    return texts, heads
+    return texts, between, heads
 
 
 def _page_issues(source: Source, page: _Page, number: int, text: str, heads: list[str]) -> Iterator[Issue]:

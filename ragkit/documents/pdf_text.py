@@ -17,6 +17,8 @@ _LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "st", "\ufb06": "st"}
 )
 _BROKEN = re.compile(r"([^\W_]+(?:[-\u2010][^\W_]+)*)([-\u2010])\n+([^\W_]+(?:[-\u2010][^\W_]+)*)")
+_BROKEN_END = re.compile(r"[^\W_]+(?:[-\u2010][^\W_]+)*[-\u2010]\Z")
+_LONGEST_WORD = 100
 _WORD = re.compile(r"[^\W_]+(?:[-\u2010][^\W_]+)*")
 _NUMBER = re.compile(r"\d+|\b(?=[ivxlc])(?:x[lc]|l?x{0,3})(?:i[xv]|v?i{0,3})\b", re.IGNORECASE)
 _PARTICLES = frozenset(("up", "off", "out", "down", "by", "based", "free", "like", "only", "sized", "specific"))
@@ -132,18 +134,29 @@ def join_hyphens(text: str, known: Counter[str]) -> str:
     return _BROKEN.sub(joined, _BROKEN.sub(joined, text))
 
 
+def join_pages(before: str, after: str, known: Counter[str]) -> tuple[str, str]:
+    """Return the text of a page and what stands between it and the next.
+
+    That is nothing where a word is broken over the two, and the page then ends in its first part without the hyphen.
+    """
+    left, right = _BROKEN_END.search(before[-_LONGEST_WORD:]), _WORD.match(after)
+    if left and right:
+        written = f"{left.group()}{right.group()}"
+        joined = join_hyphens(f"{left.group()}\n{right.group()}", known)
+        if joined == written:
+            return before, ""
+        if " " not in joined:
+            return before[:-1], ""
+    goes_on = before and after and not before.endswith(_SENTENCE_END) and after[0].islower()
+    return before, "\n" if goes_on else "\n\n"
+
+
 def is_garbage(text: str) -> bool:
     """Tell whether a text layer has no meaning: glyphs without letters, private use, control characters."""
     kinds = Counter(unicodedata.category(c) for c in text if not c.isspace() and c not in "\x02\xad\ufffe")
     return sum(kinds[kind] for kind in ("Cc", "Cn", "Co", "Cs")) + text.count("\ufffd") > _GARBAGE * max(
         kinds.total(), 1
     )
-
-
-def separator(before: str, after: str) -> str:
-    """Return what stands between two pages: an empty line, or a line break where a sentence goes on."""
-    goes_on = before and after and not before.endswith(_SENTENCE_END) and after[0].islower()
-    return "\n" if goes_on else "\n\n"
 
 
 def _edges(lines: Sequence[Line]) -> tuple[list[_Edge], list[_Edge]]:

@@ -56,7 +56,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         if title:
             headings.append(HeadingSpan(title, 1, start, end))
         read = " ".join((*blocks, *seen))
-        yield from check_complete(source, " ".join(_all_text(slide.element)), read, place=f"slide {number}")
+        expected = [*_all_text(slide.element), *(text for shape in _note_shapes(slide) for text in _all_text(shape))]
+        yield from check_complete(source, " ".join(expected), read, place=f"slide {number}")
         yield None
     if not builder.length:
         return
@@ -140,15 +141,21 @@ def _chart(data: bytes) -> Iterator[str]:
 
 def _beside(slide: Any) -> Iterator[str]:
     """Yield the notes and comments of a slide."""
-    if slide.has_notes_slide:
-        frame = slide.notes_slide.notes_text_frame
-        text = _text(frame._txBody) if frame is not None else ""
-        if text:
-            yield f"Notes: {text}"
+    notes = "\n".join(filter(None, map(_text, _note_shapes(slide))))
+    if notes:
+        yield f"Notes: {notes}"
     for relation in slide.part.rels.values():
         if relation.reltype.endswith("/comments") and not relation.is_external:
             for text in _texts_of_xml(relation.target_part.blob):
                 yield f"Comment: {text}"
+
+
+def _note_shapes(slide: Any) -> list[Any]:
+    """Return the shapes on the page of notes of a slide, less those that every such page repeats."""
+    if not slide.has_notes_slide:
+        return []
+    shapes = slide.notes_slide.element.iter("{*}sp", "{*}graphicFrame")
+    return [each for each in shapes if _placeholder(each) not in ("sldImg", "sldNum", *_ONCE)]
 
 
 def _related(slide: Any, node: Any, name: str) -> bytes:

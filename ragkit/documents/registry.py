@@ -67,7 +67,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
-    Format("pdf", (".pdf",), "application/pdf", "page", version=2, kinds=("pdf",)),
+    Format("pdf", (".pdf",), "application/pdf", "page", version=3, kinds=("pdf",)),
     Format(
         "images",
         _PICTURES,
@@ -77,22 +77,24 @@ BUILT_IN = (
         extra="ocr",
         requires=("rapidocr",),
     ),
-    Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=2),
+    Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=3),
     Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=3, kinds=("docx",)),
     Format(
         "spreadsheet",
         (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".ods", ".ots"),
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         "cell range",
+        version=2,
         kinds=("xlsx", "xls", "ods"),
         extra="office",
-        requires=("python_calamine",),
+        requires=("python_calamine", "olefile"),
     ),
     Format(
         "presentation",
         (".pptx", ".pptm", ".ppsx", ".potx"),
         "application/vnd.openxmlformats-officedocument.presentationml.presentation",
         "slide",
+        version=2,
         kinds=("pptx",),
         extra="office",
         requires=("pptx",),
@@ -117,19 +119,20 @@ BUILT_IN = (
         "slide",
         kinds=("odt", "odp"),
     ),
-    Format("rtf", (".rtf",), "application/rtf", "", kinds=("rtf",), extra="office", requires=("striprtf",)),
-    Format("notebook", (".ipynb",), "application/x-ipynb+json", "cell"),
+    Format("rtf", (".rtf",), "application/rtf", "", version=2, kinds=("rtf",), extra="office", requires=("striprtf",)),
+    Format("notebook", (".ipynb",), "application/x-ipynb+json", "cell", version=2),
     Format("archive", _ARCHIVES, "application/zip", "member", kinds=("zip", "tar")),
     Format("markdown", (".md", ".markdown", ".mdown", ".mkd"), "text/markdown", "", version=2),
     Format("tables", (".csv", ".tsv"), "text/csv", "row", version=2),
     Format("json_lines", (".jsonl", ".ndjson"), "application/jsonl", "row", version=2),
     Format("json_records", (".json",), "application/json", "row"),
-    Format("xml", (".xml",), "application/xml", ""),
+    Format("svg", (".svg",), "image/svg+xml", ""),
+    Format("xml", (".xml",), "application/xml", "", version=2),
     Format("subtitles", (".srt", ".vtt"), "text/vtt", "time"),
     Format("code", _CODE, "text/plain", "", version=2),
-    Format("text", _TEXT, "text/plain", "", version=2),
+    Format("text", _TEXT, "text/plain", "", version=3),
 )
-NO_LOADER = Format("none", (), "", "", version=2)
+NO_LOADER = Format("none", (), "", "", version=3)
 """For files that no loader reads. It has a version as loaders have, to be raised when refusals change."""
 
 

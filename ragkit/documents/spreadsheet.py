@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import datetime
 import re
-import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from ragkit.documents.archives import open_archive, read_xml
-from ragkit.documents.base import Issue, Source, TextBuilder, clean_text
+from ragkit.documents.archives import open_archive
+from ragkit.documents.base import Issue, Source, TextBuilder, clean_text, plain_metadata
 from ragkit.documents.header import column_names
 from ragkit.documents.rows import check_columns, row_document
+from ragkit.documents.spreadsheet_parts import SheetParts, ods_parts, xls_parts, xlsx_notes, xlsx_parts
 from ragkit.errors import UnreadableFileError
 from ragkit.records import Document, PageSpan, document_id
 
@@ -38,9 +38,6 @@ _MEDIA_TYPES = {
     "ods": "application/vnd.oasis.opendocument.spreadsheet",
 }
 
-_VALUE = re.compile(rb"<(?:\w+:)?(?:v>[^<]|is>)")
-_ERROR = re.compile(rb"<(?:\w+:)?c [^>]*t=\"e\"")
-
 Row = tuple[int, list[Any]]
 """Number of the row, from 1, and its values from the sheet's first used column on."""
 
@@ -49,16 +46,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     """Yield the rows of long tables, then all else as one document."""
     import python_calamine
 
-    with source.path.open("rb") as file:
-        is_zip = file.read(2) == b"PK"
-    kind, extras, wanted = "xls", [], 0
+    kind, parts, extras = _parts(source)
     counted = Counter[str]()
-    if is_zip:
-        with open_archive(source) as archive:
-            kind = "ods" if "content.xml" in archive.namelist() else "xlsx"
-            if kind == "xlsx":
-                extras = list(_notes(archive))
-                wanted = _filled_cells(archive)
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(str(source.path))
     except (python_calamine.CalamineError, OSError) as error:
@@ -76,7 +65,9 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
             yield source.issue("text_lost", f"The sheet {about.name!r} is damaged and was not read: {error}.")
             continue
         hidden = " (hidden sheet)" if "Hidden" in str(about.visible) else ""
-        yield from _sheet(source, sheet, f"{about.name}{hidden}", _MEDIA_TYPES[kind], builder, pages, counted)
+        own = parts.get(about.name, SheetParts())
+        yield from _sheet(source, sheet, f"{about.name}{hidden}", _MEDIA_TYPES[kind], builder, pages, counted, own)
+    wanted = sum(each.cells for each in parts.values())
     if wanted - counted["cells"] > max(2, 0.005 * wanted):
         yield source.issue(
             "text_lost",
@@ -98,6 +89,20 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         )
 
 
+def _parts(source: Source) -> tuple[str, dict[str, SheetParts], list[str]]:
+    """Return the kind of a file, what calamine does not give of each sheet, and the texts beside its cells."""
+    with source.path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
+    if not is_zip:
+        parts = xls_parts(source.path)
+        return "xls", parts, [note for each in parts.values() for note in each.notes]
+    with open_archive(source) as archive:
+        if "content.xml" in archive.namelist():
+            parts = ods_parts(archive)
+            return "ods", parts, [note for each in parts.values() for note in each.notes]
+        return "xlsx", xlsx_parts(archive), list(xlsx_notes(archive))
+
+
 def _sheet(
     source: Source,
     sheet: Any,
@@ -106,34 +111,55 @@ def _sheet(
     builder: TextBuilder,
     pages: list[PageSpan],
     counted: Counter[str],
+    parts: SheetParts,
 ) -> Iterator[Document | Issue | None]:
     """Yield the rows of a sheet's long tables, and add its other blocks to the builder."""
     if sheet.start is None:
         return
     first_column = sheet.start[1]
     headed = False
-    for block in _blocks(sheet.iter_rows(), counted):
+    hidden = sorted(column for column in parts.hidden_columns if first_column <= column <= sheet.end[1])
+    for block in _blocks(_with_errors(sheet.iter_rows(), first_column, parts), counted):
         first = list(islice(block, _HEADER_WITHIN + _SHORT_TABLE + 1))
         header = _header([values for _, values in first])
         is_long = header is not None and len(first) - header - 1 > _SHORT_TABLE
         if not headed and not (is_long and header == 0):
             builder.add(heading, 1)
+            if hidden:
+                builder.add(f"Hidden columns: {', '.join(map(_letters, hidden))}")
             headed = True
         # Titles above a header are no part of its table.
-        parts = [first[:header], [] if is_long else first[header:]] if header else [[] if is_long else first]
-        for part in parts:
-            _add(builder, pages, sheet.name, part, first_column)
-        while not is_long and (part := list(islice(block, _UNIT_ROWS))):
-            _add(builder, pages, sheet.name, part, first_column)
+        pieces = [first[:header], [] if is_long else first[header:]] if header else [[] if is_long else first]
+        for piece in pieces:
+            _add(builder, pages, sheet.name, piece, first_column, parts)
+        while not is_long and (piece := list(islice(block, _UNIT_ROWS))):
+            _add(builder, pages, sheet.name, piece, first_column, parts)
             yield None
         if is_long and header is not None:
-            yield from _rows(source, sheet.name, first_column, first[header:], block, media_type)
+            yield from _rows(source, sheet.name, first_column, first[header:], block, media_type, parts)
 
 
-def _add(builder: TextBuilder, pages: list[PageSpan], sheet: str, rows: Sequence[Row], first_column: int) -> None:
+def _with_errors(rows: Iterator[list[Any]], first_column: int, parts: SheetParts) -> Iterator[list[Any]]:
+    """Yield rows with the errors that calamine leaves out, such as ``#N/A``."""
+    for number, values in enumerate(rows, 1):
+        for column, error in parts.errors.get(number, {}).items():
+            place = column - first_column
+            if 0 <= place < len(values) and values[place] == "":
+                values[place] = error
+        yield values
+
+
+def _add(
+    builder: TextBuilder,
+    pages: list[PageSpan],
+    sheet: str,
+    rows: Sequence[Row],
+    first_column: int,
+    parts: SheetParts,
+) -> None:
     """Add rows as a unit, to which a heading belongs that was added since the last one."""
     if rows:
-        start, end = builder.add("\n".join(_lines(rows)))
+        start, end = builder.add("\n".join(_lines(rows, parts.hidden_rows)))
         start = min([start, *(at for at in builder.heading_starts() if at >= (pages[-1].end if pages else 0))])
         columns = [column for _, values in rows for column, value in enumerate(values) if _shown(value)]
         left, right = first_column + min(columns), first_column + max(columns)
@@ -141,7 +167,13 @@ def _add(builder: TextBuilder, pages: list[PageSpan], sheet: str, rows: Sequence
 
 
 def _rows(
-    source: Source, sheet: str, first_column: int, first: list[Row], more: Iterator[Row], media_type: str
+    source: Source,
+    sheet: str,
+    first_column: int,
+    first: list[Row],
+    more: Iterator[Row],
+    media_type: str,
+    parts: SheetParts,
 ) -> Iterator[Document | Issue | None]:
     """Yield a document per row of a table; ``first`` begins with its header."""
     width = max(len(values) for _, values in first)
@@ -151,6 +183,7 @@ def _rows(
     except UnreadableFileError as error:
         yield source.issue("row_refused", f"Sheet {sheet!r}: {error.message}", hint=error.hint)
         return
+    hidden = ", ".join(name for column, name in enumerate(names, first_column) if column in parts.hidden_columns)
     waiting = iter(first[1:])
     for rows in (waiting, more):
         for number, values in rows:
@@ -167,11 +200,12 @@ def _rows(
             filled = [column for column, value in enumerate(shown) if value]
             label = _range(sheet, number, number, first_column + filled[0], first_column + filled[-1])
             place = f"{source.origin}#{label}"
+            marks = {"hidden_row": number in parts.hidden_rows or None, "hidden_columns": hidden}
             yield replace(
                 document,
                 id=document_id(place),
                 source=place,
-                metadata={**document.metadata, "sheet": sheet},
+                metadata={**document.metadata, "sheet": sheet, **plain_metadata(marks)},
                 pages=(PageSpan(number, 0, len(document.text), label),),
             )
             if number % _ALIVE_EVERY == 0:
@@ -219,13 +253,14 @@ def _header(rows: Sequence[list[Any]]) -> int | None:
     return None
 
 
-def _lines(rows: Sequence[Row]) -> Iterator[str]:
+def _lines(rows: Sequence[Row], hidden: Collection[int]) -> Iterator[str]:
     """Yield rows as ``| a | b |`` lines, columns that are empty in all of them left out; a single column as text."""
     width = max(len(values) for _, values in rows)
     used = [column for column in range(width) if any(_shown(values[column]) for _, values in rows)]
-    for _, values in rows:
+    for number, values in rows:
         cells = [_shown(values[column]) for column in used]
-        yield cells[0] if len(used) == 1 else f"| {' | '.join(cells)} |"
+        mark = " (hidden row)" if number in hidden else ""
+        yield f"{cells[0]}{mark}" if len(used) == 1 else f"| {' | '.join(cells)} |{mark}"
 
 
 def _shown(value: Any) -> str:
@@ -264,31 +299,3 @@ def _letters(column: int) -> str:
         column, rest = divmod(column - 1, 26)
         name = chr(65 + rest) + name
     return name
-
-
-def _filled_cells(archive: zipfile.ZipFile) -> int:
-    """Return how many cells of an XLSX file hold a value that is no error, by the bytes of its sheets."""
-    count = 0
-    for name in archive.namelist():
-        if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", name):
-            continue
-        with archive.open(name) as member:
-            while part := member.read(2**20):
-                count += len(_VALUE.findall(part)) - len(_ERROR.findall(part))
-    return count
-
-
-def _notes(archive: zipfile.ZipFile) -> Iterator[str]:
-    """Yield what a person sees in an XLSX file besides its cells: comments, and the texts of shapes and charts."""
-    for name in sorted(archive.namelist()):
-        if re.fullmatch(r"xl/(comments|threadedComments)/?[^/]*\.xml", name):
-            root = read_xml(archive, name)
-            for comment in root.iter("{*}comment", "{*}threadedComment"):
-                text = " ".join("".join(node.text or "" for node in comment.iter("{*}t", "{*}text")).split())
-                if text:
-                    yield f"Comment on {comment.get('ref', 'a cell')}: {text}"
-        elif re.fullmatch(r"xl/(drawings|charts|diagrams)/(drawing|chart|data)\d*\.xml", name):
-            for paragraph in read_xml(archive, name).iter("{http://schemas.openxmlformats.org/drawingml/2006/main}p"):
-                text = "".join(node.text or "" for node in paragraph.iter("{*}t"))
-                if text.strip():
-                    yield text

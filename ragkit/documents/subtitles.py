@@ -15,6 +15,7 @@ _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 _TIMING = re.compile(rf"[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = re.compile(r"</?[A-Za-z][^>\n]*>|<\d[\d:.]*>|\{\\[^}\n]*\}")
+_MARKUP = re.compile(r"</?[A-Za-z0-9][^>\n]*>|\{\\[^}\n]*\}")
 _NOT_SHOWN = ("STYLE", "REGION", "NOTE", "WEBVTT")
 
 
@@ -24,9 +25,8 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     yield from issues
     parts: list[str] = []
     pages: list[PageSpan] = []
-    rest: list[str] = []
     start = 0
-    for number, (time, cue) in enumerate(_cues(text, rest), 1):
+    for number, (time, cue) in enumerate(_cues(text), 1):
         line = f"[{time}] {cue}"
         pages.append(PageSpan(number, start, start + len(line)))
         parts.append(line)
@@ -39,21 +39,38 @@ def parse(source: Source) -> Iterator[Document | Issue]:
             yield source.document(text, "text/plain")
         return
     media_type = "text/vtt" if text.lstrip("\ufeff").startswith("WEBVTT") else "application/x-subrip"
-    yield from check_complete(source, "\n".join(rest), "", place="lines outside of cues")
-    yield source.document("\n".join(parts), media_type, pages=tuple(pages))
+    shown = "\n".join(parts)
+    yield from check_complete(source, _visible(text), shown)
+    yield source.document(shown, media_type, pages=tuple(pages))
 
 
-def _cues(text: str, rest: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the time and the text of each cue; lines that are in none are added to ``rest``."""
+def _visible(text: str) -> str:
+    """Return all lines but times, the names and numbers of cues, headers and comments, for the self-check."""
+    shown: list[str] = []
+    # A line that begins a block is the name of its cue if a time follows.
+    skipped, named, first = False, False, True
+    for line in text.lstrip("\ufeff").split("\n"):
+        if first:
+            skipped = line.startswith(_NOT_SHOWN)
+        if _TIMING.fullmatch(line):
+            if shown and (shown[-1].strip().isdigit() or named):
+                shown.pop()
+            named = False
+        elif line.strip() and not skipped:
+            shown.append(line)
+            named = first
+        first = not line.strip()
+        skipped = skipped and not first
+    return html.unescape(_MARKUP.sub("", "\n".join(shown)))
+
+
+def _cues(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the time and the text of each cue."""
     for block in re.split(r"\n[ \t]*\n+", text.lstrip("\ufeff").strip("\n")):
         lines = block.split("\n")
         timings = [place for place, line in enumerate(lines) if _TIMING.fullmatch(line)]
-        if not timings:
-            if not block.startswith(_NOT_SHOWN):
-                rest.append(block)
-            continue
         # Some files have no empty line between cues.
-        for place, following in zip(timings, [*timings[1:], len(lines)], strict=True):
+        for place, following in zip(timings, [*timings, len(lines)][1:], strict=True):
             end = following
             if following < len(lines) and lines[following - 1].strip().isdigit():
                 end -= 1

@@ -129,7 +129,7 @@ def _walk(node: Any, builder: TextBuilder, is_text: bool, depth: int) -> None:
     elif any(local_name(child) in _ROWS for child in node):
         _add_table(node, builder, is_text, depth)
     elif name in _PREFORMATTED:
-        builder.add(_all_text(node).strip("\n"))
+        builder.add(_all_text(node), preformatted=True)
     elif _is_mixed(node) and not _has_blocks(node):
         text = _collapsed(node)
         builder.add(text if is_text or not _is_field(node) else f"{name}: {text}")

@@ -12,7 +12,7 @@ from ragkit.feedback.records import Comparison, Correction, Rating, Reply, plain
 from ragkit.feedback.split import VAL_FRACTION, LeftOut, Reading, Split
 from ragkit.records import Message, Metadata
 from ragkit.tuning.data import TuningRecord
-from ragkit.tuning.rankings import Ranking, checked
+from ragkit.tuning.rewards.rankings import Ranking, checked
 
 _Pair = tuple[str, Ranking]
 """A question and a ranking of two answers to it."""

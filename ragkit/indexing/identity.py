@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ragkit.documents import Issue, LoadOptions, SourceFile
+from ragkit.documents import Issue, LoadOptions, SourceFile, ocr
 from ragkit.documents.registry import identify, version_of
 from ragkit.indexing.store import Store
 from ragkit.records import Document
@@ -49,6 +49,9 @@ class FileRecord:
         was, now = json.loads(self.reading), json.loads(reading(file, options, loader=""))
         loader, _, version = was.get("loader", "").partition("/")
         if str(version_of(loader)) != version or any(was.get(name, _ADDED.get(name)) != now[name] for name in _OPTIONS):
+            return False
+        # Pages that were not read for lack of OCR are read once it is installed.
+        if ocr.available() and any(issue.hint == ocr.INSTALL for issue in self.issues):
             return False
         if not any(issue.kind == "refused" for issue in self.issues):
             return True

@@ -3,18 +3,18 @@
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import OpenAICompatibleModel
 from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions, ScoringModel, complete
-from ragkit.models.budget import Budget
 from ragkit.models.catalogue import catalogue, recommend
+from ragkit.models.chain.budget import Budget
+from ragkit.models.chain.fallback import FallbackModel
+from ragkit.models.chain.members import Member
+from ragkit.models.chain.policy import FallbackPolicy
 from ragkit.models.endpoint import ApiOptions
-from ragkit.models.fallback import FallbackModel
 from ragkit.models.files import installed_models, known_models, pull
 from ragkit.models.hub import PullPlan, plan_pull
 from ragkit.models.langchain import LangChainModel
 from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.models.local_servers import LocalServer, find_servers
-from ragkit.models.members import Member
 from ragkit.models.opening import open_model
-from ragkit.models.policy import FallbackPolicy
 from ragkit.models.scripted import ScriptedModel
 
 __all__ = [

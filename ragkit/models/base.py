@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from ragkit.models.route import Attempt
+from ragkit.models.chain.route import Attempt
 from ragkit.records import Message, Usage
 
 

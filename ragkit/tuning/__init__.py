@@ -10,54 +10,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ragkit.tuning.adapter_run import TuningReport
-    from ragkit.tuning.advice import Advice, advise
-    from ragkit.tuning.best_of_n import BestOfN, rejection_samples
     from ragkit.tuning.data import TuningRecord, read_records, records_from_examples, split_records
-    from ragkit.tuning.dpo import DpoOptions, tune_dpo
-    from ragkit.tuning.embedder import tune_on_classes, tune_on_pairs
-    from ragkit.tuning.grpo import GrpoOptions, tune_grpo
-    from ragkit.tuning.head import HeadClassifier
-    from ragkit.tuning.head_fit import HeadOptions, fit_head
+    from ragkit.tuning.embedders.tuning import tune_on_classes, tune_on_pairs
+    from ragkit.tuning.heads.classifier import HeadClassifier
+    from ragkit.tuning.heads.fit import HeadOptions, fit_head
+    from ragkit.tuning.lora.adapter_run import TuningReport
+    from ragkit.tuning.lora.dpo import DpoOptions, tune_dpo
+    from ragkit.tuning.lora.grpo import GrpoOptions, tune_grpo
+    from ragkit.tuning.lora.sft import SftOptions, tune_sft
     from ragkit.tuning.raft import RaftOptions, RaftRow, raft_records
-    from ragkit.tuning.rankings import Ranking, read_rankings, split_rankings
-    from ragkit.tuning.reward import RewardOptions, open_reward, tune_reward
-    from ragkit.tuning.sft import SftOptions, tune_sft
+    from ragkit.tuning.rewards.best_of_n import BestOfN, rejection_samples
+    from ragkit.tuning.rewards.rankings import Ranking, read_rankings, split_rankings
+    from ragkit.tuning.rewards.tuning import RewardOptions, open_reward, tune_reward
 
 _HOMES = {
-    "Advice": "advice",
-    "BestOfN": "best_of_n",
-    "DpoOptions": "dpo",
-    "GrpoOptions": "grpo",
-    "HeadClassifier": "head",
-    "HeadOptions": "head_fit",
+    "BestOfN": "rewards.best_of_n",
+    "DpoOptions": "lora.dpo",
+    "GrpoOptions": "lora.grpo",
+    "HeadClassifier": "heads.classifier",
+    "HeadOptions": "heads.fit",
     "RaftOptions": "raft",
     "RaftRow": "raft",
-    "Ranking": "rankings",
-    "RewardOptions": "reward",
-    "SftOptions": "sft",
+    "Ranking": "rewards.rankings",
+    "RewardOptions": "rewards.tuning",
+    "SftOptions": "lora.sft",
     "TuningRecord": "data",
-    "TuningReport": "adapter_run",
-    "advise": "advice",
-    "fit_head": "head_fit",
-    "open_reward": "reward",
+    "TuningReport": "lora.adapter_run",
+    "fit_head": "heads.fit",
+    "open_reward": "rewards.tuning",
     "raft_records": "raft",
-    "read_rankings": "rankings",
+    "read_rankings": "rewards.rankings",
     "read_records": "data",
     "records_from_examples": "data",
-    "rejection_samples": "best_of_n",
-    "split_rankings": "rankings",
+    "rejection_samples": "rewards.best_of_n",
+    "split_rankings": "rewards.rankings",
     "split_records": "data",
-    "tune_dpo": "dpo",
-    "tune_grpo": "grpo",
-    "tune_on_classes": "embedder",
-    "tune_on_pairs": "embedder",
-    "tune_reward": "reward",
-    "tune_sft": "sft",
+    "tune_dpo": "lora.dpo",
+    "tune_grpo": "lora.grpo",
+    "tune_on_classes": "embedders.tuning",
+    "tune_on_pairs": "embedders.tuning",
+    "tune_reward": "rewards.tuning",
+    "tune_sft": "lora.sft",
 }
 
 __all__ = [
-    "Advice",
     "BestOfN",
     "DpoOptions",
     "GrpoOptions",
@@ -70,7 +66,6 @@ __all__ = [
     "SftOptions",
     "TuningRecord",
     "TuningReport",
-    "advise",
     "fit_head",
     "open_reward",
     "raft_records",

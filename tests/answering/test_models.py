@@ -7,7 +7,7 @@ import pytest
 from ragkit import Assistant
 from ragkit.answering import TextDelta
 from ragkit.errors import ModelChainError, SettingsError
-from ragkit.models.fallback import FallbackPolicy
+from ragkit.models.chain.fallback import FallbackPolicy
 from ragkit.models.scripted import ScriptedModel
 
 ASK = "When does the last bus back leave?"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ragkit.tuning.advice import advise
+from ragkit.evaluation.advice.advise import advise
 from tests.cli.test_examples import FIELDS, write_csv
 from tests.examples.conftest import EXAMPLES
 

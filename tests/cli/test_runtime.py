@@ -10,7 +10,7 @@ from ragkit.embedding import open_embedder, opening, runtime_report, set_default
 from ragkit.embedding.sentence_transformer import SentenceTransformerEmbedder
 from ragkit.errors import SettingsError
 from ragkit.indexing.gpu import GpuVectorFile
-from ragkit.tuning.base_model import best_device
+from ragkit.tuning.lora.base_model import best_device
 from tests.cli.test_examples import FIELDS, write_csv
 from tests.examples.conftest import EXAMPLES
 

@@ -116,6 +116,29 @@ def test_what_holds_no_text_is_refused_by_kind(tmp_path, name, data, told):
     assert told in refusal(tmp_path / name).detail
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"The gate was st\0uck at noon.",
+        b"The pump stopped.\n" + bytes(3000) + b"The gate was stuck at noon.\n",
+        "The gate was stuck at noon.".encode("utf-32"),
+        b"\0\0\xfe\xff" + "The gate was stuck at noon.".encode("utf-32-be"),
+        "The gate was stuck at noon.".encode("utf-32-le"),
+    ],
+    ids=["stray", "gap", "utf-32", "utf-32-be", "no-mark"],
+)
+def test_text_with_nul_bytes_is_text(tmp_path, data):
+    (tmp_path / "a.log").write_bytes(data)
+    (document,) = load(tmp_path / "a.log")
+    assert "The gate was stuck at noon." in document.text
+
+
+def test_mail_with_a_nul_byte_is_read(tmp_path):
+    (tmp_path / "a.eml").write_bytes(b"From: ann@example.org\nSubject: The gate\n\nIt was\0 stuck at noon.\n")
+    (document,) = load(tmp_path / "a.eml")
+    assert "It was stuck at noon." in document.text
+
+
 def test_docx_bomb_is_refused_before_it_is_unpacked(tmp_path):
     docx_bomb(tmp_path / "bomb.docx", 300_000_000)
     assert (tmp_path / "bomb.docx").stat().st_size < 2_000_000

@@ -49,6 +49,12 @@ def test_html_pre_keeps_its_lines(tmp_path):
     assert document.text == "Run:\n\nset -e\n\ngranary:\n  keep:\n    - disk1\n\nDone."
 
 
+def test_html_pre_keeps_the_indentation_of_its_first_line(tmp_path):
+    (tmp_path / "a.html").write_text("<p>Run</p><pre>\n\n    if ready:\n        go()\n</pre>")
+    (document,) = load(tmp_path / "a.html")
+    assert document.text == "Run\n\n    if ready:\n        go()"
+
+
 def test_html_nested_lists_have_each_item_once_with_its_marker(tmp_path):
     markup = (
         "<ul><li>Soups<ul><li>Leek 3.20</li></ul></li><li>Mains<ol start=4><li>Peppers</li><li>Stew</li></ol></li></ul>"

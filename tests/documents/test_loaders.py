@@ -201,3 +201,28 @@ def test_every_parser_has_a_version(tmp_path):
         (tmp_path / name).write_bytes(data)
         assert identify(tmp_path / name) == f"{expected}/{version_of(expected)}"
     assert identify(tmp_path / "gone.txt") == f"none/{version_of('none')}"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_json_values_that_are_not_in_the_text_are_reported(tmp_path, name):
+    # The parser keeps the last value of a name that occurs twice.
+    record = '{"id": 1, "note": "the harbour wall", "note": "the pier", "tags": [], "empty": null}'
+    (tmp_path / name).write_text(f"[{record}]" if name == "a.json" else f"{record}\nno json\n{record}\n")
+    items = load(tmp_path / name)
+    lost = [item for item in items if isinstance(item, Issue) and item.kind == "text_lost"]
+    assert [issue.detail.split(" of ")[0] for issue in lost] == ["11" if name == "a.json" else "22"]
+
+
+def test_json_with_escapes_and_empty_values_is_complete(tmp_path):
+    values = {
+        "name": 'Zoë "Q" \u4e2d',
+        "path": "C:\\\\new\\table",
+        "n": 1.50,
+        "none": None,
+        "list": [],
+        "deep": {"a": {}},
+    }
+    (tmp_path / "a.json").write_text(json.dumps([values, {"name": "x"}]))
+    (tmp_path / "b.json").write_text(json.dumps(values))
+    for name in ("a.json", "b.json"):
+        assert not [item for item in load(tmp_path / name) if isinstance(item, Issue)]

@@ -202,3 +202,40 @@ def test_the_footer_of_a_part_is_in_no_section_of_it(tmp_path):
     assert path("Three men") == ["The Ferry", "The Crew"]
     assert path("Printed in Oban") == []
     assert path("Rain fell") == ["The Storm"]
+
+
+def test_rtf_notes_comments_boxes_headers_numbers_and_characters_outside_the_basic_plane(tmp_path):
+    (tmp_path / "a.rtf").write_bytes(
+        rb"{\rtf1\ansi{\header Annual report\par}{\header Annual report\par}The pier{\footnote Built in 1890.} is old."
+        rb"{\*\annotation Check this.}\par {\shp{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt In a box.}}}"
+        rb"{\pntext 3.\tab}Paint it \u-10179?\u-8704?.\par"
+        rb"{\pict\pngblip\bin4 }{}{}{\object{\*\objdata 00ff}{\result 12 boats}}}"
+    )
+    text = one(tmp_path / "a.rtf").text
+    assert "The pier[Built in 1890.] is old.[Comment: Check this.]" in text.replace(" [", "[")
+    assert text.count("Annual report") == 1
+    for shown in ("In a box.", "3.\tPaint it \U0001f600.", "12 boats"):
+        assert shown in text
+
+
+def test_rtf_text_after_a_surplus_brace_is_reported(tmp_path):
+    (tmp_path / "a.rtf").write_bytes(rb"{\rtf1\ansi The pier is old.} The harbour is new and wide.}")
+    items = load(tmp_path / "a.rtf")
+    assert [item.kind for item in items if isinstance(item, Issue)] == ["text_lost"]
+    assert "'harbour'" in items[0].detail
+
+
+def test_notebook_output_that_is_html_alone_is_read(tmp_path):
+    data = {"text/html": "<table><tr><th>Pier</th><th>Depth</th></tr><tr><td>A</td><td>4.1</td></tr></table>"}
+    cell = {"cell_type": "code", "source": "table", "outputs": [{"output_type": "display_data", "data": data}]}
+    document = one(notebook(tmp_path / "a.ipynb", [cell]))
+    assert document.text == "table\n\n| Pier | Depth |\n| A | 4.1 |"
+
+
+def test_notebook_cells_in_a_place_that_is_not_read_are_reported(tmp_path):
+    book = {
+        "cells": [{"cell_type": "code", "source": "print(1)", "outputs": []}],
+        "worksheets": [{"cells": [{"cell_type": "markdown", "source": "The old harbour wall"}]}],
+    }
+    (tmp_path / "a.ipynb").write_text(json.dumps(book))
+    assert [item.kind for item in load(tmp_path / "a.ipynb") if isinstance(item, Issue)] == ["text_lost"]

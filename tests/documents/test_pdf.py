@@ -97,6 +97,21 @@ def test_hyphens_at_line_ends_are_joined_and_real_ones_kept(tmp_path):
     )
 
 
+def test_words_broken_over_two_pages_are_joined_and_real_hyphens_kept(tmp_path):
+    pdf = new_pdf()
+    for number, text in enumerate(
+        ["The ferry carries passen-", "gers and runs on a twenty-", "Two hour plan, pre-", "and post-war."]
+    ):
+        if number:
+            pdf.add_page()
+        at(pdf, 15, 40 + number, text)
+    document, issues = read(pdf, tmp_path / "pages.pdf")
+    assert document.text == "The ferry carries passengers and runs on a twenty-Two hour plan, pre-\nand post-war."
+    pages = [document.text[page.start : page.end] for page in document.pages]
+    assert pages == ["The ferry carries passen", "gers and runs on a twenty-", "Two hour plan, pre-", "and post-war."]
+    assert not issues
+
+
 def test_running_heads_are_left_out_and_known(tmp_path):
     pdf = FPDF()
     pdf.set_font("Helvetica", size=11)

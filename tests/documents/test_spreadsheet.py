@@ -1,9 +1,11 @@
 """Spreadsheets: values as stored, headers found, long tables as rows, citations by cell range."""
 
 import datetime
+import zipfile
 
 import openpyxl
 import pytest
+import xlwt
 
 from ragkit.documents import Issue, LoadOptions, load
 from ragkit.records import Document
@@ -106,3 +108,108 @@ def test_the_heading_of_a_sheet_belongs_to_its_own_first_unit(tmp_path):
     ((document,), _) = read(tmp_path / "a.xlsx")
     assert document.unit_at(document.text.index("Second")).label == "Second!A1:B2"
     assert document.unit_at(0).label == "First!A1:B2"
+
+
+def mark_hidden(path):
+    """A workbook with an error in each of its two lower rows, the last row and the second column hidden."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Stock"
+    for row in (["Part", "Weight"], ["PX-1", 3], ["PX-2", "#N/A"], ["#DIV/0!", 7]):
+        sheet.append(row)
+    for cell in ("B3", "A4"):
+        sheet[cell].data_type = "e"
+    sheet.row_dimensions[4].hidden = True
+    sheet.column_dimensions["B"].hidden = True
+    book.save(path)
+
+
+def test_errors_are_shown_and_hidden_rows_and_columns_are_marked_in_xlsx(tmp_path):
+    mark_hidden(tmp_path / "a.xlsx")
+    ((document,), issues) = read(tmp_path / "a.xlsx")
+    assert not issues
+    assert document.text == (
+        "Stock\n\nHidden columns: B\n\n| Part | Weight |\n| PX-1 | 3 |\n| PX-2 | #N/A |\n| #DIV/0! | 7 | (hidden row)"
+    )
+
+
+def test_errors_and_hidden_parts_of_a_long_table_are_in_its_rows(tmp_path):
+    book = save(tmp_path / "a.xlsx", Parts=[["Part", "Weight"], *([f"PX-{n}", n] for n in range(40))])
+    sheet = book["Parts"]
+    sheet["B5"] = "#REF!"
+    sheet["B5"].data_type = "e"
+    sheet.row_dimensions[6].hidden = True
+    sheet.column_dimensions["B"].hidden = True
+    book.save(tmp_path / "a.xlsx")
+    (documents, issues) = read(tmp_path / "a.xlsx")
+    assert not issues
+    assert documents[3].text == "Part: PX-3\nWeight: #REF!"
+    assert documents[4].metadata["hidden_row"] is True
+    assert "hidden_row" not in documents[3].metadata
+    assert documents[3].metadata["hidden_columns"] == "Weight"
+
+
+def test_xls_errors_hidden_parts_and_number_of_cells(tmp_path):
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Stock")
+    for row, values in enumerate((("Part", "Weight"), ("PX-1", 3), ("PX-2", 2.5))):
+        for column, value in enumerate(values):
+            sheet.write(row, column, value)
+    sheet.row(3).set_cell_text(0, "PX-3")
+    sheet.row(3).set_cell_error(1, 42)
+    sheet.row(1).hidden = True
+    sheet.col(1).hidden = True
+    book.add_sheet("Empty")
+    book.save(str(tmp_path / "a.xls"))
+    ((document,), issues) = read(tmp_path / "a.xls")
+    assert not issues
+    assert document.text == (
+        "Stock\n\nHidden columns: B\n\n| Part | Weight |\n| PX-1 | 3 | (hidden row)\n| PX-2 | 2.5 |\n| PX-3 | #N/A |"
+    )
+
+
+def test_ods_errors_comments_shapes_and_hidden_parts(tmp_path):
+    names = ("office", "text", "table")
+    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in names)
+    calc = 'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+
+    def cell(text, kind="string", more="", before=""):
+        shown = f"<text:p>{text}</text:p>"
+        return f'<table:table-cell office:value-type="{kind}" {more}>{before}{shown}</table:table-cell>'
+
+    note = "<office:annotation><text:p>Ask Ann.</text:p></office:annotation>"
+    error = cell("#DIV/0!", more='office:string-value="" calcext:value-type="error"')
+    content = (
+        f'<office:document-content {spaces} {calc}><office:body><office:spreadsheet><table:table table:name="Stock">'
+        '<table:table-column/><table:table-column table:visibility="collapse"/>'
+        f"<table:table-row>{cell('Part', before=note)}{cell('Weight')}</table:table-row>"
+        f'<table:table-row table:visibility="filter">{cell("PX-1")}{error}</table:table-row>'
+        '<table:table-row table:number-rows-repeated="1048574"><table:table-cell/></table:table-row>'
+        "<table:shapes><text:p>A drawn label.</text:p></table:shapes>"
+        "</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+        archive.writestr("content.xml", content)
+    ((document,), issues) = read(tmp_path / "a.ods")
+    assert not issues
+    assert document.text == (
+        "Stock\n\nHidden columns: B\n\n| Part | Weight |\n| PX-1 | #DIV/0! | (hidden row)\n\n"
+        "Comment: Ask Ann.\n\nA drawn label."
+    )
+
+
+def test_cells_that_are_not_read_are_reported(tmp_path):
+    save(tmp_path / "a.xlsx", Stock=[["Part", "Weight"], ["PX-1", 3]])
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = members["xl/worksheets/sheet1.xml"]
+    # Cells outside of rows, which no reader of spreadsheets expects.
+    lost = b"".join(b'<c r="A%d"><v>%d</v></c>' % (n, n) for n in range(10, 30))
+    members["xl/worksheets/sheet1.xml"] = sheet.replace(b"</worksheet>", lost + b"</worksheet>")
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    (_, issues) = read(tmp_path / "a.xlsx")
+    assert [issue.detail for issue in issues] == ["20 of 24 cells were not read."]

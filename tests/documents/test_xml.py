@@ -104,3 +104,19 @@ def test_subtitles_are_cues_with_their_times(tmp_path, name, text):
     assert document.text == "[00:00:05] Ida: The gate is shut.\n[01:00:10] Open it & go."
     shown = [document.text[page.start : page.end] for page in document.pages]
     assert shown == document.text.split("\n")
+
+
+def test_svg_is_its_title_descriptions_and_labels(tmp_path):
+    (tmp_path / "a.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg"><style>text {fill: red}</style><title>Water cycle</title>'
+        '<g><desc>How rain forms.</desc><path d="M 0 0 L 9 9"/><text x="1">Eva<tspan font-weight="bold">po</tspan>'
+        'ration<tspan x="1" dy="9">from lakes</tspan></text></g><defs><text>never drawn</text></defs>'
+        '<switch><foreignObject><p xmlns="http://www.w3.org/1999/xhtml">Clouds</p></foreignObject>'
+        "<text>can not display</text></switch></svg>"
+    )
+    (document,) = load(tmp_path / "a.svg")
+    assert document.text == "Water cycle\n\nHow rain forms.\n\nEvaporation from lakes\n\nClouds"
+    assert document.title == "Water cycle"
+    (tmp_path / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><path d="M 0 0 L 9 9"/></svg>')
+    (issue,) = load(tmp_path / "b.svg")
+    assert (issue.kind, issue.detail) == ("refused", "It holds no text.")

@@ -10,7 +10,7 @@ from ragkit.evaluation.questions import read_questions
 from ragkit.examples import ExamplePool, read_examples
 from ragkit.feedback import FeedbackLog, Rating, Reply
 from ragkit.tuning.data import read_records
-from ragkit.tuning.rankings import read_rankings
+from ragkit.tuning.rewards.rankings import read_rankings
 from tests.cli.conftest import here  # noqa: F401
 from tests.feedback.events import chosen, compared, corrected, questions, quote, thumb
 

@@ -13,7 +13,7 @@ from ragkit.feedback import FeedbackLog, examples_of, questions_of, rankings_of,
 from ragkit.feedback.split import Split
 from ragkit.records import Example, Message
 from ragkit.tuning.data import read_records, without_leaks, write_records
-from ragkit.tuning.rankings import read_rankings, write_rankings
+from ragkit.tuning.rewards.rankings import read_rankings, write_rankings
 from tests.feedback.events import chosen, compared, corrected, questions, quote, thumb
 
 TEACHING = questions("teaching", 12)

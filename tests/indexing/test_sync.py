@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.documents import Issue, LoadOptions, SourceFile, registry
+from ragkit.documents import Issue, LoadOptions, SourceFile, ocr, registry
 from ragkit.errors import DocumentError, RemovalRefusedError
 from ragkit.indexing import AddReport, Field, Index
 from ragkit.indexing.identity import file_record
@@ -115,6 +115,18 @@ def test_file_that_was_cut_off_is_read_again(index, notes):
         with index._store.transaction() as connection:
             connection.execute("UPDATE files SET issues = ? WHERE origin = ?", (_issues(issue), str(file)))
         assert file_record(index._store, str(file)).same_reading(found, LoadOptions()) is same
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_file_with_pages_that_lacked_ocr_is_read_again_once_it_is_installed(index, notes, monkeypatch, installed):
+    index.add(notes)
+    file = notes / "owl.txt"
+    found = SourceFile(file, str(file), file.stat().st_size, file.stat().st_mtime_ns)
+    issue = Issue(str(file), "page_without_text", "The page has no text layer.", 1, ocr.INSTALL)
+    with index._store.transaction() as connection:
+        connection.execute("UPDATE files SET issues = ? WHERE origin = ?", (_issues(issue), str(file)))
+    monkeypatch.setattr(ocr, "available", lambda: installed)
+    assert file_record(index._store, str(file)).same_reading(found, LoadOptions()) is not installed
 
 
 def _issues(*issues):

@@ -9,7 +9,7 @@ from ragkit.errors import ModelRequestError, SettingsError
 from ragkit.models import GenerationOptions, complete, open_model
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
-from ragkit.models.fallback import FallbackModel
+from ragkit.models.chain.fallback import FallbackModel
 from ragkit.models.model_windows import UNKNOWN_WINDOW, WINDOWS, find_window
 from ragkit.models.tables import _read
 from ragkit.models.unsupported import unsupported_parameter

@@ -8,7 +8,7 @@ import pytest
 
 from ragkit.errors import ModelError
 from ragkit.models import GenerationOptions, complete, open_model
-from ragkit.models.fallback import FallbackModel, FallbackPolicy, Member
+from ragkit.models.chain.fallback import FallbackModel, FallbackPolicy, Member
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message
 

@@ -26,10 +26,10 @@ from ragkit.errors import (
 )
 from ragkit.models import Delta, GenerationOptions, ScoringModel, complete
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
-from ragkit.models.breaker import Breaker
-from ragkit.models.fallback import Budget, FallbackModel, FallbackPolicy, Member
-from ragkit.models.policy import token_confidence
-from ragkit.models.route import answering_model, reason_of, why
+from ragkit.models.chain.breaker import Breaker
+from ragkit.models.chain.fallback import Budget, FallbackModel, FallbackPolicy, Member
+from ragkit.models.chain.policy import token_confidence
+from ragkit.models.chain.route import answering_model, reason_of, why
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message, Usage
 from tests.models.fault_server import REPLY, FaultServer, closed_port, fault_process
@@ -728,7 +728,7 @@ def test_error_and_its_traceback_hold_no_key():
 MEMORY = """
 import resource
 from ragkit.models import complete
-from ragkit.models.fallback import FallbackModel, Member
+from ragkit.models.chain.fallback import FallbackModel, Member
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Message
 import sys, llama_cpp, jinja2.sandbox

@@ -10,8 +10,8 @@ from ragkit.routing import FallbackClassifier, Router, RouteRow, prediction_sign
 from ragkit.routing.fallback_classifier import blended
 from ragkit.routing.rows import write_rows
 from ragkit.tasks import Classifier, ClassifierOptions, Prediction
-from ragkit.tuning.head import HeadClassifier
-from ragkit.tuning.head_fit import HeadOptions
+from ragkit.tuning.heads.classifier import HeadClassifier
+from ragkit.tuning.heads.fit import HeadOptions
 from tests.cli.conftest import here  # noqa: F401
 from tests.cli.test_examples import FIELDS, write_csv
 from tests.examples.conftest import EXAMPLES

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from ragkit.errors import ExamplePoolError, IndexLockedError, MissingExtraError, SettingsError
+from ragkit.evaluation.advice import advise as room
+from ragkit.evaluation.advice.advise import advise
+from ragkit.evaluation.advice.data import Parts, parted
+from ragkit.evaluation.advice.methods import Measured, Resources, measure
 from ragkit.examples import ExamplePool, find_leaks, read_examples
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import tuned_model
@@ -14,12 +18,8 @@ from ragkit.models.scripted import ScriptedModel
 from ragkit.prompting import ShotTemplate
 from ragkit.records import Example, Usage
 from ragkit.tasks import Classifier, ClassifierOptions, FitBudget
-from ragkit.tuning import advice as room
-from ragkit.tuning.advice import advise
-from ragkit.tuning.advice_data import Parts, parted
-from ragkit.tuning.advice_methods import Measured, Resources, measure
-from ragkit.tuning.head import HeadClassifier
-from ragkit.tuning.head_fit import HeadOptions
+from ragkit.tuning.heads.classifier import HeadClassifier
+from ragkit.tuning.heads.fit import HeadOptions
 from tests.examples.conftest import EXAMPLES
 
 SAMPLE = Path(__file__).parents[2] / "notebooks" / "data" / "banking77-train.csv"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ragkit._stats import wilson_interval
-from ragkit.tuning.advice_curves import crossing, gaining, power_law
+from ragkit.evaluation.advice.curves import crossing, gaining, power_law
 
 SIZES = (250, 500, 1000)
 

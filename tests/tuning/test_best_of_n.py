@@ -8,8 +8,8 @@ import pytest
 from ragkit.errors import ModelError, ModelOutputError, PromptOverflowError, SettingsError
 from ragkit.models import GenerationOptions, complete
 from ragkit.records import Message
-from ragkit.tuning.best_of_n import BestOfN, rejection_samples
-from ragkit.tuning.sampling import draw, draw_all
+from ragkit.tuning.rewards.best_of_n import BestOfN, rejection_samples
+from ragkit.tuning.rewards.sampling import draw, draw_all
 
 ASKED = (Message("user", "Name a colour. Answer with one word."),)
 OPTIONS = GenerationOptions(max_tokens=6, temperature=1.0, seed=3)

@@ -15,11 +15,11 @@ from ragkit.errors import ExamplePoolError, SettingsError, TaskError
 from ragkit.models import GenerationOptions, complete
 from ragkit.models.adapters import AdapterStore, tuned_model
 from ragkit.records import Message
-from ragkit.tuning.base_model import base_model
-from ragkit.tuning.dpo import DpoOptions, tune_dpo
-from ragkit.tuning.likelihood import likelihood
-from ragkit.tuning.rankings import Ranking
-from ragkit.tuning.running import last_checkpoint
+from ragkit.tuning.lora.base_model import base_model
+from ragkit.tuning.lora.dpo import DpoOptions, tune_dpo
+from ragkit.tuning.lora.likelihood import likelihood
+from ragkit.tuning.lora.running import last_checkpoint
+from ragkit.tuning.rewards.rankings import Ranking
 from tests.tuning.tiny import write_tiny_model
 from tests.tuning.tiny_dpo_run import OPTIONS, run
 

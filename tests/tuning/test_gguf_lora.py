@@ -6,11 +6,11 @@ import pytest
 from ragkit.errors import ModelError
 from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.records import Message
-from ragkit.tuning import gguf_lora
-from ragkit.tuning.adapter_run import adapter_tensors
-from ragkit.tuning.base_model import base_model
-from ragkit.tuning.gguf_lora import write_gguf_lora
-from ragkit.tuning.lora_training import LoraOptions, with_adapter
+from ragkit.tuning.lora import gguf as gguf_lora
+from ragkit.tuning.lora.adapter_run import adapter_tensors
+from ragkit.tuning.lora.base_model import base_model
+from ragkit.tuning.lora.gguf import write_gguf_lora
+from ragkit.tuning.lora.training import LoraOptions, with_adapter
 from tests.tuning.tiny import tiny_config
 
 MESSAGES = [

@@ -10,8 +10,8 @@ from ragkit.cli.main import app
 from ragkit.errors import ExamplePoolError, ModelError, SettingsError
 from ragkit.records import Message
 from ragkit.tuning.data import TuningRecord
-from ragkit.tuning.grpo import GrpoOptions, tune_grpo
-from ragkit.tuning.rankings import read_prompts
+from ragkit.tuning.lora.grpo import GrpoOptions, tune_grpo
+from ragkit.tuning.rewards.rankings import read_prompts
 from tests.tuning.tiny import COLOURS, write_tiny_model
 
 OPTIONS = GrpoOptions(

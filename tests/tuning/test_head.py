@@ -15,13 +15,13 @@ from ragkit.embedding import open_embedder
 from ragkit.errors import QueryError, SettingsError, TaskError
 from ragkit.records import Example
 from ragkit.tasks import Classifier
-from ragkit.tuning import embedder_training
 from ragkit.tuning.comparison import Estimate
-from ragkit.tuning.embedder import tune_on_pairs
-from ragkit.tuning.embedder_training import EmbedderOptions
-from ragkit.tuning.head import HeadClassifier
-from ragkit.tuning.head_data import alike, split
-from ragkit.tuning.head_fit import HeadGain, HeadOptions
+from ragkit.tuning.embedders import training as embedder_training
+from ragkit.tuning.embedders.training import EmbedderOptions
+from ragkit.tuning.embedders.tuning import tune_on_pairs
+from ragkit.tuning.heads.classifier import HeadClassifier
+from ragkit.tuning.heads.data import alike, split
+from ragkit.tuning.heads.fit import HeadGain, HeadOptions
 from tests.examples.conftest import EXAMPLES, QUERIES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -241,7 +241,7 @@ NUMBERED = [
 
 
 def tune_numbered(folder, progress=None):
-    options = EmbedderOptions(epochs=20, batch=6, seconds=3600)
+    options = EmbedderOptions(epochs=20, batch_size=6, seconds=3600)
     with pytest.MonkeyPatch.context() as patch:
         # Two runs in bfloat16 differ as much from each other as from one that was broken off.
         patch.setattr(embedder_training, "_half_is_fast", lambda: False)
@@ -251,7 +251,7 @@ def tune_numbered(folder, progress=None):
 KILLED = """
 import sys
 from pathlib import Path
-from ragkit.tuning import embedder_training
+from ragkit.tuning.embedders import training as embedder_training
 from tests.tuning.test_head import tune_numbered
 embedder_training._EVERY = 0.0
 tune_numbered(Path(sys.argv[1]), lambda told: print(told.done, flush=True))

@@ -11,9 +11,9 @@ from ragkit.cli.main import app
 from ragkit.cli.tune_head import register
 from ragkit.errors import TaskError
 from ragkit.records import Document, Example, document_id
-from ragkit.tuning.embedder_pairs import fit_embedder, pairs_from_index
-from ragkit.tuning.embedder_training import EmbedderOptions
-from ragkit.tuning.head import HeadClassifier
+from ragkit.tuning.embedders.pairs import fit_embedder, pairs_from_index
+from ragkit.tuning.embedders.training import EmbedderOptions
+from ragkit.tuning.heads.classifier import HeadClassifier
 from tests.cli.test_examples import FIELDS, write_csv
 from tests.examples.conftest import EXAMPLES
 

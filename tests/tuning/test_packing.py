@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaForCausalLM
 
-from ragkit.tuning.packing import IGNORED, TokenExample, packed
+from ragkit.tuning.lora.packing import IGNORED, TokenExample, packed
 from tests.tuning.tiny import tiny_config
 
 PASSAGE = tuple(range(5, 17))

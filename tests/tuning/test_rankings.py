@@ -7,7 +7,7 @@ import pytest
 from ragkit.errors import ExamplePoolError
 from ragkit.records import Message
 from ragkit.tuning.data import fingerprint
-from ragkit.tuning.rankings import (
+from ragkit.tuning.rewards.rankings import (
     Ranking,
     checked,
     ranked,

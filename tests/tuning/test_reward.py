@@ -12,12 +12,12 @@ from ragkit.errors import ExamplePoolError, IndexLockedError, ModelFileError, Se
 from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore
 from ragkit.records import Message
-from ragkit.tuning.lora_training import LoraOptions
-from ragkit.tuning.rankings import Ranking
-from ragkit.tuning.reward import RewardOptions, open_reward, tune_reward
-from ragkit.tuning.reward_features import NAMES, Features, taken_apart
-from ragkit.tuning.reward_light import LIGHT, LightReward
-from ragkit.tuning.reward_measure import accuracy, by_prompt
+from ragkit.tuning.lora.training import LoraOptions
+from ragkit.tuning.rewards.features import NAMES, Features, taken_apart
+from ragkit.tuning.rewards.light import LIGHT, LightReward
+from ragkit.tuning.rewards.measure import accuracy, by_prompt
+from ragkit.tuning.rewards.rankings import Ranking
+from ragkit.tuning.rewards.tuning import RewardOptions, open_reward, tune_reward
 from tests.tuning.tiny import COLOURS, write_tiny_model
 
 TOWNS = ("Arden", "Brill", "Corva", "Delph", "Eston", "Farrow", "Galt", "Harsk", "Ilmen", "Jarrow", "Kelso", "Lorne")

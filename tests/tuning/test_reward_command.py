@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from ragkit.cli import tune_reward
 from ragkit.errors import ExamplePoolError
-from ragkit.tuning.rankings import Ranking, write_rankings
+from ragkit.tuning.rewards.rankings import Ranking, write_rankings
 from tests.tuning.test_reward import rankings
 from tests.tuning.tiny import write_tiny_model
 from tests.tuning.tiny_dpo_run import FORMS

@@ -17,8 +17,8 @@ from ragkit.indexing.writing import writer_lock
 from ragkit.models.adapters import AdapterStore
 from ragkit.records import Example
 from ragkit.tuning import SftOptions, records_from_examples, tune_sft
-from ragkit.tuning.lora_training import LoraOptions, with_adapter
-from ragkit.tuning.running import last_checkpoint
+from ragkit.tuning.lora.running import last_checkpoint
+from ragkit.tuning.lora.training import LoraOptions, with_adapter
 from tests.tuning.tiny import COLOURS, tiny_config, write_tiny_model
 from tests.tuning.tiny_run import OPTIONS, records, run
 

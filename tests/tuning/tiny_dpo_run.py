@@ -2,8 +2,8 @@
 
 import sys
 
-from ragkit.tuning.dpo import DpoOptions, tune_dpo
-from ragkit.tuning.rankings import Ranking
+from ragkit.tuning.lora.dpo import DpoOptions, tune_dpo
+from ragkit.tuning.rewards.rankings import Ranking
 from tests.tuning.tiny import COLOURS
 
 OPTIONS = DpoOptions(epochs=12, rank=4, alpha=8, batch_size=4, learning_rate=1e-2, checkpoint_seconds=0.0)

@@ -1,0 +1,1 @@
+"""Reward models from rankings, and what they choose: best of n, and rejection samples."""

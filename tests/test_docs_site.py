@@ -60,6 +60,22 @@ def test_exit_codes_of_the_errors_page_are_those_of_the_code(pages):
     }
 
 
+def test_docstrings_are_read_without_warnings(caplog):
+    griffe = pytest.importorskip("griffe", reason="pip install 'ragkit[docs]'")
+    options = {"warn_missing_types": False, "warn_unknown_params": False}
+    caplog.set_level("WARNING")
+
+    def read(parent):
+        for member in parent.members.values():
+            if not member.is_alias and not member.name.startswith("_"):
+                assert member.docstring is None or member.docstring.parsed is not None
+                if member.is_module or member.is_class:
+                    read(member)
+
+    read(griffe.load("ragkit", search_paths=[ROOT], docstring_parser="google", docstring_options=options))
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_links_to_files_of_the_repository_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")

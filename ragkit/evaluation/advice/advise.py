@@ -141,7 +141,7 @@ def advise(
         examples: inputs with their labels, at least two labels with five examples each.
         methods: some of ``METHODS``; by default all that are available: ``tuned-head`` with the extra ``tune``,
             ``lora`` if
-        ``lora_minutes`` is set.
+            ``lora_minutes`` is set.
         held_out: number of test examples; by default a quarter, at most 500.
         sizes: training set sizes in addition to all examples; by default a quarter and half.
         seed: random seed.

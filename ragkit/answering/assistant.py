@@ -249,22 +249,28 @@ class Assistant:
             found = search(asked, self.retriever, where)
         trace.hits, trace.found = found.hits, found.num_candidates
         yield Retrieved(found.hits)
+        absent: list[str] = []
         with trace.timed("rank"):
             evidence = self._evidence(asked, found.hits, found.by_side)
             evidence.where = as_filter(where)
             if evidence.ranked:
-                trace.signals = self._signals(asked, evidence)
+                weights = term_weights(self.index, asked.query)
+                absent = absent_terms(self.index, weights)
+                trace.signals = signals(asked.query, evidence.ranked, asked.kind, weights, asked.focus)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
         # Only these two depend on what the model can do.
         able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
         language = language_differs(asked, evidence)
         refuse = trace.relevance < self._refuse_below(trace.mode, able)
-        if not evidence.ranked or (refuse and (language is None or not shares_words(asked, evidence))):
+        if language is not None and refuse:
+            # Across languages the score says little; a model that can judge passages decides by itself.
+            refuse = not (trace.mode == "chat" and able == "judges") and not shares_words(asked, evidence)
+        if not evidence.ranked or refuse:
             yield Finished(self._abstention(asked, trace, language))
             return
         unsure = trace.evidence < self.options.unsure_below
-        missing = what_is_missing(asked, evidence) if unsure else ""
+        missing = what_is_missing(asked, evidence, absent) if unsure else ""
         if trace.mode == "chat":
             yield ModelNeeded(trace.evidence)
             yield from self._chat(asked, evidence, trace, history)
@@ -388,7 +394,9 @@ class Assistant:
         weights = term_weights(index, asked.query)
         evidence = Evidence(asked, index, sources_from_hits(index, hits, expansion), ())
         units = [unit for source in evidence.sources for unit in evidence.units(source)]
-        evidence.ranked = rank_units(asked.query, units, index.embedder, weights, focus=asked.focus, told=asked.told)
+        evidence.ranked = rank_units(
+            asked.query, units, index.embedder, weights, focus=asked.focus, told=asked.told, kind=asked.kind
+        )
         sides = []
         for side, found in zip(asked.sides, by_side, strict=False):
             sources = sources_from_hits(index, found[:3], expansion)
@@ -396,11 +404,6 @@ class Assistant:
             sides.append(rank_units(f"{side} {asked.query}", here, index.embedder, term_weights(index, side)))
         evidence.sides = tuple(sides)
         return evidence
-
-    def _signals(self, asked: Question, evidence: Evidence) -> dict[str, float]:
-        weights = term_weights(self.index, asked.query)
-        absent = absent_terms(self.index, weights)
-        return signals(asked.query, evidence.ranked, asked.kind, self.index.embedder, weights, absent, asked.focus)
 
     def _read(self, evidence: Evidence) -> Reply:
         """Return what the first reader for the kind makes of the evidence, and quotes where none makes anything."""

@@ -432,7 +432,8 @@ class Assistant:
             found = search(asked, self.retriever, evidence.where)
             own = self._evidence(asked, found.hits, found.by_side)
             own.where = evidence.where
-            signs = self._signals(asked, own) if own.ranked else None
+            weights = term_weights(self.index, asked.query)
+            signs = signals(asked.query, own.ranked, asked.kind, weights, asked.focus) if own.ranked else None
             if signs is None or relevance(signs) < self.options.threshold:
                 replies.append((question, None))
                 continue

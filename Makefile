@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.demo-ready
-# A worker per core, each pinned to its own; a worker holds some 2 GB.
-WORKERS := -n logical --maxprocesses 4 --dist loadfile
+# A worker per core, each pinned to its own; a worker holds some 2 GB. Files start in the order of tests/conftest.py.
+WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check test lint types quick unit browser docs clean
 

@@ -2,9 +2,10 @@
 
 Run: python benchmarks/evidence.py [--handbook FOLDER] [--questions N]
 
-XQuAD-en's questions are asked three times: of the whole index, without the paragraph that answers (a near miss), and
-without its article. The handbook's questions have near misses and far ones of their own. Even articles and half ``a``
-fit the weights; odd articles and half ``b`` judge them. The shipped weights are judged too.
+XQuAD-en's questions are asked four times: of the whole index, without the sentences that answer (a near miss), without
+their paragraph, and without its article. The handbook's questions are asked with and without the sentences that answer,
+and it has near misses and far ones of its own. Even articles and half ``a`` fit the weights; odd articles and half
+``b`` judge them. The shipped weights are judged too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import random
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +26,24 @@ from sklearn.metrics import roc_auc_score
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import DATA, versions, xquad
+from benchmarks.questions import holds, share
 from ragkit import Assistant, Index
-from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW, evidence_score, relevance
+from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW, evidence_score, relevance, signals
+from ragkit.answering.question import understand
+from ragkit.answering.search import search
+from ragkit.answering.sentences import term_weights
 from ragkit.indexing import Field
 from ragkit.records import Message
 
-SIGNALS = ("score", "spread", "untyped", "typed", "mistyped")
+SIGNALS = ("score", "spread", "untyped", "typed", "mistyped", "elsewhere")
 RELEVANCE = ("score", "spread")
 WEIGHTS = {
     "XQuAD": 1.0,
+    "without sentence": 1.0,
     "without paragraph": 0.7,
     "without article": 0.5,
     "handbook": 3.0,
+    "handbook without": 3.0,
     "near miss": 8.0,
     "far": 8.0,
 }
@@ -56,6 +64,19 @@ class Rows:
             self.signals.append([signals[name] for name in SIGNALS])
             self.groups.append(group)
             self.test.append(test)
+
+
+def without(
+    assistant: Assistant, question: str, history: Sequence[Message], answers: Callable[[str], bool]
+) -> dict[str, float]:
+    """Return the signals of a question without the units that answer it; empty where nothing is left."""
+    asked = understand(question, history)
+    evidence = assistant._evidence(asked, search(asked, assistant.retriever).hits)
+    left = [one for one in evidence.ranked if not answers(one.unit.text)]
+    if not left:
+        return {}
+    weights = term_weights(assistant.index, asked.query)
+    return signals(asked.query, left, asked.kind, weights, asked.focus)
 
 
 def main() -> None:
@@ -79,6 +100,11 @@ def main() -> None:
                 ("without article", ~(Field("article") == question.article)),
             ):
                 rows.add(dict(assistant.ask(question.text, where=where).trace.signals), group, test)
+            answers = [answer for answer in question.answers if answer]
+            found = without(
+                assistant, question.text, (), lambda text, answers=answers: any(holds(text, a) for a in answers)
+            )
+            rows.add(found, "without sentence", test)
     if given.handbook.is_dir():
         with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "handbook") as index:
             index.add(given.handbook / "docs")
@@ -89,27 +115,39 @@ def main() -> None:
                     continue
                 history = [Message(turn["role"], turn["content"]) for turn in asked.get("history", [])]
                 group = {"nearmiss": "near miss", "far": "far"}.get(asked["kind"], "handbook")
-                signals = dict(assistant.ask(asked["question"], history=history).trace.signals)
-                rows.add(signals, group, asked["half"] == "b")
+                found = dict(assistant.ask(asked["question"], history=history).trace.signals)
+                rows.add(found, group, asked["half"] == "b")
+                gold = [one["quote"] for name in ("sources", "also") for one in asked.get(name, [])]
+                if gold and asked["kind"] not in ("summary", "about"):
+                    found = without(
+                        assistant,
+                        asked["question"],
+                        history,
+                        lambda text, gold=gold: any(share(text, g) >= 0.5 or share(g, text) >= 0.4 for g in gold),
+                    )
+                    rows.add(found, "handbook without", asked["half"] == "b")
     print(versions("onnxruntime", "scikit-learn"))
     judge(rows)
 
 
 def judge(rows: Rows) -> None:
     """Fit on one half, and print both halves' figures on the other."""
-    signals, groups, test = np.array(rows.signals), np.array(rows.groups), np.array(rows.test)
+    values, groups, test = np.array(rows.signals), np.array(rows.groups), np.array(rows.test)
     answerable = np.isin(groups, ["XQuAD", "handbook"])
     weights = np.array([WEIGHTS[group] for group in groups])
-    about = ~np.isin(groups, ["without paragraph", "near miss"])
+    about = np.isin(groups, ["XQuAD", "without article", "handbook", "far"])
     columns = [SIGNALS.index(name) for name in RELEVANCE]
     fits = {}
-    for name, taken, use in (("relevance", about, columns), ("evidence", np.ones(len(groups), bool), [0, 1, 2, 3, 4])):
+    for name, taken, use in (
+        ("relevance", about, columns),
+        ("evidence", np.ones(len(groups), bool), list(range(len(SIGNALS)))),
+    ):
         fit = LogisticRegression(C=10, max_iter=2000)
-        fit.fit(signals[taken & ~test][:, use], answerable[taken & ~test], sample_weight=weights[taken & ~test])
+        fit.fit(values[taken & ~test][:, use], answerable[taken & ~test], sample_weight=weights[taken & ~test])
         named = zip((SIGNALS[column] for column in use), fit.coef_[0], strict=True)
         print(f"\n{name}: bias {fit.intercept_[0]:.2f}, {', '.join(f'{key} {value:.2f}' for key, value in named)}")
-        fits[name] = fit.predict_proba(signals[:, use])[:, 1]
-    as_dicts = [dict(zip(SIGNALS, row, strict=True)) for row in signals]
+        fits[name] = fit.predict_proba(values[:, use])[:, 1]
+    as_dicts = [dict(zip(SIGNALS, row, strict=True)) for row in values]
     shipped = np.array([relevance(row) for row in as_dicts]), np.array([evidence_score(row) for row in as_dicts])
     print("\n| weights | group | n | refused | unsure | answered | AUROC of the evidence against the answerable |")
     print("|---|---|---|---|---|---|---|")

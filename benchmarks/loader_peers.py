@@ -85,6 +85,8 @@ def main() -> None:
     os.dup2(2, 1)
     start = time.perf_counter()
     read = {**PEERS, "ragkit": ragkit}[sys.argv[1]]()
+    out.write('{"ready": true}\n')
+    out.flush()
     for line in sys.stdin:
         try:
             found = read(line.rstrip("\n"))

@@ -31,7 +31,8 @@ def _xlsx_values(path: Path, *, strings: bool = False) -> list[str]:
     import openpyxl
 
     book = openpyxl.load_workbook(path, data_only=True)
-    values = (cell for sheet in book.worksheets for row in sheet.iter_rows(values_only=True) for cell in row)
+    # Not row by row, since a single cell far out makes a sheet of a billion cells.
+    values = (cell.value for sheet in book.worksheets for cell in sheet._cells.values())
     return [
         str(int(each)) if isinstance(each, float) and each.is_integer() else str(each)
         for each in values

@@ -1,6 +1,7 @@
 """Loaders: which words of real files come out, in which order, how fast, beside other libraries.
 
 Run: python benchmarks/loaders.py [--formats pdf docx] [--peers markitdown kreuzberg=PYTHON] [--limit N]
+     python benchmarks/loaders.py --ocr
      python benchmarks/loaders.py --fuzz 1000 [--formats rtf]
 
 A peer is read in a process of its own, by the interpreter that is given for it, such as that of its own virtual
@@ -44,6 +45,8 @@ WORKER = Path(__file__).with_name("loader_peers.py")
 ENCODINGS = {"test_mskanji.csv": "cp932"}
 SKIPPED = ("expected_outputs", "60-text-encodings")
 """Folders of outputs of a peer, and of encodings that the truth does not know."""
+START = 300.0
+"""Seconds in which a loader must be imported."""
 LEAST_WORDS = 5
 """Files with fewer words, such as scans, are measured elsewhere."""
 
@@ -113,7 +116,14 @@ def main() -> None:
     parser.add_argument("--files", nargs="+", type=Path, default=[DATA / "files", DATA.parent / "cases" / "documents"])
     parser.add_argument("--show", type=int, default=0, help="worst files to print per format")
     parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="read N mutated files per format, and bombs")
+    parser.add_argument("--ocr", action="store_true", help="error rates of OCR, and which pages it reads")
     args = parser.parse_args()
+    if args.ocr:
+        from benchmarks import loader_ocr
+
+        print(versions("rapidocr", "onnxruntime"), time.strftime("%Y-%m-%d"))
+        loader_ocr.run(args.files[0])
+        return
     if args.fuzz:
         loader_fuzz.run(args.fuzz, args.formats if args.formats != list(TRUTH) else FUZZED, args.files)
         return
@@ -129,7 +139,10 @@ def main() -> None:
         results[name] = {}
         for loader, python in loaders.items():
             print(f"{name}: {loader} reads {len(files)} files", file=sys.stderr, flush=True)
-            results[name][loader] = measure(name, loader, python, files, args.timeout)
+            found = results[name][loader] = measure(name, loader, python, files, args.timeout)
+            share = sum(found.shares) / len(found.shares)
+            took = f"{found.seconds:.1f} s, {found.peak:.0f} MB"
+            print(f"  {share:.4f} of the words, {found.failed} without a word, {took}", file=sys.stderr, flush=True)
     print(versions("pypdfium2", "lxml", "python-calamine", "python-pptx"), time.strftime("%Y-%m-%d"))
     print_tables(results, list(loaders), args.show)
 
@@ -181,6 +194,8 @@ class Child:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
         )
+        if not self._line(START):
+            print(f"  {loader}: does not start with {python}", file=sys.stderr, flush=True)
 
     def read(self, path: Path, timeout: float) -> dict[str, object] | None:
         """Return what the loader gives of a file, or None if it gives nothing in time."""

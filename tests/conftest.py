@@ -6,10 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ragkit import Index
-from ragkit.embedding import open_embedder
-from ragkit.models import open_model
-from tests import logit_noise
 from tests.hub_server import HubServer
 
 SITE = Path(__file__).parent / "logit_noise_site"
@@ -43,6 +39,8 @@ def pytest_configure(config):
     _take_share_of_cores()
     deviation = config.getoption("--logit-noise")
     if deviation:
+        from tests import logit_noise
+
         os.environ[logit_noise.DEVIATION] = str(deviation)
         os.environ[logit_noise.SEED] = str(config.getoption("--logit-noise-seed"))
         # Child processes shift theirs as well.
@@ -60,12 +58,16 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def default_embedder():
     """The bundled embedding model, kept open: whatever else opens it shares its graph."""
+    from ragkit.embedding import open_embedder
+
     return open_embedder(runtime="onnx")
 
 
 @pytest.fixture(scope="session")
 def sample_index(tmp_path_factory):
     """The folder of an index of the sample documents, to be copied."""
+    from ragkit import Index
+
     path = tmp_path_factory.mktemp("samples") / "samples"
     with Index.create(path) as index:
         assert index.add(SAMPLES).complete
@@ -75,6 +77,8 @@ def sample_index(tmp_path_factory):
 @pytest.fixture(scope="session")
 def smollm2():
     """The small model, one for all tests of a worker."""
+    from ragkit.models import open_model
+
     # One thread: with several, a machine that is busy with other things waits at every layer.
     model = open_model("smollm2", threads=1)
     yield model
@@ -85,6 +89,7 @@ def _take_share_of_cores():
     """Pin a worker of pytest-xdist, and the children it starts, to its own cores.
 
     Without this, the models of two workers use the same cores, and llama.cpp becomes ten times slower.
+    Numerical libraries count the cores when they are imported, so this file imports none before that.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker or not hasattr(os, "sched_setaffinity"):

@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from ragkit.indexing.reports import AddReport
 from ragkit.models.scripted import ScriptedModel
 from ragkit.records import Hits
 
-SAMPLES = Path(__file__).parents[1] / "docs" / "samples"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = (
     "</pre></div>\u202e<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">'\"&amp;"
@@ -26,9 +24,8 @@ ATTRIBUTES = {"style", "title", "role", "aria-label", "scope"}
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    with Index.create(tmp_path_factory.mktemp("display") / "index") as opened:
-        assert opened.add(SAMPLES).complete
+def index(sample_index, tmp_path_factory):
+    with Index.open(shutil.copytree(sample_index, tmp_path_factory.mktemp("display") / "index")) as opened:
         yield opened
 
 

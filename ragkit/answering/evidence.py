@@ -8,7 +8,7 @@ right sentence first far more often than cosine and shared words do (docs/benchm
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.answering.answer_types import holds_type, wanted_type
+from ragkit.answering.definitions import defined_term, defines
 from ragkit.answering.kinds import asking_part
-from ragkit.answering.units import MAX_CHARS, Unit
+from ragkit.answering.units import Unit
 from ragkit.embedding import TokenEmbedder
 from ragkit.retrieval.terms import content_terms, content_words, coverage
 
@@ -30,18 +31,29 @@ _CONTEXT = 160
 """Characters of the headings, and of the lead-in, that a unit is read with."""
 _COSINE, _COVERAGE, _SOURCE, _TYPE = 0.2, 0.15, 0.15, 0.06
 """Weights beside MaxSim; chosen on half of the handbook's questions, where all near them do as well."""
+_DEFINES = 0.15
+"""Of a unit that defines the term that a question asks about."""
 _PENALTIES = {"heading": 1.0, "code": 0.3}
 _RELEVANCE = {"bias": -10.1, "score": 12.41, "spread": 5.61}
-_EVIDENCE = {"bias": -5.62, "score": 6.24, "spread": 3.43, "untyped": -2.18, "typed": -1.04, "mistyped": -3.12}
-"""Weights fitted by ``benchmarks/evidence.py``: the first on questions with and without anything about their subject
-(XQuAD with the article and without, questions from elsewhere), the second also on questions whose very paragraph is
-missing. docs/benchmarks.md has what the other halves of the data give."""
-_PLATT = (-0.05, 0.36)
+_EVIDENCE = {
+    "bias": -4.3,
+    "score": 4.09,
+    "spread": 1.63,
+    "untyped": -2.8,
+    "typed": 0.27,
+    "mistyped": -3.86,
+    "elsewhere": -5.49,
+}
+"""Weights of the signals. Those of relevance were fitted on questions with and without anything about their subject
+(XQuAD with the article and without, questions from elsewhere); those of evidence on whether the quotes answer, for
+questions of XQuAD and half of the handbook's, asked with and without the sentences that answer them. docs/benchmarks.md
+has what the other questions give."""
+_PLATT = (0.79, 0.57)
 REFUSE_BELOW = 0.15
 """Relevance below which ragkit says that it is not in the documents."""
 HOPELESS_BELOW = 0.1
 """Relevance below which not even a model that can judge passages itself is asked."""
-UNSURE_BELOW = 0.45
+UNSURE_BELOW = 0.3
 """Evidence score below which an answer is marked as unsure."""
 SHORT_KINDS = frozenset({"fact", "number", "keywords"})
 """Kinds of questions whose answer has a type, such as a date."""
@@ -73,6 +85,7 @@ def rank_units(
     *,
     focus: str = "",
     told: str = "",
+    kind: str = "",
 ) -> list[Ranked]:
     """Return the units, the one that fits the question best first.
 
@@ -83,6 +96,7 @@ def rank_units(
         weights: rarity of each of the question's terms.
         focus: of a follow-up, its own words, which count as much as the question with its context.
         told: the last reply of the conversation, whose own sentences are not wanted again.
+        kind: of the question; for a definition, units that define its term are preferred.
     """
     wanted = content_terms(question)
     units = _likely([unit for unit in units if unit.text.strip()], wanted, weights)
@@ -90,20 +104,22 @@ def rank_units(
         return []
     shown = [_in_context(unit, embedder) for unit in units]
     similarity, cosines, by_word = _similarities([question, focus] if focus else [question], shown, embedder)
-    kind = wanted_type(asking_part(question))
+    answer_type = wanted_type(asking_part(question))
+    term = defined_term(asking_part(focus or question)) if kind == "definition" else None
     already = set(content_terms(told))
     best_hit = max((unit.source.hit.score for unit in units), default=1.0) or 1.0
     ranked = []
     for number, unit in enumerate(units):
         terms = set(content_terms(unit.named))
         covered = coverage(wanted, terms, weights) if wanted else 0.0
-        holds = kind is None or holds_type(unit.named, kind)
+        holds = answer_type is None or holds_type(unit.named, answer_type)
         score = float(
             similarity[number]
             + _COSINE * cosines[number]
             + _COVERAGE * covered
             + _SOURCE * max(0.0, unit.source.hit.score / best_hit)
-            + (_TYPE if kind is not None and holds else 0.0)
+            + (_TYPE if answer_type is not None and holds else 0.0)
+            + (_DEFINES if term is not None and defines(unit.flat, term) else 0.0)
             - _PENALTIES.get(unit.kind, 0.0)
         )
         if terms and len(terms & already) >= _TOLD_SHARE * len(terms):
@@ -183,9 +199,7 @@ def signals(
     question: str,
     ranked: Sequence[Ranked],
     kind: str,
-    embedder: Embedder,
     weights: Mapping[str, float],
-    absent: Collection[str] = (),
     focus: str = "",
 ) -> dict[str, float]:
     """Return what the evidence score is made of, each about 0 to 1.
@@ -196,25 +210,19 @@ def signals(
         question: one that stands alone.
         ranked: units, best first; not empty.
         kind: of the question; only short answers have a type.
-        embedder: of the index.
         weights: rarity of each of the question's terms.
-        absent: those of the terms that no document holds.
         focus: of a follow-up, its own words.
     """
     wanted = wanted_type(asking_part(question)) if kind in SHORT_KINDS else None
     best, scores = ranked[0], [one.score for one in ranked]
     best_typed = max((one.score for one in ranked if one.typed), default=0.0)
-    asked = focus or question
-    total = sum(weights.values()) or 1.0
     return {
         "score": best.score,
         "spread": best.score - float(np.median(scores)),
         "untyped": 0.0 if wanted is None else min(1.0, max(0.0, best.score - best_typed)),
         "typed": float(wanted is not None and best.typed),
         "mistyped": float(wanted is not None and not best.typed),
-        "elsewhere": _elsewhere(asked, ranked, weights),
-        "alone": float(_similarities([asked], [best.unit.flat[:MAX_CHARS]], embedder)[0][0]),
-        "absent": sum(weights.get(term, 0.0) for term in absent) / total,
+        "elsewhere": _elsewhere(focus or question, ranked, weights),
     }
 
 

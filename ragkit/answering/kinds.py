@@ -58,6 +58,7 @@ _ABOUT = _compiled(
 )
 _SUMMARY = _compiled(
     r"\bsumm?ar(?:y|i[sz]e|ies|i[sz]ing)\b",
+    r"\bsum(?:s|ming)? (?:\w+ ){0,4}?up\b",
     r"\btl;?\s?dr\b",
     r"\bthe gist\b",
     r"\boverview\b",
@@ -109,7 +110,7 @@ _LIST = _compiled(
     r"^(?:please )?(?:list|name|enumerate)\b",
     r"\b(?:list|name) (?:all|the|every|each|some|me)\b",
     r"\bwhat (?:are|were) (?:all |the |some |my )+(?:\w+ )*?\w+s\b",
-    r"\bwhich (?:\w+ ){0,2}?\w+(?<![su])s (?:are|do|can|may|must|should|were|have|need)\b",
+    r"\bwhich (?:\w+ ){0,2}?\w+(?<![su])s (?:are|do|does|did|can|may|must|should|were|have|need)\b",
     r"\bwhat (?:all|else) (?:do|does|is|are|can|must|should)\b",
     r"\bwhat (?:should|must|do|does|can|may|could) (?:\w+ ){1,4}(?:include|contain|bring|pack|cover|consist of|"
     r"provide)\b",

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from ragkit.answering.history import Reading, announces_shift, opening_removed, refers_back, topics
 from ragkit.answering.kinds import Kind, asking_part, kind_of
 from ragkit.answering.language import language_of
+from ragkit.chunking import sentence_spans
 from ragkit.records import Message
+from ragkit.retrieval.terms import content_terms
 
 _SIDE = r"[^,;:?.!]{2,80}?"
 _SIDES = tuple(
@@ -29,6 +31,15 @@ _SIDES = tuple(
     )
 )
 
+_AND = re.compile(r",? and (?=(?:who|what|when|where|which|why|how)\b)", re.IGNORECASE)
+_AUXILIARY = re.compile(r"\b(?:is|are|was|were|do|does|did|can|may|must|should|will|has|have)\b", re.IGNORECASE)
+_FEWEST_WORDS = 6
+"""Words from which a part of a question is one by itself; one with an auxiliary verb may have a word less."""
+ALONE = "stands alone"
+"""How a question is read that needs no history."""
+MAX_QUESTIONS = 5
+"""Questions of one text that are answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -41,7 +52,7 @@ class Question:
     kind: Kind
     why_kind: str
     """The rule that decided the kind, or ``given by the caller``."""
-    why_query: str = "stands alone"
+    why_query: str = ALONE
     """How the question was read with the history."""
     sides: tuple[str, ...] = ()
     """Of a comparison: what is compared."""
@@ -67,13 +78,13 @@ def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:
     """
     first, last, reply = topics(history)
     if not last:
-        return [Reading(question.strip(), "stands alone")]
+        return [Reading(question.strip(), ALONE)]
     bare = opening_removed(question)
     if announces_shift(question):
         return [Reading(bare, "leaves the topic")]
     why = refers_back(question)
     if why is None:
-        return [Reading(bare, "stands alone")]
+        return [Reading(bare, ALONE)]
     context = " ".join(dict.fromkeys(part for part in (first, last) if part))
     readings = [Reading(f"{context} {bare}", f"refers back ({why})")]
     if reply:
@@ -112,6 +123,42 @@ def understand(
         language=language_of(question),
     )
     return replace(asked, sides=_sides(reading.query)) if asked.kind == "comparison" else asked
+
+
+def questions_in(text: str) -> tuple[str, ...]:
+    """Return the questions that a text asks, each as one that stands alone; one or none gives the text itself.
+
+    A question that needs the one before it ("And why?") is not split off.
+
+    Args:
+        text: as a person asks it.
+    """
+    flat = " ".join(text.split())
+    found = [flat[start:end] for start, end in sentence_spans(flat)]
+    asks = [sentence for sentence in found if sentence.endswith("?")]
+    if len(asks) < len(found):
+        return (text,)
+    parts = [part for sentence in asks for part in _conjoined(sentence)]
+    if len(parts) < 2 or any(refers_back(part) is not None or not _stands_alone(part) for part in parts[1:]):
+        return (text,)
+    return tuple(parts[:MAX_QUESTIONS])
+
+
+def _conjoined(sentence: str) -> list[str]:
+    """Return the questions of a sentence that "and" and a question word join."""
+    match = _AND.search(sentence)
+    # Only what comes second can lean on the other.
+    names_enough = match is not None and len(set(content_terms(sentence[: match.start()]))) >= 2
+    if match is None or not names_enough or not _stands_alone(sentence[match.end() :]):
+        return [sentence]
+    second = sentence[match.end() :]
+    return [f"{sentence[: match.start()]}?", second[:1].upper() + second[1:]]
+
+
+def _stands_alone(question: str) -> bool:
+    """Tell whether a question names enough to be searched for by itself."""
+    fewest = _FEWEST_WORDS if _AUXILIARY.search(question) is None else _FEWEST_WORDS - 1
+    return len(question.split()) >= fewest and len(set(content_terms(question))) >= 2
 
 
 def _sides(question: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ragkit.answering.answer_types import AnswerType, wanted_type
 from ragkit.answering.evidence import SHORT_KINDS
 from ragkit.answering.kinds import asking_part
@@ -9,7 +11,7 @@ from ragkit.answering.language import language_name, language_of
 from ragkit.answering.question import Question
 from ragkit.answering.readers.base import Evidence
 from ragkit.indexing.analysis import fold
-from ragkit.retrieval.terms import is_stop, words
+from ragkit.retrieval.terms import content_terms, content_words, is_stop, words
 
 _COGNATE = 5
 """Letters that a word of another language must share with a word of the documents."""
@@ -74,12 +76,13 @@ def _cognates(word: str, other: str) -> bool:
     return word.endswith(other) or (shared >= _COGNATE and shared >= 0.6 * max(len(word), len(other)))
 
 
-def what_is_missing(question: Question, evidence: Evidence) -> str:
+def what_is_missing(question: Question, evidence: Evidence, absent: Collection[str] = ()) -> str:
     """Return what the best units lack for an answer, or an empty string where nothing is known to be missing.
 
     Args:
         question: understood.
         evidence: for it; some unit must be ranked.
+        absent: terms of the question that no document holds.
     """
     best = evidence.ranked[0]
     if (language := language_differs(question, evidence)) is not None:
@@ -87,4 +90,11 @@ def what_is_missing(question: Question, evidence: Evidence) -> str:
     wanted = wanted_type(asking_part(question.query)) if question.kind in SHORT_KINDS else None
     if wanted is not None and not best.typed:
         return f"the closest passage does not state {_TYPES[wanted]}."
+    unknown = [
+        f"“{match.group()}”"
+        for match in content_words(question.query)
+        if set(content_terms(match.group())) <= set(absent)
+    ]
+    if unknown:
+        return f"no document contains {' or '.join(dict.fromkeys(unknown[:3]))}."
     return "no passage matches the question closely."

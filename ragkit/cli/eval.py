@@ -83,7 +83,7 @@ def evaluate(
     ] = None,
     unsure_below: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Mark answers as unsure below this evidence.", show_default="0.45"),
+        typer.Option(min=0, max=1, help="Mark answers as unsure below this evidence.", show_default="0.3"),
     ] = None,
     pool: Annotated[
         str | None,

@@ -45,7 +45,10 @@ def _cached(series: Any, name: str) -> dict[int, str]:
     for part in series.iterchildren(f"{{*}}{name}"):
         for point in part.iter("{*}pt"):
             value = " ".join("".join(each.text or "" for each in point.iter("{*}v")).split())
-            index = int(point.get("idx", "0"))
+            number = point.get("idx", "0")
+            if not number.isdecimal():
+                continue
+            index = int(number)
             found[index] = f"{value} {found[index]}" if index in found else value
         if not found:
             literal = next(part.iter("{*}v"), None)

@@ -24,6 +24,8 @@ def visible_text(root: Any) -> tuple[str, dict[str, set[str]]]:
     notes: dict[str, set[str]] = {}
     in_code: list[bool] = []
     """Of each open field, whether its result has not begun."""
+    codes = 0
+    """How many of them are True."""
     events = etree.iterwalk(root, events=("start", "end"))
     for event, node in events:
         name = local_name(node)
@@ -32,7 +34,7 @@ def visible_text(root: Any) -> tuple[str, dict[str, set[str]]]:
                 pieces.append(" ")
         elif name in _UNSEEN or (name == "Fallback" and node.getprevious() is not None):
             events.skip_subtree()
-        elif name == "t" and not any(in_code):
+        elif name == "t" and not codes:
             pieces.append(node.text or "")
         elif name in ("tab", "br", "cr"):
             pieces.append(" ")
@@ -42,10 +44,11 @@ def visible_text(root: Any) -> tuple[str, dict[str, set[str]]]:
             kind = "".join(_values(node, "fldCharType"))
             if kind == "begin":
                 in_code.append(True)
-            elif kind == "separate" and in_code:
-                in_code[-1] = False
-            elif kind == "end" and in_code:
-                in_code.pop()
+                codes += 1
+            elif kind in ("separate", "end") and in_code:
+                codes -= in_code.pop()
+                if kind == "separate":
+                    in_code.append(False)
     return "".join(pieces), notes
 
 

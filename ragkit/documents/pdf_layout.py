@@ -103,8 +103,12 @@ def page_words(textpage: Any) -> list[Word]:
             continue
         raw.FPDFText_GetLooseCharBox(textpage, index, rect)
         box = (rect.left, rect.bottom, rect.right, rect.top)
-        # After a hyphen pdfium goes on in the next line without a line break.
-        if codes and codes[-1] in _HYPHENS and not _follows(turned(boxes[-1], turn), turned(box, turn)):
+        # After a hyphen, and in turned text, pdfium goes on in the next line without a line break.
+        if codes and (
+            (boxes[-1][1] < boxes[-1][3] <= box[1] < box[3] or box[1] < box[3] <= boxes[-1][1] < boxes[-1][3])
+            if not turn and codes[-1] not in _HYPHENS
+            else not _follows(turned(boxes[-1], turn), turned(box, turn))
+        ):
             words += _word(codes, boxes, turn)
             codes, boxes = [], []
         if not codes:

@@ -67,7 +67,7 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
-    Format("pdf", (".pdf",), "application/pdf", "page", version=3, kinds=("pdf",)),
+    Format("pdf", (".pdf",), "application/pdf", "page", version=4, kinds=("pdf",)),
     Format(
         "images",
         _PICTURES,
@@ -128,7 +128,7 @@ BUILT_IN = (
     Format("json_records", (".json",), "application/json", "row"),
     Format("svg", (".svg",), "image/svg+xml", ""),
     Format("xml", (".xml",), "application/xml", "", version=2),
-    Format("subtitles", (".srt", ".vtt"), "text/vtt", "time"),
+    Format("subtitles", (".srt", ".vtt"), "text/vtt", "time", 2),
     Format("code", _CODE, "text/plain", "", version=2),
     Format("text", _TEXT, "text/plain", "", version=3),
 )

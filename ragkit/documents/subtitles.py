@@ -1,4 +1,4 @@
-"""Subtitles in WebVTT and SRT: the text of each cue, with its time."""
+"""Subtitles in WebVTT and SRT: the text of each cue, with its time as the label."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     pages: list[PageSpan] = []
     start = 0
     for number, (time, cue) in enumerate(_cues(text), 1):
-        line = f"[{time}] {cue}"
-        pages.append(PageSpan(number, start, start + len(line)))
-        parts.append(line)
-        start += len(line) + 1
+        pages.append(PageSpan(number, start, start + len(cue), time))
+        parts.append(cue)
+        start += len(cue) + 1
     if not parts:
         if text.strip():
             yield source.issue(

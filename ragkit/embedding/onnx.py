@@ -24,6 +24,7 @@ from ragkit._machine import cache_folder, cores
 from ragkit._process import run
 from ragkit.embedding.base import TextKind, Vectors
 from ragkit.embedding.model_files import ModelFiles
+from ragkit.embedding.recent import RecentVectors
 from ragkit.embedding.tokenizer import FastTokenizer
 from ragkit.embedding.windows import fit, gather, unit
 from ragkit.errors import EmbeddingError, MissingExtraError
@@ -35,7 +36,7 @@ _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_
 """What a graph may ask for."""
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
-_BUNDLED: WeakValueDictionary[tuple[Path, int, int], InferenceSession] = WeakValueDictionary()
+_BUNDLED: WeakValueDictionary[tuple[Path, int, int], _Graph] = WeakValueDictionary()
 """Loaded bundled graphs by file, size and modification time: indexes and pools of a process share one in memory."""
 _LOADING = Lock()
 
@@ -67,15 +68,16 @@ class OnnxEmbedder:
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
         """An input is often asked for by its own vector, and then by those of its tokens."""
-        self._session = _opened(files, self.model_id)
-        inputs = {entry.name for entry in self._session.get_inputs()}
+        self._graph = _opened(files, self.model_id)
+        session = self._graph.session
+        inputs = {entry.name for entry in session.get_inputs()}
         if not inputs <= _INPUTS:
             raise EmbeddingError(
                 f"The ONNX graph of {files.name} needs unknown inputs: {', '.join(sorted(inputs - _INPUTS))}.",
                 "Use runtime='torch', or an export of the encoder alone.",
             )
         self._inputs = inputs
-        tokens = [entry.name for entry in self._session.get_outputs() if len(entry.shape) == 3]
+        tokens = [entry.name for entry in session.get_outputs() if len(entry.shape) == 3]
         if not tokens:
             raise EmbeddingError(
                 f"The ONNX graph of {files.name} has no output with a vector for each token.",
@@ -125,7 +127,7 @@ class OnnxEmbedder:
                 "position_ids": np.arange(ids.shape[1], dtype=np.int64)[None],
             }
             wanted = {name: values for name, values in given.items() if name in self._inputs}
-            last = text, self._session.run([self._output], wanted)[0][0]
+            last = text, self._graph.session.run([self._output], wanted)[0][0]
             self._last = last
         return last[1]
 
@@ -135,27 +137,39 @@ class OnnxEmbedder:
         return unit(hidden.mean(axis=0) if pooling == "mean" else hidden[0 if pooling == "cls" else -1])
 
     def _token_vectors(self, text: str) -> Vectors:
-        return unit(self._hidden(text)[self.tokenizer.inner])
+        vectors = self._graph.recent.get(text)
+        if vectors is None:
+            vectors = unit(self._hidden(text)[self.tokenizer.inner])
+            self._graph.recent.put(text, vectors)
+        return vectors
 
 
-def _opened(files: ModelFiles, model_id: str) -> InferenceSession:
-    """Return the session of the bundled graph, of a graph of one's own, or of the cached export."""
+class _Graph:
+    """A graph in memory, and the token vectors that it gave last."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        self.session = session
+        self.recent = RecentVectors()
+
+
+def _opened(files: ModelFiles, model_id: str) -> _Graph:
+    """Return the bundled graph, a graph of one's own, or the cached export."""
     if files.graph is None:
-        return _session(files, exported(files, model_id))
+        return _Graph(_session(files, exported(files, model_id)))
     if files.graph_sha256 is None:
         # A graph of the Hub may keep its weights in a file beside it, so it is opened by its path.
-        return _session(files, str(files.graph))
+        return _Graph(_session(files, str(files.graph)))
     try:
         found = files.graph.stat()
     except OSError as error:
         raise _unreadable(files.graph, error) from error
     key = (files.graph, found.st_size, found.st_mtime_ns)
     with _LOADING:
-        session = _BUNDLED.get(key)
-        if session is None:
-            session = _session(files, _bundled(files.graph, files.graph_sha256))
-            _BUNDLED[key] = session
-    return session
+        graph = _BUNDLED.get(key)
+        if graph is None:
+            graph = _Graph(_session(files, _bundled(files.graph, files.graph_sha256)))
+            _BUNDLED[key] = graph
+    return graph
 
 
 def _session(files: ModelFiles, graph: bytes | str) -> InferenceSession:

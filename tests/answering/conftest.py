@@ -1,13 +1,10 @@
-"""One index of the sample documents for all tests of the room."""
+"""One index of the sample documents for all tests of this folder."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 
 from ragkit import Index
-
-SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 
 @pytest.fixture(scope="session")

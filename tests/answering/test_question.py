@@ -3,7 +3,7 @@ import time
 import pytest
 
 from ragkit.answering.language import language_of
-from ragkit.answering.question import understand
+from ragkit.answering.question import questions_in, understand
 from ragkit.records import Message
 
 
@@ -99,3 +99,24 @@ def test_sides_of_a_comparison(question, sides):
 )
 def test_language_is_named_only_where_the_words_say_so(text, language):
     assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "What is the mass of the P-40? How much does the star map cost?",
+            ("What is the mass of the P-40?", "How much does the star map cost?"),
+        ),
+        (
+            "Who repairs the dome motor, and when does the museum shop open?",
+            ("Who repairs the dome motor?", "When does the museum shop open?"),
+        ),
+        ("How often do I hand in my time in Tock, and how often in HR Links?", None),
+        ("When does the bus leave and why?", None),
+        ("What is the mass of the P-40? And what does it cost?", None),
+        ("I have five years of service. How many days do I get?", None),
+    ],
+)
+def test_several_questions_are_told_apart_where_each_stands_alone(text, expected):
+    assert questions_in(text) == (expected or (text,))

@@ -122,3 +122,48 @@ def test_sum_shows_what_was_added(assistant):
 def test_superlative_compares_only_rows_that_match_the_filter(assistant):
     answer = assistant.ask("Which tea has the shortest brewing time?", where="price_usd < 7")
     assert answer.text.startswith("Assam, brewing time: 4 min")
+
+
+@pytest.mark.parametrize(
+    ("question", "items"),
+    [
+        ("Which truck models are there?", ["P-30", "P-40", "P-50"]),
+        ("List all teas of the price list, with region and brewing time", ["Assam", "Sencha", "Rooibos"]),
+    ],
+)
+def test_list_of_rows_has_a_citation_per_row(assistant, question, items):
+    answer = check(assistant, assistant.ask(question, kind="list"))
+    lines = [line for line in answer.text.splitlines() if line.startswith("- ")]
+    assert len(lines) == len(answer.citations) == len(items)
+    for number, (line, item, citation) in enumerate(zip(lines, items, answer.citations, strict=True), 1):
+        assert item in line and f"[{number}]" in line and item in citation.quote
+
+
+def test_rows_are_listed_by_the_value_of_a_cell(assistant):
+    answer = check(assistant, assistant.ask("Which parts are made of brass?", kind="list"))
+    assert len(answer.citations) == 24
+    assert all("brass" in citation.quote for citation in answer.citations)
+    assert answer.missing == "110 more rows match."
+
+
+def test_list_of_headings_below_the_one_that_is_named(tmp_path):
+    text = "# Leave\n\n## Kinds of paid leave\n\nThere are some.\n\n" + "".join(
+        f"### {name}\n\nThis leave lasts {days} days.\n\n- Ask your lead.\n- Tell the team.\n\n"
+        for name, days in (("Annual leave", 30), ("Sick leave", 10), ("Court leave", 5))
+    )
+    (tmp_path / "leave.md").write_text(text)
+    with Index.create(tmp_path / "index") as index:
+        index.add(tmp_path / "leave.md")
+        answer = Assistant(index, model=None).ask("Which kinds of paid leave are there?")
+    assert answer.text == "- Annual leave [1]\n- Sick leave [2]\n- Court leave [3]"
+    assert [text[one.start : one.end] for one in answer.citations] == [one.quote for one in answer.citations]
+
+
+def test_each_of_several_questions_is_answered_with_its_own_citation(assistant):
+    question = "What is the mass of the P-40? What is the pressure limit of PX-1377?"
+    answer = check(assistant, assistant.ask(question))
+    assert answer.text.splitlines()[:2] == [
+        "- What is the mass of the P-40? P-40, Mass: 0.41 t [1]",
+        "- What is the pressure limit of PX-1377? PX-1377, Pressure limit: 43.7 bar [2]",
+    ]
+    assert [citation.quote[:9] for citation in answer.citations] == ["| P-40 | ", "| PX-1377"]

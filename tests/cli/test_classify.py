@@ -28,6 +28,7 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_predict_by_neighbours_and_by_the_model(here, workplace):
     for task, read, said in (("task", False, "by neighbours"), ("reader", True, "by the LLM")):
         done = here("classify", "predict", task, "my card is lost!", "--json", cwd=workplace)
@@ -99,6 +100,7 @@ def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
         assert (workplace / "own.jsonl").read_text() == text
 
 
+@pytest.mark.slow
 def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
     rows = [(example.input, example.output) for example in EXAMPLES]
     write_csv(workplace / "more.csv", [*rows, ("no label", ""), ("my card is gone, I can't find it", "stolen")])

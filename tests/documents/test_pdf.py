@@ -152,6 +152,17 @@ def field(writer, kind, rect, **values):
     return writer._add_object(DictionaryObject({NameObject(name): value for name, value in entries.items()}))
 
 
+def test_lines_of_turned_text_are_apart(tmp_path):
+    pdf = new_pdf()
+    at(pdf, 15, 20, "The table has a turned head.")
+    with pdf.rotation(90, 60, 100):
+        for number, word in enumerate(("It", "is", "in", "this")):
+            at(pdf, 60, 100 + 6 * number, word)
+    document, issues = read(pdf, tmp_path / "turned.pdf")
+    assert document.text.split() == ["The", "table", "has", "a", "turned", "head.", "It", "is", "in", "this"]
+    assert not issues
+
+
 def test_form_values_stand_beside_their_labels_and_notes_are_read(tmp_path):
     pdf = new_pdf()
     at(pdf, 20, 20, "Name of club:")

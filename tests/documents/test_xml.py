@@ -101,7 +101,8 @@ def test_xml_that_is_damaged_is_read_and_reported(tmp_path):
 def test_subtitles_are_cues_with_their_times(tmp_path, name, text):
     (document,), issues = read(tmp_path, name, text)
     assert issues == []
-    assert document.text == "[00:00:05] Ida: The gate is shut.\n[01:00:10] Open it & go."
+    assert document.text == "Ida: The gate is shut.\nOpen it & go."
+    assert [page.label for page in document.pages] == ["00:00:05", "01:00:10"]
     shown = [document.text[page.start : page.end] for page in document.pages]
     assert shown == document.text.split("\n")
 

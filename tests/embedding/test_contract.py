@@ -13,6 +13,7 @@ import pytest
 
 from ragkit.embedding import TokenEmbedder, locate, open_embedder, runtime_report
 from ragkit.embedding.onnx import OnnxEmbedder
+from ragkit.embedding.recent import RecentVectors
 from ragkit.errors import EmbeddingError, SettingsError
 
 TEXTS = [
@@ -124,6 +125,37 @@ def test_damaged_bundled_graph_is_refused(tmp_path):
     (tmp_path / "int8.onnx").write_bytes(data)
     with pytest.raises(EmbeddingError, match="damaged"):
         OnnxEmbedder(replace(locate(), graph=tmp_path / "int8.onnx"))
+
+
+def test_graph_is_loaded_once_and_again_when_its_file_changes(tmp_path):
+    files = replace(locate(), graph=tmp_path / "int8.onnx")
+    data = bytearray(shutil.copyfile(locate().graph, files.graph).read_bytes())
+    first, second = OnnxEmbedder(files), OnnxEmbedder(files)
+    assert first._graph is second._graph
+    data[len(data) // 2] ^= 1
+    files.graph.write_bytes(data)
+    with pytest.raises(EmbeddingError, match="damaged"):
+        OnnxEmbedder(files)
+
+
+def test_token_vectors_that_are_kept_are_those_of_the_text():
+    embedder = open_embedder(runtime="onnx")
+    found = embedder.embed_tokens(["The dome opens at nine.", "A bus leaves."])
+    found[0][:] = 0.0
+    again = embedder.embed_tokens(["A bus leaves.", "The dome opens at nine."])
+    embedder._graph.recent = RecentVectors(0)
+    for kept, computed in zip(again, embedder.embed_tokens(["A bus leaves.", "The dome opens at nine."]), strict=True):
+        np.testing.assert_array_equal(kept, computed)
+
+
+def test_token_vectors_used_longest_ago_are_dropped_first():
+    recent = RecentVectors(2 * 40)
+    rows = {text: np.full((1, 10), number, dtype=np.float32) for number, text in enumerate("abc")}
+    for text in "ab":
+        recent.put(text, rows[text])
+    assert recent.get("a") is rows["a"]
+    recent.put("c", rows["c"])
+    assert [recent.get(text) is not None for text in "abc"] == [True, False, True]
 
 
 def test_default_model_needs_neither_torch_nor_its_weights(tmp_path):

@@ -1,7 +1,7 @@
 """``ragkit feedback``: what it writes is what the other commands read."""
 
 import json
-from pathlib import Path
+import shutil
 
 import pytest
 
@@ -14,7 +14,6 @@ from ragkit.tuning.rewards.rankings import read_rankings
 from tests.cli.conftest import here  # noqa: F401
 from tests.feedback.events import chosen, compared, corrected, questions, quote, thumb
 
-SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 TEACHING = questions("teaching", 24)
 MEASURING = questions("measuring", 4)
 
@@ -121,10 +120,9 @@ def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
     assert "Give a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr
 
 
-def test_a_real_answer_that_was_liked_becomes_a_question_whose_passage_eval_finds(here, tmp_path):  # noqa: F811
+def test_a_real_answer_that_was_liked_becomes_a_question_whose_passage_eval_finds(here, tmp_path, sample_index):  # noqa: F811
     asked = ["When does the last bus back leave?", "How long should the mirror cool?", "Where does Bus 47 run from?"]
-    with Index.create(tmp_path / "indexes" / "samples") as index:
-        index.add(SAMPLES)
+    with Index.open(shutil.copytree(sample_index, tmp_path / "indexes" / "samples")) as index:
         answers = [Assistant(index, None, "quotes").ask(question) for question in asked]
     with FeedbackLog.open(tmp_path / "indexes" / ".serving" / "feedback.sqlite") as log:
         for answer in answers:

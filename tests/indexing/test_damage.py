@@ -69,6 +69,7 @@ def searched(path):
         return hits(index)
 
 
+@pytest.mark.slow
 def test_every_damage_is_found_and_mended(healthy, tmp_path):
     choose = random.Random(11)
     with Index.open(healthy / "index", embedder=HashingEmbedder()) as index:

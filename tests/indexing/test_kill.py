@@ -44,6 +44,7 @@ def found(index):
     return {info.source: info.metadata["version"] for info in index.documents()}
 
 
+@pytest.mark.slow
 def test_kill_at_random_points(server, tmp_path):
     choose = random.Random(7)
     embedder = HashingEmbedder()

@@ -1,7 +1,7 @@
 """ragkit's models and search in LangChain: its own standard tests, and chains with a real model."""
 
 import asyncio
-from pathlib import Path
+import shutil
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
@@ -11,31 +11,31 @@ from langchain_core.prompts import ChatPromptTemplate
 from ragkit import Index
 from ragkit.errors import PromptError, SettingsError
 from ragkit.integrations import RagkitChat, RagkitRetriever
-from ragkit.models import open_model
 from ragkit.models.langchain import LangChainModel
 from ragkit.models.scripted import ScriptedModel
 
 standard_unit = pytest.importorskip("langchain_tests.unit_tests", reason="pip install langchain-tests")
 standard_integration = pytest.importorskip("langchain_tests.integration_tests", reason="pip install langchain-tests")
-SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
-SMOLLM2 = open_model("smollm2", threads=1)
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory):
-    with Index.create(tmp_path_factory.mktemp("langchain") / "index") as index:
-        index.add(SAMPLES)
+def samples(sample_index, tmp_path_factory):
+    with Index.open(shutil.copytree(sample_index, tmp_path_factory.mktemp("langchain") / "index")) as index:
         yield index
 
 
 class TestChatUnit(standard_unit.ChatModelUnitTests):
+    @pytest.fixture(autouse=True)
+    def _small(self, smollm2):
+        self.small = smollm2
+
     @property
     def chat_model_class(self):
         return RagkitChat
 
     @property
     def chat_model_params(self):
-        return {"model": SMOLLM2}
+        return {"model": self.small}
 
     @property
     def has_tool_calling(self):
@@ -51,13 +51,17 @@ class TestChatUnit(standard_unit.ChatModelUnitTests):
 
 
 class TestChatIntegration(standard_integration.ChatModelIntegrationTests):
+    @pytest.fixture(autouse=True)
+    def _small(self, smollm2):
+        self.small = smollm2
+
     @property
     def chat_model_class(self):
         return RagkitChat
 
     @property
     def chat_model_params(self):
-        return {"model": SMOLLM2, "max_tokens": 12}
+        return {"model": self.small, "max_tokens": 12}
 
     @property
     def has_tool_calling(self):
@@ -104,9 +108,9 @@ def test_retriever_of_something_else_is_refused():
         RagkitRetriever(retriever="index")
 
 
-def test_chain_of_search_prompt_and_model_streams(samples):
+def test_chain_of_search_prompt_and_model_streams(samples, smollm2):
     prompt = ChatPromptTemplate.from_messages([("human", "{context}\n\nAnswer in one word. {question}")])
-    chat = RagkitChat(model=SMOLLM2, max_tokens=8)
+    chat = RagkitChat(model=smollm2, max_tokens=8)
     (found,) = RagkitRetriever(retriever=samples, k=1).invoke("Who founded the observatory?")
     chain = prompt | chat | StrOutputParser()
     asked = {"context": found.page_content, "question": "Who founded the observatory?"}
@@ -116,8 +120,8 @@ def test_chain_of_search_prompt_and_model_streams(samples):
     assert asyncio.run(chain.ainvoke(asked)) == chain.invoke(asked)
 
 
-def test_reply_tells_tokens_and_why_it_ended():
-    chat = RagkitChat(model=SMOLLM2, max_tokens=3)
+def test_reply_tells_tokens_and_why_it_ended(smollm2):
+    chat = RagkitChat(model=smollm2, max_tokens=3)
     messages = [SystemMessage("Be brief."), HumanMessage("Count to ten."), AIMessage("One"), HumanMessage("Go on.")]
     reply = chat.invoke(messages)
     assert reply.response_metadata["finish_reason"] == "length"
@@ -125,11 +129,11 @@ def test_reply_tells_tokens_and_why_it_ended():
     assert reply.usage_metadata["input_tokens"] == chat.get_num_tokens_from_messages(messages)
 
 
-def test_stop_and_schema_hold():
+def test_stop_and_schema_hold(smollm2):
     said = RagkitChat(model=ScriptedModel("one two three")).invoke("count", stop=[" three"]).content
     assert said == "one two"
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    held = RagkitChat(model=SMOLLM2, max_tokens=40).bind(json_schema=schema).invoke("Give n = 3 as JSON.")
+    held = RagkitChat(model=smollm2, max_tokens=40).bind(json_schema=schema).invoke("Give n = 3 as JSON.")
     assert held.content.lstrip().startswith("{")
 
 

@@ -1,6 +1,5 @@
 import hashlib
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from ragkit import Index
 from ragkit.records import Document, document_id
 from tests.retrieval.token_hashing import TokenHashingEmbedder
 
-SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 WORDS = [f"word{n}" for n in range(60)]
 
 

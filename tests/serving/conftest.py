@@ -4,15 +4,12 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.running import Server
-
-SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 
 def until(condition, seconds=60):

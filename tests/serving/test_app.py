@@ -96,7 +96,7 @@ def test_citation_is_the_quote_in_its_document(client, server):
 
 
 def test_extract_says_a_span_and_quotes_need_no_model(client):
-    *_, (_, extracted) = ask(client, question=QUESTION, mode="extract")
+    *_, (_, extracted) = ask(client, question=QUESTION, mode="extract", k=2)
     assert extracted["message"]["config"]["model"] == "smollm2"
     (citation,) = extracted["message"]["answer"]["citations"]
     assert " ".join(citation["quote"].split()) == extracted["message"]["text"]

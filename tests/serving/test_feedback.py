@@ -268,7 +268,7 @@ def test_votes_become_rankings(client, log):
     got = compare(client, question="Where can dogs be taken along?")
     client.post(f"/api/comparisons/{got[0][1]['id']}/vote", json={"winner": "a"})
     shown = sides(got)
-    rows = {(row.chosen, row.rejected) for row in rankings_of(log, share=0).rows}
+    rows = {(row.chosen, row.rejected) for row in rankings_of(log, val_fraction=0).rows}
     plain = [shown[side]["text"].split(" [")[0] for side in "ab"]
     assert any(chosen.startswith(plain[0]) and rejected.startswith(plain[1]) for chosen, rejected in rows)
 

@@ -30,7 +30,7 @@ ALL = ClassifierOptions(labels=LABELS, llm_mode="all")
 @pytest.fixture(scope="module")
 def task(smollm2, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier") / "task"
-    settings = [ShotSetting(k=2), ShotSetting(k=6)]
+    settings = [ShotSetting(k=2), ShotSetting(k=4)]
     budget = FitBudget(max_calls=16, held_out=8)
     with Classifier.fit(folder, EXAMPLES, model=smollm2, options=ALL, settings=settings, budget=budget) as made:
         yield made
@@ -41,6 +41,7 @@ def pool(task):
     return task.pool
 
 
+@pytest.mark.slow
 def test_new_inputs_get_their_labels(task):
     predictions = task.predict(list(NEW))
     assert [p.label for p in predictions] == list(NEW.values())
@@ -76,7 +77,7 @@ def test_fit_reports_what_it_tried(task):
     assert report.added.added == len(EXAMPLES)
     assert report.voters == len(EXAMPLES)
     assert report.calls == 16
-    assert {trial.setting.setting.k for trial in report.race.trials} == {2, 6}
+    assert {trial.setting.setting.k for trial in report.race.trials} == {2, 4}
     assert report.race.best == task.options
     assert 0.5 < report.vote_accuracy <= 1
     assert 0.5 < report.prior_accuracy <= 1
@@ -117,7 +118,7 @@ def test_fit_that_was_killed_does_not_ask_again(task, smollm2, tmp_path):
     lines = (task.path / "fit.jsonl").read_text().splitlines(keepends=True)
     log = tmp_path / "fit.jsonl"
     log.write_text("".join(lines[:13]) + lines[13][:20])
-    settings = [ShotSetting(k=2), ShotSetting(k=6)]
+    settings = [ShotSetting(k=2), ShotSetting(k=4)]
     given = {"options": ALL, "settings": settings, "budget": FitBudget(max_calls=16, held_out=8)}
     with Classifier.fit(tmp_path, EXAMPLES, model=smollm2, **given) as again:
         assert again.options == task.options
@@ -185,6 +186,7 @@ def test_examples_may_be_the_same_for_all_inputs(pool, smollm2):
     assert len({p.probability for p in predictions}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["contextual", "batch", "knn"])
 def test_calibrated_classifier_is_fitted_saved_and_opened(smollm2, tmp_path, calibration):
     options = replace(ALL, calibration=calibration, candidates=0)
@@ -241,6 +243,7 @@ def test_only_labels_that_have_a_chance_are_asked_about(pool):
     assert asked([0.001, 0.997, 0.001, 0.001], 0) == (1, 0, 2, 3)
 
 
+@pytest.mark.slow
 def test_channel_asks_how_likely_the_input_is_among_examples_of_each_label(pool, smollm2):
     options = replace(ALL, direction="channel", candidates=2, setting=ShotSetting(k=3))
     classifier = Classifier(pool.index.path, pool, options, smollm2)

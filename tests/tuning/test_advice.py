@@ -51,6 +51,7 @@ def accuracy(labels, rows):
     return sum(label == row.output for label, row in zip(labels, rows, strict=True)) / len(rows)
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
     sizes = [point.examples for point in advice.of("head").points]
     assert sizes == list(parts.sizes()) == [len(parts.train) // 4, len(parts.train) // 2, len(parts.train)]
@@ -146,6 +147,7 @@ def test_parts_have_each_label_in_its_share(rows):
     assert {row.output for row in held} == set(LABELS)
 
 
+@pytest.mark.slow
 def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
     sizes = parts.sizes()
     heads = [f"head {size}" for size in sizes]
@@ -180,6 +182,7 @@ def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
         advise(rows, QUICK, work=tmp_path)
 
 
+@pytest.mark.slow
 def test_examples_are_shown_to_a_model(model, parts, tmp_path):
     few = replace(parts, train=parts.train[:24], held_out=parts.held_out[:8])
     resources = Resources(model, max_calls=4)
@@ -220,6 +223,7 @@ def test_cost_of_a_priced_model_is_that_of_answering(parts, tmp_path):
     assert unknown.dollars is None
 
 
+@pytest.mark.slow
 def test_tuned_model_answers_with_nothing_but_labels(parts, tmp_path):
     held = parts.held_out[:8]
     resources = Resources(lora_minutes=0.05, threads=1)

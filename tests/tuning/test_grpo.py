@@ -69,6 +69,7 @@ class _StopError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_interrupted_run_goes_on(model, tmp_path):
     def stop(progress):
         if progress.stage == "training" and progress.done >= 5:

@@ -119,6 +119,7 @@ def tuned(tmp_path_factory):
     return HeadClassifier.fit(folder, ORDERS, options=HeadOptions(tuning=TUNING, val_fraction=0.3))
 
 
+@pytest.mark.slow
 def test_embedder_is_tuned_where_that_is_shown_to_gain(tuned):
     report = tuned.report
     assert report.kept == "tuned"
@@ -142,6 +143,7 @@ def test_tuned_embedder_opens_by_its_folder_in_both_runtimes(tuned):
     assert (small * open_embedder().embed(texts)).sum(axis=1).max() < 0.95
 
 
+@pytest.mark.slow
 def test_tuning_that_gains_nothing_is_not_kept(tmp_path):
     options = HeadOptions(tuning=EmbedderOptions(epochs=1, batch_size=8, learning_rate=1e-9), val_fraction=0.2)
     made = HeadClassifier.fit(tmp_path, EXAMPLES, options=options)
@@ -258,6 +260,7 @@ tune_numbered(Path(sys.argv[1]), lambda told: print(told.done, flush=True))
 """
 
 
+@pytest.mark.slow
 def test_killed_training_goes_on_to_the_same_result(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path / "killed")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:

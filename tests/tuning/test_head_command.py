@@ -68,6 +68,7 @@ def test_pairs_are_the_passages_that_hold_the_answers(tmp_path):
     assert "blue bird" in passage
 
 
+@pytest.mark.slow
 def test_embedder_that_finds_no_better_is_not_kept(tmp_path):
     pairs = [
         (text.lower(), text) for text in [*TEXTS, "The black snake lives in Bern.", "The white goat lives in Kiel."]

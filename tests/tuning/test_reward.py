@@ -206,6 +206,7 @@ def test_adapter_of_another_kind_and_a_second_writer_are_refused(embedder, tmp_p
         RewardOptions(kind="heavy")
 
 
+@pytest.mark.slow
 def test_lora_reward_learns_and_is_read_back(tmp_path):
     base = str(write_tiny_model(tmp_path / "tiny"))
     colours = list(COLOURS.values())

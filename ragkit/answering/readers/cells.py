@@ -13,12 +13,20 @@ from ragkit.answering.sentences import term_weights
 from ragkit.retrieval.terms import content_terms, coverage
 
 MAX_ROWS = 6
-"""Rows that a question may name at once."""
+"""Rows that a question may name at once, unless it asks for a list."""
+MAX_LISTED = 24
+"""Rows that are shown of those that a list asks for."""
+_ALL = 0.9
+"""Share of the name of a row from which several rows may be meant together."""
 _EXPLAINED = 0.5
 """Share of the question's words, by rarity, that the row, the column and what stands above them must say."""
-_MEASURING = frozenset(
-    content_terms("cost price much weigh heavy long tall high wide deep fast number many together total")
+_GENERIC = frozenset(
+    content_terms(
+        "cost price much weigh heavy long tall high wide deep fast number many together total made make use used call "
+        "located found come belong list show tell give please"
+    )
 )
+"""What a question says that needs not stand in the table."""
 _TOGETHER = re.compile(r"\b(?:together|in total|altogether|combined|sum|add(?:ed)? up|both cost)\b", re.IGNORECASE)
 
 
@@ -32,15 +40,20 @@ class CellReader:
         question = asking_part(evidence.question.query)
         for grid in grids_of(evidence):
             named = named_in(grid, question)
-            if named is None or len(named.records) > MAX_ROWS or not _explains(evidence, grid, named):
+            if named is None or not _explains(evidence, grid, named):
                 continue
-            if not named.columns and (grid.rank > 0 or (len(named.records) > 1 and named.share < 1.0)):
+            lists = evidence.question.kind == "list"
+            if (len(named.records) > MAX_ROWS and not lists) or (len(named.records) > 1 and named.share < _ALL):
                 continue
-            parts = [Part(_record_text(record, named), record.span) for record in named.records]
+            if not named.columns and grid.rank > 0:
+                continue
+            parts = [Part(_record_text(record, named), record.span) for record in named.records[:MAX_LISTED]]
             head = _sum(question, named)
             if head is not None:
                 parts.insert(0, head)
-            return Reply(tuple(parts), "items" if len(parts) > 1 else "sentences", reader=self.name)
+            more = len(named.records) - MAX_LISTED
+            missing = f"{more:,} more rows match." if more > 0 else ""
+            return Reply(tuple(parts), "items" if len(parts) > 1 else "sentences", missing=missing, reader=self.name)
         return None
 
 
@@ -81,7 +94,7 @@ def _explains(evidence: Evidence, grid: Grid, named: Named) -> bool:
     record = named.records[0]
     said = " ".join([grid.context, *(record.named for record in named.records), *record.names])
     weights = term_weights(evidence.index, query)
-    wanted = [term for term in content_terms(query) if not named.columns or term not in _MEASURING]
+    wanted = [term for term in content_terms(query) if term not in _GENERIC]
     return coverage(wanted, set(content_terms(said)), weights) >= _EXPLAINED
 
 
@@ -90,6 +103,8 @@ def _sum(question: str, named: Named) -> Part | None:
     if len(named.records) < 2 or len(named.columns) != 1 or not _TOGETHER.search(question):
         return None
     (column,) = named.columns
+    if any(column >= len(record.values) for record in named.records):
+        return None
     cells = [record.values[column] for record in named.records]
     measures = [measure_of(cell, record.names[column]) for cell, record in zip(cells, named.records, strict=True)]
     known = [one for one in measures if one is not None]

@@ -1,4 +1,7 @@
-"""Lists and procedures: the items or steps of the section that fits the question, in their order, each cited."""
+"""Lists and procedures: the items or steps of the section that fits the question, in their order, each cited.
+
+The items are those of a list, the rows of a table, or the headings below the heading that the question names.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,24 @@ from dataclasses import dataclass
 
 from ragkit.answering.evidence import Ranked
 from ragkit.answering.readers.base import Evidence, Part, Reply, Span
+from ragkit.answering.readers.cells import label_at
+from ragkit.answering.readers.grids import grids_of
+from ragkit.answering.readers.matching import asked_terms, share_named
 from ragkit.answering.units import Unit
 from ragkit.prompting import Source
-from ragkit.records import Document
+from ragkit.records import Document, HeadingSpan
+from ragkit.retrieval.terms import content_terms
 
 MAX_CHARS = 2000
 """Characters of a section that is read whole; of a longer one, what is around the best unit."""
 MAX_ITEMS = 24
 _LOOKED_AT = 8
 """Best units whose sections compete."""
-_MORE, _LIST = 0.03, 0.08
-"""What a section gains for each further unit among the best, and for holding a list."""
+_MORE, _LIST, _LEAD = 0.03, 0.08, 0.3
+"""What a section gains for each further unit among the best, for holding a list, and for a lead-in with all words of
+the question."""
+_NAMED = 0.75
+"""Share of the words of a heading from which a question names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,11 @@ class ListReader:
 
     def read(self, evidence: Evidence) -> Reply | None:
         """Return the items; None where no section among the best holds two or more."""
-        section = best_section(evidence)
+        if not self.steps and (headings := _headings_below(evidence)) is not None:
+            return Reply(headings, "items", reader=self.name)
+        if not self.steps and (rows := self._rows(evidence)) is not None:
+            return rows
+        section = best_section(evidence, by_lead=not self.steps)
         if section is None:
             return None
         units = _steps(section) if self.steps else _items(section)
@@ -58,9 +72,62 @@ class ListReader:
         missing = "" if len(units) <= MAX_ITEMS else f"{len(units) - MAX_ITEMS} more items follow in the document."
         return Reply(tuple(parts), "steps" if self.steps else "items", missing=missing, reader=self.name)
 
+    def _rows(self, evidence: Evidence) -> Reply | None:
+        """Return the rows of the table that the best unit is a row of, by label where the question names its column."""
+        grid = next((grid for grid in grids_of(evidence) if grid.rank == 0), None)
+        if grid is None or len(grid.records) < 2:
+            return None
+        asked = asked_terms(evidence.question.query)
+        parts = []
+        for record in grid.records[:MAX_ITEMS]:
+            by_label = share_named(record.names[label_at(record)], asked) >= _NAMED
+            parts.append(Part(record.label if by_label else record.named, record.span))
+        more = len(grid.records) - MAX_ITEMS
+        missing = f"{more:,}{' or more' if grid.cut else ''} more rows follow in the table." if more > 0 else ""
+        return Reply(tuple(parts), "items", missing=missing, reader=self.name)
 
-def best_section(evidence: Evidence) -> Section | None:
-    """Return the section whose units fit the question best, read whole where it is not too long."""
+
+def _headings_below(evidence: Evidence) -> tuple[Part, ...] | None:
+    """Return the headings directly below the one that the question names, or None where it names none."""
+    asked = set(content_terms(evidence.question.query))
+    best: tuple[float, int] = (0.0, 0)
+    found: tuple[Source, list[HeadingSpan]] | None = None
+    for one in evidence.ranked[:_LOOKED_AT]:
+        document = evidence.document(one.unit.source)
+        for heading in document.headings_at(one.unit.start):
+            terms = set(content_terms(heading.title))
+            share = len(terms & asked) / len(terms) if terms else 0.0
+            worth = len(terms & asked), heading.start
+            if share < _NAMED or len(terms & asked) < 2 or worth <= best:
+                continue
+            below = _children(document, heading)
+            if 2 <= len(below) <= MAX_ITEMS:
+                best, found = worth, (one.unit.source, below)
+    if found is None:
+        return None
+    source, below = found
+    parts = []
+    for heading in below:
+        stretch = evidence.stretch(source, heading.start, heading.end)
+        line = stretch.text.split("\n", 1)[0].rstrip()
+        parts.append(Part(heading.title, Span(stretch, heading.start, heading.start + len(line))))
+    return tuple(parts)
+
+
+def _children(document: Document, heading: HeadingSpan) -> list[HeadingSpan]:
+    """Return the headings of the highest level inside a section."""
+    inside = [other for other in document.headings if heading.start < other.start < heading.end]
+    level = min((other.level for other in inside), default=0)
+    return [other for other in inside if other.level == level]
+
+
+def best_section(evidence: Evidence, *, by_lead: bool = False) -> Section | None:
+    """Return the section whose units fit the question best, read whole where it is not too long.
+
+    Args:
+        evidence: for the question.
+        by_lead: prefer the list whose lead-in names what is asked for.
+    """
     best: dict[tuple[str, int, int], list[Ranked]] = defaultdict(list)
     for one in evidence.ranked[:_LOOKED_AT]:
         document = evidence.document(one.unit.source)
@@ -68,10 +135,17 @@ def best_section(evidence: Evidence) -> Section | None:
     if not best:
         return None
 
+    asked = set(content_terms(evidence.question.query))
+
+    def introduced(one: Ranked) -> float:
+        lead = one.unit.text if one.unit.introduces else one.unit.lead
+        return len(asked & set(content_terms(lead))) / max(1, len(asked))
+
     def worth(item: tuple[tuple[str, int, int], list[Ranked]]) -> float:
         ranked = item[1]
         holds_list = any(one.unit.kind == "item" or one.unit.text.rstrip().endswith(":") for one in ranked)
-        return max(one.score for one in ranked) + _MORE * (len(ranked) - 1) + (_LIST if holds_list else 0.0)
+        lead = _LEAD * max(introduced(one) for one in ranked) if by_lead else 0.0
+        return max(one.score for one in ranked) + _MORE * (len(ranked) - 1) + (_LIST if holds_list else 0.0) + lead
 
     (_, start, end), ranked = max(best.items(), key=worth)
     top = max(ranked, key=lambda one: one.score)

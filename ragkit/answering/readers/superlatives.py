@@ -73,7 +73,11 @@ class SuperlativeReader:
             if share >= best - 1e-9 and grid.rank <= compared[0][0].rank + _NEAR:
                 parts += self._winners(values, highest, grid)
         if parts:
-            return Reply(tuple(parts), "items" if len(parts) > 2 else "sentences", reader=self.name)
+            return Reply(
+                tuple(parts),
+                "items" if sum(part.span is not None for part in parts) > 1 else "sentences",
+                reader=self.name,
+            )
         return self._passages(evidence, question, found, highest)
 
     def _winners(self, values: Sequence[_Value], highest: bool, grid: Grid) -> list[Part]:

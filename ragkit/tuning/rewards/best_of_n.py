@@ -123,8 +123,8 @@ def rejection_samples(
         render: returns the messages for an input; by default one user message. It may add shots that the training
             examples will not have.
         max_per_input: maximum number of examples per input: the first accepted, or those with the highest reward.
-        log: JSON Lines file of the samples; an interrupted run continues from it, and another check or threshold reuses
-            them.
+        log: JSON Lines file of the samples; an interrupted run continues from it, and another check or threshold
+            reuses them.
         progress: called with a ``Progress`` after each input.
 
     Raises:

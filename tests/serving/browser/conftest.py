@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
@@ -16,7 +15,6 @@ from ragkit import Index
 from ragkit.models.base import Delta
 from ragkit.models.scripted import ScriptedModel
 
-SAMPLES = Path(__file__).parents[3] / "docs" / "samples"
 QUOTES = '{"sometimes": false, "collection": "observatory", "mode": "quotes"}'
 """Preferences of a visitor who asks for sentences as they stand: the quickest way, without a model."""
 PATIENCE = 60

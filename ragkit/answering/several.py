@@ -1,0 +1,29 @@
+"""Several questions in one text: the replies to each as one reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ragkit.answering.readers.base import Part, Reply
+
+
+def joined(replies: Sequence[tuple[str, Reply | None]], abstention: str) -> Reply:
+    """Return one reply that answers each question, with the citations of each.
+
+    Args:
+        replies: questions with their replies; None for a question that the documents do not answer.
+        abstention: what is said in place of an answer.
+    """
+    parts: list[Part] = []
+    for question, reply in replies:
+        if reply is None:
+            parts.append(Part(f"{question} {abstention}"))
+        elif len(reply.parts) == 1:
+            (part,) = reply.parts
+            shown = part.text or (" ".join(part.span.text.split()) if part.span else "")
+            parts.append(Part(f"{question} {shown}", part.span))
+        else:
+            parts += [Part(question), *reply.parts]
+    missing = " ".join(dict.fromkeys(reply.missing for _, reply in replies if reply is not None and reply.missing))
+    names = dict.fromkeys(reply.reader for _, reply in replies if reply is not None)
+    return Reply(tuple(parts), "items", missing=missing, reader=", ".join(names))

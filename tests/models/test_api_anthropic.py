@@ -89,7 +89,7 @@ def test_schema_is_asked_for_and_held_to():
     ("answer", "error", "says"),
     [
         ((401, {}, told("bad key")), ModelAuthenticationError, "bad key"),
-        ((403, {}, told("no")), ModelAuthenticationError, "refused"),
+        ((403, {}, told("no")), ModelAuthenticationError, "rejected"),
         ((404, {}, told("no such model")), ModelNotFoundError, "no such model"),
         ((429, {}, told("slow down")), ModelRateLimitError, "slow down"),
         ((500, {}, b"oops"), ModelUnavailableError, "oops"),

@@ -106,8 +106,8 @@ def test_feedback_and_scores_come_back_as_they_were(tmp_path):
     [
         ({"options": replace(OPTIONS, max_calls=121)}, 'options: {"max_calls": 120'),
         ({"start": PromptCandidate("say")}, "start: "),
-        ({"judge": lambda *_: []}, 'objective: "colours" there'),
-        ({"method": "opro"}, 'method: "ape" there, "opro" here'),
+        ({"judge": lambda *_: []}, 'objective: "colours" in the log'),
+        ({"method": "opro"}, 'method: "ape" in the log, "opro" here'),
     ],
 )
 def test_log_of_another_search_is_refused(change, match, tmp_path):

@@ -57,7 +57,7 @@ def main() -> None:
         given.methods,
         held_out=given.held_out,
         model=model,
-        calls=given.calls,
+        max_calls=given.calls,
         head_seconds=given.head_seconds,
         lora_minutes=given.lora_minutes,
         threads=given.threads,
@@ -65,7 +65,7 @@ def main() -> None:
     )
     resources = Resources(
         model,
-        calls=given.calls,
+        max_calls=given.calls,
         head_seconds=given.head_seconds,
         lora_minutes=given.lora_minutes,
         threads=given.threads,

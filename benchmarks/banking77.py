@@ -146,7 +146,7 @@ def speed(train: list[Example], test: list[Example], model: ChatModel, calls: in
 def fitted(examples: list[Example], model: ChatModel, calls: int, folder: Path) -> Classifier:
     begun = time.perf_counter()
     classifier = Classifier.fit(
-        folder, examples, model=model, budget=FitBudget(calls=calls, held_out=300), progress=bar("fit")
+        folder, examples, model=model, budget=FitBudget(max_calls=calls, held_out=300), progress=bar("fit")
     )
     report = classifier.report
     assert report is not None

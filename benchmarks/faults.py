@@ -183,7 +183,7 @@ def call(variant: str, seed: int, local: tuple[ChatModel, dict[int, str]] | None
             second = local[0]
         else:
             second = ScriptedModel(texts[-1])
-        chain = FallbackModel([first, second], FallbackPolicy(deadline=deadline, check=check))
+        chain = FallbackModel([first, second], FallbackPolicy(timeout=deadline, check=check))
         started = time.monotonic()
         if kill is not None and check is not None:
             threading.Timer(0.2, kill).start()
@@ -285,7 +285,7 @@ def faulty(variant: str, draw: random.Random) -> Iterator[tuple[Member | str, An
 
 def endpoint(url: str) -> Member:
     """Return an endpoint as a chain's member."""
-    return Member("openai:tiny", {"base_url": url, "api_key": KEY, "retries": 1})
+    return Member("openai:tiny", {"base_url": url, "api_key": KEY, "max_retries": 1})
 
 
 def in_child(seed: int) -> Seen:

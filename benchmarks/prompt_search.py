@@ -61,7 +61,7 @@ def banking(split: str, count: int, seed: int = 0, without: int = 0) -> list[Exa
 def searched(method: str, judge, proposer, train, dev, options: SearchOptions) -> tuple[SearchReport, int]:
     """Return the report of a method (the last, where there are two) and the calls of all."""
     if method == "random, then gepa":
-        half = replace(options, calls=options.calls // 2)
+        half = replace(options, max_calls=options.max_calls // 2)
         first = search_prompts(judge, train, dev, method="random", options=half, start=START)
         report = search_prompts(judge, train, dev, method="gepa", proposer=proposer, options=half, start=first.best)
         return report, first.calls + report.calls
@@ -100,9 +100,9 @@ def main() -> None:
         lot = random.Random(seed)
         unsearched = PromptCandidate(START.instruction, tuple(lot.sample(train, 10)))
         score = math.fsum(outcome.score for outcome in judge(unsearched, dev)) / len(dev)
-        rows.setdefault("10 shots by chance", []).append((score, measured(unsearched), len(dev), 0.0))
+        rows.setdefault("10 random shots", []).append((score, measured(unsearched), len(dev), 0.0))
         for method in METHODS:
-            options = SearchOptions(calls=calls, seed=seed, shots=10, minibatch=10, max_tokens=60)
+            options = SearchOptions(max_calls=calls, seed=seed, shots=10, minibatch=10, max_tokens=60)
             began = time.perf_counter()
             report, spent = searched(method, judge, proposer, train, dev, options)
             seconds = time.perf_counter() - began

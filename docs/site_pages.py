@@ -24,7 +24,7 @@ _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 def packages() -> list[str]:
     """Return the packages with public names: ragkit itself and those below it that have an ``__all__``."""
-    below = [module.name for module in pkgutil.iter_modules(ragkit.__path__, "ragkit.") if module.ispkg]
+    below = [module.name for module in pkgutil.walk_packages(ragkit.__path__, "ragkit.") if module.ispkg]
     return ["ragkit", *(name for name in below if public_names(name))]
 
 
@@ -147,7 +147,7 @@ def pages() -> dict[str, str]:
         "reference/records.md": records_page(),
     }
     for package in packages():
-        made[f"reference/{package.rpartition('.')[2]}.md"] = package_page(package)
+        made[f"reference/{package.removeprefix('ragkit.')}.md"] = package_page(package)
     return made
 
 
@@ -161,7 +161,7 @@ def on_config(config: Any) -> Any:
         {"Errors": "reference/errors.md"},
         {"ragkit": "reference/ragkit.md"},
         {"ragkit.records": "reference/records.md"},
-        *({package: f"reference/{package.rpartition('.')[2]}.md"} for package in packages()[1:]),
+        *({package: f"reference/{package.removeprefix('ragkit.')}.md"} for package in packages()[1:]),
     ]
     return config
 

@@ -26,6 +26,8 @@ from ragkit.errors import (
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the bytes downloaded so far and the bytes in total."""
+_PATIENCE = 30.0
+"""Seconds without a byte after which a connection counts as broken."""
 _TRIES = 5
 """Broken connections in a row, without a byte in between, after which a download gives up."""
 _ACCOUNT = "set its token in HF_TOKEN, or run: hf auth login"
@@ -139,12 +141,15 @@ def _fetch(repo: Repository, file: HubFile, report: Callable[[int], None]) -> No
     with part.open("ab") as output, _errors(repo.name):
         while (start := output.tell()) < file.bytes:
             try:
-                with get_session().stream("GET", url, headers={**headers, "Range": f"bytes={start}-"}) as response:
+                with get_session().stream(
+                    "GET", url, headers={**headers, "Range": f"bytes={start}-"}, timeout=_PATIENCE
+                ) as response:
                     if response.is_error:
                         response.read()
                     utils.hf_raise_for_status(response)
                     if response.status_code != 206 and start:  # the server sends the file from its beginning
-                        output.truncate(0)
+                        output.seek(0)
+                        output.truncate()
                     for block in response.iter_bytes():
                         output.write(block)
                         failures = 0

@@ -1,4 +1,4 @@
-"""API keys: from the environment, or from the system's keyring, and from nowhere else."""
+"""API keys, from the environment or the system's keyring only."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, SettingsError
 
 SERVICE = "ragkit"
-"""The keyring keeps keys under this name, each for the environment variable that would hold it."""
+"""Service name of the keys in the keyring; the user name is the environment variable."""
 
 
 def key_variable(name: str) -> str:
-    """Return the environment variable of a provider's key: ``GROQ_API_KEY`` for ``groq``; a variable stays itself."""
+    """Return the environment variable of a provider's key, such as ``GROQ_API_KEY`` for ``groq``."""
     known = PROVIDERS[name].key_variable if name in PROVIDERS else None
     return name if name.isupper() else known or f"{name.upper().replace('-', '_')}_API_KEY"
 
 
 def find_key(variable: str) -> tuple[str, str] | None:
-    """Return a key and where it is from, ``environment`` or ``keyring``; None where there is none."""
+    """Return a key and its origin, ``environment`` or ``keyring``; None if there is none."""
     key = os.environ.get(variable, "").strip()
     if key:
         return key, "environment"
@@ -30,7 +30,7 @@ def find_key(variable: str) -> tuple[str, str] | None:
         return None
     try:
         key = (keyring.get_password(SERVICE, variable) or "").strip()
-    except KeyringError:  # there is none on this machine, or it is locked
+    except KeyringError:  # no keyring on this machine, or it is locked
         return None
     return (key, "keyring") if key else None
 
@@ -40,12 +40,12 @@ def set_key(variable: str, key: str) -> None:
 
     Raises:
         MissingExtraError: if keyring is not installed.
-        SettingsError: if the key is empty or no header can hold it, or there is no keyring to store it in.
+        SettingsError: if the key is empty or not a valid header value, or there is no keyring.
     """
     keyring, error_kind = _keyring()
     key = checked_key(key)
     if not key:
-        raise SettingsError("The key is empty.", "Paste it when asked, or pipe it in.")
+        raise SettingsError("The key is empty.", "Paste it at the prompt, or pipe it to stdin.")
     try:
         keyring.set_password(SERVICE, variable, key)
     except error_kind as error:
@@ -53,11 +53,11 @@ def set_key(variable: str, key: str) -> None:
 
 
 def delete_key(variable: str) -> None:
-    """Take a key out of the keyring.
+    """Delete a key from the keyring.
 
     Raises:
         MissingExtraError: if keyring is not installed.
-        SettingsError: if the keyring has none of that name, or there is none.
+        SettingsError: if there is no keyring, or no such key in it.
     """
     keyring, error_kind = _keyring()
     try:
@@ -67,15 +67,15 @@ def delete_key(variable: str) -> None:
 
 
 def checked_key(key: str) -> str:
-    """Return a key without the blanks around it.
+    """Return a key without surrounding white space.
 
     Raises:
-        SettingsError: if it holds what no header can.
+        SettingsError: if it is not a valid header value.
     """
     key = key.strip()
     if not (key.isascii() and key.isprintable()):
         raise SettingsError(
-            "The API key holds line breaks or signs beyond ASCII.", "Copy it again, without anything around it."
+            "The API key contains line breaks or non-ASCII characters.", "Copy it again, without other text."
         )
     return key
 
@@ -85,12 +85,12 @@ def _keyring() -> tuple[Any, type[Exception]]:
         import keyring
         from keyring.errors import KeyringError
     except ImportError as error:
-        raise MissingExtraError("keyring", "api", "to keep API keys") from error
+        raise MissingExtraError("keyring", "api", "to store API keys") from error
     return keyring, KeyringError
 
 
 def _refused(variable: str, error: Exception) -> SettingsError:
     return SettingsError(
-        f"The keyring refuses {variable}: {type(error).__name__}.",
+        f"Keyring error for {variable}: {type(error).__name__}.",
         f"Set the environment variable {variable} instead, or see `keyring --list-backends`.",
     )

@@ -14,7 +14,7 @@ class Progress:
     """Name of the current stage, such as ``files``, ``chunks`` or ``checking``."""
     done: int
     total: int | None
-    """None while it is not known."""
+    """Total number; None while unknown."""
     current: str = ""
     """Current item, such as a file name."""
 

@@ -1,7 +1,7 @@
 """What a person sets once: from ``ragkit.toml`` and the environment, checked, and passed on as arguments.
 
 The nearest ``ragkit.toml`` from the working folder upwards is read; environment variables named
-``RAGKIT_<SETTING>`` (such as ``RAGKIT_MODEL=qwen2.5-coder-0.5b``) win over it, and command-line options win
+``RAGKIT_<SETTING>`` (such as ``RAGKIT_MODEL=qwen3-4b``) win over it, and command-line options win
 over both. Only the command line and the server read settings; the Python packages take plain arguments.
 """
 
@@ -27,14 +27,16 @@ class Settings(BaseSettings):
     indexes: Path = Path("indexes")
     """Folder in which built indexes live."""
     embedding_model: str = "default"
-    """A packaged model's name or a sentence-transformers folder; used when an index is made."""
+    """The embedding model of new indexes: ``default``, ``hf:OWNER/REPO`` (after `ragkit models pull`), a
+    sentence-transformers folder, or ``PROVIDER:NAME`` such as ``openai:text-embedding-3-small``."""
     embedding_runtime: Literal["auto", "onnx", "torch"] = "auto"
     """What embedding models run on; ``auto`` is torch with a GPU and ONNX without."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What embeds, trains and searches vectors; ``auto`` is the GPU if torch can use one."""
     model: str = "auto"
     """The language model: ``auto`` (the best installed), ``none``, a name from `ragkit models list`, a .gguf
-    file, ``openai:NAME``, ``anthropic:NAME``, or ``PROVIDER:NAME`` for another provider of LangChain's."""
+    file, ``hf:OWNER/REPO``, ``openai:NAME``, ``anthropic:NAME``, ``ollama:NAME``, ``lmstudio:NAME``,
+    ``llamacpp:NAME``, ``vllm:NAME``, or ``PROVIDER:NAME`` for another provider of LangChain's."""
     mode: Literal["auto", "chat", "extract", "quotes"] = "auto"
     """How to answer; ``auto`` chooses by the model and the kind of question."""
     k: int = Field(default=8, ge=1, le=1000)

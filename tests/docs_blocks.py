@@ -63,14 +63,14 @@ class Reader:
         self.address = ""
 
     def run(self, block):
-        """Run a block, or check the one that can't be run here, and return what it printed."""
+        """Run a block and return what it printed, or None if it is not run."""
         if block.file:
             path = self.folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
-            return ""
+            return None
         if not block.runs:
-            return ""
+            return None
         text = block.text.replace("http://127.0.0.1:8000/", self.address) if self.address else block.text
         if block.language == "python":
             return self._python(text, block.line)

@@ -14,7 +14,8 @@ class HubServer:
     """Serves repositories: ``add("owner/repo", {"config.json": b"{}"})``. ``requests`` logs what was asked."""
 
     def __init__(self):
-        self.repos, self.requests, self.break_after = {}, [], []
+        self.repos, self.requests, self.break_after, self.ranges = {}, [], [], True
+        self.stalls, self._closed = False, threading.Event()
         self._servers = []
         self.url, self.cdn = self._serve(self._api), self._serve(self._content)
 
@@ -22,11 +23,16 @@ class HubServer:
         """Put a repository there; ``token`` is the one that its files need, ``sizes`` claims other sizes."""
         commit = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
         self.repos[repo] = {
-            "files": files, "gated": gated, "tags": [f"license:{license_id}", *tags], "token": token, "commit": commit,
+            "files": dict(files),
+            "gated": gated,
+            "tags": [f"license:{license_id}", *tags],
+            "token": token,
+            "commit": commit,
             "sizes": sizes or {},
-        }  # fmt: skip
+        }
 
     def close(self):
+        self._closed.set()
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -91,11 +97,14 @@ class HubServer:
         self.requests.append((handler.command, f"/{path}", dict(handler.headers)))
         owner, repo, file = path.split("/", 2)
         data = self.repos[f"{owner}/{repo}"]["files"][file]
-        asked = handler.headers.get("Range")
+        asked = handler.headers.get("Range") if self.ranges else None
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         extra = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked else {}
         cut = self.break_after.pop(0) if self.break_after else None
-        return _send(handler, 206 if asked else 200, data[start:], extra, cut)
+        _send(handler, 206 if asked else 200, data[start:], extra, cut)
+        if cut is not None and self.stalls:
+            handler.wfile.flush()
+            self._closed.wait(30)
 
 
 def git_sha1(data):

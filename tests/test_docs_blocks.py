@@ -76,9 +76,9 @@ def test_invalid_blocks_are_found(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_blocks_run_and_print_what_the_page_shows(path, reader):
-    printed = ""
+    printed = None
     for block in read_blocks(path):
-        if block.language == "text" and not block.title and printed:
+        if block.language == "text" and not block.title and printed is not None:
             assert matches(block.text, printed), f"{path.name}:{block.line} prints:\n{printed}"
         try:
             printed = reader.run(block)

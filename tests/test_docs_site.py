@@ -31,12 +31,11 @@ def pages():
 
 
 def test_every_package_with_public_names_has_a_page(pages):
-    listed = [
-        init.parent.name for init in (ROOT / "ragkit").glob("*/__init__.py") if "__all__" in init.read_text("utf-8")
-    ]
-    assert listed
-    for name in ["ragkit", *listed]:
-        package = "ragkit" if name == "ragkit" else f"ragkit.{name}"
+    inits = [init for init in (ROOT / "ragkit").rglob("__init__.py") if "__all__" in init.read_text("utf-8")]
+    listed = [".".join(init.parent.relative_to(ROOT).parts) for init in inits]
+    assert len(listed) > 15
+    for package in listed:
+        name = package.removeprefix("ragkit.")
         page = pages[f"reference/{name}.md"]
         for public in importlib.import_module(package).__all__:
             assert public.startswith("__") or f"{public}`]" in page or f"::: {package}.{public}\n" in page, public
@@ -59,6 +58,22 @@ def test_exit_codes_of_the_errors_page_are_those_of_the_code(pages):
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.RagkitError)
     }
+
+
+def test_docstrings_are_read_without_warnings(caplog):
+    griffe = pytest.importorskip("griffe", reason="pip install 'ragkit[docs]'")
+    options = {"warn_missing_types": False, "warn_unknown_params": False}
+    caplog.set_level("WARNING")
+
+    def read(parent):
+        for member in parent.members.values():
+            if not member.is_alias and not member.name.startswith("_"):
+                assert member.docstring is None or member.docstring.parsed is not None
+                if member.is_module or member.is_class:
+                    read(member)
+
+    read(griffe.load("ragkit", search_paths=[ROOT], docstring_parser="google", docstring_options=options))
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

@@ -45,6 +45,20 @@ PHRASES = (
     r"\bStandings\b",
     r"\bThere is no such\b",
     r"\bneeds the right to\b",
+    r"\bcan't be\.",
+    r"\bgone on with\b",
+    r"\bgoes on where\b",
+    r"\bthe same (call|command) goes on\b",
+    r"\bbroke off\b",
+    r"\bthrow away an unfinished\b",
+    r"\bthe likest\b",
+    r"\bso many of\b",
+    r"\bmade where there is none\b",
+    r"\bas work goes on\b",
+    r"\bThere may stand\b",
+    r"\bnone is given\b",
+    r"\blet go of\b",
+    r"\bno whole\b",
 )
 PATTERN = re.compile("|".join(PHRASES), re.MULTILINE)
 HELP_CALLS = {"Option", "Argument", "Typer", "Field", "Query", "command"}
@@ -60,7 +74,7 @@ PACKAGES = (
         "integrations",
         "prompting",
     ),
-    *("retrieval", "routing", "serving", "cli", "tasks", "tuning"),
+    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models", "prompt_search", "indexing"),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
 

@@ -1,16 +1,9 @@
 """A question to an answer with citations, checked: by a chat model, by a span of the documents, or by quotes."""
 
-from ragkit.answering.assistant import (
-    AnswerEvent,
-    AnswerOptions,
-    Assistant,
-    Finished,
-    ModelNeeded,
-    PromptBuilt,
-    Retrieved,
-    TextDelta,
-)
+from ragkit.answering.assistant import Assistant
+from ragkit.answering.events import AnswerEvent, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.extract import ExtractOptions
+from ragkit.answering.options import AnswerOptions
 from ragkit.answering.trace import Trace
 
 __all__ = [

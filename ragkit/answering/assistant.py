@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, overload
 
 from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
-from ragkit.answering.degenerate import broken_tail, repetition_start
+from ragkit.answering.degenerate import may_loop, repetition_start, without_repetition
+from ragkit.answering.events import AnswerEvent, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.evidence import (
     HOPELESS_BELOW,
-    REFUSE_BELOW,
-    UNSURE_BELOW,
     evidence_score,
     probability_right,
     rank_units,
     relevance,
     signals,
 )
-from ragkit.answering.extract import ExtractOptions, extract, span_sentences
+from ragkit.answering.extract import extract, span_sentences
 from ragkit.answering.kinds import KINDS, Kind
+from ragkit.answering.options import MODES, AnswerOptions, Mode
 from ragkit.answering.question import ALONE, Question, questions_in, understand
-from ragkit.answering.readers import READERS, Evidence, QuotesReader, Reader, Reply
+from ragkit.answering.readers import Evidence, QuotesReader, Reply
 from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
 from ragkit.answering.search import search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
@@ -32,84 +31,19 @@ from ragkit.answering.several import joined
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
+from ragkit.answering.writing import placed, written
 from ragkit.errors import RagkitError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
-from ragkit.prompting import Prompt, PromptAssembler, PromptOptions, Templates, sources_from_hits
-from ragkit.records import Answer, Citation, Example, Hit, Message
-from ragkit.retrieval import Expansion, RetrievalOptions, Retriever
+from ragkit.prompting import Prompt, PromptAssembler, Templates, sources_from_hits
+from ragkit.records import Answer, Example, Hit, Message
+from ragkit.retrieval import Retriever
 from ragkit.retrieval.spelling import corrections, respelled
 
 if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
     from ragkit.models.chain.fallback import FallbackPolicy, Member
-
-Mode = Literal["auto", "chat", "extract", "quotes"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerOptions:
-    """How to answer."""
-
-    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
-    prompt: PromptOptions = field(default_factory=PromptOptions)
-    extract: ExtractOptions = field(default_factory=ExtractOptions)
-    expansion: Expansion = "none"
-    """How much of the text around a hit a prompt shows."""
-    threshold: float = REFUSE_BELOW
-    """Relevance below which ragkit says that it is not in the documents; 0 to answer always."""
-    unsure_below: float = UNSURE_BELOW
-    """Evidence score below which an answer is marked as unsure; docs/benchmarks.md has what each threshold costs."""
-    readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
-    """Readers without a model, by kind of question; the first that gives a reply is taken, else quotes."""
-    temperature: float | None = None
-    """Of ``chat``; see ``GenerationOptions``."""
-    seed: int | None = None
-    shots: int = 4
-    """Answered questions that ``chat`` is shown, where the assistant has examples."""
-    templates: Path | None = None
-    """A folder of prompt templates that replace ragkit's own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    """Passages were found."""
-
-    hits: tuple[Hit, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelNeeded:
-    """The passages bear an answer: a model is asked next. Does not come where none is."""
-
-    confidence: float
-    """0 to 1: how well they do."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptBuilt:
-    """The prompt is ready and goes to the model."""
-
-    prompt: Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class TextDelta:
-    """A piece of the reply, as the model makes it and before it is checked."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The answer, checked."""
-
-    answer: Answer
-
-
-AnswerEvent = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
 
 
 class Assistant:
@@ -240,7 +174,11 @@ class Assistant:
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
         spelled = corrections(question, self.index, where) if query is None else {}
-        asked = replace(understand(respelled(question, spelled), history, query=query, kind=kind), text=question)
+        asked = understand(question, history, query=query, kind=kind)
+        if spelled:
+            # The kind follows the original wording: "summarise" may be corrected to a word of the documents.
+            again = understand(respelled(question, spelled), history, kind=asked.kind)
+            asked = replace(again, text=question, why_kind=asked.why_kind)
         trace = Trace(asked.query, shots=tuple(shots), corrections=spelled)
         trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
@@ -287,7 +225,7 @@ class Assistant:
                 unsure, missing = trace.evidence < self.options.unsure_below, ""
             else:
                 reply = self._read(evidence)
-        yield Finished(self._written(asked, reply, trace, unsure, missing))
+        yield Finished(written(self.index, asked, reply, trace, unsure, missing))
 
     @overload
     def ask_batch(
@@ -429,46 +367,13 @@ class Assistant:
             own = self._evidence(asked, found.hits, found.by_side)
             own.where = evidence.where
             weights = term_weights(self.index, asked.query)
-            found_signals = signals(asked.query, own.ranked, asked.kind, weights) if own.ranked else None
-            if found_signals is None or relevance(found_signals) < self.options.threshold:
+            signs = signals(asked.query, own.ranked, asked.kind, weights, asked.focus) if own.ranked else None
+            if signs is None or relevance(signs) < self.options.threshold:
                 replies.append((question, None))
                 continue
-            scores.append(evidence_score(found_signals))
+            scores.append(evidence_score(signs))
             replies.append((question, self._read(own)))
         return joined(replies, self.templates.texts["abstention"]), min(scores, default=0.0)
-
-    def _written(self, asked: Question, reply: Reply, trace: Trace, unsure: bool, missing: str) -> Answer:
-        """Return a reply as an answer: its parts with the numbers of their citations."""
-        trace.reader = reply.reader
-        lines: list[str] = []
-        citations: list[Citation] = []
-        for number, part in enumerate(reply.parts, 1):
-            text = part.text or " ".join(part.span.text.split()) if part.span else part.text
-            mark = ""
-            if part.span is not None:
-                span = part.span
-                citations.append(cite(len(citations) + 1, span.source, span.start, span.end))
-                mark = f" [{len(citations)}]"
-            bullet = "- " if reply.layout == "items" else f"{number}. " if reply.layout == "steps" else ""
-            lines.append(f"{bullet}{text}{mark}")
-        text = (" " if reply.layout == "sentences" else "\n").join(lines)
-        missing = reply.missing or missing
-        unsure = unsure or bool(reply.missing)
-        if unsure:
-            text += f"\n\nNot sure: {missing}" if missing else "\n\nNot sure: these are the closest passages."
-        confidence = probability_right(trace.evidence)
-        return Answer(
-            asked.text,
-            text,
-            trace.mode,
-            self._placed(citations),
-            False,
-            confidence,
-            unsure=unsure,
-            missing=missing if unsure else "",
-            kind=asked.kind,
-            trace=trace,
-        )
 
     def _extract(self, asked: Question, evidence: Evidence, trace: Trace, unsure: bool, missing: str) -> Answer:
         model = self._used_model(trace)
@@ -481,7 +386,7 @@ class Assistant:
         if found.span is None:
             return self._abstention(asked, trace)
         source, start, end = found.span
-        citations = self._placed((cite(1, source, start, end),))
+        citations = placed(self.index, (cite(1, source, start, end),))
         text = " ".join(citations[0].quote.split())
         return Answer(
             asked.text,
@@ -525,19 +430,19 @@ class Assistant:
                 finish = delta.finish or finish
                 if delta.text:
                     yield TextDelta(delta.text)
-                loop = repetition_start(reply) if loop is None and _may_loop(delta.text) else loop
+                loop = repetition_start(reply) if loop is None and may_loop(delta.text) else loop
                 if loop is not None and isinstance(deltas, Generator) and not self._is_chain:
                     # Of a chain, the last delta says which model answered.
                     deltas.close()
                     break
         trace.reply = reply
-        reply = _whole(reply, finish, repetition_start(reply) if loop is None else loop, trace)
+        reply = without_repetition(reply, finish, repetition_start(reply) if loop is None else loop, trace)
         if abstains(reply, self.templates.texts["abstention"]):
             yield Finished(self._abstention(asked, trace))
             return
         with trace.timed("check"):
             checked = check_reply(reply, prompt.sources, self.index.embedder, self._verifier)
-            citations = self._placed(checked.citations)
+            citations = placed(self.index, checked.citations)
         # A reply is no surer than its support: what no source supports counts nothing.
         sure = trace.evidence * checked.supported_share
         yield Finished(
@@ -570,17 +475,6 @@ class Assistant:
         abstention = self.templates.texts["abstention"]
         doubt = unsupported_doubt(model.policy.support, prompt.sources, self.index.embedder, abstention, self._verifier)
         return model.stream(prompt.messages, generation, doubt)
-
-    def _placed(self, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-        """Return citations with the page and headings of where the quote itself begins, not where its chunk does."""
-        placed = []
-        for citation in citations:
-            document = self.index.document(citation.document_id)
-            path = tuple(heading.title for heading in document.headings_at(citation.start))
-            unit = document.unit_at(citation.start)
-            page, label = (unit.number, unit.label) if unit else (None, "")
-            placed.append(replace(citation, page=page, label=label, heading_path=path))
-        return tuple(placed)
 
     def _abstention(self, asked: Question, trace: Trace, language: str | None = None) -> Answer:
         """Return that there is no answer, and the language of the documents where the question is in another one."""
@@ -632,23 +526,6 @@ class Assistant:
                 "Install one: pip install 'ragkit[local]'; name one with model=...; or use mode='quotes'.",
             )
         return mode, "asked for"
-
-
-def _may_loop(text: str) -> bool:
-    """Tell whether a piece of a reply ends a word, so that a repetition may be complete with it."""
-    return not text.isalnum()
-
-
-def _whole(reply: str, finish: str, loop: int | None, trace: Trace) -> str:
-    """Return a reply without what repeats and without a sentence that the limit of tokens cut; the trace notes it."""
-    if loop is not None:
-        trace.notes = (*trace.notes, "The reply repeated itself; the repetition was dropped.")
-        return reply[:loop].rstrip()
-    tail = broken_tail(reply) if finish == "length" else None
-    if tail:
-        trace.notes = (*trace.notes, "The reply reached its limit of tokens; its last, cut sentence was dropped.")
-        return reply[:tail].rstrip()
-    return reply
 
 
 def _named(name: str) -> tuple[str | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ragkit.answering.trace import Trace
 from ragkit.chunking import sentence_spans
 
 MAX_PERIOD = 6
@@ -52,6 +53,23 @@ def broken_tail(text: str) -> int | None:
         return None
     spans = sentence_spans(text)
     return spans[-1][0] if spans else None
+
+
+def may_loop(text: str) -> bool:
+    """Tell whether a piece of a reply ends a word, so that a repetition may be complete with it."""
+    return not text.isalnum()
+
+
+def without_repetition(reply: str, finish: str, loop: int | None, trace: Trace) -> str:
+    """Return a reply without what repeats and without a sentence that the limit of tokens cut; the trace notes it."""
+    if loop is not None:
+        trace.notes = (*trace.notes, "The reply repeated itself; the repetition was dropped.")
+        return reply[:loop].rstrip()
+    tail = broken_tail(reply) if finish == "length" else None
+    if tail:
+        trace.notes = (*trace.notes, "The reply reached its limit of tokens; its last, cut sentence was dropped.")
+        return reply[:tail].rstrip()
+    return reply
 
 
 def _phrase_repetition(text: str, start: int) -> int | None:

@@ -58,6 +58,7 @@ _ABOUT = _compiled(
 )
 _SUMMARY = _compiled(
     r"\bsumm?ar(?:y|i[sz]e|ies|i[sz]ing)\b",
+    r"\bsum(?:s|ming)? (?:\w+ ){0,4}?up\b",
     r"\btl;?\s?dr\b",
     r"\bthe gist\b",
     r"\boverview\b",

@@ -27,12 +27,17 @@ _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 """By code point, whether it is white space; none from U+3001 on is."""
 
 
+_LONGEST = 512
+"""Tokens of a chunk where neither its size nor a shorter window says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkingOptions:
     """How documents are cut. An index keeps the options it was made with."""
 
     size: int = 0
-    """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves."""
+    """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves, but at
+    most 512: passages of several pages are found less well and leave a language model no space for others."""
     overlap: int = 32
     """Tokens that a chunk repeats of the one before it, where the cut fell inside a paragraph."""
     header: bool = True
@@ -41,7 +46,8 @@ class ChunkingOptions:
     def __post_init__(self) -> None:
         if self.size < 0 or self.overlap < 0:
             raise SettingsError(
-                f"Chunks of size {self.size} with overlap {self.overlap} can't be.", "Both must be 0 or more."
+                f"size and overlap must be >= 0, got size={self.size} and overlap={self.overlap}.",
+                "Pass larger values.",
             )
         if self.size and self.overlap >= self.size:
             raise SettingsError(
@@ -72,8 +78,9 @@ def chunk_document(
     if not len(spans):
         return []
     sections = _Sections(document.headings)
-    header_room = room // 4 if options.header else 0
-    whole = len(spans) <= min(options.size or room, room - header_room)
+    wanted = options.size or min(room, _LONGEST)
+    header_room = min(room, _LONGEST) // 4 if options.header else 0
+    whole = len(spans) <= min(wanted, room - header_room)
     # Only a table that is cut needs its header row again.
     tables = [] if whole else tables_in(document.text, aligned=has_aligned_columns(document.media_type))
     levels = _cut_levels(document, spans, tables, headings_only=whole)
@@ -83,7 +90,7 @@ def chunk_document(
     while first < count:
         path, heading = sections.at(int(spans[first, 0]))
         header, header_tokens = headers.at(path, table_at(tables, int(spans[first, 0])), int(spans[first, 0]))
-        size = max(1, min(options.size or room, room - header_tokens))
+        size = max(1, min(wanted, room - header_tokens))
         last = _cut(levels, first, size, count)
         if not (tokenizer.splits_on_whitespace and (last == count or levels[last] >= _WORD)):
             last = _shrink(document.text, spans, first, last, header, tokenizer, room)

@@ -39,7 +39,7 @@ def advise(
         ),
     ] = "",
     model: ModelName = None,
-    calls: Annotated[int, typer.Option(min=0, help="Maximum model calls for each fit of `examples`.")] = 200,
+    max_calls: Annotated[int, typer.Option(min=0, help="Maximum model calls for each fit of `examples`.")] = 200,
     head_seconds: Annotated[
         float, typer.Option(min=1, help="Maximum training time for each fit of `tuned-head`.")
     ] = 60.0,
@@ -83,7 +83,7 @@ def advise(
             seed=seed,
             model=model_to_fit(model, settings) if asks else None,
             embedder=settings.embedding_model,
-            calls=calls,
+            max_calls=max_calls,
             head_seconds=head_seconds,
             lora_minutes=lora_minutes,
             work=work,

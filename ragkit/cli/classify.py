@@ -76,7 +76,7 @@ def fit(
     llm_mode: Annotated[
         str, typer.Option(help="Inputs for which the LLM is called: uncertain, all or none.")
     ] = "uncertain",
-    calls: Calls = 400,
+    max_calls: Calls = 400,
     held_out: HeldOut = 200,
     seed: Seed = 0,
     json: Json = False,
@@ -93,7 +93,7 @@ def fit(
     settings = load_settings()
     setting = ShotSetting(k=8, template=ShotTemplate(instruction))
     options = ClassifierOptions(setting=setting, llm_mode=llm_mode)  # type: ignore[arg-type]
-    budget = FitBudget(calls, held_out, seed)
+    budget = FitBudget(max_calls, held_out, seed)
     with (
         training_examples(files, pool, input_field, output_field, settings) as examples,
         progress_bar(quiet=json) as progress,

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import typer
+from rich.markup import escape
 
 from ragkit._machine import cores, instruction_set, memory
 from ragkit._providers import LOCAL_SERVERS
@@ -123,7 +124,7 @@ def doctor(json: Json = False) -> None:
     out.print("[bold]Local servers[/]")
     for server in servers:
         count = f"{len(server.models)} model" + ("" if len(server.models) == 1 else "s")
-        example = f", such as [cyan]--model {server.provider}:{server.models[0]}[/]" if server.models else ""
+        example = f", such as [cyan]--model {server.provider}:{escape(server.models[0])}[/]" if server.models else ""
         out.print(f"  [green]✓[/] {server.title} at {server.base_url}: {count}{example}")
     if not servers:
         titles = ", ".join(f"{server.title} ({urlsplit(server.base_url).port})" for server in LOCAL_SERVERS)

@@ -81,22 +81,22 @@ def fit(
     output_field: OutputField = "output",
     model: ModelName = None,
     instruction: Instruction = "",
-    calls: Calls = 400,
+    max_calls: Calls = 400,
     held_out: HeldOut = 200,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Fit an extractor to examples whose outputs are JSON of the schema, and write it to a folder.
 
-    The prompt settings (which examples, how many, in which order) are chosen on held-out examples; --calls 0 takes the
-    simplest setting. Exit code 3: some examples were refused.
+    The prompt settings (which examples, how many, in which order) are chosen on held-out examples; --max-calls 0 takes
+    the simplest setting. Exit code 3: some examples were refused.
     """
     from ragkit.settings import load_settings
     from ragkit.tasks import Extractor, FitBudget
 
     settings = load_settings()
     wanted = _schema(schema)
-    budget = FitBudget(calls, held_out, seed)
+    budget = FitBudget(max_calls, held_out, seed)
     with (
         training_examples(files, pool, input_field, output_field, settings) as examples,
         progress_bar(quiet=json) as progress,

@@ -275,7 +275,13 @@ def compact(target: TargetName, json: Json = False) -> None:
 
 def reembed(
     target: TargetName,
-    model: Annotated[str, typer.Argument(help="Embedding model: default, or a local folder.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Embedding model: default, hf:OWNER/REPO, a local folder, or PROVIDER:NAME for an endpoint.",
+            show_default=False,
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Re-embed an index with another model; the old vectors are used until the new ones are complete."""

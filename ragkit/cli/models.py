@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from ragkit.cli.options import Json
 from ragkit.cli.output import download_bar, err, out, plain, print_json, size_text
@@ -79,7 +80,7 @@ def list_models(json: Json = False) -> None:
     for server in servers:
         out.print(f"[bold]{server.title}[/] at {server.base_url}")
         for name in server.models:
-            out.print(f"  [green]✓[/] {server.provider}:{name}", markup=True)
+            out.print(f"  [green]✓[/] {server.provider}:{escape(name)}")
     machine = memory()
     out.print("[bold]Can be pulled[/] (ragkit models pull NAME, or hf:OWNER/REPO for any other GGUF model)")
     for model in others:

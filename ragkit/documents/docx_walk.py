@@ -180,7 +180,7 @@ class Walk:
             return
         if name == "t" and not len(node):
             if node not in self._code:
-                line.pieces.append(_shown(node))
+                line.pieces.append(_visible_text(node))
         elif name in _BREAKS:
             line.pieces.append(_BREAKS[name])
         elif name == "sym":
@@ -264,7 +264,7 @@ class Walk:
         return [Block(rendered(rows), rows=tuple(tuple(row) for row in rows)), *notes]
 
 
-def _shown(node: Any) -> str:
+def _visible_text(node: Any) -> str:
     """Return the text of a run, with the characters that its font draws."""
     text = (node.text or "").replace("\n", " ")
     if not PRIVATE.search(text):

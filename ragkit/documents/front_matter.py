@@ -58,14 +58,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ob
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _plain(value)
+            yield f"{prefix}{name}", _scalar(value)
 
 
-def _plain(value: object) -> str | int | float | bool:
+def _scalar(value: object) -> str | int | float | bool:
     if isinstance(value, list):
-        return ", ".join(str(_plain(item)) for item in value)
+        return ", ".join(str(_scalar(item)) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_plain(item)}" for name, item in value.items())
+        return ", ".join(f"{name}: {_scalar(item)}" for name, item in value.items())
     if isinstance(value, (bool, int, float)):
         return value
     text = str(value).strip()

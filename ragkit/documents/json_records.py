@@ -128,7 +128,7 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _write(value: Any, builder: TextBuilder, name: str = "", depth: int = 0) -> None:
     """Add a value: an object's plain values as lines ``name: value``, the nested ones below their names."""
     if isinstance(value, dict):
-        lines = [f"{key}: {_plain(item)}" for key, item in value.items() if not _is_nested(item)]
+        lines = [f"{key}: {_text_of(item)}" for key, item in value.items() if not _is_nested(item)]
         builder.add("\n".join(lines))
         for key, item in value.items():
             if _is_nested(item):
@@ -140,9 +140,9 @@ def _write(value: Any, builder: TextBuilder, name: str = "", depth: int = 0) -> 
             if _is_nested(item):
                 _write(item, builder, name, depth)
             else:
-                builder.add(_plain(item))
+                builder.add(_text_of(item))
     else:
-        builder.add(_plain(value))
+        builder.add(_text_of(value))
 
 
 def _is_nested(value: object) -> bool:
@@ -151,9 +151,9 @@ def _is_nested(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _plain(value: object) -> str:
+def _text_of(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_plain, value))
+        return ", ".join(map(_text_of, value))
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return str(value)

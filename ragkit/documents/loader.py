@@ -52,7 +52,7 @@ class Loader:
             ProcessStartError: if the parser's process can't be started.
         """
         allowed = self.options.time_limit * max(1.0, file.size / 1e6)
-        child = self._asked(file, allowed)
+        child = self._start_child(file, allowed)
         whole = ocr = False
         try:
             while True:
@@ -71,7 +71,7 @@ class Loader:
                 if message["kind"] == "ocr":
                     whole, ocr = True, True
                     allowed += OCR_TIME * message["pages"]
-                    child = self._asked(file, allowed, ocr)
+                    child = self._start_child(file, allowed, ocr)
                     whole = False
                 elif message["kind"] == "document":
                     yield _document(message["value"])
@@ -88,7 +88,7 @@ class Loader:
         for child in children.values():
             child.close()
 
-    def _asked(self, file: SourceFile, allowed: float, ocr: bool = False) -> Child:
+    def _start_child(self, file: SourceFile, allowed: float, ocr: bool = False) -> Child:
         """Return the child with the request for a file sent."""
         request: dict[str, Any] = {
             "path": str(file.path.absolute()),

@@ -49,14 +49,14 @@ def find_headings(text: str) -> list[tuple[str, int, int]]:
         else:
             atx = _ATX.match(line)
             if atx:
-                title = _plain(atx.group(2) or "")
+                title = _text_of(atx.group(2) or "")
                 if title:
                     headings.append((title, len(atx.group(1)), offset))
                 before = ""
             elif (
                 before.strip() and _UNDERLINE.match(line) and not before.lstrip().startswith(("-", "*", ">", "|", "+"))
             ):
-                headings.append((_plain(before), 1 if line.strip()[0] == "=" else 2, before_offset))
+                headings.append((_text_of(before), 1 if line.strip()[0] == "=" else 2, before_offset))
                 before = ""
             else:
                 before, before_offset = line, offset
@@ -64,5 +64,5 @@ def find_headings(text: str) -> list[tuple[str, int, int]]:
     return headings
 
 
-def _plain(title: str) -> str:
+def _text_of(title: str) -> str:
     return " ".join(_LINK.sub(r"\1", title).replace("`", "").replace("**", "").split())

@@ -44,14 +44,14 @@ def row_document(
     """
     options = source.options
     names = options.text_columns or tuple(row)
-    shown = [(name, value) for name in names if name in row and (value := _shown(row[name]))]
+    shown = [(name, value) for name in names if name in row and (value := _value_text(row[name]))]
     if not shown:
         return None
     lines = [f"{name}: {value}" for name, value in shown]
     kept = {
         name: value
         for name, value in (typed or row).items()
-        if (name in options.metadata_columns if options.metadata_columns else len(_shown(value)) <= _SHORT)
+        if (name in options.metadata_columns if options.metadata_columns else len(_value_text(value)) <= _SHORT)
     }
     text = "\n".join(lines)
     row_source = f"{source.origin}#row-{number}"
@@ -107,11 +107,11 @@ def _long_values(shown: list[tuple[str, str]]) -> tuple[HeadingSpan, ...]:
     return tuple(headings)
 
 
-def _shown(value: object) -> str:
+def _value_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_value_text, value))
     if isinstance(value, (dict, list)):
         return clean_text(json.dumps(value, ensure_ascii=False))
     if isinstance(value, bool):

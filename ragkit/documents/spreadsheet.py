@@ -161,7 +161,7 @@ def _add(
     if rows:
         start, end = builder.add("\n".join(_lines(rows, parts.hidden_rows)))
         start = min([start, *(at for at in builder.heading_starts() if at >= (pages[-1].end if pages else 0))])
-        columns = [column for _, values in rows for column, value in enumerate(values) if _shown(value)]
+        columns = [column for _, values in rows for column, value in enumerate(values) if _cell_text(value)]
         left, right = first_column + min(columns), first_column + max(columns)
         pages.append(PageSpan(len(pages) + 1, start, end, _range(sheet, rows[0][0], rows[-1][0], left, right)))
 
@@ -177,7 +177,7 @@ def _rows(
 ) -> Iterator[Document | Issue | None]:
     """Yield a document per row of a table; ``first`` begins with its header."""
     width = max(len(values) for _, values in first)
-    names = column_names([_shown(value) for value in first[0][1]], width)
+    names = column_names([_cell_text(value) for value in first[0][1]], width)
     try:
         check_columns(source, names)
     except UnreadableFileError as error:
@@ -187,7 +187,7 @@ def _rows(
     waiting = iter(first[1:])
     for rows in (waiting, more):
         for number, values in rows:
-            shown = [_shown(value) for value in values]
+            shown = [_cell_text(value) for value in values]
             row = {name: value for name, value in zip(names, shown, strict=False) if value}
             typed = {
                 name: _number(value) if isinstance(value, float) else value if isinstance(value, bool) else text
@@ -219,7 +219,7 @@ def _blocks(rows: Iterator[list[Any]], counted: Counter[str]) -> Iterator[Iterat
     def is_empty(values: list[Any]) -> bool:
         filled = sum(value != "" for value in values)
         counted["cells"] += filled
-        return not filled or not any(map(_shown, values))
+        return not filled or not any(map(_cell_text, values))
 
     for number, values in numbered:
         if is_empty(values):
@@ -240,12 +240,12 @@ def _blocks(rows: Iterator[list[Any]], counted: Counter[str]) -> Iterator[Iterat
 
 def _header(rows: Sequence[list[Any]]) -> int | None:
     """Return which row names the columns: the first with as many texts as the widest row has values, less a third."""
-    widest = max(sum(bool(_shown(value)) for value in row) for row in rows)
+    widest = max(sum(bool(_cell_text(value)) for value in row) for row in rows)
     for number, row in enumerate(rows[:_HEADER_WITHIN]):
-        filled = [value for value in row if _shown(value)]
+        filled = [value for value in row if _cell_text(value)]
         if len(filled) < 2 or len(filled) < 2 * widest / 3:
             continue
-        names = [_shown(value) for value in filled]
+        names = [_cell_text(value) for value in filled]
         years = [value for value in filled if isinstance(value, float) and value.is_integer() and 1900 <= value <= 2100]
         texts = sum(isinstance(value, (str, datetime.date)) for value in filled)
         named = texts + len(years) == len(filled) and texts > 0 and len(set(names)) == len(names)
@@ -256,14 +256,14 @@ def _header(rows: Sequence[list[Any]]) -> int | None:
 def _lines(rows: Sequence[Row], hidden: Collection[int]) -> Iterator[str]:
     """Yield rows as ``| a | b |`` lines, columns that are empty in all of them left out; a single column as text."""
     width = max(len(values) for _, values in rows)
-    used = [column for column in range(width) if any(_shown(values[column]) for _, values in rows)]
+    used = [column for column in range(width) if any(_cell_text(values[column]) for _, values in rows)]
     for number, values in rows:
-        cells = [_shown(values[column]) for column in used]
+        cells = [_cell_text(values[column]) for column in used]
         mark = " (hidden row)" if number in hidden else ""
         yield f"{cells[0]}{mark}" if len(used) == 1 else f"| {' | '.join(cells)} |{mark}"
 
 
-def _shown(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     """Return a value in one line: texts as they are, dates in ISO 8601, numbers as stored."""
     if isinstance(value, str):
         return value.strip() if value.isascii() and value.isalnum() else " ".join(clean_text(value).split())

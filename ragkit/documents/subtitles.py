@@ -73,7 +73,7 @@ def _cues(text: str) -> Iterator[tuple[str, str]]:
             end = following
             if following < len(lines) and lines[following - 1].strip().isdigit():
                 end -= 1
-            shown = _shown(lines[place + 1 : end])
+            shown = _visible_text(lines[place + 1 : end])
             if shown:
                 yield _start(lines[place]), shown
 
@@ -85,6 +85,6 @@ def _start(timing: str) -> str:
     return f"{int(hours or 0):02}:{int(minutes):02}:{seconds}"
 
 
-def _shown(lines: list[str]) -> str:
+def _visible_text(lines: list[str]) -> str:
     text = _VOICE.sub(r"\1: ", " ".join(line.strip() for line in lines))
     return " ".join(html.unescape(_TAG.sub("", text)).split())

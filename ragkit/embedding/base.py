@@ -21,9 +21,13 @@ class Embedder(Protocol):
     """Names the weights, not the runtime: ``all-MiniLM-L6-v2@53aa51172d14``. An index holds one model_id."""
     runtime: str
     """Such as ``onnx-int8``, ``sentence-transformers (cuda)``."""
-    dimension: int
     window: int
     """Tokens that the model reads, specials included; nothing past it may ever be passed in."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -85,6 +85,11 @@ def weights_sha256(entry: Downloaded) -> str | None:
     return next((entry.known[name] for name in WEIGHTS if name in entry.known), None)
 
 
+def has_weights(folder: Path) -> bool:
+    """Return whether a model folder holds weights for torch."""
+    return any(file.is_file() for file in (*(folder / name for name in WEIGHTS), *folder.glob("model-*.safetensors")))
+
+
 def find_graph(folder: Path) -> Path | None:
     """Return the ONNX graph of a model folder, an int8 one first."""
     return next((folder / name for name in GRAPHS if (folder / name).is_file()), None)

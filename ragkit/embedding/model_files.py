@@ -157,7 +157,7 @@ def _read(folder: Path, name: str, sha256: str | None, graph: Path | None = None
         folder=folder,
         weights=weights,
         name=name,
-        window=_window(_json(folder / "sentence_bert_config.json"), _json(folder / "tokenizer_config.json"), config),
+        window=read_window(folder),
         dimension=_dimension(folder, config, pooling_config),
         pooling=_pooling(folder, pooling_config, known.pooling),
         prompts=configured_prompts(prompts) or known.prompts,
@@ -195,8 +195,10 @@ def _dimension(folder: Path, config: Mapping[str, Any], pooling: Mapping[str, An
     return int(found)
 
 
-def _window(bert: Mapping[str, Any], tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+def read_window(folder: Path) -> int:
     """Return the tokens that a model reads; newer versions of sentence-transformers leave that to the tokenizer."""
+    bert, tokenizer = _json(folder / "sentence_bert_config.json"), _json(folder / "tokenizer_config.json")
+    config = _json(folder / "config.json")
     positions = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
     if config.get("model_type") in _OFFSET_POSITIONS:
         positions -= int(config.get("pad_token_id") or 1) + 1

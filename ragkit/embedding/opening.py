@@ -7,12 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from ragkit.embedding.api import ApiEmbedder, is_endpoint_name
 from ragkit.embedding.base import Embedder
-from ragkit.embedding.model_files import locate
+from ragkit.embedding.model_files import DEFAULT_NAME, locate
 from ragkit.errors import SettingsError
 
 Runtime = Literal["auto", "onnx", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
+DEFAULTS = ("default", DEFAULT_NAME)
+"""Names of the bundled model, whose weights come with the extra ``torch``."""
 
 
 @dataclass(slots=True)
@@ -55,10 +58,12 @@ def set_default_runtime(runtime: Runtime = "auto", device: Device = "auto") -> N
 
 
 def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", device: Device = "auto") -> Embedder:
-    """Open an embedding model on this machine; nothing is downloaded.
+    """Open an embedding model; nothing is downloaded.
 
     Args:
-        model: ``default`` (all-MiniLM-L6-v2, from its package), or a local sentence-transformers folder.
+        model: ``default`` (all-MiniLM-L6-v2, which is bundled), ``hf:OWNER/REPO`` for a model that
+            ``ragkit models pull`` downloaded, a local sentence-transformers folder, or ``PROVIDER:MODEL`` for an
+            endpoint, such as ``openai:text-embedding-3-small`` (see ``ApiEmbedder``).
         runtime: ``onnx``, ``torch``, or ``auto``: what ``set_default_runtime`` set; else torch with a GPU and ONNX
             without.
         device: ``cpu``, ``cuda``, or ``auto``: what ``set_default_runtime`` set; else the GPU where there is one that
@@ -68,7 +73,12 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
         EmbeddingError: if the model is missing, damaged, or can't be run so.
         SettingsError: if runtime or device is no legal value, or the two exclude each other.
     """
+    name = str(model)
+    if is_endpoint_name(name) and not Path(name).exists():
+        return ApiEmbedder(name)
     report = runtime_report(runtime, device)
+    if report.runtime == "torch" and runtime == "auto" and locate(model).weights is None and name not in DEFAULTS:
+        report = RuntimeReport("onnx", "cpu", "the model has an ONNX graph and no weights here")
     if report.runtime == "onnx":
         from ragkit.embedding.onnx import OnnxEmbedder
 

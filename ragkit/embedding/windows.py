@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ragkit.chunking.tokenizer import Tokenizer
 from ragkit.embedding.base import TextKind, Vectors
-from ragkit.embedding.tokenizer import FastTokenizer, without_lone_surrogates
+from ragkit.embedding.tokenizer import without_lone_surrogates
 from ragkit.errors import EmbeddingError
 
 
 def fit(
-    texts: Sequence[str], kind: TextKind, prompts: Mapping[str, str], tokenizer: FastTokenizer, window: int
+    texts: Sequence[str], kind: TextKind, prompts: Mapping[str, str], tokenizer: Tokenizer, window: int
 ) -> tuple[list[str], list[int]]:
     """Return the pieces to embed, each within the window, and for each the number of the text it is of.
 

@@ -1,4 +1,4 @@
-"""Asks every question, and goes on where an interrupted run stopped."""
+"""Runs an evaluation; an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -42,9 +42,8 @@ def evaluate(
 ) -> EvalReport:
     """Ask every question and judge what comes.
 
-    An error in one question is noted, and the others go on. With a work file, a run that was killed goes on where it
-    stopped, and a question that failed is asked again; what is kept there counts only for the same question, asked in
-    the same way of the same documents.
+    An error in one question is recorded, and the others are processed. With a work file, an interrupted run is resumed,
+    and failed questions are asked again; stored results are used only for the same question, settings and documents.
 
     Args:
         assistant: answers the questions.

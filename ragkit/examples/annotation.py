@@ -26,30 +26,30 @@ def vote_k(
     neighbours: int = 150,
     discount: float = 10.0,
 ) -> list[int]:
-    """Choose texts that are near to many others and not near to each other.
+    """Select texts to label that are similar to many others and diverse.
 
-    Each text votes for its nearest neighbours; the text with the most votes is chosen, and a vote counts
-    ``discount`` times less for each neighbour of the voter's that is chosen already. Fast vote-k of Su et al.,
-    *Selective annotation makes language models better few-shot learners*, arXiv:2209.01975: no model is called but the
-    embedder.
+    Each text votes for its nearest neighbours; the text with the most votes is selected, and a vote counts
+    ``discount`` times less for each selected neighbour of the voter. Fast vote-k of Su et al., *Selective annotation
+    makes language models better few-shot learners*, arXiv:2209.01975: only the embedder is called.
 
     Args:
         texts: unlabelled; time grows with the square of their number, about a minute for 50,000.
-        count: how many to label; all where there are fewer.
+        count: number of texts to label; all if there are fewer.
         embedder: a model or its name.
-        neighbours: that each text votes for.
-        discount: 1 or above; 1 takes no account of what is chosen already.
+        neighbours: number of neighbours that each text votes for.
+        discount: 1 or above; 1 ignores texts that are already selected.
 
     Returns:
         Numbers of texts, in the order in which to label them.
 
     Raises:
-        SettingsError: if there are no texts or the numbers can't be.
+        SettingsError: if there are no texts, or a number is below 1.
     """
     if not texts or count < 1 or neighbours < 1 or discount < 1:
         raise SettingsError(
-            f"count={count} of {len(texts)} texts can't be chosen with neighbours={neighbours}, discount={discount}.",
-            "Give texts, and 1 or more for each number.",
+            f"count, neighbours and discount must be >= 1, got count={count}, neighbours={neighbours} and "
+            f"discount={discount} for {len(texts)} texts.",
+            "Pass at least one text, and larger values.",
         )
     model = open_embedder(embedder) if isinstance(embedder, str) else embedder
     # As queries, for those may be longer than the model's window.

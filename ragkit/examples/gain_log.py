@@ -19,7 +19,7 @@ class GainLog:
     """A JSON Lines file: a line that says what is asked, then one for each query.
 
     Args:
-        path: of the file; made where there is none. None keeps nothing.
+        path: path of the file, created if missing. None to store nothing.
         asked: what the gains depend on; a file that was made for something else is refused.
 
     Raises:

@@ -90,8 +90,9 @@ class LearnedSelector(DynamicSelector):
         options = options or SelectorOptions()
         if queries < 1 or not 2 <= candidates <= options.candidates:
             raise SettingsError(
-                f"queries={queries} with candidates={candidates} of {options.candidates} can't be.",
-                "Give 1 query or more, and 2 candidates or more, at most SelectorOptions(candidates=...).",
+                f"queries must be >= 1, and candidates between 2 and SelectorOptions.candidates={options.candidates}, "
+                f"got queries={queries} and candidates={candidates}.",
+                "Pass values in these ranges.",
             )
         if not len(pool):
             raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
@@ -116,7 +117,7 @@ class LearnedSelector(DynamicSelector):
                 described = _described(source.search, query.input, hits).some(asked)
                 gains = kept.gains(info.id, described.keys)
                 if gains is None:
-                    gains = _asked(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
+                    gains = _gains(gain, query, [pool.example(hits[n].document, hits[n].chunk) for n in asked])
                     kept.add(info.id, described.keys, gains)
                 trials.append((described, np.array(gains, dtype=np.float64)))
             if progress is not None:
@@ -267,7 +268,7 @@ def _described(search: CandidateSearch, text: str, hits: Sequence[Hit]) -> Candi
     return describe(text, hits, search.asked(text).vector, search.pool.index.vectors([hit.chunk for hit in hits]))
 
 
-def _asked(gain: Gain, query: Example, candidates: Sequence[Example]) -> list[float]:
+def _gains(gain: Gain, query: Example, candidates: Sequence[Example]) -> list[float]:
     gains = [float(value) for value in gain(query, candidates)]
     if len(gains) != len(candidates) or any(abs(value) == np.inf for value in gains):
         raise SettingsError(

@@ -111,7 +111,7 @@ class ExamplePool:
             examples: with an input and an output each, read one by one, so that a generator of millions takes no
                 memory. The same input and output is one example, white space and case of the input aside; its metadata
                 and spelling are those that came last.
-            progress: called with a ``Progress`` as work goes on.
+            progress: called with a ``Progress`` after each step.
 
         Raises:
             StoreError: as ``Index.add``.

@@ -40,7 +40,7 @@ def examples_from_rows(
                 "Name the fields that hold them: input_field=..., output_field=...",
             )
         own = (input_field, output_field)
-        rest = {key: _plain(value) for key, value in row.items() if key not in own and value is not None}
+        rest = {key: _scalar(value) for key, value in row.items() if key not in own and value is not None}
         found.append(Example(_text(row[input_field]), _text(row[output_field]), rest))
     return found
 
@@ -111,5 +111,5 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _plain(value: Any) -> str | int | float | bool:
+def _scalar(value: Any) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else json.dumps(value, ensure_ascii=False, default=str)

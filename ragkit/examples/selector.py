@@ -70,8 +70,9 @@ class SelectorOptions:
                 raise SettingsError(f"Unknown {name} {getattr(self, name)!r}.", f"Legal values: {', '.join(legal)}.")
         if self.candidates < 1 or not 0 <= self.diversity < 1:
             raise SettingsError(
-                f"candidates={self.candidates} and diversity={self.diversity} can't be.",
-                "Give 1 candidate or more, and a diversity of 0 up to 1.",
+                "candidates must be >= 1, and diversity >= 0 and < 1, "
+                f"got candidates={self.candidates} and diversity={self.diversity}.",
+                "Pass values in these ranges.",
             )
 
 

@@ -1,6 +1,6 @@
-"""Chunks and vectors to an index on disk: SQLite holds the truth, FAISS and tantivy files are made from it.
+"""The index on disk: SQLite is the source of truth; FAISS and tantivy files are derived from it.
 
-See docs/index-format.md for what lies where and what is guaranteed.
+For the files and guarantees, see docs/index-format.md.
 """
 
 from ragkit._progress import Progress, ProgressCallback

@@ -1,4 +1,4 @@
-"""Files and documents into an index: read, cut, embed what is new, commit in batches."""
+"""Adds files and documents to an index: read, chunk, embed new chunks, commit in batches."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _BATCH_SECONDS = 10.0
 
 
 class Adder:
-    """One addition to an index, under the writer's lock.
+    """An addition to an index, under the writer's lock.
 
     Args:
-        store: of the index.
-        embedder: the index's model.
-        chunking: how the index cuts documents.
-        vectors: how the index makes vector files.
-        progress: told how far it is.
+        store: store of the index.
+        embedder: embedding model of the index.
+        chunking: chunking options of the index.
+        vectors: options of vector files.
+        progress: called with a ``Progress`` after each step.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Adder:
         self._last_commit = time.monotonic()
 
     def add_files(self, found: Discovery, options: LoadOptions, *, force: bool = False) -> None:
-        """Add files; what is unchanged is passed over.
+        """Add files; unchanged ones are skipped.
 
         Args:
-            found: the files, and what is said of the folders they are from.
-            options: for reading them.
-            force: read all files, unchanged ones too.
+            found: the files, and issues of their folders.
+            options: options for reading them.
+            force: whether to read unchanged files too.
         """
         self.report.issues += found.issues
         for reason, count in found.skipped.items():
@@ -73,12 +73,12 @@ class Adder:
             self._tell("files", len(found.files), len(found.files), "")
 
     def add_documents(self, documents: Iterable[Document]) -> None:
-        """Add documents that were made in Python; one with a known id and other content replaces it."""
+        """Add document objects; a document replaces one with the same id and other content."""
         for document in documents:
             self.report.issues += self._add_document(document)
 
     def remove(self, origins: Sequence[str]) -> None:
-        """Take out the documents of files that are gone."""
+        """Remove the documents of missing files."""
         for origin in origins:
             gone = [row[0] for row in self._store.rows("SELECT id FROM documents WHERE origin = ?", (origin,))]
             self._changes.remove += gone
@@ -89,7 +89,7 @@ class Adder:
                 forget_files(connection, origins)
 
     def finish(self) -> AddReport:
-        """Commit what is left, merge files where there are many, and return the report."""
+        """Commit the last batch, merge vector files if there are many, and return the report."""
         self._flush()
         self.report.duplicates = self._duplicates()
         with self._timed("write"):
@@ -101,7 +101,7 @@ class Adder:
         return self.report
 
     def _duplicates(self) -> int:
-        """Return how many of the files have the content of another file with documents in the index."""
+        """Return the number of files with the same content as another file with documents in the index."""
         if not self._hashes:
             return 0
         rows = self._store.rows("SELECT sha256 FROM files WHERE documents > 0 GROUP BY sha256 HAVING count(*) > 1")
@@ -146,7 +146,7 @@ class Adder:
         rows = self._store.rows("SELECT id FROM documents WHERE origin = ?", (file.origin,))
         gone = [row[0] for row in rows if row[0] not in seen]
         if same_bytes and any(issue.retry for issue in issues):
-            # The reading was cut off, and an earlier one of the same bytes went further: what it brought stays.
+            # Reading was interrupted, and an earlier one of the same bytes got further: its documents are kept.
             seen.update(gone)
         else:
             self._changes.remove += gone
@@ -155,11 +155,11 @@ class Adder:
         self._record(file, sha256, len(seen), issues, how)
 
     def _add_document(self, document: Document, *, cut: bool = False) -> list[Issue]:
-        """Put a document into the next commit, unless the index has it, and return what of it would be missing.
+        """Put a document into the next commit, unless it is in the index, and return issues of missing text.
 
         Args:
-            document: to add.
-            cut: whether a document that the index has is to be cut again, and replaced where its chunks differ.
+            document: the document.
+            cut: whether to chunk an existing document again, and replace it if its chunks differ.
         """
         staged = self._changes.put.get(document.id)
         stored = staged[0] if staged else self._store.document(document.id)
@@ -194,7 +194,7 @@ class Adder:
         return issues
 
     def _count(self, document: Document, chunks: Sequence[Chunk], sign: int) -> None:
-        """Count a document of the next commit; with ``sign`` -1, take back what was counted of it."""
+        """Count a document of the next commit; with ``sign`` -1, subtract it."""
         self._staged_chunks += sign * len(chunks)
         self.report.chunks += sign * len(chunks)
         self.report.characters += sign * len(document.text)
@@ -203,7 +203,7 @@ class Adder:
         self.report.characters_lost += sign * characters_lost(document, chunks)
 
     def _flush(self) -> None:
-        """Embed what has no vector yet and commit."""
+        """Embed chunks without a vector, and commit."""
         if self._changes.put or self._changes.remove or self._files:
             try:
                 self._embed()
@@ -251,21 +251,21 @@ class Adder:
 
 
 def missing_text(document: Document, chunks: Sequence[Chunk], window: int) -> list[Issue]:
-    """Return an issue for text that no search would find; there is none unless the chunker is at fault."""
+    """Return an issue for text that search can't find; it indicates a bug of the chunker."""
     lost, over = characters_lost(document, chunks), tokens_over(chunks, window)
     if not lost and not over:
         return []
-    detail = f"{lost} characters of {document.source} are in no chunk, and the embedder cuts off {over} tokens."
-    return [Issue(document.origin, "text_lost", detail, hint="This is a fault of ragkit; please report it.")]
+    detail = f"{lost} characters of {document.source} are in no chunk, and the embedder truncates {over} tokens."
+    return [Issue(document.origin, "text_lost", detail, hint="This is a bug of ragkit; please report it.")]
 
 
 def tokens_over(chunks: Sequence[Chunk], window: int) -> int:
-    """Return how many tokens of chunks the embedder would not read."""
+    """Return the number of tokens of chunks that the embedder would truncate."""
     return sum(max(0, chunk.tokens - window) for chunk in chunks)
 
 
 def characters_lost(document: Document, chunks: Sequence[Chunk]) -> int:
-    """Return how many characters of a document, white space aside, are in none of its chunks."""
+    """Return the number of characters of a document, except white space, that are in none of its chunks."""
     lost, covered = 0, 0
     for start, end in [*((chunk.start, chunk.end) for chunk in chunks), (len(document.text), len(document.text))]:
         if start > covered:
@@ -275,12 +275,12 @@ def characters_lost(document: Document, chunks: Sequence[Chunk]) -> int:
 
 
 def forget_files(connection: sqlite3.Connection, origins: Iterable[str]) -> None:
-    """Forget files, so that the next addition reads them again."""
+    """Delete the records of files, so that the next addition reads them again."""
     connection.executemany("DELETE FROM files WHERE origin = ?", [(origin,) for origin in origins])
 
 
 def below(paths: Sequence[Path], origin: str) -> bool:
-    """Tell whether ``origin`` is one of ``paths`` or lies below one."""
+    """Return whether ``origin`` is one of ``paths`` or inside one."""
     return any(origin == str(path) or origin.startswith(f"{path}/") for path in paths)
 
 

@@ -1,4 +1,4 @@
-"""Keyword analysis: text to terms, the same for chunks and queries.
+"""Keyword analysis: splits text into terms, equally for chunks and queries.
 
 - Case, accents, ligatures and width are folded: ``É``, ``é`` and ``e`` are one letter, and so are ``ﬁ`` and ``fi``.
 - Words with hyphens or underscores are indexed in parts and joined, so that ``ERR4102`` finds ``ERR-4102`` and
@@ -6,7 +6,7 @@
 - Scripts without spaces between words are indexed as overlapping pairs: of characters in Chinese, Japanese and Korean,
   of a letter with its vowel signs and tone marks in Thai, Lao, Khmer and Burmese.
 
-Change ``ANALYZER`` with anything that changes the terms of a text: indexes with another one rebuild their keywords.
+Change ``ANALYZER`` with any change of the terms: indexes with another version rebuild their keywords.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from itertools import pairwise
 ANALYZER = "2"
 """Version of the analysis, recorded in each index."""
 _LONGEST = 255
-"""Characters of a term; what is longer is cut, in chunks and queries alike."""
+"""Maximum characters of a term; longer terms are truncated, in chunks and queries."""
 _MOST_PIECES = 8
-"""Parts of a word that are also indexed joined; a UUID has 5."""
+"""Maximum parts of a word that are also indexed joined; a UUID has 5."""
 
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _SOUTHEAST_ASIAN = r"\u0e01-\u0e4e\u0e81-\u0ece\u0edc-\u0edf\u1000-\u103f\u1050-\u108f\u1780-\u17dd"
@@ -32,7 +32,7 @@ _MARKS = [
 ]
 """Vowel signs and other marks inside words, most of which ``\\w`` does not match."""
 _SIGNS = "".join(mark for mark in _MARKS if unicodedata.combining(mark) not in (7, 9))
-"""All but viramas and nuktas, which end a term: consonant clusters have several spellings, and their parts match."""
+"""Marks except viramas and nuktas, which end a term: consonant clusters have several spellings, whose parts match."""
 _LETTER = rf"(?:[^\W_{_CJK}{_SOUTHEAST_ASIAN}][{_SIGNS}]*)"
 _WORD = re.compile(rf"([{_CJK}]+)|([{_SOUTHEAST_ASIAN}]+)|({_LETTER}+(?:[-_\u2010]{_LETTER}+)*)")
 _CLUSTER = re.compile("[^{0}][{0}]*".format("".join(_MARKS)))
@@ -44,7 +44,7 @@ _ACCENTS = (
 _ACCENT = re.compile(f"[{_ACCENTS}]+")
 _ACCENTED = re.compile(rf"[\w{_ACCENTS}]+")
 _VIETNAMESE = re.compile(r"[\u0309\u031b]|[aeiouy]\u0323|[\u0302\u0306][\u0300\u0301\u0303]")
-"""Marks of Vietnamese vowels and tones. Words with one keep their accents: without, too many words become one."""
+"""Marks of Vietnamese vowels and tones. Words with one keep their accents; otherwise, too many words would be equal."""
 _IGNORED = re.compile(r"[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff]+")
 """Soft hyphens, joiners, and marks of direction and variation."""
 _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "þ": "th"})
@@ -52,7 +52,7 @@ _LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d
 
 
 def fold(text: str) -> str:
-    """Return ``text`` without differences of case, accent, ligature and width."""
+    """Return ``text`` with case, accents, ligatures and width folded."""
     if text.isascii():
         return text.lower()
     decomposed = _IGNORED.sub("", unicodedata.normalize("NFKD", text).casefold())
@@ -64,7 +64,7 @@ def fold(text: str) -> str:
 
 
 def terms(text: str) -> Iterator[str]:
-    """Yield the terms of a text before stemming, in order, with repeats; no term holds white space."""
+    """Yield the terms of a text before stemming, in order, with duplicates; terms contain no white space."""
     for match in _WORD.finditer(fold(text)):
         cjk, clusters, word = match.groups()
         if word:

@@ -1,4 +1,4 @@
-"""The SQLite connections of an index: one per thread, and none is closed while a thread uses one."""
+"""The SQLite connections of an index: one per thread; none is closed while in use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ragkit.errors import IndexChangedError, IndexClosedError, IndexDamagedError
 
 PATIENCE = 5.0
-"""Seconds to wait for another connection's lock."""
+"""Maximum seconds to wait for another connection's lock."""
 _FileState = tuple[int, int, int, int]
 
 
@@ -22,20 +22,20 @@ class Connection(sqlite3.Connection):
     """A connection that can be weakly referenced, which SQLite's own can't."""
 
     frozen: _FileState | None = None
-    """State of the file when it was opened as immutable, that is, without locks; None for other connections."""
+    """State of the file when it was opened as immutable, without locks; None for other connections."""
 
 
 class Connections:
     """Connections to one SQLite file, one per thread.
 
     Args:
-        path: of the file.
+        path: path of the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        # Weak, so that the connection of a thread that has ended is closed with it.
+        # Weak references, so that a thread's connection is closed when the thread ends.
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._changed = threading.Condition()
         self._users = 0
@@ -43,11 +43,11 @@ class Connections:
 
     @contextmanager
     def use(self) -> Iterator[Connection]:
-        """Keep this thread's connection open for the block, and yield it. Blocks nest.
+        """Keep this thread's connection open during the block, and yield it. Blocks can be nested.
 
         Raises:
-            IndexClosedError: if the index was closed before the outermost block began.
-            IndexChangedError: if another machine wrote to a file that this one can only read without locks.
+            IndexClosedError: if the index was closed before the outermost block.
+            IndexChangedError: if another machine wrote to a file that is read without locks.
         """
         if self._in_use:
             yield self._of_thread()
@@ -75,7 +75,7 @@ class Connections:
 
     @property
     def current(self) -> Connection:
-        """This thread's connection; hold ``use()`` while working with it.
+        """This thread's connection; use it inside ``use()``.
 
         Raises:
             IndexClosedError: if the index is closed.
@@ -85,9 +85,9 @@ class Connections:
         return self._of_thread(refresh=not self._in_use)
 
     def close(self) -> None:
-        """Close all connections, once the calls that other threads are in have returned; later calls raise.
+        """Close all connections after running calls of other threads; later calls raise an error.
 
-        Called from inside a call, as by a progress callback, it returns at once and that call closes them at its end.
+        Inside a call, such as in a progress callback, it returns at once, and the call closes them at its end.
         """
         with self._changed:
             self._closed = True
@@ -124,7 +124,7 @@ class Connections:
         return connection
 
     def _connect(self) -> Connection:
-        # Each thread uses its own; close() touches those of others only when no thread uses one.
+        # Each thread uses its own connection; close() closes those of others only when none is in use.
         connection = sqlite3.connect(
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=Connection
         )
@@ -138,16 +138,16 @@ class Connections:
         return connection
 
     def _connect_read_only(self) -> Connection:
-        """Connect where SQLite can't create its shared memory: on a disk that is full or mounted read-only."""
+        """Connect if SQLite can't create its shared memory, on a full or read-only disk."""
         state = self._state()
         address = f"file:{quote(str(self.path))}?mode=ro"
         try:
-            # Possible if a writer has the file open elsewhere: its shared memory exists.
+            # Possible if a writer has the file open, because its shared memory exists.
             return _read_only(address)
         except sqlite3.OperationalError:
             if state[3]:
                 raise
-        # No one has the file open. Without locks SQLite can't tell when someone does: see ``frozen``.
+        # The file is not open elsewhere. Without locks, SQLite can't detect later writers: see ``frozen``.
         connection = _read_only(f"{address}&immutable=1")
         connection.frozen = state
         return connection
@@ -157,7 +157,7 @@ class Connections:
             raise IndexChangedError(f"{self.path} was changed while it was being read.", "Try again.")
 
     def _state(self) -> _FileState:
-        """Return inode, size and time of change of the file, and the size of its write-ahead log."""
+        """Return inode, size and modification time of the file, and the size of its write-ahead log."""
         log = self.path.with_name(f"{self.path.name}-wal")
         try:
             found = self.path.stat()
@@ -187,7 +187,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             return
         except sqlite3.OperationalError as error:
-            # Where two make the write-ahead log at once SQLite tells the second without waiting.
+            # If two connections create the write-ahead log at once, the second gets an error without waiting.
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

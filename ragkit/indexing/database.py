@@ -1,6 +1,6 @@
-"""The SQLite file of an index: its tables, its connections, and what its errors become.
+"""The SQLite file of an index: tables, connections, and translation of errors.
 
-WAL mode with ``synchronous=FULL``: what was committed is on the disk.
+WAL mode with ``synchronous=FULL``: committed data is on disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ragkit.indexing.seal import break_seal
 
 FORMAT = 2
 LABELS_FORMAT = 2
-"""From the first page label on, an index is of this format; one without labels stays of format 1."""
+"""Format of an index with page labels; an index without labels has format 1."""
 FILE_NAME = INDEX_FILE
 _DISK_WORDS = ("No space left", "os error 28", "os error 27", "File too large", "write error", "disk is full")
 _SCHEMA = """
@@ -73,16 +73,16 @@ _TOO_LARGE = ("too large", "too many SQL variables", "parser stack overflow", "t
 
 
 class Database:
-    """The SQLite file of an index; safe to share between threads, each of which gets a connection of its own.
+    """The SQLite file of an index. Thread-safe; each thread has its own connection.
 
     Args:
-        folder: of the index.
-        create: make the file where there is none.
+        folder: folder of the index.
+        create: whether to create a missing file.
 
     Raises:
-        IndexDamagedError: if the file is no SQLite database.
-        IndexMismatchError: if another version of ragkit wrote it in a format that this one can't read.
-        IndexWriteError: if it can't be made.
+        IndexDamagedError: if the file is not an SQLite database.
+        IndexMismatchError: if its format is not supported by this version of ragkit.
+        IndexWriteError: if it can't be created.
     """
 
     def __init__(self, folder: Path, *, create: bool) -> None:
@@ -96,14 +96,14 @@ class Database:
                 self.connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
             elif "state" not in tables:
                 raise IndexMismatchError(
-                    f"{self.path} is not an index of ragkit: it has no table `state`.",
+                    f"{self.path} is not a ragkit index: it has no table `state`.",
                     f"Choose another folder; if this was an index, run: ragkit repair {folder}",
                 )
         found = int(self.state("format") or 0)
         if not 1 <= found <= FORMAT:
             raise IndexMismatchError(
-                f"{self.path} is of format {found}; this version of ragkit reads formats 1 to {FORMAT}.",
-                "Make the index anew with this version, or read it with the one that made it.",
+                f"{self.path} has format {found}; this version of ragkit reads formats 1 to {FORMAT}.",
+                "Create the index again with this version, or use the version that created it.",
             )
 
     @property
@@ -116,7 +116,7 @@ class Database:
         return self._connections.current
 
     def using(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Return a block during which ``close`` of another thread waits.
+        """Return a context manager, during which ``close`` in another thread waits.
 
         Raises:
             IndexClosedError: if the index is closed.
@@ -124,24 +124,24 @@ class Database:
         return self._connections.use()
 
     def close(self) -> None:
-        """Close all connections, once the calls that other threads are in have returned; later calls raise."""
+        """Close all connections after running calls of other threads; later calls raise an error."""
         self._connections.close()
 
-    def damage(self, told: str) -> IndexDamagedError:
-        """Return the error for damage in the file, with what mends it."""
-        return IndexDamagedError(told, f"Mend it: ragkit repair {self.path.parent}")
+    def damage(self, message: str) -> IndexDamagedError:
+        """Return the error for damage in the file, with a hint to repair it."""
+        return IndexDamagedError(message, f"Repair it: ragkit repair {self.path.parent}")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Run SQL statements, and turn what SQLite raises into ragkit's errors.
+        """Translate SQLite's errors in the block into ragkit's.
 
         Raises:
-            IndexDamagedError: if SQLite finds the file corrupt.
+            IndexDamagedError: if the file is corrupt.
             IndexWriteError: if the disk is full, or the file can't be opened or written.
             IndexLockedError: if another connection holds a lock.
-            QueryError: if a filter has more conditions than SQLite takes.
+            QueryError: if a filter has more conditions than SQLite supports.
             IndexClosedError: if the index is closed.
-            StoreError: for all else.
+            StoreError: for other errors.
         """
         try:
             with self.using():
@@ -155,27 +155,27 @@ class Database:
         if isinstance(error, UnicodeDecodeError) or code in _DAMAGED or "decode to UTF-8" in text:
             return self.damage(f"{self.path} is damaged: {text}.")
         if "malformed JSON" in text:
-            # ragkit writes valid JSON only.
+            # ragkit writes only valid JSON.
             return self.damage(f"{self.path} is damaged: {text}.")
         if code in _NO_ACCESS:
             return IndexWriteError(
                 f"{self.path} can't be written or opened: {text}.",
-                "Free disk space or fix the folder's permissions, then run the same command again; what was "
-                "acknowledged is kept.",
+                "Free disk space or fix the folder's permissions, then run the same command again; committed "
+                "data is kept.",
             )
         if code in _LOCKED:
             return IndexLockedError(f"{self.path} is locked by another connection: {text}.", "Try again.")
         if any(words in text for words in _TOO_LARGE):
             return QueryError(
-                f"The filter has too many conditions: {text}.", "Use one `field in (...)` in place of many conditions."
+                f"The filter has too many conditions: {text}.", "Use one `field in (...)` instead of many conditions."
             )
-        return StoreError(f"SQLite can't run a statement on {self.path}: {text}.")
+        return StoreError(f"SQLite can't execute a statement on {self.path}: {text}.")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read from one state of the file: what is committed meanwhile is not seen in the block. Blocks nest.
+        """Read one consistent state of the file; later commits are not visible in the block. Blocks can be nested.
 
-        Keep it short: a writer can't empty its log, and so not seal the file, before the block ends.
+        Keep it short: a writer can't truncate its log and seal the file before the block ends.
         """
         with self.using() as connection:
             if connection.in_transaction:
@@ -186,14 +186,14 @@ class Database:
             try:
                 yield
             finally:
-                # SQLite itself ends a transaction in which it finds damage.
+                # SQLite ends a transaction in which it detects damage.
                 if connection.in_transaction:
                     with self.errors():
                         connection.execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold a write transaction that commits at the end and rolls back on an error."""
+        """Run a write transaction that commits at the end and rolls back on an error."""
         with self.errors(), write_errors(self.path.parent):
             connection = self.connection
             connection.execute("BEGIN IMMEDIATE")
@@ -217,7 +217,7 @@ class Database:
         return found[0][0] if found else None
 
     def set_state(self, **values: object) -> None:
-        """Set values of the state; inside a transaction they commit with it."""
+        """Set values of the index's state; inside a transaction, they are committed with it."""
         with self.errors():
             self.connection.executemany(
                 "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -226,30 +226,30 @@ class Database:
 
     @property
     def edition(self) -> int:
-        """Which set of chunks serves; it changes with the embedding model."""
+        """Number of the current set of chunks; it changes with the embedding model."""
         return int(self.state("edition") or 1)
 
     @property
     def generation(self) -> int:
-        """Counts the commits that changed what a search can find."""
+        """Number of commits that changed search results."""
         return int(self.state("generation") or 0)
 
 
 @contextmanager
 def write_errors(folder: Path) -> Iterator[None]:
-    """Turn what the disk, FAISS and tantivy raise when they can't write into one error.
+    """Translate write errors of the disk, FAISS and tantivy.
 
     Raises:
-        IndexWriteError: saying why.
+        IndexWriteError: with the reason.
     """
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        # FAISS and tantivy tell in words only that the disk is full.
+        # FAISS and tantivy report a full disk only as text.
         if not isinstance(error, OSError) and not any(words in str(error) for words in _DISK_WORDS):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)[:300]
         raise IndexWriteError(
             f"{folder} can't be written: {reason}.",
-            "Free disk space or mend the permissions, then run the same command again; what was acknowledged is kept.",
+            "Free disk space or fix the permissions, then run the same command again; committed data is kept.",
         ) from error

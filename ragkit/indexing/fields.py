@@ -1,4 +1,4 @@
-"""Fields of an index's documents: a filter on a field that no document has is a mistake and not an empty result."""
+"""Fields of an index's documents: a filter on an unknown field is an error, not an empty result."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _SHOWN = 40
 
 
 class KnownFields:
-    """The fields that filters on an index may name. Once seen, a field stays known."""
+    """Fields that filters on an index can use. A known field stays known."""
 
     def __init__(self) -> None:
         self._seen = set(OWN_FIELDS)
 
     def check(self, store: Store, condition: Filter) -> None:
-        """Make sure that documents have the fields that a filter compares.
+        """Check that the fields of a filter exist.
 
-        A filter that also asks whether a field exists may compare it although no document has it, and an index
-        without documents takes any filter.
+        A filter that also tests whether a field exists can compare it even if no document has it. An index without
+        documents accepts any filter.
 
         Raises:
-            QueryError: naming an unknown field and listing the known ones.
+            QueryError: for an unknown field, with a list of the known ones.
         """
         parts = list(_leaves(condition))
         optional = {part.field for part in parts if isinstance(part, Exists)}
@@ -41,12 +41,12 @@ class KnownFields:
 
 
 def fields_of(store: Store) -> list[str]:
-    """Return the names of the metadata fields that documents of an index have, sorted."""
+    """Return the names of the metadata fields of an index's documents, sorted."""
     return [row[0] for row in store.rows("SELECT DISTINCT m.key FROM documents d, json_each(d.metadata) m ORDER BY 1")]
 
 
 def _leaves(condition: Filter) -> Iterator[Compare | In | Exists]:
-    # A stack of our own: filters made by a program can nest deeper than Python's calls may.
+    # An explicit stack: generated filters can be nested deeper than Python's recursion limit.
     left = [condition]
     while left:
         match left.pop():

@@ -1,4 +1,4 @@
-"""Filters as JSON, for HTTP and settings.
+"""Filters as JSON, for HTTP requests and settings.
 
 {"and": [{"field": "year", "op": ">=", "value": 2020}, {"field": "lang", "in": ["en", "de"]},
          {"not": {"field": "draft", "exists": true}}]}
@@ -20,10 +20,10 @@ _SHAPES = (
 
 
 def to_json(condition: Filter) -> dict[str, Any]:
-    """Return a filter as a dictionary that ``json.dumps`` takes.
+    """Return a filter as JSON values.
 
     Raises:
-        QueryError: if something in it is no filter.
+        QueryError: if a part of it is not a filter.
     """
     match condition:
         case Compare(field, operator, value):
@@ -38,25 +38,25 @@ def to_json(condition: Filter) -> dict[str, Any]:
             return {"or": [to_json(part) for part in parts]}
         case Not(part):
             return {"not": to_json(part)}
-    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse(...).")
+    raise QueryError(f"{condition!r} is not a filter.", "Build one with Field(...) or parse(...).")
 
 
 def from_json(value: object) -> Filter:
-    """Return the filter of a dictionary from ``to_json`` or from elsewhere; nothing in it is trusted.
+    """Return the filter of a dictionary, which can be untrusted.
 
     Raises:
-        QueryError: naming the part that is wrong and the legal shapes.
+        QueryError: for an invalid part, with the legal forms.
     """
     return _read(value, "filter", 0)
 
 
 def _read(value: object, where: str, depth: int) -> Filter:
     if depth > _DEEPEST:
-        raise QueryError(f"{where[:60]}… is nested too deeply.", f"At most {_DEEPEST} levels are read.")
+        raise QueryError(f"{where[:60]}… is nested too deeply.", f"Use at most {_DEEPEST} levels.")
     given: dict[Any, Any] = value if isinstance(value, dict) else {}
     match given:
         case {"field": str(name), "op": operator, "value": wanted} if len(given) == 3 and operator in _OPERATORS:
-            # By way of Field, which refuses names and values that no document can hold.
+            # Through Field, which rejects invalid names and values.
             return Field(name).compared(operator, wanted)
         case {"field": str(name), "in": list(values)} if len(given) == 2:
             return Field(name).in_(values)
@@ -68,4 +68,4 @@ def _read(value: object, where: str, depth: int) -> Filter:
             return Or(tuple(_read(part, f"{where}.or[{n}]", depth + 1) for n, part in enumerate(parts)))
         case {"not": part} if len(given) == 1:
             return Not(_read(part, f"{where}.not", depth + 1))
-    raise QueryError(f"{where} is {str(value)[:200]}, which is no filter.", f"Legal shapes: {_SHAPES}.")
+    raise QueryError(f"{where} is {str(value)[:200]}, which is not a filter.", f"Legal forms: {_SHAPES}.")

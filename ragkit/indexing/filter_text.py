@@ -1,8 +1,8 @@
-"""Filters as people write them: ``year >= 2020 and lang in ('en', 'de') and not draft``.
+"""Filters as text: ``year >= 2020 and lang in ('en', 'de') and not draft``.
 
-Operators: ``== = != < <= > >=``, ``in (…)``, ``and``, ``or``, ``not``, brackets; ``has field`` for a field that is
-there; a field alone is true where its value is ``true``. Values: 'text' or "text", numbers, true, false. A field name
-with spaces or signs goes between backquotes.
+Operators: ``== = != < <= > >=``, ``in (…)``, ``and``, ``or``, ``not``, brackets; ``has field`` if a field exists; a
+field alone is true if its value is ``true``. Values: 'text' or "text", numbers, true, false. Field names with spaces or
+special characters are quoted with backticks.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class _Token:
 
 
 def parse_filter(text: str) -> Filter:
-    """Read a filter.
+    """Parse a filter.
 
     Raises:
-        QueryError: saying where it goes wrong and what may stand there.
+        QueryError: for a syntax error, with its position and what is expected.
     """
     return _Parser(text).whole()
 
 
 class _Parser:
-    """Recursive descent over the tokens, ``or`` binding weakest, then ``and``, then ``not``."""
+    """Recursive-descent parser; precedence from low to high: ``or``, ``and``, ``not``."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -56,7 +56,7 @@ class _Parser:
 
     def _split(self) -> list[_Token]:
         if len(self._text) > _LONGEST:
-            raise QueryError(f"A filter of {len(self._text)} characters is too long.", f"{_LONGEST} is the limit.")
+            raise QueryError(f"A filter of {len(self._text)} characters is too long.", f"The limit is {_LONGEST}.")
         tokens: list[_Token] = []
         position, text = 0, self._text.rstrip()
         while position < len(text):
@@ -72,8 +72,8 @@ class _Parser:
     def _error(self, position: int, wanted: str) -> QueryError:
         shown = self._text if len(self._text) <= 200 else self._text[max(0, position - 80) : position + 80]
         return QueryError(
-            f"The filter {shown!r} goes wrong at character {position + 1}.",
-            f"There may stand: {wanted}. Example: year >= 2020 and lang in ('en', 'de') and not draft",
+            f"The filter {shown!r} has a syntax error at character {position + 1}.",
+            f"Expected {wanted}. Example: year >= 2020 and lang in ('en', 'de') and not draft",
         )
 
     def _peek(self) -> _Token:
@@ -127,7 +127,7 @@ class _Parser:
     def _field(self) -> str:
         token = self._peek()
         if token.kind not in ("word", "quoted"):
-            raise self._error(token.position, "a field's name, 'not', 'has' or an opening bracket")
+            raise self._error(token.position, "a field name, 'not', 'has' or an opening bracket")
         self._next += 1
         return Field(token.text.strip("`")).name
 

@@ -1,12 +1,12 @@
-"""Typed filters over documents: written in Python or as text, run as SQL, and checked against plain Python.
+"""Typed filters over documents, in Python or as text, executed as SQL.
 
     Field("year") >= 2020
     (Field("lang") == "en") & ~Field("draft").exists()
     parse_filter("year >= 2020 and lang in ('en', 'de') and not draft")
 
 A field is one of the document's own (``source``, ``origin``, ``title``, ``media_type``, ``sha256``) or one of its
-metadata. A comparison with a field that is missing or holds another type (text, number, boolean) is false; ``~``
-turns that into true. An index refuses to compare a field that none of its documents has, see ``fields``.
+metadata. A comparison with a field that is missing or has another type (text, number, boolean) is false; ``~``
+turns that into true. An index rejects a comparison with an unknown field, see ``fields``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SQL_OPERATORS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": "
 
 
 _NO_TRUTH = (
-    "A filter has no truth value of its own, so `and`, `or`, `not` and chained comparisons would drop a part of it.\n"
+    "A filter has no truth value, so `and`, `or`, `not` and chained comparisons would ignore a part of it.\n"
     'Use &, | and ~ with brackets: (Field("year") >= 2020) & (Field("year") < 2023)'
 )
 
@@ -38,15 +38,15 @@ class Filter:
     __slots__ = ()
 
     def __and__(self, other: Filter) -> Filter:
-        """Both hold."""
+        """Return a filter that is true if both are."""
         return And((*_parts(self, And), *_parts(other, And)))
 
     def __or__(self, other: Filter) -> Filter:
-        """At least one holds."""
+        """Return a filter that is true if at least one is."""
         return Or((*_parts(self, Or), *_parts(other, Or)))
 
     def __invert__(self) -> Filter:
-        """It does not hold."""
+        """Return the negation."""
         return Not(self)
 
     def __bool__(self) -> NoReturn:
@@ -55,7 +55,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Compare(Filter):
-    """A field against a value."""
+    """Comparison of a field with a value."""
 
     field: str
     operator: Operator
@@ -64,7 +64,7 @@ class Compare(Filter):
 
 @dataclass(frozen=True, slots=True)
 class In(Filter):
-    """A field is one of some values."""
+    """Condition that a field has one of several values."""
 
     field: str
     values: tuple[MetadataValue, ...]
@@ -72,34 +72,34 @@ class In(Filter):
 
 @dataclass(frozen=True, slots=True)
 class Exists(Filter):
-    """A field is there."""
+    """Condition that a field exists."""
 
     field: str
 
 
 @dataclass(frozen=True, slots=True)
 class And(Filter):
-    """All hold."""
+    """Conjunction of conditions."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Filter):
-    """At least one holds."""
+    """Disjunction of conditions."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not(Filter):
-    """It does not hold."""
+    """Negation of a condition."""
 
     part: Filter
 
 
 def _parts(condition: Filter, kind: type[And | Or]) -> tuple[Filter, ...]:
-    """Return the parts of a condition of this kind, so that a chain of thousands is flat and not as deep as long."""
+    """Return the parts of a condition of this kind, so that long chains are flat."""
     return condition.parts if isinstance(condition, kind) else (condition,)
 
 
@@ -107,14 +107,14 @@ class Field:
     """A field to compare: ``Field("year") >= 2020``.
 
     Args:
-        name: one of the document's own fields or of its metadata.
+        name: name of a document's own field or of a metadata field.
     """
 
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, name: str) -> None:
         if not name or "\0" in name:
-            raise QueryError(f"{name!r} is no field name.", "Name a field of the documents' metadata.")
+            raise QueryError(f"{name!r} is not a field name.", "Use the name of a metadata field.")
         self.name = name
 
     def __bool__(self) -> NoReturn:
@@ -139,33 +139,33 @@ class Field:
         return self.compared(">=", value)
 
     def in_(self, values: Iterable[MetadataValue]) -> Filter:
-        """Return the filter that the field is one of ``values``.
+        """Return a filter that the field is one of ``values``.
 
         Raises:
-            QueryError: if ``values`` is a text, or one of them is no value that metadata can hold.
+            QueryError: if ``values`` is a text, or one of them is not a valid metadata value.
         """
         if isinstance(values, str):
             raise QueryError(f"in_ takes several values, got the text {values!r}.", f"Use in_([{values!r}]).")
         return In(self.name, tuple(_checked(value) for value in values))
 
     def exists(self) -> Filter:
-        """Return the filter that the field is there."""
+        """Return a filter that the field exists."""
         return Exists(self.name)
 
     def compared(self, operator: Operator, value: object) -> Filter:
-        """Return the filter that the field compares so with ``value``; what ``==``, ``<`` and the others do."""
+        """Return a comparison of the field with ``value``, as ``==``, ``<`` and the other operators do."""
         return Compare(self.name, operator, _checked(value))
 
 
 def _checked(value: object) -> MetadataValue:
     if isinstance(value, float) and not math.isfinite(value):
-        raise QueryError(f"{value} can't be compared with.", "Use a finite number.")
+        raise QueryError(f"Fields can't be compared with {value}.", "Use a finite number.")
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
-        raise QueryError(f"{value} is too large to compare with.", "Use a number of less than 63 bits.")
+        raise QueryError(f"Fields can't be compared with {value}, which is too large.", "Use a 63-bit integer.")
     if not isinstance(value, (str, int, float, bool)):
-        raise QueryError(f"{value!r} can't be compared with.", "Use text, a number, true or false.")
+        raise QueryError(f"Fields can't be compared with {value!r}.", "Use text, a number, true or false.")
     if isinstance(value, str) and ("\0" in value or (not value.isascii() and _has_surrogate(value))):
-        raise QueryError(f"{value!r} holds a character that no document can hold.", "Leave out NUL and surrogates.")
+        raise QueryError(f"{value!r} contains an invalid character.", "Remove NUL and surrogates.")
     return value
 
 
@@ -178,7 +178,7 @@ def _kind(value: MetadataValue) -> str:
 
 
 def evaluate(condition: Filter, metadata: Mapping[str, MetadataValue]) -> bool:
-    """Tell whether a document with these fields (its own and its metadata together) matches."""
+    """Return whether a document with these fields (its own and its metadata) matches."""
     match condition:
         case Compare(field, operator, value):
             found = metadata.get(field)
@@ -195,7 +195,7 @@ def evaluate(condition: Filter, metadata: Mapping[str, MetadataValue]) -> bool:
             return any(evaluate(part, metadata) for part in parts)
         case Not(part):
             return not evaluate(part, metadata)
-    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse_filter(...).")
+    raise QueryError(f"{condition!r} is not a filter.", "Build one with Field(...) or parse_filter(...).")
 
 
 def _compare(operator: Operator, left: Any, right: Any) -> bool:
@@ -219,10 +219,10 @@ def to_sql(condition: Filter, alias: str = "d") -> tuple[str, list[MetadataValue
 
     Args:
         condition: the filter.
-        alias: the table's name in the query; it has the document's own fields as columns and ``metadata`` as JSON.
+        alias: name of the table in the query, with the document's own fields as columns and ``metadata`` as JSON.
 
     Raises:
-        QueryError: if something in it is no filter, or it is nested too deeply.
+        QueryError: if a part of it is not a filter, or it is nested too deeply.
     """
     try:
         return _to_sql(condition, alias)
@@ -256,11 +256,11 @@ def _to_sql(condition: Filter, alias: str) -> tuple[str, list[MetadataValue]]:
         case Not(part):
             sql, inner = _to_sql(part, alias)
             return f"(NOT {sql})", inner
-    raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or parse_filter(...).")
+    raise QueryError(f"{condition!r} is not a filter.", "Build one with Field(...) or parse_filter(...).")
 
 
 def _one_of(alias: str, field: str, values: Sequence[MetadataValue]) -> tuple[str, list[MetadataValue]]:
-    """Return SQL for a field that is one of some values, which are one parameter however many there are."""
+    """Return SQL for a field that is one of several values, which are a single parameter."""
     by_kind: dict[str, list[MetadataValue]] = {}
     for value in values:
         by_kind.setdefault(_kind(value), []).append(int(value) if isinstance(value, bool) else value)
@@ -275,7 +275,7 @@ def _one_of(alias: str, field: str, values: Sequence[MetadataValue]) -> tuple[st
 
 
 def _joined(word: str, pieces: Sequence[str]) -> str:
-    """Join conditions in halves: SQLite takes any number of them, but only nested less than 1,000 deep."""
+    """Join conditions as a balanced tree, because SQLite limits the nesting to 1,000."""
     if len(pieces) <= 2:
         return "(" + word.join(pieces) + ")"
     middle = len(pieces) // 2
@@ -283,23 +283,23 @@ def _joined(word: str, pieces: Sequence[str]) -> str:
 
 
 def _some_field(alias: str, meets: str) -> str:
-    """Return SQL for a metadata field, its name a parameter, that meets a condition.
+    """Return SQL for a metadata field that meets a condition, with the name as a parameter.
 
-    Not by a JSON path: which names with quotes and backslashes one can express differs between versions of SQLite.
+    A JSON path is not used, because support for names with quotes and backslashes differs between SQLite versions.
     """
     return f"EXISTS (SELECT 1 FROM json_each({alias}.metadata) m WHERE m.key = ? AND {meets})"  # noqa: S608
 
 
 def as_filter(condition: Filter | str | None) -> Filter | None:
-    """Return a filter as it is, and text parsed into one.
+    """Return a filter; text is parsed.
 
     Raises:
-        QueryError: if the text is no filter.
+        QueryError: if the text is not a filter.
     """
     if isinstance(condition, str):
         from ragkit.indexing.filter_text import parse_filter
 
         return parse_filter(condition)
     if condition is not None and not isinstance(condition, Filter):
-        raise QueryError(f"{condition!r} is no filter.", "Build one with Field(...) or pass text.")
+        raise QueryError(f"{condition!r} is not a filter.", "Build one with Field(...) or pass text.")
     return condition

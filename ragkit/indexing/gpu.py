@@ -1,4 +1,4 @@
-"""Exact vector search on a GPU: FAISS where its build has GPU symbols, else torch on CUDA; the same hits."""
+"""Exact vector search on a GPU, with FAISS if its build supports GPUs, else with torch; the hits are the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class TorchVectors:
-    """Exact search with torch: one matrix product a query, at the speed of the memory.
+    """Exact search with torch: one matrix product per query.
 
     Args:
         keys: int64 ``[n]``.
@@ -31,7 +31,7 @@ class TorchVectors:
         self._vectors = torch.from_numpy(np.ascontiguousarray(vectors)).to(device)
 
     def search(self, query: Vectors, k: int, mask: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> Scored:
-        """Return the ``k`` best rows for ``query``, float32 ``[d]``; where a mask is given, of its true rows."""
+        """Return the ``k`` best rows for ``query``, float32 ``[d]``; with a mask, among its true rows."""
         torch = self._torch
         count = len(self._keys) if mask is None else int(mask.sum())
         k = min(k, count)
@@ -46,11 +46,11 @@ class TorchVectors:
 
 
 class GpuVectorFile(VectorFile):
-    """A vector file whose rows are searched exactly on the GPU.
+    """A vector file that is searched exactly on the GPU.
 
     Args:
-        path: of the file; the caller has checked its checksum.
-        options: as for ``VectorFile``.
+        path: path of the file; the caller has verified its checksum.
+        options: options of vector files.
         device: ``cuda``, or ``cpu`` to run the same code without a GPU.
     """
 
@@ -69,10 +69,9 @@ class GpuVectorFile(VectorFile):
             return self._torch.search(query, k, np.isin(self._keys, allowed))
         if denied is not None and len(denied):
             return self._torch.search(query, k, ~np.isin(self._keys, denied))
-        # FAISS on a GPU gives at most 2,048 rows.
+        # FAISS on a GPU returns at most 2,048 rows.
         if self._faiss is not None and 0 < k <= 1024:
-            # Each index has temporary memory of its own on the GPU, which FAISS does not share between threads, not
-            # even for searching.
+            # Each index has its own temporary GPU memory, which is not thread-safe, even for searching.
             with self._searching:
                 scores, keys = self._faiss.search(query[None], k)
             return best(keys[0], scores[0], k)
@@ -80,7 +79,7 @@ class GpuVectorFile(VectorFile):
 
 
 def _rows(index: Any) -> tuple[Keys, Vectors]:
-    """Return the keys and vectors of a FAISS index of either kind."""
+    """Return the keys and vectors of a FAISS index."""
     import faiss
 
     ivf = faiss.try_extract_index_ivf(index)
@@ -98,7 +97,7 @@ def _rows(index: Any) -> tuple[Keys, Vectors]:
 
 
 def _faiss_gpu(keys: Keys, vectors: Vectors) -> Any | None:
-    """Return a flat FAISS index on the GPU, or None where this build of FAISS has no GPU symbols."""
+    """Return a flat FAISS index on the GPU, or None if this build of FAISS does not support GPUs."""
     import faiss
 
     if not hasattr(faiss, "StandardGpuResources") or not faiss.get_num_gpus():

@@ -1,4 +1,4 @@
-"""What an index remembers of the files it read, and whether reading one again would bring anything new."""
+"""Records of files in an index, which decide whether a file is read again."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ragkit.indexing.store import Store
 from ragkit.records import Document
 
 _OPTIONS = ("text_columns", "metadata_columns", "encoding", "main_text", "comments")
-"""Change what comes out of any file."""
+"""Options that affect the result for all files."""
 _ADDED = {"main_text": False, "comments": True}
 """Options that older indexes do not name, with the value that their files were read with."""
 _LIMITS = ("time_limit", "memory_limit")
-"""Change what comes out of a file that was refused: it may have needed more."""
+"""Options that affect the result for a refused file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What an index remembers of a file."""
+    """Record of a file in an index."""
 
     sha256: str
     size: int
@@ -29,14 +29,14 @@ class FileRecord:
     documents: int
     issues: list[Issue]
     reading: str
-    """How it was read: see ``reading``."""
+    """Loader and options with which it was read: see ``reading``."""
 
     def same_stat(self, file: SourceFile) -> bool:
-        """Tell whether size and time of change are as they were."""
+        """Return whether size and modification time are unchanged."""
         return (self.size, self.mtime_ns) == (file.size, file.mtime_ns)
 
     def options(self) -> LoadOptions:
-        """Return the options that it was read with; passwords are not kept."""
+        """Return the options that it was read with; passwords are not stored."""
         was: dict[str, Any] = json.loads(self.reading)
         values: dict[str, Any] = {}
         for name in (*_OPTIONS, *_LIMITS):
@@ -45,7 +45,7 @@ class FileRecord:
         return LoadOptions(**values)
 
     def same_reading(self, file: SourceFile, options: LoadOptions) -> bool:
-        """Tell whether reading the same bytes again, with ``options`` and today's loaders, would give the same."""
+        """Return whether reading the same bytes with ``options`` and the current loaders gives the same result."""
         was, now = json.loads(self.reading), json.loads(reading(file, options, loader=""))
         loader, _, version = was.get("loader", "").partition("/")
         if str(version_of(loader)) != version or any(was.get(name, _ADDED.get(name)) != now[name] for name in _OPTIONS):
@@ -55,7 +55,7 @@ class FileRecord:
             return False
         if not any(issue.kind == "refused" for issue in self.issues):
             return True
-        # It may have been cut off by chance, or have needed a password, more time or memory, or another loader.
+        # Reading may have been interrupted, or need a password, more time or memory, or another loader.
         more = (
             any(issue.retry for issue in self.issues)
             or options.passwords
@@ -65,7 +65,7 @@ class FileRecord:
 
 
 def file_record(store: Store, origin: str) -> FileRecord | None:
-    """Return what the index remembers of a file, or None."""
+    """Return the record of a file, or None."""
     rows = store.rows(
         "SELECT sha256, size, mtime_ns, documents, issues, reading FROM files WHERE origin = ?", (origin,)
     )
@@ -76,24 +76,24 @@ def file_record(store: Store, origin: str) -> FileRecord | None:
 
 
 def reading(file: SourceFile, options: LoadOptions, loader: str | None = None) -> str:
-    """Return what besides a file's bytes decides what comes out of it, as JSON: loader, its version, options, limits.
+    """Return everything except the bytes that affects the result for a file, as JSON: loader, version, options, limits.
 
     Args:
-        file: that is read.
-        options: it is read with.
-        loader: as ``identify`` returns it; None to ask it.
+        file: the file.
+        options: options for reading it.
+        loader: name of the loader from ``identify``; None to call it.
     """
     values = {name: getattr(options, name) for name in (*_OPTIONS, *_LIMITS)}
     return json.dumps({"loader": identify(file.path) if loader is None else loader, **values})
 
 
 def same_document(stored: Document, new: Document) -> bool:
-    """Tell whether two documents are equal in all that an index keeps; the order of metadata does not count."""
+    """Return whether two documents are equal in everything that an index stores, ignoring the order of metadata."""
     return _content(stored) == _content(new)
 
 
 def _content(document: Document) -> tuple[object, ...]:
-    # Metadata as JSON, in which 1, 1.0 and true differ as they do in filters.
+    # Metadata as JSON, in which 1, 1.0 and true differ, as in filters.
     return (
         *(document.id, document.source, document.origin, document.title, document.sha256, document.media_type),
         *(document.text, tuple(document.pages), tuple(document.headings)),

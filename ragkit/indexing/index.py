@@ -1,4 +1,4 @@
-"""The index: a folder that takes documents in and gives chunks out."""
+"""The index: documents, chunks, vectors and keywords in a folder."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How an index is made. The chunking of an index that exists is its own and is not changed by this."""
+    """Options of an index. They do not change the chunking of an existing index."""
 
     chunking: ChunkingOptions = field(default_factory=ChunkingOptions)
     vectors: VectorOptions = field(default_factory=VectorOptions)
     device: str = "auto"
-    """Where vectors are searched: ``cpu``, ``cuda`` for exact search on the GPU, or ``auto`` for the GPU where there is
-    one that torch can use."""
+    """Device for vector search: ``cpu``, ``cuda`` for exact search on the GPU, or ``auto`` for the GPU if torch
+    supports it."""
 
 
 class Index:
     """Documents, their chunks, vectors and keywords in one folder.
 
-    Make one with ``Index.create`` and open it with ``Index.open``.
+    Create an index with ``Index.create``, and open it with ``Index.open``.
     """
 
     def __init__(self, path: Path, embedder: Embedder | str | None, options: IndexOptions, store: Store) -> None:
@@ -83,17 +83,17 @@ class Index:
         """Open an index.
 
         Args:
-            path: the index's folder.
-            embedder: an embedding model, or the name of one for ``open_embedder``; by default the one that the index
-                was made with, and for a new index the default one. It is loaded when first needed.
-            create: make the index if there is none.
-            options: for a new index, how to cut documents; for any, how to search vectors.
+            path: folder of the index.
+            embedder: an embedding model, or a name for ``open_embedder``; by default that of the index, or for a new
+                index the default model. It is loaded on first use.
+            create: whether to create a missing index.
+            options: chunking options of a new index, and options of vector search.
 
         Raises:
             IndexNotFoundError: if there is no index and ``create`` is False.
-            IndexWriteError: if it can't be made.
+            IndexWriteError: if it can't be created.
             IndexDamagedError: if its SQLite file is damaged.
-            IndexMismatchError: if it is of a format that this version can't read.
+            IndexMismatchError: if its format is not supported by this version.
         """
         folder = Path(path).expanduser()
         if not cls.exists(folder):
@@ -102,12 +102,12 @@ class Index:
             if not create:
                 raise IndexNotFoundError(
                     f"There is no index in {folder}.",
-                    "Check the path, or make the index: Index.create(path), or ragkit add PATH --index NAME.",
+                    "Check the path, or create an index: Index.create(path), or ragkit add PATH --index NAME.",
                 )
             _make_folder(folder)
         damage = seal_damage(folder / FILE_NAME)
         if damage:
-            raise IndexDamagedError(f"{damage}.", f"Mend it: ragkit repair {folder}")
+            raise IndexDamagedError(f"{damage}.", f"Repair it: ragkit repair {folder}")
         store = Store(folder, create=create)
         refresh_keywords(store)
         return cls(folder, embedder, options or IndexOptions(), store)
@@ -116,23 +116,23 @@ class Index:
     def create(
         cls, path: str | Path, *, embedder: Embedder | str | None = None, options: IndexOptions | None = None
     ) -> Self:
-        """Make a new index; the arguments are those of ``open``.
+        """Create a new index; for the arguments, see ``open``.
 
-        To open the index if there is one and make it otherwise, use ``Index.open(path, create=True)``.
+        To open an index and create it only if missing, use ``Index.open(path, create=True)``.
 
         Raises:
-            IndexExistsError: if there is one already.
-            IndexWriteError: if it can't be made.
+            IndexExistsError: if the folder already contains an index.
+            IndexWriteError: if it can't be created.
         """
         if cls.exists(path):
             raise IndexExistsError(
-                f"There is an index in {path} already.", "Open it with Index.open(path), or choose a new folder."
+                f"{path} already contains an index.", "Open it with Index.open(path), or use a new folder."
             )
         return cls.open(path, embedder=embedder, create=True, options=options)
 
     @staticmethod
     def exists(path: str | Path) -> bool:
-        """Tell whether there is an index in the folder ``path``."""
+        """Return whether the folder ``path`` contains an index."""
         file = Path(path).expanduser() / FILE_NAME
         return (file.is_file() and file.stat().st_size > 0) or file.with_name(SEAL).is_file()
 
@@ -145,9 +145,9 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Close all files, once the calls that other threads are in have returned.
+        """Close all files after running calls of other threads.
 
-        Later calls raise ``IndexClosedError``; closing again does nothing.
+        Later calls raise ``IndexClosedError``; closing again has no effect.
         """
         self._store.close()
         self._snapshots.drop()
@@ -161,22 +161,23 @@ class Index:
         progress: ProgressCallback | None = None,
         force: bool = False,
     ) -> AddReport:
-        """Add files, folders and documents. What is in the index unchanged costs nothing; what changed is replaced.
+        """Add files, folders and documents. Unchanged ones are skipped; changed ones are replaced.
 
         Args:
-            items: paths, or documents made in Python.
-            load: which files of a folder to take, passwords, columns, limits.
-            progress: called with a ``Progress`` as work goes on.
-            force: read all files again, unchanged ones too.
+            items: paths, or document objects.
+            load: options for reading files: patterns, passwords, columns, limits.
+            progress: called with a ``Progress`` after each step.
+            force: whether to read unchanged files again.
 
         Returns:
-            The coverage report: what came in, and everything that is missing and why.
+            The coverage report: what was indexed, and what is missing and why.
 
         Raises:
-            DocumentError: if a path does not exist. A file that can't be read is in the report, and the others go on.
+            DocumentError: if a path does not exist. An unreadable file is listed in the report, and the others are
+                added.
             IndexLockedError: if another process is writing.
-            IndexWriteError: if the disk is full; what was acknowledged is kept.
-            IndexMismatchError: if the index was made with another embedding model.
+            IndexWriteError: if the disk is full; committed data is kept.
+            IndexMismatchError: if the index was created with another embedding model.
         """
         load = load or LoadOptions()
         documents = [item for item in items if isinstance(item, Document)]
@@ -188,14 +189,14 @@ class Index:
             return adder.finish()
 
     def add_documents(self, documents: Iterable[Document], progress: ProgressCallback | None = None) -> AddReport:
-        """Add documents one after another as ``add`` does, without holding more than a batch of them in memory."""
+        """Add documents as ``add`` does, with only one batch in memory at a time."""
         with writing(self._store):
             adder = self._adder(progress)
             adder.add_documents(documents)
             return adder.finish()
 
     def plan_sync(self, *paths: str | Path, load: LoadOptions | None = None) -> SyncPlan:
-        """Return what ``sync`` would add, re-embed and delete, and about how long that takes; changes nothing.
+        """Return what ``sync`` would add, re-embed and delete, with an estimate of the time; changes nothing.
 
         Raises:
             DocumentError: as ``sync``.
@@ -214,18 +215,18 @@ class Index:
         force: bool = False,
         allow_removal: bool = False,
     ) -> AddReport:
-        """Follow files and folders: add what is new, replace what changed, remove what is gone below them.
+        """Sync with files and folders: add new files, replace changed ones, and remove documents of deleted ones.
 
         Args:
             paths: files and folders.
-            load: which files of a folder to take, passwords, columns, limits.
-            progress: called with a ``Progress`` as work goes on.
-            force: read all files again, unchanged ones too.
-            allow_removal: remove the documents also of more than half of the files below the paths.
+            load: options for reading files: patterns, passwords, columns, limits.
+            progress: called with a ``Progress`` after each step.
+            force: whether to read unchanged files again.
+            allow_removal: whether to allow removing the documents of more than half of the files.
 
         Raises:
-            DocumentError: if a path itself does not exist, or a folder holds no file, as where a disk is not mounted;
-                remove its documents with ``remove`` if they are meant to be gone.
+            DocumentError: if a path does not exist, or a folder contains no files, for example because a disk is not
+                mounted. To remove its documents, use ``remove``.
             RemovalRefusedError: if the documents of more than half of the files would be removed; nothing is changed.
             IndexLockedError: if another process is writing.
             IndexWriteError: if the disk is full; what was acknowledged is kept.
@@ -244,9 +245,9 @@ class Index:
             return adder.finish()
 
     def remove(self, *sources: str | Path) -> int:
-        """Remove documents by source, id or origin (all rows of a table file), and return how many there were.
+        """Remove documents by source, id or origin (all rows of a table file), and return their number.
 
-        A path may be relative, as in ``add``.
+        A path can be relative, as in ``add``.
         """
         names = [str(source) for source in sources]
         with writing(self._store):
@@ -261,9 +262,9 @@ class Index:
             return len(found)
 
     def compact(self) -> None:
-        """Rebuild the vector and keyword files from SQLite, drop vectors no chunk uses, and give space back.
+        """Rebuild the vector and keyword files from SQLite, drop unused vectors, and release disk space.
 
-        Vectors of other embedding models are dropped, except those of a ``reembed`` that was interrupted.
+        Vectors of other embedding models are dropped, except those of an interrupted ``reembed``.
         """
         with writing(self._store):
             self._settle(force=True)
@@ -278,14 +279,14 @@ class Index:
         progress: ProgressCallback | None = None,
         chunking: ChunkingOptions | None = None,
     ) -> AddReport:
-        """Move the index to another embedding model, documents cut anew for its window.
+        """Re-embed the index with another model; documents are chunked for its window.
 
-        The old model serves until the new one has everything; interrupted, the same call goes on where it stopped.
+        The old vectors are used until the new ones are complete. If interrupted, the same call continues.
 
         Args:
             embedder: the new model, or its name for ``open_embedder``.
-            progress: called with a ``Progress`` as work goes on.
-            chunking: how to cut from now on; by default as before.
+            progress: called with a ``Progress`` after each step.
+            chunking: new chunking options; by default unchanged.
         """
         from ragkit.embedding import open_embedder
         from ragkit.indexing.reembed import reembed
@@ -300,13 +301,13 @@ class Index:
     # Care
 
     def verify(self, progress: ProgressCallback | None = None) -> VerifyReport:
-        """Check every file and every row against its checksum; changes nothing."""
+        """Verify the checksum of every file and row; changes nothing."""
         from ragkit.indexing.verify import verify_index
 
         return verify_index(self.path, self._store, progress)
 
     def repair(self, progress: ProgressCallback | None = None) -> RepairReport:
-        """Rebuild what is damaged from what is not; see ``repair_path``."""
+        """Rebuild damaged parts from intact ones; see ``repair_path``."""
         self.close()
         try:
             return self._repair(self.path, self._wanted, self.options, progress)
@@ -316,7 +317,7 @@ class Index:
 
     @staticmethod
     def verify_path(path: str | Path, progress: ProgressCallback | None = None) -> VerifyReport:
-        """Check an index that may be too damaged to open.
+        """Verify an index that may be too damaged to open.
 
         Raises:
             IndexNotFoundError: if there is none.
@@ -334,21 +335,21 @@ class Index:
         options: IndexOptions | None = None,
         progress: ProgressCallback | None = None,
     ) -> RepairReport:
-        """Mend an index that may be too damaged to open.
+        """Repair an index that may be too damaged to open.
 
         Args:
-            path: the index's folder.
-            embedder: its model, where it was made with one that is not the default.
-            options: of vector files.
-            progress: called with a ``Progress`` as work goes on.
+            path: folder of the index.
+            embedder: embedding model of the index, if it is not the default.
+            options: options of vector files.
+            progress: called with a ``Progress`` after each step.
 
         Returns:
-            What was mended, and the documents that can't be had back.
+            The repairs, and the documents that are lost.
 
         Raises:
-            IndexNotFoundError: if there is none.
+            IndexNotFoundError: if there is no index.
             IndexLockedError: if another process is writing.
-            IndexWriteError: if the disk is full or can't be written.
+            IndexWriteError: if the disk is full or read-only.
         """
         return cls._repair(_existing(path), embedder, options or IndexOptions(), progress)
 
@@ -365,14 +366,14 @@ class Index:
     # What comes out
 
     def documents(self, where: Filter | str | None = None) -> list[DocumentInfo]:
-        """Return what is known of the documents that match, by source."""
+        """Return information on the documents that match, sorted by source."""
         condition = self._filter(where)
         if condition is None:
             return self._store.infos()
         return self._store.infos(*to_sql(condition))
 
     def each_document(self, where: Filter | str | None = None) -> Iterator[Document]:
-        """Yield the documents that match, by source, a batch in memory at a time.
+        """Yield the documents that match, sorted by source, with one batch in memory at a time.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
@@ -381,32 +382,32 @@ class Index:
         yield from self._store.each_document(*(to_sql(condition) if condition is not None else ("1", [])))
 
     def counts(self, field: str) -> dict[str, int]:
-        """Return how many documents have each text that a metadata field holds."""
+        """Return the number of documents for each text value of a metadata field."""
         return self._store.counts(field)
 
     def shared_origins(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the origins, of some or of all, that more than one document is from."""
+        """Return the origins with more than one document, among some or all."""
         return self._store.shared_origins(among)
 
     def fingerprint(self) -> str:
-        """Return 32 hexadecimal digits: equal, on every machine, for indexes of the same documents."""
+        """Return a hash of the documents: 32 hexadecimal digits, equal on all machines."""
         return self._store.fingerprint()
 
     def document(self, identity: str) -> Document:
-        """Return a document by its id or source, which may be a relative path.
+        """Return a document by its id or source, which can be a relative path.
 
         Raises:
             QueryError: if the index has no such document.
         """
         found = self._store.document(identity) or self._store.document(_whole(identity))
         if found is None:
-            raise QueryError(f"The index has no document {identity!r}.", f"See what it has: ragkit list {self.path}")
+            raise QueryError(f"The index has no document {identity!r}.", f"List its documents: ragkit list {self.path}")
         return found
 
     def chunks(self, keys: Sequence[int]) -> list[tuple[Chunk, DocumentInfo]]:
         """Return chunks with their documents, in the order of ``keys``.
 
-        Keys that the index does not have are left out: unknown ones, and those of chunks that were removed since.
+        Unknown keys and keys of removed chunks are omitted.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
@@ -414,23 +415,24 @@ class Index:
         return self._store.chunks(keys)
 
     def each_chunk(self, after: int = 0) -> Iterator[Chunk]:
-        """Yield every chunk with a key higher than ``after``, in the order of keys, a batch in memory at a time.
+        """Yield all chunks with a key higher than ``after``, in order, with one batch in memory at a time.
 
-        Of a document that is replaced meanwhile, the old chunks and the new ones may come.
+        If a document is replaced meanwhile, both its old and new chunks may be yielded.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
-            IndexChangedError: if the index is moved to another embedding model meanwhile.
+            IndexChangedError: if the index is re-embedded with another model meanwhile.
         """
         edition: int | None = None
         while True:
-            # By batches and not by an open cursor: a reader that stops half-way would keep writers from their log.
+            # In batches instead of an open cursor: an unfinished reader would prevent writers from truncating their
+            # log.
             with self._store.reading():
                 current = self._store.edition
                 some = self._store.some_chunks(current, after)
             if edition not in (None, current):
                 raise IndexChangedError(
-                    f"{self.path} was moved to another embedding model while its chunks were being read.",
+                    f"{self.path} was re-embedded with another model while its chunks were being read.",
                     "Read them again from the start.",
                 )
             if not some:
@@ -440,22 +442,22 @@ class Index:
                 yield chunk
 
     def keys(self, where: Filter | str | None = None, *, first: bool = False) -> Keys:
-        """Return the keys of the chunks of documents that match, or of the first chunk of each: sorted int64."""
+        """Return the keys of the chunks of documents that match, or of their first chunks: sorted int64."""
         with self.snapshot() as view:
             return view.keys(self._store, self._filter(where), first=first)
 
     def neighbours(self, chunk: Chunk, before: int = 1, after: int = 1) -> list[Chunk]:
-        """Return the chunks around one, itself included, in the order of the text."""
+        """Return a chunk with its neighbours, in the order of the text."""
         found = self._store.chunks_of(chunk.document_id, chunk.ordinal - before, chunk.ordinal + after)
-        # The document may have been replaced since the chunk was found; its new text is not what is around it.
+        # The document may have been replaced since the chunk was found; its new text does not surround the chunk.
         return found if any(other.key == chunk.key for other in found) else [chunk]
 
     def vectors(self, chunks: Sequence[Chunk]) -> Vectors:
-        """Return the unit vectors of chunks of this index in their order: float32 ``[n, dimension]``.
+        """Return the unit vectors of chunks of this index, in order: float32 ``[n, dimension]``.
 
         Raises:
-            IndexChangedError: if a chunk was removed since, and its vector with it.
-            IndexDamagedError: if the vector of a chunk of the index is missing or fails its checksum.
+            IndexChangedError: if a chunk was removed meanwhile.
+            IndexDamagedError: if a vector is missing or fails its checksum.
         """
         with self._store.reading():
             model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
@@ -471,18 +473,18 @@ class Index:
 
     @contextmanager
     def snapshot(self, model_id: str | None = None) -> Iterator[View]:
-        """Read one generation: all that this thread reads in the block is of the same moment.
+        """Read one generation: all reads of this thread in the block see the same state.
 
         Keep the block short, and do not write in it: writers can't seal the index before it ends.
 
         Args:
-            model_id: of the embedding model whose vectors are searched for in the block.
+            model_id: id of the embedding model of the query vectors.
 
         Yields:
-            The generation's ``generation``, ``edition`` and ``model_id``.
+            A view with ``generation``, ``edition`` and ``model_id``.
 
         Raises:
-            IndexChangedError: if the index has been moved to another model, or changes faster than it can be opened.
+            IndexChangedError: if the index was re-embedded with another model, or changes faster than it can be opened.
             IndexDamagedError: if a file of the index is damaged.
         """
         with self._snapshots.take(model_id) as view:
@@ -509,16 +511,16 @@ class Index:
         """Return the chunks nearest to a vector.
 
         Args:
-            vector: of unit length, float32 ``[dimension]``, by this index's ``embedder``.
-            k: at most so many.
-            where: only chunks of documents that match.
+            vector: unit vector, float32 ``[dimension]``, by this index's ``embedder``.
+            k: maximum number of hits.
+            where: filter of the documents.
 
         Returns:
             Keys, int64 ``[n]``, and cosines, float32 ``[n]``, best first.
 
         Raises:
             IndexMismatchError: if the vector has another dimension.
-            IndexChangedError: if another process moved the index to another model since ``embedder`` was asked for.
+            IndexChangedError: if another process re-embedded the index since ``embedder`` was read.
             IndexDamagedError: if a file of the index is damaged.
         """
         known = self._embedder or self._wanted
@@ -527,7 +529,7 @@ class Index:
             return view.search_vectors(vector, k, view.allowed(self._store, self._filter(where)))
 
     def search_keywords(self, text: str, k: int, where: Filter | str | None = None) -> Scored:
-        """Return the best chunks for a text by BM25: keys and scores, as ``search_vectors`` does."""
+        """Return the best chunks for a text by BM25: keys and scores, as in ``search_vectors``."""
         with self.snapshot() as view:
             return view.search_keywords(text, k, view.allowed(self._store, self._filter(where)))
 
@@ -539,7 +541,7 @@ class Index:
             return view.keywords[1].search_similar(word, distance, k, view.allowed(self._store, self._filter(where)))
 
     def term_frequency(self, text: str) -> dict[str, int]:
-        """Return each term of a text with the number of chunks that hold it."""
+        """Return each term of a text with the number of chunks that contain it."""
         with self.snapshot() as view:
             if view.keywords is None:
                 return {}
@@ -548,15 +550,15 @@ class Index:
 
     @property
     def generation(self) -> int:
-        """Counts the commits that changed what a search can find."""
+        """Number of commits that changed search results."""
         return self._store.generation
 
     @property
     def embedder(self) -> Embedder:
-        """The index's embedding model, loaded on first use, and again after another process moved it to another one.
+        """Embedding model of the index, loaded on first use, and again after a re-embedding by another process.
 
         Raises:
-            IndexMismatchError: if the model asked for is not, or no longer, the one of the index.
+            IndexMismatchError: if the requested model is not, or no longer, that of the index.
             EmbeddingError: if it can't be loaded.
         """
         embedder = self._embedder
@@ -570,12 +572,12 @@ class Index:
 
     @property
     def document_count(self) -> int:
-        """Documents in the index."""
+        """Number of documents in the index."""
         return int(self._store.rows("SELECT count(*) FROM documents")[0][0])
 
     @property
     def chunk_count(self) -> int:
-        """Chunks that a search can find."""
+        """Number of searchable chunks."""
         with self.snapshot() as view:
             return view.keywords[1].rows if view.keywords else 0
 
@@ -598,7 +600,7 @@ class Index:
     # Inside
 
     def _named(self, name: str) -> dict[str, str]:
-        """Return the ids, with their origins, of the documents of this source, id or origin."""
+        """Return the ids and origins of the documents with this source, id or origin."""
         return dict(
             self._store.rows(
                 "SELECT id, origin FROM documents WHERE source = ? OR id = ? OR origin = ?", (name, name, name)
@@ -606,10 +608,10 @@ class Index:
         )
 
     def _filter(self, where: Filter | str | None) -> Filter | None:
-        """Return the filter that ``where`` means.
+        """Return a filter; text is parsed.
 
         Raises:
-            QueryError: if it can't be read, or compares a field that no document has.
+            QueryError: if it has a syntax error, or compares an unknown field.
         """
         condition = as_filter(where)
         if condition is not None:
@@ -623,7 +625,7 @@ class Index:
 
     @property
     def chunking(self) -> ChunkingOptions:
-        """How this index cuts documents."""
+        """Chunking options of the index."""
         recorded = self._store.state("chunking")
         return ChunkingOptions(**json.loads(recorded)) if recorded else self.options.chunking
 
@@ -636,28 +638,26 @@ class Index:
 def _existing(path: str | Path) -> Path:
     folder = Path(path).expanduser()
     if not Index.exists(folder) and not (folder / SEGMENTS).is_dir():
-        raise IndexNotFoundError(f"There is no index in {folder}.", "Make one: ragkit add PATH --index NAME")
+        raise IndexNotFoundError(f"There is no index in {folder}.", "Create one: ragkit add PATH --index NAME")
     return folder
 
 
 def _whole(path: str) -> str:
-    """Return the source that ``add`` gives the file at a path."""
-    # Path.expanduser raises for a user it does not know, and any text may be a source.
+    """Return the source that ``add`` assigns to the file at a path."""
+    # Path.expanduser raises for an unknown user, but any text can be a source.
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder of a new index.
+    """Create the folder of a new index.
 
     Raises:
-        IndexWriteError: if it can't be made or holds something else.
+        IndexWriteError: if it can't be created or has other content.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise IndexWriteError(
-            f"{folder} can't be made: {error.strerror}.", "Choose a folder that can be written."
-        ) from error
-    # A writer that was killed while it made the index may have left an empty SQLite file, or its journal.
+        raise IndexWriteError(f"{folder} can't be created: {error.strerror}.", "Use a writable folder.") from error
+    # A writer that was killed while creating the index may have left an empty SQLite file, or its journal.
     if {file.name for file in folder.iterdir() if not file.name.startswith(FILE_NAME)} - {"lock"}:
-        raise IndexWriteError(f"{folder} is not empty and holds no index.", "Choose an empty or a new folder.")
+        raise IndexWriteError(f"{folder} is not empty and contains no index.", "Use an empty or a new folder.")

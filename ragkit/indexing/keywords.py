@@ -1,8 +1,8 @@
-"""Keyword files: immutable tantivy folders, BM25 over what is embedded.
+"""Keyword files: immutable tantivy folders with BM25 over the embedded text.
 
-A new generation links the unchanged segment files of the one before and adds to them, so an addition costs what it
-adds. ``analysis`` makes text into terms, which tantivy's English stemmer then shortens; a query is a set of terms and
-never query syntax.
+A new generation hard-links the unchanged segment files of the previous one, so that the cost of an addition is
+proportional to its size. ``analysis`` splits text into terms, which tantivy's English stemmer stems; a query is a set
+of terms, never query syntax.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ragkit.indexing.analysis import terms
 from ragkit.indexing.vectors import Keys, Scored, best, empty, holds
 
 _TERMS_AT_MOST = 1024
-"""Distinct terms of one query; beyond, the rarest are kept."""
+"""Maximum distinct terms of a query; of more, the rarest are used."""
 _SET_BELOW = 20_000
-"""Filters that leave fewer rows than this go into the query itself; above, hits are filtered as they come."""
+"""Filters with fewer rows than this are part of the query; with more, hits are filtered."""
 _MUTABLE = frozenset({"meta.json", ".managed.json"})
 _LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
 _HEAP = 64_000_000
@@ -39,7 +39,7 @@ def _schema() -> Any:
 
 
 def _stemmer() -> Any:
-    """Return what makes the output of ``_spaced`` into the terms that are stored and looked up."""
+    """Return the analyzer that turns the output of ``_spaced`` into stored terms."""
     import tantivy
 
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
@@ -53,13 +53,13 @@ def _spaced(text: str) -> str:
 def extend_keywords(
     previous: Path | None, folder: Path, add: Iterable[tuple[int, str]], delete: Iterable[int] = ()
 ) -> None:
-    """Make a keyword folder from the one before.
+    """Create a keyword folder from the previous one.
 
     Args:
-        previous: the folder to start from, left as it is and of the same ``ANALYZER``; None to start empty.
-        folder: the new one; it must not exist.
+        previous: the previous folder, with the same ``ANALYZER``, which is not changed; None to start empty.
+        folder: the new folder; it must not exist.
         add: chunk keys with their text.
-        delete: chunk keys to leave out.
+        delete: chunk keys to remove.
     """
     import tantivy
 
@@ -84,10 +84,10 @@ def extend_keywords(
 
 
 class KeywordFile:
-    """One open keyword folder.
+    """An open keyword folder.
 
     Args:
-        folder: as ``extend_keywords`` made it; the caller has checked its checksums.
+        folder: a folder from ``extend_keywords``; the caller has verified its checksums.
 
     Raises:
         IndexDamagedError: if tantivy can't read it.
@@ -98,13 +98,13 @@ class KeywordFile:
 
         self._links: TemporaryDirectory[str] | None = None
         if not os.access(folder, os.W_OK):
-            # tantivy makes a lock file even to read: where it can't, it gets a folder of links.
+            # tantivy creates a lock file even to read: in a read-only folder, it gets a folder of links.
             self._links = TemporaryDirectory(prefix="ragkit-")
             for file in folder.iterdir():
                 (Path(self._links.name) / file.name).symlink_to(file.resolve())
             folder = Path(self._links.name)
         try:
-            # By its own schema: the folder may be of an older analyzer, where it could not be rebuilt.
+            # With its own schema: the folder may have an older analyzer, if it could not be rebuilt.
             self._index = tantivy.Index.open(str(folder))
             self._searcher = self._index.searcher()
         except (ValueError, OSError) as error:
@@ -115,7 +115,7 @@ class KeywordFile:
         self.rows: int = self._searcher.num_docs
 
     def terms(self, text: str) -> list[str]:
-        """Return the distinct terms of a query, in order of appearance, at most the 1,024 rarest."""
+        """Return the distinct terms of a query, in order of occurrence, at most the 1,024 rarest."""
         found = list(dict.fromkeys(self._stemmer.analyze(_spaced(text))))
         if len(found) > _TERMS_AT_MOST:
             found.sort(key=lambda term: self.frequency(term) or self.rows)
@@ -123,17 +123,17 @@ class KeywordFile:
         return found
 
     def frequency(self, term: str) -> int:
-        """Return the number of chunks that hold a term."""
+        """Return the number of chunks that contain a term."""
         return int(self._searcher.doc_freq("text", term))
 
     def search(self, text: str, k: int, allowed: Keys | None = None, denied: Keys | None = None) -> Scored:
         """Return the best chunks by BM25 (k1 1.2, b 0.75).
 
         Args:
-            text: any text; nothing in it is query syntax.
-            k: at most so many.
-            allowed: only these keys; sorted int64.
-            denied: none of these keys; sorted int64.
+            text: any text; it is not parsed as query syntax.
+            k: maximum number of hits.
+            allowed: allowed keys, sorted int64.
+            denied: excluded keys, sorted int64.
         """
         import tantivy
 
@@ -152,7 +152,7 @@ class KeywordFile:
             )
             query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
             allowed = None
-        # One more than asked for shows whether the last place is tied; ties are settled by key.
+        # One extra hit shows whether the last place is tied; ties are broken by key.
         limit = k + 16
         while True:
             limit = min(limit, max(self.rows, 1))

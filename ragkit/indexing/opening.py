@@ -1,4 +1,4 @@
-"""Which embedding model an index is with."""
+"""The embedding model of an index."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def opened_embedder(store: Store, wanted: Embedder | str | None) -> Embedder:
     """Open an index's embedding model.
 
     Args:
-        store: of the index.
-        wanted: a model, its name, or None; None and ``default`` mean the model that the index was made with.
+        store: store of the index.
+        wanted: a model, its name, or None; None and ``default`` mean the model of the index.
 
     Raises:
-        IndexMismatchError: if it is not the one that the index was made with.
+        IndexMismatchError: if it is not the model of the index.
         EmbeddingError: if it can't be loaded.
     """
     from ragkit.embedding import open_embedder
@@ -30,28 +30,28 @@ def opened_embedder(store: Store, wanted: Embedder | str | None) -> Embedder:
             wanted = store.state("model") or "default"
             if recorded is not None and not store.state("model"):
                 raise IndexMismatchError(
-                    f"{store.path.parent} was made with an Embedder object ({recorded}), which has no name to open.",
+                    f"{store.path.parent} was created with an Embedder object ({recorded}), which has no name.",
                     "Pass the object: Index.open(path, embedder=...).",
                 )
     embedder = open_embedder(wanted) if isinstance(wanted, str) else wanted
     if recorded is not None and (embedder.model_id != recorded or embedder.dimension != dimension):
         raise IndexMismatchError(
-            f"{store.path.parent} was made with the embedding model {recorded} ({dimension} dimensions), and "
-            f"{embedder.model_id} ({embedder.dimension} dimensions) was asked for.",
-            "Open it with its own model, which has to be passed if it is an Embedder object "
-            f"(Index.open(path, embedder=...)), or move it to the other: ragkit reembed {store.path.parent} MODEL",
+            f"{store.path.parent} was created with the embedding model {recorded} ({dimension} dimensions), got "
+            f"{embedder.model_id} ({embedder.dimension} dimensions).",
+            "Open it with its own model (pass an Embedder object as Index.open(path, embedder=...)), or re-embed it: "
+            f"ragkit reembed {store.path.parent} MODEL",
         )
     return embedder
 
 
 def model_name(embedder: Embedder, wanted: Embedder | str | None) -> str:
-    """Return what ``open_embedder`` takes to open a model again; empty for an object that it can't open."""
+    """Return the name of a model for ``open_embedder``; empty for an object without a name."""
     found = getattr(embedder, "location", "")
     return str(found) if found else wanted if isinstance(wanted, str) else ""
 
 
 def record_model(store: Store, embedder: Embedder, wanted: Embedder | str | None, chunking: ChunkingOptions) -> None:
-    """Write down which model an index is with, and how it cuts documents, where that is not known yet."""
+    """Record the model and chunking options of an index, if they are not recorded yet."""
     if store.state("model_id") is None:
         with store.transaction():
             store.set_state(
@@ -63,7 +63,7 @@ def record_model(store: Store, embedder: Embedder, wanted: Embedder | str | None
 
 
 def restored_embedder(store: Store, wanted: Embedder | str | None, chunking: ChunkingOptions) -> Embedder:
-    """Open the model of an index under repair, whose record of it may be lost."""
+    """Open the model of an index under repair, whose record may be lost."""
     embedder = opened_embedder(store, wanted)
     record_model(store, embedder, wanted, chunking)
     return embedder

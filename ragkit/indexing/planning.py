@@ -1,4 +1,4 @@
-"""What following a folder would do: new, changed and vanished files, and whether it looks like a mistake."""
+"""Plans a sync: new, changed and missing files, and checks for mistakes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ragkit.indexing.store import Store
 
 _BYTES_PER_CHUNK = 900
 _CHUNKS_PER_SECOND = 100.0
-"""Assumed until the index has measured its own."""
+"""Default speed, until the index has measured its own."""
 
 
 def plan_sync(store: Store, paths: Sequence[Path], found: Discovery, options: LoadOptions) -> SyncPlan:
-    """Return what following ``paths``, with what was ``found`` in them, would do to an index."""
+    """Return what a sync with ``paths``, in which ``found`` was discovered, would change."""
     added, changed, unchanged, size = [], [], 0, 0
     for file in found.files:
         known = file_record(store, file.origin)
@@ -47,9 +47,9 @@ def plan_sync(store: Store, paths: Sequence[Path], found: Discovery, options: Lo
 
 
 def gone_origins(store: Store, paths: Sequence[Path], found: Discovery) -> list[str]:
-    """Return the origins below ``paths`` that the index knows and that are gone.
+    """Return the known origins inside ``paths`` that are missing.
 
-    What is below a folder that can't be read is not gone.
+    Files in an unreadable folder are not missing.
     """
     roots = [absolute(path) for path in paths]
     unreadable = [Path(issue.origin) for issue in found.issues]
@@ -61,30 +61,30 @@ def gone_origins(store: Store, paths: Sequence[Path], found: Discovery) -> list[
 
 
 def check_sources(paths: Sequence[Path], found: Discovery) -> None:
-    """Make sure that every folder of ``paths`` holds a file.
+    """Check that each folder of ``paths`` contains a file.
 
     Raises:
-        DocumentError: if one does not, as the place where a disk is not mounted.
+        DocumentError: if a folder is empty, such as the mount point of an unmounted disk.
     """
     for path in paths:
         root = absolute(path)
         if root.is_dir() and not any(below([root], file.origin) for file in found.files):
             left = [issue.detail for issue in found.issues if below([root], issue.origin)]
             left += [f"{reason}: {count}" for reason, count in found.skipped.items()]
-            told = f" ({', '.join(left)})" if left else ""
+            skipped = f" ({', '.join(left)})" if left else ""
             raise DocumentError(
-                f"{path} holds no file to read{told}.",
-                "If it is a disk or a share, mount it. To remove its documents from the index: ragkit remove SOURCE...",
+                f"{path} contains no files to read{skipped}.",
+                "If it is a mount point, mount it. To remove its documents from the index: ragkit remove SOURCE...",
             )
 
 
 def check_removal(store: Store, paths: Sequence[Path], gone: Sequence[str]) -> None:
-    """Make sure that of no more than half of the files below ``paths`` the documents are removed.
+    """Check that the documents of at most half of the files inside ``paths`` would be removed.
 
-    Files and not documents are counted, as each row of a table is a document.
+    Files are counted instead of documents, because each row of a table is a document.
 
     Raises:
-        RemovalRefusedError: if more than half of the files that have documents are ``gone``.
+        RemovalRefusedError: if more than half of the files with documents are ``gone``.
     """
     roots = [absolute(path) for path in paths]
     known = {origin for (origin,) in store.rows("SELECT DISTINCT origin FROM documents") if below(roots, origin)}
@@ -92,15 +92,15 @@ def check_removal(store: Store, paths: Sequence[Path], gone: Sequence[str]) -> N
     if len(lost) > len(known) / 2:
         where = ", ".join(map(str, paths))
         raise RemovalRefusedError(
-            f"This sync would remove the documents of {len(lost)} of the {len(known)} files below {where}, "
-            f"because these files are gone, such as {min(lost)}.",
-            "If the files are meant to be gone: ragkit sync PATH --yes, or sync(..., allow_removal=True). "
-            "If a disk or a share is missing, mount it.",
+            f"This sync would remove the documents of {len(lost)} of the {len(known)} files in {where}, "
+            f"because the files are missing, such as {min(lost)}.",
+            "If they were deleted on purpose: ragkit sync PATH --yes, or sync(..., allow_removal=True). "
+            "If a disk is not mounted, mount it.",
         )
 
 
 def _is_current(known: FileRecord, file: SourceFile, options: LoadOptions) -> bool:
-    """Tell whether a sync would pass over a file; one that can't be read is left for the sync to explain."""
+    """Return whether a sync would skip a file; an unreadable one is reported by the sync."""
     try:
         same = known.same_stat(file) or known.sha256 == file_sha256(file.path)
     except OSError:

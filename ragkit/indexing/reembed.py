@@ -1,4 +1,4 @@
-"""Moves an index to another embedding model: the old one serves until one commit flips to the new."""
+"""Re-embeds an index with another model: the old vectors are used until one commit switches to the new ones."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def reembed(
     vectors: VectorOptions,
     progress: ProgressCallback | None = None,
 ) -> AddReport:
-    """Cut and embed all documents anew for a model with its own window; interrupted, it goes on where it stopped.
+    """Chunk and embed all documents for another model. If interrupted, the same call continues.
 
     Args:
-        store: of the index; the caller holds the right to write.
+        store: store of the index; the caller holds the writer lock.
         embedder: the new model.
-        name: what ``open_embedder`` takes to open it again.
-        chunking: how documents are cut for it.
+        name: name of the model for ``open_embedder``.
+        chunking: chunking options for the model.
         vectors: options of vector files.
-        progress: told how many documents are done.
+        progress: called with the number of processed documents.
 
     Raises:
-        IndexWriteError: if the disk is full; the old edition still serves.
+        IndexWriteError: if the disk is full; the old edition stays in use.
         EmbeddingError: if the model fails.
     """
     report = AddReport(seconds={"embed": 0.0, "write": 0.0})
@@ -85,7 +85,7 @@ def reembed(
 
 
 def _put(store: Store, embedder: Embedder, chunks: list[Chunk], edition: int, report: AddReport) -> None:
-    """Embed and store whole documents' chunks; no search sees them yet."""
+    """Embed and store chunks of complete documents; they are not searchable yet."""
     started = time.perf_counter()
     new: dict[bytes, Vectors] = {}
     for first in range(0, len(chunks), 256):

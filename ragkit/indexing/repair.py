@@ -1,4 +1,4 @@
-"""Rebuilds what is damaged of an index from what is not."""
+"""Rebuilds damaged parts of an index from intact ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ragkit.indexing.identity import file_record
 from ragkit.indexing.reports import RepairReport
 from ragkit.indexing.salvage import salvage
 from ragkit.indexing.seal import FILE_NAME as SEAL
-from ragkit.indexing.seal import mend, read_seal, remove_log, seal_damage
+from ragkit.indexing.seal import read_seal, remove_log, repair_from_parity, seal_damage
 from ragkit.indexing.segments import FOLDER, clean, damaged_files, read_segments
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import VectorOptions
@@ -34,24 +34,24 @@ def repair_index(
     vectors: VectorOptions,
     progress: ProgressCallback | None = None,
 ) -> RepairReport:
-    """Mend an index: its SQLite file from the parity of its seal, else row by row; then what is made from it.
+    """Repair an index: the SQLite file by the parity of its seal, else row by row; then the derived files.
 
-    Rows that are lost are made anew from their documents, and documents from the files they were read from where
-    these are unchanged. A SQLite file that parity can't mend is kept aside as ``index.sqlite.damaged-<n>``.
+    Lost rows are rebuilt from their documents, and documents from their files if these are unchanged. A SQLite file
+    that parity can't repair is kept as ``index.sqlite.damaged-<n>``.
 
     Args:
-        folder: of the index; nothing may have its SQLite file open in this process.
-        open_embedder: opens the index's model, if vectors have to be made anew.
+        folder: folder of the index; its SQLite file must not be open in this process.
+        open_embedder: opens the index's model, if vectors have to be computed.
         vectors: options of vector files.
-        progress: told how far it is.
+        progress: called with a ``Progress`` after each step.
 
     Raises:
         IndexLockedError: if another process is writing.
-        IndexWriteError: if the disk is full or can't be written.
+        IndexWriteError: if the disk is full or read-only.
     """
     report = RepairReport()
     with writer_lock(folder):
-        origins = _mend_by_parity(folder, report)
+        origins = _repair_by_parity(folder, report)
         store = _whole_store(folder, progress)
         if store is None:
             store = _new_store(folder, report)
@@ -60,11 +60,11 @@ def repair_index(
             _restore_documents(store, origins, open_embedder, vectors, report, progress)
             _keep_keys(store, keys)
             _rebuild(store, vectors)
-            report.actions.append("All vector and keyword files were made anew.")
+            report.actions.append("All vector and keyword files were rebuilt.")
         else:
             damage = _segment_damage(folder, store)
             if damage:
-                report.actions += [f"{line} All vector and keyword files were made anew." for line in damage]
+                report.actions += [f"{line} All vector and keyword files were rebuilt." for line in damage]
                 _rebuild(store, vectors)
         clean(folder / FOLDER, read_segments(store))
         seal_store(store)
@@ -72,28 +72,28 @@ def repair_index(
     return report
 
 
-def _mend_by_parity(folder: Path, report: RepairReport) -> dict[str, str]:
-    """Mend the SQLite file from its seal where that is possible; return the origins the seal knows."""
+def _repair_by_parity(folder: Path, report: RepairReport) -> dict[str, str]:
+    """Repair the SQLite file by its seal if possible; return the origins in the seal."""
     database = folder / FILE_NAME
     try:
         seal = read_seal(folder)
         damage = seal_damage(database) if seal else None
     except IndexDamagedError as error:
         (folder / SEAL).unlink()
-        report.actions.append(f"{error.message} It was made anew.")
+        report.actions.append(f"{error.message} It was rebuilt.")
         return {}
     if damage:
-        blocks = mend(database)
+        blocks = repair_from_parity(database)
         if blocks > 0:
-            report.actions.append(f"{damage}; {blocks} were rebuilt from parity, bit by bit.")
+            report.actions.append(f"{damage}; {blocks} were rebuilt exactly from parity.")
         else:
             (folder / SEAL).unlink()
-            report.actions.append(f"{damage}; these are more than parity can rebuild.")
+            report.actions.append(f"{damage}; this is more than parity can rebuild.")
     return seal.origins if seal else {}
 
 
 def _whole_store(folder: Path, progress: ProgressCallback | None) -> Store | None:
-    """Open the SQLite file if it has no damage."""
+    """Open the SQLite file if it is not damaged."""
     if not (folder / FILE_NAME).exists():
         return None
     store: Store | None = None
@@ -117,7 +117,7 @@ def _segment_damage(folder: Path, store: Store) -> list[str]:
 
 
 def _new_store(folder: Path, report: RepairReport) -> Store:
-    """Put a new SQLite file in the place of the damaged one, with every row that can still be read."""
+    """Replace the damaged SQLite file by a new one with all readable rows."""
     database = folder / FILE_NAME
     number = 1
     while (aside := folder / f"{FILE_NAME}.damaged-{number}").exists():
@@ -144,7 +144,7 @@ def _restore_documents(
     report: RepairReport,
     progress: ProgressCallback | None,
 ) -> None:
-    """Bring back what the salvaged rows lack: vectors and chunks from documents, documents from their files."""
+    """Rebuild missing rows: vectors and chunks from documents, documents from their files."""
     embedder = open_embedder(store)
     recorded = store.state("chunking")
     chunking = ChunkingOptions(**json.loads(recorded)) if recorded else ChunkingOptions()
@@ -160,7 +160,7 @@ def _restore_documents(
             broken[source] = origin
         else:
             _cut_again(store, document, embedder, chunking)
-            report.actions.append(f"{source}: its chunks were made anew from its text.")
+            report.actions.append(f"{source}: its chunks were rebuilt from its text.")
     with store.transaction() as connection:
         for source in broken:
             connection.execute(
@@ -183,11 +183,11 @@ def _restore_documents(
         report.actions += [f"{origin}: read again from the file itself." for origin in again]
     for source in sorted(broken.keys() | (wanted - set(again))):
         if not store.rows("SELECT 1 FROM documents WHERE source = ? OR origin = ?", (source, source)):
-            report.lost.append(f"{source}: its rows are damaged, and the file it came from is gone or has changed.")
+            report.lost.append(f"{source}: its rows are damaged, and its file is missing or has changed.")
 
 
 def _options(store: Store, origin: str) -> LoadOptions:
-    """Return the options that a file was read with, where its record can be read."""
+    """Return the options that a file was read with, if its record is readable."""
     try:
         record = file_record(store, origin)
         return record.options() if record is not None else LoadOptions()
@@ -196,7 +196,7 @@ def _options(store: Store, origin: str) -> LoadOptions:
 
 
 def _complete(store: Store, origin: str) -> bool:
-    """Tell whether all documents of a file are there."""
+    """Return whether all documents of a file exist."""
     wanted = store.rows("SELECT documents FROM files WHERE origin = ?", (origin,))
     found = store.rows("SELECT count(*) FROM documents WHERE origin = ?", (origin,))
     return bool(wanted) and wanted[0][0] == found[0][0]
@@ -228,7 +228,7 @@ def _embed_again(store: Store, identity: str, embedder: Embedder) -> None:
 def _cut_again(store: Store, document: Document, embedder: Embedder, chunking: ChunkingOptions) -> None:
     chunks = chunk_document(document, embedder.tokenizer, embedder.window, chunking)
     if chunk_damage(document, chunks):
-        raise IndexDamagedError(f"{document.source} can't be cut.", "Remove it and add it again.")
+        raise IndexDamagedError(f"{document.source} can't be chunked.", "Remove it and add it again.")
     new = embed_missing(store, embedder, chunks, {})
     with store.transaction() as connection:
         connection.execute("DELETE FROM chunks WHERE document = ?", (document.id,))
@@ -240,7 +240,7 @@ def _cut_again(store: Store, document: Document, embedder: Embedder, chunking: C
 
 
 def _keep_keys(store: Store, old: list[tuple[int, str, int]]) -> None:
-    """Give chunks that were made anew the keys they had, since hits that tie are ordered by key."""
+    """Restore the keys of rebuilt chunks, because ties are ordered by key."""
     with store.transaction() as connection:
         connection.executemany(
             "UPDATE OR IGNORE chunks SET key = ? WHERE document = ? AND ordinal = ? AND edition = ? AND key <> ?",

@@ -1,4 +1,4 @@
-"""What writing to an index tells: while it goes on, and when it is done."""
+"""Progress and reports of index operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ragkit.chunking import ChunkingOptions
 from ragkit.documents import Issue
 
 REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
-"""Kinds of issue that say that something was guessed; all others say that something is missing."""
+"""Kinds of issue for guesses; all other kinds mean that content is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +35,45 @@ class IndexStats:
 
 @dataclass(slots=True)
 class AddReport:
-    """The coverage report: what went in, and what did not and why."""
+    """The coverage report: what was indexed, and what was not and why."""
 
     added: int = 0
-    """Documents; so are the next three."""
+    """Number of added documents."""
     replaced: int = 0
     removed: int = 0
     unchanged: int = 0
     duplicates: int = 0
-    """Files with the same content as another file in the index. Each has documents of its own, and a search returns a
-    passage of theirs once."""
+    """Number of files with the same content as another file in the index. Each has its own documents, and search
+    returns each of their passages once."""
     skipped: dict[str, int] = field(default_factory=dict)
-    """What was left out of the folders on purpose, counted by reason, such as ``hidden`` or ``linked folders``."""
+    """Number of intentionally skipped files by reason, such as ``hidden`` or ``linked folders``."""
     chunks: int = 0
-    """Of the documents that were added or replaced."""
+    """Number of chunks of added and replaced documents."""
     embedded: int = 0
-    """Of these chunks, those that had to be embedded; the vectors of the others were there already."""
+    """Number of these chunks that were embedded; the others had known vectors."""
     characters: int = 0
     characters_lost: int = 0
-    """Characters, white space aside, that are in no chunk; 0 unless the chunker is at fault."""
+    """Number of characters, except white space, that are in no chunk; 0 unless the chunker has a bug."""
     tokens: int = 0
     tokens_over_window: int = 0
-    """Tokens that the embedder would not read; 0 unless the chunker is at fault."""
+    """Number of tokens that the embedder would truncate; 0 unless the chunker has a bug."""
     issues: list[Issue] = field(default_factory=list)
-    """Everything that is missing or was guessed, of unchanged files too."""
+    """Missing or guessed content, including that of unchanged files."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """By stage: ``read``, ``chunk``, ``embed``, ``write``."""
+    """Time by stage: ``read``, ``chunk``, ``embed``, ``write``."""
 
     @property
     def pages_without_text(self) -> int:
-        """Pages that hold no text, such as scans."""
+        """Number of pages without text, such as scans."""
         return sum(issue.kind == "page_without_text" for issue in self.issues)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of the documents is missing from the index; where something is, an issue says what."""
+        """Whether all content of the documents was indexed; otherwise, issues list what is missing."""
         return all(issue.kind in REMARKS for issue in self.issues)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as dicts, lists and scalars, with what is counted from the issues."""
+        """Return the report as JSON values, including counts of issues."""
         counted = {
             "complete": self.complete,
             "pages_without_text": self.pages_without_text,
@@ -88,38 +88,38 @@ class AddReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """What ``sync`` would do."""
+    """Changes that ``sync`` would make."""
 
     add: tuple[str, ...]
-    """Origins; so are the next two."""
+    """Origins to add."""
     change: tuple[str, ...]
     delete: tuple[str, ...]
     unchanged: int
-    """Files."""
+    """Number of unchanged files."""
     chunks: int
-    """About how many chunks it would embed."""
+    """Estimated number of chunks to embed."""
     seconds: float
-    """About how long that takes, by the speed this index measured when it last embedded."""
+    """Estimated time, from the speed of the last embedding."""
     issues: tuple[Issue, ...] = ()
-    """One for each folder that can't be read; its documents stay."""
+    """Issues for unreadable folders, whose documents are kept."""
     skipped: dict[str, int] = field(default_factory=dict)
-    """As in ``AddReport``."""
+    """Number of skipped files by reason, as in ``AddReport``."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Everything that was found damaged; empty where all is well."""
+    """Damage of an index."""
 
     damage: tuple[str, ...]
-    """A line each: the file or row, and what is wrong with it."""
+    """Damaged files and rows, with the problem; empty for an intact index."""
     checked: int = 0
-    """Rows and files that were looked at."""
+    """Number of checked rows and files."""
 
 
 @dataclass(slots=True)
 class RepairReport:
-    """What was mended, and what could not be."""
+    """Result of a repair."""
 
     actions: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    """Sources of documents that can't be had back, and why."""
+    """Sources of lost documents, with the reason."""

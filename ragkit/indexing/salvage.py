@@ -1,4 +1,4 @@
-"""Gets the rows that are still whole out of a damaged SQLite file into a new one."""
+"""Copies readable rows of a damaged SQLite file into a new one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ragkit.indexing.store import Store
 
 _FURTHEST = 2**40
 _FAILURES_AT_MOST = 20_000
-"""Reads of one table that may fail before the rest of it is given up."""
+"""Maximum failed reads of a table before the rest is skipped."""
 _COLUMNS = {
     "state": "name, value",
     "files": "origin, sha256, size, mtime_ns, documents, issues, reading",
@@ -22,10 +22,10 @@ _COLUMNS = {
 
 
 def salvage(damaged: Path, target: Store) -> dict[str, int]:
-    """Copy every row that can be read into an empty store, and return how many of each table.
+    """Copy all readable rows into an empty store, and return their number for each table.
 
-    Rows are copied as they are; whoever reads them checks their checksums. The lists of files and of dead keys are
-    left behind, since vector and keyword files are made anew.
+    Rows are copied unchanged; their checksums are verified when they are read. The lists of segments and of dead keys
+    are not copied, because vector and keyword files are rebuilt.
     """
     counts: dict[str, int] = {}
     try:
@@ -44,7 +44,7 @@ def salvage(damaged: Path, target: Store) -> dict[str, int]:
                     try:
                         counts[table] += connection.execute(sql, row).rowcount
                     except sqlite3.IntegrityError:
-                        # A value of a type that the column does not take is damage.
+                        # A value with an invalid type is damage.
                         continue
     finally:
         source.close()
@@ -52,7 +52,7 @@ def salvage(damaged: Path, target: Store) -> dict[str, int]:
 
 
 def _rows(source: sqlite3.Connection, table: str, columns: str) -> Iterator[Sequence[Any]]:
-    """Yield what can be read of a table, going around what can't by halving the range of row numbers."""
+    """Yield the readable rows of a table; unreadable ones are skipped by bisection of the row numbers."""
     try:
         last = source.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0]  # noqa: S608
     except sqlite3.Error:

@@ -1,9 +1,9 @@
-"""The seal on an index's SQLite file: checksums of all its blocks while nobody writes, and parity to mend them.
+"""The seal of an index's SQLite file: checksums of all its blocks while there is no writer, and parity to repair them.
 
-SQLite has no checksums of its own. A writer breaks the seal before its first change and puts a new one on when it is
-done; in between, and in files too large to be read whole at each opening, the checksums of the rows have to do.
-Parity is by exclusive or over every n-th block, as in RAID 5: any one block of each group can be computed from the
-others, so a damaged sector, or a file cut short by a few percent, comes back bit by bit.
+SQLite has no checksums. A writer removes the seal before its first change and writes a new one at the end; in between,
+and for files that are too large to be read completely at each opening, only the rows have checksums. Parity is the
+exclusive or of every n-th block, as in RAID 5: one block of each group can be computed from the others, so that a
+damaged sector, or a file truncated by a few percent, is restored exactly.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from ragkit.errors import IndexDamagedError
 
 FILE_NAME = "index.seal"
 LARGEST = 256 * 2**20
-"""Larger SQLite files are not sealed: reading them whole at each opening would take too long."""
+"""Maximum size of a sealed SQLite file: reading larger ones at each opening would take too long."""
 _BLOCK = 16384
 _GROUP = 16
-"""Blocks that share one block of parity."""
+"""Number of blocks per parity block."""
 _MAGIC = b"ragkit seal 1\n"
 _DIGEST = 16
 _READERS_WAITED_FOR = 250
-"""Milliseconds that a writer waits for readers before it leaves the log as it is."""
+"""Maximum milliseconds that a writer waits for readers before it keeps the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a sealed file was like."""
+    """Size, checksums and parity of a sealed file."""
 
     size: int
     origins: dict[str, str]
-    """The files that the index was made from, with their sha256: known even if the SQLite file is lost."""
+    """Files of the index with their sha256, known even if the SQLite file is lost."""
     digests: tuple[bytes, ...]
-    """Of each block."""
+    """Digest of each block."""
     parity: bytes
-    """One block a group; block ``i`` is in group ``i % groups``."""
+    """One parity block per group; block ``i`` is in group ``i % groups``."""
 
     @property
     def groups(self) -> int:
@@ -52,7 +52,7 @@ class Seal:
 
 
 def break_seal(folder: Path) -> None:
-    """Remove the seal and make sure that it is gone from the disk before anything is changed."""
+    """Remove the seal, and sync the removal to disk before any change."""
     file = folder / FILE_NAME
     if file.exists():
         file.unlink()
@@ -60,7 +60,7 @@ def break_seal(folder: Path) -> None:
 
 
 def put_seal(database: Path, origins: dict[str, str]) -> None:
-    """Seal an SQLite file that nobody writes to and whose write-ahead log is empty.
+    """Seal an SQLite file without a writer and with an empty write-ahead log.
 
     Raises:
         OSError: if the seal can't be written.
@@ -89,7 +89,7 @@ def put_seal(database: Path, origins: dict[str, str]) -> None:
 
 
 def read_seal(folder: Path) -> Seal | None:
-    """Return the seal of an index, or None where a writer is at work, was killed, or the file is too large for one.
+    """Return the seal of an index, or None if a writer is active or was killed, or the file is too large.
 
     Raises:
         IndexDamagedError: if the seal itself is damaged.
@@ -100,7 +100,7 @@ def read_seal(folder: Path) -> Seal | None:
         return None
     body, digest = whole[:-32], whole[-32:]
     if len(whole) < 64 or hashlib.sha256(body).digest() != digest or not body.startswith(_MAGIC):
-        raise IndexDamagedError(f"{folder / FILE_NAME} fails its checksum.", f"Mend it: ragkit repair {folder}")
+        raise IndexDamagedError(f"{folder / FILE_NAME} fails its checksum.", f"Repair it: ragkit repair {folder}")
     start = len(_MAGIC) + 8
     end = start + int.from_bytes(body[len(_MAGIC) : start], "big")
     header = json.loads(body[start:end])
@@ -110,7 +110,7 @@ def read_seal(folder: Path) -> Seal | None:
 
 
 def seal_damage(database: Path) -> str | None:
-    """Return what is wrong with an SQLite file by its seal; None where it is whole or has none.
+    """Return the damage of an SQLite file by its seal; None if it is intact or not sealed.
 
     Raises:
         IndexDamagedError: if the seal itself is damaged.
@@ -120,14 +120,14 @@ def seal_damage(database: Path) -> str | None:
         if seal is None:
             return None
         damage = _damage(database, seal)
-        # A writer may have broken the seal and changed the file while it was being read.
+        # A writer may have removed the seal and changed the file meanwhile.
         if damage is None or (read_seal(database.parent) == seal and not _has_log(database)):
             return damage
     return None
 
 
-def mend(database: Path) -> int:
-    """Rebuild the damaged blocks of a sealed SQLite file from parity; return how many, or -1 if they are too many.
+def repair_from_parity(database: Path) -> int:
+    """Rebuild the damaged blocks of a sealed SQLite file from parity; return their number, or -1 if there are too many.
 
     Raises:
         IndexDamagedError: if the seal itself is damaged.
@@ -164,15 +164,15 @@ def mend(database: Path) -> int:
 
 
 def remove_log(database: Path) -> None:
-    """Remove the write-ahead log that belongs to an SQLite file which is about to be replaced."""
+    """Remove the write-ahead log of an SQLite file that is about to be replaced."""
     for suffix in ("-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def checkpointed(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the SQLite file; return whether nothing of it is left.
+    """Move the write-ahead log into the SQLite file; return whether the log is empty.
 
-    A reader that holds on to the log is waited for briefly only: the next writer can do it as well.
+    The wait for a reader of the log is short, because the next writer can do it too.
     """
     (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute(f"PRAGMA busy_timeout = {_READERS_WAITED_FOR}")
@@ -201,7 +201,7 @@ def _has_log(database: Path) -> bool:
 
 
 def _read(database: Path) -> Iterator[memoryview]:
-    """Yield a file's blocks without holding all of it."""
+    """Yield a file's blocks without loading all of it."""
     with database.open("rb", buffering=0) as file:
         while data := file.read(64 * _BLOCK):
             yield from _blocks(data)

@@ -1,4 +1,4 @@
-"""The immutable files of an index: named, hashed, listed in SQLite, checked before they are used."""
+"""The immutable files of an index: named, hashed, listed in SQLite, and verified before use."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ FOLDER = "segments"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One vector file or keyword folder of the current generation."""
+    """A vector file or keyword folder of the current generation."""
 
     name: str
     kind: str
     """``vectors`` or ``keywords``."""
     rows: int
     files: dict[str, tuple[str, int]]
-    """Path below the segments folder -> sha256 and bytes."""
+    """sha256 and size in bytes, by path relative to the segments folder."""
     first_key: int = 0
-    """No key in it is lower, and none in an older vector file is as high."""
+    """Lowest key; all keys in older vector files are lower."""
 
 
 def read_segments(store: Store) -> list[Segment]:
@@ -41,7 +41,7 @@ def read_segments(store: Store) -> list[Segment]:
         ]
     except (ValueError, TypeError) as error:
         raise IndexDamagedError(
-            f"The list of segments in {store.path} is damaged.", f"Mend it: ragkit repair {store.path.parent}"
+            f"The list of segments in {store.path} is damaged.", f"Repair it: ragkit repair {store.path.parent}"
         ) from error
 
 
@@ -61,11 +61,11 @@ def seal(
 
     Args:
         root: the segments folder.
-        name: of the file or folder in it.
+        name: name of the file or folder in it.
         kind: ``vectors`` or ``keywords``.
-        rows: it holds.
-        known: checksums by inode-sharing file name, of a folder that this one links to; those are not read again.
-        first_key: the lowest key in it.
+        rows: number of rows.
+        known: checksums of hard-linked files, by file name; these are not read again.
+        first_key: the lowest key.
     """
     target = root / name
     paths = sorted(path for path in target.iterdir() if path.suffix != ".lock") if target.is_dir() else [target]
@@ -84,27 +84,27 @@ def seal(
 
 
 def damaged_files(root: Path, segments: list[Segment]) -> list[str]:
-    """Return a line for each file that is missing, of another size, or fails its sha256."""
+    """Return a line for each file that is missing, has another size, or fails its sha256."""
     wanted = [(root / path, sha, size) for segment in segments for path, (sha, size) in segment.files.items()]
-    # Hashing lets go of the interpreter lock, so files are read side by side.
+    # Hashing releases the interpreter lock, so files are read in parallel.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         return [line for line in pool.map(_damage, wanted) if line]
 
 
 def check(root: Path, segments: list[Segment]) -> None:
-    """Make sure that segments are whole.
+    """Check that segments are intact.
 
     Raises:
-        IndexDamagedError: naming the first file that is not.
-        StoreError: if one can't be opened for a reason that is no damage.
+        IndexDamagedError: for the first damaged file.
+        StoreError: if a file can't be opened for another reason.
     """
     damage = damaged_files(root, segments)
     if damage:
-        raise IndexDamagedError(damage[0], f"Mend it: ragkit repair {root.parent}")
+        raise IndexDamagedError(damage[0], f"Repair it: ragkit repair {root.parent}")
 
 
 def clean(root: Path, segments: list[Segment]) -> None:
-    """Remove what no generation uses: leftovers of a writer that was killed, and files that were merged away."""
+    """Remove unused files: leftovers of a killed writer, and merged files."""
     used = {segment.name for segment in segments}
     if not root.is_dir():
         return
@@ -127,8 +127,8 @@ def _damage(wanted: tuple[Path, str, int]) -> str | None:
             return f"{path} fails its checksum."
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EIO):
-            # Too many open files, or no permission: it says nothing of the file's content.
-            raise StoreError(f"{path} can't be opened: {error.strerror}.", "Mend that and try again.") from error
+            # Too many open files, or no permission: the content may be intact.
+            raise StoreError(f"{path} can't be opened: {error.strerror}.", "Fix this and try again.") from error
         return f"{path} can't be read: {error.strerror}."
     return None
 

@@ -1,4 +1,4 @@
-"""Snapshots: all that a thread reads in a block is of one generation, by one embedding model."""
+"""Snapshots: all reads of a thread in a block see one generation with one embedding model."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ragkit.indexing.vectors import VectorOptions
 from ragkit.indexing.view import View
 
 _ATTEMPTS = 20
-"""Generations that a reader tries to open, if a writer removes their files meanwhile."""
+"""Maximum generations that a reader tries to open, if a writer removes their files meanwhile."""
 
 
 class Snapshots:
-    """Gives threads the view of the newest generation; safe to share between threads.
+    """Provides the view of the newest generation. Thread-safe.
 
     Args:
-        store: of the index.
-        options: of vector files.
-        device: where vectors are searched.
+        store: store of the index.
+        options: options of vector files.
+        device: device of vector search.
     """
 
     def __init__(self, store: Store, options: VectorOptions, device: str) -> None:
@@ -34,10 +34,10 @@ class Snapshots:
 
     @contextmanager
     def take(self, model_id: str | None = None) -> Iterator[View]:
-        """Read one generation in the block; see ``Index.snapshot``. Blocks nest.
+        """Read one generation in the block; see ``Index.snapshot``. Blocks can be nested.
 
         Raises:
-            IndexChangedError: if the index is with another model, or changes faster than it can be opened.
+            IndexChangedError: if the index has another model, or changes faster than it can be opened.
             StoreError: if a file of the index is damaged or can't be read.
         """
         pinned: View | None = getattr(self._local, "view", None)
@@ -63,23 +63,22 @@ class Snapshots:
                         return
                 if self._store.generation == generation:
                     raise wrong
-                # A writer went on to the next generation and removed files of this one: read the next.
+                # A writer committed the next generation and removed files of this one: read the next.
         raise IndexChangedError(f"{self._store.path.parent} changes faster than it can be opened.", "Try again.")
 
     def drop(self) -> None:
-        """Let go of the newest view's files."""
+        """Close the files of the newest view."""
         self._newest = None
 
     def _check(self, view: View, model_id: str | None) -> None:
         if model_id is not None and view.model_id not in (None, model_id):
             raise IndexChangedError(
-                f"{self._store.path.parent} was moved to the embedding model {view.model_id}; the query's vector is "
-                f"by {model_id}.",
+                f"{self._store.path.parent} was re-embedded with {view.model_id}; the query's vector is by {model_id}.",
                 "Embed the query again with index.embedder.",
             )
 
     def _view_of(self, generation: int) -> View:
-        """Return the view of the generation that this thread reads."""
+        """Return the view of the current thread's generation."""
         newest = self._newest
         if newest is not None and newest.generation == generation:
             return newest

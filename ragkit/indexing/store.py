@@ -1,6 +1,6 @@
-"""The truth of an index: documents, chunks and vectors in its SQLite file.
+"""The source of truth of an index: documents, chunks and vectors in its SQLite file.
 
-Every row carries a CRC-32 of its content, which is checked whenever the row is read.
+Each row has a CRC-32 of its content, which is verified when the row is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ragkit.indexing.database import LABELS_FORMAT, Database
 from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
 
 MANY = 500
-"""Parameters of one statement at most."""
+"""Maximum parameters of a statement."""
 _CHUNK_COLUMNS = "c.key, c.document, c.ordinal, c.place, c.header, c.text, c.hash, c.checksum"
 _DOCUMENT_COLUMNS = "d.id, d.source, d.origin, d.title, d.sha256, d.media_type, d.metadata, d.spans, d.text, d.checksum"
 _INFO_COLUMNS = (
@@ -30,12 +30,12 @@ _INFO_COLUMNS = (
 
 
 class Store(Database):
-    """What an index holds; see ``Database`` for how it is opened."""
+    """Contents of an index; to open it, see ``Database``."""
 
     # Documents
 
     def document(self, identity: str) -> Document | None:
-        """Return a document by its id or source, checked.
+        """Return a verified document by its id or source.
 
         Raises:
             IndexDamagedError: if its row fails its checksum.
@@ -47,14 +47,14 @@ class Store(Database):
         return self._document(found[0]) if found else None
 
     def each_document(self, condition: str = "1", parameters: Sequence[Any] = ()) -> Iterator[Document]:
-        """Yield the documents that meet an SQL condition over ``documents d``, by source, checked.
+        """Yield verified documents that meet an SQL condition over ``documents d``, sorted by source.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
         """
         last = ""
         while True:
-            # By pages and not by an open cursor, so that the caller may write meanwhile.
+            # In pages instead of an open cursor, so that the caller can write meanwhile.
             rows = self.rows(
                 f"SELECT {_DOCUMENT_COLUMNS} FROM documents d WHERE d.source > ? AND {condition} "  # noqa: S608
                 f"ORDER BY d.source LIMIT {MANY}",
@@ -67,7 +67,7 @@ class Store(Database):
             last = rows[-1][1]
 
     def counts(self, field: str) -> dict[str, int]:
-        """Return how many documents have each text that a metadata field holds."""
+        """Return the number of documents for each text value of a metadata field."""
         rows = self.rows(
             "SELECT m.value, count(*) FROM documents d, json_each(d.metadata) m "
             "WHERE m.key = ? AND m.type = 'text' GROUP BY 1",
@@ -76,7 +76,7 @@ class Store(Database):
         return dict(rows)
 
     def shared_origins(self, among: Sequence[str] | None = None) -> list[str]:
-        """Return the origins, of some or of all, that more than one document is from."""
+        """Return the origins with more than one document, among some or all."""
         if among is None:
             return [row[0] for row in self.rows("SELECT origin FROM documents GROUP BY origin HAVING count(*) > 1")]
         found: list[str] = []
@@ -87,16 +87,16 @@ class Store(Database):
         return found
 
     def fingerprint(self) -> str:
-        """Return 32 hexadecimal digits that are equal for equal sets of documents."""
+        """Return a hash of the set of documents, 32 hexadecimal digits."""
         total = 0
         with self.errors():
             for identity, sha256 in self.connection.execute("SELECT id, sha256 FROM documents"):
-                # A sum, for the order in which documents came is no part of what they are.
+                # A sum, because the order of documents does not count.
                 total += int.from_bytes(hashlib.blake2b(f"{identity} {sha256}".encode(), digest_size=16).digest())
         return f"{total % 2**128:032x}"
 
     def _document(self, row: tuple[Any, ...]) -> Document:
-        """Return the document of a row of ``_DOCUMENT_COLUMNS``, checked."""
+        """Return the verified document of a row of ``_DOCUMENT_COLUMNS``."""
         *values, checksum = row
         if crc(*values) != checksum:
             raise self.damage(f"The document {values[1]} in {self.path} is damaged.")
@@ -118,12 +118,12 @@ class Store(Database):
         """Insert a document, inside a transaction.
 
         Raises:
-            DocumentError: if another document has its source.
+            DocumentError: if another document has the same source.
         """
         for (other,) in self.rows("SELECT id FROM documents WHERE source = ?", (document.source,)):
             raise DocumentError(
                 f"Documents {other} and {document.id} have the same source {document.source!r}.",
-                "Give each document its own source, or both the same id to replace one by the other.",
+                "Use a unique source for each document, or the same id to replace one by the other.",
             )
         spans = {
             # Empty labels are omitted, so that versions without labels can read the index.
@@ -152,7 +152,7 @@ class Store(Database):
         )
 
     def infos(self, condition: str = "1", parameters: Sequence[Any] = ()) -> list[DocumentInfo]:
-        """Return what is known of the documents that meet an SQL condition over ``documents d``, by source."""
+        """Return information on documents that meet an SQL condition over ``documents d``, sorted by source."""
         with self.reading():
             rows = self.rows(
                 f"SELECT {_INFO_COLUMNS} FROM documents d WHERE {condition} ORDER BY d.source",  # noqa: S608
@@ -163,7 +163,7 @@ class Store(Database):
     # Chunks
 
     def chunks(self, keys: Sequence[int]) -> list[tuple[Chunk, DocumentInfo]]:
-        """Return chunks with their documents in the order of ``keys``; keys that are gone are left out.
+        """Return chunks with their documents in the order of ``keys``; unknown keys are omitted.
 
         Raises:
             IndexDamagedError: if a row fails its checksum.
@@ -185,7 +185,7 @@ class Store(Database):
         return [both[int(key)] for key in keys if int(key) in both]
 
     def gone_keys(self, keys: Sequence[int]) -> set[int]:
-        """Return those keys of chunks that the serving edition does not have."""
+        """Return the keys that are not in the current edition."""
         gone = set(keys)
         for part in _parts([int(key) for key in keys]):
             marks = ", ".join("?" * len(part))
@@ -194,7 +194,7 @@ class Store(Database):
         return gone
 
     def tombstone(self, document: str) -> None:
-        """Keep the chunks of a document that is about to be removed for searches that are under way."""
+        """Keep the chunks of a document that is about to be removed, for running searches."""
         for info in self.infos("d.id = ?", (document,)):
             text = json.dumps(asdict(info), ensure_ascii=False)
             generation = self.generation
@@ -207,7 +207,7 @@ class Store(Database):
             )
 
     def _gone(self, keys: Sequence[int]) -> dict[int, tuple[Chunk, DocumentInfo]]:
-        """Return chunks that were removed a moment ago."""
+        """Return recently removed chunks."""
         found = {}
         for part in _parts(keys):
             marks = ", ".join("?" * len(part))
@@ -235,7 +235,7 @@ class Store(Database):
         return [(row[0], self.chunk(row), row[6]) for row in self.rows(sql, (edition, after))]
 
     def each_chunk(self, edition: int) -> Iterator[tuple[int, Chunk, bytes]]:
-        """Yield key, chunk and content hash of every chunk of an edition, by key."""
+        """Yield key, chunk and content hash of all chunks of an edition, sorted by key."""
         last = 0
         while some := self.some_chunks(edition, last):
             yield from some
@@ -266,7 +266,7 @@ class Store(Database):
         return int(cursor.lastrowid or 0)
 
     def chunk(self, row: tuple[Any, ...]) -> Chunk:
-        """Return the chunk of a row of ``_CHUNK_COLUMNS``, checked.
+        """Return the verified chunk of a row of ``_CHUNK_COLUMNS``.
 
         Raises:
             IndexDamagedError: if the row fails its checksum.
@@ -283,7 +283,7 @@ class Store(Database):
     # Vectors
 
     def known_hashes(self, model: str, hashes: Sequence[bytes]) -> set[bytes]:
-        """Return those content hashes whose vector is at hand."""
+        """Return the content hashes with a stored vector."""
         known: set[bytes] = set()
         for part in _parts(hashes):
             marks = ", ".join("?" * len(part))
@@ -297,10 +297,10 @@ class Store(Database):
         self.connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
 
     def vectors(self, model: str, hashes: Sequence[bytes], dimension: int) -> Vectors:
-        """Return the vectors of content hashes in their order: float32 ``[n, dimension]``.
+        """Return the vectors of content hashes, in order: float32 ``[n, dimension]``.
 
         Raises:
-            IndexDamagedError: if one is missing or fails its checksum.
+            IndexDamagedError: if a vector is missing or fails its checksum.
         """
         found = np.empty((len(hashes), dimension), dtype=np.float32)
         number = 0
@@ -317,9 +317,9 @@ class Store(Database):
         return found
 
     def drop_unused_vectors(self) -> None:
-        """Delete, inside a transaction, the vectors that no chunk uses, and the traces of removed chunks.
+        """Delete, inside a transaction, unused vectors and tombstones.
 
-        A chunk uses the vector by the model of its edition: the index's, or the one it is being moved to.
+        A chunk uses the vector of its edition's model: that of the index, or of a running re-embedding.
         """
         pending = json.loads(self.state("reembedding") or "[null]")[0]
         self.connection.execute(

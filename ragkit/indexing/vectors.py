@@ -1,7 +1,7 @@
 """Vector files: immutable FAISS indexes that map unit vectors to chunk keys.
 
-The kind follows from the size. Up to ``VectorOptions.ivf_threshold`` rows a file is flat (exact, float32); above, an
-inverted file (IVF) of float16 vectors, which is read from disk as it is and searched in ``nprobe`` of its lists.
+The kind depends on the size. Up to ``VectorOptions.ivf_threshold`` rows, a file is flat (exact, float32); above, it is
+an inverted file (IVF) of float16 vectors, which is memory-mapped and searched in ``nprobe`` of its lists.
 Measured on vectors mixed from MiniLM's, one thread (benchmarks/vector_choice.py): 200,000 rows give recall@10 .993 at
 0.2 ms and 158 MB, built in 26 s; 1,000,000 rows .995 at 1.0 ms and 782 MB, built in 108 s. HNSW took a quarter more
 memory and three times the building at 20,000 rows, for .997 at 0.06 ms; with IVF a filtered search is made exact by
@@ -28,19 +28,19 @@ Scored = tuple[Keys, NDArray[np.float32]]
 """Keys and their scores, best first: int64 ``[n]``, float32 ``[n]``."""
 
 _EXACT_BELOW = 20_000
-"""Filters that leave fewer rows than this are searched exactly among them."""
+"""Filters with fewer rows than this are searched exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class VectorOptions:
-    """How vector files are made and searched."""
+    """Options of vector files."""
 
     ivf_threshold: int = 50_000
-    """Up to this many rows a file is flat."""
+    """Maximum number of rows of a flat file."""
     nprobe: int = 0
-    """Lists of an IVF file that a search reads; 0 for a number chosen by the size."""
+    """Number of lists of an IVF file that a search reads; 0 for a default by size."""
     training_rows: int = 100_000
-    """At most this many rows teach an IVF file its lists."""
+    """Maximum number of rows for training the lists of an IVF file."""
 
 
 def empty() -> Scored:
@@ -49,9 +49,9 @@ def empty() -> Scored:
 
 
 def best(keys: Keys, scores: NDArray[np.float32], k: int) -> Scored:
-    """Return the ``k`` best, highest score first and equal scores by key."""
+    """Return the ``k`` best, sorted by descending score, then by key."""
     if 0 < k < len(keys):
-        # Everything that ties with the k-th score takes part in the ordering, so that ties fall the same way.
+        # All ties with the k-th score are ordered, so that the result is deterministic.
         limit = np.partition(scores, len(scores) - k)[len(scores) - k]
         kept = scores >= limit
         keys, scores = keys[kept], scores[kept]
@@ -63,10 +63,10 @@ def build_vector_file(path: Path, keys: Keys, vectors: Vectors, options: VectorO
     """Write a vector file and return its kind, ``flat`` or ``ivf``.
 
     Args:
-        path: of the file; the caller syncs it to disk.
-        keys: int64 ``[n]``, distinct.
+        path: path of the file; the caller syncs it to disk.
+        keys: distinct keys, int64 ``[n]``.
         vectors: unit vectors, float32 ``[n, d]``.
-        options: which kind for which size.
+        options: options of vector files.
     """
     import faiss
 
@@ -97,11 +97,11 @@ def build_vector_file(path: Path, keys: Keys, vectors: Vectors, options: VectorO
 
 
 class VectorFile:
-    """One open vector file.
+    """An open vector file.
 
     Args:
-        path: of the file; the caller has checked its checksum.
-        options: how it is searched.
+        path: path of the file; the caller has verified its checksum.
+        options: options of the search.
 
     Raises:
         IndexDamagedError: if FAISS can't read it.
@@ -126,9 +126,9 @@ class VectorFile:
 
         Args:
             query: a unit vector, float32 ``[d]``.
-            k: at most so many.
-            allowed: only these keys; sorted int64.
-            denied: none of these keys; sorted int64. Not together with ``allowed``.
+            k: maximum number of hits.
+            allowed: allowed keys, sorted int64.
+            denied: excluded keys, sorted int64. It can't be combined with ``allowed``.
         """
         import faiss
 
@@ -143,12 +143,12 @@ class VectorFile:
         elif denied is not None and len(denied):
             parameters["sel"] = faiss.IDSelectorNot(_selector(denied))
         if self._ivf is not None:
-            # Reading every list makes a filtered search exact; the selector skips what is filtered out cheaply.
+            # Reading all lists makes a filtered search exact; the selector skips other rows cheaply.
             every = self._ivf.nlist
             nprobe = every if exhaustive or k > self.rows // 8 else min(every, max(self._nprobe, k // 4))
             found = self._found(query, k, faiss.SearchParametersIVF(nprobe=nprobe, **parameters))
             if len(found[0]) < k and nprobe < every:
-                # The lists near the query hold too little that is not filtered out.
+                # The nearest lists contain too few matching rows.
                 found = self._found(query, k, faiss.SearchParametersIVF(nprobe=every, **parameters))
             return found
         return self._found(query, k, faiss.SearchParameters(**parameters) if parameters else None)
@@ -160,7 +160,7 @@ class VectorFile:
 
 
 def _selector(keys: Keys) -> Any:
-    """Return the FAISS selector of some keys, which are sorted: a bitmap where they lie close, else a set."""
+    """Return the FAISS selector of sorted keys: a bitmap if they are dense, else a set."""
     import faiss
 
     last = int(keys[-1])
@@ -172,7 +172,7 @@ def _selector(keys: Keys) -> Any:
 
 
 def holds(sorted_keys: Keys, keys: Keys) -> NDArray[np.bool_]:
-    """Tell which of ``keys`` are among some sorted ones, without looking at all of those as ``np.isin`` does."""
+    """Return which of ``keys`` are among sorted ones, by binary search instead of ``np.isin``."""
     if not len(sorted_keys):
         return np.zeros(len(keys), dtype=np.bool_)
     at = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
@@ -180,7 +180,7 @@ def holds(sorted_keys: Keys, keys: Keys) -> NDArray[np.bool_]:
 
 
 def open_vector_file(path: Path, options: VectorOptions, device: str = "cpu") -> VectorFile:
-    """Open a vector file on the CPU, or on a GPU where ``device`` is ``cuda`` or ``auto`` finds one: the same hits."""
+    """Open a vector file on the CPU, or on a GPU if ``device`` is ``cuda``, or ``auto`` and there is one."""
     from ragkit.embedding.opening import cuda_works
 
     if device == "cuda" or (device == "auto" and cuda_works()):

@@ -1,4 +1,4 @@
-"""Finds every damage of an index before a search meets it."""
+"""Detects damage of an index."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ragkit.indexing.store import MANY, Store
 from ragkit.records import Chunk, Document
 
 _ATTEMPTS = 20
-"""Generations whose files are checked, if a writer removes them meanwhile."""
+"""Maximum generations whose files are checked, if a writer removes them meanwhile."""
 
 
 def verify_index(folder: Path, store: Store | None = None, progress: ProgressCallback | None = None) -> VerifyReport:
-    """Check the files of an index against their checksums, and every row of its SQLite file.
+    """Verify the checksums of all files of an index, and all rows of its SQLite file.
 
     Args:
-        folder: of the index.
-        store: its open SQLite file, if there is one.
-        progress: told how many documents are done.
+        folder: folder of the index.
+        store: open store of the index, if there is one.
+        progress: called with the number of checked documents.
     """
     damage: list[str] = []
     checked = 0
@@ -56,21 +56,21 @@ def verify_index(folder: Path, store: Store | None = None, progress: ProgressCal
 
 
 def _segment_damage(folder: Path, store: Store) -> tuple[int, list[str]]:
-    """Return how many vector and keyword files there are, and a line for each that is damaged."""
+    """Return the number of vector and keyword files, and a line for each damaged one."""
     for _ in range(_ATTEMPTS):
         generation, segments = store.generation, read_segments(store)
         files = damaged_files(folder / FOLDER, segments)
-        # A writer may have gone on to the next generation and removed files of this one.
+        # A writer may have committed the next generation and removed files of this one.
         if not files or store.generation == generation:
             break
     return sum(len(segment.files) for segment in segments), files
 
 
 def store_damage(store: Store, progress: ProgressCallback | None = None) -> Iterator[str]:
-    """Yield a line for each row that fails a check, and for all that is missing.
+    """Yield a line for each damaged row, and for missing rows.
 
     Raises:
-        IndexDamagedError: if the file can't be read any further.
+        IndexDamagedError: if the file becomes unreadable.
     """
     for (line,) in store.rows("PRAGMA integrity_check(20)"):
         if line != "ok":
@@ -90,7 +90,7 @@ def store_damage(store: Store, progress: ProgressCallback | None = None) -> Iter
 
 
 def document_damage(store: Store, identity: str) -> str | None:
-    """Return what is wrong with a document or its chunks; None where they are whole."""
+    """Return the damage of a document or its chunks; None if they are intact."""
     try:
         document = store.document(identity)
         if document is None:
@@ -106,13 +106,13 @@ def document_damage(store: Store, identity: str) -> str | None:
 
 
 def chunk_damage(document: Document, chunks: Sequence[Chunk]) -> str | None:
-    """Return what is wrong with a document's chunks: they must be exact, in order, and hold all of its text."""
+    """Return the damage of a document's chunks: they must be exact, in order, and contain all of its text."""
     covered = 0
     for number, chunk in enumerate(chunks):
         if chunk.ordinal != number:
             return f"its chunk {number} is missing"
         if document.text[chunk.start : chunk.end] != chunk.text:
-            return f"its chunk {number} is not what the text has there"
+            return f"its chunk {number} differs from the text"
         if document.text[covered : chunk.start].strip():
             return f"its text before chunk {number} is in no chunk"
         covered = max(covered, chunk.end)
@@ -139,13 +139,13 @@ def _vector_damage(store: Store, model: str, edition: int) -> Iterator[str]:
 
 
 def _count_damage(store: Store, edition: int) -> Iterator[str]:
-    """Compare what the files hold with what the rows say, and read what no search reads."""
+    """Compare the number of rows in files and in SQLite, and check data that search does not read."""
     keys = store.rows("SELECT count(*) FROM chunks WHERE edition = ?", (edition,))[0][0]
     dead = store.rows("SELECT count(*) FROM dead")[0][0]
     for kind, gone in (("vectors", dead), ("keywords", 0)):
         rows = sum(segment.rows for segment in read_segments(store) if segment.kind == kind)
         if rows - gone != keys:
-            yield f"{store.path}: the {kind} files hold {rows - gone} chunks, and the rows are {keys}"
+            yield f"{store.path}: the {kind} files contain {rows - gone} chunks, but SQLite has {keys}"
     orphans = store.rows("SELECT count(*) FROM chunks WHERE document NOT IN (SELECT id FROM documents)")[0][0]
     if orphans:
         yield f"{store.path}: the documents of {orphans} chunks are missing"
@@ -157,7 +157,7 @@ def _count_damage(store: Store, edition: int) -> Iterator[str]:
 
 
 def readable(database: Path) -> bool:
-    """Tell whether SQLite opens a file and finds its structure whole."""
+    """Return whether SQLite can open a file and its structure is intact."""
     try:
         connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
         try:

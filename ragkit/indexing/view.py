@@ -1,4 +1,4 @@
-"""One generation, opened for searching: it never changes; a newer generation is another view."""
+"""One generation, opened for searching; it is immutable."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class View:
     """The vector and keyword files of one generation.
 
     Args:
-        generation: its number.
-        edition: which set of chunks it is of.
-        model_id: of the embedding model that made its vectors; None where the index has none yet.
-        vector_files: by segment name.
-        keywords: the keyword folder's name and reader; None for an empty index.
-        dead: keys that are in the files and no longer in the index; sorted int64.
+        generation: number of the generation.
+        edition: number of the set of chunks.
+        model_id: id of the embedding model; None if the index has none yet.
+        vector_files: vector files by segment name.
+        keywords: name and reader of the keyword folder; None for an empty index.
+        dead: keys in the files that are no longer in the index, sorted int64.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class View:
 
     @classmethod
     def load(cls, store: Store, options: VectorOptions, device: str, previous: View | None = None) -> View:
-        """Open the generation that this thread reads; segments that ``previous`` has open are taken over as they are.
+        """Open the current thread's generation; open segments of ``previous`` are reused.
 
         Args:
-            store: of the index, inside ``reading``.
-            options: of vector files.
-            device: where vectors are searched.
-            previous: another generation.
+            store: store of the index, inside ``reading``.
+            options: options of vector files.
+            device: device of vector search.
+            previous: view of another generation.
 
         Raises:
-            StoreError: if a file is missing, can't be read or fails its checksum. If a writer has committed a newer
-                generation meanwhile, it may have removed the file.
+            StoreError: if a file is missing, unreadable or fails its checksum. A writer may have removed it after a
+                newer commit.
         """
         root = store.path.parent / FOLDER
         segments = read_segments(store)
@@ -84,7 +84,7 @@ class View:
         for file in self.vector_files.values():
             if file.dimension != len(query):
                 raise IndexMismatchError(
-                    f"The query's vector has {len(query)} dimensions and the index's have {file.dimension}.",
+                    f"The query's vector has {len(query)} dimensions; the index has {file.dimension}.",
                     "Embed the query with the index's own model: index.embedder.",
                 )
             denied = self.dead if allowed is None else None
@@ -106,10 +106,10 @@ class View:
     def keys(self, store: Store, condition: Filter | None, *, first: bool = False) -> Keys:
         """Return the keys of the chunks whose document matches, or of the first chunk of each; sorted.
 
-        The store has to read this view's generation.
+        The store must read this view's generation.
         """
         meets, parameters = ("1", []) if condition is None else to_sql(condition)
-        # By its text: as dictionary keys, 1, 1.0 and True are the same.
+        # By its text, because 1, 1.0 and True are equal as dictionary keys.
         name = f"{first} {meets} {parameters!r}"
         found = self._allowed.get(name)
         if found is None:
@@ -130,7 +130,7 @@ class View:
 
 
 def _with_ties(file: VectorFile, query: Vectors, k: int, allowed: Keys | None, denied: Keys | None) -> Scored:
-    """Return the nearest rows and those that tie with the last: FAISS picks among ties as they come, we by key."""
+    """Return the nearest rows, including ties with the last one: FAISS breaks ties arbitrarily, ragkit by key."""
     more = 8
     while True:
         keys, scores = file.search(query, k + more, allowed, denied)

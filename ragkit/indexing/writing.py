@@ -1,4 +1,4 @@
-"""Changing an index: one writer at a time, and one SQLite commit that flips the generation."""
+"""Writes to an index: one writer at a time, and one SQLite commit that switches the generation."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ from ragkit.indexing.vectors import VectorOptions, build_vector_file
 from ragkit.records import Chunk, Document
 
 _DEAD_SHARE = 0.2
-"""Files are rebuilt when more than this share of their rows is dead."""
+"""Files are rebuilt if more than this fraction of their rows is dead."""
 _DELTA_SHARE = 0.25
-"""Flat files beside an IVF file are merged into it when they grow past this share of it."""
+"""Flat files are merged into an IVF file if they exceed this fraction of it."""
 _FILES_AT_MOST = 8
 _GENERATIONS_KEPT = 2
-"""A search that began so many generations ago still finds the rows of its hits."""
+"""Number of generations for which tombstones are kept, for running searches."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """What one commit changes."""
+    """Changes of a commit."""
 
     remove: list[str] = field(default_factory=list)
-    """Ids of documents."""
+    """Ids of documents to remove."""
     put: dict[str, tuple[Document, list[Chunk]]] = field(default_factory=dict)
-    """By id."""
+    """Documents to insert with their chunks, by id."""
     vectors: dict[bytes, Vectors] = field(default_factory=dict)
     """New vectors by content hash."""
 
 
 def content_hash(chunk: Chunk) -> bytes:
-    """Return the hash of what is embedded: equal text has an equal vector, which is computed once."""
+    """Return the hash of the embedded text: equal texts share a vector, which is computed once."""
     return hashlib.blake2b(chunk.embedded_text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Hold the right to write; it ends with the process, however that ends.
+    """Hold the writer lock; it is released when the process ends.
 
     Raises:
         IndexLockedError: at once, if another process or thread holds it.
@@ -68,7 +68,7 @@ def writer_lock(folder: Path) -> Iterator[None]:
             holder = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
             raise IndexLockedError(
                 f"{folder} is being written to by process {holder}.",
-                "Wait until it is done; reading goes on meanwhile.",
+                "Wait until it has finished; reading is possible meanwhile.",
             ) from error
         with write_errors(folder):
             os.ftruncate(handle, 0)
@@ -80,15 +80,15 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(store: Store) -> Iterator[None]:
-    """Hold the right to write to an index; at the end its SQLite file is sealed, where the seal was broken.
+    """Hold the writer lock of an index; at the end, its SQLite file is sealed again.
 
     Raises:
         IndexLockedError: at once, if another process or thread holds it.
-        IndexWriteError: if the disk is full or can't be written; what was committed before still serves.
+        IndexWriteError: if the disk is full or read-only; committed data stays in use.
     """
     root = store.path.parent / FOLDER
     with store.using(), writer_lock(store.path.parent):
-        # A writer that was killed leaves files under names that come next.
+        # A killed writer leaves files with the next names.
         clean(root, read_segments(store))
         try:
             yield
@@ -101,7 +101,7 @@ def writing(store: Store) -> Iterator[None]:
 
 
 def seal_store(store: Store) -> None:
-    """Seal the SQLite file, if it is not too large and no reader holds on to its log; without a seal it serves too."""
+    """Seal the SQLite file, if it is not too large and no reader uses its log; the seal is optional."""
     try:
         if checkpointed(store.connection) and store.path.stat().st_size <= LARGEST:
             put_seal(store.path, dict(store.rows("SELECT origin, sha256 FROM files WHERE documents > 0")))
@@ -110,17 +110,17 @@ def seal_store(store: Store) -> None:
 
 
 def commit(store: Store, changes: Changes, model: str, dimension: int, options: VectorOptions) -> None:
-    """Make changes durable and visible, all at once.
+    """Make changes durable and visible, atomically.
 
     Args:
-        store: of the index.
-        changes: documents to remove and to put, with the vectors that are new.
-        model: the embedding model's id.
-        dimension: of its vectors.
-        options: of vector files.
+        store: store of the index.
+        changes: documents to remove and to insert, with new vectors.
+        model: id of the embedding model.
+        dimension: dimension of its vectors.
+        options: options of vector files.
 
     Raises:
-        IndexWriteError: if the disk is full; the old state still serves.
+        IndexWriteError: if the disk is full; the old state stays in use.
     """
     edition = store.edition
     with store.transaction():
@@ -142,14 +142,14 @@ def commit(store: Store, changes: Changes, model: str, dimension: int, options: 
 
 
 def settle(store: Store, model: str, dimension: int, options: VectorOptions, *, force: bool = False) -> bool:
-    """Merge vector files where there are many, or rebuild them where much is dead; return whether it did.
+    """Merge vector files if there are many, or rebuild them if many rows are dead; return whether anything changed.
 
     Args:
-        store: of the index.
-        model: the embedding model's id.
-        dimension: of its vectors.
-        options: of vector files.
-        force: rebuild everything from SQLite in any case.
+        store: store of the index.
+        model: id of the embedding model.
+        dimension: dimension of its vectors.
+        options: options of vector files.
+        force: whether to rebuild everything from SQLite.
     """
     segments = read_segments(store)
     files = [segment for segment in segments if segment.kind == "vectors"]
@@ -167,7 +167,7 @@ def settle(store: Store, model: str, dimension: int, options: VectorOptions, *, 
 
 
 def rebuild(store: Store, edition: int, model: str, dimension: int, options: VectorOptions) -> None:
-    """Write all vector and keyword files anew from SQLite, inside a transaction."""
+    """Rebuild all vector and keyword files from SQLite, inside a transaction."""
     root = _root(store)
     generation = store.generation + 1
     rows = store.rows("SELECT key, hash FROM chunks WHERE edition = ? ORDER BY key", (edition,))
@@ -187,15 +187,15 @@ def rebuild(store: Store, edition: int, model: str, dimension: int, options: Vec
 
 
 def refresh_keywords(store: Store) -> None:
-    """Rebuild the keyword files if another version of the analysis made them.
+    """Rebuild the keyword files if they have another version of the analysis.
 
-    If the index can't be written now, the old files serve: most terms are the same, and the next commit rebuilds them.
+    If the index can't be written now, the old files are used: most terms are equal, and the next commit rebuilds them.
     """
     if not _keywords_are_old(store):
         return
     try:
         with writing(store):
-            # Another process may have done it in the meantime.
+            # Another process may have rebuilt them meanwhile.
             if _keywords_are_old(store):
                 with store.transaction():
                     kept = [segment for segment in read_segments(store) if segment.kind != "keywords"]
@@ -215,7 +215,7 @@ def _keywords_are_old(store: Store) -> bool:
 def embed_missing(
     store: Store, embedder: Embedder, chunks: Iterable[Chunk], pending: dict[bytes, Vectors]
 ) -> dict[bytes, Vectors]:
-    """Return the vectors of chunks that neither the index nor ``pending`` knows, by content hash."""
+    """Return the vectors of chunks that are neither in the index nor in ``pending``, by content hash."""
     wanted: dict[bytes, str] = {}
     for chunk in chunks:
         content = content_hash(chunk)
@@ -234,7 +234,7 @@ def _root(store: Store) -> Path:
 
 
 def _remove(store: Store, documents: Sequence[str]) -> list[int]:
-    """Delete documents and their chunks, and return the keys that files still hold."""
+    """Delete documents and their chunks, and return the keys that are still in files."""
     dead: list[int] = []
     edition = store.edition
     for document in documents:
@@ -270,7 +270,7 @@ def _flip(
 
 
 def _all_keywords(store: Store, edition: int) -> Segment:
-    """Make the next generation's keyword folder from all chunks of an edition, inside a transaction."""
+    """Create the next generation's keyword folder from all chunks of an edition, inside a transaction."""
     root, name = _root(store), f"keywords-{store.generation + 1}"
     extend_keywords(None, root / name, ((key, chunk.embedded_text) for key, chunk, _ in store.each_chunk(edition)))
     rows = store.rows("SELECT count(*) FROM chunks WHERE edition = ?", (edition,))[0][0]
@@ -281,7 +281,7 @@ def _all_keywords(store: Store, edition: int) -> Segment:
 def _next_keywords(
     store: Store, segments: Sequence[Segment], keys: list[int], chunks: list[Chunk], dead: list[int]
 ) -> Segment:
-    """Make the next generation's keyword folder from the current one, or from all chunks where its terms are old."""
+    """Create the next generation's keyword folder from the current one, or from all chunks if its analysis is old."""
     old = next((segment for segment in segments if segment.kind == "keywords"), None)
     if old is None or store.state("analyzer") != ANALYZER:
         return _all_keywords(store, store.edition)
@@ -304,15 +304,14 @@ def _with_new_rows(
     dimension: int,
     options: VectorOptions,
 ) -> list[Segment]:
-    """Put new rows into a flat file of their own, together with flat files that are not much larger.
+    """Write new rows into a new flat file, together with flat files that are not much larger.
 
-    Merging only into what is of like size keeps the number of files to the logarithm of the rows, and each row is
-    rewritten as often.
+    Merging only files of similar size keeps the number of files, and of rewrites of each row, logarithmic.
     """
     kept = sorted(files, key=lambda segment: segment.first_key)
     first, total = keys[0], len(keys)
     while kept and kept[-1].rows <= 2 * total and total + kept[-1].rows <= options.ivf_threshold:
-        # Keys only grow, so the newest files hold the highest ones and what they hold is a range.
+        # Keys are ascending, so the newest files contain the highest ones, as a range.
         merged = kept.pop()
         first, total = merged.first_key, total + merged.rows
     if total > len(keys):

@@ -1,4 +1,4 @@
-"""Messages to text: local models with llama.cpp, endpoints, LangChain models, and chains of them."""
+"""Chat models: local ones with llama.cpp, API endpoints, LangChain models, and fallback chains."""
 
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import OpenAICompatibleModel

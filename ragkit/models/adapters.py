@@ -1,6 +1,6 @@
-"""Adapters that were tuned: in versions, one of which is in use, each with a card that says what it is.
+"""Versions of fine-tuned adapters, each with a card; at most one version is in use.
 
-adapters/NAME/1/card.json    what it was made of and how it measures
+adapters/NAME/1/card.json    data, options and scores
 adapters/NAME/1/lora.gguf    for llama.cpp
 adapters/NAME/promoted.json  which version is in use
 """
@@ -36,11 +36,11 @@ class AdapterVersion:
     folder: Path
     card: Mapping[str, Any]
     promoted: bool
-    """Whether it is the one in use."""
+    """Whether it is in use."""
 
     @property
     def lora(self) -> Path | None:
-        """The adapter for llama.cpp; None for a model that llama.cpp does not run."""
+        """Path of the adapter for llama.cpp; None if llama.cpp does not support the model."""
         file = self.folder / LORA
         return file if file.is_file() else None
 
@@ -49,17 +49,17 @@ class AdapterStore:
     """A folder of adapters.
 
     Args:
-        folder: need not be there yet.
+        folder: folder of the adapters; it does not have to exist.
     """
 
     def __init__(self, folder: str | Path = "adapters") -> None:
         self.folder = Path(folder).expanduser()
 
     def versions(self, name: str | None = None) -> list[AdapterVersion]:
-        """Return all versions, or those of one adapter, by name and age, the oldest first.
+        """Return all versions, or those of one adapter, sorted by name and version.
 
         Raises:
-            ModelNotFoundError: if there is no adapter of that name.
+            ModelNotFoundError: if there is no adapter with that name.
             ModelFileError: if a card is damaged.
         """
         if name is None:
@@ -69,14 +69,14 @@ class AdapterStore:
         found = self._of(self.checked(name))
         if not found:
             names = sorted({version.name for version in self.versions()})
-            known = f"there are: {', '.join(names)}" if names else "there is none"
+            known = f"Available adapters: {', '.join(names)}." if names else "The folder has no adapters."
             raise ModelNotFoundError(
-                f"There is no adapter {name!r} in {self.folder}; {known}.", "Make one: ragkit tune sft"
+                f"There is no adapter {name!r} in {self.folder}. {known}", "Create one: ragkit tune sft"
             )
         return found
 
     def find(self, name: str) -> AdapterVersion:
-        """Return a version: ``NAME`` for the one in use, ``NAME@2`` for the second.
+        """Return a version: ``NAME`` for the one in use, ``NAME@2`` for version 2.
 
         Raises:
             ModelNotFoundError: if there is no such adapter or version, or none of its versions is in use.
@@ -88,24 +88,24 @@ class AdapterStore:
             return fitting[0]
         numbers = ", ".join(str(one.version) for one in versions)
         if number:
-            raise ModelNotFoundError(f"{own} has no version {number}; it has {numbers}.", "Name one of these.")
+            raise ModelNotFoundError(f"{own} has no version {number}; it has {numbers}.", "Specify one of these.")
         raise ModelNotFoundError(
-            f"No version of {own} is in use: none measured better than the model without it; it has {numbers}.",
-            f"Name one, as in {own}@{versions[-1].version}, or use it all the same: ragkit tune promote "
+            f"No version of {own} is in use, because none was better than the base model. Versions: {numbers}.",
+            f"Specify one, such as {own}@{versions[-1].version}, or promote it: ragkit tune promote "
             f"{own}@{versions[-1].version}",
         )
 
     def promote(self, name: str) -> AdapterVersion:
-        """Take a version (``NAME@2``) into use.
+        """Promote a version (``NAME@2``), so that it is in use.
 
         Raises:
-            ModelNotFoundError: if it is not there.
-            SettingsError: if no version is named.
+            ModelNotFoundError: if it does not exist.
+            SettingsError: if the name has no version.
         """
         from ragkit._files import write_atomically
 
         if "@" not in name:
-            raise SettingsError(f"{name!r} names no version.", f"Name one: {name}@1")
+            raise SettingsError(f"{name!r} has no version number.", f"Specify one: {name}@1")
         found = self.find(name)
         write_atomically(self.folder / found.name / PROMOTED, json.dumps({"version": found.version}).encode())
         return self.find(name)
@@ -113,7 +113,7 @@ class AdapterStore:
     def delete(self, name: str) -> list[AdapterVersion]:
         """Delete an adapter with all its versions, or one version (``NAME@2``), and return what was deleted.
 
-        An adapter whose version in use is deleted has none in use.
+        If the version in use is deleted, the adapter has none in use.
 
         Raises:
             ModelNotFoundError: if it is not there.
@@ -129,14 +129,14 @@ class AdapterStore:
         return [one]
 
     def checked(self, name: str) -> str:
-        """Return a name that can be a folder's.
+        """Check the name of an adapter, and return it.
 
         Raises:
-            SettingsError: if it can't.
+            SettingsError: if the name is invalid.
         """
         if not _NAME.fullmatch(name):
             raise SettingsError(
-                f"{name!r} can't be an adapter's name.", "Use up to 64 letters, digits, dots, hyphens and underscores."
+                f"Invalid adapter name {name!r}.", "Use up to 64 letters, digits, dots, hyphens and underscores."
             )
         return name
 
@@ -151,16 +151,16 @@ class AdapterStore:
 
 
 def tuned_model(name: str, folder: str | Path = "adapters", **options: Any) -> LlamaCppModel:
-    """Open a model with an adapter that was tuned for it.
+    """Open a model with an adapter.
 
     Args:
-        name: of the adapter, ``NAME`` for the version in use or ``NAME@2``; or the folder of a version.
-        folder: of the adapters.
-        **options: of ``LlamaCppModel``.
+        name: name of the adapter, ``NAME`` for the version in use or ``NAME@2``; or the folder of a version.
+        folder: folder of the adapters.
+        **options: options of ``LlamaCppModel``.
 
     Raises:
-        ModelNotFoundError: if there is no such adapter, or the model it was made for is gone.
-        ModelFileError: if that model's file is another one now, or llama.cpp does not run it.
+        ModelNotFoundError: if there is no such adapter, or its base model is missing.
+        ModelFileError: if the file of the base model has changed, or llama.cpp does not support it.
     """
     from ragkit.models.llama_cpp import LlamaCppModel
 
@@ -171,15 +171,15 @@ def tuned_model(name: str, folder: str | Path = "adapters", **options: Any) -> L
         version = AdapterStore(folder).find(name)
     if version.lora is None:
         raise ModelFileError(
-            f"{name} was tuned for {version.card['base']['name']}, which llama.cpp does not run.",
-            "Tune the GGUF form of the model.",
+            f"{name} was trained on {version.card['base']['name']}, which llama.cpp does not support.",
+            "Fine-tune a GGUF file of the model.",
         )
     label = f"{version.name}@{version.version}" if version.version else version.name
     return LlamaCppModel(_base(version.card), name=label, lora=version.lora, **options)
 
 
 def _base(card: Mapping[str, Any]) -> Path:
-    """Return the file that an adapter was made for, which has to be what it was."""
+    """Return the file of an adapter's base model, and check that it is unchanged."""
     import hashlib
 
     from ragkit.models.files import known_models, model_path
@@ -188,16 +188,17 @@ def _base(card: Mapping[str, Any]) -> Path:
     if base["name"].lower().endswith(".gguf") and not is_hub_name(base["name"]):
         path = Path(base["name"])
         if not path.is_file():
-            raise ModelNotFoundError(f"The model {path} that this adapter was made for is gone.", "Put it back.")
+            raise ModelNotFoundError(f"The base model of this adapter is missing: {path}.", "Restore the file.")
     else:
-        path = model_path(base["name"])  # which checks those that ragkit knows
+        path = model_path(base["name"])  # verifies the checksum of known models
         if base["sha256"] in {info.sha256 for info in known_models() if info.name == base["name"]}:
             return path
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != base["sha256"]:
         raise ModelFileError(
-            f"{path} has sha256 {found}, and the adapter was made for {base['sha256']}.", "Put the old file back."
+            f"{path} has sha256 {found}, but the adapter was trained on {base['sha256']}.",
+            "Restore the original file.",
         )
     return path
 
@@ -206,7 +207,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path} can't be read: {error}.", "Delete this version, and tune again.") from error
+        raise ModelFileError(f"{path} can't be read: {error}.", "Delete this version, and train it again.") from error
     if not isinstance(found, dict):
-        raise ModelFileError(f"{path} is no object.", "Delete this version, and tune again.")
+        raise ModelFileError(f"{path} is not a JSON object.", "Delete this version, and train it again.")
     return found

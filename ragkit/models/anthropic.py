@@ -1,4 +1,4 @@
-"""Anthropic's models, and any endpoint that speaks its Messages protocol."""
+"""Anthropic's models, and other endpoints with the Messages API."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ragkit.records import Message
 
 ANTHROPIC = PROVIDERS["anthropic"].base_url
 _OPTIONAL = frozenset({"temperature", "stop_sequences"})
-"""Parameters that a reply can be made without: stop strings are kept here as well."""
+"""Parameters that can be omitted: stop strings are also enforced by ragkit."""
 
 
 class AnthropicModel(EndpointModel):
-    """A model behind Anthropic's Messages protocol, which knows no seed and tells no log-probabilities.
+    """A model behind Anthropic's Messages API, which has no seed and no log-probabilities.
 
     Args:
-        model: the endpoint's name for it.
-        base_url: without ``/v1``; that of Anthropic by default.
-        api_key: it is never shown.
-        options: limits, tries, window, prices.
+        model: name of the model at the endpoint.
+        base_url: address without ``/v1``; by default that of Anthropic.
+        api_key: API key; it is never logged or shown.
+        options: time limits, retries, window, prices.
 
     Raises:
         MissingExtraError: if anthropic is not installed.
-        SettingsError: if ``base_url`` is no web address, the key holds what no header can, or an option makes no sense.
+        SettingsError: if ``base_url`` is not a URL, the key is not a valid header value, or an option is out of range.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class AnthropicModel(EndpointModel):
     def _send(self, messages: Sequence[Message], options: GenerationOptions, timeout: Any) -> Any:
         turns: Any = [{"role": turn.role, "content": turn.content} for turn in messages if turn.role != "system"]
         if not turns:
-            raise PromptError("There is only a system message.", "Give at least one user message.")
+            raise PromptError("There is only a system message.", "Pass at least one user message.")
         own: dict[str, Any] = {"temperature": None if options.temperature is None else min(options.temperature, 1.0)}
         system = [message.content for message in messages if message.role == "system"]
         if system:
             own["system"] = "\n\n".join(system)
-        # The protocol refuses stop strings of blanks alone; those are kept here, as all are.
+        # The API rejects stop strings of white space; ragkit enforces all stop strings anyway.
         stops = [stop for stop in options.stop if stop.strip()]
         if stops:
             own["stop_sequences"] = stops
@@ -88,9 +88,9 @@ class AnthropicModel(EndpointModel):
         if finish is None:
             return
         if finish == "refusal":
-            raise ModelOutputError(f"{self._address} refused to reply.", "Ask in other words.")
+            raise ModelOutputError(f"{self._address} refused to reply.", "Rephrase the request.")
         cached = counts.get("cache_read_input_tokens", 0)
-        # The protocol counts what its cache took or gave apart from the other tokens of the prompt.
+        # The API counts tokens that are written to or read from its cache separately.
         prompt = counts.get("input_tokens", 0) + cached + counts.get("cache_creation_input_tokens", 0)
         yield Delta(
             "" if guard.stopped else guard.rest(),
@@ -98,7 +98,7 @@ class AnthropicModel(EndpointModel):
             "length" if finish in ("max_tokens", "model_context_window_exceeded") else "stop",
             self._usage(
                 prompt or self.count_tokens(messages),
-                # A reply that a stop string ends here is counted by its pieces: the count comes at its end.
+                # If ragkit ends a reply at a stop string, its deltas are counted, because the usage comes at the end.
                 max(counts.get("output_tokens", 0), made),
                 cached,
             ),

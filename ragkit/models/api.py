@@ -1,4 +1,4 @@
-"""Any endpoint that speaks OpenAI's chat completions: hosted, or a server of your own."""
+"""Endpoints with OpenAI's chat completions API, hosted or self-hosted."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["OPENAI", "ApiOptions", "OpenAICompatibleModel"]
 
 OPENAI = PROVIDERS["openai"].base_url
 _OPTIONAL = frozenset({"temperature", "seed", "stop", "stream_options", "logprobs", "top_logprobs"})
-"""Parameters that a reply can be made without: it is ended at stop strings here as well, and its tokens are counted."""
+"""Parameters that can be omitted: ragkit also enforces stop strings and counts tokens."""
 _MOST_STOPS = 4
-"""Stop strings that endpoints take; the others are kept here."""
+"""Maximum number of stop strings to send; ragkit enforces the others."""
 
 
 class OpenAICompatibleModel(EndpointModel):
-    """A model behind an endpoint that speaks OpenAI's chat completions.
+    """A model behind an endpoint with OpenAI's chat completions API.
 
     Args:
-        model: the endpoint's name for it.
-        base_url: up to and with ``/v1``; that of OpenAI by default.
-        api_key: sent as a bearer token; it is never shown.
-        options: limits, tries, window, prices.
-        provider: its name in the tables of windows and prices; by default it is known by its address.
+        model: name of the model at the endpoint.
+        base_url: address including ``/v1``; by default that of OpenAI.
+        api_key: API key, sent as a bearer token; it is never logged or shown.
+        options: time limits, retries, window, prices.
+        provider: name of the provider in the tables of windows and prices; by default derived from the address.
 
     Raises:
         MissingExtraError: if openai is not installed.
-        SettingsError: if ``base_url`` is no web address, the key holds what no header can, or an option makes no sense.
+        SettingsError: if ``base_url`` is not a URL, the key is not a valid header value, or an option is out of range.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class OpenAICompatibleModel(EndpointModel):
         except ImportError as error:
             raise MissingExtraError("openai", "api", "to call an endpoint") from error
         super().__init__(model, base_url, api_key, options, openai, openai.OpenAI, provider)
-        if self._address != OPENAI:  # whose account it is concerns nobody else
+        if self._address != OPENAI:  # other endpoints must not learn the account's organization
             self._unsent |= {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
 
     def _send(self, messages: Sequence[Message], options: GenerationOptions, timeout: Any) -> Any:
-        # OpenAI's own newer models take no max_tokens, and many other servers nothing else.
+        # OpenAI's newer models reject max_tokens, and many other servers support nothing else.
         limits = ("max_completion_tokens", "max_tokens")
         usual, other = limits if self._address == OPENAI else limits[::-1]
         limit, optional = (other, _OPTIONAL) if usual in self._refused else (usual, _OPTIONAL | {usual})
@@ -66,7 +66,7 @@ class OpenAICompatibleModel(EndpointModel):
         if options.stop:
             own["stop"] = list(options.stop[:_MOST_STOPS])
         if options.logprobs:
-            # Some servers tell none where they are not asked for the likeliest too.
+            # Some servers return log-probabilities only if top_logprobs is set too.
             own |= {"logprobs": True, "top_logprobs": 1}
         if options.json_schema is not None:
             schema = {"name": "reply", "strict": True, "schema": dict(options.json_schema)}
@@ -104,7 +104,7 @@ class OpenAICompatibleModel(EndpointModel):
         if finish is None:
             return
         if finish == "content_filter":
-            raise ModelOutputError(f"{self._address} held the reply back: its content filter.", "Ask in other words.")
+            raise ModelOutputError(f"The content filter of {self._address} blocked the reply.", "Rephrase the request.")
         details = usage and usage.prompt_tokens_details
         yield Delta(
             "" if guard.stopped else guard.rest(),

@@ -1,4 +1,4 @@
-"""What a chat model is: one method that streams, and two numbers a prompt needs."""
+"""The chat model protocol: a streaming method, the context window, and token counts."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from ragkit.records import Message, Usage
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """How to generate."""
+    """Options of generation."""
 
     max_tokens: int = 256
     temperature: float | None = None
-    """0 takes the likeliest token each time. None, the default, is 0 for local models and is not sent to endpoints,
-    some of which refuse any temperature but their own."""
+    """Sampling temperature; 0 is greedy. None is 0 for local models and is not sent to endpoints, some of which reject
+    any temperature other than their default."""
     seed: int | None = None
-    """Of sampling. None is 0 for local models and is not sent to endpoints."""
+    """Random seed of sampling. None is 0 for local models and is not sent to endpoints."""
     stop: tuple[str, ...] = ()
-    """Generation ends before any of these; they are not part of the text."""
+    """Stop sequences; they are not part of the text."""
     json_schema: Mapping[str, Any] | None = None
-    """Only text that validates against this JSON schema can come out."""
+    """JSON schema of the reply; generation is constrained to it."""
     logprobs: bool = False
-    """Ask for each token's log-probability."""
+    """Whether to return the log-probability of each token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed reply. The last one carries ``finish`` and ``usage``."""
+    """A chunk of a streamed reply. The last one has ``finish`` and ``usage``."""
 
     text: str
     logprob: float | None = None
-    """Natural logarithm, where asked for and known."""
+    """Natural log-probability, if requested and known."""
     finish: str | None = None
     """``stop`` or ``length``, on the last delta only."""
     usage: Usage | None = None
-    """On the last delta only."""
+    """Token usage, on the last delta only."""
     route: tuple[Attempt, ...] = ()
-    """Of a chain of models, on the last delta only: who was tried, in order, and why."""
+    """Attempts of a fallback chain, in order, on the last delta only."""
     notes: tuple[str, ...] = ()
-    """On the last delta only: what the reply was made without although it was asked for, in sentences."""
+    """Notes on requested parameters that were not supported, on the last delta only."""
 
 
 class ChatModel(Protocol):
@@ -50,20 +50,20 @@ class ChatModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in traces and errors."""
+        """Name of the model in traces and errors."""
         ...
 
     @property
     def window(self) -> int:
-        """Tokens of prompt and reply together."""
+        """Context window: maximum tokens of prompt and reply together."""
         ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return the exact tokens of the prompt that ``stream`` would send, chat template included."""
+        """Return the number of tokens of the prompt, including the chat template."""
         ...
 
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
-        """Yield the reply as it is made.
+        """Yield the reply as it is generated.
 
         Raises:
             ModelError: see ``ragkit.errors``; ``retry`` says whether the same call may succeed later.
@@ -73,64 +73,64 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class ScoringModel(Protocol):
-    """A model that tells how likely it finds given replies."""
+    """A model that returns log-probabilities of given replies."""
 
     def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, whole: bool = False
     ) -> list[list[float]]:
-        """Return the log-probability (natural) of each token of each continuation after the messages.
+        """Return the natural log-probability of each token of each continuation of the messages.
 
-        The prompt is evaluated once; what continuations share with each other is evaluated once too.
+        The prompt and shared prefixes of continuations are evaluated once.
 
         Args:
-            messages: the prompt.
-            continuations: what may follow it.
-            whole: each is the whole reply: its end counts too, as one more log-probability.
+            messages: messages of the prompt.
+            continuations: texts to score.
+            whole: whether each is a complete reply, whose end token is scored too.
         """
         ...
 
     def choose(self, messages: Sequence[Message], replies: Sequence[str], biases: Sequence[float] = ()) -> Choice:
-        """Return the reply that the model finds likeliest.
+        """Return the most probable of given replies.
 
         Args:
-            messages: the prompt.
-            replies: whole replies to choose from, at least one.
-            biases: what is added to each reply's log-probability before they are compared; none by default.
+            messages: messages of the prompt.
+            replies: complete replies, at least one.
+            biases: values added to the log-probability of each reply before the comparison; none by default.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several replies."""
+    """The most probable of several replies."""
 
     number: int
-    """Its place among them."""
+    """Index of the reply."""
     logprob: float
-    """Natural log-probability of the whole reply and its end."""
+    """Natural log-probability of the reply, including the end token."""
     usage: Usage
     route: tuple[Attempt, ...] = ()
-    """Of a chain of models: who was tried, in order, and why."""
+    """Attempts of a fallback chain, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole reply."""
+    """A complete reply."""
 
     text: str
     finish: str
     usage: Usage
     logprobs: tuple[float, ...] = field(default=())
     route: tuple[Attempt, ...] = ()
-    """Of a chain of models: who was tried, in order, and why."""
+    """Attempts of a fallback chain, in order."""
     notes: tuple[str, ...] = ()
-    """What the reply was made without although it was asked for, in sentences."""
+    """Notes on requested parameters that were not supported."""
 
 
 def complete(
     model: ChatModel, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()
 ) -> Completion:
-    """Collect a streamed reply into one."""
+    """Return the complete reply of a stream."""
     parts: list[str] = []
     logprobs: list[float] = []
     finish, usage = "stop", Usage()

@@ -1,7 +1,7 @@
-"""Messages to tokens by the model's own chat template, with what people wrote kept apart from what controls.
+"""Tokenises messages by the model's own chat template, and keeps message text apart from control tokens.
 
-The template is rendered around marks that stand for the messages' contents. Only the template's own text may name
-control tokens; contents are tokenised as plain text, so a document that says ``<|im_end|>`` says just that.
+The template is rendered with placeholders for the messages' contents. Only the template's own text can contain control
+tokens; contents are tokenised as plain text, so that ``<|im_end|>`` in a document is ordinary text.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ PLAIN = (
     "{% elif message.role == 'user' %}{{ message.content }}\n{% else %}{{ message.content }}\n\n{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}"
 )
-"""For base models, which have no template: the messages one after the other, replies after ``Answer:``."""
+"""Template for base models, which have none: concatenated messages, with ``Answer:`` before replies."""
 
 
 class ChatTemplate:
-    """One model's chat template.
+    """Chat template of a model.
 
     Args:
-        source: in Jinja, as the model's file has it.
-        start: the text of the token that begins a prompt.
-        end: the text of the token that ends a reply.
+        source: Jinja source from the model's file.
+        start: text of the token that starts a prompt.
+        end: text of the token that ends a reply.
 
     Raises:
         ModelError: if the template can't be read.
@@ -53,27 +53,27 @@ class ChatTemplate:
         self._known = {"bos_token": start, "eos_token": end}
 
     def tokens(self, messages: Sequence[Message], tokenize: Callable[[str, bool], list[int]]) -> list[int]:
-        """Return the tokens of a prompt that asks for the next reply.
+        """Return the tokens of a prompt, up to the start of the reply.
 
         Args:
-            messages: the chat.
-            tokenize: takes a text and whether control tokens may be named in it.
+            messages: messages of the chat.
+            tokenize: takes a text and whether to parse control tokens in it.
 
         Raises:
-            PromptError: if there are no messages, or the template refuses their roles.
+            PromptError: if there are no messages, or the template rejects their roles.
         """
         if not messages:
-            raise PromptError("There are no messages to reply to.", "Give at least one user message.")
+            raise PromptError("There are no messages.", "Pass at least one user message.")
         from jinja2 import TemplateError as JinjaError
 
         marked = [{"role": m.role, "content": f"\ue000{number}\ue001"} for number, m in enumerate(messages)]
         try:
             text = self._template.render(messages=marked, add_generation_prompt=True, **self._known)
         except (JinjaError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # A template is a program that came with the model; its faults are of any kind.
+            # A template is a program from the model file, which can raise any error.
             raise PromptError(
-                f"The model's chat template refuses these messages: {type(error).__name__}: {error}.",
-                "Check the order of roles: a system message first, if any, then user and assistant in turn.",
+                f"The model's chat template rejects these messages: {type(error).__name__}: {error}.",
+                "Check the order of roles: an optional system message, then user and assistant messages in turn.",
             ) from error
         tokens: list[int] = []
         parts = _MARK.split(text)

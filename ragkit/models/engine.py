@@ -1,7 +1,7 @@
-"""A GGUF model in memory, over llama.cpp's own functions: tokens in, logits out, what was evaluated kept.
+"""A GGUF model in memory, through llama.cpp's low-level functions: tokens in, logits out, with a prefix cache.
 
-The last prompt's key-value cache stays; a new prompt evaluates only what differs from it. Continuations are scored side
-by side as sequences of one batch, shared beginnings once.
+The key-value cache of the last prompt is kept; a new prompt evaluates only the tokens after the common prefix.
+Continuations are scored in parallel as sequences of one batch, with shared prefixes evaluated once.
 """
 
 from __future__ import annotations
@@ -25,18 +25,17 @@ from ragkit.models.llama_log import log_of
 from ragkit.models.uses import Uses
 
 _SEQUENCES = 64
-"""Sequences of one batch, the prompt's own included."""
+"""Maximum sequences of a batch, including that of the prompt."""
 _BATCH = 512
 _STOPPABLE_BATCH = 128
-"""Tokens of a prompt that a CPU evaluates between two looks at whether they are still wanted: a few tenths of a second
-for a small model. In smaller parts its threads wait for each other more than they work where the machine is busy. A GPU
-is done with a whole batch sooner."""
+"""Tokens of a prompt that a CPU evaluates between checks for cancellation: a few tenths of a second for a small model.
+Smaller parts are inefficient on a busy machine. A GPU evaluates a complete batch faster."""
 END = -1
-"""Stands for any token that ends a reply."""
+"""Placeholder for any token that ends a reply."""
 _AT_ONCE = 2
-"""Beginnings that ``choose`` evaluates together, one a core of a small machine."""
+"""Prefixes that ``choose`` evaluates in parallel."""
 _OUTPUT_CELLS = 2**24
-"""Logits that one batch may give while scoring: 64 MiB of them, whatever the size of the vocabulary."""
+"""Maximum number of logits of a scoring batch: 64 MiB, independent of the vocabulary size."""
 
 
 P = ParamSpec("P")
@@ -59,24 +58,23 @@ def _in_use(method: Callable[Concatenate[Engine, P], R]) -> Callable[Concatenate
 
 
 class Engine:
-    """One model with one context.
+    """A model with one context.
 
-    Evaluating and scoring need a lock of the caller's between threads, since they share the context. Everything else
-    may run beside them, and ``close`` at any time: it waits for the calls that are inside the model, and later ones
-    are refused.
+    Evaluating and scoring share the context, so callers need a lock between threads. Other methods can run
+    concurrently. ``close`` can be called at any time: it waits for running calls, and later calls raise an error.
 
     Args:
-        path: of the GGUF file.
-        window: tokens of context; 0 for what the model was trained on, at most 8,192.
-        threads: 0 for all cores.
-        gpu_layers: layers on the GPU, -1 for all, where llama-cpp-python was built for one.
-        lora: a LoRA adapter in GGUF form.
+        path: path of the GGUF file.
+        window: context window in tokens; 0 for that of the training, at most 8,192.
+        threads: number of threads; 0 for all cores.
+        gpu_layers: number of layers on the GPU, -1 for all, if llama-cpp-python supports one.
+        lora: LoRA adapter in GGUF format.
 
     Raises:
         MissingExtraError: if llama-cpp-python is not installed.
-        ModelFileError: if the file is no model that llama.cpp reads.
+        ModelFileError: if llama.cpp can't load the file.
         ModelError: if there is not enough memory for the window.
-        SettingsError: if the window or the threads are no number that can be.
+        SettingsError: if ``window`` or ``threads`` is out of range.
     """
 
     def __init__(
@@ -88,24 +86,24 @@ class Engine:
             raise MissingExtraError("llama-cpp-python", "local", "to run local models") from error
         if window < 0 or 0 < window < _SEQUENCES or threads < 0:
             raise SettingsError(
-                f"A window of {window} tokens and {threads} threads can't be.",
-                f"Give 0 for the default, or a window of {_SEQUENCES} tokens or more.",
+                f"window must be 0 or >= {_SEQUENCES}, and threads >= 0, got window={window} and threads={threads}.",
+                "Use 0 for the defaults.",
             )
         self._library = library
         self._using = Uses()
         log = log_of(library)
         settings = library.llama_model_default_params()
-        # The first C++ exception of a thread takes some memory. Where that is missing the process ends, so one is had
-        # now, by a file that can't be there, before the model takes what memory there is.
+        # The first C++ exception of a thread allocates memory, and the process aborts if that fails. A file that can't
+        # exist triggers one now, before the model is loaded.
         library.llama_model_load_from_file(f"{path}/".encode(), settings)
         log.clear()
         settings.n_gpu_layers = 999 if gpu_layers < 0 else gpu_layers
         self._model = library.llama_model_load_from_file(str(path).encode(), settings)
         if not self._model:
             raise ModelFileError(
-                f"{path} can't be loaded as a model: it is cut short, damaged, or of a kind this build does not know"
-                f"{log.told()}.",
-                "Get it anew (ragkit models pull NAME), or name another file.",
+                f"{path} can't be loaded as a model: it is truncated, damaged, or not supported by this build"
+                f"{log.first_error()}.",
+                "Download it again (ragkit models pull NAME), or use another file.",
             )
         self.trained_window: int = library.llama_model_n_ctx_train(self._model)
         self.parameters: int = library.llama_model_n_params(self._model)
@@ -113,8 +111,8 @@ class Engine:
         if self.window > self.trained_window:
             self.close()
             raise SettingsError(
-                f"{path.name} was trained on {self.trained_window:,} tokens, and {window:,} are asked for.",
-                "Ask for a smaller window.",
+                f"{path.name} supports a window of {self.trained_window:,} tokens, got {window:,}.",
+                "Use a smaller window.",
             )
         context = library.llama_context_default_params()
         context.n_ctx = self.window
@@ -124,17 +122,18 @@ class Engine:
         context.n_threads = context.n_threads_batch = threads or cores()
         context.kv_unified = True
         if gpu_layers == 0:
-            # On a CPU flash attention is no faster here, and its results depend on how a prompt is cut into batches:
-            # up to 0.7 nats, which changes greedy replies. Without it a reused prefix gives bit for bit the same.
+            # On a CPU, flash attention is not faster here, and its results depend on how a prompt is split into
+            # batches:
+            # by up to 0.7 nats, which changes greedy replies. Without it, results with a reused prefix are identical.
             context.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        # Sliding-window models keep all cells, so that any prefix can be taken up again.
+        # Sliding-window models keep all cells, so that any prefix can be reused.
         context.swa_full = True
         self._context = library.llama_init_from_model(self._model, context)
         if not self._context:
             self.close()
             raise ModelError(
-                f"A context of {self.window} tokens for {path.name} can't be made{log.told()}.",
-                "Ask for a smaller window.",
+                f"A context of {self.window} tokens for {path.name} can't be created{log.first_error()}.",
+                "Use a smaller window.",
             )
         self._vocabulary = library.llama_model_get_vocab(self._model)
         self._memory = library.llama_get_memory(self._context)
@@ -151,7 +150,7 @@ class Engine:
             self._apply(lora)
 
     def close(self) -> None:
-        """Free the model once no call uses it; calls that come later are refused. A long evaluation ends early."""
+        """Free the model once running calls have ended; later calls raise an error. A long evaluation is cancelled."""
         if hasattr(self, "_using"):
             self._using.close(self._free)
 
@@ -165,7 +164,7 @@ class Engine:
             self._model = None
 
     def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not _ending():  # at the end of the process llama.cpp's functions may be gone, and the memory goes anyway
+        if not _ending():  # at exit, llama.cpp's functions may be gone, and the memory is freed anyway
             self.close()
 
     @_in_use
@@ -181,20 +180,20 @@ class Engine:
         """Return the tokens of a text.
 
         Args:
-            text: any.
-            special: read the names of control tokens as these tokens; never for text from outside.
+            text: any text.
+            special: whether to parse control tokens; never for untrusted text.
         """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         tokens = (self._library.llama_token * room)()
         count = self._library.llama_tokenize(self._vocabulary, data, len(data), tokens, room, False, special)
         if count < 0:
-            raise ModelError(f"A text of {len(data)} bytes can't be tokenised.", "Leave out what is no text.")
+            raise ModelError(f"A text of {len(data)} bytes can't be tokenised.", "Remove binary data.")
         return list(tokens[:count])
 
     @_in_use
     def name_of(self, token: int) -> str:
-        """Return the text that names a token in templates, control tokens too; empty where there is no such token."""
+        """Return the text of a token in templates, including control tokens; empty if there is no such token."""
         if token < 0:
             return ""
         name: bytes = self._library.llama_vocab_get_text(self._vocabulary, token)
@@ -202,7 +201,7 @@ class Engine:
 
     @_in_use
     def piece(self, token: int) -> bytes:
-        """Return the bytes of a token; control tokens have none."""
+        """Return the bytes of a token; none for control tokens."""
         size = 256
         buffer = ctypes.create_string_buffer(size)
         length = self._library.llama_token_to_piece(self._vocabulary, token, buffer, size, 0, False)
@@ -217,7 +216,7 @@ class Engine:
 
     @_in_use
     def ends(self, token: int) -> bool:
-        """Tell whether a token ends the reply."""
+        """Return whether a token ends the reply."""
         return self._ends(token)
 
     def _ends(self, token: int) -> bool:
@@ -228,15 +227,15 @@ class Engine:
         """Evaluate a prompt.
 
         Args:
-            tokens: at least one and fewer than the window.
-            stopped: asked between the parts of a long prompt; where it says so, the rest is left.
+            tokens: at least one token, and fewer than the window.
+            stopped: called between the parts of a long prompt; evaluation is cancelled if it returns True.
 
         Returns:
-            The logits after the last token, float32 ``[vocabulary]``, and how many tokens were taken from the last
+            The logits after the last token, float32 ``[vocabulary]``, and the number of tokens reused from the last
             prompt.
 
         Raises:
-            ModelStoppedError: if it was stopped; what was evaluated is kept.
+            ModelStoppedError: if it was cancelled; evaluated tokens are kept.
         """
         kept = self._kept
         if kept == tokens[: len(kept)]:
@@ -248,7 +247,7 @@ class Engine:
             return self._last, shared
         shared = min(shared, len(tokens) - 1)
         if not self._library.llama_memory_seq_rm(self._memory, 0, shared, -1):
-            # A recurrent model can't go back to a position: it begins anew.
+            # A recurrent model can't go back to an earlier position, so it is evaluated from the start.
             self._library.llama_memory_clear(self._memory, True)
             shared = 0
         del kept[shared:]
@@ -265,10 +264,10 @@ class Engine:
 
     @_in_use
     def score(self, continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Return the log-probability (natural) of each token of each continuation of what was evaluated last.
+        """Return the natural log-probability of each token of each continuation of the last evaluated prompt.
 
-        What continuations share with each other is evaluated once. The context is as before afterwards. Each
-        continuation must fit the window. ``END`` may stand at the end of one, for any token that ends a reply.
+        Shared prefixes are evaluated once, and the context is restored. Each continuation must fit the window. It can
+        end with ``END``, for any token that ends a reply.
         """
         assert self._last is not None
         results: list[list[float]] = [[] for _ in continuations]
@@ -288,20 +287,20 @@ class Engine:
     def choose(
         self, replies: Sequence[Sequence[int]], biases: Sequence[float], stopped: Callable[[], bool] | None = None
     ) -> tuple[int, float]:
-        """Return the best of some replies to what was evaluated last, and its log-probability (natural).
+        """Return the most probable reply to the last evaluated prompt, and its natural log-probability.
 
-        Best first through the tree of their tokens: a beginning is evaluated only where it promises more than every
-        whole reply found so far, so that what comes out is the best of all and most of the tree is never looked at.
-        The context is as before afterwards.
+        This is a best-first search in the tree of their tokens: a prefix is evaluated only if its upper bound exceeds
+        the best complete reply so far. The result is exact, and most of the tree is never evaluated. The context is
+        restored.
 
         Args:
-            replies: tokens of each, at least one reply; none may be empty or the beginning of another, which ``END``
-                at the end of each sees to: any token with which the model ends a reply.
-            biases: of each, what is added to its log-probability.
-            stopped: asked between steps; where it says so, the search is left.
+            replies: tokens of each reply, at least one reply. None may be empty or a prefix of another; ``END`` at the
+                end of each, for any token that ends a reply, ensures that.
+            biases: values added to the log-probability of each reply.
+            stopped: called between steps; the search is cancelled if it returns True.
 
         Raises:
-            ModelStoppedError: if it was stopped.
+            ModelStoppedError: if it was cancelled.
         """
         assert self._last is not None
         longest = max(map(len, replies))
@@ -322,7 +321,7 @@ class Engine:
             for token in followers[path]:
                 step = _log_sum(after[self._endings]) if token == END else after[token]
                 longer, sum_ = (*path, token), logprob + float(step)
-                # The best comes first; of equals the one with the lower tokens.
+                # The best first; a tie goes to the one with the lower tokens.
                 heapq.heappush(ahead, (-sum_ - bias[longer], longer, sum_))
 
         look((), 0.0, log_softmax(self._last))
@@ -341,7 +340,7 @@ class Engine:
                 self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def _beside(self, paths: Sequence[tuple[int, ...]]) -> list[Logits]:
-        """Return the log-probabilities, float32 ``[vocabulary]``, after each path of tokens behind the prompt."""
+        """Return the log-probabilities, float32 ``[vocabulary]``, after each path of tokens that follows the prompt."""
         position = len(self._kept)
         rows: list[tuple[int, int, tuple[int, ...], bool]] = []
         last: list[int] = []
@@ -354,7 +353,7 @@ class Engine:
         return [log_softmax(self._row(number)) for number in last]
 
     def _groups(self, continuations: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Yield the numbers of continuations that fit the context together, those with a common beginning together."""
+        """Yield groups of indices of continuations that fit the context together, grouped by common prefix."""
         room = self.window - len(self._kept)
         group: list[int] = []
         nodes: set[tuple[int, ...]] = set()
@@ -370,10 +369,10 @@ class Engine:
             yield group
 
     def _score_group(self, continuations: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], float]:
-        """Evaluate continuations as sequences 1, 2, … beside the prompt.
+        """Evaluate continuations as sequences 1, 2, … in addition to the prompt.
 
         Returns:
-            For each beginning of two tokens or more, the log-probability of its last token.
+            For each prefix of two or more tokens, the log-probability of its last token.
         """
         owners: dict[tuple[int, ...], list[int]] = {}
         followers: dict[tuple[int, ...], set[int]] = {}
@@ -383,7 +382,7 @@ class Engine:
                 followers.setdefault(tokens[:length], set()).add(tokens[length])
         known: dict[tuple[int, ...], float] = {}
         position = len(self._kept)
-        # Parents come before their children, as the positions of a sequence must.
+        # Parents precede their children, because positions of a sequence must be ascending.
         paths = sorted(owners, key=lambda path: (len(path), path))
         try:
             if paths:
@@ -405,7 +404,7 @@ class Engine:
 
     @_in_use
     def grammar(self, text: str) -> Grammar:
-        """Return what holds output to a grammar in llama.cpp's GBNF.
+        """Return a constraint for output, from a grammar in llama.cpp's GBNF.
 
         Raises:
             ModelError: if the grammar can't be read.
@@ -428,30 +427,30 @@ class Engine:
             self._kept.clear()
             self._last = None
             self._library.llama_memory_clear(self._memory, True)
-            raise ModelError(f"llama.cpp could not evaluate {len(rows)} tokens (code {code}).", "Use a smaller prompt.")
+            raise ModelError(f"llama.cpp could not evaluate {len(rows)} tokens (code {code}).", "Use a shorter prompt.")
 
     def _row(self, number: int) -> Logits:
-        """Return the logits of a row of the last ``_decode``, valid until the next one."""
+        """Return the logits of a row of the last ``_decode`` call, valid until the next one."""
         pointer = self._library.llama_get_logits_ith(self._context, number)
         return np.ctypeslib.as_array(pointer, shape=(self.vocabulary_size,))
 
     def _check_wanted(self, stopped: Callable[[], bool] | None) -> None:
-        """Leave a long call between its steps where nobody waits for it, or the model is being closed."""
+        """Raise if the call was cancelled or the model is being closed."""
         self._using.check_open()
         if stopped is not None and stopped():
-            raise ModelStoppedError("The call was stopped.", "Ask again.")
+            raise ModelStoppedError("The call was cancelled.", "Call it again.")
 
     def _apply(self, lora: Path) -> None:
         adapter = self._library.llama_adapter_lora_init(self._model, str(lora).encode()) if lora.is_file() else None
         if not adapter:
             raise ModelFileError(
                 f"{lora} can't be loaded as a LoRA adapter for this model.",
-                "Name an adapter in GGUF form, made for it.",
+                "Use an adapter in GGUF format that was trained on this model.",
             )
         adapters = (self._library.llama_adapter_lora_p_ctypes * 1)(adapter)
         scales = (ctypes.c_float * 1)(1.0)
         if self._library.llama_set_adapters_lora(self._context, adapters, 1, scales) != 0:
-            raise ModelFileError(f"{lora} does not fit this model.", "Name an adapter that was trained on it.")
+            raise ModelFileError(f"{lora} does not fit this model.", "Use an adapter that was trained on this model.")
 
 
 def _log_sum(logits: Logits) -> np.float32:

@@ -9,7 +9,7 @@ from ragkit._hub import is_hub_name
 from ragkit._hub_client import ProgressCallback
 from ragkit.errors import ModelNotFoundError
 from ragkit.models.catalogue import catalogue, find_in_catalogue
-from ragkit.models.hub import HubPull, hub_model_path, hub_models, needed_memory, plan_pull
+from ragkit.models.hub import HubPull, hub_model_parts, hub_models, needed_memory, plan_pull
 from ragkit.models.packaged import (
     PACKAGED,
     ModelInfo,
@@ -149,10 +149,11 @@ def _hub_name(name: str) -> str:
 
 def _hub_path(name: str) -> Path:
     try:
-        path, file = hub_model_path(_hub_name(name))
+        parts = hub_model_parts(_hub_name(name))
     except ModelNotFoundError as error:
         if find_in_catalogue(name) is None:
             raise
         raise ModelNotFoundError(f"The model {name} is not installed.", f"Get it: ragkit models pull {name}") from error
-    check_file(ModelInfo(name, file.bytes, sha256=file.sha256), path)
-    return path
+    for path, file in parts:
+        check_file(ModelInfo(name, file.bytes, sha256=file.sha256), path)
+    return parts[0][0]

@@ -1,4 +1,4 @@
-"""Output that can only be JSON of a given schema: llama.cpp's grammars, token by token."""
+"""Constrained generation of JSON for a schema, with llama.cpp's grammars."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ragkit.models.uses import Uses
 
 Logits = NDArray[np.float32]
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
-"""As llama.cpp lays out a ``llama_token_data``."""
+"""Memory layout of llama.cpp's ``llama_token_data``."""
 
 
 class Grammar:
-    """What may come next in a reply; moves on with each token.
+    """State of a grammar: the allowed next tokens.
 
     Args:
-        library: llama_cpp's functions.
-        vocabulary: of the model.
+        library: functions of llama_cpp.
+        vocabulary: vocabulary of the model.
         text: the grammar in llama.cpp's GBNF.
-        using: of the model, whose vocabulary is read at each step.
+        using: use counter of the model, whose vocabulary is read at each step.
 
     Raises:
-        ModelError: if the grammar can't be read; in each method, if the model was closed.
+        ModelError: if the grammar is invalid; in each method, if the model was closed.
     """
 
     def __init__(self, library: Any, vocabulary: Any, text: str, using: Uses) -> None:
@@ -37,22 +37,22 @@ class Grammar:
         self._size: int = library.llama_vocab_n_tokens(vocabulary)
         self._sampler = library.llama_sampler_init_grammar(vocabulary, text.encode(), b"root")
         if not self._sampler:
-            raise ModelError("The JSON schema gives a grammar that llama.cpp can't read.", "Simplify the schema.")
+            raise ModelError("llama.cpp does not support the grammar of the JSON schema.", "Simplify the schema.")
 
     def mask(self, logits: Logits) -> Logits:
-        """Return the logits ``[vocabulary]`` with every token that may not come at minus infinity."""
+        """Return the logits ``[vocabulary]``, with minus infinity for tokens that are not allowed."""
         masked = np.full(self._size, -np.inf, dtype=np.float32)
         kept = self._apply(np.arange(self._size, dtype=np.int32), logits)
         masked[kept["id"]] = kept["logit"]
         return masked
 
     def allows(self, token: int) -> bool:
-        """Tell whether a token may come, without looking at all the others."""
+        """Return whether a token is allowed, without checking all others."""
         kept = self._apply(np.array([token], dtype=np.int32), np.zeros(1, dtype=np.float32))
         return len(kept) == 1 and bool(np.isfinite(kept["logit"][0]))
 
     def accept(self, token: int) -> None:
-        """Move past a token."""
+        """Advance past a token."""
         with self._using():
             self._library.llama_sampler_accept(self._sampler, token)
 
@@ -78,7 +78,7 @@ def gbnf(schema: Mapping[str, Any]) -> str:
     """Return the grammar of a JSON schema.
 
     Raises:
-        ModelError: if the schema uses what a grammar can't say.
+        ModelError: if a grammar can't express the schema.
     """
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
@@ -86,6 +86,6 @@ def gbnf(schema: Mapping[str, Any]) -> str:
         text: str = json_schema_to_gbnf(json.dumps(dict(schema)))
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise ModelError(
-            f"The JSON schema can't be made a grammar: {type(error).__name__}: {error}.", "Simplify the schema."
+            f"The JSON schema can't be converted to a grammar: {type(error).__name__}: {error}.", "Simplify the schema."
         ) from error
     return text

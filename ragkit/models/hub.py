@@ -118,8 +118,8 @@ def needed_memory(size: int) -> int:
     return size + size // 8 + _OVERHEAD
 
 
-def hub_model_path(name: str) -> tuple[Path, HubFile]:
-    """Return the file of a downloaded GGUF model (of a split one, the first part) and what it must contain.
+def hub_model_parts(name: str) -> list[tuple[Path, HubFile]]:
+    """Return the files of a downloaded GGUF model, of a split one all parts in order, and what each must contain.
 
     Raises:
         SettingsError: if the name has another form.
@@ -144,7 +144,7 @@ def hub_model_path(name: str) -> tuple[Path, HubFile]:
                 f"{path} is missing or has the wrong size; expected {file.bytes:,} bytes.",
                 f"Get it again: ragkit models pull {name}",
             )
-    return found.path(files[0]), files[0]
+    return [(found.path(file), file) for file in files]
 
 
 def hub_models() -> list[tuple[str, Path, tuple[HubFile, ...]]]:

@@ -1,4 +1,4 @@
-"""Any LangChain chat model as ragkit's."""
+"""Adapter for LangChain chat models."""
 
 from __future__ import annotations
 
@@ -31,20 +31,22 @@ if TYPE_CHECKING:
 
 _PER_MESSAGE = 8
 _CUT = ("length", "max_tokens")
-"""What integrations call a reply that the limit of tokens ended."""
+"""Finish reasons of integrations for the token limit."""
 
 
 class LangChainModel:
-    """Wraps a LangChain chat model. Temperature and seed are its own; a chunk counts as a token where it tells none.
+    """Wraps a LangChain chat model, which uses its own temperature and seed.
+
+    If the model reports no usage, chunks count as tokens.
 
     Args:
         model: any ``BaseChatModel``.
-        window: tokens of prompt and reply together, which LangChain does not tell.
-        price: what it costs; None where that is not known.
+        window: context window in tokens, which LangChain does not report.
+        price: price of the model; None if unknown.
 
     Raises:
         MissingExtraError: if langchain-core is not installed.
-        SettingsError: if ``model`` is something else.
+        SettingsError: if ``model`` is not a ``BaseChatModel``.
     """
 
     def __init__(self, model: BaseChatModel, window: int = UNKNOWN_WINDOW, price: Price | None = None) -> None:
@@ -53,7 +55,7 @@ class LangChainModel:
         except ImportError as error:
             raise MissingExtraError("langchain-core", "langchain", "to use a LangChain model") from error
         if not isinstance(model, Expected):
-            raise SettingsError(f"{type(model).__name__} is no LangChain chat model.", "Pass a BaseChatModel.")
+            raise SettingsError(f"{type(model).__name__} is not a LangChain chat model.", "Pass a BaseChatModel.")
         self.name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
         self.window = window
         self._model = model
@@ -63,24 +65,24 @@ class LangChainModel:
         return f"LangChainModel({type(self._model).__name__}, {self.name!r})"
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return an upper bound: a token for every byte and a half, and 8 for each message's frame."""
+        """Return an upper bound: a token per 1.5 bytes, and 8 per message."""
         return sum(-(-2 * len(message.content.encode()) // 3) + _PER_MESSAGE for message in messages)
 
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
-        """Yield the reply as it comes.
+        """Yield the reply as it arrives.
 
         Raises:
-            SettingsError: if a JSON schema is asked for, which LangChain models take in ways of their own.
-            ModelTimeoutError: if it takes too long.
-            ModelError: if it fails in another way, by the status it tells: see ``ragkit.errors``.
+            SettingsError: if a JSON schema is requested, which is not supported.
+            ModelTimeoutError: if the model times out.
+            ModelError: if it fails otherwise, by its status code: see ``ragkit.errors``.
         """
         from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
         if not messages:
-            raise PromptError("There are no messages to reply to.", "Give at least one user message.")
+            raise PromptError("There are no messages.", "Pass at least one user message.")
         if options.json_schema is not None:
             raise SettingsError(
-                "A LangChain model can't be held to a JSON schema from here.", "Use with_structured_output on it."
+                "JSON schemas are not supported for LangChain models.", "Use the model's with_structured_output."
             )
         kinds: dict[str, Any] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
         chat = [kinds[message.role](content=message.content) for message in messages]
@@ -105,10 +107,10 @@ class LangChainModel:
                 if made >= options.max_tokens:
                     finish = "length"
                     break
-        except Exception as error:  # noqa: BLE001  # each integration raises errors of its own
+        except Exception as error:  # noqa: BLE001  # each integration raises its own errors
             shown = without_secrets(str(error), self._model)
-            # The error itself repeats the key where its text does.
-            raise _told(self.name, error, shown) from (error if shown == str(error) else None)
+            # The original error may contain the key, so it is not chained.
+            raise _as_model_error(self.name, error, shown) from (error if shown == str(error) else None)
         counts = counts or {"input_tokens": self.count_tokens(messages), "output_tokens": made}
         cached = (counts.get("input_token_details") or {}).get("cache_read") or 0
         usage = Usage(counts["input_tokens"], counts["output_tokens"], cached)
@@ -130,18 +132,18 @@ def open_langchain(
     """Open a model with LangChain's ``init_chat_model``.
 
     Args:
-        provider: one that LangChain knows, such as ``google_genai``, ``mistralai`` or ``groq``.
-        model: as the provider names it.
-        base_url: of the endpoint, where it is not the provider's own.
-        api_key: by default the provider's class finds it in the environment.
-        window: tokens of prompt and reply together; by default what the tables of windows say.
-        prices: a file of prices that goes before ragkit's own.
-        windows: a file of windows that goes before ragkit's own.
-        **options: for the provider's LangChain class, such as ``temperature`` and ``timeout``.
+        provider: a provider of LangChain, such as ``google_genai``, ``mistralai`` or ``groq``.
+        model: the provider's name of the model.
+        base_url: address of the endpoint; by default that of the provider.
+        api_key: API key; by default, the provider's class reads it from the environment.
+        window: context window in tokens; by default the value in the tables of windows.
+        prices: file of prices that takes precedence over ragkit's.
+        windows: file of windows that takes precedence over ragkit's.
+        **options: options of the provider's LangChain class, such as ``temperature`` and ``timeout``.
 
     Raises:
-        MissingExtraError: if LangChain, or its package for the provider, is not installed.
-        SettingsError: if there is no such provider, or its class refuses an option.
+        MissingExtraError: if LangChain or the provider's package is not installed.
+        SettingsError: if the provider is unknown, or its class rejects an option.
     """
     name = f"{provider}:{model}"
     try:
@@ -156,7 +158,7 @@ def open_langchain(
         missing = MissingExtraError(package, "langchain", f"to open {name}")
         missing.hint = f"Install it: pip install {package}"
         raise missing from error
-    except Exception as error:  # noqa: BLE001  # each integration checks in its own way, and repeats the key
+    except Exception as error:  # noqa: BLE001  # each integration raises its own errors, which may contain the key
         shown = without_secrets(str(error), options | given)
         raise SettingsError(
             f"{name} can't be opened: {type(error).__name__}: {' '.join(shown.split())[:600]}",
@@ -167,7 +169,7 @@ def open_langchain(
 
 
 def without_secrets(text: str, holder: Any) -> str:
-    """Return a text without the keys that a LangChain model, or a mapping of its options, holds."""
+    """Return a text without the secrets of a LangChain model, or of a mapping of its options."""
     values = (holder if isinstance(holder, dict) else vars(holder)).items()
     for name, value in values:
         secret = value.get_secret_value() if hasattr(value, "get_secret_value") else value
@@ -176,25 +178,25 @@ def without_secrets(text: str, holder: Any) -> str:
     return text
 
 
-def _told(name: str, error: Exception, shown: str) -> ModelError:
-    """Return ragkit's error for one of an integration's, by its status code where it has one, else by its name."""
+def _as_model_error(name: str, error: Exception, shown: str) -> ModelError:
+    """Return ragkit's error for an integration's error, by its status code or its class name."""
     what = f"{name} failed: {type(error).__name__}: {shown[:300]}."
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__ or status in (408, 504):
-        return ModelTimeoutError(what, "Try again, or allow more time.")
+        return ModelTimeoutError(what, "Try again, or increase the timeout.")
     if status in (401, 403):
-        return ModelAuthenticationError(what, "Give the model a valid API key.")
+        return ModelAuthenticationError(what, "Set a valid API key.")
     if status == 404:
         return ModelNotFoundError(what, "Check the model's name and address.")
     if status == 429:
-        return ModelRateLimitError(what, "Wait, or ask for a higher limit.")
+        return ModelRateLimitError(what, "Wait, or request a higher rate limit.")
     if isinstance(error, ConnectionError) or "Connection" in type(error).__name__ or (status or 0) >= 500:
         return ModelUnavailableError(what, "Try again later.")
-    return ModelRequestError(what, "See the model's own documentation.")
+    return ModelRequestError(what, "See the documentation of the model.")
 
 
 def _text(content: Any) -> str:
-    """Return the text of a chunk's content, which is text or a list of parts."""
+    """Return the text of a chunk's content, which is a text or a list of parts."""
     if isinstance(content, str):
         return content
     return "".join(part if isinstance(part, str) else part.get("text", "") for part in content)

@@ -21,27 +21,27 @@ from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
 _PATIENCE = 60.0
-"""Seconds that a call waits for its turn before it goes on beside the one that has it."""
+"""Maximum seconds that a call waits for its turn."""
 
 
 class LlamaCppModel:
-    """A GGUF model on this machine. Safe to share between threads, which take turns.
+    """A local GGUF model. Thread-safe; calls take turns.
 
-    A stream holds the turn until it ends or is closed. One that was left half-read does not block: a call of the same
-    thread overtakes it at once, and it evaluates its prompt again when it goes on.
+    A stream holds its turn until it ends or is closed. An unfinished stream does not block: a call from the same thread
+    takes precedence at once, and the stream evaluates its prompt again when it continues.
 
     Args:
-        path: of the GGUF file.
-        name: to show; the file's name by default.
-        window: tokens of context; 0 for what the model was trained on, at most 8,192.
-        threads: 0 for all cores.
-        gpu_layers: layers on the GPU, -1 for all, where llama-cpp-python was built for one.
-        lora: a LoRA adapter in GGUF form, made for this model.
+        path: path of the GGUF file.
+        name: display name; by default the name of the file.
+        window: context window in tokens; 0 for that of the training, at most 8,192.
+        threads: number of threads; 0 for all cores.
+        gpu_layers: number of layers on the GPU, -1 for all, if llama-cpp-python supports one.
+        lora: LoRA adapter in GGUF format, trained on this model.
 
     Raises:
         MissingExtraError: if llama-cpp-python is not installed.
         ModelNotFoundError: if there is no such file.
-        ModelFileError: if it is no model that llama.cpp reads.
+        ModelFileError: if llama.cpp can't load the file.
     """
 
     def __init__(
@@ -68,28 +68,28 @@ class LlamaCppModel:
             source or PLAIN, self._engine.name_of(self._engine.start), self._engine.name_of(self._engine.end)
         )
         self._turn = threading.Lock()
-        # Guards the context for the length of one evaluation; the turn above only spares evaluating things twice.
+        # Guards the context during an evaluation; the turn above only avoids repeated evaluations.
         self._lock = threading.Lock()
         self._last_thread = 0
         self.stopped: Callable[[], bool] | None = None
-        """Asked while a prompt is read; where it says so, the call ends with ``ModelStoppedError``. It holds for any
-        call that is under way, so it is for those who give out turns themselves, as the server does."""
+        """Called during the evaluation of a prompt; if it returns True, the call ends with ``ModelStoppedError``. It
+        applies to any running call, so it is meant for callers that schedule calls themselves, such as the server."""
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return the exact tokens of the prompt that ``stream`` evaluates."""
+        """Return the exact number of tokens of the prompt."""
         return len(self._prompt(messages))
 
     def count_text(self, text: str) -> int:
-        """Return the tokens of a text on its own."""
+        """Return the number of tokens of a text."""
         return len(self._engine.tokenize(text))
 
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
-        """Yield the reply as it is made; the prompt's beginning is reused from the last call where it is the same.
+        """Yield the reply as it is generated. The common prefix with the previous prompt is not evaluated again.
 
         Raises:
             PromptOverflowError: if prompt and reply do not fit the window.
-            ModelError: if the JSON schema can't be held to.
-            ModelOutputError: if the reply is cut before its JSON is whole.
+            ModelError: if the JSON schema is not supported.
+            ModelOutputError: if the reply is truncated before its JSON is complete.
         """
         prompt = self._prompt(messages)
         self._check_room(prompt, options.max_tokens)
@@ -118,16 +118,16 @@ class LlamaCppModel:
             return self._engine.score(tokens)
 
     def choose(self, messages: Sequence[Message], replies: Sequence[str], biases: Sequence[float] = ()) -> Choice:
-        """Return the likeliest of whole replies; see ``ScoringModel``.
+        """Return the most probable of complete replies; see ``ScoringModel``.
 
         Raises:
-            PromptError: if there are no replies, or not as many biases.
+            PromptError: if there are no replies, or the number of biases differs.
             PromptOverflowError: if prompt and reply do not fit the window.
         """
         if not replies or (biases and len(biases) != len(replies)):
             raise PromptError(
                 f"There are {len(replies)} replies to choose from and {len(biases)} biases.",
-                "Give at least one reply, and a favour for each or none.",
+                "Pass at least one reply, and no biases or one per reply.",
             )
         prompt = self._prompt(messages)
         end = self._end
@@ -140,7 +140,7 @@ class LlamaCppModel:
 
     @property
     def lead(self) -> str:
-        """What stands between the prompt and a reply: a space after a base model's ``Answer:``, else nothing."""
+        """Text between prompt and reply: a space after a base model's ``Answer:``, else nothing."""
         return "" if self.has_template else " "
 
     @property
@@ -148,7 +148,7 @@ class LlamaCppModel:
         return [END] if self.has_template else self._engine.tokenize("\n")
 
     def close(self) -> None:
-        """Free the model's memory once no call is inside it; the calls that are under way end with an error."""
+        """Free the model's memory; running calls end with an error first."""
         self._engine.close()
 
     def _prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -162,12 +162,12 @@ class LlamaCppModel:
             raise PromptOverflowError(
                 f"The prompt has {len(prompt)} tokens and the reply may have {reply}, but the window of {self.name} is "
                 f"{self.window}.",
-                "Send less, ask for a shorter reply, or use a model with a longer window.",
+                "Shorten the prompt, reduce max_tokens, or use a model with a longer window.",
             )
 
     @contextmanager
     def _taking_turns(self) -> Iterator[None]:
-        """Wait until no other call is under way, unless it can't end before this one: one that this thread left."""
+        """Wait until no other call is running, except an unfinished stream of the same thread."""
         mine = self._turn.acquire(blocking=False)
         if not mine and self._last_thread != threading.get_ident():
             mine = self._turn.acquire(timeout=_PATIENCE)
@@ -214,33 +214,33 @@ class LlamaCppModel:
             tokens.append(token)
             if made < options.max_tokens:
                 logits, _ = self._evaluate(tokens)
-        # The bytes of a character that the limit cut in two are dropped.
+        # Bytes of a character that is truncated by the limit are dropped.
         rest = "" if guard.stopped else guard.rest()
         yield Delta(rest, None, finish, Usage(len(prompt), made, cached, 0.0))
 
 
 def check_gguf(path: Path) -> None:
-    """Make sure that a file is there and begins as a GGUF file does.
+    """Check that a file exists and has the header of a GGUF file.
 
     Raises:
-        ModelNotFoundError: if it is not there.
-        ModelFileError: if it is something else.
+        ModelNotFoundError: if it does not exist.
+        ModelFileError: if it is not a GGUF file.
     """
     try:
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:
         raise ModelNotFoundError(
-            f"There is no model file {path} that can be read: {error.strerror}.", "See: ragkit models list"
+            f"The model file {path} can't be read: {error.strerror}.", "List installed models: ragkit models list"
         ) from error
     if head != b"GGUF":
         raise ModelFileError(
-            f"{path} is no GGUF file: it begins with {head!r}.", "Convert the model to GGUF, or get it anew."
+            f"{path} is not a GGUF file: it starts with {head!r}.", "Convert the model to GGUF, or download it again."
         )
 
 
 def _choose(logits: Logits, options: GenerationOptions, random: np.random.Generator, grammar: Grammar | None) -> int:
-    """Return the likeliest token that may come, or one drawn at the temperature asked for."""
+    """Return the most probable allowed token, or one sampled at the temperature."""
     temperature = options.temperature or 0.0
     if temperature <= 0:
         best = int(np.argmax(logits))

@@ -1,4 +1,4 @@
-"""How many tokens hosted models take, which their APIs don't tell."""
+"""Context windows of hosted models, which their APIs do not report."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ragkit.models.tables import find_entry
 
 WINDOWS = Path(__file__).with_name("windows.toml")
 UNKNOWN_WINDOW = 8192
-"""Tokens that are assumed for a model that no table names."""
+"""Context window that is assumed for an unknown model."""
 
 
 def find_window(provider: str, model: str, file: Path | None = None, otherwise: int | None = None) -> int:
-    """Return the tokens of prompt and reply together that a model takes; see ``find_entry``.
+    """Return the context window of a model in tokens; see ``find_entry``.
 
     Returns:
         At least 1; for a model that neither table names, ``otherwise`` or ``UNKNOWN_WINDOW``.
@@ -29,6 +29,6 @@ def _window(file: Path, provider: str, model: str, entry: Any) -> int:
     if type(entry) is not int or entry < 1:
         raise SettingsError(
             f"The window of {provider} {model} in {file} must be a positive whole number, got {entry!r}.",
-            "Write the tokens of prompt and reply together, such as 128_000.",
+            "Set the context window in tokens, such as 128_000.",
         )
     return entry

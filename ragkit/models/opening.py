@@ -1,4 +1,4 @@
-"""From a name to a model."""
+"""Opens models by name."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ def open_model(
     api_key_env: str | None = None,
     **options: Any,
 ) -> ChatModel:
-    """Open a model by name. None is called before it is asked something.
+    """Open a model by name. API models are not called yet.
 
     Args:
         name: ``default`` (SmolLM2-135M-Instruct), a name from ``installed_models()``, a path to a .gguf file,
-            ``hf:OWNER/REPO`` for a model that ``ragkit models pull`` got from the Hugging Face Hub,
-            ``openai:NAME`` for OpenAI's models and for any endpoint that speaks as theirs does, ``anthropic:NAME``,
-            ``ollama:NAME``, ``lmstudio:NAME``, ``llamacpp:NAME`` and ``vllm:NAME`` for servers on this machine,
-            ``PROVIDER:NAME`` for the other providers of LangChain's ``init_chat_model`` (such as
-            ``google_genai:NAME``), ``tuned:NAME`` for a model with an adapter of the folder ``adapters``, or
-            ``scripted``.
-        base_url: of the endpoint; the provider's own by default.
-        api_key: for the endpoint; by default that of ``api_key_env``.
-        api_key_env: the environment variable, or the name in the keyring, that holds the key. By default that of the
-            provider, such as ``OPENAI_API_KEY``; with ``base_url`` there is no default, so that no provider's key goes
-            to another's address.
+            ``hf:OWNER/REPO`` for a model downloaded from the Hugging Face Hub with ``ragkit models pull``,
+            ``openai:NAME`` for OpenAI's models and OpenAI-compatible endpoints, ``anthropic:NAME``, ``ollama:NAME``,
+            ``lmstudio:NAME``, ``llamacpp:NAME`` and ``vllm:NAME`` for servers on this machine, ``PROVIDER:NAME`` for
+            the other providers of LangChain's ``init_chat_model`` (such as ``google_genai:NAME``), ``tuned:NAME`` for
+            a model with an adapter of the folder ``adapters``, or ``scripted``.
+        base_url: address of the endpoint; by default that of the provider.
+        api_key: API key; by default that of ``api_key_env``.
+        api_key_env: environment variable, or name in the keyring, of the API key. By default that of the provider, such
+            as ``OPENAI_API_KEY``. With ``base_url`` there is no default, so that a provider's key is not sent to
+            another address.
         **options: for a local model those of ``LlamaCppModel``, for the providers of ``ragkit._providers`` those of
             ``ApiOptions``, for other providers ``window``, ``prices``, ``windows`` and what their LangChain class
             takes.
@@ -47,9 +46,9 @@ def open_model(
     Raises:
         ModelNotFoundError: if there is no such model.
         ModelFileError: if its file is damaged.
-        MissingExtraError: if what runs it is not installed.
+        MissingExtraError: if a required package is not installed.
         ModelAuthenticationError: if there is no key for OpenAI or Anthropic.
-        SettingsError: if an endpoint's address is none, or the model takes no such option.
+        SettingsError: if ``base_url`` is not a URL, or an option is unknown.
     """
     if name == "scripted":
         from ragkit.models.scripted import ScriptedModel
@@ -71,7 +70,7 @@ def open_model(
 
 
 def is_remote(name: str) -> bool:
-    """Return whether a name is a ``PROVIDER:NAME``, and no model of this machine."""
+    """Return whether a name is a ``PROVIDER:NAME``, not a local model."""
     local = name.startswith((_TUNED, PREFIX)) or name.lower().endswith(".gguf")
     return ":" in name and not local
 
@@ -90,7 +89,7 @@ def _open_remote(
         if needs_key and found is None:
             raise ModelAuthenticationError(
                 f"There is no API key for {name}.",
-                f"Set the environment variable {variable}, or: ragkit models key set {prefix}",
+                f"Set the environment variable {variable}, or run: ragkit models key set {prefix}",
             )
         api_key = found and found[0]
     if provider is None:
@@ -129,7 +128,7 @@ def parameters_of(name: str) -> int | None:
 
 
 def best_installed() -> str | None:
-    """Return the name of the model to use where none is named: the first that is installed and can run, or None."""
+    """Return the name of the default model: the first installed one that can run, or None."""
     if find_spec("llama_cpp") is None:
         return None
     models = [model for model in installed_models() if model.chat]
@@ -141,5 +140,5 @@ def _check_options(name: str, made: Callable[..., Any], options: Mapping[str, ob
     wrong = [key for key in options if key not in legal]
     if wrong:
         raise SettingsError(
-            f"The model {name} takes no option {', '.join(map(repr, wrong))}.", f"It takes: {', '.join(legal)}."
+            f"Unknown option for the model {name}: {', '.join(map(repr, wrong))}.", f"Options: {', '.join(legal)}."
         )

@@ -1,4 +1,4 @@
-"""When to ask an endpoint: a number of requests a minute, and how long to wait before it is asked again."""
+"""Request pacing: a rate limit, and waits before retries."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from email.utils import parsedate_to_datetime
 from ragkit.errors import ModelRateLimitError
 
 LONGEST_WAIT = 60.0
-"""Seconds. An endpoint that asks for more is not waited for."""
+"""Maximum wait in seconds. If an endpoint requests a longer one, the call fails."""
 
 
 class Pace:
-    """Spaces requests evenly. Safe to share between threads.
+    """Spaces requests evenly. Thread-safe.
 
     Args:
-        per_minute: requests; None for no limit.
+        per_minute: maximum requests per minute; None for no limit.
     """
 
     def __init__(self, per_minute: float | None) -> None:
@@ -26,13 +26,13 @@ class Pace:
         self._lock = threading.Lock()
 
     def wait(self, deadline: float | None) -> None:
-        """Wait until the next request may be made.
+        """Wait until the next request is allowed.
 
         Args:
-            deadline: of the monotonic clock; None to wait for as long as it takes.
+            deadline: time on the monotonic clock; None for no limit.
 
         Raises:
-            ModelRateLimitError: if that would be after the deadline; nothing has been waited for then.
+            ModelRateLimitError: if that is after the deadline; it is raised without waiting.
         """
         if self._per_minute is None:
             return
@@ -41,8 +41,8 @@ class Pace:
             turn = max(now, self._next)
             if deadline is not None and turn >= deadline:
                 error = ModelRateLimitError(
-                    f"The limit of {self._per_minute:g} requests a minute leaves no turn before the time limit.",
-                    "Allow more time (total_timeout=...) or more requests (requests_per_minute=...).",
+                    f"The limit of {self._per_minute:g} requests per minute allows no request before the timeout.",
+                    "Increase the time limit (total_timeout=...) or the rate limit (requests_per_minute=...).",
                 )
                 error.retry_after = turn - now
                 raise error
@@ -52,14 +52,14 @@ class Pace:
 
 
 def retry_wait(attempt: int, asked: float | None) -> float:
-    """Return the seconds before the next try: what the endpoint asks, else doubling from half a second, jittered."""
+    """Return the seconds before the next retry: as requested by the endpoint, else exponential backoff with jitter."""
     if asked is not None:
         return asked
     return min(0.5 * 2.0**attempt, LONGEST_WAIT) * (0.5 + random.random())  # noqa: S311
 
 
 def asked_seconds(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for: it holds a number, or the date of the next try."""
+    """Return the seconds of a Retry-After header, which contains a number or a date."""
     if not text:
         return None
     try:

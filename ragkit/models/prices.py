@@ -1,4 +1,4 @@
-"""What hosted models cost, from a plain file that a user's own file goes before."""
+"""Prices of hosted models, from a file that the user's file overrides."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _NAMES = ("prompt", "cached", "completion")
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs, in US dollars for a million tokens."""
+    """Price of a model, in US dollars per million tokens."""
 
     prompt: float
     completion: float
     cached: float | None = None
-    """Of prompt tokens that the endpoint had read before; None for the price of others."""
+    """Price of cached prompt tokens; None for ``prompt``."""
 
     def cost(self, usage: Usage) -> float:
-        """Return the US dollars that a usage costs."""
+        """Return the cost of a usage in US dollars."""
         cached = self.prompt if self.cached is None else self.cached
         fresh = usage.prompt_tokens - usage.cached_tokens
         return (fresh * self.prompt + usage.cached_tokens * cached + usage.completion_tokens * self.completion) / 1e6
 
 
 def find_price(provider: str, model: str, file: Path | None = None) -> Price | None:
-    """Return what a model costs, or None where no file names it; see ``find_entry``.
+    """Return the price of a model, or None if it is unknown; see ``find_entry``.
 
     Raises:
-        SettingsError: if a file can't be read, or holds something else than prices.
+        SettingsError: if a file can't be read, or an entry is not a price.
     """
     return find_entry(provider, model, file, PRICES, "prices", _price)
 
@@ -45,7 +45,7 @@ def _price(file: Path, provider: str, model: str, entry: Any) -> Price:
     right = all(type(number) in (int, float) and 0 <= number < float("inf") for number in numbers.values())
     if wrong or not right or not {"prompt", "completion"} <= set(numbers):
         raise SettingsError(
-            f"{file} holds no price for {provider} {model}: {entry!r}.",
-            f"Write {', '.join(_NAMES)} in US dollars for a million tokens; cached may be left out.",
+            f"The price of {provider} {model} in {file} is invalid: {entry!r}.",
+            f"Set {', '.join(_NAMES)} in US dollars per million tokens; cached is optional.",
         )
     return Price(**numbers)

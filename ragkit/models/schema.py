@@ -1,4 +1,4 @@
-"""The last check of a reply that has to be JSON: it is read and held against its schema before it counts as made."""
+"""Validates JSON replies against their schema."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ragkit.models.base import Delta, GenerationOptions
 
 
 def held_to_schema(deltas: Iterable[Delta], options: GenerationOptions) -> Iterator[Delta]:
-    """Pass a reply on; where a JSON schema was asked for, its last delta comes only if the whole is valid.
+    """Pass a reply through. With a JSON schema, the last delta is yielded only if the complete reply is valid.
 
     Raises:
-        ModelOutputError: if the reply is cut short, no JSON, or breaks the schema.
-        SettingsError: if the schema is none.
+        ModelOutputError: if the reply is truncated, not JSON, or invalid for the schema.
+        SettingsError: if the schema is invalid.
     """
     if options.json_schema is None:
         yield from deltas
@@ -27,8 +27,8 @@ def held_to_schema(deltas: Iterable[Delta], options: GenerationOptions) -> Itera
     try:
         Draft202012Validator.check_schema(options.json_schema)
     except SchemaError as error:
-        raise SettingsError(f"This is no JSON schema: {error.message}.", "Mend json_schema=...") from error
-    # An empty registry: a $ref to the web is an error, and never a request.
+        raise SettingsError(f"Invalid JSON schema: {error.message}.", "Correct json_schema=...") from error
+    # Empty registry: a $ref to a URL is an error, and never a request.
     validator = Draft202012Validator(options.json_schema, registry=Registry())
     text = ""
     for delta in deltas:
@@ -46,17 +46,18 @@ def _check(text: str, finish: str, max_tokens: int, validator: Any) -> None:
     except ValueError as error:
         if finish == "length":
             raise ModelOutputError(
-                f"The JSON is cut short after {max_tokens} tokens: {text[-60:]!r}.", "Allow more: max_tokens=..."
+                f"The JSON is truncated after {max_tokens} tokens: {text[-60:]!r}.", "Increase max_tokens."
             ) from error
         raise ModelOutputError(
-            f"The reply is no JSON ({error}): {text[:120]!r}.", "Try again, or use a model that keeps to schemas."
+            f"The reply is not JSON ({error}): {text[:120]!r}.",
+            "Try again, or use a model with structured output.",
         ) from error
     try:
         broken = next(iter(validator.iter_errors(value)), None)
     except Unresolvable as error:
-        raise SettingsError(f"The JSON schema names what is not in it: {error}.", "Put it under $defs.") from error
+        raise SettingsError(f"The JSON schema has an unresolved reference: {error}.", "Define it in $defs.") from error
     if broken is not None:
         raise ModelOutputError(
-            f"The reply breaks the JSON schema at {broken.json_path}: {broken.message[:200]}.",
-            "Try again, or use a model that keeps to schemas.",
+            f"The reply is invalid for the JSON schema at {broken.json_path}: {broken.message[:200]}.",
+            "Try again, or use a model with structured output.",
         )

@@ -1,4 +1,4 @@
-"""A model that says what it is told to: for tests, and for looking at prompts."""
+"""A model with scripted replies, for tests and for inspecting prompts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ragkit.records import Message, Usage
 Replies = str | Sequence[str] | Mapping[str, str] | Callable[[Sequence[Message]], str]
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _PER_MESSAGE = 4
-"""Tokens that a message's frame counts as."""
+"""Overhead of a message in tokens."""
 
 
 class ScriptedModel:
-    """Replies from a script, deterministically.
+    """Returns scripted replies, deterministically.
 
-    A token is a word or a sign; each message counts 4 more for its frame.
+    A token is a word or a punctuation mark; each message has an overhead of 4 tokens.
 
     Args:
-        replies: one reply for all, a list to go through (the last one stays), a mapping from a text that the last
-            message holds to the reply, or a function of the messages.
-        window: tokens of prompt and reply together.
+        replies: one reply for all calls, a list of replies (the last one is repeated), a mapping from a text in the
+            last message to the reply, or a function of the messages.
+        window: context window in tokens.
     """
 
     name = "scripted"
@@ -35,25 +35,25 @@ class ScriptedModel:
         self._calls = 0
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return the words and signs of the messages, and 4 for each message."""
+        """Return the number of words and punctuation marks of the messages, plus 4 per message."""
         return sum(len(_TOKEN.findall(message.content)) + _PER_MESSAGE for message in messages)
 
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
-        """Yield the reply a token at a time.
+        """Yield the reply token by token.
 
         Raises:
             PromptError: if there are no messages.
             PromptOverflowError: if prompt and reply do not fit the window.
-            ModelOutputError: if the script's reply breaks the JSON schema.
+            ModelOutputError: if the reply is invalid for the JSON schema.
         """
         if not messages:
-            raise PromptError("There are no messages to reply to.", "Give at least one user message.")
+            raise PromptError("There are no messages.", "Pass at least one user message.")
         prompt = self.count_tokens(messages)
         if prompt + options.max_tokens > self.window:
             raise PromptOverflowError(
                 f"The prompt has {prompt} tokens and the reply may have {options.max_tokens}, but the window is "
                 f"{self.window}.",
-                "Send less, or ask for a shorter reply.",
+                "Shorten the prompt, or reduce max_tokens.",
             )
         text = self._reply(messages)
         cut = min((at for at in (text.find(stop) for stop in options.stop) if at >= 0), default=len(text))

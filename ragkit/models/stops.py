@@ -1,4 +1,4 @@
-"""Holds back what may be the beginning of a stop string until it is sure that it is not."""
+"""Enforces stop strings in a stream: text that may begin one is buffered."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 class StopGuard:
-    """Lets a streamed reply through up to the first stop string, of which no part gets out.
+    """Passes a streamed reply through up to the first stop string, of which nothing is output.
 
     Args:
-        stops: texts before which the reply ends.
+        stops: stop strings.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -17,10 +17,10 @@ class StopGuard:
         self._longest = max(map(len, self._stops), default=0)
         self._held = ""
         self.stopped = False
-        """True once a stop string has come."""
+        """Whether a stop string was found."""
 
     def feed(self, text: str) -> str:
-        """Take a piece of the reply, and return what may be given out now."""
+        """Add text of the reply, and return the text that can be output now."""
         self._held += text
         found = [at for at in (self._held.find(stop) for stop in self._stops) if at >= 0]
         if found:
@@ -32,7 +32,7 @@ class StopGuard:
         return self._give(len(self._held))
 
     def rest(self) -> str:
-        """Return what is held back when the reply has ended."""
+        """Return the buffered text at the end of the reply."""
         return self._give(len(self._held))
 
     def _give(self, length: int, *, drop: bool = False) -> str:

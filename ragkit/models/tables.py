@@ -1,4 +1,4 @@
-"""Tables of what is known about hosted models: TOML files, with a user's own before the ones that ragkit ships."""
+"""TOML tables of hosted models; the user's table takes precedence over ragkit's."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ T = TypeVar("T")
 _DATE = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 Parse = Callable[[Path, str, str, Any], T]
-"""Makes an entry of what a file says: of file, provider, model and value. Raises ``SettingsError`` if it is wrong."""
+"""Parses an entry, from file, provider, model and value. Raises ``SettingsError`` if it is invalid."""
 
 
 def find_entry(provider: str, model: str, file: Path | None, shipped: Path, name: str, parse: Parse[T]) -> T | None:
-    """Return what the tables say about a model, or None where neither names it.
+    """Return the entry of a model in the tables, or None if there is none.
 
-    A model with a date at its end, such as ``gpt-4o-mini-2024-07-18``, has the entry of the one without, unless it is
-    named itself.
+    A model with a date suffix, such as ``gpt-4o-mini-2024-07-18``, has the entry without the suffix, unless it has its
+    own.
 
     Args:
-        provider: such as ``openai``; the host for an endpoint of another provider.
-        model: as the provider names it.
-        file: the user's table; it goes before the shipped one.
+        provider: name of the provider, such as ``openai``; the host for other endpoints.
+        model: the provider's name of the model.
+        file: the user's table; it takes precedence.
         shipped: ragkit's table.
-        name: of the setting that names the user's table, for errors.
-        parse: checks an entry.
+        name: name of the setting for the user's table, for errors.
+        parse: parses an entry.
 
     Raises:
-        SettingsError: if a file can't be read, or an entry of it is wrong.
+        SettingsError: if a file can't be read, or has an invalid entry.
     """
     for source in (file, shipped):
         if source is None:
@@ -52,12 +52,12 @@ def _read(file: Path, name: str, parse: Parse[T]) -> Mapping[str, Mapping[str, T
     except OSError as error:
         raise SettingsError(f"The {name} {file} can't be read: {error.strerror}.", f"Check {name}=...") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not valid TOML: {error}.", "Correct the line that is named.") from error
+        raise SettingsError(f"{file} is not valid TOML: {error}.", "Correct this line.") from error
     tables.pop("written", None)
     for provider, models in tables.items():
         if not isinstance(models, dict):
             raise SettingsError(
-                f"{file} has no table of models for {provider}.", f'Write [{provider}], then "MODEL" = ...'
+                f"The entry {provider} in {file} is not a table.", f'Use [{provider}], then "MODEL" = ...'
             )
     return {
         provider: {model: parse(file, provider, model, entry) for model, entry in models.items()}

@@ -1,7 +1,7 @@
-"""Reads in an endpoint's refusal which parameter of the request it does not support.
+"""Detects which parameter of a request an endpoint does not support, from its error.
 
-Providers add and remove parameters from model to model: reasoning models refuse ``temperature`` and ``stop``, some
-servers refuse ``seed`` or ``stream_options``. Most say so with status 400 and name the parameter.
+Supported parameters differ between models: reasoning models reject ``temperature`` and ``stop``, some servers reject
+``seed`` or ``stream_options``. Most respond with status 400 and name the parameter.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _REFUSED = re.compile(
     r"(?:inputs?|fields?)|extra_forbidden|deprecated|only the default",
     re.IGNORECASE,
 )
-"""What providers say of a parameter that they don't take, in contrast to one with a value out of range."""
+"""Phrases for an unsupported parameter, in contrast to a value out of range."""
 
 
 def unsupported_parameter(body: Any, sent: Collection[str]) -> str | None:
-    """Return the parameter that a refusal says is not supported, or None where it says something else.
+    """Return the unsupported parameter of an error, or None if it has another cause.
 
     Args:
-        body: of the refusal, as far as it is JSON: OpenAI's form (``message``, ``param``, ``code``), Anthropic's
-            (``message``), or FastAPI's (``detail`` with a ``loc`` for each field).
-        sent: the parameters that may be left out of the request.
+        body: body of the error, if it is JSON: in the format of OpenAI (``message``, ``param``, ``code``), Anthropic
+            (``message``), or FastAPI (``detail`` with a ``loc`` for each field).
+        sent: parameters that can be omitted from the request.
     """
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         body = body["error"]
@@ -43,7 +43,7 @@ def unsupported_parameter(body: Any, sent: Collection[str]) -> str | None:
 
 
 def _complaints(body: Any) -> Iterator[tuple[str, str | None]]:
-    """Yield what the body complains about, each with the parameter if it names one in a field of its own."""
+    """Yield the messages of the body, each with its parameter if it is in a separate field."""
     if not isinstance(body, dict):
         yield str(body), None
         return
@@ -57,7 +57,7 @@ def _complaints(body: Any) -> Iterator[tuple[str, str | None]]:
 
 
 def _place(name: str, text: str) -> int | None:
-    """Return where a text names a parameter: in quotes, or as the subject of what it says."""
+    """Return the position at which a text names a parameter: in quotes, or as a subject."""
     found = re.search(rf"[`'\"]{name}[`'\"]|\b{name}\b(?=\s*(?::|=|is\b|are\b|does\b|was\b|parameter\b))", text)
     if found is None:
         found = re.search(rf"(?::|\b(?:parameter|argument|property|field|key)s?)\s+{name}\b", text, re.IGNORECASE)

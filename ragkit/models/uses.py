@@ -1,4 +1,4 @@
-"""Keeps an object of a C library in memory while a call is inside it."""
+"""Keeps an object of a C library in memory while calls use it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ragkit.errors import ModelError
 
 
 class Uses:
-    """Counts the calls that use a model, so that closing it waits for them and refuses further ones.
+    """Counts the calls that use a model, so that closing it waits for them and prevents further ones.
 
-    Freeing memory that another thread still reads crashes the process. A lock around every call would do too, but
-    counting tokens must not wait until a long prompt has been evaluated.
+    Freeing memory that another thread reads crashes the process. A lock would prevent that too, but counting tokens
+    must not wait for the evaluation of a long prompt.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._running = 0
         self.closing = False
-        """Whether ``close`` was called; a long call asks this between its steps and ends early."""
+        """Whether ``close`` was called; a long call checks this between its steps and ends early."""
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Use the model; it stays in memory until this ends.
+        """Use the model; it stays in memory during the block.
 
         Raises:
             ModelError: if it was closed.
@@ -40,7 +40,7 @@ class Uses:
                 self._changed.notify_all()
 
     def check_open(self) -> None:
-        """Make sure that the model was not closed.
+        """Check that the model is open.
 
         Raises:
             ModelError: if it was.
@@ -49,9 +49,9 @@ class Uses:
             raise ModelError("The model was closed.", "Open it again: open_model(NAME).")
 
     def close(self, free: Callable[[], None]) -> None:
-        """Refuse further uses, wait for those that run, and call ``free``; every call of ``close`` frees.
+        """Prevent further uses, wait for running ones, and call ``free``, at each call of ``close``.
 
-        Must not be called from within a use.
+        Must not be called during a use.
         """
         self.closing = True
         with self._changed:

@@ -1,4 +1,4 @@
-"""Watches over what an endpoint sends: how much, until when, and what it means that its connection fails."""
+"""Limits the size and duration of an endpoint's response, and translates connection errors."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 from ragkit.errors import ModelOutputError, ModelTimeoutError, ModelUnavailableError
 
 _REFUSAL_BYTES = 2**16
-"""What is read of a refusal at most; the rest is left."""
+"""Maximum bytes of an error response that are read."""
 _HEAD = 4096
-"""More than is ever shown, so that a key in it is whole and can be taken out."""
+"""Longer than any excerpt shown, so that a key in it is complete and can be redacted."""
 
 
 class Watch:
-    """The bytes of one response, with limits.
+    """Bytes of a response, with limits.
 
-    Those of a refusal just end at a limit, so that what came of it can be told. The limits of a reply are set with
+    An error response ends at the limit, so that its beginning can be reported. The limits of a reply are set by
     ``allow``.
 
     Args:
-        response: what the client got; its stream has not been read.
-        http: the module that the client is from, httpx or its successor.
-        shown: the endpoint's address, for errors.
-        patience: seconds without a sign of life.
+        response: response of the client, whose stream is unread.
+        http: module of the client, httpx or its successor.
+        shown: address of the endpoint, for errors.
+        patience: maximum seconds without data.
     """
 
     def __init__(self, response: Any, http: Any, shown: str, patience: float) -> None:
@@ -45,16 +45,16 @@ class Watch:
         self._late = False
 
     def allow(self, most: int, total: float | None, deadline: float | None) -> None:
-        """Set the limits of a reply: its bytes, and the end of its time on the monotonic clock, ``total`` in all."""
+        """Set the limits of a reply: its bytes, and its deadline on the monotonic clock; ``total`` is for errors."""
         self._most, self._total, self._deadline = most, total, deadline
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes as they come.
+        """Yield the bytes as they arrive.
 
         Raises:
-            ModelTimeoutError: if the endpoint is silent for too long, or takes too long in all.
-            ModelUnavailableError: if the connection breaks.
-            ModelOutputError: if more comes than is allowed.
+            ModelTimeoutError: if a time limit is exceeded.
+            ModelUnavailableError: if the connection fails.
+            ModelOutputError: if the response is too long.
         """
         try:
             yield from self._bytes()
@@ -63,7 +63,7 @@ class Watch:
                 raise
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Release the connection."""
         self._stream.close()
 
     def _bytes(self) -> Iterator[bytes]:
@@ -82,7 +82,7 @@ class Watch:
                 if count > self._most:
                     raise ModelOutputError(
                         f"{self._shown} sent more than {self._most:,} bytes for one reply.",
-                        "Ask for a longer reply (max_tokens=...) if that is right; else see what the endpoint does.",
+                        "If this length is correct, increase max_tokens; otherwise check the endpoint.",
                     )
                 yield piece
         except self._http.TimeoutException as error:
@@ -90,7 +90,9 @@ class Watch:
                 raise silence_error(self._shown, self._patience) from error
         except self._http.TransportError as error:
             if not self._late:
-                raise ModelUnavailableError(f"The connection to {self._shown} broke: {error}.", "Try again.") from error
+                raise ModelUnavailableError(
+                    f"The connection to {self._shown} failed: {error}.", "Try again."
+                ) from error
         finally:
             if timer is not None:
                 timer.cancel()
@@ -98,38 +100,38 @@ class Watch:
             raise late_error(self._shown, self._total)
 
     def _cut(self) -> None:
-        """End a read that waits: the time is over."""
+        """Abort a blocking read at the deadline."""
         self._late = True
         raw = self._connection and self._connection.get_extra_info("socket")
         if raw is not None:
-            with suppress(OSError):  # the endpoint closed it a moment before
-                # Not the method of an encrypted socket, which would drop the encryption first.
+            with suppress(OSError):  # already closed by the endpoint
+                # Not the method of a TLS socket, which would remove the encryption first.
                 socket.socket.shutdown(raw, socket.SHUT_RDWR)
 
 
 def silence_error(shown: str, patience: float) -> ModelTimeoutError:
-    """Return the error for an endpoint that gives no sign of life."""
-    return ModelTimeoutError(f"{shown} was silent for {patience:g} s.", "Try again, or allow more: timeout=...")
+    """Return the error for an endpoint that sends no data."""
+    return ModelTimeoutError(f"{shown} sent no data for {patience:g} s.", "Try again, or increase timeout=...")
 
 
 def late_error(shown: str, total: float | None) -> ModelTimeoutError:
-    """Return the error for a call that takes too long in all."""
+    """Return the error for a call that exceeds its total time limit."""
     return ModelTimeoutError(
-        f"{shown} took longer than {total or 0.0:g} s in all.", "Try again, or allow more: total_timeout=..."
+        f"{shown} exceeded the total time limit of {total or 0.0:g} s.", "Try again, or increase total_timeout=..."
     )
 
 
 def watching(http: Any, shown: str, patience: float, made: Callable[[Watch], None]) -> Callable[[Any], None]:
-    """Return a response hook for a client: it puts a ``Watch`` before each response's bytes and hands it to ``made``.
+    """Return a response hook for a client, which wraps each response's stream in a ``Watch`` and passes it to ``made``.
 
     Args:
-        http: the module that the client is from, httpx or its successor.
-        shown: the endpoint's address, for errors.
-        patience: seconds without a sign of life.
-        made: gets each new one, in the thread that asks.
+        http: module of the client, httpx or its successor.
+        shown: address of the endpoint, for errors.
+        patience: maximum seconds without data.
+        made: called with each ``Watch``, in the calling thread.
     """
 
-    class Watched(Watch, http.SyncByteStream):  # type: ignore[misc]  # the client reads from nothing else
+    class Watched(Watch, http.SyncByteStream):  # type: ignore[misc]  # required by the client
         pass
 
     def hook(response: Any) -> None:

@@ -1,7 +1,7 @@
-"""Examples to a prompt: the instruction and shots that do best on a dev split, found within a budget of model calls.
+"""Prompt search: finds the instruction and shots with the best score on a dev split, within a budget of model calls.
 
 ``search_prompts(ModelObjective(model, labels=labels), train, dev, method="random")``, then the same with
-``method="gepa"``, ``proposer=model`` and ``start=report.best``. ``print(report.table())`` shows what was tried.
+``method="gepa"``, ``proposer=model`` and ``start=report.best``. ``print(report.table())`` shows all trials.
 """
 
 from ragkit.prompt_search.base import ExampleScore, Objective, PromptCandidate, SearchOptions

@@ -1,4 +1,4 @@
-"""What a search goes through, what judges it, and how it is bounded."""
+"""Prompt candidates, objectives, and the options of a search."""
 
 from __future__ import annotations
 
@@ -17,80 +17,80 @@ Method = Literal["random", "ape", "opro", "gepa"]
 
 @dataclass(frozen=True, slots=True)
 class PromptCandidate:
-    """An instruction and the examples shown with it."""
+    """An instruction with shots."""
 
     instruction: str = ""
     shots: tuple[Example, ...] = ()
-    """In the order in which they are shown."""
+    """Examples, in the order of the prompt."""
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits, the same for the same candidate on every machine."""
+        """Hash of the candidate: 16 hexadecimal digits, equal on all machines."""
         return digest(self.to_dict())[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars."""
+        """Return the fields as JSON values."""
         return {"instruction": self.instruction, "shots": [asdict(shot) for shot in self.shots]}
 
 
 @dataclass(frozen=True, slots=True)
 class ExampleScore:
-    """How a candidate did on one example."""
+    """Score of a candidate on one example."""
 
     score: float
-    """0 to 1."""
+    """Score, 0 to 1."""
     feedback: str = ""
-    """What a person, or a model that is to mend the instruction, should know of it."""
+    """Feedback for a person, or for a model that improves the instruction."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.score) and 0 <= self.score <= 1):
-            raise SettingsError(f"An outcome's score is {self.score}.", "Have the objective return 0 to 1.")
+            raise SettingsError(f"score must be between 0 and 1, got {self.score}.", "Correct the objective.")
 
 
 class Objective(Protocol):
-    """Judges a candidate: one model call for each example."""
+    """Scores a candidate: one model call per example."""
 
     def __call__(self, candidate: PromptCandidate, examples: Sequence[Example], /) -> list[ExampleScore]:
-        """Return an outcome for each example, in their order."""
+        """Return the score of each example, in order."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """How far a search goes."""
+    """Options of a search."""
 
-    calls: int = 500
-    """The budget: items scored and proposals made, together; never exceeded."""
+    max_calls: int = 500
+    """Maximum number of calls, for scored items and proposals together."""
     seed: int = 0
     shots: int = 8
-    """Examples in each set that ``random`` draws."""
+    """Number of shots in each set that ``random`` samples."""
     minibatch: int = 8
-    """Dev items on which ``random`` and ``ape`` begin to compare candidates."""
+    """Number of dev items in the first round of ``random`` and ``ape``."""
     proposals: int = 8
-    """Candidates that are drawn or proposed together: those of one race, or of one step of ``opro``."""
+    """Number of candidates per round of ``random`` and ``ape``, or per step of ``opro``."""
     demos: int = 5
-    """Training examples that the proposer is shown to tell it what the task is."""
+    """Number of training examples that demonstrate the task to the proposer."""
     reflect: int = 3
-    """Training examples that ``gepa`` tries a candidate on before it has it mended."""
+    """Number of training examples on which ``gepa`` tests a candidate before it is improved."""
     history: int = 20
-    """Instructions, the best ones, that ``opro`` shows with their scores."""
+    """Number of the best instructions that ``opro`` shows with their scores."""
     temperature: float = 0.7
-    """Of the proposer. At 1, which the papers have, small models write much that means nothing."""
+    """Sampling temperature of the proposer. At 1, as in the papers, small models write many meaningless proposals."""
     max_tokens: int = 128
-    """Of a proposal."""
-    batch: int = 1
-    """Items given to the objective in one call and written to the log together; more is faster where the objective
-    works on several at once, and loses that many when a run is interrupted."""
+    """Maximum tokens of a proposal."""
+    batch_size: int = 1
+    """Number of items per call of the objective, which are logged together. Larger batches are faster if the objective
+    processes items in parallel, but an interruption loses the current batch."""
 
     def __post_init__(self) -> None:
-        for name in ("calls", "minibatch", "proposals", "demos", "reflect", "history", "max_tokens", "batch"):
+        for name in ("max_calls", "minibatch", "proposals", "demos", "reflect", "history", "max_tokens", "batch_size"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"{name}={getattr(self, name)} can't be.", f"Give {name}=1 or more.")
+                raise SettingsError(f"{name} must be >= 1, got {getattr(self, name)}.", "Pass a larger value.")
         for name in ("seed", "shots", "temperature"):
             if getattr(self, name) < 0:
-                raise SettingsError(f"{name}={getattr(self, name)} can't be.", f"Give {name}=0 or more.")
+                raise SettingsError(f"{name} must be >= 0, got {getattr(self, name)}.", "Pass a larger value.")
 
 
 def digest(value: Any) -> str:
-    """Return the sha256 of a value's JSON, in hexadecimal digits."""
+    """Return the sha256 of a value's JSON, as hexadecimal digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode("ascii")).hexdigest()

@@ -1,4 +1,4 @@
-"""Reflection with a front of candidates that are each the best on something: GEPA."""
+"""GEPA: reflective prompt evolution with a Pareto front of candidates."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from functools import partial
 
 from ragkit.examples.pool import normal
 from ragkit.prompt_search.base import PromptCandidate
-from ragkit.prompt_search.proposals import ask_to_mend
+from ragkit.prompt_search.proposals import ask_to_improve
 from ragkit.prompt_search.report import Trial
 from ragkit.prompt_search.study import Study
 
 
 def gepa(study: Study) -> None:
-    """Mend one candidate after another by what went wrong with it.
+    """Improve candidates by reflection on their mistakes.
 
     After Agrawal et al., *GEPA: reflective prompt evolution can outperform reinforcement learning*, arXiv:2507.19457:
-    a parent is drawn from the per-item front, tried on a few training examples, and mended by the proposer, which is
-    shown the feedback. A child that does better on the same examples is scored on all of dev and joins the candidates.
-    There is one text to mend, so the paper's crossover of modules has nothing to cross and is left out. The start's
-    shots stay, and no candidate is tried on its own shots.
+    a parent is sampled from the per-item Pareto front, tested on a few training examples, and improved by the proposer
+    from the feedback. A child with a higher score on the same examples is scored on all dev items and becomes a
+    candidate. Since there is only one text, the paper's crossover of modules does not apply. The shots of the start are
+    kept, and no candidate is tested on its own shots.
     """
     shots = study.trials[0].candidate.shots
     hidden = {normal(shot.input) for shot in shots}
     legal = [number for number, example in enumerate(study.train) if normal(example.input) not in hidden]
     if not legal:
-        study.notes.append("Ended early: train holds nothing but the start's shots, so there is nothing to reflect on.")
+        study.notes.append("Ended early: the training set contains only the shots of the start.")
         return
     queue: list[int] = []
     idle = 0
@@ -44,17 +44,17 @@ def gepa(study: Study) -> None:
         if all(outcome.score >= 1 for outcome in before):
             continue
         tried = [(study.train[number], outcome) for number, outcome in zip(batch, before, strict=True)]
-        messages = study.fitting(partial(ask_to_mend, parent.candidate.instruction), tried)
+        messages = study.fitting(partial(ask_to_improve, parent.candidate.instruction), tried)
         idle = 0
         child = study.screened(study.propose(messages), shots)
         if child is not None:
             after = study.score(child, batch, "train")
             _judge(study, parent, child, [o.score for o in before], [o.score for o in after])
-    study.notes.append("Ended early: the candidates make no mistakes on train that could be reflected on.")
+    study.notes.append("Ended early: the candidates make no mistakes on the training set.")
 
 
 def drawn_parent(study: Study) -> Trial:
-    """Draw a candidate of the front, each as likely as the dev items that it is the best on are many."""
+    """Sample a candidate of the front, with a probability proportional to the dev items on which it is the best."""
     complete = [trial for trial in study.trials if trial.complete]
     shares = front([trial.scores for trial in complete])
     numbers = list(shares)
@@ -63,15 +63,15 @@ def drawn_parent(study: Study) -> Trial:
 
 
 def front(scores: Sequence[Mapping[int, float]]) -> dict[int, int]:
-    """Return which candidates are worth going on from, and on how many items each of them is the best.
+    """Return the candidates of the Pareto front, and the number of items on which each is the best.
 
-    A candidate is left out where another is the best on all the items it is the best on, and on more.
+    A candidate is dominated if another is the best on all the same items, and on more.
 
     Args:
-        scores: of each candidate, by the same items.
+        scores: scores of each candidate, by item.
 
     Returns:
-        The items by the candidate's place in ``scores``.
+        The number of items, by the candidate's index in ``scores``.
     """
     highest = {item: max(each[item] for each in scores) for item in scores[0]}
     wins = [{item for item, score in each.items() if score == highest[item]} for each in scores]
@@ -81,8 +81,8 @@ def front(scores: Sequence[Mapping[int, float]]) -> dict[int, int]:
 def _judge(
     study: Study, parent: Trial, child: PromptCandidate, before: Sequence[float], after: Sequence[float]
 ) -> None:
-    """Score a child on dev if it did better than its parent on the examples it was mended by."""
-    origin = f"mended from {parent.number}"
+    """Score a child on dev if it is better than its parent on the examples of the reflection."""
+    origin = f"improved from {parent.number}"
     if math.fsum(after) > math.fsum(before):
         study.score(child, range(len(study.dev)))
         study.settle(child, origin)

@@ -1,4 +1,4 @@
-"""The log of a search: what was paid for is on disk before the search goes on, and is never paid for again."""
+"""The log of a search: results are written to disk at once, and calls are never repeated."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ragkit.prompt_search.base import ExampleScore
 
 FILE_NAME = "search.jsonl"
 FORMAT = 1
-"""Raised when the same settings would lead another way; a log of another format is refused."""
+"""Version of the log, increased if the same settings lead to other results; other versions are rejected."""
 Record = dict[str, Any]
 
 
 class Journal:
-    """What is known of a search: a record for each item scored, each proposal and each settled trial.
+    """Records of a search: scored items, proposals and trials.
 
     Args:
-        file: to which new records are appended; None for none.
-        records: of the file.
+        file: file to append new records to; None for no file.
+        records: records of the file.
 
     Raises:
-        KeyError, TypeError: if a record is none of these.
+        KeyError, TypeError: if a record is invalid.
     """
 
     def __init__(self, file: FileIO | None = None, records: Sequence[Record] = ()) -> None:
@@ -48,11 +48,11 @@ class Journal:
                 self._trials[record["number"]] = {**record}
 
     def item(self, candidate: str, split: str, number: int) -> ExampleScore | None:
-        """Return what is known of a candidate (its key) on an item of ``dev`` or ``train``."""
+        """Return the score of a candidate, by its key, on an item of ``dev`` or ``train``, or None."""
         return self._items.get((candidate, split, number))
 
     def add_items(self, candidate: str, split: str, outcomes: Mapping[int, ExampleScore]) -> None:
-        """Write down outcomes by the items' numbers."""
+        """Record scores by item number."""
         self._append(
             [
                 {
@@ -68,18 +68,18 @@ class Journal:
         )
 
     def proposal(self, number: int, asked: str) -> str | None:
-        """Return the reply to the ``number``-th request, which had the digest ``asked``, where it is known."""
+        """Return the reply to the ``number``-th request, with the digest ``asked``, or None."""
         return self._proposals.get((number, asked))
 
     def add_proposal(self, number: int, asked: str, reply: str) -> None:
-        """Write down a reply of the proposer."""
+        """Record a reply of the proposer."""
         self._append([{"kind": "proposal", "number": number, "asked": asked, "reply": reply}])
 
     def settle(self, trial: Record) -> None:
-        """Write down a trial, by its ``number``, or see that it is the one that is known.
+        """Record a trial by its ``number``, or check that it equals the recorded one.
 
         Raises:
-            TaskError: if the log has another trial of that number.
+            TaskError: if the log has another trial with that number.
         """
         record = {"kind": "trial", **trial}
         known = self._trials.get(trial["number"])
@@ -87,8 +87,8 @@ class Journal:
             self._append([record])
         elif known != record:
             raise TaskError(
-                f"The log has another trial {trial['number']} than what its own outcomes lead to.",
-                "It was changed, or written by another version; give another folder.",
+                f"Trial {trial['number']} of the log does not match its recorded scores.",
+                "The log was changed, or written by another version: use another folder.",
             )
 
     def _append(self, records: Sequence[Record]) -> None:
@@ -100,15 +100,15 @@ class Journal:
 
 @contextmanager
 def open_journal(folder: str | Path | None, head: Mapping[str, Any]) -> Iterator[Journal]:
-    """Hold the log of a search, to go on with or new.
+    """Open the log of a search, to continue it or to start a new one.
 
     Args:
-        folder: where it lies; None to write nothing.
-        head: what the search depends on.
+        folder: folder of the log; None to write nothing.
+        head: everything that the search depends on.
 
     Raises:
-        TaskError: if the log there is of another search, or damaged.
-        IndexLockedError: if another process is at it.
+        TaskError: if the log belongs to another search, or is damaged.
+        IndexLockedError: if another process uses it.
         IndexWriteError: if the folder can't be written.
     """
     if folder is None:
@@ -134,12 +134,12 @@ def open_journal(folder: str | Path | None, head: Mapping[str, Any]) -> Iterator
             try:
                 journal = Journal(file, records[1:])
             except (KeyError, TypeError, ValueError, SettingsError) as error:
-                raise TaskError(f"{path} is damaged: {error!r}.", "Give another folder.") from error
+                raise TaskError(f"{path} is damaged: {error!r}.", "Use another folder.") from error
             yield journal
 
 
 def _read(path: Path) -> list[Record]:
-    """Return the records; a last line that was torn is cut off the file."""
+    """Return the records; an incomplete last line is removed from the file."""
     if not path.exists():
         return []
     content = path.read_bytes()
@@ -153,9 +153,9 @@ def _read(path: Path) -> list[Record]:
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise TaskError(f"{path}, line {number} is damaged: {error}.", "Give another folder.") from error
+            raise TaskError(f"{path}, line {number} is damaged: {error}.", "Use another folder.") from error
         if not isinstance(record, dict):
-            raise TaskError(f"{path}, line {number} is no object.", "Give another folder.")
+            raise TaskError(f"{path}, line {number} is not a JSON object.", "Use another folder.")
         records.append(record)
     return records
 
@@ -164,10 +164,12 @@ def _check(path: Path, found: Record, wanted: Record) -> None:
     if found == wanted:
         return
     differ = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
-    told = "; ".join(f"{name}: {_brief(found.get(name))} there, {_brief(wanted.get(name))} here" for name in differ)
+    differences = "; ".join(
+        f"{name}: {_brief(found.get(name))} in the log, {_brief(wanted.get(name))} here" for name in differ
+    )
     raise TaskError(
-        f"{path} is the log of another search. {told}.",
-        "Search with the settings and data it was begun with, or give another folder.",
+        f"{path} is the log of another search. {differences}.",
+        "Use the original settings and data, or another folder.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Random search over shots, and two ways of having a model write instructions: APE and OPRO."""
+"""Random search over shots, and two methods in which a model writes instructions: APE and OPRO."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ragkit.prompt_search.report import Trial
 from ragkit.prompt_search.study import PATIENCE, Study
 
 _DRAWS = 50
-"""Tries at drawing a set of shots that is new; small training sets have few."""
+"""Attempts to sample a new set of shots; small training sets have few."""
 
 
 def random_shots(study: Study) -> None:
-    """Race sets of training examples, drawn and ordered by chance; the start's instruction stays.
+    """Compare random sets of shots in random order, with the instruction of the start.
 
-    Random search is hard to beat where few of many choices matter (Bergstra and Bengio, JMLR 2012), and the choice and
-    order of shots matter much to a small model.
+    Random search is a strong baseline if few of many parameters matter (Bergstra and Bengio, JMLR 2012), and choice and
+    order of shots matter much for a small model.
     """
     instruction = study.trials[0].candidate.instruction
     while (wanted := race_size(study)) > 0:
@@ -26,21 +26,21 @@ def random_shots(study: Study) -> None:
         for _ in range(wanted * _DRAWS):
             drawn = PromptCandidate(instruction, tuple(study.drawn_train(study.options.shots)))
             if study.is_new(drawn):
-                entrants.append((drawn, "shots by chance"))
+                entrants.append((drawn, "random shots"))
                 if len(entrants) == wanted:
                     break
         if not entrants:
-            study.notes.append("Ended early: no further set of shots can be drawn.")
+            study.notes.append("Ended early: there are no further sets of shots.")
             return
         race(study, entrants)
 
 
 def ape(study: Study) -> None:
-    """Race instructions that the proposer induces from training examples, then variations of the best ones.
+    """Compare instructions that the proposer infers from training examples, then variations of the best ones.
 
     After Zhou et al., *Large language models are human-level prompt engineers*, arXiv:2211.01910: forward generation
-    from other examples each time, adaptive filtering on dev, and Monte Carlo search around what did well. The start's
-    shots stay.
+    from different examples each time, adaptive filtering on dev, and Monte Carlo search around the best candidates. The
+    shots of the start are kept.
     """
     shots = study.trials[0].candidate.shots
     barren = 0
@@ -67,10 +67,10 @@ def ape(study: Study) -> None:
 
 
 def opro(study: Study) -> None:
-    """Have the proposer better the instructions it sees with their scores, the best last.
+    """Let the proposer improve on earlier instructions, which it sees with their scores, the best last.
 
-    After Yang et al., *Large language models as optimizers*, arXiv:2309.03409: several proposals a step, each scored on
-    all of dev. The start's shots stay.
+    After Yang et al., *Large language models as optimizers*, arXiv:2309.03409: several proposals per step, each scored
+    on all dev items. The shots of the start are kept.
     """
     shots = study.trials[0].candidate.shots
     barren = step = 0
@@ -94,11 +94,11 @@ def opro(study: Study) -> None:
 
 
 def _best_instructions(study: Study, count: int) -> list[Trial]:
-    """Return the trials with the best instructions: those that were tried longest, and of them by score."""
-    told = [trial for trial in study.trials if trial.candidate.instruction]
-    return sorted(told, key=lambda trial: (-len(trial.scores), -trial.score, trial.number))[:count]
+    """Return the trials with the best instructions, by number of items, then by score."""
+    trials = [trial for trial in study.trials if trial.candidate.instruction]
+    return sorted(trials, key=lambda trial: (-len(trial.scores), -trial.score, trial.number))[:count]
 
 
 def _note_barren(study: Study, rounds: int) -> None:
     if rounds >= PATIENCE:
-        study.notes.append(f"Ended early: {rounds} rounds of proposals in a row held nothing new to try.")
+        study.notes.append(f"Ended early: {rounds} consecutive rounds had no new proposals.")

@@ -1,4 +1,4 @@
-"""An objective that asks a model and compares its replies."""
+"""An objective that scores a model's replies."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ from ragkit.prompting.shot_template import ShotTemplate
 from ragkit.records import Example
 
 Metric = Callable[[str, str], float]
-"""The reply and the wanted one to 0 to 1."""
+"""Takes a reply and the expected one; returns a score, 0 to 1."""
 _ONE_LINE = GenerationOptions(max_tokens=32, stop=("\n",))
 
 
 def exact_match(reply: str, wanted: str) -> float:
-    """Return 1.0 where both are the same, case, form, white space and a full stop at the end aside; else 0.0."""
+    """Return 1.0 if both are equal except for case, Unicode form, white space and a final full stop, else 0.0."""
     return float(normal(reply).rstrip(".") == normal(wanted).rstrip("."))
 
 
 class ModelObjective:
-    """Asks a model with the candidate and compares its reply with the example's output.
+    """Prompts a model with the candidate and scores its reply against the example's output.
 
-    All items of a candidate share the beginning of their prompt, which a local model evaluates once. A prompt that
-    does not fit the model's window scores 0.
+    The prompts of a candidate have a common prefix, which a local model evaluates once. A prompt that does not fit the
+    model's window has the score 0.
 
     Args:
-        model: that the prompt is for.
-        template: how examples and inputs are shown, by default as turns of a chat; the candidate's instruction takes
-            the place of its own.
-        metric: ``exact_match``, ``token_f1`` or any function of the reply and the wanted one to 0 to 1.
-        options: how replies are made; by default the likeliest, one line of at most 32 tokens.
-        labels: the only legal replies: the model chooses among them and nothing else can come out.
+        model: the model that the prompt is for.
+        template: template of examples and inputs, by default chat turns; the candidate's instruction replaces its own.
+        metric: ``exact_match``, ``token_f1`` or a function that takes a reply and the expected one, and returns 0 to 1.
+        options: generation options; by default greedy, one line of at most 32 tokens.
+        labels: legal replies, among which the model chooses.
 
     Raises:
-        SettingsError: if there are labels and the model can't choose, or a label is given twice or is empty.
+        SettingsError: if there are labels but the model can't choose, or a label is duplicated or empty.
     """
 
     def __init__(
@@ -52,10 +51,10 @@ class ModelObjective:
         if labels and self._chooser is None:
             raise SettingsError(
                 f"{model.name} can't choose among labels.",
-                "Use a local model, such as open_model('smollm2'), or leave labels out.",
+                "Use a local model, such as open_model('smollm2'), or omit labels.",
             )
         if len(set(labels)) < len(labels) or not all(label.strip() for label in labels):
-            raise SettingsError(f"Labels are empty or given twice: {sorted(labels)}.", "Give each label once.")
+            raise SettingsError(f"Empty or duplicate labels: {sorted(labels)}.", "Pass each label once.")
         self.model = model
         self.template = template or ShotTemplate()
         self.metric = metric
@@ -64,15 +63,15 @@ class ModelObjective:
 
     @property
     def identity(self) -> str:
-        """What replies and scores depend on; a log of a search with another one is not gone on with."""
+        """Everything that replies and scores depend on; the log of a search with another identity is rejected."""
         metric = getattr(self.metric, "__qualname__", type(self.metric).__qualname__)
         return f"{self.model.name}, {self.template}, {metric}, {self.options}, labels {self.labels}"
 
     def __call__(self, candidate: PromptCandidate, examples: Sequence[Example], /) -> list[ExampleScore]:
-        """Return an outcome for each example.
+        """Return the score of each example.
 
         Raises:
-            ExamplePoolError: if an example has no output, or one that is none of the labels.
+            ExamplePoolError: if an example has no output, or one that is not a label.
             PromptError: if the template names a field that an example lacks.
             ModelError: if the model fails.
         """
@@ -83,8 +82,8 @@ class ModelObjective:
         if not example.output.strip() or (self.labels and example.output not in self.labels):
             raise ExamplePoolError(
                 f"The output {example.output!r} of {example.input[:60]!r} is "
-                + (f"none of the labels: {', '.join(self.labels)}." if self.labels else "empty."),
-                "Mend the example or leave it out.",
+                + (f"not one of the labels: {', '.join(self.labels)}." if self.labels else "empty."),
+                "Correct or remove the example.",
             )
         wanted = template.reply(example)
         messages = template.messages(candidate.shots, example.input, example.metadata)

@@ -1,4 +1,4 @@
-"""What a proposer is asked, how its reply is read, and which proposals are not worth trying."""
+"""Prompts for the proposer, parsing of its replies, and detection of leaked inputs."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from ragkit.prompt_search.base import ExampleScore
 from ragkit.records import Example, Message
 
 LONGEST = 4000
-"""Characters of an instruction; a longer one is no instruction."""
+"""Maximum characters of an instruction."""
 _LONG_ENOUGH = 12
-"""Characters from which an input that stands anywhere in an instruction, even inside a word, can't be there by
-chance."""
+"""Minimum characters of an input whose occurrence in an instruction, even inside a word, is no coincidence."""
 _TAGGED = re.compile(r"<INS>(.*?)(?:</INS>|$)", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|$)", re.DOTALL)
 _LABELLED = re.compile(r"\binstructions?(?: (?:is|was|reads|could be|would be))?[\s*_]{0,3}:[\s*_]{0,4}", re.IGNORECASE)
 _LEAD = re.compile(r"^(?:(?:the|your|my) )?(?:\w+ )?instruction (?:is|was)(?: to)?\b[\s,:]*", re.IGNORECASE)
 _BULLET = re.compile(r"^(?:[-*•>#]+\s+|\(?\d{1,2}[.)]\s+)+")
 _ECHO = re.compile(r"^(?:input|output|wanted output|feedback|score)\s*:", re.IGNORECASE)
-"""Of a line that repeats what the proposer was shown."""
+"""Start of a line that repeats the prompt."""
 _SCORE = re.compile(r"\s*\bscore:\s*\d+\W*$", re.IGNORECASE)
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]|(?<!\w)'([^']+)'(?!\w)|`([^`]+)`")
 
 
 def ask_for_instruction(demos: Sequence[Example]) -> list[Message]:
-    """Return what asks for the instruction behind some examples (APE's forward generation, arXiv:2211.01910)."""
+    """Return a prompt that asks for the instruction behind examples (APE's forward generation, arXiv:2211.01910)."""
     return [
         Message(
             "user",
             "I gave someone an instruction. They followed it, and for each input below they wrote the output below "
-            f'it.\n\n{_shown(demos)}\n\nWhat was the instruction? Write it in one line after "Instruction:", and '
+            f'it.\n\n{_as_text(demos)}\n\nWhat was the instruction? Write it in one line after "Instruction:", and '
             "nothing else.",
         )
     ]
 
 
 def ask_for_variation(instruction: str) -> list[Message]:
-    """Return what asks for the same instruction in other words (APE's resampling)."""
+    """Return a prompt that asks for a paraphrase of an instruction (APE's resampling)."""
     return [
         Message(
             "user",
@@ -49,30 +48,30 @@ def ask_for_variation(instruction: str) -> list[Message]:
 
 
 def ask_by_history(scored: Sequence[tuple[str, float]], demos: Sequence[Example]) -> list[Message]:
-    """Return what shows instructions with their scores and asks for a better one (OPRO, arXiv:2309.03409).
+    """Return a prompt with scored instructions that asks for a better one (OPRO, arXiv:2309.03409).
 
     Args:
         scored: instructions with their scores, 0 to 1, the worst first.
         demos: examples of the task.
     """
-    told = "\n\n".join(f"Instruction: {instruction}\nScore: {round(100 * score)}" for instruction, score in scored)
-    before = f"These instructions were tried. The score goes from 0 to 100; higher is better.\n\n{told}\n\n"
+    history = "\n\n".join(f"Instruction: {instruction}\nScore: {round(100 * score)}" for instruction, score in scored)
+    before = f"These instructions were tried. The score goes from 0 to 100; higher is better.\n\n{history}\n\n"
     return [
         Message(
             "user",
             f"{before if scored else ''}Some inputs, and the outputs that following the instruction should give:"
-            f"\n\n{_shown(demos)}\n\nWrite an instruction that differs from those above and scores higher. It has to "
+            f"\n\n{_as_text(demos)}\n\nWrite an instruction that differs from those above and scores higher. It has to "
             'be short and to fit all such inputs. Write it in one line after "Instruction:", and nothing else.',
         )
     ]
 
 
-def ask_to_mend(instruction: str, tried: Sequence[tuple[Example, ExampleScore]]) -> list[Message]:
-    """Return what shows how an instruction did and asks for a better one (GEPA's reflection, arXiv:2507.19457).
+def ask_to_improve(instruction: str, tried: Sequence[tuple[Example, ExampleScore]]) -> list[Message]:
+    """Return a prompt that shows an instruction's results and asks for a better one (GEPA, arXiv:2507.19457).
 
     Args:
-        instruction: that was followed; may be empty.
-        tried: examples with what came of them.
+        instruction: the instruction; can be empty.
+        tried: examples with their scores.
     """
     told = "\n\n".join(
         f"Input: {example.input}\nWanted output: {example.output}\n"
@@ -91,11 +90,11 @@ def ask_to_mend(instruction: str, tried: Sequence[tuple[Example, ExampleScore]])
 
 
 def read_instruction(reply: str) -> str:
-    """Return the instruction in a proposer's reply; empty where there is none.
+    """Return the instruction in a proposer's reply; empty if there is none.
 
-    Small models wrap it in all kinds of talk. What stands between ``<INS>`` tags or in a fenced block is taken whole;
-    else the line after ``Instruction:``; else the first line that neither announces the next nor repeats an example.
-    Bullets, bold type and quotation marks around it go, and so do ``The instruction was to`` and a score behind it.
+    Small models add other text. The content of ``<INS>`` tags or a fenced block is returned, else the line after
+    ``Instruction:``, else the first line that is neither an introduction nor an echo of an example. Bullets, bold type,
+    quotation marks, ``The instruction was to`` and a score after it are removed.
     """
     for pattern in (_TAGGED, _FENCED):
         found = pattern.search(reply)
@@ -115,13 +114,13 @@ def read_instruction(reply: str) -> str:
 
 
 def leaked_input(instruction: str, inputs: Sequence[str]) -> str | None:
-    """Return the first of the inputs that stands in an instruction, or None; case and white space don't count.
+    """Return the first input that occurs in an instruction, or None; case and white space are ignored.
 
-    A short one counts only where it stands as words of its own.
+    A short input counts only as separate words.
 
     Args:
-        instruction: to look at.
-        inputs: as ``normal`` gives them.
+        instruction: the instruction.
+        inputs: inputs, normalised by ``normal``.
     """
     text = normal(instruction)
     for own in inputs:
@@ -132,7 +131,7 @@ def leaked_input(instruction: str, inputs: Sequence[str]) -> str | None:
     return None
 
 
-def _shown(demos: Sequence[Example]) -> str:
+def _as_text(demos: Sequence[Example]) -> str:
     return "\n\n".join(f"Input: {demo.input}\nOutput: {demo.output}" for demo in demos)
 
 
@@ -144,7 +143,7 @@ def _cleaned(line: str) -> str:
         text = text[lead.end() :]
     for quoted in _QUOTED.finditer(text):
         inner = next(group for group in quoted.groups() if group)
-        # A quotation inside an instruction stays; one that is most of the line is the instruction.
+        # A quotation in an instruction is kept; one that is most of the line is the instruction.
         if 2 * len(inner) > len(text):
             text = inner
             break

@@ -1,4 +1,4 @@
-"""Many candidates on few dev items, and ever fewer of them on ever more."""
+"""Successive halving of candidates on dev items."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ragkit.prompt_search.base import PromptCandidate
 from ragkit.prompt_search.study import Study
 
 Entrant = tuple[PromptCandidate, str]
-"""A candidate and how it came."""
+"""A candidate and its origin."""
 
 
 def race(study: Study, entrants: Sequence[Entrant]) -> None:
-    """Find the best of some candidates by successive halving, and settle all of them.
+    """Find the best candidate by successive halving, and record all of them.
 
-    All are scored on the same few dev items; the worse half goes, and the others are scored on twice as many, until
-    those that are left have been scored on all. After Jamieson and Talwalkar, AISTATS 2016; APE's adaptive filtering
-    (arXiv:2211.01910) is of the same kind. A candidate also goes once it can't beat the best so far, whatever comes.
+    All are scored on the same few dev items; the worse half is dropped, and the others are scored on twice as many,
+    until the remaining ones are scored on all. After Jamieson and Talwalkar, AISTATS 2016; APE's adaptive filtering
+    (arXiv:2211.01910) is similar. A candidate is also dropped once it can no longer exceed the best score.
 
     Args:
-        study: with calls left for ``race_cost`` of so many.
-        entrants: of equals the first stays.
+        study: the search, with at least ``race_cost`` calls left.
+        entrants: candidates; a tie goes to the first.
     """
     order = [int(number) for number in study.chance.permutation(len(study.dev))]
     alive = list(entrants)
@@ -38,13 +38,13 @@ def race(study: Study, entrants: Sequence[Entrant]) -> None:
         kept = hopeful[: _half(len(alive))]
         for number in ranked:
             if number not in kept:
-                why = "others did better" if number in hopeful else "can't beat the best any more"
+                why = "others were better" if number in hopeful else "can no longer exceed the best"
                 study.settle(*alive[number], f"{why} after {size} items")
         alive = [alive[number] for number in sorted(kept)]
 
 
 def race_cost(study: Study, count: int) -> int:
-    """Return the most calls that a race of so many new candidates takes."""
+    """Return the maximum number of calls for a number of new candidates."""
     calls, before = 0, 0
     for size in _sizes(len(study.dev), study.options.minibatch):
         calls += count * (size - before)
@@ -53,11 +53,11 @@ def race_cost(study: Study, count: int) -> int:
 
 
 def race_size(study: Study, each: int = 0) -> int:
-    """Return how many candidates to race with the calls that are left, at most ``options.proposals``.
+    """Return the number of candidates for the remaining calls, at most ``options.proposals``.
 
     Args:
         study: the search.
-        each: calls that making a candidate takes.
+        each: number of calls to create a candidate.
     """
     sizes = range(study.options.proposals, 0, -1)
     return next((count for count in sizes if count * each + race_cost(study, count) <= study.left), 0)
@@ -68,7 +68,7 @@ def _half(count: int) -> int:
 
 
 def _sizes(items: int, first: int) -> list[int]:
-    """Return how many items the candidates of each round are scored on, in all."""
+    """Return the total number of items per candidate after each round."""
     sizes = [min(first, items)]
     while sizes[-1] < items:
         sizes.append(min(2 * sizes[-1], items))

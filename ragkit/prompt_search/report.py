@@ -1,4 +1,4 @@
-"""What a search tried and what came of it."""
+"""The report of a search."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Any
 from ragkit.prompt_search.base import Method, PromptCandidate
 
 _WIDTH = 60
-"""Characters of an instruction in the table."""
+"""Maximum characters of an instruction in the table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate that was scored."""
+    """A scored candidate."""
 
     number: int
-    """0 for the prompt that the search began with."""
+    """Number of the trial; 0 for the start."""
     candidate: PromptCandidate
     origin: str
-    """How it came, such as ``mended from 2``."""
+    """Origin of the candidate, such as ``improved from 2``."""
     scores: Mapping[int, float]
-    """By the number of the dev item, from 0."""
+    """Scores by dev item number, from 0."""
     complete: bool
-    """Whether it was scored on all of dev; only such candidates can be the best."""
+    """Whether it was scored on all dev items; only such candidates can be the best."""
     note: str = ""
-    """Why it was left."""
+    """Reason why it was dropped."""
 
     @property
     def score(self) -> float:
-        """The mean over the dev items it was scored on; 0 where there are none."""
+        """Mean score over its dev items; 0 if there are none."""
         return math.fsum(self.scores.values()) / max(len(self.scores), 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars."""
+        """Return the fields as JSON values."""
         return {
             "number": self.number,
             **self.candidate.to_dict(),
@@ -50,50 +50,50 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A proposal that was not tried."""
+    """A rejected proposal."""
 
     reply: str
-    """Of the proposer, as it came."""
+    """Raw reply of the proposer."""
     reason: str
-    """``empty``, ``seen before``, ``too long`` or ``holds the dev input '...'``."""
+    """``empty``, ``seen before``, ``too long`` or ``contains the dev input '...'``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchReport:
-    """The best prompt and all that was tried for it."""
+    """The best prompt and all trials."""
 
     best: PromptCandidate
     dev_score: float
-    """Of the best, the mean over all of dev. The best of many is chosen partly by luck: measure it once on examples
-    that the search did not see."""
+    """Mean dev score of the best prompt. It is biased upwards by the selection: measure the prompt once on examples
+    that the search did not use."""
     start_score: float
-    """Of the prompt that the search began with, on the same items."""
+    """Mean dev score of the start."""
     trials: tuple[Trial, ...]
-    """In the order in which they were settled."""
+    """All trials, in order."""
     dropped: tuple[Dropped, ...]
     calls: int
-    """Items scored and proposals made."""
+    """Number of scored items and proposals."""
     proposals: int
     budget: int
     method: Method
     seed: int
     dev_items: tuple[int, ...]
-    """Numbers of the dev items on which anything was scored."""
+    """Numbers of the scored dev items."""
     dev_sha256: str
-    """Of all dev examples."""
+    """sha256 of all dev examples."""
     train_sha256: str
     notes: tuple[str, ...] = field(default=())
-    """What else a reader should know, such as why it ended early."""
+    """Notes, such as why the search ended early."""
 
     @property
     def error(self) -> float:
-        """The standard error of ``dev_score``, as far as it comes from the choice of dev items."""
+        """Standard error of ``dev_score`` from the sampling of dev items."""
         best = next(trial for trial in self.trials if trial.complete and trial.candidate == self.best)
         spread = math.fsum((score - self.dev_score) ** 2 for score in best.scores.values())
         return math.sqrt(spread / max(len(best.scores) - 1, 1) / len(best.scores))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain dicts, lists and scalars, ready for ``json.dumps``."""
+        """Return all fields as JSON values."""
         return {
             "best": self.best.to_dict(),
             "dev_score": self.dev_score,
@@ -113,8 +113,8 @@ class SearchReport:
         }
 
     def table(self) -> str:
-        """Return the report as plain text, the best first."""
-        head = ("#", "score", "items", "shots", "came", "instruction", "left because")
+        """Return the report as a text table, the best first."""
+        head = ("#", "score", "items", "shots", "origin", "instruction", "dropped because")
         order = sorted(self.trials, key=lambda trial: (-trial.complete, -trial.score, trial.number))
         rows = [
             (
@@ -131,20 +131,20 @@ class SearchReport:
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
         lines.insert(1, "  ".join("-" * width for width in widths))
-        asked = f"{self.proposals} of them proposals" if self.proposals else "none of them proposals"
+        asked = f"{self.proposals} of them proposals" if self.proposals else "no proposals"
         above = [
             f"{self.method}, seed {self.seed}: {self.calls} of {self.budget} calls, {asked}.",
             f"Start {self.start_score:.3f}, best {self.dev_score:.3f} ± {self.error:.3f} on dev, items "
-            f"{_ranges(self.dev_items)} (sha256 {self.dev_sha256[:12]}). Only held-out examples tell how good it is.",
+            f"{_ranges(self.dev_items)} (sha256 {self.dev_sha256[:12]}). Measure it on held-out examples.",
             "",
         ]
-        below = ["The best:", f"  {self.best.instruction or '(no instruction)'}"]
+        below = ["Best prompt:", f"  {self.best.instruction or '(no instruction)'}"]
         below += [f"  {_short(shot.input)} -> {_short(shot.output)}" for shot in self.best.shots]
         below += [f"Note: {note}" for note in self.notes]
         if self.dropped:
             kinds = Counter(each.reason.split(" '")[0] for each in self.dropped)
             counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-            below.append(f"Dropped proposals: {counted}.")
+            below.append(f"Rejected proposals: {counted}.")
         return "\n".join(line.rstrip() for line in [*above, *lines, "", *below])
 
 

@@ -1,4 +1,4 @@
-"""The way in: what is checked before a search, and the report after it."""
+"""The entry point of prompt search."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ def search_prompts(
     folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> SearchReport:
-    """Search for the prompt that does best on dev, within a budget of model calls.
+    """Search for the prompt with the best dev score, within a budget of model calls.
 
-    ``random`` looks for shots and leaves the instruction; ``ape``, ``opro`` and ``gepa`` look for an instruction and
-    leave the shots. Search shots first, and give the best of it as the start of the search for an instruction. Give
-    neither train nor dev anything that the prompt is to be measured on in the end.
+    ``random`` searches for shots and keeps the instruction; ``ape``, ``opro`` and ``gepa`` search for an instruction
+    and keep the shots. Search for shots first, and start the search for an instruction with the best prompt. Neither
+    ``train`` nor ``dev`` may contain examples of the final evaluation.
 
     Args:
-        objective: judges a candidate; a ``ModelObjective`` or any function. An attribute ``identity`` tells a log
-            which one it is; a function without one goes by its name.
-        train: labelled examples: shots, and what the proposer is shown, come from them only.
-        dev: labelled examples that candidates are compared on.
+        objective: scores a candidate; a ``ModelObjective`` or a function. Its attribute ``identity``, or the name of
+            the function, identifies it in the log.
+        train: labelled examples for shots and for the proposer.
+        dev: labelled examples on which candidates are scored.
         method: ``random``, ``ape``, ``opro`` or ``gepa``.
-        proposer: writes instructions; ``random`` needs none.
+        proposer: model that writes instructions; not needed for ``random``.
         options: budget, seed and sizes.
-        start: what to begin with and to beat; by default no instruction and no shots.
-        folder: keeps a log there. A search that was interrupted, in whatever way, goes on from it and comes to the same
-            report, as far as the model's replies are the same.
+        start: initial prompt; by default no instruction and no shots.
+        folder: folder of the log. An interrupted search continues from it, with the same report if the model's replies
+            are the same.
         progress: called with a ``Progress`` after each call.
 
     Returns:
-        The best prompt and all that was tried. The same inputs give the same report.
+        The best prompt and all trials. The same inputs give the same report.
 
     Raises:
-        ExamplePoolError: if train or dev is empty or they share an input, a training example has no output, or one of
-            the start's shots is not in train.
+        ExamplePoolError: if train or dev is empty or they share an input, a training example has no output, or a shot
+            of the start is not in train.
         SettingsError: if the method is unknown or lacks a proposer, or the budget is below one call for each dev item.
-        TaskError: if the folder's log is of another search or damaged.
-        IndexLockedError: if another process writes that log.
-        ModelError: if a model fails; with a folder, the same call goes on from there.
+        TaskError: if the log belongs to another search or is damaged.
+        IndexLockedError: if another process writes the log.
+        ModelError: if a model fails; with a folder, the same call continues.
     """
     learn, judge = tuple(train), tuple(dev)
     begin = start or PromptCandidate()
@@ -70,14 +70,12 @@ def search_prompts(
     if method not in methods:
         raise SettingsError(f"Unknown method {method!r}.", f"Legal values: {', '.join(get_args(Method))}.")
     if method != "random" and proposer is None:
-        raise SettingsError(
-            f"{method} needs a model that writes instructions.", "Give proposer=open_model('smollm2') or a better one."
-        )
+        raise SettingsError(f"{method} needs a proposer.", "Pass proposer=open_model('smollm2') or a better model.")
     _check_examples(learn, judge, begin)
-    if options.calls < len(judge):
+    if options.max_calls < len(judge):
         raise SettingsError(
-            f"calls={options.calls} can't score even one prompt on {len(judge)} dev items.",
-            f"Give calls={len(judge)} or more (ten times that for a search), or fewer dev items.",
+            f"max_calls={options.max_calls} is too small to score one prompt on {len(judge)} dev items.",
+            f"Use max_calls={len(judge)} or more (ten times that for a search), or fewer dev items.",
         )
     train_sha256, dev_sha256 = (digest([asdict(example) for example in split]) for split in (learn, judge))
     head = {
@@ -96,7 +94,9 @@ def search_prompts(
         study.settle(begin, "start")
         leak = leaked_input(begin.instruction, [normal(example.input) for example in judge])
         if leak is not None:
-            study.notes.append(f"The start's instruction holds the dev input {leak[:80]!r}; its score is too good.")
+            study.notes.append(
+                f"The instruction of the start contains the dev input {leak[:80]!r}; its score is biased."
+            )
         methods[method](study)
     scored = {number for trial in study.trials for number in trial.scores}
     return SearchReport(
@@ -107,7 +107,7 @@ def search_prompts(
         dropped=tuple(study.dropped),
         calls=study.calls,
         proposals=study.proposals,
-        budget=options.calls,
+        budget=options.max_calls,
         method=method,
         seed=options.seed,
         dev_items=tuple(sorted(scored)),
@@ -120,26 +120,26 @@ def search_prompts(
 def _check_examples(train: Sequence[Example], dev: Sequence[Example], start: PromptCandidate) -> None:
     if not train or not dev:
         raise ExamplePoolError(
-            f"There are {len(train)} training and {len(dev)} dev examples.", "Give at least one of each."
+            f"There are {len(train)} training and {len(dev)} dev examples.", "Pass at least one of each."
         )
     bare = [example for example in train if not example.output.strip()]
     if bare:
         raise ExamplePoolError(
             f"{len(bare)} training examples have no output: {_named([example.input for example in bare])}.",
-            "Label them or leave them out.",
+            "Label or remove them.",
         )
     known = {normal(example.input) for example in train}
     shared = [example.input for example in dev if normal(example.input) in known]
     if shared:
         raise ExamplePoolError(
-            f"{len(shared)} dev inputs are in train too: {_named(shared)}. Shots would give their answers away.",
-            "Take them out of one of the two.",
+            f"{len(shared)} dev inputs are also in train: {_named(shared)}. Shots would leak their outputs.",
+            "Remove them from one of the two.",
         )
     pairs = {(normal(example.input), example.output) for example in train}
     foreign = [shot.input for shot in start.shots if (normal(shot.input), shot.output) not in pairs]
     if foreign:
         raise ExamplePoolError(
-            f"{len(foreign)} of the start's shots are not in train: {_named(foreign)}.", "Add them to train."
+            f"{len(foreign)} shots of the start are not in train: {_named(foreign)}.", "Add them to train."
         )
 
 

@@ -1,4 +1,4 @@
-"""One search under way: its budget, its log, its chance, and what was tried so far. All methods work on one."""
+"""The state of a search, shared by all methods: budget, log, random generator and trials."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ragkit.records import Example, Message
 
 T = TypeVar("T")
 PATIENCE = 3
-"""Rounds in a row without anything new to try, after which a search ends."""
+"""Consecutive rounds without new candidates after which a search ends."""
 
 
 class Study:
     """The state of a search.
 
     Args:
-        objective: that judges.
-        train: where shots and demonstrations come from.
-        dev: that candidates are compared on.
-        options: of the search.
-        journal: what is known and where new things are written.
-        proposer: that writes instructions; None where the method needs none.
+        objective: scores candidates.
+        train: examples for shots and demonstrations.
+        dev: examples on which candidates are scored.
+        options: options of the search.
+        journal: log of the search.
+        proposer: model that writes instructions; None if the method needs none.
         progress: called with a ``Progress`` after each call.
     """
 
@@ -65,23 +65,23 @@ class Study:
 
     @property
     def left(self) -> int:
-        """Calls that may still be made."""
-        return self.options.calls - self.calls
+        """Number of calls left."""
+        return self.options.max_calls - self.calls
 
     @property
     def best(self) -> Trial:
-        """The trial with the highest score of those on all of dev; of equals the earliest."""
+        """Complete trial with the highest score; a tie goes to the earliest."""
         return max((trial for trial in self.trials if trial.complete), key=lambda trial: (trial.score, -trial.number))
 
     def cost(self, candidate: PromptCandidate, numbers: Sequence[int], split: str = "dev") -> int:
-        """Return the calls that ``score`` would make; what was scored before costs nothing."""
+        """Return the number of calls that ``score`` would make; known scores need none."""
         return sum((candidate.key, split, number) not in self._outcomes for number in numbers)
 
     def score(self, candidate: PromptCandidate, numbers: Sequence[int], split: str = "dev") -> list[ExampleScore]:
-        """Return how a candidate does on items of ``dev`` or ``train``, in their order.
+        """Return the scores of a candidate on items of ``dev`` or ``train``, in order.
 
         Raises:
-            SettingsError: if the objective returns another number of outcomes than it was given examples.
+            SettingsError: if the objective does not return one score per example.
         """
         key = candidate.key
         missing = [number for number in numbers if (key, split, number) not in self._outcomes]
@@ -95,13 +95,13 @@ class Study:
             else:
                 self._outcomes[key, split, number] = known
         self._spend(len(missing) - len(unknown))
-        for first in range(0, len(unknown), self.options.batch):
-            some = unknown[first : first + self.options.batch]
+        for first in range(0, len(unknown), self.options.batch_size):
+            some = unknown[first : first + self.options.batch_size]
             found = self._objective(candidate, [items[number] for number in some])
             if len(found) != len(some):
                 raise SettingsError(
-                    f"The objective returned {len(found)} outcomes for {len(some)} examples.",
-                    "Have it return one for each example, in their order.",
+                    f"The objective returned {len(found)} scores for {len(some)} examples.",
+                    "It must return one score per example, in order.",
                 )
             self._journal.add_items(key, split, dict(zip(some, found, strict=True)))
             self._outcomes.update({(key, split, n): outcome for n, outcome in zip(some, found, strict=True)})
@@ -109,7 +109,7 @@ class Study:
         return [self._outcomes[key, split, number] for number in numbers]
 
     def fitting(self, ask: Callable[[Sequence[T]], list[Message]], items: Sequence[T]) -> list[Message]:
-        """Return the proposer's messages with as many items shown as fit its window: the last ones, one at least."""
+        """Return the proposer's messages with as many of the last items as fit its window, at least one."""
         proposer = self._the_proposer()
         room = proposer.window - self.options.max_tokens
         for first in range(len(items)):
@@ -138,7 +138,7 @@ class Study:
         return reply
 
     def screened(self, reply: str, shots: tuple[Example, ...]) -> PromptCandidate | None:
-        """Return the candidate in a proposer's reply, or None (and say why) where it isn't worth trying."""
+        """Return the candidate in a proposer's reply, or None if it is rejected, with a recorded reason."""
         instruction = read_instruction(reply)
         leak = leaked_input(instruction, self._inputs)
         candidate = PromptCandidate(instruction, shots)
@@ -148,7 +148,7 @@ class Study:
         elif len(instruction) > LONGEST:
             reason = "too long"
         elif leak is not None:
-            reason = f"holds the dev input {leak[:80]!r}"
+            reason = f"contains the dev input {leak[:80]!r}"
         elif not self.is_new(candidate):
             reason = "seen before"
         if not reason:
@@ -157,7 +157,7 @@ class Study:
         return None
 
     def is_new(self, candidate: PromptCandidate) -> bool:
-        """Tell whether a candidate comes for the first time, case and white space of the instruction aside."""
+        """Return whether a candidate is new, ignoring case and white space of the instruction."""
         own = (normal(candidate.instruction), tuple((shot.input, shot.output) for shot in candidate.shots))
         if own in self._seen:
             return False
@@ -165,7 +165,7 @@ class Study:
         return True
 
     def settle(self, candidate: PromptCandidate, origin: str, note: str = "") -> Trial:
-        """Write down what became of a candidate, with all that it scored on dev."""
+        """Record the trial of a candidate, with its dev scores."""
         scores = {
             number: self._outcomes[candidate.key, "dev", number].score
             for number in range(len(self.dev))
@@ -177,19 +177,19 @@ class Study:
         return trial
 
     def drawn_train(self, count: int) -> list[Example]:
-        """Draw training examples by chance, none twice, in an order of chance."""
+        """Sample training examples without replacement."""
         chosen = self.chance.choice(len(self.train), min(count, len(self.train)), replace=False)
         return [self.train[int(number)] for number in chosen]
 
     def _the_proposer(self) -> ChatModel:
         if self._proposer is None:
-            raise SettingsError("There is no proposer.", "Give proposer=open_model('smollm2') or another model.")
+            raise SettingsError("There is no proposer.", "Pass proposer=open_model('smollm2') or another model.")
         return self._proposer
 
     def _spend(self, calls: int, planned: int = 0) -> None:
         if calls + planned > self.left:
-            raise RuntimeError(f"A method asked for {calls + planned} calls where {self.left} are left.")
+            raise RuntimeError(f"A method requested {calls + planned} calls, but {self.left} are left.")
         self.calls += calls
         if calls and self._progress is not None:
             current = f"best {self.best.score:.3f}" if any(trial.complete for trial in self.trials) else ""
-            self._progress(Progress("search", self.calls, self.options.calls, current))
+            self._progress(Progress("search", self.calls, self.options.max_calls, current))

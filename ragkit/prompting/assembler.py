@@ -102,7 +102,7 @@ class PromptAssembler:
         self._add_shots(shots, before, sections, int(room * self.options.shots_share))
         self._add_history(history, before, sections, int(room * self.options.history_share))
         kept = self._add_sources(sources, question, before, sections)
-        text = "\n".join(self._shown(source) for source in kept)
+        text = "\n".join(self._source_block(source) for source in kept)
         user = Message("user", self.templates.fill("chat_user", sources=text or "none", question=question))
         messages = (*before, user)
         total = self.model.count_tokens(messages)
@@ -181,7 +181,7 @@ class PromptAssembler:
             state, why = ("kept", "") if fitting.end == source.end else ("trimmed", "cut at a sentence's end to fit")
             full = state == "trimmed"
             kept.append(fitting)
-            shown = "\n".join(self._shown(one) for one in kept)
+            shown = "\n".join(self._source_block(one) for one in kept)
             already += tokens
             sections.append(ReceiptSection(name, fitting.text, _where(fitting), tokens, state, why))  # type: ignore[arg-type]
         return kept
@@ -192,7 +192,7 @@ class PromptAssembler:
         """Return the source, whole or trimmed so that it fits, with the tokens it adds; None where too little would."""
 
         def cost(candidate: Source) -> int:
-            text = f"{shown}\n{self._shown(candidate)}" if shown else self._shown(candidate)
+            text = f"{shown}\n{self._source_block(candidate)}" if shown else self._source_block(candidate)
             return self._count(before, text, question) - already
 
         whole = cost(source)
@@ -213,7 +213,7 @@ class PromptAssembler:
             return best
         return None, whole
 
-    def _shown(self, source: Source) -> str:
+    def _source_block(self, source: Source) -> str:
         """Return a source as the prompt shows it; the marks of the fence can't stand in its text."""
         path = " > ".join(source.hit.chunk.heading_path)
         unit = unit_name(source.hit.chunk.page, source.hit.chunk.label)

@@ -55,8 +55,8 @@ class ShotTemplate:
         Raises:
             PromptError: if a form names a field that an example or the input lacks.
         """
-        asked = self._shown(self.input_form, Example(text, "", fields or {}))
-        pairs = [(self._shown(self.input_form, shot), self.reply(shot)) for shot in shots]
+        asked = self._filled(self.input_form, Example(text, "", fields or {}))
+        pairs = [(self._filled(self.input_form, shot), self.reply(shot)) for shot in shots]
         found = [Message("system", self.instruction)] if self.instruction else []
         if self.style == "turns":
             for given, wanted in pairs:
@@ -71,9 +71,9 @@ class ShotTemplate:
         Raises:
             PromptError: if the form names a field that the example lacks.
         """
-        return self._shown(self.output_form, example)
+        return self._filled(self.output_form, example)
 
-    def _shown(self, form: str, example: Example) -> str:
+    def _filled(self, form: str, example: Example) -> str:
         fields = {**example.metadata, "input": example.input, "output": example.output}
 
         def value(match: re.Match[str]) -> str:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -45,7 +44,7 @@ class RetrievalOptions:
     keyword_weight: float = 0.5
     """Of the keyword searcher in the fusion, 0 to 1; the vector searcher has the rest."""
     rerank: str | None = None
-    """``late`` for late interaction, or the folder of a cross-encoder."""
+    """``late`` for late interaction, or a cross-encoder: its folder, or ``hf:OWNER/REPO``."""
     rerank_candidates: int = 20
     """Hits that are reranked, the best ones; those after them stay after them."""
     diversity: float = 0.0
@@ -289,7 +288,7 @@ class Retriever:
             else:
                 from ragkit.retrieval.cross_encoder import CrossEncoderReranker
 
-                opened = None, CrossEncoderReranker(Path(self.options.rerank or ""))
+                opened = None, CrossEncoderReranker(self.options.rerank or "")
             self._reranker = opened
         return opened[1]
 

@@ -79,8 +79,9 @@ def choose(
     given = [value for value in (target, rate, confidence) if value is not None]
     if (target is not None and rate is not None) or not all(0 <= value <= 1 for value in given):
         raise SettingsError(
-            f"A threshold for target={target}, rate={rate} and confidence={confidence} can't be.",
-            "Give one of target and rate, each between 0 and 1.",
+            "target, rate and confidence must be between 0 and 1, and target and rate can't be combined, "
+            f"got target={target}, rate={rate} and confidence={confidence}.",
+            "Pass one of target and rate.",
         )
     if rate is not None:
         return _measured(for_rate(scores, rate), scores, outcomes, confidence, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ragkit.answering.assistant import MODES, Mode
+from ragkit.answering.options import MODES, Mode
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Hit, Message

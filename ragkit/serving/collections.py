@@ -19,7 +19,7 @@ from ragkit.serving.failures import RequestError, not_found
 from ragkit.serving.people import People, Person, Right, allows
 
 if TYPE_CHECKING:
-    from ragkit.answering.assistant import Mode
+    from ragkit.answering.options import Mode
     from ragkit.embedding import Embedder
     from ragkit.models import ChatModel
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 
-from ragkit.answering.assistant import MODES, Mode
 from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
+from ragkit.answering.options import MODES, Mode
 from ragkit.errors import SettingsError
 from ragkit.models import ChatModel, installed_models, open_model
 from ragkit.models.opening import best_installed, is_remote
@@ -157,7 +157,7 @@ class Context:
         return message, conversation
 
     def close(self) -> None:
-        """Stop what runs, and let go of files."""
+        """Stop running work, and close files."""
         self.ending.set()
         self.workers.shutdown(cancel_futures=True)
         for part in reversed(self._parts.values()):

@@ -22,7 +22,7 @@ class Database:
     """One connection that threads take in turn; another process, such as ``ragkit token``, may use the file too.
 
     Args:
-        path: of the file, made where there is none.
+        path: path of the file, created if missing.
         schema: statements that make what is missing.
 
     Raises:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ragkit.answering import AnswerOptions, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
-from ragkit.answering.assistant import AnswerEvent
+from ragkit.answering.events import AnswerEvent
 from ragkit.errors import ModelStoppedError
 from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Hit

@@ -56,7 +56,7 @@ class Uploads:
     """The folder of uploaded files.
 
     Args:
-        folder: made where there is none.
+        folder: the folder, created if missing.
         limits: of a request.
     """
 

@@ -42,16 +42,17 @@ class Explanation:
 class FitBudget:
     """Limits of a fit."""
 
-    calls: int = 400
+    max_calls: int = 400
     """Maximum model calls."""
     held_out: int = 200
     """Number of held-out examples for comparing settings; none is shown in its own prompt."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.calls < 0 or self.held_out < 1:
+        if self.max_calls < 0 or self.held_out < 1:
             raise SettingsError(
-                f"calls must be >= 0 and held_out >= 1, got calls={self.calls} and held_out={self.held_out}.",
+                "max_calls must be >= 0 and held_out >= 1, "
+                f"got max_calls={self.max_calls} and held_out={self.held_out}.",
                 "Pass larger values.",
             )
 

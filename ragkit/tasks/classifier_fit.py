@@ -121,7 +121,7 @@ def fit_options(
     report = ClassifierReport(
         known.vote_accuracy, known.probe_accuracy, float(right.mean()), len(held_out), unsure / len(held_out)
     )
-    if options.llm_mode == "none" or not budget.calls:
+    if options.llm_mode == "none" or not budget.max_calls:
         return options, report
 
     # If few are uncertain, those with the next lowest confidence are the most informative.
@@ -133,17 +133,17 @@ def fit_options(
     dev = [held_out[number] for number in order][: budget.held_out]
     priors = {example.input: prior for example, prior in zip(held_out, known.prior, strict=True)}
     opened = as_model(model, start.model)
-    read = _Reader(path, pool, opened, options, settings, priors, budget.calls)
+    read = _Reader(path, pool, opened, options, settings, priors, budget.max_calls)
 
     def report_progress(done: int, total: int) -> None:
         if progress is not None:
             progress(Progress("fit", done, total))
 
-    raced = race(range(len(read.tries)), read, dev, budget.calls, budget.seed, report_progress)
+    raced = race(range(len(read.tries)), read, dev, budget.max_calls, budget.seed, report_progress)
     if not raced.calls:
-        for done, example in enumerate(dev[: budget.calls], 1):
+        for done, example in enumerate(dev[: budget.max_calls], 1):
             read(raced.best, example)
-            report_progress(done, min(len(dev), budget.calls))
+            report_progress(done, min(len(dev), budget.max_calls))
     if opened is not model:
         close_model(opened)
     number = _likeliest(read.reads)

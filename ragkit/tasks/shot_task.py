@@ -115,7 +115,7 @@ def best_setting(
     if not settings:
         raise TaskError("The list of settings is empty.", "Pass one or more, or None for common ones.")
     budget = budget or FitBudget()
-    if not budget.calls:
+    if not budget.max_calls:
         return FitReport(settings[0], (), 0)
     # Each of these is shown the others, and never itself: the leakage guard is on.
     held_out = random.Random(budget.seed).sample(  # noqa: S311
@@ -133,7 +133,7 @@ def best_setting(
         if progress is not None:
             progress(Progress("fit", done, total))
 
-    return race(settings, of, held_out, budget.calls, budget.seed, report_progress)
+    return race(settings, of, held_out, budget.max_calls, budget.seed, report_progress)
 
 
 def longest_reply(model: ChatModel, examples: Sequence[Example], settings: Sequence[ShotSetting]) -> int:

@@ -28,7 +28,7 @@ def test_second_model_answers_and_the_trace_says_why(samples, mode):
     trace = answer.trace
     assert trace.model == "scripted"
     assert [(one.model, one.outcome) for one in trace.attempts] == [(GONE, "failed"), ("scripted", "answered")]
-    assert "no model file" in trace.why_model
+    assert "can't be read" in trace.why_model
     shown = json.loads(json.dumps(trace.to_dict()))
     assert shown["attempts"][0]["reason"] == trace.attempts[0].reason
     assert trace.usage.prompt_tokens == trace.prompt.receipt.tokens

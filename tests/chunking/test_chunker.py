@@ -230,6 +230,13 @@ def test_sentences_of_hostile_text_take_linear_time():
         assert sum(end - start for start, end in sentence_spans(text)) <= len(text)
 
 
+def test_window_of_thousands_of_tokens_gives_chunks_of_a_passage_unless_a_size_is_named():
+    document = make("word " * 5000)
+    assert max(chunk.tokens for chunk in chunk_document(document, TOKENIZER, 8192)) < 520
+    chunks = chunk_document(document, TOKENIZER, 8192, ChunkingOptions(size=2000))
+    assert max(chunk.tokens for chunk in chunks) > 1900
+
+
 def table(rows, columns=("Part", "Diameter", "Pressure limit"), rule=True):
     lines = [" | ".join(columns), *([" | ".join("---" for _ in columns)] if rule else [])]
     lines += [f"PX-{number} | {number % 90} mm | {number / 7:.1f} bar" for number in range(1000, 1000 + rows)]

@@ -20,7 +20,7 @@ def workplace(tmp_path_factory):
     write_csv(folder / "train.csv", [(example.input, example.output) for example in EXAMPLES])
     write_csv(folder / "new.csv", [(n, text) for n, text in enumerate(ASKED, 1)], ("id", "text"))
     ragkit("classify", "fit", "task", "train.csv", *FIELDS, "--llm-mode", "none", cwd=folder)
-    ragkit("classify", "fit", "reader", "train.csv", *FIELDS, "--llm-mode", "all", "--calls", 0, cwd=folder)
+    ragkit("classify", "fit", "reader", "train.csv", *FIELDS, "--llm-mode", "all", "--max-calls", 0, cwd=folder)
     return folder
 
 
@@ -104,7 +104,7 @@ def test_file_of_other_rows_or_another_task_is_not_mixed(here, workplace):
 def test_fit_finds_settings_and_tells_refused_rows(here, workplace):
     rows = [(example.input, example.output) for example in EXAMPLES]
     write_csv(workplace / "more.csv", [*rows, ("no label", ""), ("my card is gone, I can't find it", "stolen")])
-    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--llm-mode", "all", "--calls", 8, "--val-size", 4)
+    words = ("classify", "fit", "found", "more.csv", *FIELDS, "--llm-mode", "all", "--max-calls", 8, "--val-size", 4)
     told = json.loads(here(*words, "--json", cwd=workplace, check=3).stdout)
     assert (told["examples"], told["labels"]) == (21, 5)
     assert "no label" in told["report"]["added"]["refused"][0]
@@ -177,8 +177,8 @@ def test_examples_evaluate_with_a_model_reads_every_row(here, workplace):
         (("fit", "new", "--pool", "nowhere"), 1, "no pool nowhere"),
         (("fit", "new", "train.csv"), 2, "--input-field NAME"),
         (("fit", "new", "train.csv", *FIELDS, "--llm-mode", "some"), 2, "Legal values: uncertain, all, none"),
-        (("fit", "new", "train.csv", *FIELDS, "--calls", "-1"), 2, "--calls"),
-        (("fit", "one_label", "one.csv", *FIELDS, "--calls", "0"), 1, "2 or more labels"),
+        (("fit", "new", "train.csv", *FIELDS, "--max-calls", "-1"), 2, "--max-calls"),
+        (("fit", "one_label", "one.csv", *FIELDS, "--max-calls", "0"), 1, "2 or more labels"),
     ],
 )
 def test_bad_words_say_what_is_wrong(here, workplace, words, code, said):

@@ -26,7 +26,7 @@ class Order(BaseModel):
 price = 3
 """
 FIELDS = ("--input-field", "mail")
-FIT = (*FIELDS, "--output-field", "order", "--calls", 0)
+FIT = (*FIELDS, "--output-field", "order", "--max-calls", 0)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_fit_by_a_schema_file_tells_refused_rows(here, workplace):
     rows = [{"input": row["mail"], "output": {"city": row["order"]["city"]}} for row in ORDERS[:6]]
     rows.append({"input": "Please send 3 mug to nowhere.", "output": {"town": "?"}})
     (workplace / "cities.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = ("extract", "fit", "cities", "cities.jsonl", "--schema", "city.json", "--calls", 0)
+    words = ("extract", "fit", "cities", "cities.jsonl", "--schema", "city.json", "--max-calls", 0)
     told = json.loads(here(*words, "--json", cwd=workplace, check=3).stdout)
     assert (told["examples"], len(told["refused"]), told["report"]["calls"]) == (6, 1, 0)
     assert "'city' is a required property" in told["refused"][0]
@@ -102,7 +102,7 @@ def test_fit_takes_the_model_of_the_settings(here, workplace, monkeypatch):
 
 def test_fit_learns_from_a_pool(here, workplace):
     here("examples", "add", "orders.jsonl", "--pool", "orders", *FIT[:4], cwd=workplace)
-    words = ("extract", "fit", "from_pool", "--pool", "orders", "--schema", "shop_models:Order", "--calls", 0)
+    words = ("extract", "fit", "from_pool", "--pool", "orders", "--schema", "shop_models:Order", "--max-calls", 0)
     assert json.loads(here(*words, "--json", cwd=workplace).stdout)["examples"] == len(ORDERS)
 
 
@@ -129,7 +129,11 @@ def test_fit_learns_from_a_pool(here, workplace):
         (("fit", "new", "orders.jsonl", "--schema", "shop_models:price"), 2, "not a pydantic model"),
         (("fit", "new", "orders.jsonl", "--schema", "nowhere.models:X"), 2, "No module named"),
         (("fit", "new", "orders.jsonl", "--schema", "nowhere.json"), 2, "nowhere.json can't be read"),
-        (("fit", "new", "orders.jsonl", "--schema", "shop_models:Order", *FIT[:4], "--calls", "-1"), 2, "--calls"),
+        (
+            ("fit", "new", "orders.jsonl", "--schema", "shop_models:Order", *FIT[:4], "--max-calls", "-1"),
+            2,
+            "--max-calls",
+        ),
     ],
 )
 def test_bad_words_say_what_is_wrong(here, workplace, words, code, said):

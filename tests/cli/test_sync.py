@@ -53,7 +53,7 @@ def test_emptied_folder_is_an_error(here, docs, tmp_path):
     for words in (["sync", "docs"], ["sync", "docs", "--yes"], ["sync", "docs", "--plan"]):
         error = here(*words, "--index", "mine", cwd=tmp_path, check=1).stderr
         assert "DocumentError" in error
-        assert "holds no file" in error
+        assert "contains no files" in error
     docs.rmdir()
     assert "does not exist" in here("sync", "docs", "--index", "mine", cwd=tmp_path, check=1).stderr
     assert len(listed(here, tmp_path)) == 5

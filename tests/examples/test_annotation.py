@@ -56,5 +56,5 @@ def test_text_longer_than_the_window_counts_too():
     [([], 1, {}), (["x"], 0, {}), (["x"], 1, {"neighbours": 0}), (["x"], 1, {"discount": 0.5})],
 )
 def test_numbers_that_can_not_be_are_refused(texts, count, more):
-    with pytest.raises(SettingsError, match="can't be"):
+    with pytest.raises(SettingsError, match="must be"):
         vote_k(texts, count, **more)

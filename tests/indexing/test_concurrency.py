@@ -82,7 +82,7 @@ def test_moved_index_refuses_the_model_it_was_opened_with(index, make_document):
     assert len(index.search_vectors(vector, 1)[0]) == 1
     with Index.open(index.path, embedder=index.embedder) as other:
         other.reembed(OtherEmbedder())
-    with pytest.raises(IndexChangedError, match="moved to the embedding model other-48"):
+    with pytest.raises(IndexChangedError, match="re-embedded with other-48"):
         index.search_vectors(vector, 1)
     with pytest.raises(IndexMismatchError, match="other-48"):
         index.embedder  # noqa: B018

@@ -271,7 +271,7 @@ def test_parse_error_points_at_the_place_and_lists_what_may_stand_there(text, po
     with pytest.raises(QueryError) as caught:
         parse_filter(text)
     assert f"at character {position}." in str(caught.value)
-    assert "There may stand: " in str(caught.value)
+    assert "Expected " in str(caught.value)
 
 
 @settings(max_examples=300, deadline=None)
@@ -304,10 +304,10 @@ def nested(depth):
         ({"and": [{"field": "a", "exists": True}, {"or": [3]}]}, "filter.and[1].or[0] is 3"),
         ({"field": "a", "op": "like", "value": "x"}, "filter is"),
         ({"field": "a", "op": ["=="], "value": "x"}, "filter is"),
-        ({"field": "a", "op": "==", "value": None}, "None can't be compared"),
-        ({"field": "a", "op": "==", "value": float("nan")}, "nan can't be compared"),
+        ({"field": "a", "op": "==", "value": None}, "compared with None"),
+        ({"field": "a", "op": "==", "value": float("nan")}, "compared with nan"),
         ({"field": "a", "op": "==", "value": 1, "more": 2}, "filter is"),
-        ({"field": "", "exists": True}, "no field name"),
+        ({"field": "", "exists": True}, "not a field name"),
         ({"field": 3, "exists": True}, "filter is"),
         ({"field": "a", "in": "abc"}, "filter is"),
         ({"field": "a", "exists": False}, "filter is"),

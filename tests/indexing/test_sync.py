@@ -238,7 +238,7 @@ def test_empty_folder_is_an_error_and_changes_nothing(index, notes):
         file.unlink()
     (notes / ".mounted-here").write_text("")
     for call in (index.sync, index.plan_sync, lambda path: index.sync(path, allow_removal=True)):
-        with pytest.raises(DocumentError, match=r"holds no file to read \(hidden: 1\)") as caught:
+        with pytest.raises(DocumentError, match=r"contains no files to read \(hidden: 1\)") as caught:
             call(notes)
         assert "mount" in caught.value.hint
     shutil.rmtree(notes)
@@ -305,7 +305,7 @@ def test_incomplete_report_lists_what_is_missing(kinds, lost, over):
     assert report.complete == (not [issue for issue in report.issues if issue.kind not in REMARKS])
 
 
-@pytest.mark.parametrize(("lost", "told"), [("tail", "5 characters"), ("window", "cuts off")])
+@pytest.mark.parametrize(("lost", "told"), [("tail", "5 characters"), ("window", "truncates")])
 def test_text_that_a_faulty_tokenizer_loses_is_an_issue(tmp_path, make_document, monkeypatch, lost, told):
     from ragkit.indexing import adding
 

@@ -111,7 +111,7 @@ def test_key_is_never_shown(kind, answer, caplog):
         caplog.set_level(logging.DEBUG, name)
     with Endpoint(answer) as server:
         address = server.url.replace("//", "//me:pass-word@")
-        models = [kind("tiny", url, KEY, ApiOptions(retries=1, timeout=0.2)) for url in (server.url, address)]
+        models = [kind("tiny", url, KEY, ApiOptions(max_retries=1, timeout=0.2)) for url in (server.url, address)]
         for model in models:
             shown = [repr(model), repr(model.options)]
             try:

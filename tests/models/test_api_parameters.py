@@ -23,7 +23,9 @@ SENT = {"temperature", "top_p", "seed", "stop", "stream_options", "logprobs", "t
 
 
 def model_of(server, **options):
-    return OpenAICompatibleModel("tiny", server.url, options=ApiOptions(**{"retries": 0, "timeout": 20.0, **options}))
+    return OpenAICompatibleModel(
+        "tiny", server.url, options=ApiOptions(**{"max_retries": 0, "timeout": 20.0, **options})
+    )
 
 
 def test_request_has_only_what_was_asked_for():
@@ -83,7 +85,7 @@ def test_limit_goes_by_its_other_name_where_one_is_refused():
 def test_what_a_person_put_into_the_request_is_not_left_out():
     with FaultServer("unsupported", unsupported=("temperature",)) as server:
         with pytest.raises(ModelRequestError, match="temperature"):
-            complete(model_of(server, fields={"temperature": 0.3}), ASK)
+            complete(model_of(server, extra_body={"temperature": 0.3}), ASK)
         assert server.requests == 1
 
 

@@ -145,7 +145,7 @@ def test_chain_that_closes_waits_for_the_call_it_left_behind():
     clock = SimpleNamespace(now=0.0)
     chain = FallbackModel(
         [Member("smollm2", {"threads": 1, "window": 256}), ScriptedModel("Here.")],
-        FallbackPolicy(deadline=9.0, check=lambda reply: None),
+        FallbackPolicy(timeout=9.0, check=lambda reply: None),
         clock=lambda: clock.now,
     )
     engine = chain._standings[0].open()._engine

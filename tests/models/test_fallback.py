@@ -85,7 +85,7 @@ def outcomes(route):
 
 def endpoint(server_or_url, **options):
     url = server_or_url if isinstance(server_or_url, str) else server_or_url.url
-    return OpenAICompatibleModel("tiny", url, KEY, ApiOptions(**{"retries": 0, "timeout": 5.0, **options}))
+    return OpenAICompatibleModel("tiny", url, KEY, ApiOptions(**{"max_retries": 0, "timeout": 5.0, **options}))
 
 
 def failing(error=None, name="first"):
@@ -221,33 +221,33 @@ def test_model_that_is_late_leaves_time_for_the_next():
     clock = Clock()
     late = Staged([6.0, "Too late."], "first", clock)
     second = Staged([2.0, GOOD], "second", clock)
-    reply = complete(FallbackModel([late, second], FallbackPolicy(deadline=10.0), clock=clock), ASK)
+    reply = complete(FallbackModel([late, second], FallbackPolicy(timeout=10.0), clock=clock), ASK)
     assert reply.text == GOOD
     assert outcomes(reply.route) == [("first", "timed out"), ("second", "answered")]
     assert reply.route[0].seconds == 6.0
-    assert "gave nothing within 4.95 s" in reply.route[0].reason
+    assert "sent nothing within 4.95 s" in reply.route[0].reason
 
 
 def test_last_model_has_all_the_time_that_is_left():
     clock = Clock()
-    chain = FallbackModel([Staged([9.0, GOOD], "only", clock)], FallbackPolicy(deadline=10.0), clock=clock)
+    chain = FallbackModel([Staged([9.0, GOOD], "only", clock)], FallbackPolicy(timeout=10.0), clock=clock)
     assert complete(chain, ASK).text == GOOD
-    with pytest.raises(ModelTimeoutError, match="deadline of 5 s"):
-        complete(FallbackModel([Staged([9.0], "only", clock)], FallbackPolicy(deadline=5.0), clock=clock), ASK)
+    with pytest.raises(ModelTimeoutError, match="within 5 s"):
+        complete(FallbackModel([Staged([9.0], "only", clock)], FallbackPolicy(timeout=5.0), clock=clock), ASK)
 
 
-def test_first_piece_and_members_own_time_limits_hold():
+def test_first_token_and_member_timeouts_are_enforced():
     clock = Clock()
     slow = [2.0, "A", 2.0, "B"]
-    policy = FallbackPolicy(deadline=100.0, first_piece=1.0)
+    policy = FallbackPolicy(timeout=100.0, first_token_timeout=1.0)
     reply = complete(FallbackModel([Staged(slow, "first", clock), ScriptedModel(GOOD)], policy, clock=clock), ASK)
-    assert "gave nothing within 1 s" in reply.route[0].reason
-    member = Member(Staged(slow, "first", clock), time_limit=3.0)
-    policy = FallbackPolicy(deadline=100.0, check=lambda reply: None)
+    assert "sent nothing within 1 s" in reply.route[0].reason
+    member = Member(Staged(slow, "first", clock), timeout=3.0)
+    policy = FallbackPolicy(timeout=100.0, check=lambda reply: None)
     reply = complete(FallbackModel([member, ScriptedModel(GOOD)], policy, clock=clock), ASK)
-    assert "was not done within 3 s" in reply.route[0].reason
+    assert "did not finish within 3 s" in reply.route[0].reason
     # Once a piece was given out, the reply has the chain's whole time.
-    chain = FallbackModel([member, ScriptedModel(GOOD)], FallbackPolicy(deadline=100.0), clock=clock)
+    chain = FallbackModel([member, ScriptedModel(GOOD)], FallbackPolicy(timeout=100.0), clock=clock)
     assert complete(chain, ASK).text == "AB"
 
 
@@ -255,9 +255,9 @@ def test_no_model_is_begun_after_the_deadline():
     clock = Clock()
     late, second = Staged([50.0], "first", clock), Staged([GOOD], "second", clock)
     with pytest.raises(
-        ModelTimeoutError, match=r"first: timed out.*second: skipped, no time is left of 10 s"
+        ModelTimeoutError, match=r"first: timed out.*second: skipped, the time limit of 10 s has passed"
     ) as caught:
-        complete(FallbackModel([late, second], FallbackPolicy(deadline=10.0), clock=clock), ASK)
+        complete(FallbackModel([late, second], FallbackPolicy(timeout=10.0), clock=clock), ASK)
     assert second.calls == 0
     assert caught.value.retry
     assert outcomes(caught.value.attempts) == [("first", "timed out"), ("second", "skipped")]
@@ -266,7 +266,7 @@ def test_no_model_is_begun_after_the_deadline():
 def test_model_that_hangs_is_left_behind_and_asked_again_once_it_has_ended():
     gate = threading.Event()
     hanging = Staged([gate, "Here."], "first")
-    chain = FallbackModel([hanging, ScriptedModel(GOOD)], FallbackPolicy(deadline=1.0))
+    chain = FallbackModel([hanging, ScriptedModel(GOOD)], FallbackPolicy(timeout=1.0))
     try:
         reply = complete(chain, ASK)
         assert outcomes(reply.route) == [("first", "timed out"), ("scripted", "answered")]
@@ -295,7 +295,7 @@ def test_local_model_stops_at_its_next_token_when_it_is_left(smollm2):
                 clock.now += 1.0
                 yield delta
 
-    policy = FallbackPolicy(deadline=8.0, check=lambda reply: None)
+    policy = FallbackPolicy(timeout=8.0, check=lambda reply: None)
     chain = FallbackModel([Impatient(), ScriptedModel(GOOD)], policy, clock=clock)
     reply = complete(chain, ASK, GenerationOptions(max_tokens=2000))
     assert outcomes(reply.route) == [("slow smollm2", "timed out"), ("scripted", "answered")]
@@ -315,7 +315,7 @@ def test_nothing_follows_a_reply_that_breaks_off(error):
     second = Staged([GOOD], "second")
     chain = FallbackModel([Staged(["At ", "ten ", error], "first"), second])
     given = []
-    with pytest.raises(ModelError, match="7 characters of the reply were given out before") as caught:
+    with pytest.raises(ModelError, match="7 characters of the reply were already sent") as caught:
         for delta in chain.stream(ASK):
             given.append(delta.text)
     assert "".join(given) == "At ten "
@@ -327,7 +327,7 @@ def test_nothing_follows_a_reply_that_breaks_off(error):
 
 def test_reply_without_an_end_is_an_error():
     chain = FallbackModel([Staged([" "], "first", ends=False), Staged(["Half"], "second", ends=False)])
-    with pytest.raises(ModelUnavailableError, match=r"broke off.*4 characters"):
+    with pytest.raises(ModelUnavailableError, match=r"ended the stream.*4 characters"):
         complete(chain, ASK)
 
 
@@ -339,7 +339,7 @@ def test_reply_that_never_ends_is_cut():
         GenerationOptions(max_tokens=10),
     )
     assert reply.text == GOOD
-    assert "runs on: more than 2,048 characters" in reply.route[0].reason
+    assert "sent more than 2,048 characters" in reply.route[0].reason
 
 
 step = st.one_of(
@@ -366,7 +366,7 @@ def test_any_chain_gives_one_reply_or_the_beginning_of_one_and_an_error(scripts,
 
     models = [Staged(steps(s), f"m{n}", clock, ends=ends) for n, s in enumerate(scripts)]
     texts = ["".join(step for step in model.steps if isinstance(step, str)) for model in models]
-    policy = FallbackPolicy(deadline=1000.0, check=(lambda reply: None) if whole else None)
+    policy = FallbackPolicy(timeout=1000.0, check=(lambda reply: None) if whole else None)
     chain = FallbackModel(models, policy, clock=clock)
     given_out, last, error = "", None, None
     try:
@@ -405,7 +405,7 @@ def test_call_ends_though_models_hang(hangs, whole):
     gate = threading.Event()
     scripts = {"before": [gate, "x"], "after": ["y ", gate], "no": ["z"]}
     models = [Staged(list(scripts[how]), f"m{n}") for n, how in enumerate(hangs)]
-    policy = FallbackPolicy(deadline=0.3, check=(lambda reply: None) if whole else None)
+    policy = FallbackPolicy(timeout=0.3, check=(lambda reply: None) if whole else None)
     given_out = ""
     try:
         for delta in FallbackModel(models, policy).stream(ASK):
@@ -428,11 +428,11 @@ def test_breaker_leaves_alone_doubles_and_lets_one_try():
     assert breaker.begin() == ""
     breaker.failed()
     breaker.failed()  # of a call that was under way already
-    assert "left alone for another 10 s" in breaker.begin()
+    assert "not called for another 10 s" in breaker.begin()
     for pause in (20.0, 25.0, 25.0):
         clock.now += 25.0
         assert breaker.begin() == ""
-        assert "another call is trying it" in breaker.begin()
+        assert "another call is testing it" in breaker.begin()
         breaker.failed()
         assert f"another {pause:g} s" in breaker.why_not()
     clock.now += 25.0
@@ -460,12 +460,14 @@ def test_failing_model_is_left_alone_and_tried_again_later():
     clock = Clock()
     first = failing()
     first.clock = clock
-    chain = FallbackModel([first, Staged([GOOD], "second", clock)], FallbackPolicy(failures=2, pause=30.0), clock=clock)
+    chain = FallbackModel(
+        [first, Staged([GOOD], "second", clock)], FallbackPolicy(max_failures=2, cooldown=30.0), clock=clock
+    )
     for _ in range(5):
         reply = complete(chain, ASK)
     assert first.calls == 2
     assert outcomes(reply.route) == [("first", "skipped"), ("second", "answered")]
-    assert "left alone for another 30 s" in reply.route[0].reason
+    assert "not called for another 30 s" in reply.route[0].reason
     clock.now += 30.0
     first.steps = ["Back."]
     assert complete(chain, ASK).text == "Back."
@@ -473,7 +475,7 @@ def test_failing_model_is_left_alone_and_tried_again_later():
 
 
 def test_prompt_that_is_too_long_says_nothing_of_the_models_health():
-    chain = FallbackModel([ScriptedModel("x", window=5), ScriptedModel("y", window=6)], FallbackPolicy(failures=1))
+    chain = FallbackModel([ScriptedModel("x", window=5), ScriptedModel("y", window=6)], FallbackPolicy(max_failures=1))
     for _ in range(2):
         with pytest.raises(PromptOverflowError, match=r"window is 5.*window is 6"):
             complete(chain, ASK)
@@ -482,7 +484,7 @@ def test_prompt_that_is_too_long_says_nothing_of_the_models_health():
 def test_try_that_the_caller_breaks_off_leaves_room_for_another():
     clock = Clock()
     first = failing()
-    chain = FallbackModel([first], FallbackPolicy(failures=1, pause=5.0), clock=clock)
+    chain = FallbackModel([first], FallbackPolicy(max_failures=1, cooldown=5.0), clock=clock)
     with pytest.raises(ModelChainError):
         complete(chain, ASK)
     clock.now += 5.0
@@ -499,8 +501,8 @@ def test_try_that_the_caller_breaks_off_leaves_room_for_another():
 def test_member_over_its_budget_is_skipped_and_all_over_is_an_error():
     first = Staged(["word "] * 4, "first")
     each = first.count_tokens(ASK) + 4
-    member = Member(first, budget=Budget(tokens=each + 1))
-    chain = FallbackModel([member, Staged([GOOD], "second")], budget=Budget(calls=3))
+    member = Member(first, budget=Budget(max_tokens=each + 1))
+    chain = FallbackModel([member, Staged([GOOD], "second")], budget=Budget(max_calls=3))
     names = [answering_model(complete(chain, ASK).route) for _ in range(3)]
     assert names == ["first", "first", "second"]
     with pytest.raises(ModelBudgetError, match=rf"{2 * each} of {each + 1} tokens|3 of 3 calls") as caught:
@@ -511,7 +513,7 @@ def test_member_over_its_budget_is_skipped_and_all_over_is_an_error():
 
 
 def test_failed_and_rejected_tries_are_paid_too():
-    budget = Budget(dollars=0.0015)
+    budget = Budget(max_dollars=0.0015)
     chain = FallbackModel([Staged([], "first"), Staged([GOOD], "second")], budget=budget)
     reply = complete(chain, ASK)
     assert reply.usage.cost == pytest.approx(0.002)
@@ -521,7 +523,7 @@ def test_failed_and_rejected_tries_are_paid_too():
 
 
 def test_reply_that_breaks_off_counts_as_far_as_it_came():
-    budget = Budget(tokens=1000, dollars=1.0)
+    budget = Budget(max_tokens=1000, max_dollars=1.0)
     first = Staged(["a ", "b ", ModelUnavailableError("broke off", "")], "first")
     with pytest.raises(ModelUnavailableError):
         complete(FallbackModel([first], budget=budget), ASK)
@@ -534,17 +536,17 @@ def test_reply_that_breaks_off_counts_as_far_as_it_came():
 
 
 def test_unknown_cost_ends_a_budget_of_money():
-    budget = Budget(dollars=1.0)
+    budget = Budget(max_dollars=1.0)
     budget.spend(Usage(5, 5, 0, None))
-    assert "not known" in budget.why_over()
-    with pytest.raises(SettingsError, match="-1 calls"):
-        Budget(calls=-1)
+    assert "unknown" in budget.why_over()
+    with pytest.raises(SettingsError, match="max_calls must be >= 0, got -1"):
+        Budget(max_calls=-1)
 
 
 def test_calls_are_never_more_than_allowed_from_many_threads():
-    budget = Budget(calls=10)
+    budget = Budget(max_calls=10)
     first = Staged([GOOD], "first")
-    chain = FallbackModel([first, Member(Staged([GOOD], "second"), budget=Budget(calls=3))], budget=budget)
+    chain = FallbackModel([first, Member(Staged([GOOD], "second"), budget=Budget(max_calls=3))], budget=budget)
     done = []
 
     def ask():
@@ -587,10 +589,10 @@ def test_chain_closes_what_it_opened_and_nothing_else(smollm2):
     ("make", "says"),
     [
         (lambda: FallbackModel([]), "no models"),
-        (lambda: FallbackModel([(one := ScriptedModel("x")), one]), "twice"),
-        (lambda: FallbackModel([Member(ScriptedModel("x"), {"window": 5})]), "options"),
-        (lambda: FallbackPolicy(deadline=0), "deadline=0"),
-        (lambda: FallbackPolicy(share=1.0), "share"),
+        (lambda: FallbackModel([(one := ScriptedModel("x")), one]), "Duplicate model"),
+        (lambda: FallbackModel([Member(ScriptedModel("x"), {"window": 5})]), "Options"),
+        (lambda: FallbackPolicy(timeout=0), "timeout must be > 0, got 0"),
+        (lambda: FallbackPolicy(time_fraction=1.0), "time_fraction"),
         (lambda: FallbackPolicy(confidence_by="best"), "mean, lowest, p10"),
     ],
 )
@@ -653,7 +655,7 @@ def test_reason_of_a_foreign_error_is_its_kind_alone():
 def test_endpoint_that_fails_is_backed_up(fault):
     with FaultServer(fault) as server:
         model = endpoint(server, total_timeout=0.6)
-        policy = FallbackPolicy(deadline=10.0, time_limit=1.5, check=lambda reply: None)
+        policy = FallbackPolicy(timeout=10.0, model_timeout=1.5, check=lambda reply: None)
         reply = complete(FallbackModel([model, ScriptedModel(GOOD)], policy), ASK)
         model.close()
     assert reply.text == GOOD
@@ -670,16 +672,16 @@ def test_endpoint_that_asks_to_wait_is_left_alone_so_long():
         reply = complete(chain, ASK)
         assert server.requests == 1
     assert reply.route[0].outcome == "skipped"
-    assert "left alone" in reply.route[0].reason
+    assert "not called" in reply.route[0].reason
 
 
 @pytest.mark.parametrize("fault", ["late cut", "trickle", "endless"])
 def test_stream_of_an_endpoint_that_breaks_is_not_doubled(fault):
     with FaultServer(fault) as server:
         model = endpoint(server, total_timeout=1.0)
-        chain = FallbackModel([model, ScriptedModel(GOOD)], FallbackPolicy(deadline=10.0))
+        chain = FallbackModel([model, ScriptedModel(GOOD)], FallbackPolicy(timeout=10.0))
         given_out = ""
-        with pytest.raises(ModelError, match="given out before") as caught:
+        with pytest.raises(ModelError, match="already sent") as caught:
             for delta in chain.stream(ASK, GenerationOptions(max_tokens=20)):
                 given_out += delta.text
         model.close()
@@ -700,7 +702,7 @@ def test_endpoint_that_is_refused_or_killed_in_the_midst_of_a_reply():
     assert complete(FallbackModel([endpoint(url), ScriptedModel(GOOD)]), ASK).text == GOOD
     with fault_process("trickle") as (process, url):
         given_out = ""
-        with pytest.raises(ModelError, match="given out before"):
+        with pytest.raises(ModelError, match="already sent"):
             for delta in FallbackModel([endpoint(url), ScriptedModel(GOOD)]).stream(ASK):
                 given_out += delta.text
                 process.kill()

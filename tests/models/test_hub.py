@@ -5,6 +5,7 @@ import resource
 
 import pytest
 
+from ragkit import _hub_client
 from ragkit.errors import (
     ModelAuthenticationError,
     ModelFileError,
@@ -80,6 +81,10 @@ def test_parts_of_a_split_model_are_pulled_together(hub, gguf):
         open_model("hf:Acme/Split-GGUF")
     pull("hf:Acme/Split-GGUF")
     assert reply("hf:Acme/Split-GGUF") > 0
+    last = model_path("hf:Acme/Split-GGUF").with_name("tiny-q4_k_m-00003-of-00003.gguf")
+    last.write_bytes(last.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(ModelFileError, match="sha256"):
+        open_model("hf:Acme/Split-GGUF")
 
 
 def test_interrupted_pull_continues_where_it_stopped(hub, gguf):
@@ -105,6 +110,21 @@ def test_broken_connection_is_taken_up_again(hub, gguf):
     hub.break_after = [1000, 2000]
     assert pull("hf:Acme/Tiny-GGUF").read_bytes() == gguf[0]
     assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=1000-", "bytes=3000-"]
+
+
+def test_silent_connection_is_given_up_and_taken_up_again(hub, gguf, monkeypatch):
+    monkeypatch.setattr(_hub_client, "_PATIENCE", 0.3)
+    hub.add("Acme/Tiny-GGUF", {"tiny.gguf": gguf[0]})
+    hub.stalls, hub.break_after = True, [2000]
+    assert pull("hf:Acme/Tiny-GGUF").read_bytes() == gguf[0]
+    assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=2000-"]
+
+
+def test_server_without_ranges_sends_the_file_again(hub, gguf):
+    hub.add("Acme/Tiny-GGUF", {"tiny.gguf": gguf[0]})
+    hub.ranges, hub.break_after = False, [5000]
+    assert pull("hf:Acme/Tiny-GGUF").read_bytes() == gguf[0]
+    assert hub.fetched("tiny.gguf") == ["bytes=0-", "bytes=5000-"]
 
 
 def test_connection_that_gives_nothing_ends_with_an_error_and_keeps_the_beginning(hub, gguf):
@@ -157,7 +177,7 @@ def test_gated_repository_says_where_to_accept_and_takes_a_token(hub, gguf, monk
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     pull("hf:Acme/Gated-GGUF")
     # The token is for the Hub alone, and not for the host that it redirects to.
-    assert all("Authorization" not in headers for _, _, headers in hub.requests)
+    assert all("authorization" not in map(str.lower, headers) for _, _, headers in hub.requests)
 
 
 def test_absent_repository_file_and_revision_are_named(hub, gguf):

@@ -129,10 +129,10 @@ def test_missing_model_says_how_to_get_it(tmp_path):
 
 def test_model_file_that_is_something_else_or_cut_is_refused(tmp_path):
     (tmp_path / "text.gguf").write_text("hello")
-    with pytest.raises(ModelFileError, match="no GGUF"):
+    with pytest.raises(ModelFileError, match="not a GGUF"):
         LlamaCppModel(tmp_path / "text.gguf")
     (tmp_path / "cut.gguf").write_bytes(model_path("smollm2").read_bytes()[:1_000_000])
-    with pytest.raises(ModelFileError, match="cut short"):
+    with pytest.raises(ModelFileError, match="truncated"):
         LlamaCppModel(tmp_path / "cut.gguf")
 
 

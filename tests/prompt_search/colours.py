@@ -11,7 +11,7 @@ from ragkit.records import Example
 COLOURS = ["red", "blue", "green", "black"]
 TRAIN = [Example(f"training thing number {n}", COLOURS[n % 4]) for n in range(16)]
 DEV = [Example(f"dev thing number {n}", COLOURS[(n + n // 4) % 4]) for n in range(12)]
-OPTIONS = SearchOptions(calls=120, shots=4, minibatch=3, proposals=4)
+OPTIONS = SearchOptions(max_calls=120, shots=4, minibatch=3, proposals=4)
 
 
 def told(candidate):

@@ -30,7 +30,7 @@ def study_of(options, judge=graded, start="0"):
 
 
 def test_race_halves_until_all_items_are_scored():
-    study = study_of(SearchOptions(calls=200, minibatch=4))
+    study = study_of(SearchOptions(max_calls=200, minibatch=4))
     race(study, [(PromptCandidate(str(grade)), "") for grade in (1, 7, 3, 9, 5, 2, 8)])
     items = {int(trial.candidate.instruction): len(trial.scores) for trial in study.trials}
     assert items == {0: 16, 1: 4, 2: 4, 3: 4, 5: 8, 7: 8, 8: 16, 9: 16}
@@ -39,7 +39,7 @@ def test_race_halves_until_all_items_are_scored():
 
 
 def test_race_costs_no_more_than_was_planned():
-    study = study_of(SearchOptions(calls=10_000, minibatch=3, proposals=9))
+    study = study_of(SearchOptions(max_calls=10_000, minibatch=3, proposals=9))
     for count in range(1, 10):
         before = study.calls
         planned = race_cost(study, count)
@@ -50,17 +50,17 @@ def test_race_costs_no_more_than_was_planned():
 
 def test_race_size_is_the_largest_that_fits():
     for calls in range(16, 120):
-        study = study_of(SearchOptions(calls=calls, minibatch=4, proposals=6))
+        study = study_of(SearchOptions(max_calls=calls, minibatch=4, proposals=6))
         size = race_size(study, each=1)
         assert size == 0 or size + race_cost(study, size) <= study.left
         assert size == 6 or size + 1 + race_cost(study, size + 1) > study.left
 
 
 def test_race_leaves_what_can_not_win_any_more():
-    study = study_of(SearchOptions(calls=200, minibatch=8), start="9")
+    study = study_of(SearchOptions(max_calls=200, minibatch=8), start="9")
     race(study, [(PromptCandidate("1"), ""), (PromptCandidate("2"), "")])
     assert study.calls == 16 + 2 * 8
-    assert {trial.note for trial in study.trials[1:]} == {"can't beat the best any more after 8 items"}
+    assert {trial.note for trial in study.trials[1:]} == {"can no longer exceed the best after 8 items"}
 
 
 def test_random_draws_different_sets_of_the_asked_size():
@@ -71,9 +71,9 @@ def test_random_draws_different_sets_of_the_asked_size():
 
 
 def test_random_ends_where_no_set_is_left():
-    report = search_prompts(objective, TRAIN[:2], DEV, options=SearchOptions(calls=500, shots=2))
+    report = search_prompts(objective, TRAIN[:2], DEV, options=SearchOptions(max_calls=500, shots=2))
     assert len(report.trials) == 3
-    assert report.notes == ("Ended early: no further set of shots can be drawn.",)
+    assert report.notes == ("Ended early: there are no further sets of shots.",)
 
 
 def test_ape_induces_then_varies_the_best():
@@ -111,7 +111,7 @@ def test_opro_shows_what_fits_the_window():
         return f"Instruction: {'word ' * 40}{len(lengths)}"
 
     model = ScriptedModel(propose, window=400)
-    report = search("opro", proposer=model, options=replace(OPTIONS, calls=300, max_tokens=60, proposals=1))
+    report = search("opro", proposer=model, options=replace(OPTIONS, max_calls=300, max_tokens=60, proposals=1))
     assert len(report.trials) > 10
     assert max(lengths) <= 340
     assert lengths[-1] > 250
@@ -165,7 +165,7 @@ def test_gepa_ends_where_there_is_nothing_to_mend():
 def test_gepa_ends_where_train_is_all_shots():
     report = search("gepa", start=PromptCandidate("say", tuple(TRAIN)))
     assert report.calls == len(DEV)
-    assert "nothing to reflect on" in report.notes[0]
+    assert "only the shots of the start" in report.notes[0]
 
 
 def test_front_keeps_specialists_and_drops_the_mediocre():
@@ -189,17 +189,17 @@ def test_proposals_of_no_use_are_dropped_and_told(method):
     assert [dropped.reason for dropped in report.dropped[:5]] == [
         "empty",
         "empty",
-        "holds the dev input 'dev thing number 3'",
+        "contains the dev input 'dev thing number 3'",
         "seen before",
         "seen before",
     ]
     assert report.dropped[2].reply == replies[2]
     assert [trial.candidate.instruction for trial in report.trials] == ["say", "tell red"]
-    assert "1 holds the dev input" in report.table()
+    assert "1 contains the dev input" in report.table()
 
 
 @pytest.mark.parametrize("method", ["ape", "opro"])
 def test_proposer_without_ideas_ends_the_search(method):
     report = search(method, proposer=ScriptedModel(""))
     assert report.proposals == 3 * OPTIONS.proposals
-    assert "nothing new" in report.notes[0]
+    assert "no new proposals" in report.notes[0]

@@ -107,13 +107,15 @@ def test_labels_without_a_scoring_model_are_refused():
 
 @pytest.mark.parametrize("labels", [("a", "a"), ("a", " ")])
 def test_unusable_labels_are_refused(smollm2, labels):
-    with pytest.raises(SettingsError, match="empty or given twice"):
+    with pytest.raises(SettingsError, match="Empty or duplicate labels"):
         ModelObjective(smollm2, labels=labels)
 
 
 def test_output_that_is_no_label_is_refused(smollm2):
     judge = ModelObjective(smollm2, labels=LABELS)
-    with pytest.raises(ExamplePoolError, match="'top up' of 'how\\?' is none of the labels: blue folder, red folder"):
+    with pytest.raises(
+        ExamplePoolError, match="'top up' of 'how\\?' is not one of the labels: blue folder, red folder"
+    ):
         judge(PromptCandidate(), [Example("how?", "top up")])
 
 
@@ -165,7 +167,7 @@ def test_token_f1(reply, wanted, score):
 
 def test_random_search_with_a_model_finds_better_shots(smollm2):
     judge = ModelObjective(smollm2, labels=LABELS)
-    options = SearchOptions(calls=15, shots=4, minibatch=3, proposals=4, seed=1)
+    options = SearchOptions(max_calls=15, shots=4, minibatch=3, proposals=4, seed=1)
     report = search_prompts(judge, TRAIN, DEV, options=options, start=START)
     assert len(report.trials) >= 3
     assert report.dev_score > report.start_score
@@ -176,7 +178,7 @@ def test_random_search_with_a_model_finds_better_shots(smollm2):
 @pytest.mark.parametrize("method", ["ape", "opro", "gepa"])
 def test_model_proposes_and_an_interrupted_search_goes_on(smollm2, method, tmp_path):
     judge = ModelObjective(smollm2, labels=LABELS)
-    options = SearchOptions(calls=16, proposals=2, minibatch=1, demos=3, max_tokens=30)
+    options = SearchOptions(max_calls=16, proposals=2, minibatch=1, demos=3, max_tokens=30)
 
     def search(progress=None):
         given = {"proposer": smollm2, "options": options, "start": START, "folder": tmp_path, "progress": progress}
@@ -191,7 +193,7 @@ def test_model_proposes_and_an_interrupted_search_goes_on(smollm2, method, tmp_p
     before = (tmp_path / "search.jsonl").read_bytes()
     report = search()
     assert (tmp_path / "search.jsonl").read_bytes().startswith(before)
-    assert 8 < report.calls <= options.calls
+    assert 8 < report.calls <= options.max_calls
     assert report.proposals >= 1
     assert len(report.trials) - 1 + len(report.dropped) == report.proposals
     assert report.trials[0].candidate == START

@@ -4,7 +4,7 @@ import pytest
 
 from ragkit.examples.pool import normal
 from ragkit.prompt_search.base import ExampleScore
-from ragkit.prompt_search.proposals import ask_by_history, ask_to_mend, leaked_input, read_instruction
+from ragkit.prompt_search.proposals import ask_by_history, ask_to_improve, leaked_input, read_instruction
 from ragkit.records import Example
 
 
@@ -72,6 +72,6 @@ def test_history_without_instructions_shows_the_examples_alone():
 
 
 def test_mending_shows_the_score_where_there_is_no_feedback():
-    (message,) = ask_to_mend("", [(Example("b a", "a b"), ExampleScore(0.25))])
+    (message,) = ask_to_improve("", [(Example("b a", "a b"), ExampleScore(0.25))])
     assert "```\n(none)\n```" in message.content
     assert "Feedback: score 0.25 of 1" in message.content

@@ -16,7 +16,7 @@ METHODS = ["random", "ape", "opro", "gepa"]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_method_finds_the_best_prompt(method):
-    report = search(method, options=replace(OPTIONS, calls=400))
+    report = search(method, options=replace(OPTIONS, max_calls=400))
     assert report.start_score == pytest.approx(0.1)
     assert report.dev_score == 1.0
     assert told(report.best) == {"red", "blue", "green", "black"}
@@ -31,7 +31,7 @@ def test_budget_is_never_exceeded(method):
             asked.append(messages)
             return write_instruction(messages)
 
-        report = search(method, judge, ScriptedModel(propose), options=replace(OPTIONS, calls=calls))
+        report = search(method, judge, ScriptedModel(propose), options=replace(OPTIONS, max_calls=calls))
         assert report.calls == len(judge.asked) + len(asked) <= calls
         assert report.proposals == len(asked)
 
@@ -86,7 +86,7 @@ def test_best_is_scored_on_all_of_dev(method):
 
 
 def test_budget_for_the_start_only_is_a_report():
-    report = search("gepa", options=replace(OPTIONS, calls=len(DEV)))
+    report = search("gepa", options=replace(OPTIONS, max_calls=len(DEV)))
     assert report.best == PromptCandidate()
     assert report.calls == len(DEV)
     assert report.proposals == 0
@@ -102,7 +102,7 @@ def test_progress_tells_every_call():
     told_of = []
     report = search("gepa", progress=told_of.append)
     assert [each.done for each in told_of] == list(range(1, report.calls + 1))
-    assert {each.total for each in told_of} == {OPTIONS.calls}
+    assert {each.total for each in told_of} == {OPTIONS.max_calls}
     assert told_of[-1].current == f"best {report.dev_score:.3f}"
 
 
@@ -113,14 +113,14 @@ def test_batch_is_what_the_objective_gets():
         sizes.append(len(examples))
         return objective(candidate, examples)
 
-    report = search("random", judge, options=replace(OPTIONS, batch=5))
+    report = search("random", judge, options=replace(OPTIONS, batch_size=5))
     assert sizes[:3] == [5, 5, 2]
     assert report.trials == search("random").trials
 
 
 def test_overlap_of_train_and_dev_is_refused():
     dev = [*DEV, Example("  TRAINING thing\nnumber 3 ", "red")]
-    with pytest.raises(ExamplePoolError, match=r"1 dev inputs are in train too.*TRAINING thing"):
+    with pytest.raises(ExamplePoolError, match=r"1 dev inputs are also in train.*TRAINING thing"):
         search_prompts(objective, TRAIN, dev)
 
 
@@ -131,15 +131,15 @@ def test_start_with_foreign_shots_is_refused():
 
 def test_start_that_holds_a_dev_input_is_noted():
     report = search("random", start=PromptCandidate("say what dev thing number 3 is"))
-    assert any("holds the dev input 'dev thing number 3'" in note for note in report.notes)
+    assert any("contains the dev input 'dev thing number 3'" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
         ({"method": "grid"}, "random, ape, opro, gepa"),
-        ({"method": "opro", "proposer": None}, "opro needs a model"),
-        ({"options": SearchOptions(calls=11)}, "calls=11 can't score even one prompt on 12 dev items"),
+        ({"method": "opro", "proposer": None}, "opro needs a proposer"),
+        ({"options": SearchOptions(max_calls=11)}, "max_calls=11 is too small to score one prompt on 12 dev items"),
     ],
 )
 def test_wrong_setting_is_refused(change, match):
@@ -147,9 +147,11 @@ def test_wrong_setting_is_refused(change, match):
         search_prompts(objective, TRAIN, DEV, **{"method": "random", **change})
 
 
-@pytest.mark.parametrize("change", [{"calls": 0}, {"seed": -1}, {"minibatch": 0}, {"temperature": -0.1}, {"batch": 0}])
+@pytest.mark.parametrize(
+    "change", [{"max_calls": 0}, {"seed": -1}, {"minibatch": 0}, {"temperature": -0.1}, {"batch_size": 0}]
+)
 def test_option_out_of_range_is_refused(change):
-    with pytest.raises(SettingsError, match=f"{next(iter(change))}="):
+    with pytest.raises(SettingsError, match=f"{next(iter(change))} must be"):
         SearchOptions(**change)
 
 
@@ -164,7 +166,7 @@ def test_unlabelled_training_example_is_refused():
 
 
 def test_objective_with_too_few_outcomes_is_refused():
-    with pytest.raises(SettingsError, match="0 outcomes for 1"):
+    with pytest.raises(SettingsError, match="0 scores for 1"):
         search_prompts(lambda candidate, examples: [], TRAIN, DEV)
 
 
@@ -194,7 +196,7 @@ def test_error_is_the_standard_error_of_the_mean():
         lambda candidate, examples: [ExampleScore(float("number 1" in example.input)) for example in examples],
         TRAIN,
         DEV,
-        options=SearchOptions(calls=12),
+        options=SearchOptions(max_calls=12),
     )
     assert halves.dev_score == pytest.approx(3 / 12)
     assert halves.error == pytest.approx((0.25 * 0.75 / 11) ** 0.5)

@@ -74,3 +74,12 @@ def test_trace_says_what_was_corrected(index):
     assert answer.trace.query == "wen is open season for health insurance"
     assert "November" in answer.text
     assert not answer.unsure
+
+
+def test_kind_is_that_of_the_question_as_it_is_written(tmp_path):
+    text = "The rules for visitors are summarized here. Visitors sign in at the desk and wear a badge all day."
+    with Index.create(tmp_path / "index") as index:
+        index.add(Document("v", "visitors.txt", "visitors.txt", text, "Visitors", "v", "text/plain"))
+        trace = Assistant(index, model=None).ask("Summarise what visitors sign and wear.").trace
+    assert trace.corrections == {"summarise": "summarized"}
+    assert trace.kind == "summary"

@@ -39,7 +39,7 @@ def folders(tmp_path_factory):
     ]
     options = ClassifierOptions(llm_mode="none")
     Classifier.fit(folder / "task", wrong, options=options).close()
-    HeadClassifier.fit(folder / "head", EXAMPLES, options=HeadOptions(tune=False, held_out=0.2))
+    HeadClassifier.fit(folder / "head", EXAMPLES, options=HeadOptions(tune=False, val_fraction=0.2))
     write_csv(folder / "asked.csv", [(example.input, example.output) for example in ASKED])
     return folder
 

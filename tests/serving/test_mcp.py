@@ -135,7 +135,7 @@ def test_documents_are_listed_and_read_by_windows(told):
     [
         ("which", "docs, notes"),
         ("none", "docs, notes"),
-        ("filter", "There may stand"),
+        ("filter", "Expected"),
         ("empty", "empty"),
         ("few", "greater than or equal to 1"),
         ("unknown", "`documents`"),

@@ -31,7 +31,7 @@ ALL = ClassifierOptions(labels=LABELS, llm_mode="all")
 def task(smollm2, tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier") / "task"
     settings = [ShotSetting(k=2), ShotSetting(k=4)]
-    budget = FitBudget(calls=16, held_out=8)
+    budget = FitBudget(max_calls=16, held_out=8)
     with Classifier.fit(folder, EXAMPLES, model=smollm2, options=ALL, settings=settings, budget=budget) as made:
         yield made
 
@@ -85,14 +85,16 @@ def test_fit_reports_what_it_tried(task):
 
 @pytest.mark.parametrize(("calls", "ways"), [(12, 2), (300, 3)])
 def test_few_calls_try_few_ways_of_reading(tmp_path, calls, ways):
-    with Classifier.fit(tmp_path, EXAMPLES, model=ScriptedModel("lost_card"), budget=FitBudget(calls=calls)) as made:
+    with Classifier.fit(
+        tmp_path, EXAMPLES, model=ScriptedModel("lost_card"), budget=FitBudget(max_calls=calls)
+    ) as made:
         assert len(made.report.race.trials) == ways
 
 
 def test_model_that_tells_nothing_is_not_asked(tmp_path):
     given = {"options": ClassifierOptions(labels=LABELS), "settings": [ShotSetting(k=2)]}
     with Classifier.fit(
-        tmp_path, EXAMPLES, model=ScriptedModel("no label"), budget=FitBudget(calls=len(EXAMPLES)), **given
+        tmp_path, EXAMPLES, model=ScriptedModel("no label"), budget=FitBudget(max_calls=len(EXAMPLES)), **given
     ) as made:
         assert made.report.calls == len(EXAMPLES)
         assert made.options.weights.model == 0
@@ -117,7 +119,7 @@ def test_fit_that_was_killed_does_not_ask_again(task, smollm2, tmp_path):
     log = tmp_path / "fit.jsonl"
     log.write_text("".join(lines[:13]) + lines[13][:20])
     settings = [ShotSetting(k=2), ShotSetting(k=4)]
-    given = {"options": ALL, "settings": settings, "budget": FitBudget(calls=16, held_out=8)}
+    given = {"options": ALL, "settings": settings, "budget": FitBudget(max_calls=16, held_out=8)}
     with Classifier.fit(tmp_path, EXAMPLES, model=smollm2, **given) as again:
         assert again.options == task.options
     rows = log.read_text().splitlines(keepends=True)
@@ -194,7 +196,7 @@ def test_calibrated_classifier_is_fitted_saved_and_opened(smollm2, tmp_path, cal
         model=smollm2,
         options=options,
         settings=[ShotSetting(k=4)],
-        budget=FitBudget(calls=6),
+        budget=FitBudget(max_calls=6),
     ) as made:
         predictions = made.predict(list(NEW)[::3])
         assert [p.label for p in predictions] == ["lost_card", "change_pin"]
@@ -345,5 +347,5 @@ def test_options_that_cannot_be_are_refused():
         ClassifierOptions(llm_mode="some")
     with pytest.raises(SettingsError, match="confidence=2"):
         ClassifierOptions(confidence=2)
-    with pytest.raises(SettingsError, match="got calls=-1"):
-        FitBudget(calls=-1)
+    with pytest.raises(SettingsError, match="got max_calls=-1"):
+        FitBudget(max_calls=-1)

@@ -19,7 +19,7 @@ from ragkit.tasks.quotes import field_accuracy, quoted
 from ragkit.tasks.shot_prompts import ShotSetting
 from tests.tasks.orders import ORDERS, Order
 
-NONE = FitBudget(calls=0)
+NONE = FitBudget(max_calls=0)
 ASKED = ["Please send 40 desks by 5 March.", "we need 7 red balloons on sunday"]
 
 
@@ -93,7 +93,7 @@ def test_reply_that_is_cut_is_an_error_with_what_came(smollm2, tmp_path):
     ) as made:
         found = made.predict(ASKED[:1])[0]
     assert found.value is None
-    assert "cut short" in found.error
+    assert "truncated" in found.error
     assert found.text.startswith("{")
 
 
@@ -105,7 +105,7 @@ def test_fit_chooses_what_does_best_on_held_out_examples(smollm2, tmp_path):
         ORDERS,
         schema=Order,
         model=smollm2,
-        budget=FitBudget(calls=4, held_out=2),
+        budget=FitBudget(max_calls=4, held_out=2),
         settings=[none, some],
         progress=lambda p: told.append((p.stage, p.done, p.total)),
     ) as made:
@@ -132,7 +132,7 @@ def test_trial_never_sees_its_own_example(tmp_path):
         ORDERS,
         schema=Order,
         model=ScriptedModel(replies),
-        budget=FitBudget(calls=6, held_out=3),
+        budget=FitBudget(max_calls=6, held_out=3),
         settings=settings,
     ).close()
     assert len(prompts) == 6

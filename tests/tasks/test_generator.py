@@ -11,7 +11,7 @@ from ragkit.tasks.generator import Generator, exact
 from ragkit.tasks.metrics import token_f1
 from ragkit.tasks.shot_prompts import ShotSetting
 
-NONE = FitBudget(calls=0)
+NONE = FitBudget(max_calls=0)
 TOWNS = [
     ("Berlin", "Germany"),
     ("Rome", "Italy"),
@@ -70,7 +70,7 @@ def test_fit_chooses_by_the_metric(smollm2, tmp_path):
         MINUTES,
         model=smollm2,
         metric=metric,
-        budget=FitBudget(calls=4, held_out=2),
+        budget=FitBudget(max_calls=4, held_out=2),
         settings=settings,
         max_tokens=16,
     ) as made:
@@ -123,7 +123,7 @@ def test_nothing_to_learn_from_or_choose_among_is_an_error(tmp_path):
     with pytest.raises(TaskError, match="settings is empty"):
         Generator.fit(tmp_path / "b", MINUTES, model=ScriptedModel(), budget=NONE, settings=[])
     with pytest.raises(TaskError, match="too few"):
-        Generator.fit(tmp_path / "c", MINUTES, model=ScriptedModel(), budget=FitBudget(calls=3))
+        Generator.fit(tmp_path / "c", MINUTES, model=ScriptedModel(), budget=FitBudget(max_calls=3))
     with pytest.raises(TaskError, match="no task"):
         Generator.open(tmp_path / "d", ScriptedModel())
     with Generator.fit(tmp_path / "e", [*MINUTES, Example("x", " ")], model=ScriptedModel(), budget=NONE) as made:

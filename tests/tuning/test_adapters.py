@@ -65,7 +65,7 @@ def test_what_is_missing_is_said_with_what_there_is(store):
         store.find("cars")
     with pytest.raises(ModelNotFoundError, match="1, 2, 10"):
         store.find("bank@3")
-    with pytest.raises(SettingsError, match="names no version"):
+    with pytest.raises(SettingsError, match="no version number"):
         store.promote("bank")
 
 
@@ -86,9 +86,9 @@ def test_adapter_of_another_base_is_not_opened(store, tmp_path):
     folder = store.folder / "docs" / "1"
     (folder / LORA).write_bytes(b"GGUF")
     for base, error, said in (
-        ({"name": str(other), "sha256": "0" * 64}, ModelFileError, "was made for 0000"),
-        ({"name": str(tmp_path / "gone.gguf"), "sha256": "0" * 64}, ModelNotFoundError, "is gone"),
-        ({"name": "smollm2", "sha256": "0" * 64}, ModelFileError, "was made for 0000"),
+        ({"name": str(other), "sha256": "0" * 64}, ModelFileError, "was trained on 0000"),
+        ({"name": str(tmp_path / "gone.gguf"), "sha256": "0" * 64}, ModelNotFoundError, "is missing"),
+        ({"name": "smollm2", "sha256": "0" * 64}, ModelFileError, "was trained on 0000"),
     ):
         (folder / CARD).write_text(json.dumps({"name": "docs", "base": base}))
         with pytest.raises(error, match=said):

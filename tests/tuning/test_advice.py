@@ -59,7 +59,7 @@ def test_numbers_are_those_of_a_direct_call(advice, parts, tmp_path):
     for number, size in enumerate(sizes):
         train = parts.train[:size]
         share = 0.1 if size >= 40 else 0.3
-        options = HeadOptions(tune=False, held_out=share)
+        options = HeadOptions(tune=False, val_fraction=share)
         head = HeadClassifier.fit(tmp_path / f"head{size}", train, options=options)
         assert advice.of("head").points[number].accuracy == head.accuracy(parts.held_out)
         with Classifier.fit(tmp_path / f"task{size}", train, options=ClassifierOptions(llm_mode="none")) as task:
@@ -185,11 +185,11 @@ def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
 @pytest.mark.slow
 def test_examples_are_shown_to_a_model(model, parts, tmp_path):
     few = replace(parts, train=parts.train[:24], held_out=parts.held_out[:8])
-    resources = Resources(model, calls=4)
+    resources = Resources(model, max_calls=4)
     found = measure("examples", tmp_path / "method", few.train, few.held_out, resources)
     options = ClassifierOptions(llm_mode="uncertain")
     with Classifier.fit(
-        tmp_path / "direct", few.train, model=model, options=options, budget=FitBudget(calls=4)
+        tmp_path / "direct", few.train, model=model, options=options, budget=FitBudget(max_calls=4)
     ) as task:
         said = task.predict([row.input for row in few.held_out])
     assert found.right == tuple(one.label == row.output for one, row in zip(said, few.held_out, strict=True))
@@ -213,12 +213,12 @@ class PricedModel(ScriptedModel):
 def test_cost_of_a_priced_model_is_that_of_answering(parts, tmp_path):
     held = parts.held_out[:6]
     model = PricedModel("top up failed")
-    found = measure("examples", tmp_path / "priced", parts.train[:12], held, Resources(model, calls=0))
+    found = measure("examples", tmp_path / "priced", parts.train[:12], held, Resources(model, max_calls=0))
     read = int(found.note.split()[-1].rstrip("%")) * len(held) / 100
     assert read > 0
     assert found.dollars == pytest.approx(0.01 * round(read))
     unknown = measure(
-        "examples", tmp_path / "unknown", parts.train[:12], held, Resources(PricedModel("x", None), calls=0)
+        "examples", tmp_path / "unknown", parts.train[:12], held, Resources(PricedModel("x", None), max_calls=0)
     )
     assert unknown.dollars is None
 
@@ -253,7 +253,7 @@ def test_bad_input_is_refused(rows):
     for sizes in ([7], [76]):
         with pytest.raises(SettingsError, match=f"Sizes must be between 8 and 75, got {sizes[0]}"):
             advise(rows, QUICK, sizes=sizes)
-    for wrong in ({"calls": -1}, {"head_seconds": 0.0}, {"lora_minutes": 0.0}):
+    for wrong in ({"max_calls": -1}, {"head_seconds": 0.0}, {"lora_minutes": 0.0}):
         with pytest.raises(SettingsError, match="must be"):
             advise(rows, QUICK, **wrong)
 

@@ -208,7 +208,7 @@ def test_what_can_not_be_fitted_is_refused(tmp_path, head):
     with pytest.raises(TaskError, match="'head'"):
         Classifier.open(head.path)
     with pytest.raises(SettingsError, match="val_fraction=1"):
-        HeadOptions(held_out=1)
+        HeadOptions(val_fraction=1)
     with pytest.raises(SettingsError, match="epochs=0"):
         EmbedderOptions(epochs=0)
 

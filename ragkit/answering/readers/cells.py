@@ -47,7 +47,7 @@ class CellReader:
                 continue
             if not named.columns and grid.rank > 0:
                 continue
-            parts = [Part(_shown(record, named), record.span) for record in named.records[:MAX_LISTED]]
+            parts = [Part(_record_text(record, named), record.span) for record in named.records[:MAX_LISTED]]
             head = _sum(question, named)
             if head is not None:
                 parts.insert(0, head)
@@ -71,7 +71,7 @@ def cell_text(record: Record, column: int, by: int | None = None) -> str:
     return shown if value == label else f"{label}, {shown}"
 
 
-def _shown(record: Record, named: Named) -> str:
+def _record_text(record: Record, named: Named) -> str:
     if not named.columns or label_at(record) in named.columns:
         return record.named
     filled = [at for at in named.columns if at < len(record.values) and record.values[at]]

@@ -125,7 +125,7 @@ def advise(
     seed: int = 0,
     model: ChatModel | str | None = None,
     embedder: str = "default",
-    calls: int = 200,
+    max_calls: int = 200,
     head_seconds: float = 60.0,
     lora_minutes: float | None = None,
     threads: int = 0,
@@ -140,14 +140,13 @@ def advise(
     Args:
         examples: inputs with their labels, at least two labels with five examples each.
         methods: some of ``METHODS``; by default all that are available: ``tuned-head`` with the extra ``tune``,
-            ``lora`` if
-        ``lora_minutes`` is set.
+            ``lora`` if ``lora_minutes`` is set.
         held_out: number of test examples; by default a quarter, at most 500.
         sizes: training set sizes in addition to all examples; by default a quarter and half.
         seed: random seed.
         model: model for ``examples``, or its name.
         embedder: embedding model; see ``open_embedder``.
-        calls: maximum model calls for each fit of ``examples``.
+        max_calls: maximum model calls for each fit of ``examples``.
         head_seconds: maximum training time for each fit of ``tuned-head``.
         lora_minutes: maximum training time for each fit of ``lora``.
         threads: threads of the model tuned by ``lora`` at prediction; 0 for all cores.
@@ -173,7 +172,7 @@ def advise(
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(writer_lock(folder))
-        resources = Resources(opened, embedder, calls, head_seconds, lora_minutes, threads=threads, seed=seed)
+        resources = Resources(opened, embedder, max_calls, head_seconds, lora_minutes, threads=threads, seed=seed)
         measured = _measured(chosen, parts, steps, resources, folder, progress)
     return _advice(measured, steps, parts, left_out, seed)
 

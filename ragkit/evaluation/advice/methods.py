@@ -50,7 +50,7 @@ class Resources:
     model: ChatModel | None = None
     """Model of ``examples``."""
     embedder: str = "default"
-    calls: int = 200
+    max_calls: int = 200
     """Maximum model calls for each fit of ``examples``."""
     head_seconds: float = 60.0
     """Maximum training time for each fit of ``tuned-head``."""
@@ -63,9 +63,9 @@ class Resources:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.calls < 0 or self.head_seconds <= 0 or (self.lora_minutes is not None and self.lora_minutes <= 0):
+        if self.max_calls < 0 or self.head_seconds <= 0 or (self.lora_minutes is not None and self.lora_minutes <= 0):
             raise SettingsError(
-                f"calls must be >= 0, head_seconds > 0 and lora_minutes > 0, got calls={self.calls}, "
+                f"max_calls must be >= 0, head_seconds > 0 and lora_minutes > 0, got max_calls={self.max_calls}, "
                 f"head_seconds={self.head_seconds} and lora_minutes={self.lora_minutes}.",
                 "Pass larger values.",
             )
@@ -74,7 +74,7 @@ class Resources:
         """Return what a method's results depend on besides the examples."""
         depends: dict[str, list[object]] = {
             "neighbours": [self.embedder],
-            "examples": [self.embedder, self.model and self.model.name, self.calls],
+            "examples": [self.embedder, self.model and self.model.name, self.max_calls],
             "head": [self.embedder],
             "tuned-head": [self.embedder, self.head_seconds],
             "lora": [self.base, self.lora_minutes, _EPOCHS],
@@ -159,7 +159,7 @@ def _classifier(
     progress: ProgressCallback | None,
 ) -> Iterator[Predict]:
     options = ClassifierOptions(llm_mode="none" if model is None else "uncertain")
-    budget = FitBudget(calls=resources.calls if model is not None else 0, seed=resources.seed)
+    budget = FitBudget(max_calls=resources.max_calls if model is not None else 0, seed=resources.seed)
     embedder: Embedder | str | None = None if resources.embedder == "default" else resources.embedder
     with Classifier.fit(
         folder, train, model=model, options=options, budget=budget, embedder=embedder, progress=progress

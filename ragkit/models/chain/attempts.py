@@ -1,4 +1,4 @@
-"""One call down a chain of models, and each model's attempt in it."""
+"""One call of a fallback chain, and the attempt of each model."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ from ragkit.models.chain.worker import Worker
 from ragkit.records import Message, Usage
 
 _RESERVE = 0.05
-"""Share of the deadline, and at most 0.1 s, that is kept for telling what happened."""
+"""Fraction of the time limit, at most 0.1 s, reserved for reporting errors."""
 
 
 @dataclass(slots=True)
 class ActiveAttempt:
-    """A member's attempt: the time it has, and what it has done with it."""
+    """Attempt of a member: its time limits and progress."""
 
     entry: ChainEntryState
     started: float
     until: float
-    """On the chain's clock; the chain's own deadline once a piece was given out."""
+    """End of the attempt's time, on the chain's clock; that of the chain once output was yielded."""
     first_until: float
-    """By then its first piece must be there."""
+    """Time limit of the first token, on the chain's clock."""
     final: bool
-    """No other member could be asked after it."""
+    """Whether no other member can be called after it."""
     place: str
-    """In the chain, in words."""
+    """Position in the chain, as text."""
     worker: Worker[Any] | None = None
     pieces: int = 0
     given: int = 0
-    """Characters given out."""
+    """Number of characters yielded."""
     usage: Usage | None = None
     whole: bool = False
-    """Its reply came to its end."""
+    """Whether its reply is complete."""
     given_up: bool = False
-    """It failed or ran out of time, whatever it may still be doing."""
+    """Whether it failed or timed out; its call may still be running."""
     settled: bool = False
 
     def start(self, ask: Callable[[ChatModel], Iterator[Any]], clock: Callable[[], float]) -> None:
-        """Begin the call in a thread; the model is opened there too."""
+        """Start the call in a thread, which also opens the model."""
 
         def run() -> Iterator[Any]:
             model = self.entry.open()
-            if not self.given_up:  # or nobody waits for it any more
+            if not self.given_up:  # otherwise nobody waits for it
                 yield from ask(model)
 
         self.worker = Worker(run, clock)
@@ -64,8 +64,8 @@ class ActiveAttempt:
         """Return the next item of the model.
 
         Raises:
-            ModelTimeoutError: if it is not there in time.
-            ModelUnavailableError: if there is none although the last one was not the end.
+            ModelTimeoutError: if it does not arrive in time.
+            ModelUnavailableError: if the stream ends before the reply is complete.
         """
         assert self.worker is not None
         until = call.until if self.given else self.until
@@ -75,19 +75,20 @@ class ActiveAttempt:
             item = self.worker.next(until)
         except TimeoutError as error:
             call.over = call.over or until >= call.until
-            what = "was not done" if self.pieces else "gave nothing"
+            what = "did not finish" if self.pieces else "sent nothing"
             raise ModelTimeoutError(
-                f"{self.entry.name} {what} within {until - self.started:.3g} s.", "Allow more time."
+                f"{self.entry.name} {what} within {until - self.started:.3g} s.", "Increase the time limit."
             ) from error
         if item is None:
             raise ModelUnavailableError(
-                f"{self.entry.name} broke off before the reply was whole, after {self.pieces} pieces.", "Try again."
+                f"{self.entry.name} ended the stream before the reply was complete, after {self.pieces} chunks.",
+                "Try again.",
             )
         self.pieces += 1
         return item
 
     def leave(self) -> None:
-        """Let the model's thread end at its next piece; until one that was given up has, the model is not asked."""
+        """Let the model's thread end at its next chunk. The model is not called again before that."""
         if self.worker is not None:
             self.worker.leave()
             if self.given_up and self.worker.running():
@@ -95,12 +96,12 @@ class ActiveAttempt:
 
 
 class Call:
-    """What a call down the chain has come to so far.
+    """State of a call of the chain.
 
     Args:
-        messages: the prompt.
-        deadline: seconds; None for no limit.
-        clock: of the chain.
+        messages: messages of the prompt.
+        deadline: time limit in seconds; None for no limit.
+        clock: clock of the chain.
     """
 
     def __init__(self, messages: Sequence[Message], deadline: float | None, clock: Callable[[], float]) -> None:
@@ -109,44 +110,44 @@ class Call:
         self.deadline = float("inf") if deadline is None else deadline
         self.until = clock() + self.deadline - min(0.1, _RESERVE * self.deadline)
         self.over = False
-        """The deadline passed."""
+        """Whether the time limit has passed."""
         self.attempts: list[Attempt] = []
         self.errors: list[BaseException] = []
         self.over_budget = 0
-        """Members that were skipped because a budget is used up."""
+        """Number of members skipped because a budget is exhausted."""
 
     @property
     def usage(self) -> Usage:
-        """Of all tries together."""
+        """Total usage of all attempts."""
         return sum((one.usage for one in self.attempts if one.usage is not None), Usage(cost=0.0))
 
-    def told(self, text: str) -> str:
-        """Return a text as it may stand in a reason."""
+    def redacted(self, text: str) -> str:
+        """Return a text without secrets and echoes of the prompt, for a reason."""
         return discreet(text, self.messages)
 
     def skip(self, name: str, reason: str) -> None:
-        """Note that a member is not asked."""
+        """Record that a member is skipped."""
         self.attempts.append(Attempt(name, "skipped", reason, 0.0))
 
     def error(self) -> RagkitError:
-        """Return what to raise where no member answered."""
+        """Return the error for a call that no member answered."""
         tried = "; ".join(f"{one.model}: {one.outcome}, {one.reason}" for one in self.attempts)
         error: RagkitError
         if self.over:
             error = ModelTimeoutError(
-                f"No model answered within the deadline of {self.deadline:g} s ({tried}).",
-                "Allow more time: FallbackPolicy(deadline=...).",
+                f"No model answered within {self.deadline:g} s ({tried}).",
+                "Increase the time limit: FallbackPolicy(timeout=...).",
             )
         elif self.over_budget == len(self.attempts):
-            error = ModelBudgetError(f"The budget is used up ({tried}).", "Allow more: Budget(...).")
+            error = ModelBudgetError(f"The budget is exhausted ({tried}).", "Increase it: Budget(...).")
         elif len(self.errors) == len(self.attempts) and all(isinstance(e, PromptOverflowError) for e in self.errors):
             error = PromptOverflowError(
-                f"The prompt is too long for each of the models ({tried}).",
-                "Send less, ask for a shorter reply, or add a model with a longer window.",
+                f"The prompt is too long for all models of the chain ({tried}).",
+                "Shorten the prompt, reduce max_tokens, or add a model with a longer window.",
             )
         else:
             error = ModelChainError(
-                f"No model of the chain answered ({tried}).", "Mend what is named, or add a model that works."
+                f"No model of the chain answered ({tried}).", "Fix these errors, or add another model."
             )
         if isinstance(error, ModelError):
             error.attempts = tuple(self.attempts)

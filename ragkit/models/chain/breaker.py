@@ -1,4 +1,4 @@
-"""A circuit breaker: a model that keeps failing is left alone for a while, then one call tries it."""
+"""Circuit breaker: a model that keeps failing is not called for a while, then one call tests it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import time
 from collections.abc import Callable
 
 _LONGEST_ASKED = 3600.0
-"""Seconds to wait that are believed of an endpoint."""
+"""Maximum wait, in seconds, that an endpoint can request."""
 
 
 class Breaker:
-    """Tells whether a model may be called. Safe to share between threads.
+    """Decides whether a model may be called. Thread-safe.
 
     Args:
-        failures: in a row, after which the model is left alone.
-        pause: seconds, the first time; each failed try after it doubles them.
-        longest: seconds at most.
-        clock: seconds on a clock that never goes back.
+        failures: consecutive failures after which the model is not called.
+        cooldown: seconds without calls, doubled after each failed test.
+        max_cooldown: maximum of that time, in seconds.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(
         self,
         failures: int = 3,
-        pause: float = 30.0,
-        longest: float = 600.0,
+        cooldown: float = 30.0,
+        max_cooldown: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = failures
-        self._pause = pause
-        self._longest = longest
+        self._cooldown = cooldown
+        self._max_cooldown = max_cooldown
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
@@ -43,9 +43,9 @@ class Breaker:
             return self._why_not()
 
     def begin(self) -> str:
-        """Take leave to call the model, and return an empty text, or why not.
+        """Start a call, and return an empty text; or return why it is not allowed.
 
-        A call that is begun ends with ``succeeded``, ``failed`` or ``released``.
+        Each started call ends with ``succeeded``, ``failed`` or ``released``.
         """
         with self._lock:
             reason = self._why_not()
@@ -54,24 +54,24 @@ class Breaker:
             return reason
 
     def succeeded(self) -> None:
-        """Note that the model replied."""
+        """Record that the model replied."""
         with self._lock:
             self._failures = self._pauses = 0
             self._until = float("-inf")
             self._trying = False
 
     def failed(self, retry_after: float | None = None) -> None:
-        """Note that the model failed.
+        """Record that the model failed.
 
         Args:
-            retry_after: seconds that it asks to be left alone, which hold from the first failure on.
+            retry_after: wait requested by the endpoint, in seconds; it applies from the first failure on.
         """
         with self._lock:
             self._failures += 1
             wait = 0.0
-            # A call that was under way when the pause began tells nothing new.
+            # A call that was running when the cooldown began does not count.
             if self._failures >= self._limit and (self._trying or self._until <= self._clock()):
-                wait = min(self._pause * 2.0 ** min(self._pauses, 64), self._longest)
+                wait = min(self._cooldown * 2.0 ** min(self._pauses, 64), self._max_cooldown)
                 self._pauses += 1
             self._trying = False
             if retry_after is not None and retry_after > 0:
@@ -80,7 +80,7 @@ class Breaker:
                 self._until = max(self._until, self._clock() + wait)
 
     def released(self) -> None:
-        """Note that the call ended without telling anything of the model."""
+        """Record that the call ended without information on the model's health."""
         with self._lock:
             self._trying = False
 
@@ -88,7 +88,7 @@ class Breaker:
         left = self._until - self._clock()
         if left > 0:
             after = f"after {self._failures} failure{'s' if self._failures > 1 else ''} in a row"
-            return f"{after} it is left alone for another {left:.3g} s"
+            return f"{after}, it is not called for another {left:.3g} s"
         if self._trying:
-            return f"after {self._failures} failures in a row another call is trying it"
+            return f"after {self._failures} failures in a row, another call is testing it"
         return ""

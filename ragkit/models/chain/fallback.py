@@ -1,4 +1,4 @@
-"""A chain of models that back each other up."""
+"""A fallback chain of models."""
 
 from __future__ import annotations
 
@@ -30,33 +30,34 @@ __all__ = ["Budget", "FallbackModel", "FallbackPolicy", "Member", "ScoringFallba
 
 T = TypeVar("T")
 _CHARACTERS = 40
-"""Of a token at most, on average over a reply; one that is longer is not what was asked for."""
+"""Maximum mean number of characters of a token; a longer reply ignores ``max_tokens``."""
 _LEAST_LONGEST = 2048
 
 
 class FallbackModel:
-    """An ordered chain of models, itself a model: what one can't do in time, or not well enough, the next is asked.
+    """An ordered chain of models: if one fails, is too slow or not good enough, the next is called.
 
-    Every call ends within the policy's deadline. Its last delta carries the ``route``: each model that was tried, in
-    order, and why it was not the one. What is given out is one model's reply, or the beginning of one and then an
-    error: once a piece was given out, no other model is asked. A model that hangs is left behind in a thread of its own
-    and not asked again before that call has ended.
+    Each call ends within the policy's time limit. Its last delta has the ``route``: each attempt, in order, with the
+    reason for its outcome. The output is the reply of one model, or a part of one followed by an error: after the first
+    delta, no other model is called. A hanging call is abandoned in its own thread, and the model is not called again
+    before that call has ended.
 
-    Prompts are fitted to all models that can be opened: the window is the smallest, a count is the largest, and the
-    first count opens them. Where every model is a ``ScoringModel``, the chain is one too (a ``ScoringFallbackModel``).
+    Prompts are fitted to all models that can be opened: the window is the smallest one, and a token count is the
+    largest one. The first count opens the models. If all models are ``ScoringModel``s, so is the chain (a
+    ``ScoringFallbackModel``).
 
     Args:
-        models: models, names for ``open_model``, or ``Member``s; the first is asked first.
-        policy: when to go on.
-        budget: of the chain as a whole.
-        clock: seconds on a clock that never goes back.
+        models: models, names for ``open_model``, or ``Member``s, in the order of calls.
+        policy: when to call the next model.
+        budget: budget of the chain.
+        clock: monotonic clock, in seconds.
 
     Raises:
-        SettingsError: if there are no models, or one stands in it twice.
+        SettingsError: if there are no models, or one is duplicated.
     """
 
     def __new__(cls, models: Sequence[ChatModel | str | Member], *args: Any, **more: Any) -> Self:
-        """Make a chain that scores where all its models do."""
+        """Create a scoring chain if all models are scoring models."""
         scores = cls is FallbackModel and bool(models) and all(member.scores for member in map(_member, models))
         return super().__new__(ScoringFallbackModel if scores else cls)  # type: ignore[return-value]
 
@@ -70,10 +71,13 @@ class FallbackModel:
     ) -> None:
         members = [_member(model) for model in models]
         if not members:
-            raise SettingsError("There are no models in the chain.", "Give at least one.")
-        given = [id(member.model) for member in members if not isinstance(member.model, str)]
-        if len(set(given)) < len(given):
-            raise SettingsError("A model stands in the chain twice.", "Give each once.")
+            raise SettingsError("The fallback chain has no models.", "Pass at least one.")
+        seen: set[int] = set()
+        for member in members:
+            if not isinstance(member.model, str):
+                if id(member.model) in seen:
+                    raise SettingsError(f"Duplicate model in fallback chain: {member.name}.", "Pass each model once.")
+                seen.add(id(member.model))
         self.policy = policy or FallbackPolicy()
         self.budget = budget or Budget()
         self.name = ", else ".join(member.name for member in members)
@@ -92,24 +96,24 @@ class FallbackModel:
         self.close()
 
     def close(self) -> None:
-        """Close the models that the chain opened itself; those that it was given stay open."""
+        """Close the models that the chain opened; models passed as objects stay open."""
         for entry in self._entries:
             entry.close()
 
     @property
     def window(self) -> int:
-        """Tokens of prompt and reply together that every model that can be opened takes.
+        """Context window: the smallest of all models that can be opened.
 
         Raises:
-            RagkitError: of the first model, if none can be opened.
+            RagkitError: the error of the first model, if none can be opened.
         """
         return min(model.window for model in self._open_models())
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Return the tokens of the prompt for the model that counts the most.
+        """Return the largest token count of all models that can be opened.
 
         Raises:
-            RagkitError: of the first model, if none can be opened.
+            RagkitError: the error of the first model, if none can be opened.
         """
         return max(model.count_tokens(messages) for model in self._open_models())
 
@@ -119,29 +123,29 @@ class FallbackModel:
         options: GenerationOptions = GenerationOptions(),
         doubt: Check | None = None,
     ) -> Iterator[Delta]:
-        """Yield the reply of the first model that gives one which the policy takes.
+        """Yield the first reply that the policy accepts.
 
-        The usage on the last delta is that of all tries.
+        The usage on the last delta is the total of all attempts.
 
         Args:
-            messages: the prompt.
-            options: how to generate.
-            doubt: says of a whole reply why another model should be asked, or None; such a reply is given where no
-                other model gives one.
+            messages: messages of the prompt.
+            options: generation options.
+            doubt: returns why a complete reply should be replaced by another model's, or None. Such a reply is used if
+                no other model replies.
 
         Raises:
             PromptError: if there are no messages.
-            PromptOverflowError: if the prompt is too long for each of the models.
-            ModelBudgetError: if every model is past its budget, or the chain is.
-            ModelTimeoutError: if the deadline passed.
-            ModelChainError: if every model failed; it says how each did.
-            ModelError: if a model failed after a part of its reply was given out; ``given`` has how much.
+            PromptOverflowError: if the prompt is too long for all models.
+            ModelBudgetError: if the budget of the chain or of all models is exhausted.
+            ModelTimeoutError: if the time limit has passed.
+            ModelChainError: if all models failed; it lists the errors.
+            ModelError: if a model failed after part of its reply was yielded; ``given`` is the number of characters.
         """
         if not messages:
-            raise PromptError("There are no messages to reply to.", "Give at least one user message.")
+            raise PromptError("There are no messages.", "Pass at least one user message.")
         asked = replace(options, logprobs=True) if self.policy.confidence is not None else options
         validator = ReplyValidator(self.policy, options, doubt)
-        call = Call(messages, self.policy.deadline, self._clock)
+        call = Call(messages, self.policy.timeout, self._clock)
         unsure: tuple[int, list[Delta]] | None = None
         for attempt in self._attempts(call):
             try:
@@ -151,12 +155,12 @@ class FallbackModel:
                 if not attempt.given:
                     reply = _reply(held)
                     if fault := validator.fault(reply):
-                        self._settle(attempt, call, "rejected", call.told(fault))
+                        self._settle(attempt, call, "rejected", call.redacted(fault))
                         continue
-                    # The last model's word stands as it is.
+                    # The last model's reply is accepted.
                     if not attempt.final and (doubted := validator.unsure(reply)):
                         unsure = len(call.attempts), held
-                        self._settle(attempt, call, "rejected", call.told(doubted))
+                        self._settle(attempt, call, "rejected", call.redacted(doubted))
                         continue
                 self._settle(attempt, call, "answered", attempt.place)
                 yield from _ended(held, call)
@@ -167,14 +171,14 @@ class FallbackModel:
             raise call.error() from (call.errors[-1] if call.errors else None)
         number, held = unsure
         doubted = call.attempts[number].reason
-        reason = f"{doubted}; taken all the same, since no other model answered"
+        reason = f"{doubted}; used because no other model answered"
         call.attempts[number] = replace(call.attempts[number], outcome="answered", reason=reason)
         yield from _ended(held, call)
 
     def _streamed(
         self, attempt: ActiveAttempt, call: Call, validator: ReplyValidator, asked: GenerationOptions
     ) -> Generator[Delta, None, list[Delta] | None]:
-        """Yield what may be given out as it comes, and return the rest of the reply; None if the model failed."""
+        """Yield deltas as they arrive, and return the rest of the reply; None if the model failed."""
         longest = max(_LEAST_LONGEST, _CHARACTERS * asked.max_tokens)
         held: list[Delta] = []
         length = 0
@@ -186,9 +190,9 @@ class FallbackModel:
                 length += len(delta.text)
                 if length > longest:
                     raise ModelOutputError(
-                        f"{attempt.entry.name} runs on: more than {longest:,} characters where at most "
-                        f"{asked.max_tokens:,} tokens were asked for.",
-                        "Use a model that keeps to max_tokens.",
+                        f"{attempt.entry.name} sent more than {longest:,} characters for "
+                        f"max_tokens={asked.max_tokens:,}.",
+                        "Use a model that supports max_tokens.",
                     )
                 held.append(delta)
                 words = words or bool(delta.text.strip())
@@ -200,22 +204,22 @@ class FallbackModel:
                         attempt.given += len(ready.text)
                         yield ready
                     held = []
-        except Exception as error:  # noqa: BLE001 - whatever one model fails with, another may not
+        except Exception as error:  # noqa: BLE001 - after any error, the next model is called
             self._failed(attempt, call, error)
             return None
 
     def _attempts(self, call: Call) -> Iterator[ActiveAttempt]:
-        """Yield the attempt of each member that may be asked, and note why the others are not."""
+        """Yield the attempt of each member that may be called, and record why others are skipped."""
         total = len(self._entries)
         for number, entry in enumerate(self._entries):
             if self._clock() >= call.until:
                 call.over = True
-                call.skip(entry.name, f"no time is left of {call.deadline:g} s")
+                call.skip(entry.name, f"the time limit of {call.deadline:g} s has passed")
                 continue
             with self._lock:
                 over = self.budget.why_over()
                 reason = f"the chain's budget: {over}" if over else entry.begin()
-                if not reason and (over := self.budget.begin()):  # another chain was quicker
+                if not reason and (over := self.budget.begin()):  # another chain used the rest of the budget
                     entry.breaker.released()
                     reason = f"the chain's budget: {over}"
             if reason:
@@ -225,17 +229,21 @@ class FallbackModel:
             final = all(later.why_not() for later in self._entries[number + 1 :])
             started = self._clock()
             left = call.until - started
-            limit = entry.member.time_limit or self.policy.time_limit or (left if final else left * self.policy.share)
-            first = started + (self.policy.first_piece or float("inf"))
-            place = "the only one in the chain" if total == 1 else f"number {number + 1} of {total} in the chain"
+            limit = (
+                entry.member.timeout
+                or self.policy.model_timeout
+                or (left if final else left * self.policy.time_fraction)
+            )
+            first = started + (self.policy.first_token_timeout or float("inf"))
+            place = "the only model of the chain" if total == 1 else f"model {number + 1} of {total} in the chain"
             yield ActiveAttempt(entry, started, min(call.until, started + limit), first, final, place)
 
     def _failed(self, attempt: ActiveAttempt, call: Call, error: Exception) -> None:
-        """Note that a member failed.
+        """Record that a member failed.
 
         Raises:
-            PromptError: if the prompt is at fault, and not the model's window.
-            ModelError: if a part of the reply was given out: nothing may follow it.
+            PromptError: if the prompt is invalid for all models.
+            ModelError: if part of the reply was yielded: no other reply may follow it.
         """
         if isinstance(error, PromptError) and not isinstance(error, PromptOverflowError):
             raise error
@@ -247,8 +255,8 @@ class FallbackModel:
             self._settle(attempt, call, "timed out" if late else "failed", reason, error)
             return
         self._settle(attempt, call, "cut", reason, error)
-        said = f"{reason}. {attempt.given} characters of the reply were given out before, so no other model is asked."
-        cut = error if isinstance(error, ModelError) else ModelError(said, "Ask again.")
+        said = f"{reason}. {attempt.given} characters of the reply were already sent, so no other model is called."
+        cut = error if isinstance(error, ModelError) else ModelError(said, "Try again.")
         cut.message, cut.args = said, (said,)
         cut.given, cut.attempts = attempt.given, tuple(call.attempts)
         raise cut from (None if cut is error else error)
@@ -261,7 +269,7 @@ class FallbackModel:
         reason: str,
         error: BaseException | None = None,
     ) -> None:
-        """Write down what came of an attempt: the attempt, what it cost, and what it tells of the model's health."""
+        """Record the outcome of an attempt: its route entry, its usage, and the model's health."""
         attempt.settled = True
         name = attempt.entry.name
         usage = self._spend(attempt, call)
@@ -269,13 +277,13 @@ class FallbackModel:
         breaker = attempt.entry.breaker
         if error is None:
             breaker.succeeded()
-        elif isinstance(error, PromptOverflowError | SettingsError):  # of the request, and not of the model's health
+        elif isinstance(error, PromptOverflowError | SettingsError):  # an error of the request, not of the model
             breaker.released()
         else:
             breaker.failed(error.retry_after if isinstance(error, ModelRequestError) else None)
 
     def _spend(self, attempt: ActiveAttempt, call: Call) -> Usage | None:
-        """Count an attempt's usage against the budgets, and return it: as told, or as far as it is known."""
+        """Count an attempt's usage against the budgets, and return it: as reported, or an estimate."""
         usage = attempt.usage
         if usage is None:
             model = attempt.entry.model
@@ -288,7 +296,7 @@ class FallbackModel:
         return usage
 
     def _leave(self, attempt: ActiveAttempt, call: Call) -> None:
-        """Let go of an attempt; where the caller closed the stream, what came of it so far is counted."""
+        """Abandon an attempt; if the caller closed the stream, its usage so far is counted."""
         attempt.leave()
         if not attempt.settled:
             attempt.settled = True
@@ -296,44 +304,46 @@ class FallbackModel:
             attempt.entry.breaker.released()
 
     def _open_models(self) -> list[ChatModel]:
-        """Return the models that are open; the first call opens all that can be."""
+        """Return the open models; the first call opens all that can be opened."""
         errors: list[Exception] = []
         with self._opening:
             if not self._all_tried:
                 for entry in self._entries:
                     try:
                         entry.open()
-                    except Exception as error:  # noqa: BLE001 - it fails again, and is told, when its attempt comes
+                    except Exception as error:  # noqa: BLE001 - it fails again in its attempt, where it is reported
                         errors.append(error)
                 self._all_tried = len(errors) < len(self._entries)
         opened = [entry.model for entry in self._entries if entry.model is not None]
         if not opened:
-            raise errors[0] if errors else SettingsError("The chain was closed.", "Make a new one.")
+            raise errors[0] if errors else SettingsError("The chain was closed.", "Create a new one.")
         return opened
 
 
 class ScoringFallbackModel(FallbackModel):
-    """A chain of models that all tell how likely they find given replies; ``FallbackModel`` makes it of such models.
+    """A fallback chain of scoring models; ``FallbackModel`` creates it if all its models are.
 
-    Scores and choices go on to the next model on errors and time limits; replies are not judged.
+    Scores and choices fall back on errors and timeouts; replies are not validated.
     """
 
     def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, whole: bool = False
     ) -> list[list[float]]:
-        """Return the log-probabilities of continuations from the first model that gives them; see ``ScoringModel``.
+        """Return the log-probabilities of continuations from the first model that succeeds; see ``ScoringModel``.
 
         Raises:
             ModelError: as ``stream`` does.
         """
-        scores, _ = self._asked(messages, lambda model: (model.score(messages, continuations, whole=whole), None))
+        scores, _ = self._first_result(
+            messages, lambda model: (model.score(messages, continuations, whole=whole), None)
+        )
         return scores
 
     def choose(self, messages: Sequence[Message], replies: Sequence[str], biases: Sequence[float] = ()) -> Choice:
-        """Return the choice of the first model that makes one, with its route; see ``ScoringModel``.
+        """Return the choice of the first model that succeeds, with its route; see ``ScoringModel``.
 
         Raises:
-            PromptError: if there are no replies, or not as many biases.
+            PromptError: if there are no replies, or the number of biases differs.
             ModelError: as ``stream`` does.
         """
 
@@ -341,18 +351,20 @@ class ScoringFallbackModel(FallbackModel):
             choice = model.choose(messages, replies, biases)
             return choice, choice.usage
 
-        choice, call = self._asked(messages, use)
+        choice, call = self._first_result(messages, use)
         return replace(choice, usage=call.usage, route=tuple(call.attempts))
 
-    def _asked(
+    def _first_result(
         self, messages: Sequence[Message], use: Callable[[ScoringModel], tuple[T, Usage | None]]
     ) -> tuple[T, Call]:
-        """Return what the first model that does not fail gives."""
-        call = Call(messages, self.policy.deadline, self._clock)
+        """Return the result of the first model that succeeds."""
+        call = Call(messages, self.policy.timeout, self._clock)
 
         def ask(model: ChatModel) -> Iterator[tuple[T, Usage | None]]:
             if not isinstance(model, ScoringModel):
-                raise SettingsError(f"{model.name} tells no log-probabilities of given replies.", "Use a local model.")
+                raise SettingsError(
+                    f"{model.name} does not return log-probabilities of given replies.", "Use a local model."
+                )
             yield use(model)
 
         for attempt in self._attempts(call):
@@ -361,7 +373,7 @@ class ScoringFallbackModel(FallbackModel):
                 value, attempt.usage = attempt.next(call)
                 attempt.whole = True
                 self._settle(attempt, call, "answered", attempt.place)
-            except Exception as error:  # noqa: BLE001 - whatever one model fails with, another may not
+            except Exception as error:  # noqa: BLE001 - after any error, the next model is called
                 self._failed(attempt, call, error)
             else:
                 return value, call
@@ -381,6 +393,6 @@ def _reply(deltas: Sequence[Delta]) -> Completion:
 
 
 def _ended(held: Sequence[Delta], call: Call) -> Iterator[Delta]:
-    """Yield the rest of a reply, its last piece with the usage of all tries and the route."""
+    """Yield the rest of a reply, with the total usage and the route on the last delta."""
     yield from held[:-1]
     yield replace(held[-1], usage=call.usage, route=tuple(call.attempts))

@@ -1,4 +1,4 @@
-"""The models of a chain: opened when first needed, each with its limits and its record."""
+"""Members of a fallback chain: opened on first use, each with its limits and state."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ragkit.models.chain.worker import Worker
 from ragkit.models.opening import is_remote, open_model
 
 _PATIENCE = 0.05
-"""Seconds in which a call that was left behind may reach its next token and end."""
+"""Seconds in which an abandoned call can reach its next token and end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A model of a chain, with what holds for it alone."""
+    """A model of a fallback chain, with its own options and limits."""
 
     model: ChatModel | str
-    """A model, or the name of one for ``open_model``: it is opened when first needed, and closed with the chain."""
+    """A model, or a name for ``open_model``, which is opened on first use and closed with the chain."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """For ``open_model``, with a name."""
+    """Options for ``open_model``, with a name."""
     budget: Budget | None = None
-    time_limit: float | None = None
-    """Seconds, in place of the policy's."""
+    timeout: float | None = None
+    """Time limit in seconds; overrides the policy's ``model_timeout``."""
 
     @property
     def name(self) -> str:
@@ -39,60 +39,62 @@ class Member:
 
     @property
     def scores(self) -> bool:
-        """Whether it is a ``ScoringModel``; of a name that is not opened yet: whether it names a local model."""
+        """Whether it is a ``ScoringModel``; for a model that is not open yet, whether it is local."""
         if isinstance(self.model, str):
             return self.model != "scripted" and not is_remote(self.model)
         return isinstance(self.model, ScoringModel)
 
 
 class ChainEntryState:
-    """How a member of a chain stands: its model, its breaker, and the calls that were left behind."""
+    """State of a member of a chain: its model, its circuit breaker, and abandoned calls."""
 
     def __init__(self, member: Member, policy: FallbackPolicy, clock: Callable[[], float]) -> None:
         if isinstance(member.model, str) and not member.model:
-            raise SettingsError("A model of a chain has an empty name.", "Name one, or pass a model.")
+            raise SettingsError("A model of the chain has an empty name.", "Pass a name or a model.")
         if member.options and not isinstance(member.model, str):
-            raise SettingsError(f"{member.name} is open already and takes no options.", "Give options with a name.")
+            raise SettingsError(
+                f"Options can't be applied to an open model: {member.name}.", "Pass a name with options."
+            )
         self.name = member.name
         self.member = member
-        self.breaker = Breaker(policy.failures, policy.pause, policy.longest_pause, clock)
+        self.breaker = Breaker(policy.max_failures, policy.cooldown, policy.max_cooldown, clock)
         self.left: list[Worker[Any]] = []
         self._opened: ChatModel | None = None if isinstance(member.model, str) else member.model
-        self._deadline = policy.deadline
+        self._deadline = policy.timeout
         self._closed = False
         self._lock = threading.Lock()
 
     @property
     def model(self) -> ChatModel | None:
-        """The model, where it is open."""
+        """The model, if it is open."""
         return self._opened
 
     def open(self) -> ChatModel:
-        """Return the model, opened if it was not.
+        """Return the model; open it if necessary.
 
         Raises:
             RagkitError: if it can't be opened.
         """
         with self._lock:
             if self._closed:
-                raise SettingsError("The chain was closed.", "Make a new one.")
+                raise SettingsError("The chain was closed.", "Create a new one.")
             if self._opened is None:
                 assert isinstance(self.member.model, str)
                 self._opened = open_model(self.member.model, **self._options())
             return self._opened
 
     def why_not(self) -> str:
-        """Return why the member is not asked now, or an empty text."""
+        """Return why the member can't be called now, or an empty text."""
         if self.member.budget is not None and (over := self.member.budget.why_over()):
             return f"its budget: {over}"
-        # A model that runs here can't run twice at once, and an endpoint that hangs is not helped by another call.
+        # A local model can't run two calls at once, and another call does not help a hanging endpoint.
         self.left = [worker for worker in self.left if worker.running(_PATIENCE)]
         if self.left:
-            return "a call that was given up is still running on it"
+            return "an abandoned call is still running on it"
         return self.breaker.why_not()
 
     def begin(self) -> str:
-        """Count a call and take leave of the breaker for it; return an empty text, or why not."""
+        """Start a call, and return an empty text; or return why it is not allowed."""
         reason = self.why_not() or self.breaker.begin()
         if not reason and self.member.budget is not None and (over := self.member.budget.begin()):
             self.breaker.released()
@@ -102,12 +104,12 @@ class ChainEntryState:
     def _options(self) -> dict[str, Any]:
         options = dict(self.member.options)
         if self._deadline is not None and self.name.partition(":")[0] in PROVIDERS:
-            # A call that is left behind gives its connection back by then, and asks no more.
+            # An abandoned call releases its connection by then, and is not retried.
             options.setdefault("total_timeout", self._deadline)
         return options
 
     def close(self) -> None:
-        """Close the model if it was opened here."""
+        """Close the model if the chain opened it."""
         with self._lock:
             self._closed = True
             model, self._opened = self._opened, None

@@ -1,4 +1,4 @@
-"""When a chain of models goes on from one to the next."""
+"""Policy of a fallback chain: when to call the next model."""
 
 from __future__ import annotations
 
@@ -12,66 +12,71 @@ from ragkit.models.base import Completion, Delta, GenerationOptions
 from ragkit.models.schema import held_to_schema
 
 Check = Callable[[Completion], str | None]
-"""Returns what is wrong with a reply, in words that may be shown, or None."""
+"""Takes a reply; returns what is wrong with it, as text that may be shown, or None."""
 ConfidenceBy = Literal["mean", "lowest", "p10"]
 
 
 @dataclass(frozen=True, slots=True)
 class FallbackPolicy:
-    """When to go on to the next model. An error of a model always is a reason.
+    """When to call the next model. An error always is a reason.
 
-    Where whole replies are judged (``check``, ``confidence``, ``support``, a JSON schema) a reply is held back until it
-    was; otherwise it streams through, and once a piece was given out no other model is asked.
+    If complete replies are validated (``check``, ``confidence``, ``support``, a JSON schema), a reply is buffered until
+    then. Otherwise it is streamed, and after the first delta no other model is called.
 
     Raises:
-        SettingsError: if a value can't be.
+        SettingsError: if a value is out of range.
     """
 
-    deadline: float | None = 120.0
-    """Seconds for a call, all its tries together: it ends by then with an answer or an error. None for no limit."""
-    time_limit: float | None = None
-    """Seconds for one model's reply, or its first words where it streams through; None for its share of the time."""
-    first_piece: float | None = None
-    """Seconds in which a model's first piece must come."""
-    share: float = 0.5
-    """Of the time that is left, what a model may take while another could come after it."""
+    timeout: float | None = 120.0
+    """Time limit of a call in seconds, for all attempts together. None for no limit."""
+    model_timeout: float | None = None
+    """Time limit of one model in seconds, for its complete reply, or for its first token if the reply is streamed; None
+    for ``time_fraction``."""
+    first_token_timeout: float | None = None
+    """Time limit of a model's first token in seconds."""
+    time_fraction: float = 0.5
+    """Fraction of the remaining time that a model may use if others follow."""
     check: Check | None = None
-    """A reply with a fault is never given out. It runs in the caller's thread and must not take long."""
+    """Validates complete replies; an invalid reply is never returned. It runs in the caller's thread and must be
+    fast."""
     confidence: float | None = None
-    """Least log-probability (natural) of a reply's tokens, see ``confidence_by``, where the model tells them. The last
-    model's reply counts as it is; where it fails, the unsure reply before it is given."""
+    """Minimum natural log-probability of a reply's tokens, aggregated by ``confidence_by``, if the model returns them.
+    The last model's reply is always accepted; if it fails, the best earlier reply is returned."""
     confidence_by: ConfidenceBy = "mean"
-    """Of the reply's tokens: the mean, the lowest, or the one at the 10th percentile."""
+    """Aggregation of log-probabilities: the mean, the minimum, or the 10th percentile."""
     support: float | None = None
-    """Least share, 0 to 1, of a chat answer's sentences that the sources must bear out; for an ``Assistant``. Of the
-    last model it holds what holds of ``confidence``."""
+    """Minimum fraction, 0 to 1, of a chat answer's sentences that the sources support; for an ``Assistant``. For the
+    last model, see ``confidence``."""
     allow_empty: bool = False
-    """Take a reply of nothing but white space as an answer."""
-    failures: int = 3
-    """Errors and time-outs in a row, after which a model is left alone for a while."""
-    pause: float = 30.0
-    """Seconds of that while; each failed try after it doubles them."""
-    longest_pause: float = 600.0
+    """Whether to accept an empty reply."""
+    max_failures: int = 3
+    """Consecutive errors and timeouts after which a model is not called for a while."""
+    cooldown: float = 30.0
+    """Seconds without calls, doubled after each failed test."""
+    max_cooldown: float = 600.0
+    """Maximum of that time, in seconds."""
 
     def __post_init__(self) -> None:
-        positive = ("deadline", "time_limit", "first_piece", "pause", "longest_pause", "failures")
+        positive = ("timeout", "model_timeout", "first_token_timeout", "cooldown", "max_cooldown", "max_failures")
         for name in positive:
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise SettingsError(f"{name}={value} can't be.", "Give more than 0.")
-        if not 0 < self.share < 1:
-            raise SettingsError(f"share={self.share} can't be.", "Give more than 0 and less than 1, such as 0.5.")
+                raise SettingsError(f"{name} must be > 0, got {value}.", "Pass a larger value.")
+        if not 0 < self.time_fraction < 1:
+            raise SettingsError(
+                f"time_fraction must be > 0 and < 1, got {self.time_fraction}.", "Pass a value such as 0.5."
+            )
         if self.confidence_by not in get_args(ConfidenceBy):
             legal = ", ".join(get_args(ConfidenceBy))
             raise SettingsError(f"Unknown confidence_by={self.confidence_by!r}.", f"Legal values: {legal}.")
 
 
 def token_confidence(logprobs: Sequence[float], by: ConfidenceBy) -> float:
-    """Return the mean, the lowest, or the log-probability below which at most a tenth of the tokens lie.
+    """Return the mean, the minimum, or the 10th percentile of log-probabilities.
 
     Args:
-        logprobs: of the tokens, at least one.
-        by: which.
+        logprobs: log-probabilities of the tokens, at least one.
+        by: aggregation.
     """
     if by == "mean":
         return statistics.fmean(logprobs)
@@ -80,22 +85,22 @@ def token_confidence(logprobs: Sequence[float], by: ConfidenceBy) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ReplyValidator:
-    """Judges replies to one call."""
+    """Validates the replies of one call."""
 
     policy: FallbackPolicy
     options: GenerationOptions
     doubt: Check | None = None
-    """A reply with a doubt is given out only where no later model does better."""
+    """A doubtful reply is used only if no later model replies."""
 
     @property
     def holds(self) -> bool:
-        """Whether replies are judged whole."""
+        """Whether complete replies are validated."""
         policy = self.policy
         whole = (policy.check, policy.confidence, self.options.json_schema, self.doubt)
         return any(one is not None for one in whole)
 
     def fault(self, reply: Completion) -> str:
-        """Return why a reply can't be given out, or an empty text."""
+        """Return why a reply is invalid, or an empty text."""
         if not reply.text.strip() and not self.policy.allow_empty:
             return "the reply is empty"
         if self.options.json_schema is not None:
@@ -104,15 +109,15 @@ class ReplyValidator:
             except ModelOutputError as error:
                 return error.message
         found = self.policy.check(reply) if self.policy.check is not None else None
-        return f"the check found: {found}" if found else ""
+        return f"the check failed: {found}" if found else ""
 
     def unsure(self, reply: Completion) -> str:
-        """Return why another model should be asked, or an empty text."""
+        """Return why another model should be called, or an empty text."""
         least, by = self.policy.confidence, self.policy.confidence_by
         if least is not None and reply.logprobs:
             value = token_confidence(reply.logprobs, by)
             if not value >= least:
-                return f"its {_WORDS[by]} log-probability of a token, {value:.3g}, is below {least:g}"
+                return f"the {_WORDS[by]} log-probability of its tokens, {value:.3g}, is below {least:g}"
         return (self.doubt(reply) if self.doubt is not None else None) or ""
 
 

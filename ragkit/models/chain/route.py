@@ -1,4 +1,4 @@
-"""The way of a call down a chain of models: who was tried, what came of it and why, in words that give nothing away."""
+"""Route of a call through a fallback chain: the outcome of each attempt, and its reason, without secrets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ragkit.records import Message, Usage
 
 AttemptStatus = Literal["answered", "rejected", "failed", "timed out", "cut", "skipped"]
 _LONGEST = 300
-"""Characters of a reason."""
+"""Maximum characters of a reason."""
 _ECHO = 16
-"""Characters in a row that a reason may not share with the prompt; a shorter message may not be there whole."""
+"""Length of a run of characters that a reason must not share with the prompt; a shorter message must not be contained
+completely."""
 _SECRETS = (
     re.compile(r"(?<=//)[^\s/@]+@"),
     re.compile(r"(?i)\bbearer\s+\S+"),
@@ -26,22 +27,21 @@ _SECRETS = (
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One model's part in a call."""
+    """Attempt of one model in a call."""
 
     model: str
     outcome: AttemptStatus
-    """``rejected``: it replied and the policy would not have it. ``cut``: it failed after a part of its reply was given
-    out. ``skipped``: it was not asked."""
+    """``rejected``: the policy rejected its reply. ``cut``: it failed after part of its reply was sent. ``skipped``: it
+    was not called."""
     reason: str
-    """In words, with the values; no key, no password and nothing of the prompt."""
+    """Explanation with values, without keys, passwords or text of the prompt."""
     seconds: float
     usage: Usage | None = None
-    """What the model told; where its reply broke off, the prompt as counted and a token for each piece, without a
-    cost; None where it told nothing."""
+    """Usage as reported by the model; for an incomplete reply, an estimate without cost; None if unknown."""
 
 
 def why(route: Sequence[Attempt]) -> str:
-    """Return in one sentence why the model that answered was the one, or an empty text for an empty route."""
+    """Return a sentence that explains which model answered and why, or an empty text for an empty route."""
     if not route:
         return ""
     before = [f"{attempt.model} {attempt.outcome} ({attempt.reason})" for attempt in route if not _answered(attempt)]
@@ -53,16 +53,16 @@ def why(route: Sequence[Attempt]) -> str:
 
 
 def answering_model(route: Sequence[Attempt]) -> str | None:
-    """Return the name of the model that answered."""
+    """Return the name of the model that answered, or None."""
     return next((attempt.model for attempt in route if _answered(attempt)), None)
 
 
 def reason_of(error: BaseException, messages: Sequence[Message]) -> str:
-    """Return what an error says, in a line, as ``discreet`` lets it be told.
+    """Return the message of an error on one line, redacted by ``discreet``.
 
     Args:
-        error: any; of one that is not ragkit's only its kind is told, since nobody knows what its text holds.
-        messages: the prompt.
+        error: any error; for one that is not ragkit's, only its type is returned, because its text may contain secrets.
+        messages: messages of the prompt.
     """
     if not isinstance(error, RagkitError):
         return f"it failed with {type(error).__name__}"
@@ -70,7 +70,7 @@ def reason_of(error: BaseException, messages: Sequence[Message]) -> str:
 
 
 def discreet(text: str, messages: Sequence[Message]) -> str:
-    """Return a text in a line of at most 300 characters, without keys, passwords and what it repeats of the prompt."""
+    """Return a text on one line of at most 300 characters, without keys, passwords and text of the prompt."""
     text = " ".join(text.split())[: 4 * _LONGEST]
     for secret in _SECRETS:
         text = secret.sub("…", text)
@@ -83,15 +83,15 @@ def _answered(attempt: Attempt) -> bool:
 
 
 def _without_echoes(text: str, messages: Sequence[Message]) -> str:
-    """Return the text with … in place of what stands in the prompt too."""
+    """Return the text with … in place of parts that occur in the prompt."""
     lowered = text.casefold()
-    if len(lowered) != len(text):  # folding made letters longer: places would be off
+    if len(lowered) != len(text):  # case folding changed the length, so positions would differ
         lowered = text
     echoed = bytearray(len(text))
     for message in messages:
         prompt = " ".join(message.content.casefold().split())
         run = min(_ECHO, len(prompt))
-        if run < 4:  # a word this short tells nothing, and is in every error
+        if run < 4:  # such a short word reveals nothing, and occurs in every error
             continue
         for start in range(len(text) - run + 1):
             if lowered[start : start + run] in prompt:

@@ -1,4 +1,4 @@
-"""A call in a thread of its own, so that whoever waits for it can leave it behind."""
+"""Runs a call in a separate thread, so that it can be abandoned."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _AHEAD = 1024
-"""Items that a call makes before it waits for someone to take them."""
+"""Maximum items that a call produces ahead of the consumer."""
 
 
 class Worker(Generic[T]):
-    """Runs an iterator to its end, or to the item after it was left.
+    """Runs an iterator to its end, or to the next item after it was abandoned.
 
     Args:
-        start: makes the iterator; called in the thread.
-        clock: seconds on a clock that never goes back.
+        start: creates the iterator; called in the thread.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, start: Callable[[], Iterator[T]], clock: Callable[[], float]) -> None:
         self._start = start
         self._clock = clock
-        # An item, an error, or neither for the end; each with the time at which it was there.
+        # An item, an error, or neither for the end, each with its time.
         self._made: queue.Queue[tuple[float, tuple[T] | None, BaseException | None]] = queue.Queue(_AHEAD)
         self._left = threading.Event()
-        # A daemon: a call that hangs for good does not keep the process from ending.
+        # A daemon thread: a hanging call does not prevent the process from exiting.
         self._thread = threading.Thread(target=self._run, name="ragkit-model", daemon=True)
         self._thread.start()
 
     def next(self, until: float) -> T | None:
-        """Return the next item, None after the last one; what the iterator raises is raised here.
+        """Return the next item, or None after the last one; errors of the iterator are raised here.
 
-        What was made in time counts, however late it is taken.
+        An item counts as in time if it was produced in time, even if it is consumed later.
 
         Args:
-            until: on the clock.
+            until: time on the clock.
 
         Raises:
-            TimeoutError: if the item was not there by then.
+            TimeoutError: if the item is late.
         """
         left = until - self._clock()
         try:
@@ -54,7 +54,7 @@ class Worker(Generic[T]):
         return None if item is None else item[0]
 
     def leave(self) -> None:
-        """Let the call end at its next item; nothing more is taken from it."""
+        """Abandon the call; it ends at its next item."""
         self._left.set()
         while True:
             try:
@@ -63,7 +63,7 @@ class Worker(Generic[T]):
                 return
 
     def running(self, patience: float = 0.0) -> bool:
-        """Tell whether the call has not ended, after at most ``patience`` seconds."""
+        """Return whether the call is still running after at most ``patience`` seconds."""
         if self._thread is not threading.current_thread():
             self._thread.join(patience)
         return self._thread.is_alive()
@@ -78,13 +78,13 @@ class Worker(Generic[T]):
                     if self._left.is_set():
                         break
             finally:
-                # Closed in the thread that runs it: another one can't close a generator at work.
+                # Closed in its own thread, because another thread can't close a running generator.
                 close = getattr(items, "close", None)
                 if close is not None:
                     close()
-        except BaseException as raised:  # noqa: BLE001 - it is raised again where the item is waited for
+        except BaseException as raised:  # noqa: BLE001 - raised again in the consumer
             error = raised
         if not self._left.is_set():
             self._made.put((self._clock(), None, error))
-        # An error holds this frame; the frame must not hold the error, or both wait for the garbage collector.
+        # The error references this frame; a reference back would create a cycle.
         del error

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ragkit.answering.assistant import MODES
+from ragkit.answering.options import MODES
 from ragkit.serving.context import Ctx, Who
 
 router = APIRouter(prefix="/api/models", tags=["models"])

@@ -58,7 +58,7 @@ def train_pairs(
 
     Args:
         kind: ``dpo`` (Rafailov et al., arXiv:2305.18290), or ``reward`` for the logistic loss of a model with a scalar
-        output.
+            output.
         model: a model with an adapter.
         pairs: training pairs.
         options: training options.

@@ -121,10 +121,10 @@ def rejection_samples(
         threshold: minimum score of an accepted answer, with a reward model.
         options: generation options with a temperature above 0; by default 0.8.
         render: returns the messages for an input; by default one user message. It may add shots that the training
-        examples will not have.
+            examples will not have.
         max_per_input: maximum number of examples per input: the first accepted, or those with the highest reward.
         log: JSON Lines file of the samples; an interrupted run continues from it, and another check or threshold
-        reuses them.
+            reuses them.
         progress: called with a ``Progress`` after each input.
 
     Raises:

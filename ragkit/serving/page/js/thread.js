@@ -122,7 +122,7 @@ function turns({ id, messages, comparisons }) {
   return [...found.values()].map(({ comparison, ...message }) => {
     if (comparison) return waitingView(comparison, id, { retry: ask });
     if (message.role === "user") return questionView(message.text, { edit });
-    // Where the server broke off between two answers and their comparison, what made them is not known.
+    // If the server stopped between two answers and their comparison, their configuration is unknown.
     return answerView(message, { retry: ask, tools: message.config !== null });
   });
 }

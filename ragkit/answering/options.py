@@ -1,0 +1,42 @@
+"""Options and modes of answering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
+from ragkit.answering.extract import ExtractOptions
+from ragkit.answering.kinds import Kind
+from ragkit.answering.readers import READERS, Reader
+from ragkit.prompting import PromptOptions
+from ragkit.retrieval import Expansion, RetrievalOptions
+
+Mode = Literal["auto", "chat", "extract", "quotes"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    """Options of an ``Assistant``."""
+
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    extract: ExtractOptions = field(default_factory=ExtractOptions)
+    expansion: Expansion = "none"
+    """How much of the text around a hit a prompt shows."""
+    threshold: float = REFUSE_BELOW
+    """Relevance below which the answer is "not in the documents"; 0 to always answer."""
+    unsure_below: float = UNSURE_BELOW
+    """Evidence score below which an answer is marked as unsure; docs/benchmarks.md has what each threshold costs."""
+    readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
+    """Readers without a model, by kind of question; the first reply is used, or quotes if there is none."""
+    temperature: float | None = None
+    """Sampling temperature of ``chat``; see ``GenerationOptions``."""
+    seed: int | None = None
+    shots: int = 4
+    """Number of answered questions that ``chat`` is shown, if the assistant has examples."""
+    templates: Path | None = None
+    """A folder of prompt templates that replace ragkit's own."""

@@ -367,11 +367,11 @@ class Assistant:
             own = self._evidence(asked, found.hits, found.by_side)
             own.where = evidence.where
             weights = term_weights(self.index, asked.query)
-            found_signals = signals(asked.query, own.ranked, asked.kind, weights, asked.focus) if own.ranked else None
-            if found_signals is None or relevance(found_signals) < self.options.threshold:
+            signs = signals(asked.query, own.ranked, asked.kind, weights, asked.focus) if own.ranked else None
+            if signs is None or relevance(signs) < self.options.threshold:
                 replies.append((question, None))
                 continue
-            scores.append(evidence_score(found_signals))
+            scores.append(evidence_score(signs))
             replies.append((question, self._read(own)))
         return joined(replies, self.templates.texts["abstention"]), min(scores, default=0.0)
 

@@ -60,7 +60,7 @@ class ApiEmbedder:
         api_key: by default the provider's, from the environment or the keyring; it goes to the provider's own address
             only, or to one whose key is in ``RAGKIT_EMBEDDING_API_KEY``.
         timeout: seconds for a request.
-        retries: further tries where the error may pass.
+        max_retries: further attempts after temporary errors.
 
     Raises:
         MissingExtraError: if openai is not installed.
@@ -68,7 +68,7 @@ class ApiEmbedder:
         ModelAuthenticationError: if the provider needs a key and there is none.
     """
 
-    def __init__(self, name: str, api_key: str | None = None, timeout: float = 60.0, retries: int = 3) -> None:
+    def __init__(self, name: str, api_key: str | None = None, timeout: float = 60.0, max_retries: int = 3) -> None:
         try:
             import openai
         except ImportError as error:
@@ -96,7 +96,7 @@ class ApiEmbedder:
             base_url=base_url or provider.base_url,
             api_key=self._secret or "none",
             timeout=timeout,
-            max_retries=retries,
+            max_retries=max_retries,
             http_client=openai.DefaultHttpxClient(follow_redirects=False),
         )
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ragkit._hub import PREFIX, is_hub_name
+from ragkit._machine import memory
 from ragkit._providers import PROVIDERS
 from ragkit.errors import ModelAuthenticationError, SettingsError
 from ragkit.models.base import ChatModel
 from ragkit.models.files import installed_models, model_path
 
 _TUNED = "tuned:"
+_FAST_BYTES = 3_000_000_000
+"""File size up to which a model answers at about reading speed on a CPU: some four billion parameters in 4 bits."""
 
 
 def open_model(
@@ -128,11 +131,17 @@ def parameters_of(name: str) -> int | None:
 
 
 def best_installed() -> str | None:
-    """Return the name of the default model: the first installed one that can run, or None."""
+    """Return the name of the model that ``auto`` stands for, or None if none is installed.
+
+    It is the largest chat model that fits this machine's memory and answers at about reading speed on a CPU. A larger
+    one is used only if it is named.
+    """
     if find_spec("llama_cpp") is None:
         return None
-    models = [model for model in installed_models() if model.chat]
-    return models[0].name if models else None
+    models = sorted((model for model in installed_models() if model.chat), key=lambda model: model.bytes)
+    limit = memory() or 0
+    suitable = [model for model in models if model.bytes <= _FAST_BYTES and model.memory_bytes <= limit]
+    return suitable[-1].name if suitable else models[0].name if models else None
 
 
 def _check_options(name: str, made: Callable[..., Any], options: Mapping[str, object]) -> None:

@@ -107,7 +107,7 @@ def test_index_remembers_the_endpoint_by_name(server, tmp_path):
 
 def test_errors_name_the_endpoint_and_what_to_do(server):
     name = f"openai:letters@{server.url}"
-    embedder = ApiEmbedder(name, retries=0)
+    embedder = ApiEmbedder(name, max_retries=0)
     for reply, error, text in [
         ((401, {"error": {"message": "no"}}), ModelAuthenticationError, "answered 401"),
         ((503, {"error": {"message": "busy"}}), ModelUnavailableError, "answered 503"),

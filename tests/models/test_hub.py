@@ -13,10 +13,11 @@ from ragkit.errors import (
     ModelUnavailableError,
     SettingsError,
 )
-from ragkit.models import GenerationOptions, complete, installed_models, open_model, pull
+from ragkit.models import GenerationOptions, complete, installed_models, open_model, opening, pull
 from ragkit.models.files import model_path, plan
 from ragkit.models.hub import quantisation
 from ragkit.models.opening import is_remote
+from ragkit.models.packaged import ModelInfo
 from ragkit.records import Message
 from tests.models.small_gguf import write_model
 
@@ -279,3 +280,24 @@ def test_sha256_of_the_stand_in_is_that_of_the_file(hub, gguf):
     hub.add("Acme/Tiny-GGUF", {"tiny.gguf": gguf[0]})
     (file,) = plan("hf:Acme/Tiny-GGUF").files
     assert file.sha256 == hashlib.sha256(gguf[0]).hexdigest()
+
+
+def test_auto_is_the_largest_chat_model_that_suits_the_machine(monkeypatch):
+    def model(name, size, **changes):
+        return ModelInfo(name, size, f"/models/{name}.gguf", memory_bytes=size + 400_000_000, **changes)
+
+    found = [
+        model("small", 10**8),
+        model("base", 2 * 10**9, chat=False),
+        model("middle", 10**9),
+        model("huge", 9 * 10**9),
+    ]
+    monkeypatch.setattr(opening, "installed_models", lambda: found)
+    monkeypatch.setattr(opening, "memory", lambda: 16 * 10**9)
+    assert opening.best_installed() == "middle"
+    monkeypatch.setattr(opening, "memory", lambda: 10**9)
+    assert opening.best_installed() == "small"
+    monkeypatch.setattr(opening, "memory", lambda: None)
+    assert opening.best_installed() == "small"
+    found[:] = [model("base", 10**8, chat=False)]
+    assert opening.best_installed() is None

@@ -22,7 +22,8 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     share, square = successes / trials, _Z_95 * _Z_95
     middle = (share + square / (2 * trials)) / (1 + square / trials)
     half = _Z_95 / (1 + square / trials) * math.sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Rounding must not leave a certain outcome outside its interval.
+    return (max(0.0, middle - half) if successes else 0.0), (min(1.0, middle + half) if successes < trials else 1.0)
 
 
 def log_softmax(scores: NDArray[FloatT]) -> NDArray[FloatT]:

@@ -37,7 +37,7 @@ from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, Templates, sources_from_hits
-from ragkit.records import Answer, Example, Hit, Message
+from ragkit.records import Answer, Example, Hit, Message, Usage
 from ragkit.retrieval import Retriever
 from ragkit.retrieval.spelling import corrections, respelled
 
@@ -419,11 +419,12 @@ class Assistant:
         generation = GenerationOptions(
             max_tokens=self.options.prompt.answer_tokens, temperature=self.options.temperature, seed=self.options.seed
         )
-        reply, finish, loop = "", "", None
+        reply, finish, loop, pieces = "", "", None, 0
         with trace.timed("answer"):
             deltas = self._reply(model, prompt, generation)
             for delta in deltas:
                 reply += delta.text
+                pieces += bool(delta.text)
                 trace.usage = delta.usage or trace.usage
                 trace.routed(delta.route)
                 trace.notes = delta.notes or trace.notes
@@ -434,6 +435,7 @@ class Assistant:
                 if loop is not None and isinstance(deltas, Generator) and not self._is_chain:
                     # Of a chain, the last delta says which model answered.
                     deltas.close()
+                    trace.usage = _counted(model, prompt, pieces)
                     break
         trace.reply = reply
         reply = without_repetition(reply, finish, repetition_start(reply) if loop is None else loop, trace)
@@ -526,6 +528,13 @@ class Assistant:
                 "Install one: pip install 'ragkit[local]'; name one with model=...; or use mode='quotes'.",
             )
         return mode, "asked for"
+
+
+def _counted(model: ChatModel, prompt: Prompt, pieces: int) -> Usage:
+    """Return the usage of a reply that was stopped before the model could report it; each piece is about a token."""
+    from ragkit.models.llama_cpp import LlamaCppModel
+
+    return Usage(model.count_tokens(prompt.messages), pieces, cost=0.0 if isinstance(model, LlamaCppModel) else None)
 
 
 def _named(name: str) -> tuple[str | None, str]:

@@ -65,6 +65,8 @@ def test_chat_stops_a_loop_and_drops_it(samples):
     streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert streamed.count("23:10") == 2
     assert "repeated itself" in answer.trace.notes[-1]
+    assert 0 < answer.trace.usage.completion_tokens < 40
+    assert answer.trace.usage.prompt_tokens == looping.count_tokens(answer.trace.prompt.messages)
 
 
 def test_chat_of_a_chain_drops_a_loop_and_names_the_model(samples):

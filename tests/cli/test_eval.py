@@ -93,7 +93,7 @@ def test_squad_file_is_asked_of_its_own_paragraphs(folder, here):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["q.jsonl", "-o", "x.pdf"], "no HTML file"),
+        (["q.jsonl", "-o", "x.pdf"], "not an HTML file"),
         (["none.jsonl"], "can't be read"),
         (["q.jsonl", "--search", "best"], "Unknown mode 'best'"),
     ],

@@ -94,10 +94,10 @@ def test_larger_pool_helps(run):
 
 def test_classifier_gives_topics_only_and_takes_fewer_tokens_than_the_prompt(run):
     _, seen = run
-    assert seen["invalid"]["classifier, all"] == seen["invalid"]["classifier, unsure"] == 0
+    assert seen["invalid"]["classifier, all"] == seen["invalid"]["classifier, uncertain"] == 0
     assert seen["invalid"]["tuned model"] == 0
     tokens = seen["tokens"]
-    assert 0 <= tokens["classifier, unsure"] <= tokens["classifier, all"]
+    assert 0 <= tokens["classifier, uncertain"] <= tokens["classifier, all"]
     assert tokens["classifier, all"] > tokens["tuned model"] == 0
     assert tokens["prompt with 8 shots"] > 100_000
     assert all(seconds > 0 for seconds in seen["seconds"].values())

@@ -263,7 +263,7 @@ def test_channel_asks_how_likely_the_input_is_among_examples_of_each_label(pool,
 
 def test_channel_needs_a_model_that_scores_and_no_calibration(pool):
     options = replace(ALL, direction="channel")
-    with pytest.raises(SettingsError, match="no log-probabilities"):
+    with pytest.raises(SettingsError, match="does not return log-probabilities"):
         Classifier(pool.index.path, pool, options, ScriptedModel("x")).predict(["a card"])
     with pytest.raises(SettingsError, match="Calibration is not supported"):
         Classifier(pool.index.path, pool, replace(options, calibration="batch"))

@@ -61,7 +61,7 @@ def test_it_says_what_scores(made):
     assert made.training.steps == made.training.planned == 30
     assert made.training.examples == 120
     card = made.version.card
-    assert card["options"]["replies"] == 8
+    assert card["options"]["num_replies"] == 8
     assert card["scores"]["metric"] == "score by says_green"
 
 
@@ -107,7 +107,7 @@ def test_command_takes_a_check_and_a_file_of_rankings(model, tmp_path, monkeypat
     found = CliRunner().invoke(app, [*command, "--check", "own_check:green", "--val-fraction", "0.3", "--json"])
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
-    assert told["card"]["scores"]["metric"] == "score by own_check:green"
+    assert told["card"]["scores"]["metric"] == "mean reward by own_check:green"
     assert told["card"]["options"]["way"] == "grpo"
     assert told["version"] == 1
     refused = CliRunner().invoke(app, command)

@@ -163,9 +163,9 @@ def test_time_limit_ends_training(tmp_path):
 
 def test_right_labels_must_be_likelier_and_not_fewer():
     up, down, even = Estimate(0.1, 0.05, 0.15, 9), Estimate(-0.1, -0.2, 0.0, 9), Estimate(0.1, -0.1, 0.3, 9)
-    assert HeadGain(up, even).shown
-    assert not HeadGain(up, down).shown
-    assert not HeadGain(even, up).shown
+    assert HeadGain(up, even).significant
+    assert not HeadGain(up, down).significant
+    assert not HeadGain(even, up).significant
 
 
 def test_examples_of_the_evaluation_split_are_not_learned_from(tmp_path):

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING
 
 from ragkit.answering.support.alignment import WordSimilarity
 from ragkit.answering.support.base import Support
-from ragkit.answering.support.features import FEATURES, compare
+from ragkit.answering.support.features import FEATURES, Comparison, compare
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder
+
+_EXCLUDED = 0.9
+"""Share of the threshold that a claim reaches at most if it says another number, or mostly other words."""
+_UNRELATED = 0.7
+"""Distance in meaning, 0 to 1, from which a word of a claim has nothing near it in the evidence."""
+_MISSING = 0.3
+"""Share of a claim's words that are not in the evidence, from which such a word can't be ignored."""
 
 
 class ComposedVerifier:
@@ -50,8 +57,18 @@ class ComposedVerifier:
     def _judge(self, claim: str, evidence: str) -> Support:
         found = compare(claim, evidence, self._similarity)
         entailed = _probability(self._entailed, found.values)
+        if _is_excluded(found):
+            # No weight makes up for these.
+            entailed = min(entailed, _EXCLUDED * self._threshold)
         contradicted = min(_probability(self._contradicted, found.values), 1.0 - entailed)
         return Support(entailed, contradicted, self._threshold, found.reasons)
+
+
+def _is_excluded(found: Comparison) -> bool:
+    """Tell whether a claim has another number than its evidence, or much of it that is not in the evidence."""
+    values = dict(zip(FEATURES, found.values, strict=True))
+    other_number = values["number_replaced"] >= 1 or values["number_missing"] >= 1
+    return other_number or (values["worst_uncovered"] >= _UNRELATED and values["uncovered_share"] >= _MISSING)
 
 
 def _probability(weights: Sequence[float], values: Sequence[float]) -> float:

@@ -181,13 +181,16 @@ def _quantities(found: _Findings) -> None:
             continue
         words = claim.tokens[mine.start : mine.end]
         text = " ".join(token.text for token in words)
+        # "Three guests" contradicts "one guest"; two counts of one thing can't both hold.
+        same_thing = [theirs for theirs in evidence.numbers if _count_one_thing(found, mine, theirs)]
         if (
-            mine.value == 1
+            not same_thing
+            and mine.value == 1
             and mine.kind in ("word", "ordinal")
             and any(t.low in ("a", "an", "every", "each", "single", "original", "earliest") for t in evidence.tokens)
         ):
             continue
-        rivals = [theirs for theirs in evidence.numbers if _rivals(mine, theirs)]
+        rivals = same_thing or [theirs for theirs in evidence.numbers if _rivals(mine, theirs)]
         if mine.kind == "word" and not rivals:
             continue
         if rivals:
@@ -224,6 +227,15 @@ def _rivals(mine: Quantity, theirs: Quantity) -> bool:
     if "clock" in (mine.kind, theirs.kind):
         return mine.kind == theirs.kind
     return mine.family == theirs.family or not mine.family or not theirs.family
+
+
+def _count_one_thing(found: _Findings, mine: Quantity, theirs: Quantity) -> bool:
+    """Tell whether two numbers directly precede the same counted word: "one guest" and "three guests"."""
+    return any(
+        found.aligned.pairs.get(index) in range(theirs.end, theirs.end + 2)
+        for index in mine.counted
+        if index in range(mine.end, mine.end + 2)
+    )
 
 
 def _same_value(found: _Findings, mine: Quantity, theirs: Quantity) -> None:

@@ -59,6 +59,8 @@ def test_support_of_the_same_in_other_words(verifier, claim, evidence):
         ("quantifier", "All visitors get a guide.", "Some visitors get a guide."),
         ("bound", "Book at most three days ahead.", "Book at least three days ahead."),
         ("role", "Trent learned of Washington's retreat.", "Washington learned of Trent's retreat."),
+        ("number", "You may bring one guest.", "Members may bring three guests free of charge."),
+        ("number", "Visitors can bring two dogs.", "Each visitor may bring one dog."),
     ],
 )
 def test_contradiction_is_told_as_such_with_its_reason(verifier, kind, claim, evidence):
@@ -74,6 +76,8 @@ def test_contradiction_is_told_as_such_with_its_reason(verifier, kind, claim, ev
         ("The first-aid box is on the moon.", BOX),
         ("The ticket desk sells coffee and cake.", BOX),
         ("Parking is free.", BUS),
+        ("The bus is green.", BUS),
+        ("The pier is old.", "The pier was built by a shipyard."),
         ("240 annual leave hours.", LEAVE),
         ("Getting here", "Getting here. The last bus leaves at 22:10."),
         ("When does the last bus leave?", BUS),

@@ -148,7 +148,7 @@ def test_chain_that_closes_waits_for_the_call_it_left_behind():
         FallbackPolicy(timeout=9.0, check=lambda reply: None),
         clock=lambda: clock.now,
     )
-    engine = chain._standings[0].open()._engine
+    engine = chain._entries[0].open()._engine
     library = engine._library = Watched(engine._library, "llama_token_to_piece")
     plain = engine.evaluate
 

@@ -577,7 +577,7 @@ def test_prompts_are_fitted_to_every_model_that_opens(tmp_path, smollm2):
 def test_chain_closes_what_it_opened_and_nothing_else(smollm2):
     with FallbackModel([Member("smollm2", {"threads": 1}), smollm2]) as chain:
         assert complete(chain, ASK, GenerationOptions(max_tokens=2)).text
-        own = chain._standings[0].model
+        own = chain._entries[0].model
     with pytest.raises(ModelError, match="closed"):
         own.count_tokens(ASK)
     assert smollm2.count_tokens(ASK)

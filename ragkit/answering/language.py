@@ -76,6 +76,13 @@ _WORD = re.compile(r"[^\W\d_]+")
 _SCRIPT_SHARE = 0.25
 """Share of a text's letters from which its script decides, so that a Latin name in it changes nothing."""
 
+_COMMON_SHARE = 0.06
+"""Share of the words of a longer text that must be commonest words of a language: in prose they are some 20 %."""
+_PROSE = 25
+"""Words from which a text counts as a longer one. A table of names may hold "da" or "como" many times."""
+_DISTINCT = 4
+"""Different commonest words that a longer text must hold."""
+
 
 @cache
 def _common_words() -> dict[str, frozenset[str]]:
@@ -100,6 +107,9 @@ def language_of(text: str) -> str | None:
         return None
     # One word decides only where nothing is written in English and some letter is not English.
     foreign = not votes["en"] and any(character in "¿¡" or ord(character) > 0xBF for character in text)
+    if len(found) >= _PROSE:
+        distinct = len(_common_words()[best] & set(found))
+        return best if distinct >= _DISTINCT and votes[best] >= _COMMON_SHARE * len(found) else None
     return best if votes[best] >= (1 if foreign else 2) else None
 
 

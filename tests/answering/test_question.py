@@ -120,3 +120,9 @@ def test_language_is_named_only_where_the_words_say_so(text, language):
 )
 def test_several_questions_are_told_apart_where_each_stands_alone(text, expected):
     assert questions_in(text) == (expected or (text,))
+
+
+def test_table_of_names_has_no_language_though_some_of_its_cells_are_words_of_one():
+    rows = [f"| {number} | Roy Berry | Da Silva | Como | Sales | {number * 12} |" for number in range(20)]
+    assert language_of("\n".join(rows)) is None
+    assert language_of("Onde posso comprar um bilhete para a festa? Não se vende em linha, mas na entrada.") == "pt"

@@ -13,6 +13,7 @@ _YAML = re.compile(r"\ufeff?---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re
 _TOML = re.compile(r"\ufeff?\+\+\+[ \t]*\n(.*?)\n\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)\.\d+")
+_FIRST_KEY = re.compile(r"[\"']?([\w .-]{1,100}?)[\"']?[ \t]*[:=]")
 _MAX_CHARACTERS = 64_000
 _ALIAS = re.compile(r"(?:^|[\s\[{,:-])[&*]\w", re.MULTILINE)
 
@@ -30,6 +31,20 @@ def split_front_matter(text: str) -> tuple[str, dict[str, str | int | float | bo
             if values is not None:
                 return match.group(1).strip("\n"), plain_metadata(dict(_flat(values))), text[match.end() :]
     return "", {}, text
+
+
+def front_matter_end(text: str, metadata: Mapping[str, object]) -> int:
+    """Return where the front matter at the beginning of a document's text ends; 0 if there is none.
+
+    Args:
+        text: of a document, as its loader returns it.
+        metadata: of the document, which holds the values of its front matter.
+    """
+    first = _FIRST_KEY.match(text)
+    if first is None or not any(key == first[1] or key.startswith(f"{first[1]}.") for key in metadata):
+        return 0
+    end = text.find("\n\n")
+    return len(text) if end < 0 else end
 
 
 def _yaml(text: str) -> Mapping[str, Any] | None:

@@ -38,7 +38,7 @@ def test_a_fifth_of_the_questions_measures_and_spelling_changes_no_side(log):
     assert 0.15 < len(split.measuring) / 500 < 0.25
     assert split.teaching == 500 - len(split.measuring)
     assert all(split.measures(question) == split.measures(f"  {question.upper()} ?! ") for question in asked[:100])
-    with pytest.raises(SettingsError, match="val_fraction must be >= 0 and < 1, got 1.0"):
+    with pytest.raises(SettingsError, match=r"val_fraction must be >= 0 and < 1, got 1\.0"):
         Split.of(log, 1.0)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ragkit.answering.readers.base import Evidence, Part, Reply, Span
 from ragkit.answering.units import Unit
+from ragkit.documents.front_matter import front_matter_end
 from ragkit.prompting import Source
 from ragkit.records import Document
 from ragkit.retrieval.terms import content_terms
@@ -35,10 +36,15 @@ class SummaryReader:
         if target is None:
             return None
         whole = evidence.stretch(target.source, target.start, min(target.end, target.start + _MAX_CHARS))
-        units = [unit for unit in evidence.units(whole) if unit.kind not in ("heading", "code") and len(unit.text) > 20]
-        chosen = _representative(
-            units, set(content_terms(evidence.question.query)) - _COMMAND, evidence.document(whole)
-        )
+        document = evidence.document(whole)
+        # Titles, tags and links of the front matter say nothing in a summary.
+        start = front_matter_end(document.text, document.metadata) if document.media_type == "text/markdown" else 0
+        units = [
+            unit
+            for unit in evidence.units(whole)
+            if unit.kind not in ("heading", "code") and len(unit.text) > 20 and unit.start >= start
+        ]
+        chosen = _representative(units, set(content_terms(evidence.question.query)) - _COMMAND, document)
         if not chosen:
             return None
         cut = target.end - target.start > _MAX_CHARS

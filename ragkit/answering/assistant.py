@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, overload
 
 from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
-from ragkit.answering.degenerate import may_loop, repetition_start, without_repetition
+from ragkit.answering.degenerate import may_loop, recent_repetition, repetition_start, without_repetition
 from ragkit.answering.events import AnswerEvent, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.evidence import (
     HOPELESS_BELOW,
@@ -431,7 +431,8 @@ class Assistant:
                 finish = delta.finish or finish
                 if delta.text:
                     yield TextDelta(delta.text)
-                loop = repetition_start(reply) if loop is None and may_loop(delta.text) else loop
+                if loop is None and may_loop(delta.text):
+                    loop = recent_repetition(reply)
                 if loop is not None and isinstance(deltas, Generator) and not self._is_chain:
                     # Of a chain, the last delta says which model answered.
                     deltas.close()

@@ -15,6 +15,8 @@ _MIN_WORDS = 4
 """Words of a cycle of sentences; a shorter one, such as "Yes. Yes.", may be meant."""
 _PHRASE_REPEATS = 4
 """Times that a phrase within a sentence must stand in a row."""
+_RECENT = 4000
+"""Characters in which a repetition is looked for while a reply is generated."""
 _MARK = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]|^\s*(?:[-*•]|\d+[.)])\s+")
 _WORD = re.compile(r"\w+")
 _ENDS = re.compile(r"[.!?。！？…:][\"'”’)\]\s]*(?:\[\d+(?:\s*,\s*\d+)*\]\s*)*$")
@@ -41,6 +43,13 @@ def repetition_start(text: str) -> int | None:
             if again == keys[at - 2 * period + 1 : at - period + 1] and len(" ".join(again).split()) >= _MIN_WORDS:
                 return spans[at - period + 1][0]
     return _phrase_repetition(text, spans[-1][0]) if spans else None
+
+
+def recent_repetition(text: str) -> int | None:
+    """Return where a long reply began to repeat itself lately, or None; takes the same time however long it is."""
+    start = max(0, len(text) - _RECENT)
+    found = repetition_start(text[start:])
+    return None if found is None else start + found
 
 
 def broken_tail(text: str) -> int | None:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit.chunking.sentences import sentence_ends
+from ragkit.chunking.splitters import split_offsets
 from ragkit.chunking.tables import Row, Table, has_aligned_columns, table_at, tables_in
 from ragkit.chunking.tokenizer import Tokenizer
 from ragkit.errors import SettingsError
 from ragkit.records import Chunk, Document, HeadingSpan
 
 # What a cut before a token falls on; the higher, the better.
-_INSIDE, _WORD, _LINE, _SENTENCE, _PARAGRAPH, _HEADING = range(6)
+_INSIDE, _WORD, _LINE, _SENTENCE, _PARAGRAPH, _HEADING, _SPLIT = range(7)
 
 _PARAGRAPH_BREAK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
 _LINE_BREAK = re.compile(r"\n")
@@ -42,6 +43,9 @@ class ChunkingOptions:
     """Tokens that a chunk repeats of the one before it, where the cut fell inside a paragraph."""
     header: bool = True
     """Embed the title and heading path before each chunk's text (never part of the quote)."""
+    splitter: str = ""
+    """Name of an installed splitter that decides where chunks begin; see ``ragkit.chunking.splitters``. Longer parts
+    are cut as usual. Empty for headings, paragraphs and sentences."""
 
     def __post_init__(self) -> None:
         if self.size < 0 or self.overlap < 0:
@@ -65,10 +69,10 @@ def chunk_document(
         document: what to cut.
         tokenizer: of the embedding model.
         window: tokens that the model reads, specials included; no chunk with its header is longer.
-        options: the size, overlap and header.
+        options: the size, overlap, header and splitter.
 
     Raises:
-        SettingsError: if the window has no room for text.
+        SettingsError: if the window has no room for text, or the splitter is not installed.
     """
     options = options or ChunkingOptions()
     room = window - tokenizer.specials
@@ -84,6 +88,8 @@ def chunk_document(
     # Only a table that is cut needs its header row again.
     tables = [] if whole else tables_in(document.text, aligned=has_aligned_columns(document.media_type))
     levels = _cut_levels(document, spans, tables, headings_only=whole)
+    if options.splitter:
+        _split(levels, spans, split_offsets(document, options.splitter))
     headers = _Headers(document, tokenizer, header_room)
     chunks: list[Chunk] = []
     first, count = 0, len(spans)
@@ -203,6 +209,13 @@ def _cut_levels(
     return levels
 
 
+def _split(levels: NDArray[np.int8], spans: NDArray[np.int64], offsets: Sequence[int]) -> None:
+    """Cut at the offsets of a splitter, and no longer at headings."""
+    levels[levels == _HEADING] = _PARAGRAPH
+    tokens = np.searchsorted(spans[:, 0], np.asarray(offsets, dtype=np.int64), side="left")
+    levels[tokens[tokens < len(levels)]] = _SPLIT
+
+
 def _cut(levels: NDArray[np.int8], first: int, size: int, count: int) -> int:
     """Return the token before which the chunk that begins at ``first`` ends.
 
@@ -210,6 +223,9 @@ def _cut(levels: NDArray[np.int8], first: int, size: int, count: int) -> int:
     half of the window.
     """
     full = first + size
+    splits = np.flatnonzero(levels[first + 1 : full + 1] == _SPLIT)
+    if len(splits):
+        return first + 1 + int(splits[0])
     fewest = first + max(1, size // 10)
     headings = np.flatnonzero(levels[fewest : full + 1] == _HEADING)
     if len(headings):

@@ -8,7 +8,7 @@ from ragkit.records import Usage
 
 
 class Endless:
-    """Says ``word`` over and over; notes who is being answered, and when each stream was closed."""
+    """Says words that are all different, since a reply that repeats itself is stopped; notes who is being answered, and when each stream was closed."""
 
     name = "endless"
     window = 100_000
@@ -31,9 +31,9 @@ class Endless:
             self.began += 1
             self.most = max(self.most, self.running)
         try:
-            for _ in range(self.words):
+            for number in range(self.words):
                 time.sleep(self.pause)
-                yield Delta("word ")
+                yield Delta(f"word{number} ")
             yield Delta("", None, "stop", Usage(1, self.words, 0, 0.0))
         finally:
             with self._lock:

@@ -298,7 +298,7 @@ def test_a_side_that_fails_leaves_the_other_one_in_the_conversation(own_indexes)
 
 
 class Endless(ScriptedModel):
-    """Says the same word for ever, and counts how often."""
+    """Says another word for ever, and counts how often."""
 
     said = 0
 
@@ -306,7 +306,7 @@ class Endless(ScriptedModel):
         while True:
             self.said += 1
             time.sleep(0.005)
-            yield Delta("word ")
+            yield Delta(f"word{self.said} ")
 
 
 def test_who_leaves_in_the_middle_of_a_comparison_stops_it(own_indexes):

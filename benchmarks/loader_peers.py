@@ -80,7 +80,7 @@ def docling() -> Callable[[str], dict[str, object]]:
 PEERS = {each.__name__: each for each in (markitdown, kreuzberg, unstructured, docling)}
 
 
-def main() -> None:
+def read_paths() -> None:
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     start = time.perf_counter()
@@ -104,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    read_paths()

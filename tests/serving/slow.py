@@ -8,7 +8,10 @@ from ragkit.records import Usage
 
 
 class Endless:
-    """Says words that are all different, since a reply that repeats itself is stopped; notes who is being answered, and when each stream was closed."""
+    """Says words that are all different, since a reply that repeats itself is stopped.
+
+    It notes who is being answered, and when each stream was closed.
+    """
 
     name = "endless"
     window = 100_000

@@ -16,6 +16,7 @@ from typing import Any
 
 from ragkit._files import write_atomically
 from ragkit._hub import MANIFEST, Downloaded, HubFile, HubName, Repository, downloaded
+from ragkit._telemetry import disable_telemetry
 from ragkit.errors import (
     ModelAuthenticationError,
     ModelFileError,
@@ -43,6 +44,7 @@ def repository(name: HubName) -> Repository:
         ModelAuthenticationError: if it is gated or private and the token does not give access.
         ModelUnavailableError: if the Hub can't be reached.
     """
+    disable_telemetry()
     from huggingface_hub import HfApi
 
     with _errors(name):
@@ -127,6 +129,7 @@ def download(repo: Repository, files: Sequence[HubFile], progress: ProgressCallb
 
 def _fetch(repo: Repository, file: HubFile, report: Callable[[int], None]) -> None:
     """Download one file beside its place, check it, and move it there."""
+    disable_telemetry()
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -17,6 +17,7 @@ PACKAGES = [
     "_files",
     "_stats",
     "_progress",
+    "_telemetry",
     "display",
     "records",
     "errors",

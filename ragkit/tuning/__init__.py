@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ragkit._telemetry import disable_telemetry
+
 if TYPE_CHECKING:
     from ragkit.tuning.data import TuningRecord, read_records, records_from_examples, split_records
     from ragkit.tuning.embedders.tuning import tune_on_classes, tune_on_pairs
@@ -82,6 +84,9 @@ __all__ = [
     "tune_reward",
     "tune_sft",
 ]
+
+# trl reports each training run to the Hugging Face Hub otherwise.
+disable_telemetry()
 
 
 def __getattr__(name: str) -> Any:

@@ -45,6 +45,8 @@ def others(app, ctx, client):
     for name, rights in (("reader", {"samples": "read"}), ("writer", {"samples": "write"}), ("stranger", {})):
         token = ctx.people.add(name, rights)
         made[name] = TestClient(app, base_url=URL, headers={"Authorization": f"Bearer {token}"})
+        # On the event loop of the server: queues belong to one loop.
+        made[name].portal = client.portal
     return made
 
 

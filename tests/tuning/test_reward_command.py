@@ -29,7 +29,7 @@ def test_reward_is_taught_and_told(tmp_path):
     assert done.exit_code == 0, done.output
     assert "20 training rankings" in done.output
     assert "contradictory: 1 to 1 for 'one' over 'two'" in done.output
-    assert "left out: Ranking 23 ranks two equal answers" in done.output
+    assert "skipped: Ranking 23 ranks two equal answers" in done.output
     assert "taste@1 is in use: " in done.output
 
 

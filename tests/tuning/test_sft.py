@@ -158,7 +158,7 @@ def test_leaking_rows_are_not_learned(model, tmp_path):
     assert left_out[examples[0].input] == "held out"
     assert left_out[examples[1].input] == "test"
     assert report.version.card["data"]["leaked"] == len(report.leaked)
-    with pytest.raises(ExamplePoolError, match="All 6 rows"):
+    with pytest.raises(ExamplePoolError, match="All 6 training rows"):
         tune_sft("c", rows, rows, OPTIONS, base=model, folder=tmp_path)
 
 

@@ -62,7 +62,7 @@ def test_it_says_what_scores(made):
     assert made.training.examples == 120
     card = made.version.card
     assert card["options"]["num_replies"] == 8
-    assert card["scores"]["metric"] == "score by says_green"
+    assert card["scores"]["metric"] == "mean reward by says_green"
 
 
 class _StopError(Exception):

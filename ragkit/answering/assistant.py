@@ -225,6 +225,8 @@ class Assistant:
                 unsure, missing = trace.evidence < self.options.unsure_below, ""
             else:
                 reply = self._read(evidence)
+                if reply.exact:
+                    unsure, missing = False, ""
         yield Finished(written(self.index, asked, reply, trace, unsure, missing))
 
     @overload

@@ -116,6 +116,7 @@ def test_superlative_names_ties_and_missing_values(assistant):
 def test_sum_shows_what_was_added(assistant):
     answer = check(assistant, assistant.ask("How much do Assam and Rooibos cost together?"))
     assert "Together: 5.20 + 4.80 = 10.00" in answer.text
+    assert not answer.unsure
     assert len(answer.citations) == 2
 
 

@@ -58,6 +58,8 @@ class Reply:
     """What the evidence lacks; a reply with something missing is marked as unsure."""
     reader: str = ""
     """Name of the reader."""
+    exact: bool = False
+    """Whether the question names what is quoted, such as a row and a column; then a low evidence score is ignored."""
 
 
 @dataclass(slots=True)

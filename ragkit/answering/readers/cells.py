@@ -6,7 +6,7 @@ import re
 
 from ragkit.answering.kinds import asking_part
 from ragkit.answering.measures import Measure, measure_of
-from ragkit.answering.readers.base import Evidence, Part, Reply
+from ragkit.answering.readers.base import Evidence, Layout, Part, Reply
 from ragkit.answering.readers.grids import Grid, Record, grids_of
 from ragkit.answering.readers.matching import Named, named_in
 from ragkit.answering.sentences import term_weights
@@ -53,7 +53,9 @@ class CellReader:
                 parts.insert(0, head)
             more = len(named.records) - MAX_LISTED
             missing = f"{more:,} more rows match." if more > 0 else ""
-            return Reply(tuple(parts), "items" if len(parts) > 1 else "sentences", missing=missing, reader=self.name)
+            layout: Layout = "items" if len(parts) > 1 else "sentences"
+            exact = bool(named.columns) and named.share >= _ALL
+            return Reply(tuple(parts), layout, missing=missing, reader=self.name, exact=exact)
         return None
 
 

@@ -6,8 +6,9 @@ torch nor faiss nor langchain.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ragkit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from ragkit.answering import Assistant
@@ -50,15 +51,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name from its package on first use.
-
-    Raises:
-        AttributeError: if ragkit has no such public name.
-    """
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ragkit' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names("ragkit", _HOMES)
 
 
 def __dir__() -> list[str]:

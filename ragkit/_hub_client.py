@@ -25,7 +25,7 @@ from ragkit.errors import (
     SettingsError,
 )
 
-ProgressCallback = Callable[[int, int], None]
+BytesCallback = Callable[[int, int], None]
 """Called with the bytes downloaded so far and the bytes in total."""
 _PATIENCE = 30.0
 """Seconds without a byte after which a connection counts as broken."""
@@ -79,7 +79,7 @@ def missing_bytes(repo: Repository, files: Sequence[HubFile]) -> int:
     return sum(file.bytes - _begun(repo, file) for file in files if not _is_present(file, present))
 
 
-def download(repo: Repository, files: Sequence[HubFile], progress: ProgressCallback | None = None) -> Downloaded:
+def download(repo: Repository, files: Sequence[HubFile], progress: BytesCallback | None = None) -> Downloaded:
     """Download files of a repository and check them. An interrupted download continues where it stopped.
 
     Raises:

@@ -13,6 +13,7 @@ import ragkit
 
 PACKAGE = Path(ragkit.__file__).parent
 PACKAGES = [
+    "_lazy",
     "_machine",
     "_files",
     "_stats",

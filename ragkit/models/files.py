@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragkit._hub import is_hub_name
-from ragkit._hub_client import ProgressCallback
+from ragkit._hub_client import BytesCallback
 from ragkit.errors import ModelNotFoundError
 from ragkit.models.catalogue import catalogue, find_in_catalogue
 from ragkit.models.hub import HubPull, hub_model_parts, hub_models, needed_memory, plan_pull
@@ -94,7 +94,7 @@ def model_path(name: str) -> Path:
     return packaged_path(packaged)
 
 
-def pull(name: str, progress: ProgressCallback | None = None) -> Path:
+def pull(name: str, progress: BytesCallback | None = None) -> Path:
     """Download a model, check it, and keep it in the cache folder. What is there already is not downloaded again.
 
     Args:

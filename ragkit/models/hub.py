@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ragkit._hub import Downloaded, HubFile, HubName, Repository, all_downloaded, downloaded, parse_name
-from ragkit._hub_client import ProgressCallback, download, missing_bytes, repository
+from ragkit._hub_client import BytesCallback, download, missing_bytes, repository
 from ragkit._machine import memory
-from ragkit.embedding.hub import is_model_folder, model_files
 from ragkit.errors import ModelFileError, ModelNotFoundError
 
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q5_K_S", "Q8_0", "Q6_K", "IQ4_XS", "Q4_1", "Q3_K_M", "BF16", "F16")
@@ -59,7 +58,7 @@ class HubPull:
     repo: Repository
     files: tuple[HubFile, ...]
 
-    def run(self, progress: ProgressCallback | None = None) -> Path:
+    def run(self, progress: BytesCallback | None = None) -> Path:
         """Download and check the files; return the first part of a GGUF model, or the folder of another.
 
         Raises:
@@ -95,6 +94,8 @@ def plan_pull(name: str) -> HubPull:
             f"{bare} has no GGUF file, so not {parsed.file!r} either.", f"Name the repository: {bare}"
         )
     else:
+        from ragkit.embedding.hub import model_files
+
         files, kind = model_files(repo), "embedding model or cross-encoder"
     size = sum(file.bytes for file in files)
     plan = PullPlan(
@@ -164,6 +165,9 @@ def hub_models() -> list[tuple[str, Path, tuple[HubFile, ...]]]:
 
 def hub_folders() -> list[Downloaded]:
     """Return the downloaded embedding models and cross-encoders. Uses no network."""
+    # Imported here: opening a language model needs no embedding runtime.
+    from ragkit.embedding.hub import is_model_folder
+
     return [entry for entry in all_downloaded() if is_model_folder(entry)]
 
 

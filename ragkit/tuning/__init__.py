@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ragkit._lazy import lazy_names
 from ragkit._telemetry import disable_telemetry
 
 if TYPE_CHECKING:
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from ragkit.tuning.rewards.tuning import RewardOptions, open_reward, tune_reward
 
 _HOMES = {
-    "BestOfN": "rewards.best_of_n",
-    "DpoOptions": "lora.dpo",
-    "GrpoOptions": "lora.grpo",
-    "HeadClassifier": "heads.classifier",
-    "HeadOptions": "heads.fit",
-    "RaftOptions": "raft",
-    "RaftRow": "raft",
-    "Ranking": "rewards.rankings",
-    "RewardOptions": "rewards.tuning",
-    "SftOptions": "lora.sft",
-    "TuningRecord": "data",
-    "TuningReport": "lora.adapter_run",
-    "fit_head": "heads.fit",
-    "open_reward": "rewards.tuning",
-    "raft_records": "raft",
-    "read_rankings": "rewards.rankings",
-    "read_records": "data",
-    "records_from_examples": "data",
-    "rejection_samples": "rewards.best_of_n",
-    "split_rankings": "rewards.rankings",
-    "split_records": "data",
-    "tune_dpo": "lora.dpo",
-    "tune_grpo": "lora.grpo",
-    "tune_on_classes": "embedders.tuning",
-    "tune_on_pairs": "embedders.tuning",
-    "tune_reward": "rewards.tuning",
-    "tune_sft": "lora.sft",
+    "BestOfN": "ragkit.tuning.rewards.best_of_n",
+    "DpoOptions": "ragkit.tuning.lora.dpo",
+    "GrpoOptions": "ragkit.tuning.lora.grpo",
+    "HeadClassifier": "ragkit.tuning.heads.classifier",
+    "HeadOptions": "ragkit.tuning.heads.fit",
+    "RaftOptions": "ragkit.tuning.raft",
+    "RaftRow": "ragkit.tuning.raft",
+    "Ranking": "ragkit.tuning.rewards.rankings",
+    "RewardOptions": "ragkit.tuning.rewards.tuning",
+    "SftOptions": "ragkit.tuning.lora.sft",
+    "TuningRecord": "ragkit.tuning.data",
+    "TuningReport": "ragkit.tuning.lora.adapter_run",
+    "fit_head": "ragkit.tuning.heads.fit",
+    "open_reward": "ragkit.tuning.rewards.tuning",
+    "raft_records": "ragkit.tuning.raft",
+    "read_rankings": "ragkit.tuning.rewards.rankings",
+    "read_records": "ragkit.tuning.data",
+    "records_from_examples": "ragkit.tuning.data",
+    "rejection_samples": "ragkit.tuning.rewards.best_of_n",
+    "split_rankings": "ragkit.tuning.rewards.rankings",
+    "split_records": "ragkit.tuning.data",
+    "tune_dpo": "ragkit.tuning.lora.dpo",
+    "tune_grpo": "ragkit.tuning.lora.grpo",
+    "tune_on_classes": "ragkit.tuning.embedders.tuning",
+    "tune_on_pairs": "ragkit.tuning.embedders.tuning",
+    "tune_reward": "ragkit.tuning.rewards.tuning",
+    "tune_sft": "ragkit.tuning.lora.sft",
 }
 
 __all__ = [
@@ -87,9 +87,4 @@ __all__ = [
 
 # trl reports each training run to the Hugging Face Hub otherwise.
 disable_telemetry()
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"ragkit.tuning has no {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"ragkit.tuning.{_HOMES[name]}"), name)
+__getattr__ = lazy_names("ragkit.tuning", _HOMES)

@@ -19,7 +19,7 @@ from ragkit.tuning.lora.base_model import base_model, best_device
 from ragkit.tuning.lora.likelihood import likelihood
 from ragkit.tuning.lora.pair_training import TokenPair, token_pairs, train_pairs
 from ragkit.tuning.lora.tokens import ModelTokens
-from ragkit.tuning.lora.training import LoraOptions, LoraTraining, with_adapter
+from ragkit.tuning.lora.training import AdapterOptions, LoraTraining, with_adapter
 from ragkit.tuning.rewards.measure import by_prompt
 from ragkit.tuning.rewards.rankings import Ranking, unleaked
 
@@ -27,28 +27,19 @@ _METRIC = "preference accuracy"
 
 
 @dataclass(frozen=True, slots=True)
-class DpoOptions(LoraOptions):
+class DpoOptions(AdapterOptions):
     """Options of DPO."""
 
     epochs: float = 1.0
     learning_rate: float = 5e-5
     beta: float = 0.1
     """KL penalty coefficient; a lower value allows larger changes of the model."""
-    max_length: int = 1024
-    """Maximum tokens of prompt and the longer reply together; longer rankings are skipped and counted."""
     max_eval_samples: int = 400
-    """Maximum number of held-out rankings to evaluate."""
-    threads: int = 0
-    """Threads for the evaluation; 0 for all cores."""
 
     def __post_init__(self) -> None:
-        LoraOptions.__post_init__(self)
-        if self.max_length < 8 or self.max_eval_samples < 1 or self.beta <= 0:
-            raise SettingsError(
-                f"max_length must be >= 8, max_eval_samples >= 1 and beta > 0, "
-                f"got max_length={self.max_length}, max_eval_samples={self.max_eval_samples} and beta={self.beta}.",
-                "Pass larger values.",
-            )
+        AdapterOptions.__post_init__(self)
+        if self.beta <= 0:
+            raise SettingsError(f"beta must be > 0, got {self.beta}.", "Pass a larger value.")
 
 
 def tune_dpo(

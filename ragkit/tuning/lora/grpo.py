@@ -19,13 +19,13 @@ from ragkit.tuning.lora.adapter_run import Material, TuningReport, make_version
 from ragkit.tuning.lora.base_model import base_model, best_device
 from ragkit.tuning.lora.grpo_training import train_grpo
 from ragkit.tuning.lora.judging import replying
-from ragkit.tuning.lora.training import LoraOptions, LoraTraining, with_adapter
+from ragkit.tuning.lora.training import AdapterOptions, LoraTraining, with_adapter
 from ragkit.tuning.rewards.best_of_n import Score, checked_scores, scorer
 from ragkit.tuning.rewards.measure import RewardModel
 
 
 @dataclass(frozen=True, slots=True)
-class GrpoOptions(LoraOptions):
+class GrpoOptions(AdapterOptions):
     """Options of GRPO."""
 
     epochs: float = 1.0
@@ -40,27 +40,16 @@ class GrpoOptions(LoraOptions):
     """Sampling temperature."""
     beta: float = 0.02
     """KL penalty coefficient; a lower value allows larger changes of the model."""
-    max_length: int = 1024
-    """Maximum tokens of a prompt; longer ones are skipped and counted."""
     max_eval_samples: int = 100
-    """Maximum number of held-out prompts to evaluate."""
-    threads: int = 0
-    """Threads for the evaluation; 0 for all cores."""
 
     def __post_init__(self) -> None:
-        LoraOptions.__post_init__(self)
+        AdapterOptions.__post_init__(self)
         if self.num_replies < 2 or self.max_reply_tokens < 1 or self.temperature <= 0 or self.beta < 0:
             raise SettingsError(
                 "num_replies must be >= 2, max_reply_tokens >= 1, temperature > 0 and beta >= 0, "
                 f"got num_replies={self.num_replies}, max_reply_tokens={self.max_reply_tokens}, "
                 f"temperature={self.temperature} and beta={self.beta}.",
                 "Pass values in these ranges.",
-            )
-        if self.max_length < 8 or self.max_eval_samples < 1:
-            raise SettingsError(
-                f"max_length must be >= 8 and max_eval_samples >= 1, "
-                f"got max_length={self.max_length} and max_eval_samples={self.max_eval_samples}.",
-                "Pass larger values.",
             )
 
 

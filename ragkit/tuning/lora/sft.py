@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit._progress import ProgressCallback
-from ragkit.errors import ExamplePoolError, ModelError, SettingsError
+from ragkit.errors import ExamplePoolError, ModelError
 from ragkit.models.adapters import AdapterStore
 from ragkit.tuning.comparison import metric_of
 from ragkit.tuning.data import TuningRecord, evaluation_splits, without_leaks
@@ -17,7 +17,7 @@ from ragkit.tuning.lora.base_model import BaseModel, base_model, best_device
 from ragkit.tuning.lora.judging import reply_scores
 from ragkit.tuning.lora.packing import TokenExample, packed
 from ragkit.tuning.lora.tokens import ModelTokens
-from ragkit.tuning.lora.training import LoraOptions, LoraTraining, train_lora, with_adapter
+from ragkit.tuning.lora.training import AdapterOptions, LoraTraining, train_lora, with_adapter
 
 _ROW_TOKENS = {"cpu": 512, "cuda": 4096}
 _REPLY_ROOM = 8
@@ -25,27 +25,15 @@ _REPLY_ROOM = 8
 
 
 @dataclass(frozen=True, slots=True)
-class SftOptions(LoraOptions):
+class SftOptions(AdapterOptions):
     """Options of supervised fine-tuning."""
 
-    max_length: int = 1024
-    """Maximum tokens of prompt and reply together; longer records are skipped and counted."""
     metric: str = "f1"
     """Metric of replies: ``f1`` (of words) or ``exact``."""
-    max_eval_samples: int = 200
-    """Maximum number of held-out records to evaluate."""
-    threads: int = 0
-    """Threads for the evaluation; 0 for all cores."""
 
     def __post_init__(self) -> None:
-        LoraOptions.__post_init__(self)
+        AdapterOptions.__post_init__(self)
         metric_of(self.metric)
-        if self.max_length < 8 or self.max_eval_samples < 1:
-            raise SettingsError(
-                f"max_length must be >= 8 and max_eval_samples >= 1, "
-                f"got max_length={self.max_length} and max_eval_samples={self.max_eval_samples}.",
-                "Pass larger values.",
-            )
 
 
 def tune_sft(

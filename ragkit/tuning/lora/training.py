@@ -70,6 +70,28 @@ class LoraOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterOptions(LoraOptions):
+    """Options of a run that trains an adapter and evaluates it on held-out data."""
+
+    max_length: int = 1024
+    """Maximum tokens of an example: prompt and reply, with DPO the longer reply, with GRPO the prompt alone. Longer
+    ones are skipped and counted."""
+    max_eval_samples: int = 200
+    """Maximum number of held-out examples to evaluate."""
+    threads: int = 0
+    """Threads for the evaluation; 0 for all cores."""
+
+    def __post_init__(self) -> None:
+        LoraOptions.__post_init__(self)
+        if self.max_length < 8 or self.max_eval_samples < 1:
+            raise SettingsError(
+                f"max_length must be >= 8 and max_eval_samples >= 1, "
+                f"got max_length={self.max_length} and max_eval_samples={self.max_eval_samples}.",
+                "Pass larger values.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class LoraTraining:
     """Report of a training run."""
 

@@ -31,7 +31,6 @@ from ragkit import Assistant, Index
 from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW, evidence_score, relevance, signals
 from ragkit.answering.question import understand
 from ragkit.answering.search import search
-from ragkit.answering.sentences import term_weights
 from ragkit.indexing import Field
 from ragkit.records import Message
 
@@ -71,12 +70,11 @@ def without(
 ) -> dict[str, float]:
     """Return the signals of a question without the units that answer it; empty where nothing is left."""
     asked = understand(question, history)
-    evidence = assistant._evidence(asked, search(asked, assistant.retriever).hits)
+    evidence = assistant._evidence(asked, search(asked, assistant.retriever))
     left = [one for one in evidence.ranked if not answers(one.unit.text)]
     if not left:
         return {}
-    weights = term_weights(assistant.index, asked.query)
-    return signals(asked.query, left, asked.kind, weights, asked.focus)
+    return signals(asked.query, left, asked.kind, evidence.weights, asked.focus)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from ragkit.answering.options import MODES, AnswerOptions, Mode
 from ragkit.answering.question import ALONE, Question, questions_in, understand
 from ragkit.answering.readers import Evidence, QuotesReader, Reply
 from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
-from ragkit.answering.search import search
+from ragkit.answering.search import Found, search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.several import joined
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
@@ -37,13 +37,13 @@ from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, Templates, sources_from_hits
-from ragkit.records import Answer, Example, Hit, Message, Usage
+from ragkit.records import Answer, Example, Message, Usage
 from ragkit.retrieval import Retriever
 from ragkit.retrieval.spelling import corrections, respelled
 
 if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
-    from ragkit.models.chain.fallback import FallbackPolicy, Member
+    from ragkit.models import FallbackPolicy, Member
 
 
 class Assistant:
@@ -94,7 +94,7 @@ class Assistant:
         if models:
             if model != "auto":
                 raise SettingsError("There are a model and models.", "Give all of them as models=[first, second].")
-            from ragkit.models.chain.fallback import FallbackModel
+            from ragkit.models import FallbackModel
 
             self._model = FallbackModel(models, policy)
         elif policy is not None:
@@ -188,14 +188,10 @@ class Assistant:
             found = search(asked, self.retriever, where)
         trace.hits, trace.found = found.hits, found.num_candidates
         yield Retrieved(found.hits)
-        absent: list[str] = []
         with trace.timed("rank"):
-            evidence = self._evidence(asked, found.hits, found.by_side)
-            evidence.where = as_filter(where)
+            evidence = self._evidence(asked, found, as_filter(where))
             if evidence.ranked:
-                weights = term_weights(self.index, asked.query)
-                absent = absent_terms(self.index, weights)
-                trace.signals = signals(asked.query, evidence.ranked, asked.kind, weights, asked.focus)
+                trace.signals = _signals(evidence)
                 trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
         # Only these two depend on what the model can do.
         able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
@@ -208,12 +204,12 @@ class Assistant:
         if not evidence.ranked or refuse:
             yield Finished(self._abstention(asked, trace, language))
             return
-        unsure = trace.evidence < self.options.unsure_below
-        missing = what_is_missing(asked, evidence, absent) if unsure else ""
         if trace.mode == "chat":
             yield ModelNeeded(trace.evidence)
             yield from self._chat(asked, evidence, trace, history)
             return
+        unsure = trace.evidence < self.options.unsure_below
+        missing = what_is_missing(asked, evidence, absent_terms(self.index, evidence.weights)) if unsure else ""
         if trace.mode == "extract":
             yield ModelNeeded(trace.evidence)
             yield Finished(self._extract(asked, evidence, trace, unsure, missing))
@@ -334,18 +330,19 @@ class Assistant:
             lambda: self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
         )
 
-    def _evidence(self, asked: Question, hits: Sequence[Hit], by_side: Sequence[Sequence[Hit]] = ()) -> Evidence:
+    def _evidence(self, asked: Question, found: Found, where: Filter | None = None) -> Evidence:
         """Return the units of the hits, ranked for the question and, of a comparison, for each of its sides."""
         index, expansion = self.index, self.options.expansion
         weights = term_weights(index, asked.query)
-        evidence = Evidence(asked, index, sources_from_hits(index, hits, expansion), ())
+        sources = sources_from_hits(index, found.hits, expansion)
+        evidence = Evidence(asked, index, sources, (), where=where, weights=weights)
         units = [unit for source in evidence.sources for unit in evidence.units(source)]
         evidence.ranked = rank_units(
             asked.query, units, index.embedder, weights, focus=asked.focus, told=asked.told, kind=asked.kind
         )
         sides = []
-        for side, found in zip(asked.sides, by_side, strict=False):
-            sources = sources_from_hits(index, found[:3], expansion)
+        for side, hits in zip(asked.sides, found.by_side, strict=False):
+            sources = sources_from_hits(index, hits[:3], expansion)
             here = [unit for source in sources for unit in evidence.units(source)]
             sides.append(rank_units(f"{side} {asked.query}", here, index.embedder, term_weights(index, side)))
         evidence.sides = tuple(sides)
@@ -365,11 +362,8 @@ class Assistant:
         scores: list[float] = []
         for question in questions:
             asked = understand(question)
-            found = search(asked, self.retriever, evidence.where)
-            own = self._evidence(asked, found.hits, found.by_side)
-            own.where = evidence.where
-            weights = term_weights(self.index, asked.query)
-            signs = signals(asked.query, own.ranked, asked.kind, weights, asked.focus) if own.ranked else None
+            own = self._evidence(asked, search(asked, self.retriever, evidence.where), evidence.where)
+            signs = _signals(own) if own.ranked else None
             if signs is None or relevance(signs) < self.options.threshold:
                 replies.append((question, None))
                 continue
@@ -406,6 +400,8 @@ class Assistant:
     def _chat(
         self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]
     ) -> Iterator[AnswerEvent]:
+        from ragkit.models import FallbackModel
+
         model = self._used_model(trace)
         if self.examples is not None and not trace.shots:
             with trace.timed("choose examples"):
@@ -435,7 +431,7 @@ class Assistant:
                     yield TextDelta(delta.text)
                 if loop is None and may_loop(delta.text):
                     loop = recent_repetition(reply)
-                if loop is not None and isinstance(deltas, Generator) and not self._is_chain:
+                if loop is not None and isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
                     # Of a chain, the last delta says which model answered.
                     deltas.close()
                     trace.usage = _counted(model, prompt, pieces)
@@ -465,15 +461,9 @@ class Assistant:
             )
         )
 
-    @property
-    def _is_chain(self) -> bool:
-        from ragkit.models.chain.fallback import FallbackModel
-
-        return isinstance(self._model, FallbackModel)
-
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain may continue if too few of its sentences are supported."""
-        from ragkit.models.chain.fallback import FallbackModel
+        from ragkit.models import FallbackModel
 
         if not isinstance(model, FallbackModel) or model.policy.support is None:
             return model.stream(prompt.messages, generation)
@@ -533,9 +523,14 @@ class Assistant:
         return mode, "asked for"
 
 
+def _signals(evidence: Evidence) -> dict[str, float]:
+    asked = evidence.question
+    return signals(asked.query, evidence.ranked, asked.kind, evidence.weights, asked.focus)
+
+
 def _counted(model: ChatModel, prompt: Prompt, pieces: int) -> Usage:
     """Return the usage of a reply that was stopped before the model could report it; each piece is about a token."""
-    from ragkit.models.llama_cpp import LlamaCppModel
+    from ragkit.models import LlamaCppModel
 
     return Usage(model.count_tokens(prompt.messages), pieces, cost=0.0 if isinstance(model, LlamaCppModel) else None)
 

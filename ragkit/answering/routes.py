@@ -27,7 +27,7 @@ def capability_of(model: ChatModel | None) -> Capability:
 
 
 def capability_of_size(parameters: int) -> Capability:
-    """Return what a local model with so many parameters can do."""
+    """Return the capability of a local model by its number of parameters."""
     return "judges" if parameters >= JUDGES_FROM else "scores"
 
 

@@ -20,8 +20,7 @@ def joined(replies: Sequence[tuple[str, Reply | None]], abstention: str) -> Repl
             parts.append(Part(f"{question} {abstention}"))
         elif len(reply.parts) == 1:
             (part,) = reply.parts
-            shown = part.text or (" ".join(part.span.text.split()) if part.span else "")
-            parts.append(Part(f"{question} {shown}", part.span))
+            parts.append(Part(f"{question} {part.shown}", part.span))
         else:
             parts += [Part(question), *reply.parts]
     missing = " ".join(dict.fromkeys(reply.missing for _, reply in replies if reply is not None and reply.missing))

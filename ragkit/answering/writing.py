@@ -23,14 +23,13 @@ def written(index: Index, asked: Question, reply: Reply, trace: Trace, unsure: b
     lines: list[str] = []
     citations: list[Citation] = []
     for number, part in enumerate(reply.parts, 1):
-        text = part.text or " ".join(part.span.text.split()) if part.span else part.text
         mark = ""
         if part.span is not None:
             span = part.span
             citations.append(cite(len(citations) + 1, span.source, span.start, span.end))
             mark = f" [{len(citations)}]"
         bullet = "- " if reply.layout == "items" else f"{number}. " if reply.layout == "steps" else ""
-        lines.append(f"{bullet}{text}{mark}")
+        lines.append(f"{bullet}{part.shown}{mark}")
     text = (" " if reply.layout == "sentences" else "\n").join(lines)
     missing = reply.missing or missing
     unsure = unsure or bool(reply.missing)

@@ -64,7 +64,7 @@ class Styles:
         return value(properties, "pStyle") or self._default
 
     def heading_level(self, properties: Any) -> int:
-        """Return the level of a heading from 1, or 0 for a paragraph that is none."""
+        """Return the level of a heading from 1, or 0 for a paragraph that is not a heading."""
         outline = value(properties, "outlineLvl")
         if outline is None:
             outline = next((style.outline for style in self._chain(self.style_of(properties)) if style.outline), None)

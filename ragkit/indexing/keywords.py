@@ -170,7 +170,7 @@ class KeywordFile:
         Args:
             word: its first term counts.
             distance: edits between the terms, 1 or 2; a swap of neighbouring letters is one.
-            k: at most so many.
+            k: maximum number of chunks.
             allowed: only these keys; sorted int64.
         """
         import tantivy

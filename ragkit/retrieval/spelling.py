@@ -37,7 +37,8 @@ def corrections(text: str, index: Index, where: Filter | str | None = None) -> d
     """
     matches = list(_WORD.finditer(text))
     asked = [match.group().casefold() for match in matches if len(match.group()) >= MIN_LETTERS]
-    unknown = [word for word in dict.fromkeys(asked) if not is_stop(word) and not _is_indexed(word, index)]
+    with index.snapshot():
+        unknown = [word for word in dict.fromkeys(asked) if not is_stop(word) and not _is_indexed(word, index)]
     if not unknown or len(asked) - sum(word in unknown for word in asked) < _KNOWN_SHARE * len(asked):
         return {}
     names = {match.group().casefold() for match in matches if _is_name(text, match)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -47,6 +47,11 @@ class Part:
     span: Span | None = None
     """What supports it; None for words that only connect, such as a heading."""
 
+    @property
+    def shown(self) -> str:
+        """The text, or that of the span in one line."""
+        return self.text or (" ".join(self.span.text.split()) if self.span is not None else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -75,6 +80,8 @@ class Evidence:
     """Of a comparison: the ranking for each side."""
     where: Filter | None = None
     """Only documents that match were searched."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Rarity of each content term of the question in the index."""
     _documents: dict[str, Document] = field(default_factory=dict)
     _units: dict[tuple[str, int, int, int, float], list[Unit]] = field(default_factory=dict)
     _tables: dict[str, list[Table]] = field(default_factory=dict)

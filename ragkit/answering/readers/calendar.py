@@ -174,7 +174,7 @@ def _hours(sentence: str, times: Sequence[tuple[int, int, int]]) -> tuple[int, i
 
 
 def _times(text: str) -> list[tuple[int, int, int]]:
-    """Return the times of day of a text in minutes with their spans; a bare number is none unless a range has one."""
+    """Return the times of day of a text in minutes with their spans; a bare number is not a time."""
     found = []
     for match in _TIME.finditer(text):
         if match["named"]:

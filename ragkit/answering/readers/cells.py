@@ -9,7 +9,6 @@ from ragkit.answering.measures import Measure, measure_of
 from ragkit.answering.readers.base import Evidence, Layout, Part, Reply
 from ragkit.answering.readers.grids import Grid, Record, grids_of
 from ragkit.answering.readers.matching import Named, named_in
-from ragkit.answering.sentences import term_weights
 from ragkit.retrieval.terms import content_terms, coverage
 
 MAX_ROWS = 6
@@ -95,9 +94,8 @@ def _explains(evidence: Evidence, grid: Grid, named: Named) -> bool:
     query = asking_part(evidence.question.query)
     record = named.records[0]
     said = " ".join([grid.context, *(record.named for record in named.records), *record.names])
-    weights = term_weights(evidence.index, query)
     wanted = [term for term in content_terms(query) if term not in _GENERIC]
-    return coverage(wanted, set(content_terms(said)), weights) >= _EXPLAINED
+    return coverage(wanted, set(content_terms(said)), evidence.weights) >= _EXPLAINED
 
 
 def _sum(question: str, named: Named) -> Part | None:

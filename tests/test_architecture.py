@@ -141,6 +141,19 @@ def test_import_loads_nothing_heavy(statement):
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.parametrize(
+    ("statement", "unneeded"),
+    [
+        ("import ragkit.cli.main", ["numpy", "pydantic", "ragkit.indexing", "ragkit.embedding", "ragkit.models"]),
+        ("import ragkit.models", ["ragkit.embedding", "ragkit.models.anthropic", "ragkit.models.chain.fallback"]),
+    ],
+)
+def test_import_loads_only_what_it_needs(statement, unneeded):
+    code = f"{statement}\nimport sys\nprint(*[m for m in {unneeded} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 @pytest.mark.parametrize("init", sorted(PACKAGE.glob("*/__init__.py")), ids=lambda path: path.parent.name)
 def test_exported_names_are_sorted_and_load(init):
     package = importlib.import_module(f"ragkit.{init.parent.name}")

@@ -11,7 +11,6 @@ from ragkit.cli.asking import NoUpdate, answer_options, opened_index
 from ragkit.cli.eval import QuestionFile
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, out, print_json, progress_bar
-from ragkit.cli.settings_file import settings_lines, write_settings
 from ragkit.cli.tasks import Seed
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def calibrate(
         ragkit calibrate ./docs questions.jsonl --max-refused 0.02 --write
     """
     from ragkit.answering import Assistant
+    from ragkit.cli.settings_file import settings_lines, write_settings
     from ragkit.evaluation import read_questions
     from ragkit.evaluation.calibrate import calibrate as calibrated
     from ragkit.settings import load_settings

@@ -100,6 +100,8 @@ class Scored:
     """Nothing was found."""
     always_unsure: _Bools
     """The reader itself says that something is missing."""
+    never_unsure: _Bools
+    """The reader is certain whatever the evidence, as with a table cell named by its row and column."""
 
     def take(self, rows: _Counts) -> Scored:
         """Return the questions of these rows."""
@@ -108,7 +110,8 @@ class Scored:
     def outcomes(self, thresholds: Thresholds) -> tuple[_Bools, _Bools]:
         """Return for each question whether it is refused, and whether it is marked as unsure."""
         refused = self.always_refused | ((self.relevance < thresholds.threshold) & ~self.never_refused)
-        return refused, ~refused & (self.always_unsure | (self.evidence < thresholds.unsure_below))
+        doubted = self.always_unsure | ((self.evidence < thresholds.unsure_below) & ~self.never_unsure)
+        return refused, ~refused & doubted
 
 
 def calibrate(
@@ -158,20 +161,25 @@ def calibrate(
 def score(assistant: Assistant, questions: Sequence[Question], progress: ProgressCallback | None = None) -> Scored:
     """Search and rank for each question, without a model."""
     options = assistant.options
-    always = Assistant(assistant.index, None, "quotes", replace(options, threshold=0.0, unsure_below=0.0))
-    never = Assistant(assistant.index, None, "quotes", replace(options, threshold=1.0, unsure_below=0.0))
+
+    def answering(threshold: float, unsure_below: float) -> Assistant:
+        changed = replace(options, threshold=threshold, unsure_below=unsure_below)
+        return Assistant(assistant.index, None, "quotes", changed)
+
+    lenient, doubting, strict = answering(0.0, 0.0), answering(0.0, 1.0), answering(1.0, 0.0)
     rows = []
     for number, question in enumerate(questions):
         if progress is not None:
             progress(Progress("questions", number, len(questions), question.question))
-        answer = always.ask(question.question, history=question.history)
+        answer = lenient.ask(question.question, history=question.history)
         trace = answer.trace
         # Questions in another language than the documents are exempt from the threshold.
-        exempt = trace.language is not None and not never.ask(question.question, history=question.history).abstained
-        rows.append((trace.relevance, trace.evidence, exempt, answer.abstained, answer.unsure))
+        exempt = trace.language is not None and not strict.ask(question.question, history=question.history).abstained
+        certain = not doubting.ask(question.question, history=question.history).unsure
+        rows.append((trace.relevance, trace.evidence, exempt, answer.abstained, answer.unsure, certain))
     if progress is not None:
         progress(Progress("questions", len(questions), len(questions)))
-    relevance, evidence, exempt_rows, nothing, missing = zip(*rows, strict=True)
+    relevance, evidence, exempt_rows, nothing, missing, certain_rows = zip(*rows, strict=True)
     return Scored(
         np.array([not question.unanswerable for question in questions]),
         np.array(relevance, dtype=np.float64),
@@ -179,6 +187,7 @@ def score(assistant: Assistant, questions: Sequence[Question], progress: Progres
         np.array(exempt_rows),
         np.array(nothing),
         np.array(missing),
+        np.array(certain_rows),
     )
 
 
@@ -218,7 +227,7 @@ class _Grid:
         self._unsure_below = _candidates(scored.evidence)
         below = (scored.relevance < self._thresholds[:, None]) & ~scored.never_refused
         refused = scored.always_refused | below
-        doubted = scored.always_unsure | (scored.evidence < self._unsure_below[:, None])
+        doubted = scored.always_unsure | ((scored.evidence < self._unsure_below[:, None]) & ~scored.never_unsure)
         yes, no = scored.answerable, ~scored.answerable
         self._size = int(yes.sum())
         self._refused = refused[:, yes].sum(axis=1)[:, None]

@@ -16,7 +16,7 @@ from tests.evaluation.calibration_questions import QUESTIONS
 
 def scored(answerable, relevance, evidence):
     none = np.zeros(len(answerable), dtype=bool)
-    return Scored(np.array(answerable), np.array(relevance), np.array(evidence), none, none, none)
+    return Scored(np.array(answerable), np.array(relevance), np.array(evidence), none, none, none, none)
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,7 @@ function toolbar(message, retry, corrected) {
     { role: "group", "aria-label": "Answer actions" },
     quiet("copy", "Copy with sources", (control) => copy(withSources(message), control)),
     rating(message),
-    quiet("edit", "Correct this answer", () => correct(message, corrected)),
+    quiet("correct", "Correct this answer", () => correct(message, corrected)),
     teaches && quiet("star", "Use as an example", (control) => example(message, control)),
     retry && quiet("retry", "Ask again", () => retry(message.question)),
     button("why", "Why", () => openWhy(message), { kind: "plain", "aria-label": "Why this answer" }),
@@ -196,7 +196,7 @@ function rating(message) {
 function drawCorrection(place, message) {
   const text = message.rating?.correction;
   place.hidden = !text;
-  fill(place, icon("edit"), h("span", {}, h("strong", {}, "Your correction: "), text));
+  fill(place, icon("correct"), h("span", {}, h("strong", {}, "Your correction: "), text));
 }
 
 async function correct(message, place) {

@@ -73,7 +73,7 @@ function drawChooser() {
   chooser.hidden = world.collections.length === 0;
   fill(
     chooser,
-    world.collections.map(({ name }) => h("option", { value: name, selected: name === collection()?.name }, name)),
+    world.collections.map(({ name, title }) => h("option", { value: name, selected: name === collection()?.name }, title)),
     world.me?.owner && h("option", { value: NEW }, "New collection…"),
   );
 }

@@ -4,7 +4,7 @@ import { get, path } from "./api.js";
 import { notice } from "./dialogs.js";
 import { button, fill, h } from "./dom.js";
 import { closePanel, openPanel } from "./panel.js";
-import { askOnly } from "./state.js";
+import { NARROW, askOnly } from "./state.js";
 
 const AROUND = 12_000;
 
@@ -62,7 +62,7 @@ function head(view, ...controls) {
 
 function alone(title) {
   // Where the panel covers the question, it makes room for it.
-  if (matchMedia("(max-width: 820px)").matches) closePanel({ focus: false });
+  if (NARROW.matches) closePanel({ focus: false });
   askOnly(title);
 }
 

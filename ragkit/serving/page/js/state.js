@@ -1,5 +1,8 @@
 // What the page knows: preferences that stay in this browser, and what the server told of itself.
 
+/** A page on which the panel and the rail cover the thread: the same condition as in the style sheets. */
+export const NARROW = matchMedia("(max-width: 820px), (max-width: 960px) and (max-height: 500px)");
+
 const KEY = "ragkit.prefs";
 const DEFAULTS = {
   theme: "auto",

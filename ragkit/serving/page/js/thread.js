@@ -175,8 +175,8 @@ function began(run, { id, title: called }) {
   if (!here) return;
   const known = current.conversation?.id === id;
   current.conversation = { id, title: called ?? current.conversation?.title, collection: run.collection };
-  if (!known) history.replaceState(null, "", `#/${id}`);
-  tell("conversation");
+  if (!known) history.replaceState(history.state, "", `#/${id}`);
+  tell("conversation", { begun: !known });
 }
 
 /** Stop the answer that is being made. */

@@ -58,7 +58,8 @@ def test_file_that_is_gone_is_told_apart_from_a_server_that_is(visit, tmp_path):
           File.prototype.slice = new Proxy(File.prototype.slice, {
             apply(slice, file, given) {
               if (file.name !== "gone.md") return Reflect.apply(slice, file, given);
-              return { arrayBuffer: () => Promise.reject(new DOMException("The file could not be found.", "NotFoundError")) };
+              const error = new DOMException("The file could not be found.", "NotFoundError");
+              return { arrayBuffer: () => Promise.reject(error) };
             },
           });
         }"""

@@ -22,6 +22,7 @@
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
+    ├── DataError                 generated data that can't be read, written or made
     ├── TaskError                 a task that can't be fitted, or no task in a folder
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
@@ -176,6 +177,12 @@ class QueryError(RagkitError):
 
 class ExamplePoolError(RagkitError):
     """Examples can't be read, or there are too few to choose from."""
+
+    exit_code = 2
+
+
+class DataError(RagkitError):
+    """Generated data can't be read, written or made."""
 
     exit_code = 2
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ragkit.answering import AnswerOptions, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering import AnswerOptions, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.events import AnswerEvent
 from ragkit.errors import ModelStoppedError
 from ragkit.prompting import Prompt, PromptOptions
@@ -51,7 +51,7 @@ class Ended(Generic[T]):
     """What ``keep`` returned of it."""
 
 
-GenerationEvent = Queued | Retrieved | PromptBuilt | TextDelta | Ended[T]
+GenerationEvent = Queued | Retrieved | PromptBuilt | Generating | TextDelta | Ended[T]
 
 
 class Generation(Generic[T]):
@@ -253,12 +253,12 @@ class _State:
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
 
-    def take(self, event: Retrieved | PromptBuilt | TextDelta) -> None:
+    def take(self, event: Retrieved | PromptBuilt | Generating | TextDelta) -> None:
         if isinstance(event, Retrieved):
             self.hits = event.hits
         elif isinstance(event, PromptBuilt):
             self.prompt = event.prompt
-        else:
+        elif isinstance(event, TextDelta):
             self.text += event.text
 
 

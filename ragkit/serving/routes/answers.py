@@ -18,7 +18,7 @@ from ragkit.serving.failures import to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
-from ragkit.serving.views import message_view, outcome_message, step_view, why_view
+from ragkit.serving.views import StepViews, message_view, outcome_message, why_view
 
 router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
 
@@ -38,7 +38,9 @@ class AnswerRequest(BaseModel):
 
 @router.post("/answers", response_class=EventStream)
 async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
-    """Answer a question, as events: conversation, queued, retrieved, prompt, delta, finished, error.
+    """Answer a question, as events: conversation, queued, retrieved, prompt, generating, delta, finished, error.
+
+    Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations.
 
     Disconnecting stops the answer; the partial answer is kept.
     """
@@ -90,6 +92,7 @@ class _Turn:
 
 
 async def _events(turn: _Turn, generation: Generation[StoredMessage | None]) -> AsyncIterator[bytes]:
+    steps = StepViews()
     try:
         conversation = await asyncio.to_thread(turn.begin)
         yield sse("conversation", {"id": conversation.id, "title": conversation.title})
@@ -98,7 +101,7 @@ async def _events(turn: _Turn, generation: Generation[StoredMessage | None]) -> 
                 if event.kept is not None:
                     yield sse("finished", {"message": await asyncio.to_thread(message_view, event.kept)})
             else:
-                yield sse(*step_view(event))
+                yield sse(*steps.event(event))
     except RagkitError as error:
         yield sse("error", to_error_body(error)["error"])
     except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it

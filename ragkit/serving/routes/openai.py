@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from ragkit.answering import TextDelta
+from ragkit.answering import Retrieved, TextDelta
 from ragkit.errors import RagkitError
 from ragkit.records import Message
 from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
@@ -24,7 +24,7 @@ from ragkit.serving.failures import RequestError, to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation, Queued
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, unless_gone
-from ragkit.serving.views import answer_view
+from ragkit.serving.views import StepViews, answer_view
 
 router = APIRouter(prefix="/v1", tags=["OpenAI's"])
 _AT_ONCE = 32
@@ -257,13 +257,15 @@ class _Reply:
 
 
 async def _chunks(generation: Generation[Kept], reply: _Reply, *, usage: bool) -> AsyncIterator[bytes]:
-    said = False
+    said, steps = False, StepViews()
     try:
         yield reply.chunk({"role": "assistant", "content": ""})
         async for event in generation.events():
-            if isinstance(event, TextDelta):
+            if isinstance(event, Retrieved):
+                steps.event(event)
+            elif isinstance(event, TextDelta):
                 said = True
-                yield reply.chunk({"content": event.text})
+                yield reply.chunk({"content": event.text}, ragkit=steps.support(event))
             elif isinstance(event, Queued):
                 yield f": {event.before} before this one\n\n".encode()
             elif isinstance(event, Ended):
@@ -308,7 +310,7 @@ def _usage(kept: Kept) -> dict[str, Any]:
 
 
 def _more(kept: Kept) -> dict[str, Any]:
-    """Return what OpenAI's form has no place for; ``text`` is the checked answer where a stream gave the raw one."""
+    """Return what OpenAI's form has no place for."""
     view = kept[1] or {}
     return {
         "text": kept[0].text,

@@ -29,8 +29,7 @@ export function questionView(text, { edit }) {
 /** An answer that is being made: shows what happens, then the words as they come. */
 export function pendingView(label = "Answer") {
   const status = h("p.status", {}, "Asking…");
-  const words = document.createTextNode("");
-  const prose = h("div.prose.raw", { hidden: true }, words);
+  const prose = h("div.prose.raw", { hidden: true });
   const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, status, prose);
   return {
     element,
@@ -39,15 +38,16 @@ export function pendingView(label = "Answer") {
       if (event === "queued") status.textContent = data.before ? `${data.before} ahead of you in the queue…` : "Starting…";
       else if (event === "retrieved") status.textContent = readingOf(data.hits);
       else if (event === "prompt") status.textContent = `Processing ${data.tokens.toLocaleString()} prompt tokens…`;
+      else if (event === "generating") status.textContent = "Writing…";
       else if (event === "delta") {
         status.hidden = true;
         prose.hidden = false;
-        words.appendData(data.text);
+        prose.append(data.supported ? data.text : doubted(data));
       }
     },
     /** What has come so far. */
     get text() {
-      return words.data;
+      return prose.textContent;
     },
     /** Leave what came as it is and say why there is no more. */
     end(...why) {
@@ -56,6 +56,12 @@ export function pendingView(label = "Answer") {
       if (why.length) element.append(...why);
     },
   };
+}
+
+/** A sentence of a stream that no source supports, marked as in the finished answer. */
+function doubted({ text, contradicted }) {
+  const [kind, title] = contradicted ? [".contradicted", CONTRADICTED] : ["", UNSUPPORTED];
+  return h(`span.unsupported${kind}`, { title }, text);
 }
 
 function readingOf(hits) {

@@ -23,7 +23,7 @@ export async function openPanel(title, draw, { onClose = null, back = null } = {
   if (panel.hidden) opener = document.activeElement;
   const turn = ++shown;
   const body = h("div.panel-body", { tabindex: 0, role: "region", "aria-label": title });
-  const heading = h("h2", { id: "panel-title", tabindex: -1 }, title);
+  const heading = h("h2", { id: "panel-title", tabindex: -1, dir: "auto" }, title);
   const goBack = back && button("left", "Back", back, { quiet: true });
   const close = button("close", "Close (Esc)", () => closePanel(), { quiet: true });
   fill(panel, h("div.panel-head", {}, goBack, heading, close), body);

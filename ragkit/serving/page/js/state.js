@@ -105,7 +105,9 @@ export function modeName(mode) {
 export function configName(config) {
   if (!config) return "";
   const shots = config.shots ? `${config.shots} ${config.shots === 1 ? "example" : "examples"}` : "";
-  return [modeName(config.mode), config.model && config.model !== "none" ? config.model : "", shots]
+  // Quotes ask no model, whichever was chosen.
+  const asks = config.model && config.model !== "none" && config.mode !== "quotes";
+  return [modeName(config.mode), asks ? config.model : "", shots]
     .filter(Boolean)
     .join(" · ");
 }

@@ -221,15 +221,19 @@ class Generation(Generic[T]):
     def _begun(self, model: ChatModel | None) -> Generator[AnswerEvent, None, None]:
         ask = self.ask
         prompt = PromptOptions()
-        if ask.max_tokens is not None and model is not None:
+        if model is not None and (ask.max_tokens is not None or ask.json_schema is not None):
             # Clients ask for thousands as a matter of course; what the window needs for the sources is not theirs.
-            prompt = PromptOptions(answer_tokens=min(ask.max_tokens, max(prompt.answer_tokens, model.window // 4)))
+            most = max(prompt.answer_tokens, model.window // 4)
+            prompt = PromptOptions(answer_tokens=most if ask.max_tokens is None else min(ask.max_tokens, most))
         serve = self._ctx.options
         options = AnswerOptions(
             retrieval=RetrievalOptions(k=ask.k),
             prompt=prompt,
             temperature=ask.temperature,
             seed=ask.seed,
+            stop=ask.stop,
+            instructions=ask.instructions,
+            json_schema=ask.json_schema,
             templates=serve.templates,
             threshold=serve.threshold,
             unsure_below=serve.unsure_below,

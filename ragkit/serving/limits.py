@@ -19,6 +19,8 @@ class Limits:
 
     body: int = 2**20
     """Bytes of a request's body, uploads aside."""
+    embeddings: int = 2**25
+    """Bytes of a request for embeddings, which holds up to 2,048 texts."""
     upload: int = 2**29
     """Bytes of an upload, all its files together."""
     question: int = 8_000

@@ -61,9 +61,13 @@ class GenerationResult:
 
     ask: Ask
     text: str
-    """The answer's text, partial if it was stopped."""
+    """The answer's text, partial if it was stopped or failed."""
     answer: Answer | None = None
-    """None where it was stopped."""
+    """None where it was stopped or failed."""
+    partial: Answer | None = None
+    """In its place, the checked sentences that had come; None if there are none."""
+    error: Mapping[str, Any] | None = None
+    """Why it failed: ``{message, hint, code}``."""
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
     cut: bool = False

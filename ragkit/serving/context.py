@@ -26,6 +26,7 @@ from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits, Rates
 from ragkit.serving.metrics import Metrics
 from ragkit.serving.models import Models
+from ragkit.serving.ongoing import Ongoing
 from ragkit.serving.people import People, Person
 from ragkit.serving.security import checked_origin
 
@@ -106,6 +107,7 @@ class Context:
         self.conversations = Conversations(self.database)
         self.metrics = Metrics(self.models)
         self.rates = Rates(options.limits)
+        self.ongoing = Ongoing()
         self.workers = ThreadPoolExecutor(_WORKERS, "answer")
         self.ending = threading.Event()
         """Set when the server ends: what runs in threads stops."""

@@ -27,6 +27,8 @@ class Limits:
     """Characters."""
     requests: int = 600
     """Requests per person and minute."""
+    away: float = 15.0
+    """Seconds for which an answer that can be followed again goes on although nobody follows it."""
     streams: int = 64
     """Answers of one person that are made or waited for at once."""
     all_streams: int = 512

@@ -56,6 +56,8 @@ RULES = {
     ("POST", "/v1/chat/completions"): READ,
     ("POST", "/v1/responses"): READ,
     ("POST", "/v1/embeddings"): READ,
+    ("GET", "/api/messages/{message}/events"): OWN,
+    ("POST", "/api/messages/{message}/stop"): OWN,
     ("GET", "/api/conversations/{conversation}"): OWN,
     ("PATCH", "/api/conversations/{conversation}"): OWN,
     ("DELETE", "/api/conversations/{conversation}"): OWN,

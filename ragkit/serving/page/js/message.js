@@ -1,7 +1,7 @@
 // One question and one answer, as they stand in the thread.
 
 import { ApiError, path, post } from "./api.js";
-import { ask, problem } from "./dialogs.js";
+import { ask, notice, problem } from "./dialogs.js";
 import { button, fill, h, icon, say, serverHtml } from "./dom.js";
 import { markSpans } from "./marking.js";
 import { openSource, quoteIn } from "./source.js";
@@ -83,7 +83,8 @@ export function answerView(message, { retry = null, tools = true } = {}) {
   if (answer?.mode === "extract") element.classList.add("short");
   if (answer?.abstained) element.append(abstention(message));
   else element.append(prose(message));
-  if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
+  if (message.error) element.append(notice(message.error));
+  else if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
   if (answer?.unsupported?.length) element.append(note("warning", unsupportedNote(answer.unsupported.length)));
   if (answer?.citations.length) element.append(sources(message));
   const corrected = h("p.note.correction");

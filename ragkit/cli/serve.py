@@ -57,6 +57,16 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Host name accepted in requests, such as that of a proxy. Can be repeated."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Origin of another site whose pages may use the API, such as https://app.example. Can be repeated.",
+        ),
+    ] = None,
+    max_request: Annotated[
+        float, typer.Option(min=0.01, metavar="MIB", help="Maximum size of a request, uploads aside, in MiB.")
+    ] = 1.0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Also log rejected requests.")] = False,
 ) -> None:
@@ -77,6 +87,7 @@ def serve(
     settings = load_settings()
     try:
         from ragkit.serving.context import ServeOptions
+        from ragkit.serving.limits import Limits
         from ragkit.serving.running import Server
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
@@ -93,6 +104,8 @@ def serve(
             host=host,
             port=port,
             hosts=tuple(allow_host or ()),
+            origins=tuple(allow_origin or ()),
+            limits=Limits(body=int(max_request * 2**20)),
             token=os.environ.get(TOKEN) or None,
             models=tuple(model or [settings.model]),
             mode=mode or settings.mode,  # type: ignore[arg-type]

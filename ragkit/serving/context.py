@@ -26,7 +26,9 @@ from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits, Rates
 from ragkit.serving.metrics import Metrics
 from ragkit.serving.models import Models
+from ragkit.serving.ongoing import Ongoing
 from ragkit.serving.people import People, Person
+from ragkit.serving.security import checked_origin
 
 T = TypeVar("T")
 COOKIE = "ragkit_session"
@@ -46,6 +48,8 @@ class ServeOptions:
     port: int = 8000
     hosts: tuple[str, ...] = ()
     """Names under which the server is reached besides its address, such as those behind a proxy."""
+    origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may use the API from a browser, such as ``https://app.example``."""
     token: str | None = None
     """The owner's; without it and without any token made, everyone on this machine is the owner."""
     models: tuple[ChatModel | str, ...] = ("auto",)
@@ -85,12 +89,14 @@ class Context:
         options: how to serve.
 
     Raises:
-        SettingsError: if the mode is unknown, the state is not writable, or two collections have one name.
+        SettingsError: if the mode or an origin is invalid, the state is not writable, or two collections have one name.
     """
 
     def __init__(self, options: ServeOptions) -> None:
         if options.mode not in MODES:
             raise SettingsError(f"Unknown mode {options.mode!r}.", f"Legal values: {', '.join(MODES)}.")
+        for origin in options.origins:
+            checked_origin(origin)
         self.options = options
         self.state = options.state
         self.database = Database(self.state / FILE_NAME, people.SCHEMA + conversations.SCHEMA)
@@ -101,6 +107,7 @@ class Context:
         self.conversations = Conversations(self.database)
         self.metrics = Metrics(self.models)
         self.rates = Rates(options.limits)
+        self.ongoing = Ongoing()
         self.workers = ThreadPoolExecutor(_WORKERS, "answer")
         self.ending = threading.Event()
         """Set when the server ends: what runs in threads stops."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ragkit.errors import SettingsError
 from ragkit.serving.failures import RequestError, to_error_body, unexpected
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Gate:
         self._app = app
         self._ctx = ctx
         self._hosts = allowed_hosts(ctx.options)
+        self._origins = frozenset(checked_origin(origin) for origin in ctx.options.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -59,8 +61,11 @@ class Gate:
         limits = self._ctx.options.limits
         upload = scope["method"] == "POST" and scope["path"].endswith("/documents")
         most = limits.upload if upload else limits.body
+        if scope["path"] == "/v1/embeddings":
+            most = max(most, limits.embeddings)
         got = 0
         started = over = False
+        sharing = self._sharing(Headers(scope=scope))
 
         async def counted() -> Message:
             nonlocal got, over
@@ -77,6 +82,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
+                headers.update(sharing)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
@@ -90,6 +96,10 @@ class Gate:
 
         try:
             self._check(Headers(scope=scope), most)
+            if sharing and scope["method"] == "OPTIONS":
+                await dressed({"type": "http.response.start", "status": 204, "headers": []})
+                await send({"type": "http.response.body"})
+                return
             await self._app(scope, counted, passed)
             if over and not started:
                 raise _too_large(most)
@@ -113,18 +123,38 @@ class Gate:
             )
         origin = headers.get("origin")
         site = headers.get("sec-fetch-site", "none")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        allowed = origin in self._origins
+        foreign = origin is not None and not allowed and urlsplit(origin).netloc.lower() != host.lower()
         # Links from elsewhere lead here; anything else from elsewhere is not the page's own doing.
-        if foreign or (site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"):
+        elsewhere = site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate"
+        if foreign or (elsewhere and not allowed):
             raise RequestError(
                 "Cross-site requests are rejected.",
-                "Use the server's own page.",
+                "Use the server's own page, or start the server with --allow-origin ORIGIN.",
                 status=403,
                 code="foreign",
             )
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
             raise _too_large(most)
+
+    def _sharing(self, headers: Headers) -> dict[str, str]:
+        """Return the headers (CORS) that let the page of an allowed origin read the response; none for others."""
+        origin = headers.get("origin", "")
+        if origin not in self._origins:
+            return {}
+        shared = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "Retry-After",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "Vary": "Origin",
+        }
+        if "access-control-request-method" in headers:
+            shared["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE"
+            # Clients of OpenAI's API send headers of their own.
+            shared["Access-Control-Allow-Headers"] = headers.get("access-control-request-headers", "")
+            shared["Access-Control-Max-Age"] = "600"
+        return shared
 
     def _is_ours(self, host: str) -> bool:
         if host in self._hosts:
@@ -152,6 +182,20 @@ def allowed_hosts(options: ServeOptions) -> frozenset[str]:
     return frozenset(own | _LOOPBACK | {socket.gethostname().lower(), socket.getfqdn().lower()})
 
 
+def checked_origin(origin: str) -> str:
+    """Return an origin as browsers send it.
+
+    Raises:
+        SettingsError: if it is none.
+    """
+    parts = urlsplit(origin.strip().rstrip("/").lower())
+    if not parts.scheme or not parts.netloc or parts.path or parts.query or "*" in origin:
+        raise SettingsError(
+            f"Invalid origin {origin!r}.", "Specify scheme, host and port, such as --allow-origin https://app.example."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _host_name(host: str) -> str:
     """Return the name in a Host header, without the port and without the brackets of an IPv6 address."""
     if host.startswith("["):
@@ -160,7 +204,12 @@ def _host_name(host: str) -> str:
 
 
 def _too_large(most: int) -> RequestError:
-    return RequestError(f"The request exceeds {most:,} bytes.", "Send less data.", status=413, code="too_large")
+    return RequestError(
+        f"The request exceeds {most:,} bytes.",
+        "Send less data, or start the server with a larger --max-request.",
+        status=413,
+        code="too_large",
+    )
 
 
 def _path(scope: Scope) -> str:

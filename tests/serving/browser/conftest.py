@@ -57,7 +57,7 @@ class EndlessModel:
         try:
             for number in range(100_000):
                 time.sleep(0.01)
-                yield Delta(f"word{number} ")
+                yield Delta(f"word{number} is said. ")
         finally:
             self.ended.set()
 

@@ -1,7 +1,7 @@
 // One question and one answer, as they stand in the thread.
 
 import { ApiError, path, post } from "./api.js";
-import { ask, problem } from "./dialogs.js";
+import { ask, notice, problem } from "./dialogs.js";
 import { button, fill, h, icon, say, serverHtml } from "./dom.js";
 import { markSpans } from "./marking.js";
 import { openSource, quoteIn } from "./source.js";
@@ -29,8 +29,7 @@ export function questionView(text, { edit }) {
 /** An answer that is being made: shows what happens, then the words as they come. */
 export function pendingView(label = "Answer") {
   const status = h("p.status", {}, "Asking…");
-  const words = document.createTextNode("");
-  const prose = h("div.prose.raw", { hidden: true }, words);
+  const prose = h("div.prose.raw", { hidden: true });
   const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, status, prose);
   return {
     element,
@@ -39,15 +38,16 @@ export function pendingView(label = "Answer") {
       if (event === "queued") status.textContent = data.before ? `${data.before} ahead of you in the queue…` : "Starting…";
       else if (event === "retrieved") status.textContent = readingOf(data.hits);
       else if (event === "prompt") status.textContent = `Processing ${data.tokens.toLocaleString()} prompt tokens…`;
+      else if (event === "generating") status.textContent = "Writing…";
       else if (event === "delta") {
         status.hidden = true;
         prose.hidden = false;
-        words.appendData(data.text);
+        prose.append(data.supported ? data.text : doubted(data));
       }
     },
     /** What has come so far. */
     get text() {
-      return words.data;
+      return prose.textContent;
     },
     /** Leave what came as it is and say why there is no more. */
     end(...why) {
@@ -56,6 +56,12 @@ export function pendingView(label = "Answer") {
       if (why.length) element.append(...why);
     },
   };
+}
+
+/** A sentence of a stream that no source supports, marked as in the finished answer. */
+function doubted({ text, contradicted }) {
+  const [kind, title] = contradicted ? [".contradicted", CONTRADICTED] : ["", UNSUPPORTED];
+  return h(`span.unsupported${kind}`, { title }, text);
 }
 
 function readingOf(hits) {
@@ -77,7 +83,8 @@ export function answerView(message, { retry = null, tools = true } = {}) {
   if (answer?.mode === "extract") element.classList.add("short");
   if (answer?.abstained) element.append(abstention(message));
   else element.append(prose(message));
-  if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
+  if (message.error) element.append(notice(message.error));
+  else if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
   if (answer?.unsupported?.length) element.append(note("warning", unsupportedNote(answer.unsupported.length)));
   if (answer?.citations.length) element.append(sources(message));
   const corrected = h("p.note.correction");

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ragkit import __version__
 from ragkit.errors import RagkitError
@@ -57,6 +58,7 @@ def make_app(options: ServeOptions) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(UnicodeEncodeError, _no_text)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.proxies))
     app.add_middleware(Gate, ctx=ctx)
     return app
 

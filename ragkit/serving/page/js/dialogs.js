@@ -89,7 +89,7 @@ export function login() {
     const submit = async (event) => {
       event.preventDefault();
       try {
-        await post("/api/session", { token: field.value.trim() });
+        await post("api/session", { token: field.value.trim() });
         element.close();
         resolve();
       } catch (error) {

@@ -100,7 +100,7 @@ function rival() {
 }
 
 async function logout() {
-  await remove("/api/session").catch(() => {});
+  await remove("api/session").catch(() => {});
   location.reload();
 }
 

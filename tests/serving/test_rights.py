@@ -42,6 +42,7 @@ RULES = {
     ("POST", "/api/collections/{collection}/answers"): READ,
     ("POST", "/api/collections/{collection}/comparisons"): READ,
     ("GET", "/api/collections/{collection}/documents"): READ,
+    ("GET", "/api/collections/{collection}/files"): READ,
     ("POST", "/api/collections/{collection}/documents"): WRITE,
     ("GET", "/api/collections/{collection}/documents/{document}"): READ,
     ("DELETE", "/api/collections/{collection}/documents/{document}"): WRITE,

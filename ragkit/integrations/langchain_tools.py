@@ -68,7 +68,7 @@ class Tools:
 
     @property
     def instructions(self) -> str:
-        """What the model is told about the tools."""
+        """Instructions on the tools for the prompt."""
         lines = ["You can call these tools:"]
         for name, function in self._functions.items():
             parameters = json.dumps(function.get("parameters", {}).get("properties", {}), ensure_ascii=False)

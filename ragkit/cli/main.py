@@ -17,6 +17,7 @@ from ragkit.cli import (
     advise,
     asking,
     calibrate,
+    chat,
     classify,
     data,
     doctor,
@@ -80,6 +81,7 @@ def root(
 
 
 asking.register(app)
+chat.register(app)
 indexes.register(app)
 examples.register(app)
 classify.register(app)

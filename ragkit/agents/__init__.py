@@ -1,7 +1,7 @@
-"""Tools that a model calls: described by JSON schemas, chosen and filled in under constraints, run within limits.
+"""Tools that a model calls: described by JSON schemas, chosen and filled in under constraints, and run.
 
-``Tool.from_function``, ``tools_from_openapi`` and ``tools_from_mcp`` make tools, ``choose_call`` returns a valid call or
-None, and ``Agent`` runs a task and returns an answer with a trace that replays.
+``Tool.from_function``, ``tools_from_openapi`` and ``tools_from_mcp`` make tools, ``choose_call`` returns a valid call
+or None, and ``Agent`` runs a task and returns an answer with a trace that replays.
 """
 
 from typing import TYPE_CHECKING

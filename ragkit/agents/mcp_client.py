@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -116,9 +116,9 @@ class _Connection:
         import anyio
 
         self._left = anyio.Event()
-        async with AsyncExitStack() as stack:
-            with anyio.fail_after(_CONNECT):
-                await stack.enter_async_context(self._client)
+        # The connection lives inside the scope, so the deadline is lifted instead of leaving the scope.
+        with anyio.fail_after(_CONNECT) as scope:
+            async with self._client:
                 listed: list[Any] = []
                 cursor = None
                 while True:
@@ -127,8 +127,9 @@ class _Connection:
                     cursor = page.next_cursor
                     if not cursor:
                         break
-            task_status.started(listed)
-            await self._left.wait()
+                scope.deadline = math.inf
+                task_status.started(listed)
+                await self._left.wait()
 
     async def leave(self) -> None:
         self._left.set()

@@ -94,7 +94,7 @@ def _probed(tool: Tool, before: ProbeResult | None, runner: ToolRunner, now: flo
 
 
 def example_arguments(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return arguments for a probe: those that the schema gives as examples, else one of defaults and typical values."""
+    """Return arguments for a probe: the examples of the schema, else one of defaults and typical values."""
     given = [item for item in schema.get("examples", ()) if isinstance(item, dict)]
     if given:
         return given

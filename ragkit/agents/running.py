@@ -7,15 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ragkit._process import Child, ended_by_cpu_limit
 from ragkit.agents.schemas import find_problem
+from ragkit.agents.sources import open_tool_file
 from ragkit.agents.tool import Tool
-from ragkit.errors import ProcessStartError, RagkitError
+from ragkit.errors import ProcessStartError, RagkitError, ToolError
 
 OutcomeKind = Literal["ok", "error", "timeout", "memory", "too_large", "invalid_result", "invalid_call", "refused"]
-_CHILD = "ragkit.agents.child"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,9 @@ class ToolRunner:
             child = self._children.pop(tool.file, None)
             try:
                 if child is None or not child.alive():
-                    child = Child(_CHILD, self.limits.memory)
-            except ProcessStartError as error:
+                    # Importing the file does not count as time of the call.
+                    child, _ = open_tool_file(Path(tool.file), self.limits.memory)
+            except (ProcessStartError, ToolError) as error:
                 return "error", error.message
             late = threading.Event()
             timer = threading.Timer(self.limits.seconds, lambda: (late.set(), child.kill()))

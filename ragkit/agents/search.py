@@ -1,8 +1,8 @@
 """Search for a sequence of calls that leads to an accepted answer: a chain, several chains, breadth or depth first.
 
 Depth first is DFSDT of ToolLLM (Qin et al. 2023) with three changes: proposals are ordered by likelihood, a call that
-was tried in a branch is masked instead of described to the model, and an answer counts only if it is accepted, which for
-an agent means that its numbers and names occur in the results of calls.
+was tried in a branch is masked instead of described to the model, and an answer counts only if it is accepted: for an
+agent, if its numbers and names occur in the results of calls.
 """
 
 from __future__ import annotations

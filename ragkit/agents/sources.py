@@ -35,27 +35,8 @@ def tools_from_file(path: str | Path, names: tuple[str, ...] = ()) -> list[Tool]
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise ToolError(f"Tool file not found: {file}.", "Specify a Python file with functions.")
-    child = Child("ragkit.agents.child", _MEMORY)
-    timer = threading.Timer(_START, child.kill)
-    timer.start()
-    try:
-        child.send({"file": str(file)}, _START)
-        found = []
-        while True:
-            line = child.receive(_START)
-            answer = (
-                json.loads(line) if line else {"kind": "error", "message": f"importing takes more than {_START:g} s"}
-            )
-            if answer["kind"] == "end":
-                break
-            if answer["kind"] != "tool":
-                raise ToolError(
-                    f"{file.name} can't be imported: {answer.get('message', 'out of memory')}.", "Correct the file."
-                )
-            found.append(answer)
-    finally:
-        timer.cancel()
-        child.close()
+    child, found = open_tool_file(file, _MEMORY)
+    child.close()
     known = [item["name"] for item in found]
     missing = [name for name in names if name not in known]
     if missing or not found:
@@ -76,6 +57,36 @@ def tools_from_file(path: str | Path, names: tuple[str, ...] = ()) -> list[Tool]
         for item in found
         if not names or item["name"] in names
     ]
+
+
+def open_tool_file(file: Path, memory: int) -> tuple[Child, list[dict[str, Any]]]:
+    """Start a child process that has imported a file, and return it with the descriptions of the file's tools.
+
+    Raises:
+        ToolError: if the file can't be imported.
+        ProcessStartError: if the process can't be started.
+    """
+    child = Child("ragkit.agents.child", memory)
+    timer = threading.Timer(_START, child.kill)
+    timer.start()
+    found: list[dict[str, Any]] = []
+    try:
+        child.send({"file": str(file)}, _START)
+        while True:
+            line = child.receive(_START)
+            answer = json.loads(line) if line else {"kind": "error", "message": f"it takes more than {_START:g} s"}
+            if answer["kind"] == "end":
+                return child, found
+            if answer["kind"] != "tool":
+                raise ToolError(
+                    f"{file.name} can't be imported: {answer.get('message', 'out of memory')}.", "Correct the file."
+                )
+            found.append(answer)
+    except BaseException:
+        child.close()
+        raise
+    finally:
+        timer.cancel()
 
 
 def _runs_in_child(arguments: Mapping[str, Any]) -> Never:

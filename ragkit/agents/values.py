@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
-_WORD = re.compile(r"\w+(?:['’.-]\w+)*%?")
+_WORD = re.compile(r"\w+(?:['’./:@-]\w+)*%?")
+_POSSESSIVE = re.compile(r"['’]s?$")
 _LONGEST = 10
 """Maximum words of a span."""
 _MOST_WORDS = 400
@@ -40,30 +42,33 @@ def spans(request: str) -> tuple[str, ...]:
     for first, (start, _) in enumerate(words):
         for _, end in words[first : first + _LONGEST]:
             found[request[start:end]] = None
+            found[_POSSESSIVE.sub("", request[start:end])] = None
     for match in _QUOTED.finditer(request):
         found[match.group(2)] = None
     return tuple(found)
 
 
-@lru_cache(maxsize=64)
 def numbers(request: str) -> tuple[float | int, ...]:
     """Return the numbers of a request: digits, words up to twelve, percentages also as fractions."""
-    found: dict[float | int, None] = {}
+    return tuple(dict.fromkeys(_occurrences(request)))
+
+
+@lru_cache(maxsize=64)
+def _occurrences(request: str) -> tuple[float | int, ...]:
+    found: list[float | int] = []
     for match in _NUMBER.finditer(request):
         sign, digits, unit = match.groups()
         value: float | int = float(digits.replace(",", "")) if "." in digits else int(digits.replace(",", ""))
-        if sign:
-            found[-value] = None
         if unit and unit.lower() in _SCALE:
             scaled = value * _SCALE[unit.lower()]
-            found[int(scaled) if scaled == int(scaled) else scaled] = None
-        found[value] = None
+            value = int(scaled) if scaled == int(scaled) else scaled
+        if sign:
+            found.append(-value)
+        found.append(value)
         if match.group().endswith("%"):
-            found[round(value / 100, 12)] = None
-    for word in re.findall(r"[a-z]+", request.lower()):
-        if word in _NAMES:
-            found[_NAMES.index(word)] = None
-    return tuple(found)
+            found.append(round(value / 100, 12))
+    words = re.findall(r"[a-z]+", request.lower())
+    return (*found, *(_NAMES.index(word) for word in words if word in _NAMES))
 
 
 def named_values(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -98,17 +103,16 @@ def _layout(schema: Mapping[str, Any]) -> str:
     return match.group(1).join(names[part[0].lower()] for part in match.group().split(match.group(1))) if match else ""
 
 
-def is_stated(value: Any, request: str) -> bool:
-    """Return whether every number and string of a value occurs in a request."""
+def leaves(value: Any) -> Iterator[str | int | float]:
+    """Yield the strings and numbers of a JSON value."""
     if isinstance(value, Mapping):
-        return all(is_stated(item, request) for item in value.values())
-    if isinstance(value, list):
-        return all(is_stated(item, request) for item in value)
-    if isinstance(value, bool) or value is None:
-        return True
-    if isinstance(value, int | float):
-        return value in numbers(request)
-    return flat(str(value)) in flat(request)
+        for item in value.values():
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    elif value is not None and not isinstance(value, bool):
+        yield value
 
 
 def count_stated(value: Any, request: str) -> int:
@@ -116,7 +120,7 @@ def count_stated(value: Any, request: str) -> int:
     if isinstance(value, str):
         return f" {flat(request)} ".count(f" {flat(value)} ")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return sum(float(match.group(2).replace(",", "")) == abs(value) for match in _NUMBER.finditer(request))
+        return Counter(_occurrences(request))[value]
     return 0
 
 

@@ -15,6 +15,7 @@ import typer
 from ragkit import __version__
 from ragkit.cli import (
     advise,
+    agent,
     asking,
     calibrate,
     chat,
@@ -31,6 +32,7 @@ from ragkit.cli import (
     route,
     serve,
     tokens,
+    tools,
     tune,
 )
 from ragkit.cli import eval as evals
@@ -99,6 +101,8 @@ feedback.register(app)
 serve.register(app)
 mcp.register(app)
 tokens.register(app)
+tools.register(app)
+agent.register(app)
 
 
 def main() -> None:

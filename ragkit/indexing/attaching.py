@@ -16,9 +16,7 @@ from ragkit.indexing.vectors import VectorOptions
 from ragkit.indexing.writing import rebuild
 
 
-def attach(
-    store: Store, backend: Backend, progress: ProgressCallback | None = None, *, afresh: bool = False
-) -> None:
+def attach(store: Store, backend: Backend, progress: ProgressCallback | None = None, *, afresh: bool = False) -> None:
     """Transfer the vectors of an index to a vector store, and use it from the next generation on.
 
     The data in the index's previous store are deleted.

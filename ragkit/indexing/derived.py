@@ -52,6 +52,7 @@ def default_name(store: Store) -> str:
 def stamp_of(store: Store) -> Stamp:
     """Return the stamp that the vector store has to have."""
     rows = store.rows("SELECT rows FROM segments WHERE kind = 'keywords'")
+    last = store.rows("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
     return Stamp(
         index=store.state("backend_index") or "",
         commit=store.state("backend_commit") or "",
@@ -60,6 +61,7 @@ def stamp_of(store: Store) -> Stamp:
         model_id=store.state("model_id") or "",
         dimension=int(store.state("dimension") or 0),
         rows=rows[0][0] if rows else 0,
+        last=last[0][0] if last else 0,
     )
 
 
@@ -147,9 +149,7 @@ class DerivedVectors:
 
     def _ahead(self, found: Stamp) -> bool:
         return (
-            bool(found.commit)
-            and same_vectors(found, self._expected)
-            and found.generation > self._expected.generation
+            bool(found.commit) and same_vectors(found, self._expected) and found.generation > self._expected.generation
         )
 
     def _stale(self, found: Stamp | None) -> BackendStaleError:

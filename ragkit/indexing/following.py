@@ -92,7 +92,7 @@ def transfer(
     if afresh or found is None or not same_vectors(found, stamp):
         backend.update(stamp, each_batch(store, wanted.tolist(), progress), [], replace=True)
         return len(wanted), 0
-    stored = backend.keys(_last_key(store))
+    stored = backend.keys(max(stamp.last, found.last))
     missing, extra = np.setdiff1d(wanted, stored), np.setdiff1d(stored, wanted)
     backend.update(stamp, each_batch(store, missing.tolist(), progress), extra.tolist(), replace=False)
     return len(missing), len(extra)
@@ -115,7 +115,7 @@ def backend_damage(store: Store) -> Iterator[str]:
     if found != stamp:
         state = f"is of generation {found.generation}" if found.commit else "was not completely updated"
         yield f"{backend.address} {state}; the index is of generation {stamp.generation}."
-    wanted, stored = _all_keys(store), backend.keys(_last_key(store))
+    wanted, stored = _all_keys(store), backend.keys(max(stamp.last, found.last))
     missing, extra = len(np.setdiff1d(wanted, stored)), len(np.setdiff1d(stored, wanted))
     if missing or extra:
         yield f"{backend.address} lacks {missing} of {len(wanted)} vectors, and has {extra} others."
@@ -123,9 +123,7 @@ def backend_damage(store: Store) -> Iterator[str]:
     least, most = _SAMPLE_BOUNDS
     count = min(len(common), max(least, min(most, int(_SAMPLE * len(common)))))
     sample = sorted(Random(stamp.commit).sample(common.tolist(), count))  # noqa: S311
-    differing = [
-        key for rows in each_batch(store, sample) for key in backend.differing(rows.keys, rows.vectors)
-    ]
+    differing = [key for rows in each_batch(store, sample) for key in backend.differing(rows.keys, rows.vectors)]
     if differing:
         yield f"{backend.address} has other values for {len(differing)} of {len(sample)} vectors."
 
@@ -182,10 +180,5 @@ def _all_keys(store: Store) -> Keys:
     return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
 
 
-def _last_key(store: Store) -> int:
-    rows = store.rows("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
-    return int(rows[0][0]) if rows else 0
-
-
 def _payload(metadata: str, own: Sequence[str]) -> dict[str, Any]:
-    return json.loads(metadata) | dict(zip(OWN_FIELDS, own, strict=True))
+    return {**json.loads(metadata), **dict(zip(OWN_FIELDS, own, strict=True))}

@@ -115,4 +115,3 @@ class View:
                 found = np.fromiter((row[0] for row in rows), dtype=np.int64)
             self._allowed[name] = found
         return found
-

@@ -7,7 +7,7 @@ its stamp tells from which commit it was made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BATCH = 1000
 """Number of rows in a batch."""
+LEAST_SHARE = 0.02
+"""Filters that fewer rows than this fraction match are searched exactly, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Stamp:
     dimension: int
     rows: int
     """Number of vectors."""
+    last: int = field(default=0, compare=False)
+    """Highest key that the index ever used."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain scalars."""
@@ -51,7 +55,7 @@ class Stamp:
             BackendError: if a value is missing.
         """
         try:
-            return cls(**{field.name: values[field.name] for field in fields(cls)})
+            return cls(**{entry.name: values[entry.name] for entry in fields(cls)})
         except KeyError as error:
             raise BackendError(
                 f"The stamp of the backend has no {error}.", "Use another name, or drop what is stored under this one."
@@ -152,6 +156,14 @@ def compared(keys: Keys, vectors: Vectors, stored: Mapping[int, Vectors]) -> lis
         for key, vector in zip(keys, vectors, strict=True)
         if int(key) not in stored or not np.allclose(stored[int(key)], vector, atol=1e-5)
     ]
+
+
+def scored(hits: Iterable[tuple[int, float]], k: int) -> Scored:
+    """Return keys and scores as arrays, best first."""
+    pairs = list(hits)
+    keys = np.fromiter((key for key, _ in pairs), dtype=np.int64, count=len(pairs))
+    scores = np.fromiter((score for _, score in pairs), dtype=np.float32, count=len(pairs))
+    return best(keys, scores, k)
 
 
 def widened(search: Callable[[int], Scored], k: int, allowed: Keys, rows: int, most: int) -> Scored | None:

@@ -47,4 +47,3 @@ def dimension_error(query: int, index: int) -> IndexMismatchError:
         f"The query's vector has {query} dimensions; the index has {index}.",
         "Embed the query with the index's own model: index.embedder.",
     )
-

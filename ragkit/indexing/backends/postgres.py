@@ -13,10 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
-from ragkit.indexing.backends.base import Rows, Selection, Stamp, compared
+from ragkit.indexing.backends.base import LEAST_SHARE, Rows, Selection, Stamp, compared, scored
 from ragkit.indexing.backends.postgres_filter import payload_json, to_postgres
 from ragkit.indexing.backends.postgres_pool import Pool
-from ragkit.indexing.vectors import Keys, Scored, best
+from ragkit.indexing.vectors import Keys, Scored
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _HNSW_ROWS = 10_000
 """Number of rows from which a table has an HNSW index; a smaller one is scanned."""
-_LEAST_SHARE = 0.02
-"""Filters that fewer rows than this fraction match are searched exactly, by key."""
 _LEAST_ROWS = 1000
 _EF_SEARCH = (200, 1000)
 """Bounds of the length of the candidate list of an HNSW search."""
@@ -143,15 +141,13 @@ class PostgresBackend:
         """
         return self._pool.run(lambda connection: self._search(connection, query, k, selection))
 
-    async def _search(
-        self, connection: Connection, query: Vectors, k: int, selection: Selection | None
-    ) -> Scored:
+    async def _search(self, connection: Connection, query: Vectors, k: int, selection: Selection | None) -> Scored:
         ef_search = min(max(4 * k, _EF_SEARCH[0]), _EF_SEARCH[1])
         total = await connection.fetchval(_COUNT_AND_SET, self._table, str(ef_search))
         wanted = k if selection is None else min(k, len(selection.keys))
         condition: tuple[str, list[Any]] | None = ("true", [])
         if selection is not None:
-            few = len(selection.keys) < max(_LEAST_ROWS, _LEAST_SHARE * (total or 0))
+            few = len(selection.keys) < max(_LEAST_ROWS, LEAST_SHARE * (total or 0))
             condition = None if few else to_postgres(selection.condition, 3)
         if condition is not None:
             sql, parameters = condition
@@ -163,9 +159,11 @@ class PostgresBackend:
                 *parameters,
             )
             if len(rows) >= wanted:
-                return _scored(rows, k)
+                return scored(rows, k)
         # A materialised list of rows is compared one by one, without the graph.
-        matching, parameters = ("true", []) if selection is None else ("key = ANY($3::bigint[])", [selection.keys.tolist()])
+        matching, parameters = "true", []
+        if selection is not None:
+            matching, parameters = "key = ANY($3::bigint[])", [selection.keys.tolist()]
         rows = await connection.fetch(
             f"WITH matching AS MATERIALIZED (SELECT key, vector FROM {self._table} WHERE {matching}) "  # noqa: S608
             "SELECT key, -(vector <#> $1) FROM matching ORDER BY vector <#> $1, key LIMIT $2",
@@ -173,7 +171,7 @@ class PostgresBackend:
             k,
             *parameters,
         )
-        return _scored(rows, k)
+        return scored(rows, k)
 
     def keys(self, last: int) -> Keys:
         """Return the keys of all rows, sorted."""
@@ -207,12 +205,6 @@ class PostgresBackend:
     def close(self) -> None:
         """Close all connections; a later call opens them again."""
         self._pool.close()
-
-
-def _scored(rows: Sequence[Any], k: int) -> Scored:
-    keys = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
-    scores = np.fromiter((row[1] for row in rows), dtype=np.float32, count=len(rows))
-    return best(keys, scores, k)
 
 
 def _indexed_kind(dimension: int) -> str | None:

@@ -41,7 +41,7 @@ def to_postgres(condition: Filter, first: int) -> tuple[str, list[Any]] | None:
                 found, kind = field_of(field), _kind(value)
                 if kind == "string":
                     # SQLite compares text by its bytes.
-                    compared = f'({found} #>> \'{{}}\') COLLATE "C" {_OPERATORS[operator]} {parameter(value, "text")}'
+                    compared = f"({found} #>> '{{}}') COLLATE \"C\" {_OPERATORS[operator]} {parameter(value, 'text')}"
                 else:
                     compared = f"{found} {_OPERATORS[operator]} {parameter(json.dumps(value), 'jsonb')}"
                 return f"coalesce(jsonb_typeof({found}) = '{kind}' AND {compared}, false)"

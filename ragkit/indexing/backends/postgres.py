@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HNSW_ROWS = 10_000
 """Number of rows from which a table has an HNSW index; a smaller one is scanned."""
-_LEAST_ROWS = 1000
+_EXACT_ROWS = 1000
 _EF_SEARCH = (200, 1000)
 """Bounds of the length of the candidate list of an HNSW search."""
 _BUILD_MEGABYTES = 2000
@@ -33,9 +33,6 @@ _BUILD_MEGABYTES = 2000
 _HAS_HNSW = (
     "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam "
     "WHERE i.indrelid = to_regclass($1) AND a.amname = 'hnsw'"
-)
-_COUNT_AND_SET = (
-    "SELECT reltuples::bigint FROM pg_class, set_config('hnsw.ef_search', $2, false) WHERE oid = to_regclass($1)"
 )
 _HNSW_DIMENSIONS = {"vector": 2000, "halfvec": 4000}
 """Maximum dimensions that pgvector can index."""
@@ -48,14 +45,17 @@ class PostgresBackend:
         address: ``postgresql://USER@HOST:PORT/DATABASE``, with any parameters of libpq.
         name: name of the table.
         hnsw_rows: number of rows from which the table has an HNSW index.
+        exact_rows: number of rows up to which the rows that match a filter are compared one by one.
     """
 
-    def __init__(self, address: str, name: str, hnsw_rows: int = _HNSW_ROWS) -> None:
+    def __init__(self, address: str, name: str, hnsw_rows: int = _HNSW_ROWS, exact_rows: int = _EXACT_ROWS) -> None:
         self.address = f"{_without_password(address)}#{name}"
         self._name = name
         self._table = _quoted(name)
         self._stamps = _quoted(f"{name}_stamp")
         self._hnsw_rows = hnsw_rows
+        self._exact_rows = exact_rows
+        self._rows = 0
         self._pool = Pool(address, self.address)
 
     def stamp(self) -> Stamp | None:
@@ -69,7 +69,11 @@ class PostgresBackend:
             found = await connection.fetchval(f"SELECT stamp FROM {self._stamps}")  # noqa: S608
         except UndefinedTableError:
             return None
-        return None if found is None else Stamp.from_dict(json.loads(found))
+        if found is None:
+            return None
+        stamp = Stamp.from_dict(json.loads(found))
+        self._rows = stamp.rows
+        return stamp
 
     def update(self, stamp: Stamp, rows: Iterable[Rows], removed: Sequence[int], *, replace: bool) -> None:
         """Change rows and stamp in one transaction; a replaced table is built beside the one in use."""
@@ -98,7 +102,8 @@ class PostgresBackend:
                     f"INSERT INTO {self._stamps} VALUES ($1::jsonb)",  # noqa: S608
                     json.dumps(stamp.to_dict()),
                 )
-            await connection.execute(f"ANALYZE {self._table}")
+            if replace:
+                await connection.execute(f"ANALYZE {self._table}")
 
         self._pool.run(change, create=replace)
 
@@ -142,15 +147,14 @@ class PostgresBackend:
         return self._pool.run(lambda connection: self._search(connection, query, k, selection))
 
     async def _search(self, connection: Connection, query: Vectors, k: int, selection: Selection | None) -> Scored:
-        ef_search = min(max(4 * k, _EF_SEARCH[0]), _EF_SEARCH[1])
-        total = await connection.fetchval(_COUNT_AND_SET, self._table, str(ef_search))
         wanted = k if selection is None else min(k, len(selection.keys))
         condition: tuple[str, list[Any]] | None = ("true", [])
         if selection is not None:
-            few = len(selection.keys) < max(_LEAST_ROWS, LEAST_SHARE * (total or 0))
+            few = len(selection.keys) < max(self._exact_rows, LEAST_SHARE * self._rows)
             condition = None if few else to_postgres(selection.condition, 3)
         if condition is not None:
             sql, parameters = condition
+            await connection.execute(f"SET hnsw.ef_search = {min(max(4 * k, _EF_SEARCH[0]), _EF_SEARCH[1])}")
             distance = _distance(len(query))
             rows = await connection.fetch(
                 f"SELECT key, -(vector <#> $1) FROM {self._table} WHERE {sql} ORDER BY {distance} LIMIT $2",  # noqa: S608

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from ragkit.indexing.fields import leaves
 from ragkit.indexing.filters import And, Compare, Exists, Filter, In, Not, Or
 from ragkit.records import MetadataValue
 
 _MOST_LEAVES = 200
-_DEEPEST = 100
+"""Maximum comparisons of a filter; for more, keys are shorter."""
 _OPERATORS = {"==": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
@@ -23,8 +24,7 @@ def to_postgres(condition: Filter, first: int) -> tuple[str, list[Any]] | None:
         first: number of the first parameter.
 
     Returns:
-        The condition and its parameters, or None if PostgreSQL can't evaluate it as SQLite does: it has text with a
-        NUL character, a number that is not finite, too many comparisons or too many levels.
+        The condition and its parameters, or None for a filter with too many comparisons.
     """
     parameters: list[Any] = []
 
@@ -59,7 +59,7 @@ def to_postgres(condition: Filter, first: int) -> tuple[str, list[Any]] | None:
                 return f"(NOT {sql(inner)})"
         raise TypeError(f"{part!r} is not a filter.")
 
-    if not _expressible(condition):
+    if sum(1 for _ in leaves(condition)) > _MOST_LEAVES:
         return None
     return sql(condition), parameters
 
@@ -68,41 +68,7 @@ def _kind(value: MetadataValue) -> str:
     return "boolean" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
 
 
-def _expressible(condition: Filter) -> bool:
-    leaves = 0
-    waiting = [(condition, 0)]
-    while waiting:
-        part, depth = waiting.pop()
-        match part:
-            case And(parts) | Or(parts):
-                waiting += [(inner, depth + 1) for inner in parts]
-            case Not(inner):
-                waiting.append((inner, depth + 1))
-            case Compare() | In() | Exists():
-                leaves += 1
-                if not all(map(_plain, _values(part))):
-                    return False
-        if depth > _DEEPEST or leaves > _MOST_LEAVES:
-            return False
-    return True
-
-
-def _values(leaf: Compare | In | Exists) -> Iterator[MetadataValue]:
-    yield leaf.field
-    match leaf:
-        case Compare(value=value):
-            yield value
-        case In(values=values):
-            yield from values
-
-
-def _plain(value: MetadataValue) -> bool:
-    if isinstance(value, str):
-        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
-    return math.isfinite(value)
-
-
-def payload_json(payload: Sequence[Any] | Any) -> str:
+def payload_json(payload: Mapping[str, Any]) -> str:
     """Return a row's fields as JSON that PostgreSQL accepts: it has no NUL characters and lone surrogates."""
     return json.dumps(_without_nul(payload), ensure_ascii=True, allow_nan=False)
 

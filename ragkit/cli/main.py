@@ -16,6 +16,7 @@ from ragkit import __version__
 from ragkit.cli import (
     advise,
     asking,
+    backends,
     calibrate,
     classify,
     doctor,
@@ -80,6 +81,7 @@ def root(
 
 asking.register(app)
 indexes.register(app)
+backends.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)

@@ -47,8 +47,9 @@ def attach(store: Store, backend: Backend, progress: ProgressCallback | None = N
         )
     store.backend = backend
     clean(store.path.parent / FOLDER, read_segments(store))
-    if previous is not None:
+    if previous is not None and previous.address != backend.address:
         previous.drop()
+    if previous is not None and previous is not backend:
         previous.close()
 
 

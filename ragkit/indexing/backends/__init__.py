@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 
 from ragkit.errors import BackendError, MissingExtraError
 from ragkit.indexing.backends.base import Backend, Rows, Selection, Stamp, VectorSearch
 
 EMBEDDED = "faiss"
+_ALIASES = {"postgres": "postgresql", "qdrant+https": "qdrant+http", "milvus+https": "milvus+http"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ KINDS = (
     Kind(
         "PostgreSQL",
         "postgresql",
-        "postgresql://USER@HOST/DATABASE",
+        "postgresql://HOST/DATABASE",
         "postgres",
         ("asyncpg", "pgvector"),
         "needs the extension pgvector 0.8 or newer",
@@ -79,14 +81,16 @@ def open_backend(address: str, name: str) -> Backend:
         MissingExtraError: if its package is not installed.
     """
     place, _, chosen = address.partition("#")
-    scheme = place.partition(":")[0].lower()
-    kind = next((kind for kind in KINDS if _same(kind.scheme, scheme)), None)
+    scheme, _, rest = place.partition(":")
+    kind = next((kind for kind in KINDS if kind.scheme == _ALIASES.get(scheme, scheme)), None)
     if kind is None or kind.scheme == EMBEDDED:
         forms = ", ".join(kind.address for kind in KINDS)
         raise BackendError(f"{place} is not the address of a backend.", f"Use one of: {forms}.")
     missing = next((module for module in kind.modules if not importlib.util.find_spec(module)), None)
     if missing:
         raise MissingExtraError(missing, kind.extra, f"for the backend {kind.name}")
+    if kind.scheme in ("qdrant", "milvus"):
+        place = f"{scheme}:{Path(rest).expanduser().absolute()}"
     name = chosen or name
     if kind.scheme == "postgresql":
         from ragkit.indexing.backends.postgres import PostgresBackend
@@ -104,11 +108,6 @@ def open_backend(address: str, name: str) -> Backend:
         f"The index uses the LangChain vector store {place.partition(':')[2]}, which has no address.",
         "Pass it: Index.open(path, backend=LangChainBackend(...)).",
     )
-
-
-def _same(scheme: str, given: str) -> bool:
-    return given == scheme or given in {"postgresql": ("postgres",), "qdrant+http": ("qdrant+https",),
-                                        "milvus+http": ("milvus+https",)}.get(scheme, ())  # fmt: skip
 
 
 __all__ = ["EMBEDDED", "KINDS", "Backend", "Kind", "Rows", "Selection", "Stamp", "VectorSearch", "open_backend"]

@@ -7,11 +7,14 @@ log to disk: use it for development only.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace as changed
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +33,10 @@ _LONGEST = 16_384
 _PAGE = 10_000
 _EF = 200
 _STAMP_LENGTH = 4096
+_PATIENCE = 60
+"""Maximum seconds of a request."""
+_users: Counter[Path] = Counter()
+_counting = threading.Lock()
 
 
 class MilvusBackend:
@@ -169,16 +176,17 @@ class MilvusBackend:
             client, self._opened = self._opened, None
             if client is not None:
                 client.close()
+                if self._local:
+                    _release(self._place)
 
     @contextmanager
     def _client(self) -> Iterator[MilvusClient]:
-        from pymilvus import MilvusClient, MilvusException
+        from pymilvus import MilvusException
 
         try:
             with self._lock:
                 if self._opened is None:
-                    token = "" if self._local else os.environ.get("MILVUS_TOKEN", "")
-                    self._opened = MilvusClient(self._place, token=token, timeout=60)
+                    self._opened = self._connected()
                 client = self._opened
             yield client
         except (MilvusException, OSError, RuntimeError, ValueError) as error:
@@ -187,3 +195,35 @@ class MilvusBackend:
                 "Check the address, and whether the server runs or another process has the file open; then repeat the "
                 "command.",
             ) from error
+
+    def _connected(self) -> MilvusClient:
+        from pymilvus import MilvusClient
+
+        if self._local:
+            client = MilvusClient(_taken(self._place), timeout=_PATIENCE)
+        else:
+            client = MilvusClient(self._place, token=os.environ.get("MILVUS_TOKEN", ""), timeout=_PATIENCE)
+        for name in (self._name, self._stamps):
+            # A restarted server has loaded no collection.
+            if client.has_collection(name):
+                client.load_collection(name)
+        return client
+
+
+def _taken(path: str) -> str:
+    """Count a user of a Milvus Lite file, which a server in this process opens, and return its path."""
+    # It logs each call of pymilvus that it does not implement as an error.
+    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
+    with _counting:
+        _users[Path(path).absolute()] += 1
+    return path
+
+
+def _release(path: str) -> None:
+    """Stop the server of a file after its last user, so that another process can open it."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    with _counting:
+        _users[Path(path).absolute()] -= 1
+        if not _users[Path(path).absolute()]:
+            server_manager_instance.release_server(path)

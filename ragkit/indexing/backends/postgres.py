@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import numpy as np
 
@@ -233,4 +233,5 @@ def _without_password(address: str) -> str:
     if parts.password is not None:
         user, host = place.rsplit("@", 1)
         place = f"{user.partition(':')[0]}@{host}"
-    return urlunsplit(parts._replace(netloc=place))
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"], safe="/")
+    return urlunsplit(parts._replace(netloc=place, query=query))

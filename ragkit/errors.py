@@ -19,6 +19,8 @@
     │   ├── IndexClosedError          used after close()
     │   ├── IndexChangedError         changed while it was being read (worth a retry)
     │   ├── RemovalRefusedError       a sync would remove most of the documents
+    │   ├── BackendError              a vector store can't be reached or refuses a request
+    │   ├── BackendStaleError         a vector store is of another commit than the index
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
@@ -162,6 +164,16 @@ class IndexChangedError(StoreError):
 
 class RemovalRefusedError(StoreError):
     """A sync would remove most of the documents below its paths."""
+
+
+class BackendError(StoreError):
+    """A vector store outside of the index folder can't be reached, or refuses a request."""
+
+
+class BackendStaleError(StoreError):
+    """A vector store outside of the index folder was derived from another commit than that of the index."""
+
+    exit_code = 4
 
 
 class IndexWriteError(StoreError):

@@ -17,6 +17,7 @@ from ragkit.cli import (
     advise,
     agent,
     asking,
+    backends,
     calibrate,
     chat,
     classify,
@@ -85,6 +86,7 @@ def root(
 asking.register(app)
 chat.register(app)
 indexes.register(app)
+backends.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)

@@ -1,0 +1,39 @@
+"""The gates that ``ragkit data`` applies by default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ragkit.datagen.gates.base import Gate
+from ragkit.datagen.gates.duplicates import DuplicatesGate
+from ragkit.datagen.gates.form import FormGate
+from ragkit.datagen.gates.retrieval import RetrievalGate
+from ragkit.datagen.gates.self_contained import SelfContainedGate
+from ragkit.datagen.gates.specific_words import SpecificWordsGate
+from ragkit.datagen.rows import DataRow
+from ragkit.models.base import ChatModel
+
+if TYPE_CHECKING:
+    from ragkit.indexing import Index
+
+
+def standard_gates(
+    index: Index, model: ChatModel | None = None, *, retriever_rows: bool = False, known: Sequence[DataRow] = ()
+) -> list[Gate]:
+    """Return the gates for questions from documents, in the order in which they are applied.
+
+    Args:
+        index: index of the documents that the rows were made from.
+        model: reads and scores the rows. None leaves out the gates that need a model.
+        retriever_rows: keep rows whose passage is among the first ten hits instead of only the first one.
+        known: rows that were kept earlier; questions like theirs are duplicates.
+    """
+    gates: list[Gate] = [
+        FormGate(),
+        SelfContainedGate(),
+        SpecificWordsGate(index),
+        RetrievalGate(index, 0.1 if retriever_rows else 1.0),
+    ]
+    gates.append(DuplicatesGate(index.embedder, known))
+    return gates

@@ -30,8 +30,8 @@ class Gate(Protocol):
         ...
 
     @property
-    def threshold(self) -> float:
-        """Rows whose score is lower are rejected."""
+    def threshold(self) -> float | None:
+        """Rows whose score is lower are rejected. None for gates that only measure; see ``calibration``."""
         ...
 
     def scores(self, rows: Sequence[DataRow]) -> Sequence[GateScore]:
@@ -71,7 +71,7 @@ def passage_of(row: DataRow) -> str:
 
 
 def _decided(row: DataRow, gate: Gate, score: GateScore) -> DataRow:
-    kept = score.value is None or score.value >= gate.threshold
+    kept = score.value is None or gate.threshold is None or score.value >= gate.threshold
     reason = score.reason if score.value is None or not kept else ""
     value = None if score.value is None else float(score.value)
     row = row.decided(Decision(gate.name, kept, value, gate.threshold, reason))

@@ -18,6 +18,7 @@ from ragkit.cli import (
     asking,
     calibrate,
     classify,
+    data,
     doctor,
     examples,
     extract,
@@ -88,6 +89,7 @@ formats.register(app)
 models.register(app)
 route.register(app)
 tune.register(app)
+data.register(app)
 advise.register(app)
 evals.register(app)
 calibrate.register(app)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import data_cleaning
+from ragkit.cli import data_cleaning, data_tasks
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.targets import resolve_target
@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     data.command()(verify)
     data.command()(show)
     data_cleaning.register(data)
+    data_tasks.register(data)
     app.add_typer(data, name="data")
 
 

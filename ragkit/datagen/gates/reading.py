@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answering.evidence import rank_units
-from ragkit.answering.extract import ExtractOptions, extract, span_sentences
+from ragkit.answering.extract import ExtractOptions, extract, reader_prompt, span_sentences
 from ragkit.answering.question import understand
 from ragkit.answering.sentences import term_weights
 from ragkit.answering.units import units_of
@@ -90,7 +90,7 @@ class RowReader:
         answer = " ".join(row.answer.split())
         replies = [answer, found.reply] if found.reply else [answer]
         given = self.model.score(found.prompt.messages, replies, whole=True)
-        blind = extract(question, (), (), self.model, self._templates, self._options).prompt
+        blind = reader_prompt(question, (), self.model, self._templates, self._options)
         (alone,) = self.model.score(blind.messages, [answer], whole=True)
         return Reading(found.reply, margin, tuple(given[0]), tuple(given[-1]), tuple(alone))
 

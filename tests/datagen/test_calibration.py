@@ -84,16 +84,14 @@ def test_threshold_reaches_the_precision_and_abstentions_take_the_mean():
 
 def test_small_model_prefers_a_row_to_its_corruptions(index, smollm2):
     gates = [gate for gate in standard_gates(index, smollm2) if gate.name != "duplicates"]
-    planted = [one for one in plant(ROWS[:2]) if one.original is ROWS[0]]
-    good, *bad = measure(gates, [ROWS[0], *(one.row for one in planted)])
-    by_kind = {one.kind: scores for one, scores in zip(planted, bad, strict=True)}
-    assert good["answer round trip"] == 1.0
-    assert good["answer margin"] == pytest.approx(0.0, abs=1e-3)
-    assert by_kind["swapped answer"]["answer margin"] < -1.0
-    assert by_kind["swapped answer"]["answer fits"] < good["answer fits"]
-    assert by_kind["generic question"]["specific"] < good["specific"]
-    assert by_kind["truncated question"]["question ending"] < good["question ending"]
+    right = ROWS[7]
+    planted = plant([right], ("swapped answer", "truncated question", "generic question"))
+    good, swapped, truncated, generic = measure(gates, [right, *(one.row for one in planted)])
+    assert good["answer round trip"] > swapped["answer round trip"]
+    assert good["answer margin"] > swapped["answer margin"]
     assert good["needs passage"] > 0.5
+    assert truncated["question ending"] < good["question ending"]
+    assert generic["specific"] < good["specific"]
 
 
 def test_model_without_likelihoods_reads_and_other_gates_abstain(index):

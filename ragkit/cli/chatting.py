@@ -154,13 +154,14 @@ class Chat:
 
     def _answer(self, question: str, stopped: Callable[[], bool]) -> None:
         history = tuple(self._stored.history(self._conversation.id)) if self._conversation else ()
-        self._conversation = self._stored.ask(OWNER, self._collection, question, self._conversation)
+        conversation, asked = self._stored.ask(OWNER, self._collection, question, self._conversation)
+        self._conversation = conversation
         config = Config(self._collection, self._model, self._mode, 0)
         ask = Ask(question, config, "", self._options.retrieval.k, self._where, history)
         text, answer, hits, prompt = self._streamed(ask, stopped)
-        outcome = GenerationResult(ask, text if answer is None else answer.text, answer, hits, prompt)
-        message = outcome_message(self._conversation.id, outcome, self._index)
-        self._stored.add(message, why_view(outcome))
+        outcome = GenerationResult(ask, text if answer is None else answer.text, answer, hits=hits, prompt=prompt)
+        message = outcome_message(conversation.id, outcome, self._index)
+        self._stored.add(message, why_view(outcome), after=asked.id)
         if answer is None:
             out.print("\nStopped." if text else "Stopped.", style="yellow")
         else:

@@ -88,13 +88,14 @@ class LlamaCppModel:
 
         Raises:
             PromptOverflowError: if prompt and reply do not fit the window.
-            ModelError: if the JSON schema is not supported.
+            ModelError: if the JSON schema or the grammar is not supported.
             ModelOutputError: if the reply is truncated before its JSON is complete.
         """
         prompt = self._prompt(messages)
         self._check_room(prompt, options.max_tokens)
         with self._taking_turns():
-            grammar = None if options.json_schema is None else self._engine.grammar(gbnf(options.json_schema))
+            text = options.grammar if options.json_schema is None else gbnf(options.json_schema)
+            grammar = None if text is None else self._engine.grammar(text)
             try:
                 yield from held_to_schema(self._generate(prompt, options, grammar), options)
             finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli import data_cleaning, data_tasks
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.targets import resolve_target
@@ -37,6 +38,8 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help=HELP, no_args_is_help=True)
     data.command()(verify)
     data.command()(show)
+    data_cleaning.register(data)
+    data_tasks.register(data)
     app.add_typer(data, name="data")
 
 

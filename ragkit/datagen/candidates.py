@@ -49,7 +49,10 @@ _MONTH = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December|Januar|Februar|März|"
     r"Mai|Juni|Juli|Oktober|Dezember|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
 )
-_TIME = r"(?:(?:calendar|business|working|pay|full|school|light)[\s-])?(?:second|minute|hour|day|week|month|year|decade|centur(?:y|ie))s?"
+_TIME = (
+    r"(?:(?:calendar|business|working|pay|full|school|light)[\s-])?"
+    r"(?:second|minute|hour|day|week|month|year|decade|centur(?:y|ie))s?"
+)
 _UNIT = (
     r"(?:kilomet(?:er|re)s?|met(?:er|re)s?|centimet(?:er|re)s?|millimet(?:er|re)s?|miles?|feet|foot|inch(?:es)?|yards?|"
     r"acres?|hectares?|square \w+|km²?|cm|mm|kg|kilograms?|grams?|pounds|lbs?|tons?|tonnes?|lit(?:er|re)s?|gallons?|"
@@ -73,7 +76,10 @@ _PATTERNS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = (
         ),
     ),
     ("code", re.compile(r"\b(?=[A-Z0-9-]*\d)[A-Z]{1,6}-?\d[\w-]*\b|`[^`\n]{2,40}`")),
-    ("clock", re.compile(r"\b\d{1,2}(?:[:.]\d\d)?\s?(?:[ap]\.?m\b\.?)|\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:noon|midnight)\b")),
+    (
+        "clock",
+        re.compile(r"\b\d{1,2}(?:[:.]\d\d)?\s?(?:[ap]\.?m\b\.?)|\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:noon|midnight)\b"),
+    ),
     (
         "date",
         re.compile(
@@ -100,15 +106,17 @@ _PATTERNS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = (
     ),
     (
         "phrase",
-        re.compile(r"\b(?:the|an?|its|their|his|her|your|our|called|known as|named)\s((?:[a-z][\w-]+\s){1,4}?[a-z][\w-]+)"
-                   r"(?=[.,;:!?)]|\s(?:is|are|was|were|of|in|on|and|or|that|which|who|has|have|had|can|"
-                   r"may|must|should|will)\b)"),
+        re.compile(
+            r"\b(?:the|an?|its|their|his|her|your|our|called|known as|named)\s"
+            r"((?:[a-z][\w-]+\s){1,4}?[a-z][\w-]+)(?=[.,;:!?)]|\s(?:is|are|was|were|of|in|on|and|or|that|which|who|"
+            r"has|have|had|can|may|must|should|will)\b)"
+        ),
     ),
-)  # fmt: skip
+)
 _CAPITALISED_ALWAYS = frozenset({"de"})
 """Languages that capitalise every noun: one capitalised word is not a name."""
 _MARKUP = re.compile(r"[*_\[\]|<>`#~{}\\]|https?:")
-_SOURCE_CODE = re.compile(r"</?[a-z]+[ >/]|\{%|\{\{|\w\": ?[\"\[{]|^---$", re.M)
+_SOURCE_CODE = re.compile(r"</?[a-z]+[ >/]|^ *\||\| *$|\{%|\{\{|\w\": ?[\"\[{]|^---$", re.M)
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•–]|\d{1,2}[.)])[ \t]+(?P<item>[^\n]{8,90})$", re.M)
 _WORD = re.compile(r"\w[\w'’-]*")
 _BEGINNING = re.compile(r"(?:^|[\n:|(\"“*_]|(?:^|\s)[-*+•–]|(?:^|\s)\d{1,2}[.)])[ \t*_]*$")
@@ -116,7 +124,9 @@ _WEEKDAYS = frozenset(("monday", "tuesday", "wednesday", "thursday", "friday", "
 _LONGEST = 14
 """Words of a candidate."""
 _NEAR = 220
-"""Characters of its sentence up to which a candidate is taken; longer sentences are lists or unpunctuated text."""
+"""Characters of a short sentence. Sentences of twice the length are lists or text without punctuation."""
+_COMMAS = 6
+"""Commas of a sentence up to which it is no enumeration."""
 _VERB_LIKE = re.compile(r"(?:ing|ed|ly)$")
 
 
@@ -228,6 +238,8 @@ def _usable(passage: str, text: str, kind: AnswerKind, start: int) -> bool:
         return False
     if kind == "phrase" and any(is_stop(word) for word in words):
         return False
+    if kind == "code" and (len(text) > 24 or text.islower()):
+        return False
     if kind == "quoted" and len(words) > 8:
         return False
     before = passage[max(0, start - 2) : start]
@@ -240,7 +252,8 @@ def _usable(passage: str, text: str, kind: AnswerKind, start: int) -> bool:
     # A heading or a caption says nothing of its words, and nobody asks about a link.
     if len(_WORD.findall(context)) < len(words) + 4 or context.endswith("?"):
         return False
-    return last - first <= 2 * _NEAR or start - first <= _NEAR
+    # A long enumeration has many equal answers.
+    return last - first <= 2 * _NEAR and context.count(",") + 2 * context.count(";") <= _COMMAS
 
 
 def _cells(passage: str) -> Iterator[Candidate]:

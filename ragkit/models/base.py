@@ -25,7 +25,7 @@ class GenerationOptions:
     json_schema: Mapping[str, Any] | None = None
     """JSON schema of the reply; generation is constrained to it."""
     grammar: str | None = None
-    """Grammar of the reply in llama.cpp's GBNF, with the rule ``root``. Only local models are constrained by it; callers
+    """Grammar of the reply in llama.cpp's GBNF, with the rule ``root``. Only local models follow it;
     check the replies of others."""
     logprobs: bool = False
     """Whether to return the log-probability of each token."""

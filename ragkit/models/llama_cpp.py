@@ -58,6 +58,8 @@ class LlamaCppModel:
         check_gguf(file)
         adapter = Path(lora).expanduser() if lora is not None else None
         self.name = name or file.stem
+        self.path = file
+        """Path of the GGUF file."""
         self._engine = Engine(file, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
         self.window = self._engine.window
         self.parameters = self._engine.parameters

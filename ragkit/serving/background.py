@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ragkit.errors import IndexClosedError, QueryError, RagkitError
-from ragkit.serving.failures import log, to_error_body
+from ragkit.serving.failures import report, to_error_body
 
 if TYPE_CHECKING:
     from ragkit._progress import Progress, ProgressCallback
@@ -99,8 +99,8 @@ class BackgroundIndex:
         except (StoppedError, IndexClosedError):
             pass
         except Exception as error:  # noqa: BLE001 - requests get it
-            log.exception("failed to prepare an index")
-            self._error = error if isinstance(error, RagkitError) else RagkitError("Something went wrong.")
+            said = report(error, "preparing an index")["error"]
+            self._error = error if isinstance(error, RagkitError) else RagkitError(said["message"], said["hint"])
         finally:
             self._updated.set()
 

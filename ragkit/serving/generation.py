@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ragkit.answering import AnswerOptions, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.events import AnswerEvent
-from ragkit.errors import ModelStoppedError
+from ragkit.errors import ModelStoppedError, RagkitError
 from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Hit
 from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.asks import Ask, GenerationResult
-from ragkit.serving.failures import RequestError
+from ragkit.serving.failures import RequestError, log_error
 from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
@@ -154,6 +154,8 @@ class Generation(Generic[T]):
             if self._steps is not None:
                 self._steps.close()
             self._ctx.metrics.answers.labels(mode, "failed").inc()
+            if isinstance(error, RagkitError):  # any other is logged with the id that the client gets
+                log_error(error, "an answer")
             self._emit(error)
         finally:
             # The next one's turn begins only here, when nothing of this one runs any more.

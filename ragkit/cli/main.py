@@ -6,6 +6,7 @@ report); 4 damaged index; 5 index in use by another writer; 130 interrupted.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -51,6 +52,8 @@ Exit codes: 0 success · 1 failure · 2 invalid usage · 3 success, but some of 
 4 index damaged · 5 index in use by another writer · 130 interrupted.
 """
 
+_LOG = "RAGKIT_LOG"
+
 app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
@@ -73,6 +76,7 @@ def root(
     ] = False,
 ) -> None:
     """Apply the settings that are common to all commands; ``--version`` exits in its callback."""
+    _log_to_stderr(os.environ.get(_LOG))
     from ragkit.embedding.opening import set_default_runtime
     from ragkit.settings import load_settings
 
@@ -81,6 +85,21 @@ def root(
     except SettingsError:
         return  # a command that needs settings reports the error; --help and others still work
     set_default_runtime(settings.embedding_runtime, settings.device)
+
+
+def _log_to_stderr(level: str | None) -> None:
+    """Show ragkit's log at a level; nothing without one.
+
+    Raises:
+        SettingsError: if the level is unknown.
+    """
+    if not level:
+        return
+    levels = ("debug", "info", "warning", "error")
+    if level.lower() not in levels:
+        raise SettingsError(f"Unknown level {level!r} in {_LOG}.", f"Legal values: {', '.join(levels)}.")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("ragkit").setLevel(level.upper())
 
 
 asking.register(app)

@@ -118,7 +118,7 @@ def serve(
         raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if verbose:
-        logging.getLogger("ragkit.serving").setLevel(logging.INFO)
+        logging.getLogger("ragkit").setLevel(logging.INFO)
     updates = ExitStack()
     others = dict(_prepared(name, settings, updates) for name in targets or [])
     answering = answer_options(settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -18,7 +17,7 @@ from ragkit import __version__
 from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
-from ragkit.serving.failures import RequestError, error_body, log, status_of, to_error_body
+from ragkit.serving.failures import RequestError, error_body, log_error, status_of, to_error_body
 from ragkit.serving.security import Gate
 
 _ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
@@ -66,7 +65,7 @@ def make_app(options: ServeOptions) -> FastAPI:
 def _ragkit_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RagkitError)
     status = status_of(error)
-    log.log(logging.ERROR if status >= 500 else logging.INFO, "%s %s: %s", request.method, _route(request), error)
+    log_error(error, f"{request.method} {_route(request)}")
     headers = error.headers if isinstance(error, RequestError) else {}
     return JSONResponse(to_error_body(error), status, headers)
 

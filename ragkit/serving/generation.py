@@ -21,7 +21,7 @@ from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Citation, Hit
 from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.asks import Ask, GenerationResult
-from ragkit.serving.failures import ReportedError, RequestError, to_error_body, unexpected
+from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
@@ -165,13 +165,13 @@ class Generation(Generic[T]):
         if self._ctx.ending.is_set():
             self._emit(error)
             return
-        body = to_error_body(error) if isinstance(error, RagkitError) else unexpected(error, "an answer")
+        body = report(error, "an answer")
         known = {name: body["error"][name] for name in ("message", "hint", "code")}
         state = self._state
         try:
             self._keep(GenerationResult(self.ask, state.text, None, state.partial(self.ask), known, state.hits))
         except Exception as another:  # noqa: BLE001 - the client gets the first error
-            unexpected(another, "keeping an answer that failed")
+            report(another, "keeping an answer that failed")
         self._emit(error if isinstance(error, RagkitError) else ReportedError(body))
 
     def _run(self) -> None:

@@ -15,7 +15,7 @@ from ragkit.errors import IndexLockedError, QueryError, RagkitError
 from ragkit.indexing.filters import Field, Filter
 from ragkit.records import Document, DocumentInfo
 from ragkit.serving.collections import Collection
-from ragkit.serving.failures import RequestError, not_found, to_error_body, without_paths
+from ragkit.serving.failures import RequestError, not_found, report, without_paths
 from ragkit.serving.names import NAME, UPLOAD, harmless
 from ragkit.serving.uploads import Upload, Uploads
 
@@ -156,7 +156,7 @@ class Intake:
                 if isinstance(error, IndexLockedError) and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
-                said = to_error_body(error)["error"]
+                said = report(error, "an upload")["error"]
                 return [FileResult(file, reason=said["message"], hint=said["hint"]) for file in group]
 
     def _take(

@@ -27,7 +27,7 @@ class Server:
     """
 
     def __init__(self, options: ServeOptions) -> None:
-        self._socket = _listening(options.host, options.port)
+        self._socket = listening(options.host, options.port)
         try:
             self.app = make_app(options)
         except BaseException:
@@ -78,7 +78,12 @@ class Server:
         self._server.should_exit = True
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        SettingsError: if the port is in use or the address is none of this machine's.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0

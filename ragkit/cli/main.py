@@ -19,6 +19,7 @@ from ragkit.cli import (
     calibrate,
     chat,
     classify,
+    data,
     doctor,
     examples,
     extract,
@@ -90,6 +91,7 @@ formats.register(app)
 models.register(app)
 route.register(app)
 tune.register(app)
+data.register(app)
 advise.register(app)
 evals.register(app)
 calibrate.register(app)

@@ -53,6 +53,7 @@ def mcp(
     settings = load_settings()
     try:
         from ragkit.serving.mcp import make_server
+        from ragkit.serving.names import collection_title
     except ImportError as error:
         raise MissingExtraError(error.name or "mcp", "mcp", "to serve the Model Context Protocol") from error
     with ExitStack() as stack:
@@ -64,8 +65,9 @@ def mcp(
             # Messages go to stderr; stdout carries the protocol.
             if found.documents is not None and not follow(index, found.documents, load_options(settings), later=LATER):
                 stack.enter_context(updated_later(index, found.documents, settings))
-            name = (found.documents or found.index).resolve().name
-            indexes[name if name not in indexes else found.index.resolve().name] = index
+            own = found.index.resolve().name
+            name = found.documents.resolve().name if found.documents else collection_title(own, index)
+            indexes[name if name not in indexes else own] = index
         if not indexes:
             raise IndexNotFoundError(
                 f"There is no index in {settings.indexes.absolute()}.",

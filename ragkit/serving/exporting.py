@@ -17,7 +17,8 @@ def conversation_markdown(title: str, messages: Sequence[StoredMessage]) -> str:
 
 
 def _answer_lines(message: StoredMessage) -> list[str]:
-    lines = [f"{message.text} *(stopped)*" if message.stopped else message.text]
+    ended = f"*(failed: {message.error['message']})*" if message.error else "*(stopped)*" if message.stopped else ""
+    lines = [" ".join(part for part in (message.text, ended) if part)]
     cited = []
     for citation in (message.answer or {}).get("citations", ()):
         unit = unit_name(citation["page"], citation.get("label", ""))

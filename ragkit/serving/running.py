@@ -35,13 +35,15 @@ class Server:
             raise
         self.port: int = self._socket.getsockname()[1]
         host = f"[{options.host}]" if ":" in options.host else options.host
-        self.url = f"http://{host}:{self.port}/"
+        self.url = f"http://{host}:{self.port}{options.prefix}/"
         config = uvicorn.Config(
             self.app,
             # Ours are the names of hosts that pass, and the log says nothing of what people ask.
             access_log=False,
             log_level=logging.WARNING,
             server_header=False,
+            # The app does it, with the proxies of the options.
+            proxy_headers=False,
             timeout_graceful_shutdown=_GRACE,
             ws="none",
         )

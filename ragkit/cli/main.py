@@ -15,7 +15,9 @@ import typer
 from ragkit import __version__
 from ragkit.cli import (
     advise,
+    agent,
     asking,
+    backends,
     calibrate,
     chat,
     classify,
@@ -31,6 +33,7 @@ from ragkit.cli import (
     route,
     serve,
     tokens,
+    tools,
     tune,
 )
 from ragkit.cli import eval as evals
@@ -83,6 +86,7 @@ def root(
 asking.register(app)
 chat.register(app)
 indexes.register(app)
+backends.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)
@@ -99,6 +103,8 @@ feedback.register(app)
 serve.register(app)
 mcp.register(app)
 tokens.register(app)
+tools.register(app)
+agent.register(app)
 
 
 def main() -> None:

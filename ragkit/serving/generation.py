@@ -83,7 +83,7 @@ class Generation(Generic[T]):
         self._held = ExitStack()
         self._held.enter_context(ctx.rates.stream(collection.person.id))
         self._ticket = ctx.models.line(NONE).join()
-        self._state = _State()
+        self._state = AnswerState()
         self._steps: Generator[AnswerEvent, None, None] | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[GenerationEvent[T] | ModelNeeded | BaseException] = asyncio.Queue()
@@ -266,7 +266,7 @@ class Generation(Generic[T]):
 
 
 @dataclass(slots=True)
-class _State:
+class AnswerState:
     """What has come of an answer so far."""
 
     text: str = ""
@@ -292,7 +292,8 @@ class _State:
             trace=Trace(ask.question),
         )
 
-    def take(self, event: Retrieved | PromptBuilt | Generating | TextDelta) -> None:
+    def take(self, event: AnswerEvent) -> None:
+        """Add what a step of the answer brought."""
         if isinstance(event, Retrieved):
             self.hits = event.hits
         elif isinstance(event, PromptBuilt):

@@ -118,6 +118,10 @@ _CAPITALISED_ALWAYS = frozenset({"de"})
 _MARKUP = re.compile(r"[*_\[\]|<>`#~{}\\]|https?:")
 _SOURCE_CODE = re.compile(r"</?[a-z]+[ >/]|^ *\||\| *$|\{%|\{\{|\w\": ?[\"\[{]|^---$", re.M)
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•–]|\d{1,2}[.)])[ \t]+(?P<item>[^\n]{8,90})$", re.M)
+_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
+_MARKER = re.compile(r"^(?:#{1,6}|[-+•–>]|\d{1,2}[.)])\s+")
+_PRONOUN = re.compile(r"(?:It|They|He|She|This|These|Those|That|His|Her|Its|Their|There|Such)\b")
+BLANK: Final = "____"
 _WORD = re.compile(r"\w[\w'’-]*")
 _BEGINNING = re.compile(r"(?:^|[\n:|(\"“*_]|(?:^|\s)[-*+•–]|(?:^|\s)\d{1,2}[.)])[ \t*_]*$")
 _WEEKDAYS = frozenset(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
@@ -138,6 +142,9 @@ class Candidate:
     start: int
     end: int
     kind: AnswerKind
+    blank: str
+    """The sentence of the candidate without markup, with ``____`` in its place. A sentence that begins with a pronoun
+    comes with the one before it; a cell and an item of a list, with the words that name them."""
 
 
 def candidates(passage: str, heading: str = "") -> list[Candidate]:
@@ -174,10 +181,9 @@ def candidates(passage: str, heading: str = "") -> list[Candidate]:
     return [by_kind[kind][turn] for turn in range(turns) for kind in order if turn < len(by_kind[kind])]
 
 
-def sentence_around(passage: str, candidate: Candidate) -> str:
-    """Return the sentence of a passage that contains a candidate."""
-    start, end = _sentence(passage, candidate.start)
-    return passage[start:end]
+def plain(text: str) -> str:
+    """Return a text on one line, without the marks of Markdown and the targets of links."""
+    return " ".join(re.sub(r"[*`]|(?<!_)_(?!_)", "", _LINK.sub(r"\1", text)).split())
 
 
 def _matches(passage: str) -> Iterator[Candidate]:
@@ -196,7 +202,17 @@ def _matches(passage: str) -> Iterator[Candidate]:
                 start, end = (start + 1, end - 1) if passage[start] == "`" else (start, end)
             text = passage[start:end]
             if _usable(passage, text, kind, start):
-                yield Candidate(text, start, end, kind)
+                yield Candidate(text, start, end, kind, _blank(passage, start, end))
+
+
+def _blank(passage: str, start: int, end: int) -> str:
+    first, last = _sentence(passage, start)
+    sentence = plain(f"{passage[first:start]}{BLANK}{passage[end:last]}")
+    if _PRONOUN.match(sentence) and first:
+        before = _sentence(passage, max(0, len(passage[:first].rstrip()) - 1))
+        if before[1] <= first:
+            sentence = f"{plain(passage[slice(*before)])} {sentence}"
+    return _MARKER.sub("", sentence)
 
 
 def _name(passage: str, start: int, end: int, starts: set[int]) -> tuple[int, int]:
@@ -269,8 +285,10 @@ def _cells(passage: str) -> Iterator[Candidate]:
                     and len(cell.text) > 1
                 ):
                     text = passage[cell.start : cell.end]
-                    if table.header is not None and text.strip():
-                        yield Candidate(text, cell.start, cell.end, "cell")
+                    column = table.names(row)[row.cells.index(cell)]
+                    if column and text.strip():
+                        blank = f"{plain(column)} of {plain(filled[0].text)}: {BLANK}"
+                        yield Candidate(text, cell.start, cell.end, "cell", blank)
 
 
 def _items(passage: str) -> Iterator[Candidate]:
@@ -279,7 +297,11 @@ def _items(passage: str) -> Iterator[Candidate]:
         text = passage[start:end].rstrip(" .;,")
         words = _WORD.findall(text)
         if 2 <= len(words) <= 8 and not _MARKUP.search(text):
-            yield Candidate(text, start, start + len(text), "item")
+            lead = next(
+                (line for line in reversed(passage[: match.start()].splitlines()) if line.rstrip()[-1:] == ":"), ""
+            )
+            if lead:
+                yield Candidate(text, start, start + len(text), "item", f"{_MARKER.sub('', plain(lead))} {BLANK}")
 
 
 def _without_overlaps(found: list[Candidate]) -> list[Candidate]:

@@ -79,6 +79,26 @@ def named_values(schema: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_named(name: str, schema: Mapping[str, Any], request: str) -> bool:
+    """Return whether a request names an optional parameter.
+
+    That is the case if it contains one of the parameter's strings, or, for a number, a number beside a word of the
+    parameter's name, as "two tickets" for ``num_tickets``.
+    """
+    choices = [value for value in schema.get("enum", ()) if isinstance(value, str)] or named_values(schema)
+    if any(len(value) > 2 and count_stated(value, request) for value in choices):
+        return True
+    if schema.get("type") not in ("integer", "number"):
+        return False
+    stems = {word.rstrip("s") for word in flat(re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", name)).split() if len(word) > 3}
+    words = flat(request).split()
+    return any(
+        word.rstrip("s") in stems
+        and any(near[0].isdigit() or near in _NAMES for near in words[max(0, at - 1) : at + 2])
+        for at, word in enumerate(words)
+    )
+
+
 def dates(request: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the dates of a request in the format that a parameter asks for, such as YYYY-MM-DD; else none."""
     layout = _layout(schema)

@@ -7,7 +7,7 @@ import pytest
 from ragkit.agents import ArgumentOptions, Call, Tool, choose_call, choose_calls
 from ragkit.agents.arguments import ArgumentDecoder
 from ragkit.agents.choosing import argument_messages
-from ragkit.agents.values import dates, numbers, spans
+from ragkit.agents.values import dates, is_named, numbers, spans
 from ragkit.errors import ModelOutputError, PromptError
 from ragkit.models import ScriptedModel
 from ragkit.models.anthropic import AnthropicModel
@@ -47,6 +47,11 @@ def test_values_of_a_request():
     assert dates(text, {"description": "Date, in YYYY-MM-DD"}) == ("2022-03-11",)
     assert dates(text, {"description": "Day (dd/mm/yyyy)"}) == ("11/03/2022",)
     assert dates(text, {"description": "Day"}) == ()
+    assert is_named("num_tickets", {"type": "integer"}, "Two tickets, please")
+    assert is_named("unit", {"type": "string", "description": "Such as 'Celsius'"}, "in celsius")
+    assert is_named("size", {"enum": ["small", "large"]}, "a small bird")
+    assert not is_named("page", {"type": "integer"}, "Two tickets for page turners")
+    assert not is_named("size", {"enum": ["small", "large"]}, "a smaller bird")
 
 
 def test_arguments_of_any_request_are_valid_for_a_wide_schema(smollm2):

@@ -14,7 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragkit.agents.values import count_stated, dates, is_named, leaves, named_values, numbers, spans, written
+from ragkit.agents.values import (
+    count_stated,
+    dates,
+    is_mentioned,
+    is_named,
+    leaves,
+    named_values,
+    numbers,
+    spans,
+    written,
+)
 from ragkit.errors import ModelOutputError
 from ragkit.models import ConstrainedModel, GenerationOptions
 from ragkit.records import Message
@@ -164,6 +174,8 @@ class ArgumentDecoder:
                 continue
             before = self._state()
             named = is_named(name, about, self._request)
+            if not named and about.get("type") in ("integer", "number") and not is_mentioned(name, self._request):
+                continue
             if not named and self._choose([key, "}"], [0.0, self._options.omit_bias]) == 1:
                 continue
             self._append(key)

@@ -51,7 +51,9 @@ def test_values_of_a_request():
     assert is_named("unit", {"type": "string", "description": "Such as 'Celsius'"}, "in celsius")
     assert is_named("size", {"enum": ["small", "large"]}, "a small bird")
     assert not is_named("page", {"type": "integer"}, "Two tickets for page turners")
-    assert not is_named("size", {"enum": ["small", "large"]}, "a smaller bird")
+    assert is_named("avoid_tolls", {"type": "boolean"}, "with toll roads avoided")
+    assert not is_named("avoid_tolls", {"type": "boolean"}, "avoid the motorway")
+    assert not is_named("size", {"enum": ["small", "large"]}, "an all black bird")
 
 
 def test_arguments_of_any_request_are_valid_for_a_wide_schema(smollm2):

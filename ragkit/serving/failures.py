@@ -81,6 +81,14 @@ _KINDS: tuple[tuple[type[RagkitError], int, str, str], ...] = (
 """Replacement messages for errors that name files, addresses or other details of the server."""
 
 
+class ReportedError(Exception):
+    """An unexpected error that has been logged, with the response body that names its log entry."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__(body["error"]["message"])
+        self.body = body
+
+
 def status_of(error: RagkitError) -> int:
     """Return the HTTP status for an error."""
     if isinstance(error, RequestError):
@@ -119,12 +127,27 @@ def error_body(message: str, hint: str, kind: str, code: str) -> dict[str, Any]:
 
 
 def unexpected(error: BaseException, where: str) -> dict[str, Any]:
-    """Log an unexpected error and return the response body, with the id of its log entry."""
+    """Log an unexpected error, once, and return the response body, with the id of its log entry."""
+    if isinstance(error, ReportedError):
+        return error.body
     identity = secrets.token_hex(6)
     log.error("internal error %s in %s", identity, where, exc_info=error)
     return error_body(
         f"Internal error {identity}.", "Search the server's log for this id.", "server_error", "internal_error"
     )
+
+
+def log_error(error: RagkitError, where: str) -> None:
+    """Log an error that a client gets without its details."""
+    log.log(logging.ERROR if status_of(error) >= 500 else logging.INFO, "%s: %s", where, error)
+
+
+def report(error: Exception, where: str) -> dict[str, Any]:
+    """Log any error and return the response body."""
+    if isinstance(error, RagkitError):
+        log_error(error, where)
+        return to_error_body(error)
+    return unexpected(error, where)
 
 
 def without_paths(text: str) -> str:

@@ -276,8 +276,8 @@ class ArgumentDecoder:
     def _free(self, grammar: str, known: Sequence[str] = (), end: str = "", bias: float | None = None) -> Any:
         """Generate a value; replace it by a candidate from the request if that is nearly as probable."""
         parts, logprob, finish, tokens = [], 0.0, "", 0
-        options = GenerationOptions(max_tokens=self._options.max_tokens, logprobs=True)
-        for delta in self._model.continue_reply(self._messages, self._begun, grammar, options):
+        options = GenerationOptions(max_tokens=self._options.max_tokens, logprobs=True, grammar=grammar)
+        for delta in self._model.continue_reply(self._messages, self._begun, options):
             parts.append(delta.text)
             logprob += delta.logprob or 0.0
             tokens += delta.logprob is not None

@@ -9,7 +9,7 @@ from ragkit.agents.arguments import ArgumentDecoder
 from ragkit.agents.choosing import argument_messages
 from ragkit.agents.values import dates, is_named, numbers, spans
 from ragkit.errors import ModelOutputError, PromptError
-from ragkit.models import ScriptedModel
+from ragkit.models import GenerationOptions, ScriptedModel
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
 from ragkit.records import Message
@@ -102,7 +102,8 @@ def test_a_value_that_does_not_end_is_an_error_or_a_span(smollm2):
 
 def test_a_reply_goes_on_from_its_beginning_and_pieces_are_compared(smollm2):
     ask = [Message("user", "What is the capital of France?")]
-    said = "".join(delta.text for delta in smollm2.continue_reply(ask, "The capital is", 'root ::= " Rome" | " Paris"'))
+    options = GenerationOptions(grammar='root ::= " Rome" | " Paris"')
+    said = "".join(delta.text for delta in smollm2.continue_reply(ask, "The capital is", options))
     assert said == " Paris"
     choice = smollm2.choose_next(ask, "The capital of France is", [" Berlin.", " Paris.", " Rome."])
     assert choice.number == 1

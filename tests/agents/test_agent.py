@@ -17,6 +17,7 @@ from ragkit.agents import (
     ToolBox,
     replay,
     search,
+    tool_records,
 )
 from ragkit.agents.agent import accepted
 from ragkit.agents.searching import Step
@@ -45,6 +46,11 @@ def test_an_agent_calls_answers_and_replays_without_a_model(tmp_path):
     assert all(event.prompts and event.tokens for event in trace.events if event.kind != "call")
     again = replay(trace)
     assert (again.answer, again.outcome, again.steps) == (result.answer, result.outcome, result.steps)
+    [record] = tool_records(trace, [FORECAST])
+    assert record.reply == '{"city": "Oslo", "days": 3}'
+    assert record.messages[-1].content.endswith("Request: Weather in Oslo for three days?")
+    with pytest.raises(ToolError, match="Unknown tool: 'forecast'"):
+        tool_records(trace, [EMAIL])
     trace.events[1].inputs["call"] = 'forecast({"city": "Bergen"})'
     with pytest.raises(ToolError, match="can't be replayed"):
         replay(trace)

@@ -2,10 +2,10 @@
 
 Run: python benchmarks/backends.py [--rows N] [--queries N] [--stores faiss postgres qdrant milvus]
 
-Exact search is the reference. Vectors are mixed from real ones (see recombined.py), queries are XQuAD questions that are
-embedded for real; one query at a time. The peer is pgvector as its documentation introduces it: an HNSW index with
-default settings, and a WHERE. ``k`` is the least number of hits of a query; 10 exist for each. PostgreSQL is started for
-the run, with its default settings. Qdrant's local mode is limited to 20,000 rows: it is not meant for more.
+Exact search is the reference. Vectors are mixed from real ones (see recombined.py), queries are XQuAD questions that
+are embedded for real; one query at a time. The peer is pgvector as its documentation introduces it: an HNSW index with
+default settings, and a WHERE. ``k`` is the least number of hits of a query; 10 exist for each. PostgreSQL is started
+for the run, with its default settings. Qdrant's local mode is limited to 20,000 rows: it is not meant for more.
 """
 
 from __future__ import annotations

@@ -16,9 +16,13 @@ import typer
 from ragkit import __version__
 from ragkit.cli import (
     advise,
+    agent,
     asking,
+    backends,
     calibrate,
+    chat,
     classify,
+    data,
     doctor,
     examples,
     extract,
@@ -30,6 +34,7 @@ from ragkit.cli import (
     route,
     serve,
     tokens,
+    tools,
     tune,
 )
 from ragkit.cli import eval as evals
@@ -98,7 +103,9 @@ def _log_to_stderr(level: str | None) -> None:
 
 
 asking.register(app)
+chat.register(app)
 indexes.register(app)
+backends.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)
@@ -107,6 +114,7 @@ formats.register(app)
 models.register(app)
 route.register(app)
 tune.register(app)
+data.register(app)
 advise.register(app)
 evals.register(app)
 calibrate.register(app)
@@ -114,6 +122,8 @@ feedback.register(app)
 serve.register(app)
 mcp.register(app)
 tokens.register(app)
+tools.register(app)
+agent.register(app)
 
 
 def main() -> None:

@@ -60,18 +60,24 @@ def mcp(
     The server answers at once, indexes in the background, and ends when its input ends. With --http, it runs until
     Ctrl-C; on addresses other than loopback and behind a proxy, clients must send the token in RAGKIT_TOKEN.
     """
+    from ragkit.indexing.summary import summarize_index
     from ragkit.settings import load_settings
 
     settings = load_settings()
     try:
         from ragkit.serving.mcp import make_server
+        from ragkit.serving.names import collection_title
     except ImportError as error:
         raise MissingExtraError(error.name or "mcp", "mcp", "to serve the Model Context Protocol") from error
     resolved: dict[str, Target] = {}
     for target in targets or index_names(settings):
         found = resolve_target(target, settings)
-        name = (found.documents or found.index).resolve().name
-        resolved[name if name not in resolved else found.index.resolve().name] = found
+        own = found.index.resolve().name
+        if found.documents is not None:
+            name = found.documents.resolve().name
+        else:
+            name = collection_title(own, summarize_index(found.index).origin)
+        resolved[name if name not in resolved else own] = found
     if not resolved:
         raise IndexNotFoundError(
             f"There is no index in {settings.indexes.absolute()}.",

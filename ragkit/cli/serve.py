@@ -57,6 +57,16 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Host name accepted in requests, such as that of a proxy. Can be repeated."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Origin of another site whose pages may use the API, such as https://app.example. Can be repeated.",
+        ),
+    ] = None,
+    max_request: Annotated[
+        float, typer.Option(min=0.01, metavar="MIB", help="Maximum size of a request, uploads aside, in MiB.")
+    ] = 1.0,
     public_url: Annotated[
         str,
         typer.Option(
@@ -102,6 +112,7 @@ def serve(
     settings = load_settings()
     try:
         from ragkit.serving.context import ServeOptions
+        from ragkit.serving.limits import Limits
         from ragkit.serving.running import Server
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
@@ -118,6 +129,8 @@ def serve(
             host=host,
             port=port,
             hosts=tuple(allow_host or ()),
+            origins=tuple(allow_origin or ()),
+            limits=Limits(body=int(max_request * 2**20)),
             public_url=public_url,
             root_path=root_path,
             proxies=tuple(trusted_proxy or ServeOptions().proxies),

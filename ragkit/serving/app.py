@@ -87,7 +87,12 @@ def _no_text(request: Request, error: Exception) -> JSONResponse:
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
-    body = error_body(str(error.detail), "See /docs.", kind, "http_error")
+    said, hint, code = str(error.detail), "See /docs.", "http_error"
+    if error.status_code == 404 and request.url.path.startswith("/v1/"):
+        # Clients of OpenAI's API try routes that ragkit has no use for.
+        said, code = f"Unknown route {request.method} {request.url.path}.", "unknown_route"
+        hint = "Use /v1/chat/completions or /v1/responses for answers, /v1/embeddings, or /v1/models."
+    body = error_body(said, hint, kind, code)
     return JSONResponse(body, error.status_code, error.headers)
 
 

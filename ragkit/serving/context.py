@@ -27,8 +27,10 @@ from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits, Rates
 from ragkit.serving.metrics import Metrics
 from ragkit.serving.models import Models
+from ragkit.serving.ongoing import Ongoing
 from ragkit.serving.people import People, Person
 from ragkit.serving.proxies import check_proxies, is_forwarded, path_prefix, public_address
+from ragkit.serving.security import checked_origin
 
 T = TypeVar("T")
 COOKIE = "ragkit_token"
@@ -48,6 +50,8 @@ class ServeOptions:
     port: int = 8000
     hosts: tuple[str, ...] = ()
     """Names under which the server is reached besides its address, such as those behind a proxy."""
+    origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may use the API from a browser, such as ``https://app.example``."""
     public_url: str = ""
     """Address under which people reach the server behind a proxy, such as ``https://docs.example.org/ragkit``."""
     root_path: str = ""
@@ -111,13 +115,15 @@ class Context:
         options: how to serve.
 
     Raises:
-        SettingsError: if the mode, an address or a path is invalid, the state is not writable, or two collections have
-            one name.
+        SettingsError: if the mode, an origin, an address or a path is invalid, the state is not writable, or two
+            collections have one name.
     """
 
     def __init__(self, options: ServeOptions) -> None:
         if options.mode not in MODES:
             raise SettingsError(f"Unknown mode {options.mode!r}.", f"Legal values: {', '.join(MODES)}.")
+        for origin in options.origins:
+            checked_origin(origin)
         check_proxies(options.proxies)
         _ = options.prefix  # checked before anything is written
         self.options = options
@@ -130,6 +136,7 @@ class Context:
         self.conversations = Conversations(self.database)
         self.metrics = Metrics(self.models)
         self.rates = Rates(options.limits)
+        self.ongoing = Ongoing()
         self.workers = ThreadPoolExecutor(_WORKERS, "answer")
         self.ending = threading.Event()
         """Set when the server ends: what runs in threads stops."""

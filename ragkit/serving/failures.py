@@ -81,6 +81,14 @@ _KINDS: tuple[tuple[type[RagkitError], int, str, str], ...] = (
 """Replacement messages for errors that name files, addresses or other details of the server."""
 
 
+class ReportedError(Exception):
+    """An unexpected error that has been logged, with the response body that names its log entry."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__(body["error"]["message"])
+        self.body = body
+
+
 def status_of(error: RagkitError) -> int:
     """Return the HTTP status for an error."""
     if isinstance(error, RequestError):
@@ -119,7 +127,9 @@ def error_body(message: str, hint: str, kind: str, code: str) -> dict[str, Any]:
 
 
 def unexpected(error: BaseException, where: str) -> dict[str, Any]:
-    """Log an unexpected error and return the response body, with the id of its log entry."""
+    """Log an unexpected error, once, and return the response body, with the id of its log entry."""
+    if isinstance(error, ReportedError):
+        return error.body
     identity = secrets.token_hex(6)
     log.error("internal error %s in %s", identity, where, exc_info=error)
     return error_body(

@@ -8,10 +8,12 @@ import socket
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ragkit.errors import SettingsError
 from ragkit.serving.failures import RequestError, to_error_body, unexpected
 from ragkit.serving.proxies import host_name, same_address, trusts
 
@@ -49,6 +51,7 @@ class Gate:
         self._app = app
         self._ctx = ctx
         self._hosts = allowed_hosts(ctx.options)
+        self._origins = frozenset(checked_origin(origin) for origin in ctx.options.origins)
         self._prefix = ctx.options.prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,8 +63,11 @@ class Gate:
         limits = self._ctx.options.limits
         upload = scope["method"] == "POST" and scope["path"].endswith("/documents")
         most = limits.upload if upload else limits.body
+        if scope["path"].endswith("/v1/embeddings"):
+            most = max(most, limits.embeddings)
         got = 0
         started = over = False
+        sharing = self._sharing(Headers(scope=scope))
         head = scope["method"] == "HEAD"
         # Below, it is a GET; the body is dropped here. Routes are found with and without the prefix in the path.
         inner: Scope = {**scope, "method": "GET" if head else scope["method"], "root_path": self._prefix}
@@ -83,6 +89,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
+                headers.update(sharing)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
@@ -101,6 +108,10 @@ class Gate:
         try:
             headers = Headers(scope=scope)
             self._check(scope, headers, most)
+            if sharing and scope["method"] == "OPTIONS":
+                await dressed({"type": "http.response.start", "status": 204, "headers": []})
+                await send({"type": "http.response.body"})
+                return
             if self._prefix and scope["path"] == self._prefix:
                 await _send({}, 307, {"Location": f"{self._prefix}/"}, dressed)
                 return
@@ -127,7 +138,8 @@ class Gate:
         if self._is_foreign(scope, headers):
             raise RequestError(
                 "Cross-site requests are rejected.",
-                "Use the server's own page. Behind a proxy, start the server with --public-url URL.",
+                "Use the server's own page. For other pages, start the server with --allow-origin ORIGIN; behind a "
+                "proxy, with --public-url URL.",
                 status=403,
                 code="foreign",
             )
@@ -135,8 +147,28 @@ class Gate:
         if length.isdecimal() and int(length) > most:
             raise _too_large(most)
 
+    def _sharing(self, headers: Headers) -> dict[str, str]:
+        """Return the headers (CORS) that let the page of an allowed origin read the response; none for others."""
+        origin = headers.get("origin", "")
+        if origin not in self._origins:
+            return {}
+        shared = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "Retry-After",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "Vary": "Origin",
+        }
+        if "access-control-request-method" in headers:
+            shared["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE"
+            # Clients of OpenAI's API send headers of their own.
+            shared["Access-Control-Allow-Headers"] = headers.get("access-control-request-headers", "")
+            shared["Access-Control-Max-Age"] = "600"
+        return shared
+
     def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
         """Return whether a browser sends a request for a page that is not the server's own."""
+        if headers.get("origin") in self._origins:
+            return False
         site = headers.get("sec-fetch-site")
         if site == "same-origin":
             # The browser's word, which no page can change. The address that it compares is the public one, whatever
@@ -193,8 +225,27 @@ def allowed_hosts(options: ServeOptions) -> frozenset[str]:
     return frozenset(own | _LOOPBACK | {socket.gethostname().lower(), socket.getfqdn().lower()})
 
 
+def checked_origin(origin: str) -> str:
+    """Return an origin as browsers send it.
+
+    Raises:
+        SettingsError: if it is none.
+    """
+    parts = urlsplit(origin.strip().rstrip("/").lower())
+    if not parts.scheme or not parts.netloc or parts.path or parts.query or "*" in origin:
+        raise SettingsError(
+            f"Invalid origin {origin!r}.", "Specify scheme, host and port, such as --allow-origin https://app.example."
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _too_large(most: int) -> RequestError:
-    return RequestError(f"The request exceeds {most:,} bytes.", "Send less data.", status=413, code="too_large")
+    return RequestError(
+        f"The request exceeds {most:,} bytes.",
+        "Send less data, or start the server with a larger --max-request.",
+        status=413,
+        code="too_large",
+    )
 
 
 def _path(scope: Scope) -> str:

@@ -3,8 +3,9 @@
 import pytest
 
 from ragkit import Index
-from ragkit.errors import SettingsError
+from ragkit.errors import QueryError, SettingsError
 from ragkit.integrations import RagkitEmbeddings, RagkitVectorStore
+from tests.integrations.vector_store_contract import VectorStoreContract
 
 standard_integration = pytest.importorskip("langchain_tests.integration_tests", reason="pip install langchain-tests")
 
@@ -18,6 +19,17 @@ class TestVectorStore(standard_integration.VectorStoreIntegrationTests):
     @property
     def has_async(self):
         return True
+
+
+class TestContract(VectorStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path):
+        with Index.create(tmp_path / "index") as index:
+            yield RagkitVectorStore(index)
+
+    def reopened(self, store):
+        store.index.close()
+        return RagkitVectorStore(Index.open(store.index.path))
 
 
 @pytest.fixture
@@ -56,13 +68,15 @@ def test_long_text_is_found_by_its_passage_and_comes_back_whole_by_its_id(store)
     ("call", "told"),
     [
         (lambda store: store.add_texts(["a"], ids=["1", "2"]), "1 texts and 2 ids"),
-        (lambda store: store.add_texts(["a"], [{"list": [1]}]), "'list' holds no text"),
+        (lambda store: store.add_texts(["a"], [{"set": {1}}]), "'set' has a value of type set"),
+        (lambda store: store.max_marginal_relevance_search("a", lambda_mult=2), "between 0 and 1, got 2"),
+        (lambda store: store.as_retriever(filter={"room": "dome"}), r"as_retriever\(search_kwargs="),
         (lambda store: store.delete(), "no ids"),
         (lambda store: RagkitVectorStore.from_texts(["a"]), "needs a folder"),
     ],
 )
 def test_wrong_use_is_told(store, call, told):
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises((SettingsError, QueryError), match=told):
         call(store)
 
 

@@ -42,6 +42,7 @@ RULES = {
     ("POST", "/api/collections/{collection}/answers"): READ,
     ("POST", "/api/collections/{collection}/comparisons"): READ,
     ("GET", "/api/collections/{collection}/documents"): READ,
+    ("GET", "/api/collections/{collection}/files"): READ,
     ("POST", "/api/collections/{collection}/documents"): WRITE,
     ("GET", "/api/collections/{collection}/documents/{document}"): READ,
     ("DELETE", "/api/collections/{collection}/documents/{document}"): WRITE,
@@ -54,7 +55,10 @@ RULES = {
     ("DELETE", "/api/collections/{collection}/examples/{example_id}"): WRITE,
     ("GET", "/v1/models/{model:path}"): READ,
     ("POST", "/v1/chat/completions"): READ,
+    ("POST", "/v1/responses"): READ,
     ("POST", "/v1/embeddings"): READ,
+    ("GET", "/api/messages/{message}/events"): OWN,
+    ("POST", "/api/messages/{message}/stop"): OWN,
     ("GET", "/api/conversations/{conversation}"): OWN,
     ("PATCH", "/api/conversations/{conversation}"): OWN,
     ("DELETE", "/api/conversations/{conversation}"): OWN,
@@ -149,6 +153,8 @@ def send(client, method, path, collection, ids):
         more["files"] = {"files": ("name.txt", b"Some words.")}
     elif path == "/v1/chat/completions":
         more["json"] = {"model": collection, "messages": [{"role": "user", "content": QUESTION}]}
+    elif path == "/v1/responses":
+        more["json"] = {"model": collection, "input": QUESTION}
     elif path == "/v1/embeddings":
         more["json"] = {"model": collection, "input": "some words"}
     elif method in ("POST", "PATCH") and path in BODIES:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from ragkit.serving.context import COOKIE, Ctx, Who, person_of
 from ragkit.serving.failures import RequestError
+from ragkit.serving.routes.jobs import intake_of
 
 router = APIRouter(prefix="/api", tags=["people"])
 
@@ -21,9 +22,16 @@ class SessionRequest(BaseModel):
 
 @router.get("/me")
 def me(ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Return the current person and their permission for each collection."""
+    """Return the current person, their permission for each collection, and the limits of questions and uploads."""
     rights = {name: ctx.people.right(person, name) for name in ctx.collections.names(person)}
-    return {"name": person.name, "open": ctx.people.open, "owner": person.owner, "rights": rights}
+    uploads = ctx.part(intake_of).uploads.limits
+    limits = {
+        "question": ctx.options.limits.question,
+        "files": uploads.files,
+        "file_bytes": uploads.file_bytes,
+        "upload_bytes": uploads.whole_bytes,
+    }
+    return {"name": person.name, "open": ctx.people.open, "owner": person.owner, "rights": rights, "limits": limits}
 
 
 @router.post("/session")

@@ -114,9 +114,13 @@ function parseEvent(block) {
   return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
 }
 
-/** Send files; `onProgress` gets bytes sent and total. XMLHttpRequest reports them, fetch does not. */
-export function upload(url, files, onProgress) {
+/**
+ * Send files, with a password where they are encrypted; `onProgress` gets bytes sent and total. XMLHttpRequest reports
+ * them, fetch does not.
+ */
+export function upload(url, files, { password = null, onProgress }) {
   const form = new FormData();
+  if (password !== null) form.append("password", password);
   for (const file of files) form.append("files", file, file.name);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

@@ -12,7 +12,7 @@ export async function makeCollection(name) {
     world.collections = (await get("api/collections")).collections;
     prefer("collection", made.name);
     tell("world");
-    say(`${made.name} created.`);
+    say(`${made.title} created.`);
   } catch (error) {
     problem(error);
   }

@@ -4,7 +4,7 @@ import { get, path } from "./api.js";
 import { notice } from "./dialogs.js";
 import { button, fill, h } from "./dom.js";
 import { closePanel, openPanel } from "./panel.js";
-import { askOnly } from "./state.js";
+import { NARROW, askOnly } from "./state.js";
 
 const AROUND = 12_000;
 
@@ -55,14 +55,14 @@ function head(view, ...controls) {
       [about.name !== about.title && about.name, trail].filter(Boolean).map((part) => [part, " · "]),
       h("button.link", { type: "button", on: { click: () => alone(about.title) } }, "Search only this document"),
     ),
-    quoted && place.quote && h("blockquote.quoted", {}, quoteIn(place)),
+    quoted && place.quote && h("blockquote.quoted", { dir: "auto" }, quoteIn(place)),
     h("div.bar.stick", {}, controls),
   ];
 }
 
 function alone(title) {
   // Where the panel covers the question, it makes room for it.
-  if (matchMedia("(max-width: 820px)").matches) closePanel({ focus: false });
+  if (NARROW.matches) closePanel({ focus: false });
   askOnly(title);
 }
 
@@ -152,7 +152,7 @@ async function showText(view, around, why = null) {
       isDrawn(about) && !why && button(null, "Page", () => toPage(view, pageOf(about, around))),
     ),
     window_.start > 0 && button(null, "Previous text", () => go(Math.max(0, window_.start - 1))),
-    h("div.fulltext", {}, pieces(window_, view)),
+    h("div.fulltext", { dir: "auto" }, pieces(window_, view)),
     window_.end < about.characters && button(null, "Next text", () => go(window_.end + 1)),
   );
   reveal(body, quoted && place.start >= window_.start ? body.querySelector("mark") : null);

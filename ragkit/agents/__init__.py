@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ragkit.agents.openapi import tools_from_openapi
     from ragkit.agents.probing import ProbeResult, probe
     from ragkit.agents.running import Call, Outcome, RunLimits, ToolRunner
-    from ragkit.agents.search import SearchBudget, SearchResult, Step, search
+    from ragkit.agents.searching import SearchBudget, SearchResult, Step, search
     from ragkit.agents.sources import tools_from_file
     from ragkit.agents.tool import Tool
     from ragkit.agents.tool_file import ToolFile
@@ -35,9 +35,9 @@ _HOMES = {
     "Outcome": "ragkit.agents.running",
     "ProbeResult": "ragkit.agents.probing",
     "RunLimits": "ragkit.agents.running",
-    "SearchBudget": "ragkit.agents.search",
-    "SearchResult": "ragkit.agents.search",
-    "Step": "ragkit.agents.search",
+    "SearchBudget": "ragkit.agents.searching",
+    "SearchResult": "ragkit.agents.searching",
+    "Step": "ragkit.agents.searching",
     "Tool": "ragkit.agents.tool",
     "ToolBox": "ragkit.agents.toolbox",
     "ToolFile": "ragkit.agents.tool_file",
@@ -46,7 +46,7 @@ _HOMES = {
     "choose_calls": "ragkit.agents.choosing",
     "probe": "ragkit.agents.probing",
     "replay": "ragkit.agents.agent",
-    "search": "ragkit.agents.search",
+    "search": "ragkit.agents.searching",
     "tools_from_file": "ragkit.agents.sources",
     "tools_from_mcp": "ragkit.agents.mcp_client",
     "tools_from_openapi": "ragkit.agents.openapi",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ragkit.agents.choosing import CallOptions, choose_call, fenced
 from ragkit.agents.running import Call, Confirm, Outcome, RunLimits, ToolRunner
-from ragkit.agents.search import Method, SearchBudget, Step, search
+from ragkit.agents.searching import Method, SearchBudget, Step, search
 from ragkit.agents.tool import Tool
 from ragkit.agents.toolbox import ToolBox
 from ragkit.agents.trace import (

@@ -134,7 +134,9 @@ def _tool(
     elif schema:
         add("body", schema, "json", bool(body.get("required")))
     answers = operation.get("responses") or {}
-    answer = next((answers[code] for code in sorted(map(str, answers)) if code.startswith("2") and code in answers), {})
+    answer: Any = next(
+        (answers[code] for code in sorted(map(str, answers)) if code.startswith("2") and code in answers), {}
+    )
     result = resolved(_json_schema(resolved(answer, document)), document)
     about = str(operation.get("summary") or operation.get("description") or f"{method.upper()} {path}")
     return Tool(
@@ -149,7 +151,7 @@ def _tool(
 
 def _json_schema(content: Mapping[str, Any]) -> Mapping[str, Any]:
     kinds = content.get("content") or {}
-    found = next((kinds[kind] for kind in kinds if "json" in kind), {})
+    found: Any = next((kinds[kind] for kind in kinds if "json" in kind), {})
     schema: Mapping[str, Any] = found.get("schema") or {}
     return schema
 

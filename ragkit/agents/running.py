@@ -123,7 +123,12 @@ class ToolRunner:
             except (ProcessStartError, ToolError) as error:
                 return "error", error.message
             late = threading.Event()
-            timer = threading.Timer(self.limits.seconds, lambda: (late.set(), child.kill()))
+
+            def end(child: Child = child) -> None:
+                late.set()
+                child.kill()
+
+            timer = threading.Timer(self.limits.seconds, end)
             timer.start()
             try:
                 request = {

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ragkit.agents.schemas import check_parameters, find_problem, resolved
 from ragkit.errors import ToolError
@@ -95,7 +95,7 @@ class Tool:
             )
         about, parameters = _documented(inspect.getdoc(function) or "")
         try:
-            schema = resolved(TypeAdapter(function).json_schema())
+            schema = resolved(TypeAdapter[Any](cast("Any", function)).json_schema())
             returned = inspect.signature(function, eval_str=True).return_annotation
             result = None if returned in (inspect.Signature.empty, Any) else TypeAdapter(returned).json_schema()
             checked = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.agents.running import Call, Outcome
-from ragkit.agents.search import BudgetReachedError, Step
+from ragkit.agents.searching import BudgetReachedError, Step
 from ragkit.errors import ToolError
 from ragkit.models import (
     ChatModel,
-    Choice,
     Completion,
     ConstrainedModel,
     Delta,
@@ -25,6 +24,7 @@ from ragkit.models import (
     GenerationOptions,
     ScoringModel,
 )
+from ragkit.models.base import Choice
 from ragkit.records import Message, Usage
 
 _VERSION = 1

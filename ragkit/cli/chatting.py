@@ -10,28 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ragkit.answering import Assistant, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering import Assistant, Finished, ModelNeeded, TextDelta
 from ragkit.answering.options import MODES
 from ragkit.cli.asking import answer_options, print_answer, short_path
-from ragkit.cli.output import one_line, out
+from ragkit.cli.output import one_line, out, print_error
 from ragkit.cli.tasks import opened_model
 from ragkit.display import unit_name
-from ragkit.errors import ModelStoppedError, QueryError, SettingsError
+from ragkit.errors import ModelStoppedError, QueryError, RagkitError, SettingsError
 from ragkit.indexing.filters import as_filter
 from ragkit.serving import conversations, people
 from ragkit.serving.asks import Ask, Config, GenerationResult
 from ragkit.serving.conversations import Conversation, Conversations, StoredMessage
 from ragkit.serving.database import FILE_NAME, STATE, Database
 from ragkit.serving.exporting import conversation_markdown
-from ragkit.serving.generation import stoppable
+from ragkit.serving.failures import to_error_body
+from ragkit.serving.generation import AnswerState, stoppable
 from ragkit.serving.names import harmless
 from ragkit.serving.people import OWNER
+from ragkit.serving.storage import StorageFullError
 from ragkit.serving.views import outcome_message, why_view
 
 if TYPE_CHECKING:
     from ragkit.indexing import Index
-    from ragkit.prompting import Prompt
-    from ragkit.records import Answer, Hit
+    from ragkit.records import Answer
     from ragkit.settings import Settings
 
 _CONTEXT = 400
@@ -154,25 +155,31 @@ class Chat:
 
     def _answer(self, question: str, stopped: Callable[[], bool]) -> None:
         history = tuple(self._stored.history(self._conversation.id)) if self._conversation else ()
-        conversation, asked = self._stored.ask(OWNER, self._collection, question, self._conversation)
-        self._conversation = conversation
         config = Config(self._collection, self._model, self._mode, 0)
         ask = Ask(question, config, "", self._options.retrieval.k, self._where, history)
-        text, answer, hits, prompt = self._streamed(ask, stopped)
-        outcome = GenerationResult(ask, text if answer is None else answer.text, answer, hits=hits, prompt=prompt)
-        message = outcome_message(conversation.id, outcome, self._index)
-        self._stored.add(message, why_view(outcome), after=asked.id)
+        asked: StoredMessage | None = None
+        try:
+            self._conversation, asked = self._stored.ask(OWNER, self._collection, question, self._conversation)
+        except StorageFullError as error:
+            print_error(error, as_json=False)
+        state = AnswerState()
+        try:
+            answer = self._streamed(ask, state, stopped)
+        except RagkitError as error:
+            body = to_error_body(error)["error"]
+            known = {name: body[name] for name in ("message", "hint", "code")}
+            self._keep(asked, GenerationResult(ask, state.text, None, state.partial(ask), known, state.hits))
+            raise
+        text = state.text if answer is None else answer.text
+        partial = state.partial(ask) if answer is None else None
+        self._keep(asked, GenerationResult(ask, text, answer, partial, None, state.hits, state.prompt))
         if answer is None:
-            out.print("\nStopped." if text else "Stopped.", style="yellow")
+            out.print("\nStopped." if state.text else "Stopped.", style="yellow")
         else:
-            print_answer(answer, streamed=bool(text))
+            print_answer(answer, streamed=bool(state.text))
 
-    def _streamed(
-        self, ask: Ask, stopped: Callable[[], bool]
-    ) -> tuple[str, Answer | None, tuple[Hit, ...], Prompt | None]:
-        """Print an answer as it is generated; return its text, and the complete answer unless it was stopped."""
-        text, prompt = "", None
-        hits: tuple[Hit, ...] = ()
+    def _streamed(self, ask: Ask, state: AnswerState, stopped: Callable[[], bool]) -> Answer | None:
+        """Print an answer as it is generated, and return it; None if it was stopped."""
         steps = self._assistant.stream(ask.question, where=ask.where, mode=ask.config.mode, history=ask.history)
         with ExitStack() as stack:
             stack.callback(steps.close)
@@ -180,20 +187,26 @@ class Chat:
                 for event in steps:
                     if stopped():
                         break
-                    if isinstance(event, Retrieved):
-                        hits = event.hits
-                    elif isinstance(event, ModelNeeded):
+                    if isinstance(event, Finished):
+                        return event.answer
+                    if isinstance(event, ModelNeeded):
                         stack.enter_context(stoppable(self._assistant.model, stopped))
-                    elif isinstance(event, PromptBuilt):
-                        prompt = event.prompt
-                    elif isinstance(event, TextDelta):
-                        text += event.text
+                    state.take(event)
+                    if isinstance(event, TextDelta):
                         out.print(harmless(event.text), end="", markup=False)
-                    elif isinstance(event, Finished):
-                        return text, event.answer, hits, prompt
             except (ModelStoppedError, KeyboardInterrupt):
                 pass
-        return text, None, hits, prompt
+        return None
+
+    def _keep(self, asked: StoredMessage | None, outcome: GenerationResult) -> None:
+        """Store what came of a question; a full disk is no reason to lose the conversation."""
+        if asked is None:
+            return
+        message = outcome_message(asked.conversation, outcome, self._index)
+        try:
+            self._stored.add(message, why_view(outcome), after=asked.id)
+        except StorageFullError as error:
+            print_error(error, as_json=False)
 
     def _messages(self) -> list[StoredMessage]:
         return [] if self._conversation is None else self._stored.messages(self._conversation.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +35,7 @@ def mcp(
         typer.Argument(
             metavar="[TARGET]...",
             help="Indexes (names or paths), or folders or files of documents, whose index is created or updated "
-            "first. Default: all indexes in the indexes folder.",
+            "in the background. Default: all indexes in the indexes folder.",
             show_default=False,
         ),
     ] = None,
@@ -60,23 +61,18 @@ def mcp(
     The server answers at once, indexes in the background, and ends when its input ends. With --http, it runs until
     Ctrl-C; on addresses other than loopback and behind a proxy, clients must send the token in RAGKIT_TOKEN.
     """
-    from ragkit.indexing.summary import summarize_index
     from ragkit.settings import load_settings
 
     settings = load_settings()
     try:
         from ragkit.serving.mcp import make_server
-        from ragkit.serving.names import collection_title
     except ImportError as error:
         raise MissingExtraError(error.name or "mcp", "mcp", "to serve the Model Context Protocol") from error
     resolved: dict[str, Target] = {}
     for target in targets or index_names(settings):
         found = resolve_target(target, settings)
         own = found.index.resolve().name
-        if found.documents is not None:
-            name = found.documents.resolve().name
-        else:
-            name = collection_title(own, summarize_index(found.index).origin)
+        name = found.documents.resolve().name if found.documents else _title(own, found.index)
         resolved[name if name not in resolved else own] = found
     if not resolved:
         raise IndexNotFoundError(
@@ -100,6 +96,17 @@ def mcp(
             )
         else:
             server.run("stdio")
+
+
+def _title(name: str, index: Path) -> str:
+    """Return the name of the folder that an index follows, or the index's own name."""
+    from ragkit.indexing.summary import summarize_index
+    from ragkit.serving.names import collection_title
+
+    try:
+        return collection_title(name, summarize_index(index).origin)
+    except RagkitError:
+        return name  # the tools of the server report the error
 
 
 def _opened(found: Target, settings: Settings) -> BackgroundIndex:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -21,23 +21,28 @@ _RANGES: dict[str, Operator] = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<
 _FIELD_OPERATORS = ("$eq", "$ne", *_RANGES, "$between", "$in", "$nin", "$exists", "$not")
 _SCALARS = (str, int, float, bool, date)
 _DEEPEST = 50
+_MANY = 50
+_MOST = 5000
+"""Members of lists in one condition; SQLite limits the number of parameters."""
 _EXAMPLE = '{"year": {"$gte": 2020}, "lang": {"$in": ["en", "de"]}}'
 
 
-def to_filter(given: Any, *, own_fields: bool) -> Filter | None:
+def to_filter(given: Any, *, own_fields: bool, has_lists: Callable[[str], bool] = lambda name: False) -> Filter | None:
     """Return a filter of ragkit's for a filter of LangChain's.
 
     Args:
         given: a dictionary, a filter of ragkit's, its text, or None.
         own_fields: whether ``source`` and the like are the fields that documents have themselves, and not metadata that
             ``RagkitVectorStore`` stored under these names.
+        has_lists: returns whether a document has a list in a field; called for fields that are compared with many
+            values, because each of them is a condition of its own.
 
     Raises:
         QueryError: if it is something else, or has an unknown operator.
     """
     if given is None or isinstance(given, str | Filter):
         return as_filter(given)
-    return _Reader(own_fields).group(given, 0) if given != {} else None
+    return _Reader(own_fields, has_lists).group(given, 0) if given != {} else None
 
 
 def both(first: Filter | None, second: Filter | None) -> Filter | None:
@@ -48,8 +53,9 @@ def both(first: Filter | None, second: Filter | None) -> Filter | None:
 class _Reader:
     """Reads the dictionaries of a filter; see ``to_filter``."""
 
-    def __init__(self, own_fields: bool) -> None:
+    def __init__(self, own_fields: bool, has_lists: Callable[[str], bool]) -> None:
         self._own_fields = own_fields
+        self._has_lists = has_lists
 
     def group(self, given: Any, depth: int) -> Filter:
         """Return the conjunction of the conditions of a dictionary."""
@@ -120,8 +126,23 @@ class _Reader:
         parts: list[Filter] = [Not(Exists(name))] if len(plain) < len(values) else []
         parts += [Field(name).in_(plain)] if plain or not parts else []
         if not self._own_fields:
-            parts += [Exists(member_field(name, plain_value(one))) for one in values if isinstance(one, _SCALARS)]
+            scalars = [plain_value(one) for one in values if isinstance(one, _SCALARS)]
+            if len(scalars) > _MANY:
+                scalars = self._checked_members(name, scalars)
+            members = tuple(Exists(member_field(name, one)) for one in scalars)
+            parts += [Or(members)] if members else []
         return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+    def _checked_members(self, name: str, values: list[Any]) -> list[Any]:
+        """Return the values to look for in the lists of a field: none if no document has a list in it."""
+        if not self._has_lists(name):
+            return []
+        if len(values) > _MOST:
+            raise QueryError(
+                f"{name} is compared with {len(values):,} values, and some documents have lists in it.",
+                f"Use at most {_MOST:,} values.",
+            )
+        return values
 
 
 def _check_depth(depth: int) -> None:

@@ -18,11 +18,11 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 
 from ragkit.errors import QueryError, SettingsError
 from ragkit.indexing import Index
-from ragkit.indexing.filters import Filter, as_filter
+from ragkit.indexing.filters import Exists, Filter, as_filter
 from ragkit.integrations.keywords import refuse_unknown
 from ragkit.integrations.langchain_embeddings import RagkitEmbeddings
 from ragkit.integrations.langchain_filters import both, to_filter
-from ragkit.integrations.langchain_metadata import from_fields, to_fields
+from ragkit.integrations.langchain_metadata import composite_field, from_fields, to_fields
 from ragkit.records import Chunk, DocumentInfo, document_id
 from ragkit.records import Document as Text
 from ragkit.retrieval import RetrievalOptions, Retriever
@@ -123,7 +123,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
 
     def similarity_search_with_score(self, query: str, k: int = 4, **filters: Any) -> list[tuple[Document, float]]:
         """Return the best ``k`` passages with their scores; higher is better, comparable within one search only."""
-        hits = self.retriever.search(query, k, _condition(filters))
+        hits = self.retriever.search(query, k, self._condition(filters))
         return [(_document(hit.chunk, hit.document), hit.score) for hit in hits]
 
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **filters: Any) -> list[Document]:
@@ -133,7 +133,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
             IndexMismatchError: if the vector has another dimension.
             QueryError: if it is zero or not finite, k is less than 1, or the filter is invalid.
         """
-        nearest = self._nearest(_unit(embedding), k, _condition(filters))
+        nearest = self._nearest(_unit(embedding), k, self._condition(filters))
         return [_document(chunk, info) for chunk, info, _ in nearest]
 
     def max_marginal_relevance_search(
@@ -145,7 +145,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         **filters: Any,
     ) -> list[Document]:
         """Return ``k`` passages that are near the query and unlike each other, of the ``fetch_k`` nearest."""
-        return self._diverse(self._embedded(query), k, fetch_k, lambda_mult, _condition(filters))
+        return self._diverse(self._embedded(query), k, fetch_k, lambda_mult, self._condition(filters))
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -156,7 +156,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         **filters: Any,
     ) -> list[Document]:
         """Return ``k`` passages that are near a vector and unlike each other, of the ``fetch_k`` nearest."""
-        return self._diverse(_unit(embedding), k, fetch_k, lambda_mult, _condition(filters))
+        return self._diverse(_unit(embedding), k, fetch_k, lambda_mult, self._condition(filters))
 
     async def amax_marginal_relevance_search_by_vector(
         self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
@@ -174,7 +174,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
 
         LangChain's ``similarity_search_with_relevance_scores`` applies ``score_threshold`` to them.
         """
-        nearest = self._nearest(self._embedded(query), k, _condition(filters))
+        nearest = self._nearest(self._embedded(query), k, self._condition(filters))
         return [(_document(chunk, info), min(max(cosine, 0.0), 1.0)) for chunk, info, cosine in nearest]
 
     async def _asimilarity_search_with_relevance_scores(
@@ -237,6 +237,20 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
 
     # Inside
 
+    def _condition(self, filters: Mapping[str, Any]) -> Filter | None:
+        """Return the condition of the keywords ``filter`` and ``where`` of a search.
+
+        Raises:
+            SettingsError: if there is another keyword.
+            QueryError: if a filter is invalid.
+        """
+        refuse_unknown("The search", filters, ("k", "filter", "where"))
+        given = to_filter(filters.get("filter"), own_fields=False, has_lists=self._has_lists)
+        return both(given, as_filter(filters.get("where")))
+
+    def _has_lists(self, name: str) -> bool:
+        return len(self.index.keys(Exists(composite_field(name)), first=True)) > 0
+
     def _stored(self, ids: Sequence[str]) -> Iterator[Text]:
         for identity in ids:
             with suppress(QueryError):
@@ -270,17 +284,6 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         relevance = np.array([cosine for _, _, cosine in nearest], dtype=np.float32)
         chosen = maximal_marginal_relevance(relevance, vectors, k, lambda_mult)
         return [_document(*nearest[number][:2]) for number, _ in chosen]
-
-
-def _condition(filters: Mapping[str, Any]) -> Filter | None:
-    """Return the condition of the keywords ``filter`` and ``where`` of a search.
-
-    Raises:
-        SettingsError: if there is another keyword.
-        QueryError: if a filter is invalid.
-    """
-    refuse_unknown("The search", filters, ("k", "filter", "where"))
-    return both(to_filter(filters.get("filter"), own_fields=False), as_filter(filters.get("where")))
 
 
 def _document(chunk: Chunk, info: DocumentInfo) -> Document:

@@ -44,6 +44,9 @@ class GenerationOptions:
     """Stop sequences; they are not part of the text."""
     json_schema: Mapping[str, Any] | None = None
     """JSON schema of the reply; generation is constrained to it."""
+    grammar: str | None = None
+    """Grammar of the reply in llama.cpp's GBNF, with the rule ``root``. Only local models follow it;
+    check the replies of others."""
     logprobs: bool = False
     """Whether to return the log-probability of each token."""
     functions: tuple[FunctionSpec, ...] = ()

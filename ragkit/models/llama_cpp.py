@@ -59,6 +59,8 @@ class LlamaCppModel:
         check_gguf(file)
         adapter = Path(lora).expanduser() if lora is not None else None
         self.name = name or file.stem
+        self.path = file
+        """Path of the GGUF file."""
         self._engine = Engine(file, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
         self.window = self._engine.window
         self.parameters = self._engine.parameters
@@ -89,10 +91,10 @@ class LlamaCppModel:
 
         Raises:
             PromptOverflowError: if prompt and reply do not fit the window.
-            ModelError: if the JSON schema is not supported.
+            ModelError: if the JSON schema or the grammar is not supported.
             ModelOutputError: if the reply is truncated before its JSON is complete.
         """
-        grammar = None if options.json_schema is None else gbnf(options.json_schema)
+        grammar = options.grammar if options.json_schema is None else gbnf(options.json_schema)
         yield from held_to_schema(self._stream(messages, "", grammar, options), options)
 
     def continue_reply(

@@ -18,14 +18,14 @@ from ragkit.agents import (
     search,
 )
 from ragkit.agents.agent import accepted
-from ragkit.agents.search import Step
+from ragkit.agents.searching import Step
 from ragkit.errors import ToolError
 from ragkit.models import ScriptedModel
 from tests.agents.toolkit import EMAIL, FORECAST
 
 
-def call_text(name, **arguments):
-    return json.dumps({"name": name, "arguments": arguments})
+def call_text(tool, **arguments):
+    return json.dumps({"name": tool, "arguments": arguments})
 
 
 NONE = '{"name": "none"}'
@@ -99,7 +99,7 @@ def test_tool_output_causes_no_effect():
         ([NONE], SearchBudget(), "no_tool", "No tool fits"),
         ([call_text("broken", name="x")], SearchBudget(), "failed", "KeyError"),
         ([call_text("broken", name=str(n)) for n in range(9)], SearchBudget(calls=1), "stopped", "KeyError"),
-        ([call_text("broken", name="x")], SearchBudget(tokens=1), "stopped", "KeyError"),
+        ([call_text("broken", name="x")], SearchBudget(tokens=1), "stopped", "limit of tokens"),
         ([call_text("broken", name="x")], SearchBudget(seconds=-1), "stopped", "limit of seconds"),
         ([call_text("broken", name="x")] * 9, SearchBudget(depth=1), "failed", "KeyError"),
     ],

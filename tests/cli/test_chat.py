@@ -32,12 +32,12 @@ def environment(**more):
     return {**os.environ, "COLUMNS": "200", "RAGKIT_THREADS": "1", "OPENAI_API_KEY": "", "TERM": "dumb", **more}
 
 
-def piped(cwd, *lines, options=("--model", "none"), check=0):
+def piped(cwd, *lines, options=("--model", "none"), check=0, **variables):
     """Run the command with lines as its input and return it."""
     done = subprocess.run(
         [*COMMAND, "notes", *options],
         cwd=cwd,
-        env=environment(),
+        env=environment(**variables),
         input="".join(f"{line}\n" for line in lines),
         capture_output=True,
         text=True,
@@ -167,6 +167,18 @@ def test_piped_errors_are_shown_with_how_to_fix_them_and_the_rest_is_answered(fo
         assert re.search(told, done.stderr), told
     assert "Traceback" not in done.stderr
     assert (folder / "here.md").read_text() == "mine"
+
+
+def test_failed_answer_is_stored_with_its_reason_and_the_next_question_is_answered(folder):
+    endpoint = {"RAGKIT_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "none"}
+    lines = ("When does the last bus leave?", "/model none", "And on Sundays?")
+    options = ("--model", "openai:missing", "--mode", "chat")
+    done = piped(folder, lines[0], "/mode quotes", *lines[1:], options=options, check=1, **endpoint)
+    assert "127.0.0.1:9" in done.stderr
+    ((asked, failed, _, answered),) = stored(folder)
+    assert asked.text == failed.question == lines[0]
+    assert failed.error["message"]
+    assert (failed.complete, answered.complete) == (False, True)
 
 
 def test_control_characters_of_a_document_do_not_reach_the_terminal(folder):

@@ -71,6 +71,7 @@ def test_standard_gates_keep_good_rows_in_several_languages(index):
     [
         (row(BRIDGE, "The viaduct was designed by", "Marta Ekholm"), "form", "question mark"),
         (row(BRIDGE, "Why?", "six years of work"), "form", "1 words"),
+        (row(BRIDGE, " ", "six years of work"), "form", "question is empty"),
         (row(BRIDGE, "Did Marta Ekholm design the viaduct?", "Marta Ekholm"), "form", "contains the answer"),
         (row(GERMAN, "When was the observatory of Oberlingen opened?", "1908"), "form", "in English, its document in"),
         (row(BRIDGE, "Who designed it?", "Marta Ekholm"), "self-contained", "“it”"),

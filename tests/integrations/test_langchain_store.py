@@ -1,6 +1,8 @@
 """An index under LangChain's own standard tests of vector stores, and what these do not ask."""
 
 import pytest
+from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager, index
 
 from ragkit import Index
 from ragkit.errors import QueryError, SettingsError
@@ -44,6 +46,20 @@ def test_search_is_by_meaning_and_words_and_takes_a_filter(store):
     assert store.similarity_search("When is the final coach?", k=1)[0].page_content == "The last bus leaves at 23:10."
     found = store.similarity_search("23:10", k=2, where="room == 'dome'")
     assert [one.metadata for one in found] == [{"room": "dome"}]
+
+
+def test_langchains_indexing_replaces_and_deletes(store):
+    def run(*texts):
+        documents = [Document(page_content=text, metadata={"source": "notes.md"}) for text in texts]
+        records.create_schema()
+        return index(documents, records, store, cleanup="full", source_id_key="source", key_encoder="sha256")
+
+    records = InMemoryRecordManager("notes")
+    assert run("The gate opens at 08:00.", "The café is closed.")["num_added"] == 2
+    done = run("The gate opens at 08:00.", "The café is open.")
+    assert (done["num_added"], done["num_skipped"], done["num_deleted"]) == (1, 1, 1)
+    found = store.similarity_search("Is the café open?", k=9, filter={"source": "notes.md"})
+    assert {one.page_content for one in found} == {"The gate opens at 08:00.", "The café is open."}
 
 
 def test_same_words_without_an_id_are_one_text_and_with_two_ids_two(store):

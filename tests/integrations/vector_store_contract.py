@@ -110,6 +110,16 @@ class VectorStoreContract:
             found = {one.id for one in filled.similarity_search(QUERY, k=20, filter=given)}
             assert found == expected, given
 
+    def test_filters_with_thousands_of_values(self, filled):
+        found = filled.similarity_search(QUERY, k=20, filter={"year": {"$in": list(range(1000, 41000))}})
+        assert {one.id for one in found} == {"dome", "bus", "tram", "lift"}
+        found = filled.similarity_search(
+            QUERY, k=20, filter={"tags": {"$in": [f"tag {n}" for n in range(99)] + ["shop"]}}
+        )
+        assert {one.id for one in found} == {"shop"}
+        with pytest.raises(Exception, match="at most 5,000"):
+            filled.similarity_search(QUERY, filter={"tags": {"$in": list(range(6000))}})
+
     def test_invalid_filters_are_errors(self, filled):
         for given in (
             {"year": {"$regex": "20"}},

@@ -47,6 +47,7 @@ RULES = {
     ("GET", "/api/collections/{collection}/documents/{document}"): READ,
     ("DELETE", "/api/collections/{collection}/documents/{document}"): WRITE,
     ("GET", "/api/collections/{collection}/documents/{document}/text"): READ,
+    ("GET", "/api/collections/{collection}/documents/{document}/find"): READ,
     ("GET", "/api/collections/{collection}/documents/{document}/pages/{number}"): READ,
     ("GET", "/api/collections/{collection}/documents/{document}/pages/{number}/image"): READ,
     ("GET", "/api/collections/{collection}/search"): READ,

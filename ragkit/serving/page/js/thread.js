@@ -44,7 +44,7 @@ export function startThread({ menu, put, newConversation }) {
     topbar.classList.toggle("scrolled", thread.scrollTop > 4);
   });
   // Whatever makes the thread taller keeps its end in view, but only for who is reading there.
-  new ResizeObserver(() => pinned && toEnd()).observe(column);
+  new ResizeObserver(() => pinned && !column.lastElementChild?.matches(".comparison") && toEnd()).observe(column);
   on("conversation", drawTitle);
   on("prefs", ({ name }) => name === "collection" && changed());
   on("world", () => column.querySelector(".empty") && showEmpty());
@@ -58,7 +58,6 @@ function toEnd() {
 /** Two answers are read from their beginning, and the vote stays in view below them. */
 function toComparison(question) {
   question?.scrollIntoView({ block: "start" });
-  pinned = false;
 }
 
 function drawTitle() {

@@ -46,8 +46,10 @@ class Step:
 class Policy(Protocol):
     """Proposes what to do next."""
 
-    tokens: int
-    """Tokens used so far."""
+    @property
+    def tokens(self) -> int:
+        """Tokens used so far."""
+        ...
 
     def propose(self, steps: Sequence[Step], tried: frozenset[str], width: int) -> Sequence[Call | None]:
         """Return up to ``width`` calls, best first; None stands for answering now.

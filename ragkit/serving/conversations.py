@@ -12,8 +12,7 @@ from typing import Any
 
 from ragkit.records import Message
 from ragkit.serving.database import Database
-from ragkit.serving.failures import not_found
-from ragkit.serving.storage import StorageFullError
+from ragkit.serving.failures import StorageFullError, not_found
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -185,7 +184,8 @@ class Conversations:
             # A question takes a number and leaves the next one to its answer.
             connection.execute(
                 "INSERT INTO messages (id, conversation, number, role, text, created, stopped, question, config, "
-                "answer, why, thumb, correction, error) SELECT ?, ?, coalesce((SELECT number + 1 FROM messages WHERE id = ?), "
+                "answer, why, thumb, correction, error) SELECT ?, ?, "
+                "coalesce((SELECT number + 1 FROM messages WHERE id = ?), "
                 "(SELECT max(number) + 2 FROM messages WHERE conversation = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
                 "WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
                 (

@@ -45,7 +45,7 @@ class CheckedSentence:
     text: str
     """With the white space before it and the number of its citation; those of all sentences make ``Checked.text``."""
     citation: Citation | None
-    """Of the source that supports it."""
+    """Number of the source that supports it."""
     contradicted: bool = False
     """Whether a source contradicts it."""
 

@@ -46,7 +46,8 @@ def accept(uploads: Path, collection: str, person: Person, files: Sequence[Uploa
     moved = tuple(
         file if file.path is None else replace(file, path=file.path.rename(folder / file.path.name)) for file in files
     )
-    listed = [{**asdict(file), "path": file.path.name if file.path else None} for file in moved]
+    # Passwords are never stored: an encrypted file that an earlier server left is refused.
+    listed = [{**asdict(file), "path": file.path.name if file.path else None, "passwords": ()} for file in moved]
     # Whoever was told that the files are accepted can rely on this list.
     content = {"collection": collection, "person": asdict(person), "files": listed}
     write_atomically(folder / _LIST, json.dumps(content, ensure_ascii=False).encode())
@@ -62,7 +63,7 @@ def left_over(uploads: Path) -> list[Accepted]:
             # Without its list, an upload was not accepted.
             known = json.loads((folder / _LIST).read_bytes())
             files = tuple(
-                Upload(**{**file, "path": folder / Path(file["path"]).name if file["path"] else None})
+                Upload(**{**file, "path": folder / file["path"] if file["path"] else None, "passwords": ()})
                 for file in known["files"]
             )
             found.append(Accepted(folder, known["collection"], Person(**known["person"]), files))

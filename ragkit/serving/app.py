@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -12,12 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ragkit import __version__
 from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
-from ragkit.serving.failures import RequestError, error_body, log, status_of, to_error_body
+from ragkit.serving.failures import RequestError, error_body, log_error, status_of, to_error_body
 from ragkit.serving.routes.jobs import resume_uploads
 from ragkit.serving.security import Gate
 
@@ -59,6 +59,7 @@ def make_app(options: ServeOptions) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(UnicodeEncodeError, _no_text)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.proxies))
     app.add_middleware(Gate, ctx=ctx)
     return app
 
@@ -66,7 +67,7 @@ def make_app(options: ServeOptions) -> FastAPI:
 def _ragkit_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RagkitError)
     status = status_of(error)
-    log.log(logging.ERROR if status >= 500 else logging.INFO, "%s %s: %s", request.method, _route(request), error)
+    log_error(error, f"{request.method} {_route(request)}")
     headers = error.headers if isinstance(error, RequestError) else {}
     return JSONResponse(to_error_body(error), status, headers)
 

@@ -117,7 +117,8 @@ def checked_ask(
     taken = min(_SHOTS if shots is None else shots, MOST_SHOTS) if taken_mode == "chat" else 0
     return Ask(
         question,
-        Config(collection, name, taken_mode, taken),
+        # Quotes are found without a model, whichever is chosen: what made an answer says so.
+        Config(collection, NONE if taken_mode == "quotes" else name, taken_mode, taken),
         why,
         min(k or ctx.options.k, MOST_HITS),
         as_filter(where) if where and where.strip() else None,

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _READS = frozenset(
     {
-        *("documents", "each_document", "document", "counts", "shared_origins", "fingerprint", "generation"),
+        *("documents", "each_document", "document", "counts", "origins", "shared_origins", "fingerprint", "generation"),
         *("chunks", "each_chunk", "keys", "neighbours", "vectors", "document_count", "chunk_count", "stats"),
-        *("search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "embedder"),
+        *("file_count", "search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "embedder"),
         *("chunking", "snapshot"),
     }
 )

@@ -46,7 +46,7 @@ class Made:
     @property
     def masked(self) -> StoredMessage:
         """The answer without what made it."""
-        answer = None if self.message.answer is None else {**self.message.answer, "mode": ""}
+        answer = None if self.message.answer is None else {**self.message.answer, "mode": "", "model": None}
         return replace(self.message, config=None, answer=answer)
 
 

@@ -184,9 +184,9 @@ class Conversations:
             # A question takes a number and leaves the next one to its answer.
             connection.execute(
                 "INSERT INTO messages (id, conversation, number, role, text, created, stopped, question, config, "
-                "answer, why, thumb, correction, error) SELECT ?, ?, "
-                "coalesce((SELECT number + 1 FROM messages WHERE id = ?), "
-                "(SELECT max(number) + 2 FROM messages WHERE conversation = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
+                "answer, why, thumb, correction, error) "
+                "SELECT ?, ?, coalesce((SELECT number + 1 FROM messages WHERE id = ?), (SELECT max(number) + 2 "
+                "FROM messages WHERE conversation = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
                 "WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
                 (
                     message.id,

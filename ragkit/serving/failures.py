@@ -166,6 +166,19 @@ def unexpected(error: BaseException, where: str) -> dict[str, Any]:
     )
 
 
+def log_error(error: RagkitError, where: str) -> None:
+    """Log an error that a client gets without its details."""
+    log.log(logging.ERROR if status_of(error) >= 500 else logging.INFO, "%s: %s", where, error)
+
+
+def report(error: Exception, where: str) -> dict[str, Any]:
+    """Log any error and return the response body."""
+    if isinstance(error, RagkitError):
+        log_error(error, where)
+        return to_error_body(error)
+    return unexpected(error, where)
+
+
 def without_paths(text: str) -> str:
     """Return a text with each path in it cut to its last name."""
 

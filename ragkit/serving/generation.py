@@ -21,7 +21,7 @@ from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Citation, Hit
 from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.asks import Ask, GenerationResult
-from ragkit.serving.failures import ReportedError, RequestError, to_error_body, unexpected
+from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Generation(Generic[T]):
         self._held = ExitStack()
         self._held.enter_context(ctx.rates.stream(collection.person.id))
         self._ticket = ctx.models.line(NONE).join()
-        self._state = _State()
+        self._state = AnswerState()
         self._steps: Generator[AnswerEvent, None, None] | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[GenerationEvent[T] | ModelNeeded | BaseException] = asyncio.Queue()
@@ -165,13 +165,13 @@ class Generation(Generic[T]):
         if self._ctx.ending.is_set():
             self._emit(error)
             return
-        body = to_error_body(error) if isinstance(error, RagkitError) else unexpected(error, "an answer")
+        body = report(error, "an answer")
         known = {name: body["error"][name] for name in ("message", "hint", "code")}
         state = self._state
         try:
             self._keep(GenerationResult(self.ask, state.text, None, state.partial(self.ask), known, state.hits))
         except Exception as another:  # noqa: BLE001 - the client gets the first error
-            unexpected(another, "keeping an answer that failed")
+            report(another, "keeping an answer that failed")
         self._emit(error if isinstance(error, RagkitError) else ReportedError(body))
 
     def _run(self) -> None:
@@ -266,7 +266,7 @@ class Generation(Generic[T]):
 
 
 @dataclass(slots=True)
-class _State:
+class AnswerState:
     """What has come of an answer so far."""
 
     text: str = ""
@@ -292,7 +292,8 @@ class _State:
             trace=Trace(ask.question),
         )
 
-    def take(self, event: Retrieved | PromptBuilt | Generating | TextDelta) -> None:
+    def take(self, event: AnswerEvent) -> None:
+        """Add what a step of the answer brought."""
         if isinstance(event, Retrieved):
             self.hits = event.hits
         elif isinstance(event, PromptBuilt):

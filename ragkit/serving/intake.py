@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit._progress import Progress
-from ragkit.documents import Issue, Loader, SourceFile
+from ragkit.documents import Issue, Loader, LoadOptions, SourceFile
 from ragkit.errors import IndexLockedError, QueryError, RagkitError
 from ragkit.indexing.filters import Field, Filter
 from ragkit.records import Document, DocumentInfo
@@ -21,7 +21,7 @@ from ragkit.serving.failures import (
     StorageFullError,
     is_full_disk,
     not_found,
-    to_error_body,
+    report,
     without_paths,
 )
 from ragkit.serving.names import NAME, UPLOAD, harmless
@@ -32,6 +32,7 @@ STORED = "upload"
 Emit = Callable[[str, dict[str, Any]], None]
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes to the collection."""
+_UNLOCK = "Upload it again with its password."
 _GROUP_BYTES = 2**18
 _GROUP_FILES = 25
 
@@ -46,6 +47,8 @@ class FileResult:
     reason: str = ""
     """Why, or what of it is missing."""
     hint: str = ""
+    locked: bool = False
+    """Whether a password, or another one, would open it or a part of it."""
     documents: int = 0
     chunks: int = 0
     seen: set[str] = field(default_factory=set)
@@ -55,7 +58,7 @@ class FileResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a client sees it."""
-        shown = ("status", "reason", "hint", "documents", "chunks")
+        shown = ("status", "reason", "hint", "locked", "documents", "chunks")
         return {"name": self.file.name} | {name: getattr(self, name) for name in shown}
 
 
@@ -102,7 +105,7 @@ class Intake:
             done += 1
 
         try:
-            with Loader() as loader:
+            with Loader(LoadOptions(passwords=files[0].passwords if files else ())) as loader:
                 for group in _groups(files):
                     for outcome in self._patiently(collection, group, loader, reading, emit):
                         counts[outcome.status] += 1
@@ -176,14 +179,13 @@ class Intake:
                 raise
             except (RagkitError, OSError) as error:
                 if is_full_disk(error):
-                    full = StorageFullError()
-                    return [FileResult(file, reason=full.message, hint=full.hint) for file in group]
-                if isinstance(error, OSError):
+                    error = StorageFullError()
+                elif isinstance(error, OSError):
                     raise
                 if isinstance(error, IndexLockedError) and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
-                said = to_error_body(error)["error"]
+                said = report(error, "an upload")["error"]
                 return [FileResult(file, reason=said["message"], hint=said["hint"]) for file in group]
 
     def _take(
@@ -226,6 +228,7 @@ class Intake:
                     self._drop_file(collection, stored)
             for outcome, first in twice:
                 outcome.status, outcome.reason, outcome.hint = first.status, first.reason, first.hint
+                outcome.locked = first.locked
                 if first.status in ("added", "replaced"):
                     outcome.status, outcome.reason = "unchanged", "It is there already."
 
@@ -240,7 +243,8 @@ class Intake:
             outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
             outcome.hint = "Split it, or have the owner add it with ragkit add."
             return False
-        if self._of_file(collection, file.stored, file.name):
+        # With a password, more of a file may be read than before.
+        if self._of_file(collection, file.stored, file.name) and not file.passwords:
             outcome.status, outcome.reason = "unchanged", "It is there already."
             kept = self.uploads.path(collection.name, file.stored)
             if kept is not None and not kept.exists():
@@ -268,6 +272,7 @@ class Intake:
                 metadata[NAME] = file.name
             yield replace(item, title=title, metadata=metadata)
         outcome.reason, outcome.hint = _words(issues)
+        outcome.locked = any(issue.locked for issue in issues)
 
     def _of_file(self, collection: Collection, stored: str, name: str | None = None) -> list[DocumentInfo]:
         """Return the documents with this content, of all names or of one."""
@@ -335,7 +340,7 @@ def _words(issues: Sequence[Issue]) -> tuple[str, str]:
     first = (refused or list(issues))[0]
     page = f" (page {first.page})" if first.page is not None else ""
     more = f" There are {len(issues) - 1} more remarks on it." if len(issues) > 1 else ""
-    return f"{first.detail}{page}{more}", first.hint
+    return f"{first.detail}{page}{more}", _UNLOCK if first.locked else first.hint
 
 
 def _progress_data(progress: Progress) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragkit.records import Message
 from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
@@ -49,6 +49,8 @@ class ChatMessage(BaseModel):
 
 class Extension(BaseModel):
     """Options beyond OpenAI's API."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     mode: Annotated[str | None, Field(max_length=50)] = None
     shots: Annotated[int | None, Field(ge=0, le=MOST_SHOTS)] = None

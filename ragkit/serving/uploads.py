@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,10 @@ from ragkit.serving.names import clean_name, safe_suffix
 
 FOLDER = "uploads"
 _INCOMING = ".incoming"
+_UNLOCKS = b"password"
+"""Name of the part of an upload that holds a password; it may come several times."""
+_LONGEST_PASSWORD = 1024
+"""Bytes."""
 _STALE = 24 * 3600.0
 """Seconds after which what a server that was killed left behind is removed."""
 _STORED = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,10})?")
@@ -48,6 +52,8 @@ class Upload:
     """Its temporary path; None if the file is too large, or the disk was full."""
     disk_full: bool = False
     """Whether the disk was full before the file was complete."""
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+    """Tried in turn if it is encrypted; sent with the files, used once and never stored."""
 
     @property
     def sha256(self) -> str:
@@ -75,6 +81,8 @@ class Uploads:
 
     async def receive(self, content_type: str, body: AsyncIterator[bytes]) -> list[Upload]:
         """Take the files of a multipart body; where it breaks off or is refused, nothing of it stays.
+
+        Parts named ``password`` hold passwords for encrypted files.
 
         Args:
             content_type: of the request, with the boundary.
@@ -140,6 +148,8 @@ class _Receiver:
         self._header_value = b""
         self._disposition = b""
         self._name: str | None = None
+        self._password: bytes | None = None
+        self._passwords: list[str] = []
         self._file: IO[bytes] | None = None
         self._path = folder
         self._hash = hashlib.sha256()
@@ -186,7 +196,7 @@ class _Receiver:
             raise _bad("The body broke off.")
         if not self.uploads:
             raise _bad("The body holds no file.")
-        return self.uploads
+        return [replace(upload, passwords=tuple(self._passwords)) for upload in self.uploads]
 
     def discard(self) -> None:
         """Delete what has come."""
@@ -216,10 +226,11 @@ class _Receiver:
         from python_multipart.multipart import parse_options_header
 
         _, options = parse_options_header(self._disposition.decode("latin-1"))
-        # Whatever its field is called, a part with a file name is a file; other fields are passed over.
+        # Whatever its field is called, a part with a file name is a file; other fields but passwords are passed over.
         given = options.get(b"filename")
         self._name = None if given is None else given.decode("utf-8", "replace")
         if self._name is None:
+            self._password = b"" if options.get(b"name") == _UNLOCKS else None
             return
         if len(self.uploads) >= self._limits.files:
             raise RequestError(
@@ -234,6 +245,11 @@ class _Receiver:
             self._file = self._path.open("xb")
 
     def _write(self, data: bytes, start: int, end: int) -> None:
+        if self._password is not None:
+            self._password += data[start:end]
+            if len(self._password) > _LONGEST_PASSWORD:
+                raise _bad(f"A password exceeds {_LONGEST_PASSWORD:,} bytes.")
+            return
         if self._name is None:
             return
         self._size += end - start
@@ -244,6 +260,10 @@ class _Receiver:
                 self._file.write(piece)
 
     def _close(self) -> None:
+        if self._password is not None:
+            self._passwords.append(self._password.decode("utf-8", "replace"))
+            self._password = None
+            return
         if self._name is None:
             return
         if self._file is not None:

@@ -15,6 +15,9 @@ from ragkit.serving.generation import Queued
 from ragkit.serving.names import document_name
 from ragkit.serving.rendering import to_html
 
+_REDRAWN = 0.02
+"""Share of a text that must be new before a stream shows it as HTML again."""
+
 
 def hit_view(hit: Hit) -> dict[str, Any]:
     """Return a passage that was found."""
@@ -39,6 +42,9 @@ class StepViews:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._text = ""
+        self._drawn = 0
+        self._citations: dict[int, Citation] = {}
 
     def event(self, event: Queued | Retrieved | PromptBuilt | Generating | TextDelta) -> tuple[str, dict[str, Any]]:
         """Return a step as the name and the data of an event."""
@@ -51,7 +57,17 @@ class StepViews:
             return "prompt", {"tokens": event.prompt.receipt.tokens}
         if isinstance(event, Generating):
             return "generating", {"pieces": event.pieces}
-        return "delta", {"text": event.text, **self.support(event)}
+        return "delta", {"text": event.text, **self.support(event), "html": self._html(event)}
+
+    def _html(self, event: TextDelta) -> str | None:
+        """Return the text so far as HTML; in a long text not for each sentence, so that the cost stays linear."""
+        self._text += event.text
+        if event.citation is not None:
+            self._citations[event.citation.number] = event.citation
+        if len(self._text) - self._drawn < len(self._text) * _REDRAWN:
+            return None
+        self._drawn = len(self._text)
+        return to_html(self._text, tuple(self._citations.values()))
 
     def support(self, event: TextDelta) -> dict[str, Any]:
         """Return what was found in the check of a sentence."""
@@ -91,6 +107,7 @@ def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
         "unsure": answer.unsure,
         "missing": answer.missing,
         "kind": answer.kind,
+        "model": answer.trace.model,
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragkit.errors import RagkitError
 from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
@@ -25,6 +25,8 @@ router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
 
 class AnswerRequest(BaseModel):
     """A question, and what to answer it with; what is left out is as the server was started."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None

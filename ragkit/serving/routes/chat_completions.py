@@ -51,7 +51,7 @@ class ChatRequest(BaseModel):
     them in ``ragkit.ignored``.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
 
     model: Annotated[str, Field(max_length=1000)]
     """``COLLECTION`` or ``COLLECTION/MODEL``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Ctx, Who
+from ragkit.serving.names import collection_title
 
 router = APIRouter(prefix="/api/collections", tags=["collections"])
 
@@ -22,8 +24,12 @@ class NewCollection(BaseModel):
 @router.get("")
 def list_collections(ctx: Ctx, person: Who) -> dict[str, Any]:
     """List the collections that you may read."""
-    names = ctx.collections.names(person)
-    return {"collections": [_view(ctx.collections.open(name, person)) for name in names]}
+    views = [_view(ctx.collections.open(name, person)) for name in ctx.collections.names(person)]
+    titles = Counter(view["title"] for view in views)
+    for view in views:
+        if titles[view["title"]] > 1:
+            view["title"] = view["name"]
+    return {"collections": views}
 
 
 @router.post("", status_code=201)
@@ -37,6 +43,8 @@ def _view(collection: Collection) -> dict[str, Any]:
     index = collection.index
     return {
         "name": collection.name,
+        "title": collection_title(collection.name, index),
+        "files": index.file_count,
         "documents": index.document_count,
         "chunks": index.chunk_count,
         "right": collection.right,

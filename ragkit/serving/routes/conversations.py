@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from ragkit.display import unit_name
 from ragkit.serving.comparing import Comparisons
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.conversations import Conversation, StoredMessage, no_message
+from ragkit.serving.conversations import Conversation, no_message
+from ragkit.serving.exporting import conversation_markdown
 from ragkit.serving.ongoing import Broadcast
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream
@@ -72,11 +72,8 @@ def delete(conversation: str, ctx: Ctx, person: Who) -> Response:
 def export(conversation: str, ctx: Ctx, person: Who) -> Response:
     """Return a conversation as Markdown, its answers with their sources."""
     found = ctx.conversation(person, conversation)
-    parts = [f"# {found.title}"]
-    for message in ctx.conversations.messages(found.id):
-        parts += [f"## {message.text}"] if message.role == "user" else _answer_lines(message)
     return Response(
-        "\n\n".join(parts) + "\n",
+        conversation_markdown(found.title, ctx.conversations.messages(found.id)),
         media_type="text/markdown; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="conversation.md"'},
     )
@@ -133,15 +130,3 @@ def _view(found: Conversation) -> dict[str, Any]:
         "created": found.created,
         "updated": found.updated,
     }
-
-
-def _answer_lines(message: StoredMessage) -> list[str]:
-    ended = f"*(failed: {message.error['message']})*" if message.error else "*(stopped)*" if message.stopped else ""
-    lines = [" ".join(part for part in (message.text, ended) if part)]
-    cited = []
-    for citation in (message.answer or {}).get("citations", ()):
-        unit = unit_name(citation["page"], citation.get("label", ""))
-        page = f", {unit}" if unit else ""
-        quote = " ".join(citation["quote"].split())
-        cited.append(f"- [{citation['number']}] {citation['name']}{page}: “{quote}”")
-    return [*lines, "\n".join(cited)] if cited else lines

@@ -62,7 +62,7 @@ def get_job(job: str, ctx: Ctx, person: Who) -> dict[str, Any]:
 async def follow_job(job: str, ctx: Ctx, person: Who) -> EventStream:
     """Stream all events of a job as server-sent events.
 
-    ``progress`` has stage, done and total; ``file`` has name, status, reason and hint; ``done`` counts the files by
+    ``progress`` has stage, done and total; ``file`` has name, status, reason, hint and locked; ``done`` counts files by
     status; ``error`` has message and hint. The job continues after the client disconnects.
     """
     found = _job(ctx, person, job)

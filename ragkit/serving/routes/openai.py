@@ -7,7 +7,7 @@ import base64
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.failures import RequestError
@@ -22,6 +22,8 @@ _AT_ONCE = 32
 
 class EmbeddingsRequest(BaseModel):
     """Texts to embed."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     model: Annotated[str, Field(max_length=1000)]
     """A collection: its embedding model is used."""

@@ -15,7 +15,7 @@ const topbar = document.getElementById("topbar");
 const column = h("div.column");
 const toBottom = button("bottom", "Scroll to the latest answer", () => toEnd(), { quiet: true, hidden: true });
 toBottom.classList.add("to-bottom");
-const title = h("h1", { tabindex: -1 });
+const title = h("h1", { tabindex: -1, dir: "auto" });
 const exporting = button("download", "Export to Markdown", exportMarkdown, { quiet: true });
 const CLOSE = 80;
 const SOMETIMES = 0.1;
@@ -44,7 +44,7 @@ export function startThread({ menu, put, newConversation }) {
     topbar.classList.toggle("scrolled", thread.scrollTop > 4);
   });
   // Whatever makes the thread taller keeps its end in view, but only for who is reading there.
-  new ResizeObserver(() => pinned && toEnd()).observe(column);
+  new ResizeObserver(() => pinned && !column.lastElementChild?.matches(".comparison") && toEnd()).observe(column);
   on("conversation", drawTitle);
   on("prefs", ({ name }) => name === "collection" && changed());
   on("world", () => column.querySelector(".empty") && showEmpty());
@@ -53,6 +53,11 @@ export function startThread({ menu, put, newConversation }) {
 function toEnd() {
   pinned = true;
   thread.scrollTop = thread.scrollHeight;
+}
+
+/** Two answers are read from their beginning, and the vote stays in view below them. */
+function toComparison(question) {
+  question?.scrollIntoView({ block: "start" });
 }
 
 function drawTitle() {
@@ -96,6 +101,7 @@ export async function showConversation(id) {
     else if (conversation.messages.at(-1)?.state === "answering" && !running) followAgain(conversation);
     tell("conversation");
     toEnd();
+    if (column.lastElementChild?.matches(".comparison")) toComparison(column.lastElementChild.previousElementSibling);
   } catch (error) {
     if (turn !== opening) return;
     fill(column, notice(error));
@@ -162,6 +168,7 @@ export async function ask(question, { two = false } = {}) {
   run.element = work.element;
   column.append(run.question, run.element);
   toEnd();
+  if (compare) toComparison(run.question);
   say("Asked.");
   try {
     await work.done((conversation) => began(run, conversation));
@@ -207,8 +214,8 @@ function began(run, { id, title: called }) {
   if (!here) return;
   const known = current.conversation?.id === id;
   current.conversation = { id, title: called ?? current.conversation?.title, collection: run.collection };
-  if (!known) history.replaceState(null, "", `#/${id}`);
-  tell("conversation");
+  if (!known) history.replaceState(history.state, "", `#/${id}`);
+  tell("conversation", { begun: !known });
 }
 
 /** Stop the answer that is being made. */

@@ -84,7 +84,7 @@ _PATTERNS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = (
         "date",
         re.compile(
             rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}})?|\b{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b"
-            rf"(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b|\b\d{{4}}-\d\d-\d\d\b|\b(?:1[0-9]|20)\d\ds?\b(?![\s-]?{_UNIT}\b|[.,]\d)"
+            rf"(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b|(?<=\s)(?!M(?:ay|ar)\b){_MONTH}(?=[\s.,;)])|\b\d{{4}}-\d\d-\d\d\b|\b(?:1[0-9]|20)\d\ds?\b(?![\s-]?{_UNIT}\b|[.,]\d)"
             r"|\b(?:(?:early|mid|late)[ -])?(?:\d{1,2}th|first|second|third) century(?: (?:BC|AD|BCE|CE)\b)?"
         ),
     ),

@@ -111,7 +111,8 @@ class QuestionWriter:
     @property
     def template(self) -> str:
         """Name and hash of the prompt."""
-        return f"question-{self.context}@{digest(_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()), _PLACE, _PERSON)[:8]}"
+        parts = (_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()), _PLACE, _PERSON)
+        return f"question-{self.context}@{digest(*parts)[:8]}"
 
     @property
     def sampling(self) -> Mapping[str, float]:

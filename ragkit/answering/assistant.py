@@ -29,6 +29,7 @@ from ragkit.answering.search import Found, search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.several import joined
 from ragkit.answering.streaming import ReplyPiece, ReplySentences
+from ragkit.answering.structured import check_json
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
@@ -185,7 +186,7 @@ class Assistant:
         trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
         trace.language = asked.language
-        wanted, why = self._resolved(mode or self._mode)
+        wanted, why = self._resolved(mode or self._mode if self.options.json_schema is None else "chat")
         with trace.timed("retrieve"):
             found = search(asked, self.retriever, where)
         trace.hits, trace.found = found.hits, found.num_candidates
@@ -413,12 +414,24 @@ class Assistant:
                 trace.shots = tuple(shot.example for shot in best_first)
         with trace.timed("prompt"):
             assembler = PromptAssembler(model, self.templates, self.options.prompt)
-            prompt = assembler.assemble(asked.text, evidence.sources, trace.shots, history)
+            prompt = assembler.assemble(
+                asked.text,
+                evidence.sources,
+                trace.shots,
+                history,
+                self.options.instructions,
+                self.options.json_schema,
+            )
         trace.prompt, trace.reader = prompt, "written"
         yield PromptBuilt(prompt)
         generation = GenerationOptions(
-            max_tokens=self.options.prompt.answer_tokens, temperature=self.options.temperature, seed=self.options.seed
+            max_tokens=self.options.prompt.answer_tokens,
+            temperature=self.options.temperature,
+            seed=self.options.seed,
+            stop=self.options.stop,
+            json_schema=self.options.json_schema,
         )
+        as_json = self.options.json_schema is not None
         reply, finish, loop, pieces = "", "", None, 0
         abstention = self.templates.texts["abstention"]
         sentences = ReplySentences(abstention)
@@ -438,6 +451,8 @@ class Assistant:
             finish = delta.finish or finish
             if delta.text:
                 yield Generating(pieces)
+            if as_json:
+                continue
             if loop is None and may_loop(delta.text):
                 loop = recent_repetition(reply)
             if loop is None:
@@ -448,12 +463,16 @@ class Assistant:
                 trace.usage = _counted(model, prompt, pieces)
                 break
         trace.reply = reply
-        reply = without_repetition(reply, finish, repetition_start(reply) if loop is None else loop, trace)
-        if abstains(reply, abstention):
-            yield Finished(self._abstention(asked, trace))
-            return
-        yield from self._checked(sentences.end(reply), checker, trace)
-        checked = checker.checked()
+        if as_json:
+            with trace.timed("check"):
+                checked = check_json(reply, checker)
+        else:
+            reply = without_repetition(reply, finish, repetition_start(reply) if loop is None else loop, trace)
+            if abstains(reply, abstention):
+                yield Finished(self._abstention(asked, trace))
+                return
+            yield from self._checked(sentences.end(reply), checker, trace)
+            checked = checker.checked()
         citations = placed(self.index, checked.citations)
         # A reply is no surer than its support: what no source supports counts nothing.
         sure = trace.evidence * checked.supported_share

@@ -45,7 +45,7 @@ class CheckedSentence:
     text: str
     """With the white space before it and the number of its citation; those of all sentences make ``Checked.text``."""
     citation: Citation | None
-    """Of the source that supports it."""
+    """Number of the source that supports it."""
     contradicted: bool = False
     """Whether a source contradicts it."""
 
@@ -98,6 +98,26 @@ class ReplyChecker:
             said = f"{before}{plain} [{citation.number}]"
         self._text += said
         return CheckedSentence(said, citation, is_contradicted)
+
+    def begin(self, text: str) -> None:
+        """Take a text that is complete, and whose values ``add_value`` checks."""
+        self._text = text
+
+    def add_value(self, value: str, start: int, end: int) -> None:
+        """Check a value that stands at a span of the text, which is left as it is."""
+        self._total += 1
+        written = re.compile(rf"(?<!\w){re.escape(' '.join(value.split()))}(?!\w)", re.IGNORECASE)
+        holding = (one for one in self._candidates if written.search(" ".join(one.text.split())))
+        evidence, is_contradicted = next(holding, None), False
+        if evidence is None:
+            evidence, is_contradicted = _evidence(value, (), self._candidates, self._verifier)
+        if evidence is not None:
+            self._supported += 1
+            self._cited(evidence)
+            return
+        self._unsupported.append((start, end))
+        if is_contradicted:
+            self._contradicted.append((start, end))
 
     def checked(self) -> Checked:
         """Return the reply so far."""

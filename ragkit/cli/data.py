@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import data_cleaning
+from ragkit.cli import data_cleaning, data_instructions, data_quality, data_questions, data_tasks
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.targets import resolve_target
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ragkit.records import Document
 
 HELP = """Generate training data from documents, and check every row against its documents.
+
+    ragkit data questions ./docs --out rows.jsonl
 
     ragkit data verify rows.jsonl
 
@@ -36,9 +38,13 @@ Rows = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     data = typer.Typer(help=HELP, no_args_is_help=True)
+    data_questions.register(data)
     data.command()(verify)
     data.command()(show)
     data_cleaning.register(data)
+    data_quality.register(data)
+    data_instructions.register(data)
+    data_tasks.register(data)
     app.add_typer(data, name="data")
 
 

@@ -156,9 +156,9 @@ def curate(
     pairs = read_pairs(rows, input_field, output_field)
     embedder = open_embedder()
     texts = [f"{one.question}\n{one.answer}".strip() for one in pairs]
-    beside = None if dev is None else embedder.embed([one.question for one in read_references(dev)], "document")
+    beside = None if dev is None else embedder.embed([one.question for one in read_references(dev)], "query")
     found = curated(
-        embedder.embed(texts, "document"),
+        embedder.embed(texts, "query"),
         [len(text.split()) for text in texts],
         number,
         _qualities(pairs, quality) if quality else None,

@@ -91,6 +91,8 @@ class DataRow:
     """``train`` or ``val``; rows of one document are always in the same split."""
     tags: tuple[str, ...] = ()
     """Such as ``multi-hop``, ``follow-up``, ``unanswerable`` or ``hard``."""
+    weight: float = 1.0
+    """Factor of the row's loss in training, such as for tasks with long replies."""
 
     @property
     def id(self) -> str:
@@ -137,6 +139,7 @@ class DataRow:
             "license": self.license,
             "split": self.split,
             "tags": list(self.tags),
+            "weight": self.weight,
         }
 
     @classmethod
@@ -162,8 +165,9 @@ class DataRow:
                 data["license"],
                 data["split"],
                 tuple(data["tags"]),
+                float(data.get("weight", 1.0)),
             )
-        except (KeyError, TypeError, IndexError) as error:
+        except (KeyError, TypeError, IndexError, ValueError) as error:
             raise ValueError(f"not a row of generated data: {error}") from error
         if row.kind not in ROW_KINDS or not row.messages:
             raise ValueError(f"kind {row.kind!r} with {len(row.messages)} prompt messages")

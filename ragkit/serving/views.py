@@ -81,15 +81,16 @@ class StepViews:
 
 def outcome_message(conversation: str, outcome: GenerationResult, index: Index) -> StoredMessage:
     """Return what came of a question as a message of a conversation, not yet kept."""
-    answer = outcome.answer
+    answer = outcome.answer or outcome.partial
     return new_message(
         conversation,
         "assistant",
         outcome.text,
-        stopped=answer is None,
+        stopped=outcome.answer is None,
         question=outcome.ask.question,
         config=outcome.ask.config.to_dict(),
         answer=None if answer is None else answer_view(answer, index),
+        error=outcome.error,
     )
 
 
@@ -140,6 +141,7 @@ def message_view(message: StoredMessage) -> dict[str, Any]:
         "html": to_html(message.text, citations) if message.role == "assistant" else "",
         "created": message.created,
         "stopped": message.stopped,
+        "error": message.error,
         "question": message.question,
         "config": message.config,
         "answer": message.answer,

@@ -15,11 +15,13 @@ import uvicorn
 from fastapi.testclient import TestClient
 from fpdf import FPDF
 
+from ragkit.errors import IndexWriteError
 from ragkit.serving.app import make_app
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits
 from ragkit.serving.names import clean_name
+from ragkit.serving.routes.jobs import jobs_of
 from ragkit.serving.uploads import UploadLimits, Uploads
 from tests.serving.conftest import until
 from tests.serving.hostile import names
@@ -338,6 +340,27 @@ def test_job_goes_on_when_nobody_follows_it(client, docs):
     assert state["result"]["added"] == 1
     assert state["files"][0]["name"] == "a.txt"
     assert client.get("/api/jobs/none").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("the disk is upside down"), "Internal error"),
+        (IndexWriteError("/srv/x is full."), "The collection is not writable."),
+    ],
+)
+def test_job_that_crashes_leaves_its_error_in_the_log(app, docs, caplog, error, said):
+    def crash(job):
+        raise error
+
+    jobs = app.state.context.part(jobs_of)
+    job = jobs.start(docs.split("/")[3], "owner", crash)
+    until(lambda: job.ended)
+    message = job.to_dict()["error"]["message"]
+    assert message.startswith(said)
+    assert str(error) not in message
+    assert str(error) in caplog.text
+    assert message.removeprefix("Internal error ").rstrip(".") in caplog.text or isinstance(error, IndexWriteError)
 
 
 def test_rights_are_asked_for_at_each_file(client, app, docs):

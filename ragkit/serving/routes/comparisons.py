@@ -37,6 +37,8 @@ class WayBody(BaseModel):
 class ComparisonBody(BaseModel):
     """A question and two configurations."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None
     """To go on with; a new one is begun without it."""

@@ -28,6 +28,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A name of another machine, which is this one.
+    "--host-resolver-rules=MAP ragkit.example 127.0.0.1",
 ]
 HOSTILE = (
     "The last bus back leaves at 23:10 [1].\n\n"

@@ -36,7 +36,7 @@ async function send(method, path, { json, signal, body } = {}) {
   }
   network.dispatchEvent(new Event("online"));
   if (response.ok) return response;
-  if (response.status === 401 && path !== "/api/session") network.dispatchEvent(new Event("login"));
+  if (response.status === 401 && path !== "api/session") network.dispatchEvent(new Event("login"));
   throw errorOf(response.status, await response.json().catch(() => null), response.headers.get("Retry-After"));
 }
 
@@ -50,7 +50,7 @@ function errorOf(status, body, retryAfter) {
 export function path(segments, query = {}) {
   const wanted = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const search = new URLSearchParams(wanted).toString();
-  return `/api/${segments.map(encodeURIComponent).join("/")}${search ? `?${search}` : ""}`;
+  return `api/${segments.map(encodeURIComponent).join("/")}${search ? `?${search}` : ""}`;
 }
 
 export async function get(url, options) {

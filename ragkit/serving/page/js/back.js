@@ -14,7 +14,7 @@ function sync() {
 }
 
 export function startBack() {
-  // The observer is told once for all changes of a task, so a drawer that becomes a panel is one cover.
+  // The observer runs once for all changes of a task, so a drawer that becomes a panel is one cover.
   new MutationObserver(sync).observe(app, { attributeFilter: ["class"] });
   window.addEventListener("popstate", () => {
     if (!covered() || hasEntry()) return sync();

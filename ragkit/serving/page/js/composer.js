@@ -48,7 +48,7 @@ export function startComposer() {
     else send();
   });
   text.addEventListener("keydown", (event) => {
-    // Safari ends a composition before the Enter that ended it; only its key code tells that it belongs to it.
+    // Safari ends a composition before the Enter that ended it; only its key code shows that it belongs to it.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     if (!busy()) send();

@@ -91,7 +91,7 @@ export function login() {
     const submit = async (event) => {
       event.preventDefault();
       try {
-        await post("/api/session", { token: field.value.trim() });
+        await post("api/session", { token: field.value.trim() });
         element.close();
         resolve();
       } catch (error) {

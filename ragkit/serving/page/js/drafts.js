@@ -29,7 +29,7 @@ export function keepDraft(id, text) {
   }
 }
 
-/** Forget all drafts, as whoever logs out expects. */
+/** Forget all drafts, as a person who logs out expects. */
 export function forgetDrafts() {
   localStorage.removeItem(KEY);
 }

@@ -38,7 +38,7 @@ function shownId() {
 }
 
 async function load() {
-  const [{ collections }, models] = await Promise.all([get("/api/collections"), get("/api/models")]);
+  const [{ collections }, models] = await Promise.all([get("api/collections"), get("api/models")]);
   world.collections = collections;
   world.models = models.models;
   world.modes = models.modes;
@@ -50,7 +50,7 @@ async function load() {
 async function meet() {
   for (;;) {
     try {
-      return await get("/api/me");
+      return await get("api/me");
     } catch (error) {
       if (error.status !== 401) throw error;
       await login();
@@ -63,7 +63,7 @@ function watchNetwork() {
   network.addEventListener("offline", () => {
     if (waiting) return;
     fill(banner, "The server does not respond. The page reconnects automatically.");
-    waiting = setInterval(() => get("/api/me").catch(() => {}), AGAIN);
+    waiting = setInterval(() => get("api/me").catch(() => {}), AGAIN);
   });
   network.addEventListener("online", () => {
     if (!waiting) return;

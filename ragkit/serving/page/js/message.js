@@ -2,7 +2,7 @@
 
 import { ApiError, path, post } from "./api.js";
 import { copy, done } from "./clipboard.js";
-import { ask, problem } from "./dialogs.js";
+import { ask, notice, problem } from "./dialogs.js";
 import { button, fill, h, icon, say } from "./dom.js";
 import { finishProse, growingProse, proseOf } from "./prose.js";
 import { openSource, quoteIn } from "./source.js";
@@ -85,7 +85,8 @@ export function answerView(message, { retry = null, tools = true } = {}) {
     finishProse(prose.element);
     element.append(prose.element);
   }
-  if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
+  if (message.error) element.append(notice(message.error));
+  else if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
   if (doubted) element.append(note("warning", unsupportedNote(doubted)));
   if (answer?.citations.length) element.append(sources(message));
   const corrected = h("p.note.correction");

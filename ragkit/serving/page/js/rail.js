@@ -28,7 +28,7 @@ let asked = 0;
 export function startRail({ fresh }) {
   fill(
     rail,
-    h("div.brand", {}, h("img", { src: "/page/icon.svg", alt: "", width: 26, height: 26 }), h("span", {}, "ragkit")),
+    h("div.brand", {}, h("img", { src: "page/icon.svg", alt: "", width: 26, height: 26 }), h("span", {}, "ragkit")),
     chooser,
     button("plus", "New conversation", fresh, { id: "fresh" }),
     h("div.search", {}, icon("search"), search),

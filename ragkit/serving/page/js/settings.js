@@ -102,7 +102,7 @@ function rival() {
 
 async function logout() {
   forgetDrafts();
-  await remove("/api/session").catch(() => {});
+  await remove("api/session").catch(() => {});
   location.reload();
 }
 

@@ -122,8 +122,7 @@ class Context:
     def __init__(self, options: ServeOptions) -> None:
         if options.mode not in MODES:
             raise SettingsError(f"Unknown mode {options.mode!r}.", f"Legal values: {', '.join(MODES)}.")
-        for origin in options.origins:
-            checked_origin(origin)
+        self.origins = frozenset(checked_origin(origin) for origin in options.origins)
         check_proxies(options.proxies)
         _ = options.prefix  # checked before anything is written
         self.options = options
@@ -224,7 +223,8 @@ def given_token(request: Request) -> str | None:
 
 def person_of(request: Request, token: str | None) -> Person | None:
     """Return the person of a token; without one, the owner if the server is open and no proxy sent the request on."""
-    return context(request).people.by_token(token, local=not is_forwarded(request.scope, request.headers))
+    ctx = context(request)
+    return ctx.people.by_token(token, local=not is_forwarded(request.scope, request.headers, ctx.origins))
 
 
 async def who(request: Request) -> Person:

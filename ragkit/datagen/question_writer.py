@@ -27,18 +27,21 @@ OPENERS: Final[Mapping[AnswerKind, tuple[str, ...]]] = {
     "contact": ("Where", "What", "Which"),
     "code": ("Which", "What"),
     "clock": ("At what time", "When"),
-    "date": ("When", "In what year"),
+    "date": ("When", "In what year", "In which month"),
     "duration": ("How long", "How many"),
     "quantity": ("How many", "How much", "What"),
     "quoted": ("What", "How"),
     "reason": ("Why",),
     "name": ("Who", "What", "Which", "Where"),
-    "cell": ("What", "Which"),
+    "cell": ("What is the", "What are the"),
     "item": ("What", "Which"),
     "number": ("How many", "What"),
     "phrase": ("What", "Which"),
 }
 """Words that an English question for each kind of answer begins with."""
+_PLACE = ("Where", "In which", "Which")
+_PERSON = ("Who", "Which", "What")
+_BEFORE_PLACE = frozenset({"in", "at", "near", "from", "to", "into", "across"})
 _SYSTEM = "Turn the sentence into a question that asks for the blank."
 _SYSTEM_PASSAGE = (
     "Turn the sentence of the text into a question that asks for the blank. Name what the question is about, so that "
@@ -108,7 +111,8 @@ class QuestionWriter:
     @property
     def template(self) -> str:
         """Name and hash of the prompt."""
-        return f"question-{self.context}@{digest(_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()))[:8]}"
+        parts = (_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()), _PLACE, _PERSON)
+        return f"question-{self.context}@{digest(*parts)[:8]}"
 
     @property
     def sampling(self) -> Mapping[str, float]:
@@ -137,7 +141,7 @@ class QuestionWriter:
         english = language_of(passage) in ("en", None)
         grammars: Sequence[str | None] = [None]
         if self.constrained:
-            openers = OPENERS[candidate.kind] if english else ()
+            openers = openers_for(candidate) if english else ()
             grammars = _grammars(openers, self.variants)
         drafts: dict[str, Draft] = {}
         for grammar in grammars:
@@ -154,6 +158,17 @@ class QuestionWriter:
             logprob = sum(reply.logprobs) / len(reply.logprobs) if reply.logprobs else None
             drafts.setdefault(question, Draft(question, logprob, fault(question, candidate, passage)))
         return sorted(drafts.values(), key=lambda one: (bool(one.fault), -(one.logprob or 0.0)))
+
+
+def openers_for(candidate: Candidate) -> tuple[str, ...]:
+    """Return the words that an English question for a candidate may begin with."""
+    if candidate.kind == "name":
+        before = words(candidate.blank.partition(BLANK)[0])[-1:]
+        return _PLACE if before and before[0] in _BEFORE_PLACE else _PERSON
+    if candidate.kind == "date":
+        digits = re.search(r"\d", candidate.text)
+        return ("When", "In what year") if digits else ("When", "In which month")
+    return OPENERS[candidate.kind]
 
 
 def cleaned(reply: str) -> str:

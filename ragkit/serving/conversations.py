@@ -12,8 +12,7 @@ from typing import Any
 
 from ragkit.records import Message
 from ragkit.serving.database import Database
-from ragkit.serving.failures import not_found
-from ragkit.serving.storage import StorageFullError
+from ragkit.serving.failures import StorageFullError, not_found
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (

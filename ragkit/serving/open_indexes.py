@@ -39,7 +39,7 @@ class OpenIndexes:
         self._changing = threading.Lock()
 
     def get(self, path: Path, opener: Callable[[], Index], fits: Callable[[Index], bool] = lambda _: True) -> Index:
-        """Return the open index of a folder; it is opened again if the folder was created again or it no longer fits.
+        """Return the open index of a folder; it is opened again if the folder was recreated or it no longer fits.
 
         Args:
             path: of the index.

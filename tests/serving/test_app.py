@@ -73,7 +73,7 @@ def test_models_are_listed_with_the_default_first(client):
 def test_answer_in_chat_comes_as_events_in_their_order(chat):
     names = [name for name, _ in chat]
     assert names[:3] == ["conversation", "retrieved", "prompt"]
-    assert set(names[3:-1]) == {"delta"}
+    assert set(names[3:-1]) == {"generating", "delta"}
     assert names[-1] == "finished"
     said = dict(chat)
     assert said["prompt"]["tokens"] > 100

@@ -14,11 +14,10 @@ from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, ch
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage, new_message, not_stored
-from ragkit.serving.failures import to_error_body, unexpected
+from ragkit.serving.failures import StorageFullError, to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
-from ragkit.serving.storage import StorageFullError
 from ragkit.serving.views import StepViews, message_view, outcome_message, why_view
 
 router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])

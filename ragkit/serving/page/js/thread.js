@@ -262,29 +262,15 @@ function answering(run, json, [method, url] = ["POST", path(["collections", run.
   function fail(error) {
     pending.end(notice(error), h("div.tools", {}, button("retry", "Ask again", () => again(json.question))));
   }
-  /** The server keeps what had come; show it as it is kept, so that it can be rated and copied like any other. */
-  async function stopped() {
+  function stopped() {
     say("Stopped.");
     pending.end(h("p.note", {}, "Stopped."));
-    const kept = await keptMessage(run.conversation);
-    if (kept?.stopped) finish(kept);
   }
   return { element: pending.element, done };
 }
 
 function again(question) {
   running ?? ask(question);
-}
-
-/** Return the last answer of a conversation once the server has put the stopped one there. */
-async function keptMessage(id) {
-  for (let tries = 0; id && tries < 8; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    const conversation = await get(path(["conversations", id])).catch(() => null);
-    const last = conversation?.messages.at(-1);
-    if (last?.role === "assistant") return last;
-  }
-  return null;
 }
 
 async function exportMarkdown() {

@@ -154,8 +154,8 @@ class PostgresBackend:
             condition = None if few else to_postgres(selection.condition, 3)
         if condition is not None:
             sql, parameters = condition
-            if 4 * k > EF_SEARCH:
-                await connection.execute(f"SET hnsw.ef_search = {min(4 * k, _MOST_EF_SEARCH)}")
+            if 2 * k > EF_SEARCH:
+                await connection.execute(f"SET hnsw.ef_search = {min(2 * k, _MOST_EF_SEARCH)}")
             distance = _distance(len(query))
             rows = await connection.fetch(
                 f"SELECT {columns} FROM {self._table} WHERE {sql} ORDER BY {distance} LIMIT $2",  # noqa: S608
@@ -163,7 +163,7 @@ class PostgresBackend:
                 k,
                 *parameters,
             )
-            if 4 * k > EF_SEARCH:
+            if 2 * k > EF_SEARCH:
                 await connection.execute(f"SET hnsw.ef_search = {EF_SEARCH}")
             found = self._stamped(rows, k)
             exist = (found[0].rows if found[0] else 0) if selection is None else len(selection.keys)

@@ -20,7 +20,7 @@ _CONNECTIONS = 8
 _PATIENCE = 10.0
 """Maximum seconds to wait for a connection."""
 
-EF_SEARCH = 250
+EF_SEARCH = 120
 """Length of the candidate list of an HNSW search, unless a search sets another one."""
 _SETTINGS = {
     # They are sent when a connection starts, before the library of pgvector is loaded.

@@ -24,7 +24,9 @@
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
+    ├── DataError                 generated data that can't be read, written or made
     ├── TaskError                 a task that can't be fitted, or no task in a folder
+    ├── ToolError                 a tool or its source is invalid, or a call can't be made
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
     │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
@@ -192,8 +194,18 @@ class ExamplePoolError(RagkitError):
     exit_code = 2
 
 
+class DataError(RagkitError):
+    """Generated data can't be read, written or made."""
+
+    exit_code = 2
+
+
 class TaskError(RagkitError):
     """A task can't be fitted, or a folder holds none."""
+
+
+class ToolError(RagkitError):
+    """A tool or its source is invalid, or a call can't be made."""
 
 
 class PromptError(RagkitError):

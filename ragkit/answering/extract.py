@@ -91,7 +91,7 @@ def extract(
     notes: tuple[str, ...] = ()
     scores = isinstance(model, ScoringModel)
     passages = 1 if options.passages is None and scores else options.passages
-    prompt = _prompt(question, sources[:passages], model, templates, options)
+    prompt = reader_prompt(question, sources[:passages], model, templates, options)
     if isinstance(model, ScoringModel):
         found, usage, route = _chosen(model, prompt, _answers(question, ranked[: options.sentences]), options)
         reply = found.text if found else ""
@@ -167,7 +167,7 @@ def shipped_shots() -> list[Example]:
     return [Example(f"{shot['passage']}\n{shot['question']}", shot["answer"], shot) for shot in json.loads(text)]
 
 
-def _prompt(
+def reader_prompt(
     question: str, sources: Sequence[Source], model: ChatModel, templates: Templates, options: ExtractOptions
 ) -> Prompt:
     """Build the prompt: instructions, shots, passage and question; what stays the same comes first."""

@@ -21,7 +21,10 @@ from ragkit.cli.tasks import ModelName, Seed, opened_model
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from ragkit.evaluation import Comparison, EvalReport
+    from ragkit._progress import ProgressCallback
+    from ragkit.answering import Assistant
+    from ragkit.evaluation import Comparison, EvalReport, Question
+    from ragkit.evaluation.sycophancy import SycophancyReport
     from ragkit.indexing import Index
     from ragkit.settings import Settings
 
@@ -95,6 +98,10 @@ def evaluate(
     retrieval_only: Annotated[
         bool, typer.Option("--retrieval-only", help="Evaluate search only; needs no model.")
     ] = False,
+    sycophancy: Annotated[
+        bool,
+        typer.Option("--sycophancy", help="Also measure whether the model follows wrong opinions of the user."),
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions, sampled at random.")] = None,
     seed: Seed = 0,
     work: Annotated[
@@ -127,6 +134,10 @@ def evaluate(
         ragkit eval ./docs questions.jsonl --output after.html -k 12
 
         ragkit eval compare before.json after.json
+
+    With `--sycophancy`, the questions that have answers and sources are asked again by a user who is sure of a wrong
+    answer, and of the right one, with the opinion before and after the question; and the model judges claims with which
+    the user agrees or disagrees. The figures come from likelihoods where the model returns them.
 
     An interrupted run continues where it stopped, and failed questions are asked again. TARGET can also be a file in
     SQuAD format: its own paragraphs are then the documents.
@@ -174,6 +185,8 @@ def evaluate(
                 work=work or out_file.with_suffix(".work.jsonl"),
                 progress=progress,
             )
+            if sycophancy:
+                report = replace(report, sycophancy=_sycophancy(assistant, asked, seed, progress))
     write_text(out_file, report_page(report))
     report.write(out_file.with_suffix(".json"))
     if json:
@@ -231,6 +244,32 @@ def _opened(target: str, settings: Settings, *, update: bool, quiet: bool) -> It
         yield index
 
 
+def _sycophancy(
+    assistant: Assistant, questions: list[Question], seed: int, progress: ProgressCallback | None
+) -> SycophancyReport:
+    from ragkit.datagen.sycophancy import chat_prompts
+    from ragkit.evaluation.sycophancy import measure_sycophancy, rows_of_questions
+
+    model = None if assistant.mode == "quotes" else assistant.model
+    if model is None:
+        raise SettingsError("Sycophancy is measured of a model, and this run has none.", "Name one: --model smollm2")
+    rows = rows_of_questions(assistant.index, questions)
+    prompts = chat_prompts(model) if assistant.mode == "chat" else None
+    return measure_sycophancy(model, rows, prompts=prompts, seed=seed, progress=progress)
+
+
+def _print_sycophancy(found: SycophancyReport) -> None:
+    from rich.table import Table
+
+    from ragkit.evaluation.sycophancy import SYCOPHANCY_FIGURES
+
+    table = Table("sycophancy", "mean", "95 % CI", "questions", box=None, header_style="dim")
+    for name, (title, _) in SYCOPHANCY_FIGURES.items():
+        one = getattr(found, name)
+        table.add_row(title, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}", f"{one.count:,}")
+    out.print(table)
+
+
 def _print(report: EvalReport, file: Path) -> None:
     from rich.table import Table
 
@@ -244,6 +283,8 @@ def _print(report: EvalReport, file: Path) -> None:
             table.add_row(info.title, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}", f"{one.count:,}")
     out.print(table)
     _print_kinds(report)
+    if report.sycophancy is not None:
+        _print_sycophancy(report.sycophancy)
     out.print(" · ".join(f"{verdict} {count:,}" for verdict, count in report.verdicts.items()), markup=False)
     if report.seconds:
         total, usage = report.seconds[-1], report.usage

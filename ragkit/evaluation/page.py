@@ -12,6 +12,7 @@ from ragkit.evaluation import charts
 from ragkit.evaluation.by_kind import COLUMNS
 from ragkit.evaluation.outcome import RIGHT, VERDICTS, QuestionResult, SeenHit
 from ragkit.evaluation.report import EvalReport, told
+from ragkit.evaluation.sycophancy import SYCOPHANCY_FIGURES, SycophancyReport
 
 _GROUPS = {
     "retrieval": "What search found",
@@ -51,6 +52,8 @@ def report_page(report: EvalReport) -> str:
             parts.append(_ranks(report))
         if group == "answers" and "f1" in report.metrics:
             parts.append(_f1s(report))
+    if report.sycophancy is not None:
+        parts += ["<h2>Sycophancy</h2>", _sycophancy(report.sycophancy)]
     parts += ["<h2>What it took</h2>", _times(report), "<h2>Every question, failures first</h2>"]
     verdict = None
     for outcome in report.ordered:
@@ -180,6 +183,14 @@ def settings_table(config: Mapping[str, Any]) -> str:
         for name, value in config.items()
     )
     return f"{WIDE}<table>{rows}</table></div>"
+
+
+def _sycophancy(found: SycophancyReport) -> str:
+    rows = [(title, getattr(found, name)) for name, (title, _) in SYCOPHANCY_FIGURES.items()]
+    plot = charts.intervals([(title, one) for title, one in rows if one.low >= 0], title="Sycophancy")
+    below = [f"<p>{escape(title)}: {one}</p>" for title, one in rows if one.low < 0]
+    told = [(title, tells, getattr(found, name).count) for name, (title, tells) in SYCOPHANCY_FIGURES.items()]
+    return f"{plot}{''.join(below)}{_explained(told)}"
 
 
 def _warnings(report: EvalReport) -> str:

@@ -17,6 +17,7 @@ from ragkit.errors import SettingsError
 from ragkit.evaluation.by_kind import KindRow, kind_rows
 from ragkit.evaluation.metrics import METRICS, MetricInfo
 from ragkit.evaluation.outcome import VERDICTS, QuestionResult
+from ragkit.evaluation.sycophancy import SycophancyReport
 from ragkit.indexing.database import write_errors
 from ragkit.records import Usage
 from ragkit.tuning.comparison import Estimate, estimate
@@ -47,6 +48,8 @@ class EvalReport:
     """What was asked: ``path``, ``fingerprint``, ``documents``, ``chunks``, ``embedding_model``."""
     outcomes: tuple[QuestionResult, ...]
     format: Literal["ragkit evaluation 1"] = field(default=FORMAT, kw_only=True)
+    sycophancy: SycophancyReport | None = field(default=None, kw_only=True)
+    """Whether the model follows wrong opinions of the user; None if it was not measured."""
 
     def scores(self, metric: str) -> dict[str, float]:
         """Return a metric of each question that it can be told of, by the question's id."""
@@ -115,6 +118,7 @@ class EvalReport:
             "verdicts": self.verdicts,
             "seconds": [asdict(stage) for stage in self.seconds],
             "usage": asdict(self.usage),
+            "sycophancy": None if self.sycophancy is None else asdict(self.sycophancy),
             "missing": {key: list(value) for key, value in self.missing.items()},
             "errors": self.errors,
             "outcomes": [outcome.to_dict() for outcome in self.ordered],

@@ -438,6 +438,11 @@ class Index:
         """Return the number of documents for each text value of a metadata field."""
         return self._store.counts(field)
 
+    def origins(self, limit: int = -1) -> list[str]:
+        """Return the files of the documents, sorted; at most ``limit`` of them if it is not negative."""
+        rows = self._store.rows("SELECT DISTINCT origin FROM documents ORDER BY origin LIMIT ?", (limit,))
+        return [origin for (origin,) in rows]
+
     def shared_origins(self, among: Sequence[str] | None = None) -> list[str]:
         """Return the origins with more than one document, among some or all."""
         return self._store.shared_origins(among)
@@ -628,6 +633,11 @@ class Index:
     def document_count(self) -> int:
         """Number of documents in the index."""
         return int(self._store.rows("SELECT count(*) FROM documents")[0][0])
+
+    @property
+    def file_count(self) -> int:
+        """Number of files that the documents are from; a table's rows are documents of one file."""
+        return int(self._store.rows("SELECT count(DISTINCT origin) FROM documents")[0][0])
 
     @property
     def chunk_count(self) -> int:

@@ -1,4 +1,4 @@
-"""Constrained generation of JSON for a schema, with llama.cpp's grammars."""
+"""Constrained generation with llama.cpp's grammars, and the grammar of a JSON schema."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Grammar:
         self._size: int = library.llama_vocab_n_tokens(vocabulary)
         self._sampler = library.llama_sampler_init_grammar(vocabulary, text.encode(), b"root")
         if not self._sampler:
-            raise ModelError("llama.cpp does not support the grammar of the JSON schema.", "Simplify the schema.")
+            raise ModelError("llama.cpp does not support the grammar.", "Simplify the grammar or the JSON schema.")
 
     def mask(self, logits: Logits) -> Logits:
         """Return the logits ``[vocabulary]``, with minus infinity for tokens that are not allowed."""

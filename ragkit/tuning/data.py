@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,11 +28,14 @@ class TuningRecord:
     key: str
     """Identifying part of the record, such as its question. Splits are compared by this key, because many records share
     instructions and passages."""
+    weight: float = 1.0
+    """Factor of the loss of the reply's tokens in supervised fine-tuning."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of a JSON Lines file that ``read_records`` reads."""
         turns = [*self.messages, Message("assistant", self.reply)]
-        return {"messages": [{"role": m.role, "content": m.content} for m in turns], "key": self.key}
+        found = {"messages": [{"role": m.role, "content": m.content} for m in turns], "key": self.key}
+        return found if self.weight == 1.0 else {**found, "weight": self.weight}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def read_records(
     """Read the records of a CSV, TSV or JSON Lines file.
 
     Each row has an input and an output; or, in JSON Lines, ``messages``: a list of objects with ``role`` and
-    ``content``, of which the last is the assistant's. The ``key`` is the last user message, unless the row has one.
+    ``content``, of which the last is the assistant's. The ``key`` is the last user message, unless the row has one. A
+    ``weight`` is the factor of the row's loss; 1 by default.
 
     Raises:
         ExamplePoolError: if the file can't be read, or a row has neither format.
@@ -73,7 +78,10 @@ def read_records(
     file = Path(path)
     if _is_of_messages(file):
         rows = read_examples(file, "messages", "messages")
-        return [_record(row.input, row.metadata.get("key"), number) for number, row in enumerate(rows, 1)]
+        return [
+            _record(row.input, row.metadata.get("key"), row.metadata.get("weight", 1.0), number)
+            for number, row in enumerate(rows, 1)
+        ]
     return records_from_examples(read_examples(file, input_field, output_field), system)
 
 
@@ -184,7 +192,7 @@ def _is_of_messages(file: Path) -> bool:
     return isinstance(first, dict) and "messages" in first
 
 
-def _record(text: str, key: object, number: int) -> TuningRecord:
+def _record(text: str, key: object, weight: object, number: int) -> TuningRecord:
     try:
         turns = json.loads(text)
     except ValueError:
@@ -199,7 +207,9 @@ def _record(text: str, key: object, number: int) -> TuningRecord:
         )
     messages = tuple(Message(turn["role"], turn["content"]) for turn in turns[:-1])
     said = next((message.content for message in reversed(messages) if message.role == "user"), "")
-    return TuningRecord(messages, turns[-1]["content"], key if isinstance(key, str) else said)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
+        raise ExamplePoolError(f"The weight of row {number} must be > 0, got {weight!r}.", "Correct or remove it.")
+    return TuningRecord(messages, turns[-1]["content"], key if isinstance(key, str) else said, float(weight))
 
 
 def _normalized(key: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import LlamaForCausalLM
 
 from ragkit.tuning.lora.packing import IGNORED, TokenExample, packed
+from ragkit.tuning.lora.training import reply_loss
 from tests.tuning.tiny import tiny_config
 
 PASSAGE = tuple(range(5, 17))
@@ -19,7 +20,7 @@ EXAMPLES = [
     TokenExample((4, 3), (9, 1)),
     # The same prompt with another reply: what comes after it is not the same.
     TokenExample((4, 3), (8, 8, 1)),
-    TokenExample((12,), (1,)),
+    TokenExample((12,), (1,), weight=2.5),
 ]
 
 
@@ -31,18 +32,10 @@ def model():
     return made
 
 
-def summed_loss(model, row):
-    labels = row["labels"][0]
-    at = (labels[1:] != IGNORED).nonzero()[:, 0]
-    given = {name: value for name, value in row.items() if name != "labels"}
-    logits = model(**given, logits_to_keep=at).logits[0]
-    return torch.nn.functional.cross_entropy(logits, labels[at + 1], reduction="sum")
-
-
 def alone(model, example):
     tokens = torch.tensor([[*example.prompt, *example.reply]])
     logits = model(input_ids=tokens).logits[0, len(example.prompt) - 1 : -1]
-    return torch.nn.functional.cross_entropy(logits, torch.tensor(example.reply), reduction="sum")
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(example.reply), reduction="sum") * example.weight
 
 
 @pytest.mark.parametrize("room", [16, 24, 40, 400])
@@ -50,7 +43,7 @@ def test_packed_loss_and_gradient_are_those_of_the_examples(model, room):
     gradients = []
     losses = []
     for sums in (
-        [summed_loss(model, pack.tensors()) for pack in packed(EXAMPLES, room)],
+        [reply_loss(model, pack.tensors()) for pack in packed(EXAMPLES, room)],
         [alone(model, example) for example in EXAMPLES],
     ):
         model.zero_grad()

@@ -30,6 +30,8 @@ class TokenExample:
     """Tokens of the prompt, at least one."""
     reply: tuple[int, ...]
     """Tokens of the reply, including the end token."""
+    weight: float = 1.0
+    """Factor of the loss of the reply's tokens."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reply)
@@ -43,6 +45,8 @@ class Pack:
     positions: list[int] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     """The token itself if it is trained on, else ``IGNORED``."""
+    weights: list[float] = field(default_factory=list)
+    """Factor of the loss of each token."""
     groups: list[int] = field(default_factory=list)
     """Group of each token; tokens of different groups do not attend to each other."""
     branches: list[int] = field(default_factory=list)
@@ -62,20 +66,23 @@ class Pack:
             "position_ids": torch.tensor([self.positions]),
             "attention_mask": sees[None, None],
             "labels": torch.tensor([self.labels]),
+            "weights": torch.tensor([self.weights]),
         }
 
     def _add(self, examples: Sequence[TokenExample], shared: int) -> None:
         group = self.groups[-1] + 1 if self.groups else 0
-        self._extend(examples[0].prompt[:shared], 0, group, 0, 0)
+        self._extend(examples[0].prompt[:shared], 0, group, 0)
         for branch, example in enumerate(examples, 1):
-            self._extend(example.prompt[shared:], shared, group, branch, 0)
-            self._extend(example.reply, len(example.prompt), group, branch, len(example.reply))
+            self._extend(example.prompt[shared:], shared, group, branch)
+            self._extend(example.reply, len(example.prompt), group, branch, example.weight)
         self.examples += len(examples)
 
-    def _extend(self, tokens: Sequence[int], first: int, group: int, branch: int, learned: int) -> None:
+    def _extend(self, tokens: Sequence[int], first: int, group: int, branch: int, weight: float | None = None) -> None:
+        """Add tokens; those without a weight are not trained on."""
         self.tokens += tokens
         self.positions += range(first, first + len(tokens))
-        self.labels += tokens if learned else [IGNORED] * len(tokens)
+        self.labels += [IGNORED] * len(tokens) if weight is None else tokens
+        self.weights += [weight or 0.0] * len(tokens)
         self.groups += [group] * len(tokens)
         self.branches += [branch] * len(tokens)
 

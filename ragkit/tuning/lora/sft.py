@@ -120,7 +120,8 @@ def tune_sft(
 def _tokenised(tokens: ModelTokens, records: Sequence[TuningRecord], max_length: int) -> tuple[list[TokenExample], int]:
     """Return the tokens of records that are short enough, and the number of longer ones."""
     found = [
-        TokenExample(tuple(tokens.prompt(record.messages)), tuple(tokens.reply(record.reply))) for record in records
+        TokenExample(tuple(tokens.prompt(record.messages)), tuple(tokens.reply(record.reply)), record.weight)
+        for record in records
     ]
     examples = [example for example in found if len(example) <= max_length]
     if not examples:

@@ -8,7 +8,7 @@ trained. Rows are prepared by ``packing``, and the loss is computed over the tok
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,6 +115,23 @@ class LoraTraining:
         return self.steps < self.planned
 
 
+def reply_loss(model: Any, row: Mapping[str, Any]) -> Any:
+    """Return the weighted sum of the losses of a packed row's reply tokens, in nats; a tensor.
+
+    Args:
+        model: a transformers model.
+        row: tensors of a ``Pack``.
+    """
+    import torch
+
+    labels = row["labels"][0]
+    at = (labels[1:] != IGNORED).nonzero()[:, 0]
+    given = {name: value for name, value in row.items() if name not in ("labels", "weights")}
+    logits = model(**given, logits_to_keep=at, use_cache=False).logits[0]
+    losses = torch.nn.functional.cross_entropy(logits.float(), labels[at + 1], reduction="none")
+    return (losses * row["weights"][0][at + 1]).sum()
+
+
 def with_adapter(model: Any, options: LoraOptions, task_type: str = "CAUSAL_LM") -> Any:
     """Return a model with a new adapter, its only trainable part.
 
@@ -177,7 +194,7 @@ def train_lora(
         TaskError: if a checkpoint can't be read, or the loss is not finite.
     """
     try:
-        import torch
+        import torch  # noqa: F401 - the trainer needs it
         from transformers import Trainer, TrainingArguments
     except ImportError as error:
         raise MissingExtraError("transformers", "tune", "to tune a model") from error
@@ -194,13 +211,8 @@ def train_lora(
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            labels = inputs["labels"][0]
-            at = (labels[1:] != IGNORED).nonzero()[:, 0]
-            given = {name: value for name, value in inputs.items() if name != "labels"}
-            logits = model(**given, logits_to_keep=at, use_cache=False).logits[0]
-            loss = torch.nn.functional.cross_entropy(logits.float(), labels[at + 1], reduction="sum")
-            clock.tokens += labels.numel()
-            return loss / num_items_in_batch
+            clock.tokens += inputs["labels"].numel()
+            return reply_loss(model, inputs) / num_items_in_batch
 
     def late() -> bool:
         # A step is not started if it would exceed the limit, assuming the duration of the previous one.

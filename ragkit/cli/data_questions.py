@@ -1,0 +1,155 @@
+"""``ragkit data questions``: questions with answers from documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.asking import NoUpdate, opened_index
+from ragkit.cli.indexes import MISSING
+from ragkit.cli.options import Json, TargetName
+from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
+from ragkit.cli.tasks import ModelName, opened_model
+from ragkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ragkit.datagen import GenerationReport
+    from ragkit.models import ChatModel
+    from ragkit.settings import Settings
+
+_SHOWN = 3
+_CONTEXTS = ("auto", "sentence", "passage")
+
+
+def register(data: typer.Typer) -> None:
+    """Add the command to the group ``data``."""
+    data.command()(questions)
+
+
+def questions(
+    target: TargetName,
+    output: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="File for the rows (JSON Lines).", show_default=False)
+    ],
+    number: Annotated[int, typer.Option("--number", "-n", min=0, help="Number of questions.")] = 100,
+    model: ModelName = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that checks the questions; another one than the writer is stricter.", show_default="MODEL"
+        ),
+    ] = None,
+    multi_hop: Annotated[int, typer.Option(min=0, help="Number of further rows that need two passages.")] = 0,
+    follow_ups: Annotated[int, typer.Option(min=0, help="Number of further rows that continue a conversation.")] = 0,
+    unanswerable: Annotated[
+        int, typer.Option(min=0, help="Number of further rows that the documents do not answer.")
+    ] = 0,
+    per_chunk: Annotated[int, typer.Option(min=1, help="Maximum candidate answers per passage.")] = 8,
+    context: Annotated[
+        str, typer.Option(help="What the model sees: sentence, passage, or auto (by the size of the model).")
+    ] = "auto",
+    retriever_rows: Annotated[
+        bool, typer.Option("--retriever-rows", help="Also keep questions whose passage is hit 2 to 10, tagged as hard.")
+    ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Fit the weights of the gates on planted corruptions (100 rows, read twice)."),
+    ] = False,
+    val_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.99, help="Fraction of documents whose rows are for validation.")
+    ] = 0.1,
+    license: Annotated[str, typer.Option(help="License of the documents, recorded in each row.")] = "",  # noqa: A002
+    ledger: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ledger of finished work (default: beside the rows).", show_default=False),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the number of model calls and the estimated time; write no rows.")
+    ] = False,
+    no_update: NoUpdate = False,
+    json: Json = False,
+) -> None:
+    """Generate questions with answers from documents. Every answer is an exact span of a document.
+
+    Candidate answers are found by rules, a model writes their questions, and gates check them. Rejected rows are
+    written to NAME.rejected.jsonl with the reasons, and a summary to NAME.card.json. If interrupted, run the same
+    command again to continue. Exit code 3: fewer rows than asked for.
+
+        ragkit data questions ./docs --out rows.jsonl --number 200
+
+        ragkit data verify rows.jsonl
+    """
+    from ragkit.datagen import Ledger, QuestionOptions, generate_questions, plan_questions
+    from ragkit.settings import load_settings
+
+    if context not in _CONTEXTS:
+        raise SettingsError(f"Unknown context {context!r}.", f"Legal values: {', '.join(_CONTEXTS)}.")
+    settings = load_settings()
+    options = QuestionOptions(
+        number=number,
+        per_chunk=per_chunk,
+        context=context,  # type: ignore[arg-type]
+        retriever_rows=retriever_rows,
+        multi_hop=multi_hop,
+        follow_ups=follow_ups,
+        unanswerable=unanswerable,
+        calibrate=calibrate,
+        val_fraction=val_fraction,
+        license=license,
+    )
+    writer = _opened(model or settings.model, settings)
+    other = None if reader is None else _opened(reader, settings)
+    file = ledger or output.with_name(f"{output.name.removesuffix('.jsonl')}.ledger.sqlite")
+    with opened_index(target, settings, update=not no_update, quiet=json) as index, Ledger(file) as done:
+        if plan:
+            planned = plan_questions(index, writer, done, options)
+            if json:
+                print_json(planned)
+                return
+            out.print(
+                f"{planned.candidates:,} candidate answers in {planned.passages:,} passages, {planned.recorded:,} of "
+                f"them in the ledger. At most {planned.calls:,} calls of {writer.name} for {number:,} questions, about "
+                f"{planned.minutes:.1f} minutes with the gates.",
+                markup=False,
+            )
+            return
+        with progress_bar(quiet=json) as progress:
+            report = generate_questions(index, writer, done, options, reader=other, progress=progress)
+    rejected, card = report.save(output)
+    if json:
+        print_json({"output": output, "rejected_rows": rejected, **report.card()})
+    else:
+        _print_report(report, output, rejected, card)
+    if report.shortfall:
+        raise typer.Exit(MISSING)
+
+
+def _print_report(report: GenerationReport, output: Path, rejected: Path, card: Path) -> None:
+    for row in report.rows[:_SHOWN]:
+        out.print(one_line(row.question, 200), style="bold", markup=False)
+        out.print(f"  {one_line(row.answer, 200)}", markup=False)
+    covered = sum(bool(count) for count in report.coverage.values())
+    out.print(
+        f"{report.delivered:,} rows in {output}, from {covered:,} of {len(report.coverage):,} documents, in "
+        f"{seconds_text(report.seconds)}.",
+        markup=False,
+    )
+    gates = ", ".join(f"{name} {count:,}" for name, count in report.rejected_by.items())
+    out.print(f"{len(report.rejected):,} rejected ({gates or 'none'}): {rejected}", style="dim", markup=False)
+    out.print(f"Summary: {card}", style="dim", markup=False)
+    if report.calibration is not None:
+        out.print(f"AUROC of the gates on planted corruptions: {report.calibration.auroc:.3f}", style="dim")
+    if report.shortfall:
+        err.print(report.shortfall, style="yellow", markup=False)
+
+
+def _opened(name: str, settings: Settings) -> ChatModel:
+    from ragkit.models import open_model
+    from ragkit.models.opening import best_installed
+
+    if name == "none":
+        raise SettingsError("Questions are written by a model, and the model is none.", "Name one: --model smollm2")
+    opened = opened_model(best_installed() or "default" if name == "auto" else name, settings)
+    return open_model(opened) if isinstance(opened, str) else opened or open_model()

@@ -1,0 +1,141 @@
+"""The ledger of a generation run: finished work in an SQLite file, so that no work is done twice.
+
+An entry is keyed by what was worked on (such as the hash of a chunk), the stage, and the hash of the configuration. A
+run that was killed repeats at most the call that was running. WAL mode with ``synchronous=FULL``: finished work is on
+disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ragkit.errors import DataError
+
+FORMAT = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS work (
+    item TEXT NOT NULL, stage TEXT NOT NULL, configuration TEXT NOT NULL, result TEXT NOT NULL,
+    PRIMARY KEY (item, stage, configuration)
+) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO state VALUES ('format', '1');
+"""
+_PATIENCE = 10.0
+"""Seconds to wait for another process that writes to the ledger."""
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
+class Ledger:
+    """Finished work by item, stage and configuration. Two processes can share one file.
+
+    Args:
+        path: SQLite file; it is created if it does not exist.
+
+    Raises:
+        DataError: if the file is not a ledger, is damaged, or can't be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.recorded = 0
+        """Number of results that this object has added."""
+        self._connection: sqlite3.Connection | None = None
+        with self._errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+            found = self._connection.execute("SELECT value FROM state WHERE name = 'format'").fetchone()[0]
+        if found != str(FORMAT):
+            self.close()
+            raise DataError(
+                f"{self.path} has format {found}; this version of ragkit reads format {FORMAT}.", "Use another file."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def find(self, item: str, stage: str, configuration: str) -> Any:
+        """Return a recorded result, or None."""
+        with self._errors():
+            row = self._open.execute(
+                "SELECT result FROM work WHERE item = ? AND stage = ? AND configuration = ?",
+                (item, stage, configuration),
+            ).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def result(self, item: str, stage: str, configuration: str, work: Callable[[], Any]) -> Any:
+        """Return the recorded result, or do the work and record it.
+
+        Args:
+            item: what is worked on, such as the hash of a chunk.
+            stage: name of the stage.
+            configuration: hash of everything else that the result depends on; see ``digest``.
+            work: returns the result as JSON values, not None.
+        """
+        found = self.find(item, stage, configuration)
+        if found is not None:
+            return found
+        made = work()
+        with self._errors():
+            # If another process was faster, its result counts.
+            added = self._open.execute(
+                "INSERT OR IGNORE INTO work VALUES (?, ?, ?, ?)",
+                (item, stage, configuration, json.dumps(made, ensure_ascii=True)),
+            ).rowcount
+        self.recorded += added
+        return made if added else self.find(item, stage, configuration)
+
+    def count(self, stage: str) -> int:
+        """Return the number of recorded results of a stage."""
+        with self._errors():
+            return int(self._open.execute("SELECT count(*) FROM work WHERE stage = ?", (stage,)).fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise DataError(f"The ledger {self.path} is closed.", "Open it again.")
+        return self._connection
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(f"{self.path} can't be created: {error}.", "Name another folder.") from error
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in _FULL:
+                hint = "Free disk space or fix the permissions, then run the same command again; finished work is kept."
+                raise DataError(f"{self.path} can't be written: {error}.", hint) from error
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise DataError(f"{self.path} is in use by another process: {error}.", "Try again later.") from error
+            raise DataError(
+                f"{self.path} is not a ledger of ragkit, or is damaged: {error}.",
+                "Delete it to generate from the start, or use another file.",
+            ) from error
+
+
+def digest(*values: object) -> str:
+    """Return a hash of JSON values: 32 hexadecimal digits."""
+    data = json.dumps(values, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(data.encode("ascii")).hexdigest()[:32]

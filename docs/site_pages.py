@@ -1,4 +1,4 @@
-"""The generated pages of the site: the reference of each package, the commands, the settings and the errors.
+"""The generated pages of the site: the reference of each package, the commands, settings, routes and errors.
 
 mkdocs calls the functions ``on_...``. Nothing that they make is written to the repository.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import os
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ragkit
@@ -137,12 +140,46 @@ def formats_page() -> str:
     return "\n\n".join(["# File formats", intro, "\n".join(rows)]) + "\n"
 
 
+def http_page() -> str:
+    """Return the HTTP routes of ``ragkit serve`` from its OpenAPI schema: parameters, bodies and response types."""
+    schema = _openapi()
+    routes = [
+        (tag, method, path, operation)
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+        for tag in operation.get("tags", ["server"])[:1]
+    ]
+    parts = [
+        "# HTTP routes",
+        "The routes of `ragkit serve`. A running server has the same list at `/docs`, and the OpenAPI schema at "
+        "`/openapi.json`.",
+        schema["info"]["description"],
+    ]
+    for tag in sorted({tag for tag, *_ in routes}):
+        parts.append(f"## {tag[:1].upper()}{tag[1:]}")
+        for _, method, path, operation in sorted((route for route in routes if route[0] == tag), key=itemgetter(2, 1)):
+            parts.append(f"### {method.upper()} {path}")
+            parts.append(_as_markdown(operation.get("description", "")))
+            parts += _fields_table(_route_fields(operation, schema["components"]["schemas"]))
+            success = next(answer for code, answer in operation["responses"].items() if code.startswith("2"))
+            types = [f"`{name}`" for name in success.get("content", {})]
+            parts.append(f"Response: {', '.join(types)}." if types else "The response has no body.")
+    schemas = schema["components"]["schemas"]
+    inner = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(schemas))) - {"ValidationError"}
+    parts.append("## Objects in bodies")
+    for name in sorted(inner):
+        parts += [f"### {name}", _as_markdown(schemas[name].get("description", ""))]
+        parts += _fields_table(_body_fields(schemas[name], "body"))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
 def pages() -> dict[str, str]:
     """Return every generated page by its path below the documentation folder."""
     made = {
         "reference/commands.md": commands_page(),
         "reference/settings.md": settings_page(),
         "reference/formats.md": formats_page(),
+        "reference/http.md": http_page(),
         "reference/errors.md": errors_page(),
         "reference/records.md": records_page(),
     }
@@ -158,6 +195,7 @@ def on_config(config: Any) -> Any:
         {"Commands": "reference/commands.md"},
         {"Settings": "reference/settings.md"},
         {"File formats": "reference/formats.md"},
+        {"HTTP routes": "reference/http.md"},
         {"Errors": "reference/errors.md"},
         {"ragkit": "reference/ragkit.md"},
         {"ragkit.records": "reference/records.md"},
@@ -189,6 +227,67 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return f"]({config.repo_url}/blob/main/{there.relative_to(root)}{anchor})"
 
     return _LINK.sub(linked, markdown)
+
+
+def _openapi() -> dict[str, Any]:
+    """Return the schema of a server with an empty folder."""
+    from ragkit.serving.app import make_app
+    from ragkit.serving.context import ServeOptions
+
+    with TemporaryDirectory() as folder:
+        app = make_app(ServeOptions(indexes=Path(folder), models=("none",)))
+        try:
+            return app.openapi()
+        finally:
+            app.state.context.close()
+
+
+def _route_fields(
+    operation: dict[str, Any], schemas: dict[str, Any]
+) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+    """Yield the name, place, schema and necessity of each parameter and of each field of the body."""
+    for parameter in operation.get("parameters", ()):
+        described = {"description": parameter.get("description", ""), **parameter["schema"]}
+        yield parameter["name"], parameter["in"], described, parameter.get("required", False)
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        body = (
+            schemas[content["schema"]["$ref"].rpartition("/")[2]] if "$ref" in content["schema"] else content["schema"]
+        )
+        yield from _body_fields(body, "body" if media_type == "application/json" else media_type)
+
+
+def _body_fields(body: dict[str, Any], place: str) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+    for name, field in body.get("properties", {}).items():
+        yield name, place, field, name in body.get("required", ())
+
+
+def _fields_table(fields: Iterable[tuple[str, str, dict[str, Any], bool]]) -> list[str]:
+    rows = ["| name | in | type | default | meaning |", "|---|---|---|---|---|"]
+    for name, place, schema, required in fields:
+        default = (
+            "required"
+            if required
+            else f"`{json.dumps(schema['default'])}`"
+            if schema.get("default") is not None
+            else ""
+        )
+        meaning = _as_markdown(schema.get("description", "")).replace("\n", " ").replace("|", "\\|")
+        rows.append(f"| `{name}` | {place} | {_json_type(schema)} | {default} | {meaning} |")
+    return ["\n".join(rows)] if len(rows) > 2 else []
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    """Return a type of a JSON schema in words, such as ``string or integer``; a body of its own by its name."""
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return " or ".join(dict.fromkeys(_json_type(one) for one in options if one.get("type") != "null"))
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if schema.get("type") == "array":
+        return f"array of {_json_type(schema.get('items', {}))}"
+    values = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    return ", ".join(f"`{value}`" for value in values) if values else str(schema.get("type", "any"))
 
 
 def _path(package: str, name: str) -> str:

@@ -6,6 +6,7 @@ torch nor faiss nor langchain.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from ragkit._lazy import lazy_names
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ragkit.retrieval import Retriever
 
 __version__ = "0.1.0"
+
+# Every module logs below this logger; nothing is shown until the program adds a handler.
+logging.getLogger("ragkit").addHandler(logging.NullHandler())
 
 _HOMES = {
     "Assistant": "ragkit.answering",

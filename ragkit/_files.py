@@ -1,7 +1,8 @@
-"""Files that survive a crash: atomic writes, and JSON Lines files that are appended to."""
+"""Files that survive a crash: atomic writes, JSON Lines files that are appended to; names made from paths."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -57,3 +58,14 @@ def read_rows(file: Path | None) -> Iterator[Any]:
                 yield json.loads(line)
             except ValueError:
                 continue
+
+
+def name_with_digest(path: Path) -> str:
+    """Return a name for what is made of a file or folder: its own name, and 8 digits of the hash of its path."""
+    digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{path.stem or 'root'}-{digest}"
+
+
+def source_of_name(name: str, below: Path) -> Path | None:
+    """Return the file or folder that ``name_with_digest`` made a name of, if ``below`` is in it; otherwise None."""
+    return next((path for path in (below, *below.parents) if name_with_digest(path) == name), None)

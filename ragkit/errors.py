@@ -19,11 +19,14 @@
     │   ├── IndexClosedError          used after close()
     │   ├── IndexChangedError         changed while it was being read (worth a retry)
     │   ├── RemovalRefusedError       a sync would remove most of the documents
+    │   ├── BackendError              a vector store can't be reached or refuses a request
+    │   ├── BackendStaleError         a vector store is of another commit than the index
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
     ├── DataError                 generated data that can't be read, written or made
     ├── TaskError                 a task that can't be fitted, or no task in a folder
+    ├── ToolError                 a tool or its source is invalid, or a call can't be made
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
     │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
@@ -163,6 +166,16 @@ class RemovalRefusedError(StoreError):
     """A sync would remove most of the documents below its paths."""
 
 
+class BackendError(StoreError):
+    """A vector store outside of the index folder can't be reached, or refuses a request."""
+
+
+class BackendStaleError(StoreError):
+    """A vector store outside of the index folder was derived from another commit than that of the index."""
+
+    exit_code = 4
+
+
 class IndexWriteError(StoreError):
     """The disk is full or the folder can't be written."""
 
@@ -189,6 +202,10 @@ class DataError(RagkitError):
 
 class TaskError(RagkitError):
     """A task can't be fitted, or a folder holds none."""
+
+
+class ToolError(RagkitError):
+    """A tool or its source is invalid, or a call can't be made."""
 
 
 class PromptError(RagkitError):

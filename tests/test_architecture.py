@@ -44,6 +44,7 @@ PACKAGES = [
     "tuning",
     "routing",
     "feedback",
+    "agents",
     "planning",
     "evaluation",
     "serving",

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from ragkit import errors
+from ragkit.serving.app import make_app
+from ragkit.serving.context import ServeOptions
 from ragkit.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +51,25 @@ def test_every_command_setting_and_error_is_on_its_page(pages):
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, errors.RagkitError):
             assert f"::: ragkit.errors.{value.__name__}\n" in pages["reference/errors.md"]
+
+
+def test_every_route_of_the_server_is_on_its_page(pages, tmp_path):
+    page = pages["reference/http.md"]
+    app = make_app(ServeOptions(indexes=tmp_path, models=("none",)))
+    app.state.context.close()
+    listed = 0
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            section = page.partition(f"### {method.upper()} {path}\n")[2].partition("\n### ")[0]
+            assert operation["description"].split("\n")[0].replace("``", "`") in section, path
+            for parameter in operation.get("parameters", ()):
+                assert f"| `{parameter['name']}` | {parameter['in']} |" in section, (path, parameter["name"])
+            listed += 1
+    assert listed > 30
+    answers = page.partition("### POST /api/collections/{collection}/answers\n")[2].partition("\n### ")[0]
+    assert "| `question` | body | string | required |" in answers
+    assert "Response: `text/event-stream`." in answers
+    assert "$ref" not in page
 
 
 def test_exit_codes_of_the_errors_page_are_those_of_the_code(pages):

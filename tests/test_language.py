@@ -74,7 +74,7 @@ PACKAGES = (
         "integrations",
         "prompting",
     ),
-    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models", "prompt_search", "indexing"),
+    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models", "prompt_search", "indexing", "agents"),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
 

@@ -1,7 +1,7 @@
 """A question to an answer with citations, checked: by a chat model, by a span of the documents, or by quotes."""
 
 from ragkit.answering.assistant import Assistant
-from ragkit.answering.events import AnswerEvent, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering.events import AnswerEvent, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.extract import ExtractOptions
 from ragkit.answering.options import AnswerOptions
 from ragkit.answering.trace import Trace
@@ -12,6 +12,7 @@ __all__ = [
     "Assistant",
     "ExtractOptions",
     "Finished",
+    "Generating",
     "ModelNeeded",
     "PromptBuilt",
     "Retrieved",

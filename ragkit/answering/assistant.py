@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, overload
 
 from ragkit.answering.asynchronous import stream_in_thread
-from ragkit.answering.chat import abstains, check_reply, unsupported_doubt
+from ragkit.answering.chat import ReplyChecker, abstains, unsupported_doubt
 from ragkit.answering.degenerate import may_loop, recent_repetition, repetition_start, without_repetition
-from ragkit.answering.events import AnswerEvent, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering.events import AnswerEvent, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.evidence import (
     HOPELESS_BELOW,
     evidence_score,
@@ -28,6 +28,8 @@ from ragkit.answering.routes import Capability, capability_of, capability_of_siz
 from ragkit.answering.search import Found, search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.several import joined
+from ragkit.answering.streaming import ReplyPiece, ReplySentences
+from ragkit.answering.structured import check_json
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
@@ -168,8 +170,9 @@ class Assistant:
     ) -> Generator[AnswerEvent, None, None]:
         """Answer a question and yield each step, ``Finished`` last.
 
-        They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt`` and ``TextDelta`` (of
-        ``chat``), and ``Finished``.
+        They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt``, ``Generating`` and
+        ``TextDelta`` (of ``chat``), and ``Finished``. Text is yielded sentence by sentence, each after its check: the
+        numbers in it are those of ``Answer.citations``, and all of it together is ``Answer.text``.
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
@@ -183,7 +186,7 @@ class Assistant:
         trace.threshold, trace.unsure_below = self.options.threshold, self.options.unsure_below
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
         trace.language = asked.language
-        wanted, why = self._resolved(mode or self._mode)
+        wanted, why = self._resolved(mode or self._mode if self.options.json_schema is None else "chat")
         with trace.timed("retrieve"):
             found = search(asked, self.retriever, where)
         trace.hits, trace.found = found.hits, found.num_candidates
@@ -411,39 +414,66 @@ class Assistant:
                 trace.shots = tuple(shot.example for shot in best_first)
         with trace.timed("prompt"):
             assembler = PromptAssembler(model, self.templates, self.options.prompt)
-            prompt = assembler.assemble(asked.text, evidence.sources, trace.shots, history)
+            prompt = assembler.assemble(
+                asked.text,
+                evidence.sources,
+                trace.shots,
+                history,
+                self.options.instructions,
+                self.options.json_schema,
+            )
         trace.prompt, trace.reader = prompt, "written"
         yield PromptBuilt(prompt)
         generation = GenerationOptions(
-            max_tokens=self.options.prompt.answer_tokens, temperature=self.options.temperature, seed=self.options.seed
+            max_tokens=self.options.prompt.answer_tokens,
+            temperature=self.options.temperature,
+            seed=self.options.seed,
+            stop=self.options.stop,
+            json_schema=self.options.json_schema,
         )
+        as_json = self.options.json_schema is not None
         reply, finish, loop, pieces = "", "", None, 0
-        with trace.timed("answer"):
-            deltas = self._reply(model, prompt, generation)
-            for delta in deltas:
-                reply += delta.text
-                pieces += bool(delta.text)
-                trace.usage = delta.usage or trace.usage
-                trace.routed(delta.route)
-                trace.notes = delta.notes or trace.notes
-                finish = delta.finish or finish
-                if delta.text:
-                    yield TextDelta(delta.text)
-                if loop is None and may_loop(delta.text):
-                    loop = recent_repetition(reply)
-                if loop is not None and isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
-                    # Of a chain, the last delta says which model answered.
-                    deltas.close()
-                    trace.usage = _counted(model, prompt, pieces)
-                    break
-        trace.reply = reply
-        reply = without_repetition(reply, finish, repetition_start(reply) if loop is None else loop, trace)
-        if abstains(reply, self.templates.texts["abstention"]):
-            yield Finished(self._abstention(asked, trace))
-            return
+        abstention = self.templates.texts["abstention"]
+        sentences = ReplySentences(abstention)
         with trace.timed("check"):
-            checked = check_reply(reply, prompt.sources, self.index.embedder, self._verifier)
-            citations = placed(self.index, checked.citations)
+            checker = ReplyChecker(prompt.sources, self.index.embedder, self._verifier)
+        deltas = iter(self._reply(model, prompt, generation))
+        while True:
+            with trace.timed("answer"):
+                delta = next(deltas, None)
+            if delta is None:
+                break
+            reply += delta.text
+            pieces += bool(delta.text)
+            trace.usage = delta.usage or trace.usage
+            trace.routed(delta.route)
+            trace.notes = delta.notes or trace.notes
+            finish = delta.finish or finish
+            if delta.text:
+                yield Generating(pieces)
+            if as_json:
+                continue
+            if loop is None and may_loop(delta.text):
+                loop = recent_repetition(reply)
+            if loop is None:
+                yield from self._checked(sentences.add(delta.text), checker, trace)
+            elif isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
+                # Of a chain, the last delta says which model answered.
+                deltas.close()
+                trace.usage = _counted(model, prompt, pieces)
+                break
+        trace.reply = reply
+        if as_json:
+            with trace.timed("check"):
+                checked = check_json(reply, checker)
+        else:
+            reply = without_repetition(reply, finish, repetition_start(reply) if loop is None else loop, trace)
+            if abstains(reply, abstention):
+                yield Finished(self._abstention(asked, trace))
+                return
+            yield from self._checked(sentences.end(reply), checker, trace)
+            checked = checker.checked()
+        citations = placed(self.index, checked.citations)
         # A reply is no surer than its support: what no source supports counts nothing.
         sure = trace.evidence * checked.supported_share
         yield Finished(
@@ -460,6 +490,14 @@ class Assistant:
                 trace=trace,
             )
         )
+
+    def _checked(self, pieces: Sequence[ReplyPiece], checker: ReplyChecker, trace: Trace) -> Iterator[TextDelta]:
+        """Yield sentences of a reply after their check."""
+        for piece in pieces:
+            with trace.timed("check"):
+                sentence = checker.add(piece)
+                citation = None if sentence.citation is None else placed(self.index, (sentence.citation,))[0]
+            yield TextDelta(sentence.text, citation, sentence.contradicted)
 
     def _reply(self, model: ChatModel, prompt: Prompt, generation: GenerationOptions) -> Iterator[Delta]:
         """Return the model's reply; a chain may continue if too few of its sentences are supported."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answering.sentences import Sentence, cite, introduces, sentences_of
+from ragkit.answering.streaming import ReplyPiece, ReplySentences
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
-from ragkit.chunking import sentence_spans
 from ragkit.models.base import Completion
 from ragkit.prompting import Source
 from ragkit.records import Citation
@@ -38,57 +38,108 @@ class Checked:
     """Those of ``unsupported`` that a source contradicts."""
 
 
-def check_reply(
-    reply: str, sources: Sequence[Source], embedder: Embedder, verifier: SupportVerifier | None = None
-) -> Checked:
-    """Cite for each sentence of a reply the sentence of a source that supports it.
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    """A sentence of a reply after checking."""
 
-    The sources that the model named are tried first, then the others. A source's sentence is judged alone, and where
-    that does not do, with its heading and with the sentence before it. Headings and questions support nothing. Numbers
-    of sources that were not shown are dropped.
+    text: str
+    """With the white space before it and the number of its citation; those of all sentences make ``Checked.text``."""
+    citation: Citation | None
+    """Number of the source that supports it."""
+    contradicted: bool = False
+    """Whether a source contradicts it."""
+
+
+class ReplyChecker:
+    """Checks a reply sentence by sentence, and numbers its citations in the order of appearance.
+
+    The sources that the model named are tried first, then the others. A source's sentence is judged alone, and if it
+    does not support the claim, with its heading and with the sentence before it. Headings and questions support
+    nothing. Numbers of sources that were not shown are dropped.
 
     Args:
-        reply: of the model.
-        sources: that it was shown.
+        sources: that the model was shown.
         embedder: of the index.
         verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """
-    verifier = ComposedVerifier(embedder) if verifier is None else verifier
-    by_number = {source.number: source for source in sources}
-    candidates = [sentence for source in sources for sentence in sentences_of(source) if not introduces(sentence)]
-    said = _marks_inside(reply)
-    text = ""
-    citations: list[Citation] = []
-    unsupported: list[tuple[int, int]] = []
-    contradicted: list[tuple[int, int]] = []
-    supported = total = stop = 0
-    for start, end in sentence_spans(said):
-        raw = said[start:end]
-        between = said[stop : start + len(raw) - len(raw.lstrip())]
-        stop = start + len(raw.rstrip())
-        named = [int(n) for group in _MARK.findall(raw) for n in re.findall(r"\d+", group)]
-        plain = _MARK.sub("", raw).strip()
-        total += 1
+
+    def __init__(self, sources: Sequence[Source], embedder: Embedder, verifier: SupportVerifier | None = None) -> None:
+        self._verifier = ComposedVerifier(embedder) if verifier is None else verifier
+        self._by_number = {source.number: source for source in sources}
+        self._candidates = [one for source in sources for one in sentences_of(source) if not introduces(one)]
+        self._text = ""
+        self._citations: list[Citation] = []
+        self._unsupported: list[tuple[int, int]] = []
+        self._contradicted: list[tuple[int, int]] = []
+        self._supported = self._total = 0
+
+    def add(self, piece: ReplyPiece) -> CheckedSentence:
+        """Check the next sentence of the reply."""
+        named = [int(n) for group in _MARK.findall(piece.text) for n in re.findall(r"\d+", group)]
+        plain = _MARK.sub("", piece.text).strip()
+        self._total += 1
         evidence, is_contradicted = _evidence(
-            plain, [by_number[n] for n in named if n in by_number], candidates, verifier
+            plain, [self._by_number[n] for n in named if n in self._by_number], self._candidates, self._verifier
         )
-        if text:
+        before = ""
+        if self._text:
             # Paragraphs and the items of lists stay apart.
-            text += between if "\n" in between and between.isspace() else " "
+            before = piece.before if "\n" in piece.before and piece.before.isspace() else " "
+        start = len(self._text) + len(before)
+        citation = None
         if evidence is None:
-            unsupported.append((len(text), len(text) + len(plain)))
+            self._unsupported.append((start, start + len(plain)))
             if is_contradicted:
-                contradicted.append(unsupported[-1])
-            text += plain
+                self._contradicted.append(self._unsupported[-1])
+            said = before + plain
         else:
-            supported += 1
-            known = next((c for c in citations if (c.document_id, c.start) == _place(evidence)), None)
-            if known is None:
-                known = cite(len(citations) + 1, evidence.source, evidence.start, evidence.end)
-                citations.append(known)
-            text += f"{plain} [{known.number}]"
-    share = supported / total if total else 0.0
-    return Checked(text, tuple(citations), tuple(unsupported), share, tuple(contradicted))
+            self._supported += 1
+            citation = self._cited(evidence)
+            said = f"{before}{plain} [{citation.number}]"
+        self._text += said
+        return CheckedSentence(said, citation, is_contradicted)
+
+    def begin(self, text: str) -> None:
+        """Take a text that is complete, and whose values ``add_value`` checks."""
+        self._text = text
+
+    def add_value(self, value: str, start: int, end: int) -> None:
+        """Check a value that stands at a span of the text, which is left as it is."""
+        self._total += 1
+        written = re.compile(rf"(?<!\w){re.escape(' '.join(value.split()))}(?!\w)", re.IGNORECASE)
+        holding = (one for one in self._candidates if written.search(" ".join(one.text.split())))
+        evidence, is_contradicted = next(holding, None), False
+        if evidence is None:
+            evidence, is_contradicted = _evidence(value, (), self._candidates, self._verifier)
+        if evidence is not None:
+            self._supported += 1
+            self._cited(evidence)
+            return
+        self._unsupported.append((start, end))
+        if is_contradicted:
+            self._contradicted.append((start, end))
+
+    def checked(self) -> Checked:
+        """Return the reply so far."""
+        share = self._supported / self._total if self._total else 0.0
+        return Checked(self._text, tuple(self._citations), tuple(self._unsupported), share, tuple(self._contradicted))
+
+    def _cited(self, evidence: Sentence) -> Citation:
+        known = next((c for c in self._citations if (c.document_id, c.start) == _place(evidence)), None)
+        if known is None:
+            known = cite(len(self._citations) + 1, evidence.source, evidence.start, evidence.end)
+            self._citations.append(known)
+        return known
+
+
+def check_reply(
+    reply: str, sources: Sequence[Source], embedder: Embedder, verifier: SupportVerifier | None = None
+) -> Checked:
+    """Cite for each sentence of a complete reply the sentence of a source that supports it; see ``ReplyChecker``."""
+    checker = ReplyChecker(sources, embedder, verifier)
+    for piece in ReplySentences().end(reply):
+        checker.add(piece)
+    return checker.checked()
 
 
 def unsupported_doubt(
@@ -123,11 +174,6 @@ def abstains(reply: str, abstention: str) -> bool:
     """Tell whether a reply says nothing, or that there is no answer."""
     said = reply.strip().casefold()
     return not said or said.startswith(abstention.casefold().rstrip("."))
-
-
-def _marks_inside(reply: str) -> str:
-    """Return the reply with each ``[n]`` that follows a full stop moved before it, into the sentence it belongs to."""
-    return re.sub(r"([.!?。！？])((?:\s*\[\d+(?:\s*,\s*\d+)*\])+)", r"\2\1", reply.strip())
 
 
 def _place(sentence: Sentence) -> tuple[str, int]:

@@ -29,7 +29,7 @@ def repetition_start(text: str) -> int | None:
     or if a phrase within a sentence comes four times in a row. Numbers of citations and of list items are ignored.
     """
     spans = sentence_spans(text)
-    keys = [" ".join(_WORD.findall(_MARK.sub(" ", text[start:end]).casefold())) for start, end in spans]
+    keys = [sentence_key(text[start:end]) for start, end in spans]
     seen: dict[str, int] = {}
     # A sentence that is still being written may go on differently.
     ended = text.endswith("\n") or _ENDS.search(text) is not None
@@ -43,6 +43,11 @@ def repetition_start(text: str) -> int | None:
             if again == keys[at - 2 * period + 1 : at - period + 1] and len(" ".join(again).split()) >= _MIN_WORDS:
                 return spans[at - period + 1][0]
     return _phrase_repetition(text, spans[-1][0]) if spans else None
+
+
+def sentence_key(sentence: str) -> str:
+    """Return what is equal for a sentence and its repetition: its words without numbers of citations and items."""
+    return " ".join(_WORD.findall(_MARK.sub(" ", sentence).casefold()))
 
 
 def recent_repetition(text: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ragkit.prompting import Prompt
-from ragkit.records import Answer, Hit
+from ragkit.records import Answer, Citation, Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,23 @@ class PromptBuilt:
 
 
 @dataclass(frozen=True, slots=True)
+class Generating:
+    """The model generated more text. It follows as ``TextDelta`` once its sentence is complete and checked."""
+
+    pieces: int
+    """Pieces generated so far, each about a token."""
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of the reply as the model generates it, before it is checked."""
+    """The next sentence of the answer, checked. The texts of all deltas together are ``Answer.text``."""
 
     text: str
+    """With the number of its citation, which is a number of ``Answer.citations``."""
+    citation: Citation | None = None
+    """Of the source that supports the sentence; None if no source does."""
+    contradicted: bool = False
+    """Whether a source contradicts the sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +57,4 @@ class Finished:
     answer: Answer
 
 
-AnswerEvent = Retrieved | ModelNeeded | PromptBuilt | TextDelta | Finished
+AnswerEvent = Retrieved | ModelNeeded | PromptBuilt | Generating | TextDelta | Finished

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
 from ragkit.answering.extract import ExtractOptions
@@ -38,5 +38,13 @@ class AnswerOptions:
     seed: int | None = None
     shots: int = 4
     """Number of answered questions that ``chat`` is shown, if the assistant has examples."""
+    stop: tuple[str, ...] = ()
+    """Stop sequences of ``chat``; see ``GenerationOptions``."""
+    instructions: str = ""
+    """Instructions of the calling application for ``chat``, such as on style or language. The prompt shows them fenced,
+    after ragkit's own, which they do not replace."""
+    json_schema: Mapping[str, Any] | None = None
+    """JSON schema of the answer, which ``chat`` then writes as JSON: its strings are checked and have citations, but no
+    numbers are put into the text."""
     templates: Path | None = None
     """A folder of prompt templates that replace ragkit's own."""

@@ -17,6 +17,7 @@ from ragkit.cli.targets import resolve_target
 from ragkit.cli.tasks import opened_model
 from ragkit.display import unit_name
 from ragkit.errors import SettingsError
+from ragkit.serving.names import harmless
 
 if TYPE_CHECKING:
     from ragkit.answering import AnswerOptions, Assistant
@@ -84,10 +85,10 @@ def search(
         place = f", {unit}" if unit else ""
         path = " > ".join(hit.chunk.heading_path)
         out.print(f"[bold]{number}[/] [cyan]{hit.score:.3f}[/] ", end="")
-        out.print(f"{_short(hit.document.source)}{place}", style="bold", markup=False)
+        out.print(harmless(f"{short_path(hit.document.source)}{place}"), style="bold", markup=False)
         if path:
-            out.print(f"   {path}", style="dim", markup=False)
-        out.print(f"   {one_line(hit.chunk.text, 300)}", markup=False)
+            out.print(f"   {harmless(path)}", style="dim", markup=False)
+        out.print(f"   {one_line(harmless(hit.chunk.text), 300)}", markup=False)
     if not found.hits:
         out.print("Nothing found.")
 
@@ -202,29 +203,35 @@ def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -
     streamed = False
     for event in assistant.stream(question, where=where, kind=kind):
         if isinstance(event, TextDelta):
-            out.print(event.text, end="", markup=False)
+            out.print(harmless(event.text), end="", markup=False)
             streamed = True
         elif isinstance(event, Finished):
             answer = event.answer
+    print_answer(answer, streamed=streamed)
+    return answer
+
+
+def print_answer(answer: Answer, *, streamed: bool) -> None:
+    """Print an answer, unless its text was printed as it was generated, and then its warnings and citations."""
     text, _, _ = answer.text.partition("\n\nNot sure: ") if answer.unsure else (answer.text, "", "")
     if streamed:
         out.print()
     else:
-        out.print(text, style="bold", markup=False)
+        out.print(harmless(text), style="bold", markup=False)
     if answer.unsure:
         missing = answer.missing or "these are the closest passages, which may not answer the question."
         out.print("unsure:", style="yellow", end=" ")
-        out.print(missing, markup=False)
+        out.print(harmless(missing), markup=False)
     for start, end in answer.unsupported:
         label = "contradicted" if (start, end) in answer.contradicted else "unsupported"
         out.print(f"{label}:", style="yellow", end=" ")
-        out.print(one_line(answer.text[start:end], 200), markup=False)
+        out.print(harmless(one_line(answer.text[start:end], 200)), markup=False)
     for citation in answer.citations:
         unit = unit_name(citation.page, citation.label)
         page = f", {unit}" if unit else ""
-        out.print(f"  [{citation.number}] {_short(citation.source)}{page}:", style="cyan", markup=False, end=" ")
+        place = harmless(f"  [{citation.number}] {short_path(citation.source)}{page}:")
+        out.print(place, style="cyan", markup=False, end=" ")
         out.print(_in_its_sentence(citation))
-    return answer
 
 
 def _print_prompt(answer: Answer) -> None:
@@ -246,7 +253,7 @@ def _print_stats(answer: Answer) -> None:
     out.print(f"  {answer.mode} · {trace.model or 'no model'} · {stages} · {tokens}", style="dim", markup=False)
 
 
-def _short(source: str) -> str:
+def short_path(source: str) -> str:
     """Return a path, relative to the working folder if it is inside it."""
     path = Path(source)
     cwd = Path.cwd()
@@ -255,7 +262,7 @@ def _short(source: str) -> str:
 
 def _in_its_sentence(citation: Citation) -> Text:
     """Return the sentence of the quote, with the quote in bold."""
-    before, after = (re.sub(r"\s+", " ", text) for text in (citation.before, citation.after))
+    before, after = (re.sub(r"\s+", " ", harmless(text)) for text in (citation.before, citation.after))
     before = before if len(before) <= 120 else f"…{before[-119:]}"
     after = after if len(after) <= 120 else f"{after[:119]}…"
-    return Text.assemble("“", before, (one_line(citation.quote, 240), "bold"), after, "”")
+    return Text.assemble("“", before, (one_line(harmless(citation.quote), 240), "bold"), after, "”")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import data_cleaning, data_questions, data_tasks
+from ragkit.cli import data_cleaning, data_instructions, data_quality, data_questions, data_tasks
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.targets import resolve_target
@@ -42,6 +42,8 @@ def register(app: typer.Typer) -> None:
     data.command()(verify)
     data.command()(show)
     data_cleaning.register(data)
+    data_quality.register(data)
+    data_instructions.register(data)
     data_tasks.register(data)
     app.add_typer(data, name="data")
 

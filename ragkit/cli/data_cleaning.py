@@ -1,19 +1,32 @@
-"""``ragkit data decontaminate``: training rows that also occur in evaluation data."""
+"""``ragkit data decontaminate`` and ``ragkit data curate``: which rows to train on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json, progress_bar
+from ragkit.cli.tasks import Seed
 
 if TYPE_CHECKING:
     from ragkit.datagen.inputs import Pair
 
 SHOWN = 10
+_MEASURES = (
+    ("quality", "mean quality"),
+    ("coverage", "coverage: cosine of each row to the nearest chosen one"),
+    ("redundancy", "redundancy: cosine among the chosen"),
+    ("topics", "topics"),
+    ("words", "mean words"),
+    ("near_dev", "nearness to the dev split: cosine"),
+)
 TrainingRows = Annotated[
     Path,
     typer.Argument(
@@ -29,6 +42,7 @@ OutputField = Annotated[str, typer.Option(help="Field with the answer, if it is 
 def register(data: typer.Typer) -> None:
     """Add the commands to the group ``data``."""
     data.command()(decontaminate)
+    data.command()(curate)
 
 
 def decontaminate(
@@ -104,3 +118,85 @@ def decontaminate(
         out.print("Nothing was written; for the remaining rows: -o FILE", style="dim")
     else:
         out.print(f"The remaining rows are in {output}, the removed ones in {rejected}.", markup=False)
+
+
+def curate(
+    rows: TrainingRows,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of rows to choose.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File for the chosen rows (JSON Lines). Nothing is written without it."),
+    ] = None,
+    quality: Annotated[
+        str,
+        typer.Option(help="Field or score with the quality of a row, higher is better; by default diversity alone."),
+    ] = "",
+    quality_weight: Annotated[float, typer.Option(min=0, max=1, help="Weight of quality against diversity.")] = 0.5,
+    dev: Annotated[
+        Path | None, typer.Option(help="Evaluation file; reports how near its questions the chosen rows are.")
+    ] = None,
+    topics: Annotated[int, typer.Option(min=0, help="Number of topics; 0 for one per 64 rows.")] = 0,
+    seed: Seed = 0,
+    input_field: InputField = "",
+    output_field: OutputField = "",
+    json: Json = False,
+) -> None:
+    """Choose a few good and diverse rows of many.
+
+    Rows are clustered into topics, of which rare ones get more than their share. Within a topic, rows are chosen for
+    quality and for how well they represent the others. Random rows and the longest ones are measured beside them.
+
+        ragkit data curate rows.jsonl -n 250 --quality confidence -o chosen.jsonl
+    """
+    from ragkit.datagen.curate import CurationOptions
+    from ragkit.datagen.curate import curate as curated
+    from ragkit.datagen.inputs import read_pairs, read_references, write_json_lines
+    from ragkit.embedding import open_embedder
+
+    pairs = read_pairs(rows, input_field, output_field)
+    embedder = open_embedder()
+    texts = [f"{one.question}\n{one.answer}".strip() for one in pairs]
+    beside = None if dev is None else embedder.embed([one.question for one in read_references(dev)], "query")
+    found = curated(
+        embedder.embed(texts, "query"),
+        [len(text.split()) for text in texts],
+        number,
+        _qualities(pairs, quality) if quality else None,
+        beside,
+        CurationOptions(quality_weight, topics, seed),
+    )
+    if output is not None:
+        write_json_lines(output, [dict(pairs[one].data) for one in found.chosen])
+    selections = {"curated": found.curated, "random": found.random, "longest": found.longest}
+    if json:
+        chosen = [one + 1 for one in found.chosen]
+        print_json({"rows": len(pairs), "chosen": chosen, **{name: asdict(one) for name, one in selections.items()}})
+        return
+    table = Table("", *selections, box=None, pad_edge=False)
+    for field, text in _MEASURES:
+        values = [getattr(one, field) for one in selections.values()]
+        if not any(isnan(value) for value in values):
+            table.add_row(text, *(f"{value:.3g}" for value in values))
+    out.print(table)
+    out.print(f"{number:,} of {len(pairs):,} rows in {len(set(found.topic)):,} topics; random: mean of 3 selections.")
+    if output is None:
+        out.print("Nothing was written; for the chosen rows: -o FILE", style="dim")
+    else:
+        out.print(f"The chosen rows are in {output}.", markup=False)
+
+
+def _qualities(pairs: Sequence[Pair], name: str) -> list[float]:
+    from ragkit.errors import DataError
+
+    values = []
+    for number, one in enumerate(pairs, 1):
+        scores = one.data.get("scores")
+        value = one.data.get(name, scores.get(name) if isinstance(scores, dict) else None)
+        try:
+            values.append(float(value if value is not None else "none"))
+        except (TypeError, ValueError) as error:
+            known = sorted(scores) if isinstance(scores, dict) else sorted(one.data)
+            raise DataError(
+                f"Row {number} has no number in {name!r}.", f"Use a field that all rows have: {', '.join(known)}."
+            ) from error
+    return values

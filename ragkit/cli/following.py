@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragkit._progress import Progress
 from ragkit.cli.output import err
 from ragkit.errors import IndexClosedError, IndexLockedError, RagkitError
 
 if TYPE_CHECKING:
-    from ragkit._progress import Progress, ProgressCallback
+    from ragkit._progress import ProgressCallback
     from ragkit.documents import LoadOptions
-    from ragkit.indexing import Index
+    from ragkit.indexing import AddReport, Index
     from ragkit.settings import Settings
 
 LATER = "it is updated when that process has finished."
@@ -72,21 +74,16 @@ def updated_later(index: Index, documents: Path, settings: Settings) -> Iterator
             raise _StoppedError
 
     def update() -> None:
-        while not stopped.is_set():
-            try:
-                report = index.sync(documents, load=load_options(settings), progress=stop)
-            except IndexLockedError:
-                stopped.wait(_RETRY_SECONDS)
-                continue
-            except (_StoppedError, IndexClosedError):
-                return
-            except RagkitError as error:
-                err.print(f"{documents} could not be updated: {error}", style="red", markup=False)
-                return
-            err.print(f"The index of {documents} is up to date.", markup=False)
-            if not report.complete:
-                print_report(report, err)
+        try:
+            report = sync_when_free(index, documents, load_options(settings), stop)
+        except (_StoppedError, IndexClosedError):
             return
+        except RagkitError as error:
+            err.print(f"{documents} could not be updated: {error}", style="red", markup=False)
+            return
+        err.print(f"The index of {documents} is up to date.", markup=False)
+        if not report.complete:
+            print_report(report, err)
 
     thread = threading.Thread(target=update, name="ragkit-update", daemon=True)
     thread.start()
@@ -95,6 +92,25 @@ def updated_later(index: Index, documents: Path, settings: Settings) -> Iterator
     finally:
         stopped.set()
         thread.join()
+
+
+def sync_when_free(index: Index, documents: Path, load: LoadOptions, progress: ProgressCallback) -> AddReport:
+    """Update an index from its folder; wait as long as another process is writing to it.
+
+    Args:
+        index: the index of the folder.
+        documents: the folder or file.
+        load: options for reading its files.
+        progress: called after each step and while waiting; an error that it raises ends this.
+    """
+    while True:
+        try:
+            return index.sync(documents, load=load, progress=progress)
+        except IndexLockedError:
+            until = time.monotonic() + _RETRY_SECONDS
+            while time.monotonic() < until:
+                progress(Progress("waiting", 0, None))
+                time.sleep(min(_RETRY_SECONDS, 0.1))
 
 
 class _StoppedError(Exception):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import (
+    BackendAddress,
     Comments,
     Exclude,
     Force,
@@ -95,6 +96,7 @@ def add(
 def sync(
     path: Annotated[Path, typer.Argument(help="The folder or file to sync.", show_default=False)],
     index: OwnIndexName = None,
+    backend: BackendAddress = None,
     plan: Annotated[
         bool,
         typer.Option(
@@ -141,6 +143,10 @@ def sync(
         if plan:
             _print_plan(opened.plan_sync(path, load=options), json)
             return
+
+        if backend is not None:
+            with progress_bar(quiet=json) as progress:
+                opened.attach(backend, progress)
 
         def run(*, allow_removal: bool) -> AddReport:
             with progress_bar(quiet=json) as progress:

@@ -6,6 +6,7 @@ report); 4 damaged index; 5 index in use by another writer; 130 interrupted.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -15,8 +16,11 @@ import typer
 from ragkit import __version__
 from ragkit.cli import (
     advise,
+    agent,
     asking,
+    backends,
     calibrate,
+    chat,
     classify,
     data,
     doctor,
@@ -30,6 +34,7 @@ from ragkit.cli import (
     route,
     serve,
     tokens,
+    tools,
     tune,
 )
 from ragkit.cli import eval as evals
@@ -46,6 +51,8 @@ unless you specify an API model.
 Exit codes: 0 success · 1 failure · 2 invalid usage · 3 success, but some of the documents could not be read ·
 4 index damaged · 5 index in use by another writer · 130 interrupted.
 """
+
+_LOG = "RAGKIT_LOG"
 
 app = typer.Typer(
     help=HELP,
@@ -69,6 +76,7 @@ def root(
     ] = False,
 ) -> None:
     """Apply the settings that are common to all commands; ``--version`` exits in its callback."""
+    _log_to_stderr(os.environ.get(_LOG))
     from ragkit.embedding.opening import set_default_runtime
     from ragkit.settings import load_settings
 
@@ -79,8 +87,25 @@ def root(
     set_default_runtime(settings.embedding_runtime, settings.device)
 
 
+def _log_to_stderr(level: str | None) -> None:
+    """Show ragkit's log at a level; nothing without one.
+
+    Raises:
+        SettingsError: if the level is unknown.
+    """
+    if not level:
+        return
+    levels = ("debug", "info", "warning", "error")
+    if level.lower() not in levels:
+        raise SettingsError(f"Unknown level {level!r} in {_LOG}.", f"Legal values: {', '.join(levels)}.")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("ragkit").setLevel(level.upper())
+
+
 asking.register(app)
+chat.register(app)
 indexes.register(app)
+backends.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)
@@ -97,6 +122,8 @@ feedback.register(app)
 serve.register(app)
 mcp.register(app)
 tokens.register(app)
+tools.register(app)
+agent.register(app)
 
 
 def main() -> None:

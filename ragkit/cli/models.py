@@ -70,12 +70,13 @@ def list_models(json: Json = False) -> None:
         return
     out.print("[bold]Installed[/]")
     for model in installed:
-        out.print(f"  [green]✓[/] {model.name:<22} {size_text(model.bytes):>9}  {model.path}")
+        kind = "embedding  " if model.embedding else ""
+        out.print(f"  [green]✓[/] {model.name:<22} {size_text(model.bytes):>9}  {kind}{model.path}")
     for entry in folders:
         out.print(
             f"  [green]✓[/] {entry.name!s:<22} {size_text(sum(file.bytes for file in entry.files)):>9}  embedding"
         )
-    if not installed:
+    if all(model.embedding for model in installed):
         out.print("  no language model")
     for server in servers:
         out.print(f"[bold]{server.title}[/] at {server.base_url}")

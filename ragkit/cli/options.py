@@ -20,6 +20,16 @@ OwnIndexName = Annotated[
         help="Index: a name in the indexes folder, or a path (default: derived from the path of the documents).",
     ),
 ]
+BackendAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="ADDRESS",
+        help="Vector store of the index from now on, such as postgresql://HOST/DATABASE; faiss for files in its "
+        "folder. `ragkit backends` lists all.",
+        show_default=False,
+    ),
+]
 TargetName = Annotated[
     str,
     typer.Argument(

@@ -57,6 +57,41 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Host name accepted in requests, such as that of a proxy. Can be repeated."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Origin of another site whose pages may use the API, such as https://app.example. Can be repeated.",
+        ),
+    ] = None,
+    max_request: Annotated[
+        float, typer.Option(min=0.01, metavar="MIB", help="Maximum size of a request, uploads aside, in MiB.")
+    ] = 1.0,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Public address behind a reverse proxy, such as https://docs.example.org/ragkit.",
+            show_default=False,
+        ),
+    ] = "",
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Path prefix behind a reverse proxy; default: that of --public-url.",
+            show_default=False,
+        ),
+    ] = "",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address or network of a proxy whose X-Forwarded headers are used. Can be repeated. Default: this "
+            "machine.",
+            show_default=False,
+        ),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Also log rejected requests.")] = False,
 ) -> None:
@@ -69,20 +104,21 @@ def serve(
         RAGKIT_TOKEN=… ragkit serve --host 0.0.0.0
 
     On a loopback address, no token is needed until one is created (`ragkit token add NAME --read COLLECTION`). On other
-    addresses one is required: set the owner's token in RAGKIT_TOKEN, or one is generated and shown once. /docs lists
-    the routes.
+    addresses and behind a proxy one is required: set the owner's token in RAGKIT_TOKEN, or one is generated and shown
+    once. /docs lists the routes.
     """
     from ragkit.settings import load_settings
 
     settings = load_settings()
     try:
         from ragkit.serving.context import ServeOptions
+        from ragkit.serving.limits import Limits
         from ragkit.serving.running import Server
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if verbose:
-        logging.getLogger("ragkit.serving").setLevel(logging.INFO)
+        logging.getLogger("ragkit").setLevel(logging.INFO)
     updates = ExitStack()
     others = dict(_prepared(name, settings, updates) for name in targets or [])
     answering = answer_options(settings)
@@ -93,6 +129,11 @@ def serve(
             host=host,
             port=port,
             hosts=tuple(allow_host or ()),
+            origins=tuple(allow_origin or ()),
+            limits=Limits(body=int(max_request * 2**20)),
+            public_url=public_url,
+            root_path=root_path,
+            proxies=tuple(trusted_proxy or ServeOptions().proxies),
             token=os.environ.get(TOKEN) or None,
             models=tuple(model or [settings.model]),
             mode=mode or settings.mode,  # type: ignore[arg-type]
@@ -148,6 +189,8 @@ def _tell(server: Server, *, open_page: bool) -> None:
         token = ctx.people.add("owner", owner=True)
         out.print(f"The owner's token, shown only once: [bold]{token}[/]")
     out.print(f"ragkit serves [bold]{server.url}[/]", highlight=False)
+    if ctx.options.public_url:
+        out.print(f"  public address: {ctx.options.public_url}", markup=False)
     names = ctx.collections.all_names()
     if names:
         out.print(f"  collections: {', '.join(names)}", markup=False)

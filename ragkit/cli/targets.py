@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragkit._files import name_with_digest
 from ragkit.errors import IndexNotFoundError
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ class Target:
 
 def own_index(documents: Path, settings: Settings) -> Path:
     """Return the index path of a folder or file of documents: ``indexes/<name>-<hash of its path>``."""
-    whole = documents.resolve()
-    digest = hashlib.sha256(str(whole).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return settings.indexes / f"{whole.stem or 'root'}-{digest}"
+    return settings.indexes / name_with_digest(documents.resolve())
 
 
 def is_index(path: Path) -> bool:

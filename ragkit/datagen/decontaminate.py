@@ -194,7 +194,7 @@ def _embedded(
     for first in range(0, len(texts), _BLOCK):
         if progress is not None:
             progress(Progress("questions", done + first, total))
-        parts.append(embedder.embed(texts[first : first + _BLOCK], "document"))
+        parts.append(embedder.embed(texts[first : first + _BLOCK], "query"))
     return np.concatenate(parts)
 
 

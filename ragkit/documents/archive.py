@@ -37,8 +37,9 @@ def _zip(source: Source) -> Iterator[Document | Issue | None]:
             try:
                 data = _unlocked(archive, entry, source.options.passwords)
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
-                hint = "Name its password: --password" if entry.flag_bits & 1 else "Download the archive again."
-                yield refused(source, name, f"It can't be unpacked: {error}.", hint)
+                locked = bool(entry.flag_bits & 1)
+                hint = "Name its password: --password" if locked else "Download the archive again."
+                yield refused(source, name, f"It can't be unpacked: {error}.", hint, locked=locked)
                 continue
             yield from read_member(source, name, data)
 

@@ -94,6 +94,8 @@ class Issue:
     hint: str = ""
     retry: bool = False
     """Whether the same file may be read whole another time or with other limits: its reading was cut off."""
+    locked: bool = False
+    """Whether a password, or another one, would open it."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from ragkit._child import serve
 from ragkit.documents.base import MORE_MEMORY, Issue, LoadOptions, OcrNeededError, Source
 from ragkit.documents.discovery import file_sha256
 from ragkit.documents.registry import choose, parser
-from ragkit.errors import DocumentError
+from ragkit.errors import DocumentError, EncryptedFileError
 from ragkit.records import Document
 
 
@@ -51,7 +51,7 @@ def _parse(
     except OcrNeededError as error:
         yield error
     except DocumentError as error:
-        yield Issue(origin, "refused", error.message, hint=error.hint)
+        yield Issue(origin, "refused", error.message, hint=error.hint, locked=isinstance(error, EncryptedFileError))
     except OSError as error:
         yield Issue(origin, "refused", f"It can't be read: {error.strerror or error}.", hint="Fix its permissions.")
     except (MemoryError, RecursionError) as error:

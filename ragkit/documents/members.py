@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ragkit.documents.base import Issue, OcrNeededError, Source
 from ragkit.documents.registry import choose, parser
-from ragkit.errors import DocumentError, ParserLimitError
+from ragkit.errors import DocumentError, EncryptedFileError, ParserLimitError
 from ragkit.records import Document, document_id
 
 MAX_DEPTH = 3
@@ -66,16 +66,17 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
         except OcrNeededError:
             yield refused(outer, name, "It is a scan.", "Extract it and add it as a file of its own.")
         except DocumentError as error:
-            yield refused(outer, name, error.message, error.hint or "")
+            locked = isinstance(error, EncryptedFileError)
+            yield refused(outer, name, error.message, error.hint or "", locked=locked)
         except (MemoryError, RecursionError):
             raise
         except Exception as error:  # noqa: BLE001  a parser's library may raise anything on a damaged file
             yield refused(outer, name, f"It is damaged ({type(error).__name__}: {str(error)[:200]}).")
 
 
-def refused(outer: Source, name: str, detail: str, hint: str = "") -> Issue:
+def refused(outer: Source, name: str, detail: str, hint: str = "", *, locked: bool = False) -> Issue:
     """Return the issue of a member that is not read."""
-    return outer.issue("member_refused", f"{name}: {detail}", hint=hint)
+    return replace(outer.issue("member_refused", f"{name}: {detail}", hint=hint), locked=locked)
 
 
 def _within(outer: Source, name: str, item: Document | Issue | None) -> Document | Issue | None:

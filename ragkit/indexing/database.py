@@ -24,9 +24,11 @@ from ragkit.errors import (
 from ragkit.indexing.connections import Connections
 from ragkit.indexing.seal import break_seal
 
-FORMAT = 2
+FORMAT = 3
 LABELS_FORMAT = 2
 """Format of an index with page labels; an index without labels has format 1."""
+DERIVED_FORMAT = 3
+"""Format of an index whose vectors are in a store outside of its folder."""
 FILE_NAME = INDEX_FILE
 _DISK_WORDS = ("No space left", "os error 28", "os error 27", "File too large", "write error", "disk is full")
 _SCHEMA = """

@@ -27,7 +27,7 @@ class KnownFields:
         Raises:
             QueryError: for an unknown field, with a list of the known ones.
         """
-        parts = list(_leaves(condition))
+        parts = list(leaves(condition))
         optional = {part.field for part in parts if isinstance(part, Exists)}
         for name in {part.field for part in parts} - optional - self._seen:
             if self._held(store, name):
@@ -45,7 +45,8 @@ def fields_of(store: Store) -> list[str]:
     return [row[0] for row in store.rows("SELECT DISTINCT m.key FROM documents d, json_each(d.metadata) m ORDER BY 1")]
 
 
-def _leaves(condition: Filter) -> Iterator[Compare | In | Exists]:
+def leaves(condition: Filter) -> Iterator[Compare | In | Exists]:
+    """Yield the comparisons of a filter."""
     # An explicit stack: generated filters can be nested deeper than Python's recursion limit.
     left = [condition]
     while left:

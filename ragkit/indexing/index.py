@@ -24,7 +24,9 @@ from ragkit.errors import (
     QueryError,
 )
 from ragkit.indexing.adding import Adder, forget_files
+from ragkit.indexing.backends import EMBEDDED, open_backend
 from ragkit.indexing.database import FILE_NAME
+from ragkit.indexing.derived import default_name
 from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter, as_filter, to_sql
 from ragkit.indexing.opening import model_name, opened_embedder, record_model, restored_embedder
@@ -41,6 +43,7 @@ from ragkit.records import Chunk, Document, DocumentInfo, Hits
 
 if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
+    from ragkit.indexing.backends import Backend
     from ragkit.indexing.view import View
 
 
@@ -79,6 +82,7 @@ class Index:
         embedder: Embedder | str | None = None,
         create: bool = False,
         options: IndexOptions | None = None,
+        backend: Backend | None = None,
     ) -> Self:
         """Open an index.
 
@@ -88,6 +92,8 @@ class Index:
                 index the default model. It is loaded on first use.
             create: whether to create a missing index.
             options: chunking options of a new index, and options of vector search.
+            backend: vector store of an index that was attached to one without an address, such as a
+                ``LangChainBackend``; otherwise it is opened by its address.
 
         Raises:
             IndexNotFoundError: if there is no index and ``create`` is False.
@@ -109,6 +115,7 @@ class Index:
         if damage:
             raise IndexDamagedError(f"{damage}.", f"Repair it: ragkit repair {folder}")
         store = Store(folder, create=create)
+        store.backend = backend
         refresh_keywords(store)
         return cls(folder, embedder, options or IndexOptions(), store)
 
@@ -298,6 +305,40 @@ class Index:
         self._embedder = self._wanted = model
         return report
 
+    # Where the vectors are
+
+    @property
+    def backend(self) -> str:
+        """Address of the vector store: ``faiss`` for files in the index folder."""
+        return self._store.state("backend") or EMBEDDED
+
+    def attach(self, backend: Backend | str, progress: ProgressCallback | None = None) -> None:
+        """Transfer the vectors to a vector store outside of the folder, and use it for searches from now on.
+
+        SQLite remains the source of truth, and keyword files remain in the folder. Each later change of the index also
+        changes the store. The data in the index's previous store are deleted.
+
+        Args:
+            backend: an address, such as ``postgresql://HOST/DATABASE``, ``qdrant:FOLDER`` or ``faiss`` for files in
+                the index folder, or an object; ``ragkit backends`` lists the forms. A password in it is not stored.
+            progress: called with the number of transferred vectors.
+
+        Raises:
+            BackendError: if the address is wrong, the store can't be reached, or it contains another index.
+            MissingExtraError: if the package of the store is not installed.
+            IndexLockedError: if another process is writing.
+        """
+        from ragkit.indexing.attaching import attach, detach
+
+        if backend == EMBEDDED:
+            with writing(self._store):
+                detach(self._store, self.options.vectors)
+            return
+        opened = open_backend(backend, default_name(self._store)) if isinstance(backend, str) else backend
+        with writing(self._store):
+            record_model(self._store, self.embedder, self._wanted, self.options.chunking)
+            attach(self._store, opened, progress)
+
     # Care
 
     def verify(self, progress: ProgressCallback | None = None) -> VerifyReport:
@@ -310,9 +351,11 @@ class Index:
         """Rebuild damaged parts from intact ones; see ``repair_path``."""
         self.close()
         try:
-            return self._repair(self.path, self._wanted, self.options, progress)
+            return self._repair(self.path, self._wanted, self.options, progress, self._store.backend)
         finally:
+            backend = self._store.backend
             self._store = Store(self.path, create=True)
+            self._store.backend = backend
             self._snapshots = Snapshots(self._store, self.options.vectors, self.options.device)
 
     @staticmethod
@@ -334,6 +377,7 @@ class Index:
         embedder: Embedder | str | None = None,
         options: IndexOptions | None = None,
         progress: ProgressCallback | None = None,
+        backend: Backend | None = None,
     ) -> RepairReport:
         """Repair an index that may be too damaged to open.
 
@@ -342,6 +386,7 @@ class Index:
             embedder: embedding model of the index, if it is not the default.
             options: options of vector files.
             progress: called with a ``Progress`` after each step.
+            backend: vector store of the index, if it has one without an address.
 
         Returns:
             The repairs, and the documents that are lost.
@@ -351,16 +396,24 @@ class Index:
             IndexLockedError: if another process is writing.
             IndexWriteError: if the disk is full or read-only.
         """
-        return cls._repair(_existing(path), embedder, options or IndexOptions(), progress)
+        return cls._repair(_existing(path), embedder, options or IndexOptions(), progress, backend)
 
     @staticmethod
     def _repair(
-        folder: Path, embedder: Embedder | str | None, options: IndexOptions, progress: ProgressCallback | None
+        folder: Path,
+        embedder: Embedder | str | None,
+        options: IndexOptions,
+        progress: ProgressCallback | None,
+        backend: Backend | None,
     ) -> RepairReport:
         from ragkit.indexing.repair import repair_index
 
         return repair_index(
-            folder, lambda store: restored_embedder(store, embedder, options.chunking), options.vectors, progress
+            folder,
+            lambda store: restored_embedder(store, embedder, options.chunking),
+            options.vectors,
+            progress,
+            backend,
         )
 
     # What comes out
@@ -384,6 +437,11 @@ class Index:
     def counts(self, field: str) -> dict[str, int]:
         """Return the number of documents for each text value of a metadata field."""
         return self._store.counts(field)
+
+    def origins(self, limit: int = -1) -> list[str]:
+        """Return the files of the documents, sorted; at most ``limit`` of them if it is not negative."""
+        rows = self._store.rows("SELECT DISTINCT origin FROM documents ORDER BY origin LIMIT ?", (limit,))
+        return [origin for (origin,) in rows]
 
     def shared_origins(self, among: Sequence[str] | None = None) -> list[str]:
         """Return the origins with more than one document, among some or all."""
@@ -526,19 +584,20 @@ class Index:
         known = self._embedder or self._wanted
         model_id = None if known is None or isinstance(known, str) else known.model_id
         with self.snapshot(model_id) as view:
-            return view.search_vectors(vector, k, view.allowed(self._store, self._filter(where)))
+            return view.search_vectors(vector, k, view.selection(self._store, self._filter(where)))
 
     def search_keywords(self, text: str, k: int, where: Filter | str | None = None) -> Scored:
         """Return the best chunks for a text by BM25: keys and scores, as in ``search_vectors``."""
         with self.snapshot() as view:
-            return view.search_keywords(text, k, view.allowed(self._store, self._filter(where)))
+            return view.search_keywords(text, k, view.selection(self._store, self._filter(where)))
 
     def search_similar(self, word: str, distance: int, k: int, where: Filter | str | None = None) -> Keys:
         """Return keys of at most ``k`` chunks that hold a term at most ``distance`` edits, 1 or 2, from a word's."""
         with self.snapshot() as view:
             if view.keywords is None:
                 return empty()[0]
-            return view.keywords[1].search_similar(word, distance, k, view.allowed(self._store, self._filter(where)))
+            selection = view.selection(self._store, self._filter(where))
+            return view.keywords[1].search_similar(word, distance, k, selection.keys if selection else None)
 
     def term_frequency(self, text: str) -> dict[str, int]:
         """Return each term of a text with the number of chunks that contain it."""
@@ -576,6 +635,11 @@ class Index:
         return int(self._store.rows("SELECT count(*) FROM documents")[0][0])
 
     @property
+    def file_count(self) -> int:
+        """Number of files that the documents are from; a table's rows are documents of one file."""
+        return int(self._store.rows("SELECT count(DISTINCT origin) FROM documents")[0][0])
+
+    @property
     def chunk_count(self) -> int:
         """Number of searchable chunks."""
         with self.snapshot() as view:
@@ -594,6 +658,7 @@ class Index:
             model_id=self._store.state("model_id"),
             dimension=int(self._store.state("dimension") or 0),
             chunking=self.chunking,
+            backend=self.backend,
             bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
         )
 

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from ragkit._progress import Progress, ProgressCallback
 from ragkit.chunking import ChunkingOptions, chunk_document
 from ragkit.embedding.base import Embedder, Vectors
+from ragkit.indexing.following import following
 from ragkit.indexing.reports import AddReport
 from ragkit.indexing.segments import FOLDER, clean, read_segments
 from ragkit.indexing.store import Store
@@ -64,7 +65,7 @@ def reembed(
             waiting = []
     _put(store, embedder, waiting, new, report)
     started = time.perf_counter()
-    with store.transaction() as connection:
+    with following(store), store.transaction() as connection:
         rebuild(store, new, embedder.model_id, embedder.dimension, vectors)
         connection.execute("DELETE FROM chunks WHERE edition <> ?", (new,))
         connection.execute("DELETE FROM state WHERE name = 'reembedding'")

@@ -12,7 +12,11 @@ from ragkit.documents import LoadOptions, file_sha256, survey
 from ragkit.embedding.base import Embedder
 from ragkit.errors import IndexDamagedError, RagkitError
 from ragkit.indexing.adding import Adder
+from ragkit.indexing.attaching import attach, forget_backend
+from ragkit.indexing.backends import Backend, open_backend
 from ragkit.indexing.database import FILE_NAME
+from ragkit.indexing.derived import default_name
+from ragkit.indexing.following import repair_backend
 from ragkit.indexing.identity import file_record
 from ragkit.indexing.reports import RepairReport
 from ragkit.indexing.salvage import salvage
@@ -33,6 +37,7 @@ def repair_index(
     open_embedder: OpenEmbedder,
     vectors: VectorOptions,
     progress: ProgressCallback | None = None,
+    backend: Backend | None = None,
 ) -> RepairReport:
     """Repair an index: the SQLite file by the parity of its seal, else row by row; then the derived files.
 
@@ -44,17 +49,22 @@ def repair_index(
         open_embedder: opens the index's model, if vectors have to be computed.
         vectors: options of vector files.
         progress: called with a ``Progress`` after each step.
+        backend: vector store of the index, if it can't be opened by its address.
 
     Raises:
         IndexLockedError: if another process is writing.
         IndexWriteError: if the disk is full or read-only.
+        BackendError: if the index has a vector store that can't be reached; the index itself is repaired. If its
+            SQLite file was damaged, its vectors are then in its folder.
     """
     report = RepairReport()
     with writer_lock(folder):
         origins = _repair_by_parity(folder, report)
         store = _whole_store(folder, progress)
+        address: str | None = None
         if store is None:
             store = _new_store(folder, report)
+            address = forget_backend(store)
             clean(folder / FOLDER, [])
             keys = store.rows("SELECT key, document, ordinal FROM chunks WHERE edition = ?", (store.edition,))
             _restore_documents(store, origins, open_embedder, vectors, report, progress)
@@ -67,8 +77,15 @@ def repair_index(
                 report.actions += [f"{line} All vector and keyword files were rebuilt." for line in damage]
                 _rebuild(store, vectors)
         clean(folder / FOLDER, read_segments(store))
-        seal_store(store)
-        store.close()
+        store.backend = backend
+        try:
+            if address is not None:
+                attach(store, backend or open_backend(address, default_name(store)), progress, afresh=True)
+                report.actions.append(f"{address}: all vectors were replaced.")
+            report.actions += repair_backend(store, progress)
+        finally:
+            seal_store(store)
+            store.close()
     return report
 
 

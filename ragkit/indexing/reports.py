@@ -27,6 +27,8 @@ class IndexStats:
     chunking: ChunkingOptions
     bytes: int
     """Size of the index folder on disk."""
+    backend: str = "faiss"
+    """Address of the vector store: ``faiss`` for files in the index folder."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and scalars."""

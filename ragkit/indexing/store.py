@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from ragkit.embedding.base import Vectors
 from ragkit.errors import DocumentError
 from ragkit.indexing.database import LABELS_FORMAT, Database
 from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
+
+if TYPE_CHECKING:
+    from ragkit.indexing.backends import Backend
 
 MANY = 500
 """Maximum parameters of a statement."""
@@ -31,6 +34,15 @@ _INFO_COLUMNS = (
 
 class Store(Database):
     """Contents of an index; to open it, see ``Database``."""
+
+    backend: Backend | None = None
+    """Vector store outside of the folder, if it is open; see ``derived.backend_of``."""
+
+    def close(self) -> None:
+        """Close all connections after running calls of other threads; later calls raise an error."""
+        super().close()
+        if self.backend is not None:
+            self.backend.close()
 
     # Documents
 
@@ -144,7 +156,7 @@ class Store(Database):
             document.text,
         )
         if any(page.label for page in document.pages):
-            self.set_state(format=LABELS_FORMAT)
+            self.set_state(format=max(LABELS_FORMAT, int(self.state("format") or 0)))
         self.connection.execute(
             "INSERT INTO documents (id, source, origin, title, sha256, media_type, metadata, spans, text, checksum, "
             "pages, characters) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

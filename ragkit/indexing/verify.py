@@ -11,6 +11,7 @@ from pathlib import Path
 from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import IndexDamagedError
 from ragkit.indexing.database import FILE_NAME
+from ragkit.indexing.following import backend_damage
 from ragkit.indexing.reports import VerifyReport
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER, damaged_files, read_segments
@@ -47,6 +48,7 @@ def verify_index(folder: Path, store: Store | None = None, progress: ProgressCal
                 damage.append(line)
             rows = opened.rows("SELECT (SELECT count(*) FROM documents) + (SELECT count(*) FROM chunks)")
             checked += rows[0][0]
+            damage += backend_damage(opened)
     except IndexDamagedError as error:
         damage.append(error.message)
     finally:
@@ -142,7 +144,8 @@ def _count_damage(store: Store, edition: int) -> Iterator[str]:
     """Compare the number of rows in files and in SQLite, and check data that search does not read."""
     keys = store.rows("SELECT count(*) FROM chunks WHERE edition = ?", (edition,))[0][0]
     dead = store.rows("SELECT count(*) FROM dead")[0][0]
-    for kind, gone in (("vectors", dead), ("keywords", 0)):
+    kinds = [("vectors", dead), ("keywords", 0)] if store.state("backend") is None else [("keywords", 0)]
+    for kind, gone in kinds:
         rows = sum(segment.rows for segment in read_segments(store) if segment.kind == kind)
         if rows - gone != keys:
             yield f"{store.path}: the {kind} files contain {rows - gone} chunks, but SQLite has {keys}"

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.errors import IndexMismatchError
+from ragkit.indexing.backends.base import Selection, VectorSearch
+from ragkit.indexing.backends.embedded import EmbeddedVectors
+from ragkit.indexing.derived import derived_vectors
 from ragkit.indexing.filters import Filter, to_sql
 from ragkit.indexing.keywords import KeywordFile
 from ragkit.indexing.segments import FOLDER, check, read_segments
 from ragkit.indexing.store import Store
-from ragkit.indexing.vectors import Keys, Scored, VectorFile, VectorOptions, best, empty, open_vector_file
+from ragkit.indexing.vectors import Keys, Scored, VectorOptions, empty, open_vector_file
 
 if TYPE_CHECKING:
     from ragkit.embedding.base import Vectors
@@ -26,9 +28,8 @@ class View:
         generation: number of the generation.
         edition: number of the set of chunks.
         model_id: id of the embedding model; None if the index has none yet.
-        vector_files: vector files by segment name.
+        vectors: search in the vectors of the generation.
         keywords: name and reader of the keyword folder; None for an empty index.
-        dead: keys in the files that are no longer in the index, sorted int64.
     """
 
     def __init__(
@@ -36,16 +37,14 @@ class View:
         generation: int,
         edition: int,
         model_id: str | None,
-        vector_files: dict[str, VectorFile],
+        vectors: VectorSearch,
         keywords: tuple[str, KeywordFile] | None,
-        dead: Keys,
     ) -> None:
         self.generation = generation
         self.edition = edition
         self.model_id = model_id
-        self.vector_files = vector_files
+        self.vectors = vectors
         self.keywords = keywords
-        self.dead = dead
         self._allowed: dict[str, Keys] = {}
 
     @classmethod
@@ -65,7 +64,7 @@ class View:
         root = store.path.parent / FOLDER
         segments = read_segments(store)
         dead = np.array([row[0] for row in store.rows("SELECT key FROM dead ORDER BY key")], dtype=np.int64)
-        opened = dict(previous.vector_files) if previous else {}
+        opened = dict(previous.vectors.files) if previous and isinstance(previous.vectors, EmbeddedVectors) else {}
         named = {previous.keywords[0]: previous.keywords[1]} if previous and previous.keywords else {}
         check(root, [s for s in segments if s.name not in opened and s.name not in named])
         files = {
@@ -76,32 +75,21 @@ class View:
         keywords = next(
             ((s.name, named.get(s.name) or KeywordFile(root / s.name)) for s in segments if s.kind == "keywords"), None
         )
-        return cls(store.generation, store.edition, store.state("model_id"), files, keywords, dead)
+        vectors = derived_vectors(store) or EmbeddedVectors(files, dead)
+        return cls(store.generation, store.edition, store.state("model_id"), vectors, keywords)
 
-    def search_vectors(self, query: Vectors, k: int, allowed: Keys | None) -> Scored:
-        """Return the nearest chunks over all vector files; see ``VectorFile.search``."""
-        found = []
-        for file in self.vector_files.values():
-            if file.dimension != len(query):
-                raise IndexMismatchError(
-                    f"The query's vector has {len(query)} dimensions; the index has {file.dimension}.",
-                    "Embed the query with the index's own model: index.embedder.",
-                )
-            denied = self.dead if allowed is None else None
-            found.append(_with_ties(file, query, k, allowed, denied))
-        if not found:
-            return empty()
-        return best(np.concatenate([keys for keys, _ in found]), np.concatenate([scores for _, scores in found]), k)
+    def search_vectors(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
+        """Return the nearest chunks; see ``VectorSearch.search``."""
+        return self.vectors.search(query, k, selection)
 
-    def search_keywords(self, text: str, k: int, allowed: Keys | None) -> Scored:
+    def search_keywords(self, text: str, k: int, selection: Selection | None) -> Scored:
         """Return the best chunks by BM25; see ``KeywordFile.search``."""
+        allowed = selection.keys if selection is not None else None
         return self.keywords[1].search(text, k, allowed) if self.keywords else empty()
 
-    def allowed(self, store: Store, condition: Filter | None) -> Keys | None:
-        """Return the keys of the chunks whose document matches, sorted; None for no filter."""
-        if condition is None:
-            return None
-        return self.keys(store, condition)
+    def selection(self, store: Store, condition: Filter | None) -> Selection | None:
+        """Return the chunks whose document matches; None for no filter."""
+        return None if condition is None else Selection(condition, self.keys(store, condition))
 
     def keys(self, store: Store, condition: Filter | None, *, first: bool = False) -> Keys:
         """Return the keys of the chunks whose document matches, or of the first chunk of each; sorted.
@@ -127,13 +115,3 @@ class View:
                 found = np.fromiter((row[0] for row in rows), dtype=np.int64)
             self._allowed[name] = found
         return found
-
-
-def _with_ties(file: VectorFile, query: Vectors, k: int, allowed: Keys | None, denied: Keys | None) -> Scored:
-    """Return the nearest rows, including ties with the last one: FAISS breaks ties arbitrarily, ragkit by key."""
-    more = 8
-    while True:
-        keys, scores = file.search(query, k + more, allowed, denied)
-        if len(keys) < k + more or scores[-1] < scores[k - 1]:
-            return keys, scores
-        more *= 8

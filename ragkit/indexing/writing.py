@@ -17,6 +17,7 @@ from ragkit.embedding.base import Embedder, Vectors
 from ragkit.errors import IndexLockedError, StoreError
 from ragkit.indexing.analysis import ANALYZER
 from ragkit.indexing.database import write_errors
+from ragkit.indexing.following import following, new_commit
 from ragkit.indexing.keywords import extend_keywords
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import LARGEST, break_seal, checkpointed, put_seal
@@ -123,7 +124,7 @@ def commit(store: Store, changes: Changes, model: str, dimension: int, options: 
         IndexWriteError: if the disk is full; the old state stays in use.
     """
     edition = store.edition
-    with store.transaction():
+    with following(store) as delta, store.transaction():
         dead = _remove(store, changes.remove)
         store.put_vectors(model, changes.vectors.items())
         keys: list[int] = []
@@ -138,6 +139,7 @@ def commit(store: Store, changes: Changes, model: str, dimension: int, options: 
                 hashes.append(content)
         if keys or dead:
             _flip(store, keys, chunks, hashes, dead, model, dimension, options)
+        delta.added, delta.removed = keys, dead
     clean(store.path.parent / FOLDER, read_segments(store))
 
 
@@ -160,30 +162,35 @@ def settle(store: Store, model: str, dimension: int, options: VectorOptions, *, 
     crowded = len(files) > _FILES_AT_MOST or (small > options.ivf_threshold and small > _DELTA_SHARE * large)
     if not (force or crowded or dead > _DEAD_SHARE * rows):
         return False
-    with store.transaction():
+    with following(store), store.transaction():
         rebuild(store, store.edition, model, dimension, options)
     clean(store.path.parent / FOLDER, read_segments(store))
     return True
 
 
 def rebuild(store: Store, edition: int, model: str, dimension: int, options: VectorOptions) -> None:
-    """Rebuild all vector and keyword files from SQLite, inside a transaction."""
+    """Rebuild all vector and keyword files from SQLite, inside a transaction.
+
+    An index with a vector store outside of its folder has no vector files; its store follows after the commit.
+    """
     root = _root(store)
     generation = store.generation + 1
     rows = store.rows("SELECT key, hash FROM chunks WHERE edition = ? ORDER BY key", (edition,))
     segments = []
     if rows:
         keys = np.fromiter((key for key, _ in rows), dtype=np.int64, count=len(rows))
-        vectors = store.vectors(model, [content for _, content in rows], dimension)
-        name = f"vectors-{generation}"
-        build_vector_file(root / name, keys, vectors, options)
-        segments.append(seal(root, name, "vectors", len(keys)))
-        del vectors
+        if store.state("backend") is None:
+            vectors = store.vectors(model, [content for _, content in rows], dimension)
+            name = f"vectors-{generation}"
+            build_vector_file(root / name, keys, vectors, options)
+            segments.append(seal(root, name, "vectors", len(keys)))
+            del vectors
         segments.append(_all_keywords(store, edition))
     store.connection.execute("DELETE FROM dead")
     store.connection.execute("DELETE FROM gone WHERE generation < ?", (generation - 1,))
     write_segments(store, segments)
     store.set_state(generation=generation)
+    new_commit(store)
 
 
 def refresh_keywords(store: Store) -> None:
@@ -197,7 +204,7 @@ def refresh_keywords(store: Store) -> None:
         with writing(store):
             # Another process may have rebuilt them meanwhile.
             if _keywords_are_old(store):
-                with store.transaction():
+                with following(store), store.transaction():
                     kept = [segment for segment in read_segments(store) if segment.kind != "keywords"]
                     write_segments(store, [*kept, _all_keywords(store, store.edition)])
                     store.set_state(generation=store.generation + 1)
@@ -260,13 +267,16 @@ def _flip(
     generation = store.generation + 1
     segments = read_segments(store)
     files = [segment for segment in segments if segment.kind == "vectors"]
-    store.connection.executemany("INSERT OR IGNORE INTO dead VALUES (?)", [(key,) for key in dead])
-    if keys:
+    embedded = store.state("backend") is None
+    if embedded:
+        store.connection.executemany("INSERT OR IGNORE INTO dead VALUES (?)", [(key,) for key in dead])
+    if keys and embedded:
         files = _with_new_rows(store, files, keys, hashes, f"vectors-{generation}", model, dimension, options)
     words = _next_keywords(store, segments, keys, chunks, dead)
     store.connection.execute("DELETE FROM gone WHERE generation < ?", (generation - _GENERATIONS_KEPT,))
     write_segments(store, [*files, words])
     store.set_state(generation=generation)
+    new_commit(store)
 
 
 def _all_keywords(store: Store, edition: int) -> Segment:

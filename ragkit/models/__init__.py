@@ -3,7 +3,18 @@
 from typing import TYPE_CHECKING
 
 from ragkit._lazy import lazy_names
-from ragkit.models.base import ChatModel, Completion, Delta, GenerationOptions, ScoringModel, complete
+from ragkit.models.base import (
+    ChatModel,
+    Completion,
+    ConstrainedModel,
+    Delta,
+    FunctionCall,
+    FunctionCallingModel,
+    FunctionSpec,
+    GenerationOptions,
+    ScoringModel,
+    complete,
+)
 from ragkit.models.catalogue import catalogue, recommend
 from ragkit.models.files import installed_models, known_models, pull
 from ragkit.models.hub import PullPlan, plan_pull
@@ -44,9 +55,13 @@ __all__ = [
     "Budget",
     "ChatModel",
     "Completion",
+    "ConstrainedModel",
     "Delta",
     "FallbackModel",
     "FallbackPolicy",
+    "FunctionCall",
+    "FunctionCallingModel",
+    "FunctionSpec",
     "GenerationOptions",
     "LangChainModel",
     "LlamaCppModel",

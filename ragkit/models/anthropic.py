@@ -7,7 +7,7 @@ from typing import Any
 
 from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, ModelOutputError, PromptError
-from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.base import Delta, FunctionCall, GenerationOptions
 from ragkit.models.endpoint import ApiOptions, EndpointModel
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message
@@ -56,6 +56,15 @@ class AnthropicModel(EndpointModel):
             own["stop_sequences"] = stops
         if options.json_schema is not None:
             own["output_config"] = {"format": {"type": "json_schema", "schema": dict(options.json_schema)}}
+        if options.functions:
+            own["tools"] = [
+                {
+                    "name": function.name,
+                    "description": function.description,
+                    "input_schema": dict(function.parameters),
+                }
+                for function in options.functions
+            ]
         return self._client.messages.create(
             model=self.name,
             messages=turns,
@@ -71,6 +80,7 @@ class AnthropicModel(EndpointModel):
         finish: str | None = None
         counts: dict[str, int] = {}
         made = 0
+        calls: dict[int, list[str]] = {}
         for event in events:
             if event.type == "message_start":
                 counts = _counts(event.message.usage)
@@ -82,6 +92,10 @@ class AnthropicModel(EndpointModel):
                 if guard.stopped:
                     finish = "stop_sequence"
                     break
+            elif event.type == "content_block_start" and event.content_block.type == "tool_use":
+                calls[event.index] = [event.content_block.name, ""]
+            elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+                calls.setdefault(event.index, ["", ""])[1] += event.delta.partial_json
             elif event.type == "message_delta":
                 finish = event.delta.stop_reason or finish
                 counts |= _counts(event.usage)
@@ -102,6 +116,7 @@ class AnthropicModel(EndpointModel):
                 max(counts.get("output_tokens", 0), made),
                 cached,
             ),
+            calls=tuple(FunctionCall(name, arguments or "{}") for _, (name, arguments) in sorted(calls.items())),
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ragkit._providers import PROVIDERS
 from ragkit.errors import MissingExtraError, ModelOutputError
-from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.base import Delta, FunctionCall, GenerationOptions
 from ragkit.models.endpoint import ApiOptions, EndpointModel
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message
@@ -71,6 +71,18 @@ class OpenAICompatibleModel(EndpointModel):
         if options.json_schema is not None:
             schema = {"name": "reply", "strict": True, "schema": dict(options.json_schema)}
             own["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if options.functions:
+            own["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": function.name,
+                        "description": function.description,
+                        "parameters": dict(function.parameters),
+                    },
+                }
+                for function in options.functions
+            ]
         chat: Any = [{"role": message.role, "content": message.content} for message in messages]
         return self._client.chat.completions.create(
             model=self.name,
@@ -86,12 +98,17 @@ class OpenAICompatibleModel(EndpointModel):
         finish: str | None = None
         usage: Any = None
         made = 0
+        calls: dict[int, list[str]] = {}
         for event in events:
             usage = event.usage or usage
             for choice in event.choices or ():
                 piece = (choice.delta and choice.delta.content) or ""
                 logprobs = [token.logprob for token in (choice.logprobs and choice.logprobs.content) or ()]
                 finish = choice.finish_reason or finish
+                for part in (choice.delta and choice.delta.tool_calls) or ():
+                    call = calls.setdefault(part.index, ["", ""])
+                    call[0] += (part.function and part.function.name) or ""
+                    call[1] += (part.function and part.function.arguments) or ""
                 made += max(len(logprobs), bool(piece))
                 text = guard.feed(piece)
                 if text or logprobs:
@@ -115,4 +132,5 @@ class OpenAICompatibleModel(EndpointModel):
                 int((usage and usage.completion_tokens) or made),
                 int((details and details.cached_tokens) or 0),
             ),
+            calls=tuple(FunctionCall(name, arguments) for _, (name, arguments) in sorted(calls.items())),
         )

@@ -11,6 +11,26 @@ from ragkit.records import Message, Usage
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A function that an API model may call."""
+
+    name: str
+    """Letters, digits, ``_`` and ``-``, at most 64."""
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON schema of an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A call that an API model asks for; nothing about it has been checked."""
+
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationOptions:
     """Options of generation."""
 
@@ -29,6 +49,8 @@ class GenerationOptions:
     check the replies of others."""
     logprobs: bool = False
     """Whether to return the log-probability of each token."""
+    functions: tuple[FunctionSpec, ...] = ()
+    """Functions that the model may call instead of replying; for models with ``call_functions`` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +68,8 @@ class Delta:
     """Attempts of a fallback chain, in order, on the last delta only."""
     notes: tuple[str, ...] = ()
     """Notes on requested parameters that were not supported, on the last delta only."""
+    calls: tuple[FunctionCall, ...] = ()
+    """Calls of functions, on the last delta only."""
 
 
 class ChatModel(Protocol):
@@ -103,6 +127,57 @@ class ScoringModel(Protocol):
         ...
 
 
+@runtime_checkable
+class FunctionCallingModel(Protocol):
+    """A model that calls functions by itself, as API models do."""
+
+    def call_functions(
+        self,
+        messages: Sequence[Message],
+        functions: Sequence[FunctionSpec],
+        options: GenerationOptions = GenerationOptions(),
+    ) -> Completion:
+        """Return the reply: a text, calls, or both. Calls are unchecked.
+
+        Args:
+            messages: messages of the prompt.
+            functions: functions that the model may call.
+            options: options of generation.
+        """
+        ...
+
+
+@runtime_checkable
+class ConstrainedModel(Protocol):
+    """A model whose reply can be held to a grammar from any point on."""
+
+    def continue_reply(
+        self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()
+    ) -> Iterator[Delta]:
+        """Yield the rest of a reply that has begun.
+
+        Args:
+            messages: messages of the prompt.
+            begun: beginning of the reply; empty for none.
+            options: options of generation. ``grammar`` is that of the rest; log-probabilities are those without it.
+        """
+        ...
+
+    def choose_next(
+        self, messages: Sequence[Message], begun: str, pieces: Sequence[str], biases: Sequence[float] = ()
+    ) -> Choice:
+        """Return the most probable continuation of a reply that has begun.
+
+        Args:
+            messages: messages of the prompt.
+            begun: beginning of the reply; empty for none.
+            pieces: possible continuations, at least one; none is a prefix of another, and the reply may go on after
+                each.
+            biases: values added to the log-probability of each piece before the comparison; none by default.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The most probable of several replies."""
@@ -128,6 +203,8 @@ class Completion:
     """Attempts of a fallback chain, in order."""
     notes: tuple[str, ...] = ()
     """Notes on requested parameters that were not supported."""
+    calls: tuple[FunctionCall, ...] = ()
+    """Calls of functions."""
 
 
 def complete(
@@ -139,6 +216,7 @@ def complete(
     finish, usage = "stop", Usage()
     route: tuple[Attempt, ...] = ()
     notes: tuple[str, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
     for delta in model.stream(messages, options):
         parts.append(delta.text)
         if delta.logprob is not None:
@@ -147,4 +225,5 @@ def complete(
         usage = delta.usage or usage
         route = delta.route or route
         notes = delta.notes or notes
-    return Completion("".join(parts), finish, usage, tuple(logprobs), route, notes)
+        calls = delta.calls or calls
+    return Completion("".join(parts), finish, usage, tuple(logprobs), route, notes, calls)

@@ -28,7 +28,7 @@ from ragkit.errors import (
     PromptError,
     SettingsError,
 )
-from ragkit.models.base import Delta, GenerationOptions
+from ragkit.models.base import Completion, Delta, FunctionSpec, GenerationOptions, complete
 from ragkit.models.model_windows import find_window
 from ragkit.models.pacing import LONGEST_WAIT, Pace, asked_seconds, retry_wait
 from ragkit.models.prices import Price, find_price
@@ -198,6 +198,19 @@ class EndpointModel(ABC):
                     raise
             attempt += 1
             time.sleep(wait)
+
+    def call_functions(
+        self,
+        messages: Sequence[Message],
+        functions: Sequence[FunctionSpec],
+        options: GenerationOptions = GenerationOptions(),
+    ) -> Completion:
+        """Return a text or calls of functions, which are unchecked; see ``FunctionCallingModel``.
+
+        Raises:
+            ModelRequestError: as ``stream``; among others, if the endpoint does not support functions.
+        """
+        return complete(self, messages, replace(options, functions=tuple(functions)))
 
     @abstractmethod
     def _send(

@@ -41,6 +41,9 @@ def known_models() -> list[ModelInfo]:
 
 def installed_models() -> list[ModelInfo]:
     """Return the models that can be opened, the default first; no network is used and nothing is loaded."""
+    # Imported here: most commands list no models.
+    from ragkit.models.gguf_header import is_embedding_model
+
     found: list[ModelInfo] = []
     for packaged in PACKAGED:
         path = pulled_file(packaged)
@@ -53,21 +56,35 @@ def installed_models() -> list[ModelInfo]:
     for name, path, files in hub_models():
         size = sum(file.bytes for file in files)
         listed = short.get(name)
+        embedding = listed is None and is_embedding_model(path)
         found.append(
             ModelInfo(
                 listed.name if listed else name,
                 size,
                 str(path),
                 files[0].sha256,
+                chat=not embedding,
                 about=listed.good_at if listed else "from the Hugging Face Hub",
                 license=listed.license if listed else "",
                 memory_bytes=needed_memory(size),
+                embedding=embedding,
             )
         )
     names = {f"{packaged.info.name}.gguf" for packaged in PACKAGED}
     for file in sorted(file for file in models_folder().glob("*.gguf") if file.name not in names):
         size = file.stat().st_size
-        found.append(ModelInfo(file.stem, size, str(file), about="your own", memory_bytes=needed_memory(size)))
+        embedding = is_embedding_model(file)
+        found.append(
+            ModelInfo(
+                file.stem,
+                size,
+                str(file),
+                chat=not embedding,
+                about="your own",
+                memory_bytes=needed_memory(size),
+                embedding=embedding,
+            )
+        )
     return found
 
 

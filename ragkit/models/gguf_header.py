@@ -1,4 +1,4 @@
-"""The number of parameters of a GGUF file, read from its header: the file itself is not loaded.
+"""The number of parameters of a GGUF file and its purpose, read from its header: the file itself is not loaded.
 
 The header lists metadata and then each tensor with its shape. Format: https://github.com/ggml-org/ggml, docs/gguf.md.
 """
@@ -40,6 +40,33 @@ def parameter_count(path: Path) -> int:
             return sum(_elements(file) for _ in range(tensors))
     except (struct.error, KeyError, OSError, OverflowError, ValueError) as error:
         raise ModelFileError(f"The header of {path} is damaged: {error}.", "Download the model again.") from error
+
+
+def is_embedding_model(path: Path) -> bool:
+    """Return whether a model file holds a model that embeds or ranks texts, and does not generate any.
+
+    A file that can't be read counts as one that generates: opening it says what is wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(16)
+            for _ in range(_length(file)):
+                key = file.read(_length(file)).decode("utf-8", "replace")
+                kind = _unsigned(file)
+                if key.startswith("tokenizer."):
+                    # The vocabulary, which is long, follows the properties of the model.
+                    return False
+                if key == "general.architecture" and kind == _STRING:
+                    architecture = file.read(_length(file)).decode("utf-8", "replace")
+                    if "bert" in architecture or architecture == "t5encoder":
+                        return True
+                elif key.endswith(".pooling_type") and kind in _SIZES:
+                    return int.from_bytes(file.read(_SIZES[kind]), "little") > 0
+                else:
+                    _skip_value(file, kind)
+    except (struct.error, KeyError, OSError, OverflowError, ValueError):
+        pass
+    return False
 
 
 def _unsigned(file: BinaryIO) -> int:

@@ -6,6 +6,7 @@ import codecs
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -93,16 +94,19 @@ class LlamaCppModel:
             ModelError: if the JSON schema or the grammar is not supported.
             ModelOutputError: if the reply is truncated before its JSON is complete.
         """
-        prompt = self._prompt(messages)
-        self._check_room(prompt, options.max_tokens)
-        with self._taking_turns():
-            text = options.grammar if options.json_schema is None else gbnf(options.json_schema)
-            grammar = None if text is None else self._engine.grammar(text)
-            try:
-                yield from held_to_schema(self._generate(prompt, options, grammar), options)
-            finally:
-                if grammar is not None:
-                    grammar.close()
+        grammar = options.grammar if options.json_schema is None else gbnf(options.json_schema)
+        yield from held_to_schema(self._stream(messages, "", grammar, options), options)
+
+    def continue_reply(
+        self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()
+    ) -> Iterator[Delta]:
+        """Yield the rest of a reply that has begun; see ``ConstrainedModel``.
+
+        Raises:
+            PromptOverflowError: if prompt and reply do not fit the window.
+            ModelError: if the grammar is invalid.
+        """
+        return self._stream(messages, begun, options.grammar, options)
 
     def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, whole: bool = False
@@ -141,6 +145,31 @@ class LlamaCppModel:
             number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), self.stopped)
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]) - len(end), cached, 0.0))
 
+    def choose_next(
+        self, messages: Sequence[Message], begun: str, pieces: Sequence[str], biases: Sequence[float] = ()
+    ) -> Choice:
+        """Return the most probable continuation of a reply that has begun; see ``ConstrainedModel``.
+
+        Raises:
+            PromptError: if there are no pieces, one is a prefix of another, or the number of biases differs.
+            PromptOverflowError: if prompt and reply do not fit the window.
+        """
+        ordered = sorted(set(pieces))
+        prefix = next((a for a, b in pairwise(ordered) if b.startswith(a)), None)
+        if not pieces or prefix is not None or (biases and len(biases) != len(pieces)):
+            raise PromptError(
+                f"There are {len(pieces)} pieces to choose from and {len(biases)} biases"
+                f"{'' if prefix is None else f'; {prefix!r} is empty or a prefix of another'}.",
+                "Pass at least one piece, none a prefix of another, and no biases or one per piece.",
+            )
+        prompt = self._prompt(messages, begun)
+        tokens = [self._engine.tokenize(text) for text in pieces]
+        self._check_room(prompt, max(map(len, tokens)))
+        with self._taking_turns(), self._lock:
+            _, cached = self._engine.evaluate(prompt, self.stopped)
+            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), self.stopped)
+        return Choice(number, logprob, Usage(len(prompt), len(tokens[number]), cached, 0.0))
+
     @property
     def lead(self) -> str:
         """Text between prompt and reply: a space after a base model's ``Answer:``, else nothing."""
@@ -154,11 +183,11 @@ class LlamaCppModel:
         """Free the model's memory; running calls end with an error first."""
         self._engine.close()
 
-    def _prompt(self, messages: Sequence[Message]) -> list[int]:
+    def _prompt(self, messages: Sequence[Message], begun: str = "") -> list[int]:
         tokens = self._template.tokens(messages, lambda text, special: self._engine.tokenize(text, special=special))
         if self._engine.adds_start and tokens[:1] != [self._engine.start]:
             tokens.insert(0, self._engine.start)
-        return tokens
+        return tokens + self._engine.tokenize(self.lead + begun) if begun else tokens
 
     def _check_room(self, prompt: list[int], reply: int) -> None:
         if len(prompt) + reply > self.window:
@@ -185,7 +214,22 @@ class LlamaCppModel:
             self._last_thread = threading.get_ident()
             return self._engine.evaluate(tokens, self.stopped)
 
-    def _generate(self, prompt: list[int], options: GenerationOptions, grammar: Grammar | None) -> Iterator[Delta]:
+    def _stream(
+        self, messages: Sequence[Message], begun: str, grammar: str | None, options: GenerationOptions
+    ) -> Iterator[Delta]:
+        prompt = self._prompt(messages, begun)
+        self._check_room(prompt, options.max_tokens)
+        with self._taking_turns():
+            constraint = None if grammar is None else self._engine.grammar(grammar)
+            try:
+                yield from self._generate(prompt, options, constraint, strip=not (self.has_template or begun))
+            finally:
+                if constraint is not None:
+                    constraint.close()
+
+    def _generate(
+        self, prompt: list[int], options: GenerationOptions, grammar: Grammar | None, *, strip: bool
+    ) -> Iterator[Delta]:
         logits, cached = self._evaluate(prompt)
         tokens = list(prompt)
         random = np.random.default_rng(options.seed or 0)
@@ -203,7 +247,7 @@ class LlamaCppModel:
                 logprob = float(log_softmax(logits)[token])
             made += 1
             piece = decoder.decode(self._engine.piece(token))
-            if made == 1 and not self.has_template:
+            if made == 1 and strip:
                 piece = piece.lstrip(" ")
             text = guard.feed(piece)
             if guard.stopped:

@@ -32,11 +32,13 @@ class ModelInfo:
     sha256: str | None = None
     """What the file must have; None for a file of the user's own."""
     chat: bool = True
-    """False for a base model, which has no chat template."""
+    """False for a base model, which has no chat template, and for an embedding model."""
     about: str = ""
     license: str = ""
     memory_bytes: int = 0
     """Memory that it takes when it runs, estimated; 0 where its size is unknown."""
+    embedding: bool = False
+    """Whether it embeds or ranks texts, and does not generate any."""
 
 
 @dataclass(frozen=True, slots=True)

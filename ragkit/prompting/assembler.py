@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragkit.chunking import sentence_spans
 from ragkit.display import unit_name
 from ragkit.errors import PromptOverflowError, SettingsError
-from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection
+from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection, State
 from ragkit.prompting.sources import Source, trimmed
 from ragkit.prompting.template_files import Templates
 from ragkit.records import Example, Message
@@ -17,6 +19,8 @@ from ragkit.records import Example, Message
 if TYPE_CHECKING:
     from ragkit.prompting.receipt import Counter
 
+_INSTRUCTIONS_SHARE = 0.25
+"""Of what ragkit's instructions, question and reply leave, instructions of the caller get at most this."""
 _LEAST_SHARE = 0.3
 """A passage is trimmed only where at least this share of it stays; else it is left out."""
 
@@ -71,22 +75,31 @@ class PromptAssembler:
         sources: Sequence[Source],
         shots: Sequence[Example] = (),
         history: Sequence[Message] = (),
+        instructions: str = "",
+        json_schema: Mapping[str, Any] | None = None,
     ) -> Prompt:
         """Build a prompt.
 
         Given up for want of room, in this order: the oldest turns of the chat, the last shots, the last sources; the
-        first source that does not fit whole is trimmed at a sentence's end.
+        first source that does not fit whole is trimmed at a sentence's end, as are instructions of the caller.
 
         Args:
             question: as asked.
             sources: best first.
             shots: questions with their answers, the most useful first.
             history: the turns so far, oldest first.
+            instructions: of the caller, fenced and put after ragkit's own.
+            json_schema: of the reply, if it is JSON.
 
         Raises:
-            PromptOverflowError: if instructions, question and reply alone do not fit the model's window.
+            PromptOverflowError: if ragkit's instructions, the schema, question and reply alone do not fit the model's
+                window.
         """
-        system = Message("system", self.templates.fill("chat_system", abstention=self.templates.texts["abstention"]))
+        rules = self.templates.fill("chat_system", abstention=self.templates.texts["abstention"])
+        if json_schema is not None:
+            schema = json.dumps(dict(json_schema), ensure_ascii=False)
+            rules += "\n" + self.templates.fill("chat_json", schema=schema)
+        system = Message("system", rules)
         fixed = self._count([system], "", question)
         room = self.model.window - self.options.answer_tokens - fixed
         if room < 0:
@@ -99,6 +112,7 @@ class PromptAssembler:
             ReceiptSection("instructions", system.content, "chat_system.txt", self.model.count_tokens([system]), "kept")
         ]
         before: list[Message] = [system]
+        room -= self._add_instructions(instructions, before, sections, int(room * _INSTRUCTIONS_SHARE))
         self._add_shots(shots, before, sections, int(room * self.options.shots_share))
         self._add_history(history, before, sections, int(room * self.options.history_share))
         kept = self._add_sources(sources, question, before, sections)
@@ -115,6 +129,37 @@ class PromptAssembler:
     def _count(self, before: Sequence[Message], sources: str, question: str) -> int:
         user = Message("user", self.templates.fill("chat_user", sources=sources, question=question))
         return self.model.count_tokens([*before, user])
+
+    def _add_instructions(
+        self, instructions: str, before: list[Message], sections: list[ReceiptSection], room: int
+    ) -> int:
+        """Put instructions of the caller into the system message, and return their tokens.
+
+        They are trimmed at a sentence's end if they are too long.
+        """
+        text = _unfenced(instructions.strip())
+        if not text:
+            return 0
+        (system,) = before
+        already = self.model.count_tokens(before)
+
+        def with_first(end: int) -> Message:
+            own = self.templates.fill("chat_instructions", instructions=text[:end])
+            return Message("system", f"{system.content}\n\n{own}")
+
+        ends = [end for _, end in sentence_spans(text)]
+        fitting = bisect_right(ends, room, key=lambda end: self.model.count_tokens([with_first(end)]) - already)
+        name, place = "caller's instructions", "the caller, in chat_instructions.txt"
+        why = "" if fitting == len(ends) else f"the caller's instructions have {room} tokens"
+        if not fitting:
+            sections.append(ReceiptSection(name, text, place, 0, "left out", why))
+            return 0
+        end = ends[fitting - 1]
+        before[0] = with_first(end)
+        tokens = self.model.count_tokens(before) - already
+        state: State = "kept" if fitting == len(ends) else "trimmed"
+        sections.append(ReceiptSection(name, text[:end], place, tokens, state, why))
+        return tokens
 
     def _add_shots(
         self, shots: Sequence[Example], before: list[Message], sections: list[ReceiptSection], room: int

@@ -9,6 +9,9 @@ from typing import Any, Literal, Protocol
 from ragkit.prompting.sources import Source
 from ragkit.records import Message
 
+State = Literal["kept", "trimmed", "left out"]
+"""What became of a part of a prompt."""
+
 
 class Counter(Protocol):
     """What a prompt needs of a model; every ``ChatModel`` has it."""
@@ -28,13 +31,13 @@ class ReceiptSection:
     """One part of a prompt, or one that was left out."""
 
     name: str
-    """``instructions``, ``shot 1``, ``history 1``, ``source 1``, ``question``."""
+    """``instructions``, ``caller's instructions``, ``shot 1``, ``history 1``, ``source 1``, ``question``."""
     text: str
     source: str
     """Where it is from: a template, a document with its span, the caller."""
     tokens: int
     """By the model's tokenizer, in its place in the prompt; 0 for what was left out."""
-    state: Literal["kept", "trimmed", "left out"]
+    state: State
     why: str = ""
 
 

@@ -15,6 +15,8 @@ from ragkit.errors import TemplateError
 
 FIELDS: dict[str, tuple[str, ...]] = {
     "chat_system": ("abstention",),
+    "chat_instructions": ("instructions",),
+    "chat_json": ("schema",),
     "chat_user": ("sources", "question"),
     "source": ("number", "title", "place", "text"),
     "extract_system": (),

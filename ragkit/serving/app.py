@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -12,12 +11,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ragkit import __version__
 from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
-from ragkit.serving.failures import RequestError, error_body, log, status_of, to_error_body
+from ragkit.serving.failures import RequestError, error_body, log_error, status_of, to_error_body
+from ragkit.serving.routes.jobs import resume_uploads
 from ragkit.serving.security import Gate
 
 _ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
@@ -37,6 +38,7 @@ def make_app(options: ServeOptions) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        resume_uploads(ctx)
         yield
         ctx.close()
 
@@ -57,6 +59,7 @@ def make_app(options: ServeOptions) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(UnicodeEncodeError, _no_text)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.proxies))
     app.add_middleware(Gate, ctx=ctx)
     return app
 
@@ -64,7 +67,7 @@ def make_app(options: ServeOptions) -> FastAPI:
 def _ragkit_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RagkitError)
     status = status_of(error)
-    log.log(logging.ERROR if status >= 500 else logging.INFO, "%s %s: %s", request.method, _route(request), error)
+    log_error(error, f"{request.method} {_route(request)}")
     headers = error.headers if isinstance(error, RequestError) else {}
     return JSONResponse(to_error_body(error), status, headers)
 
@@ -86,7 +89,12 @@ def _no_text(request: Request, error: Exception) -> JSONResponse:
 def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
-    body = error_body(str(error.detail), "See /docs.", kind, "http_error")
+    said, hint, code = str(error.detail), "See /docs.", "http_error"
+    if error.status_code == 404 and request.url.path.startswith("/v1/"):
+        # Clients of OpenAI's API try routes that ragkit has no use for.
+        said, code = f"Unknown route {request.method} {request.url.path}.", "unknown_route"
+        hint = "Use /v1/chat/completions or /v1/responses for answers, /v1/embeddings, or /v1/models."
+    body = error_body(said, hint, kind, code)
     return JSONResponse(body, error.status_code, error.headers)
 
 

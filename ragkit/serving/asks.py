@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,9 @@ class Ask:
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
+    stop: tuple[str, ...] = ()
+    instructions: str = ""
+    json_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,13 @@ class GenerationResult:
 
     ask: Ask
     text: str
-    """The answer's text, partial if it was stopped."""
+    """The answer's text, partial if it was stopped or failed."""
     answer: Answer | None = None
-    """None where it was stopped."""
+    """None where it was stopped or failed."""
+    partial: Answer | None = None
+    """In its place, the checked sentences that had come; None if there are none."""
+    error: Mapping[str, Any] | None = None
+    """Why it failed: ``{message, hint, code}``."""
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
     cut: bool = False
@@ -80,6 +88,9 @@ def checked_ask(
     max_tokens: int | None = None,
     temperature: float | None = None,
     seed: int | None = None,
+    stop: tuple[str, ...] = (),
+    instructions: str = "",
+    json_schema: Mapping[str, Any] | None = None,
 ) -> Ask:
     """Return a question with what it is answered with; None takes what the server was started with.
 
@@ -88,7 +99,7 @@ def checked_ask(
         QueryError: if the filter is invalid.
         UnicodeEncodeError: if something in it is no text.
     """
-    for text in (question, where or "", *(message.content for message in history)):
+    for text in (question, where or "", instructions, *stop, *(message.content for message in history)):
         # A lone surrogate fails to encode; check before the response starts.
         text.encode()
     longest = ctx.options.limits.question
@@ -106,7 +117,8 @@ def checked_ask(
     taken = min(_SHOTS if shots is None else shots, MOST_SHOTS) if taken_mode == "chat" else 0
     return Ask(
         question,
-        Config(collection, name, taken_mode, taken),
+        # Quotes are found without a model, whichever is chosen: what made an answer says so.
+        Config(collection, NONE if taken_mode == "quotes" else name, taken_mode, taken),
         why,
         min(k or ctx.options.k, MOST_HITS),
         as_filter(where) if where and where.strip() else None,
@@ -114,6 +126,9 @@ def checked_ask(
         max_tokens,
         temperature,
         seed,
+        stop,
+        instructions,
+        json_schema,
     )
 
 

@@ -46,7 +46,7 @@ class Made:
     @property
     def masked(self) -> StoredMessage:
         """The answer without what made it."""
-        answer = None if self.message.answer is None else {**self.message.answer, "mode": ""}
+        answer = None if self.message.answer is None else {**self.message.answer, "mode": "", "model": None}
         return replace(self.message, config=None, answer=answer)
 
 
@@ -62,16 +62,18 @@ class Comparisons:
         with ctx.database.transaction() as connection:
             connection.execute(_SCHEMA)
 
-    def keep(self, identity: str, conversation: Conversation, question: str, made: Mapping[Side, Made]) -> None:
+    def keep(
+        self, identity: str, conversation: Conversation, question: StoredMessage, made: Mapping[Side, Made]
+    ) -> None:
         """Store two complete answers: their texts in the conversation, their configurations apart from it."""
         for side in SIDES:
-            self._ctx.conversations.add(made[side].masked)
+            self._ctx.conversations.add(made[side].masked, after=question.id)
         texts = [json.dumps(asdict(made[side]), ensure_ascii=False) for side in SIDES]
         with self._ctx.database.transaction() as connection:
             # Where the conversation was deleted meanwhile, there is nothing to vote on.
             connection.execute(
                 "INSERT INTO comparisons SELECT ?, person, id, ?, ?, ?, NULL, ? FROM conversations WHERE id = ?",
-                (identity, question, *texts, time.time(), conversation.id),
+                (identity, question.text, *texts, time.time(), conversation.id),
             )
 
     def unvoted(self, conversation: str) -> list[dict[str, str]]:
@@ -149,20 +151,21 @@ class Pair:
         self.asks: dict[Side, Ask] = dict(zip(SIDES, random.sample(asks, 2), strict=True))
         self.conversation = conversation
         self._ctx = ctx
-        self._begun = False
+        self._question: StoredMessage | None = None
         self._came: dict[Side, Made | None] = {}
         self._guard = threading.Lock()
 
     def begin(self) -> Conversation:
         """Write the question down, in a new conversation where there is none."""
         person, question = self.collection.person.id, self.asks["a"].question
-        self.conversation = self._ctx.conversations.ask(person, self.collection.name, question, self.conversation)
-        self._begun = True
+        self.conversation, self._question = self._ctx.conversations.ask(
+            person, self.collection.name, question, self.conversation
+        )
         return self.conversation
 
     def keep(self, side: Side, outcome: GenerationResult) -> Made | None:
         """Take what came of a side; None where its asker left before the question was written down."""
-        if not self._begun or self.conversation is None:
+        if self._question is None or self.conversation is None:
             return None
         message = outcome_message(self.conversation.id, outcome, self.collection.index)
         made = Made(message, why_view(outcome))
@@ -176,16 +179,19 @@ class Pair:
     def _settle(self, side: Side, made: Made | None) -> None:
         """Once both sides have ended, keep them for the vote, or else the one that is worth keeping."""
         with self._guard:
-            self._came[side] = made
-            if len(self._came) < 2 or self.conversation is None:
+            if side in self._came:
                 return
-        complete = {side: one for side, one in self._came.items() if one is not None and one.message.answer is not None}
+            self._came[side] = made
+            if len(self._came) < 2 or self.conversation is None or self._question is None:
+                return
+        complete = {side: one for side, one in self._came.items() if one is not None and one.message.complete}
         if len(complete) == 2:
-            self._ctx.part(Comparisons).keep(self.id, self.conversation, self.asks["a"].question, complete)
+            self._ctx.part(Comparisons).keep(self.id, self.conversation, self._question, complete)
             return
-        said = [*complete.values(), *(one for one in self._came.values() if one is not None and one.message.text)]
-        if said:
-            self._ctx.conversations.add(said[0].message, said[0].why)
+        came = [one for one in self._came.values() if one is not None]
+        worth = [*complete.values(), *(one for one in came if one.message.text), *came]
+        if worth:
+            self._ctx.conversations.add(worth[0].message, worth[0].why, after=self._question.id)
 
 
 def _made(text: str) -> Made:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import SplitResult
 
 from fastapi import Depends, Request
 
@@ -26,10 +27,13 @@ from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits, Rates
 from ragkit.serving.metrics import Metrics
 from ragkit.serving.models import Models
+from ragkit.serving.ongoing import Ongoing
 from ragkit.serving.people import People, Person
+from ragkit.serving.proxies import check_proxies, is_forwarded, path_prefix, public_address
+from ragkit.serving.security import checked_origin
 
 T = TypeVar("T")
-COOKIE = "ragkit_session"
+COOKIE = "ragkit_token"
 _WORKERS = 24
 """Threads that answers run in; the lines before the models let fewer run in most cases."""
 
@@ -46,6 +50,14 @@ class ServeOptions:
     port: int = 8000
     hosts: tuple[str, ...] = ()
     """Names under which the server is reached besides its address, such as those behind a proxy."""
+    origins: tuple[str, ...] = ()
+    """Origins of other sites whose pages may use the API from a browser, such as ``https://app.example``."""
+    public_url: str = ""
+    """Address under which people reach the server behind a proxy, such as ``https://docs.example.org/ragkit``."""
+    root_path: str = ""
+    """Path under which a proxy serves the server; by default that of ``public_url``."""
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks of proxies whose ``X-Forwarded-`` headers are used."""
     token: str | None = None
     """The owner's; without it and without any token made, everyone on this machine is the owner."""
     models: tuple[ChatModel | str, ...] = ("auto",)
@@ -73,6 +85,24 @@ class ServeOptions:
         return self.indexes / STATE
 
     @property
+    def public(self) -> SplitResult | None:
+        """The parts of the public address; None where there is none.
+
+        Raises:
+            SettingsError: if it is not an address.
+        """
+        return public_address(self.public_url) if self.public_url else None
+
+    @property
+    def prefix(self) -> str:
+        """The path under which the server lies, as ``/PATH``; empty for the root.
+
+        Raises:
+            SettingsError: if it is not a path.
+        """
+        return path_prefix(self.root_path or (self.public.path if self.public else ""))
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine reaches the server."""
         return self.host == "localhost" or self.host == "::1" or self.host.startswith("127.")
@@ -85,12 +115,17 @@ class Context:
         options: how to serve.
 
     Raises:
-        SettingsError: if the mode is unknown, the state is not writable, or two collections have one name.
+        SettingsError: if the mode, an origin, an address or a path is invalid, the state is not writable, or two
+            collections have one name.
     """
 
     def __init__(self, options: ServeOptions) -> None:
         if options.mode not in MODES:
             raise SettingsError(f"Unknown mode {options.mode!r}.", f"Legal values: {', '.join(MODES)}.")
+        for origin in options.origins:
+            checked_origin(origin)
+        check_proxies(options.proxies)
+        _ = options.prefix  # checked before anything is written
         self.options = options
         self.state = options.state
         self.database = Database(self.state / FILE_NAME, people.SCHEMA + conversations.SCHEMA)
@@ -101,6 +136,7 @@ class Context:
         self.conversations = Conversations(self.database)
         self.metrics = Metrics(self.models)
         self.rates = Rates(options.limits)
+        self.ongoing = Ongoing()
         self.workers = ThreadPoolExecutor(_WORKERS, "answer")
         self.ending = threading.Event()
         """Set when the server ends: what runs in threads stops."""
@@ -186,6 +222,11 @@ def given_token(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE)
 
 
+def person_of(request: Request, token: str | None) -> Person | None:
+    """Return the person of a token; without one, the owner if the server is open and no proxy sent the request on."""
+    return context(request).people.by_token(token, local=not is_forwarded(request.scope, request.headers))
+
+
 async def who(request: Request) -> Person:
     """Return the person who sends the request.
 
@@ -193,13 +234,14 @@ async def who(request: Request) -> Person:
         RequestError: 401 without a token that holds; 429 past the requests that are allowed in a minute.
     """
     ctx = context(request)
-    person = await asyncio.to_thread(ctx.people.by_token, given_token(request))
+    person = await asyncio.to_thread(person_of, request, given_token(request))
     address = request.client.host if request.client else ""
     if person is None:
         ctx.rates.count(f"stranger {address}")
         raise RequestError(
             "The token is missing or invalid.",
-            "Send Authorization: Bearer TOKEN. The server's owner creates tokens with ragkit token add NAME.",
+            "Send Authorization: Bearer TOKEN. The server's owner creates tokens with ragkit token add NAME; "
+            "requests through a proxy always need one.",
             status=401,
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},

@@ -7,12 +7,12 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ragkit.records import Message
 from ragkit.serving.database import Database
-from ragkit.serving.failures import not_found
+from ragkit.serving.failures import StorageFullError, not_found
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -36,7 +36,8 @@ END;
 """
 _TITLE = 80
 _COLUMNS = (
-    "m.id, m.conversation, m.role, m.text, m.created, m.stopped, m.question, m.config, m.answer, m.thumb, m.correction"
+    "m.id, m.conversation, m.role, m.text, m.created, m.stopped, m.question, m.config, m.answer, m.thumb, "
+    "m.correction, m.error"
 )
 
 
@@ -71,9 +72,16 @@ class StoredMessage:
     config: Mapping[str, Any] | None = None
     """Of an answer: ``{collection, model, mode, shots}``."""
     answer: Mapping[str, Any] | None = None
-    """Of a complete answer: ``{mode, abstained, confidence, citations, unsupported}``."""
+    """Of an answer, as far as it came: ``{mode, abstained, confidence, citations, unsupported}``."""
     thumb: str | None = None
     correction: str | None = None
+    error: Mapping[str, Any] | None = None
+    """Of an answer that failed: ``{message, hint, code}``."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is an answer that ended by itself."""
+        return self.answer is not None and not self.stopped
 
 
 class Conversations:
@@ -85,6 +93,10 @@ class Conversations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        if "error" not in {row[1] for row in database.rows("PRAGMA table_info(messages)")}:
+            # A file of an earlier version.
+            with database.transaction() as connection:
+                connection.execute("ALTER TABLE messages ADD COLUMN error TEXT NOT NULL DEFAULT 'null'")
 
     def start(self, person: str, collection: str, question: str) -> Conversation:
         """Begin a conversation, titled with its first question."""
@@ -99,11 +111,13 @@ class Conversations:
             )
         return made
 
-    def ask(self, person: str, collection: str, question: str, conversation: Conversation | None) -> Conversation:
-        """Write a question down, in a new conversation where there is none to go on with, and return which that is."""
-        conversation = conversation or self.start(person, collection, question)
-        self.add(new_message(conversation.id, "user", question))
-        return conversation
+    def ask(
+        self, person: str, collection: str, question: str, conversation: Conversation | None
+    ) -> tuple[Conversation, StoredMessage]:
+        """Store a question, in a new conversation where there is none to go on with, and return both."""
+        with self._database.transaction():
+            conversation = conversation or self.start(person, collection, question)
+            return conversation, self.add(new_message(conversation.id, "user", question))
 
     def get(self, person: str, identity: str) -> Conversation:
         """Return a conversation of someone's.
@@ -156,20 +170,46 @@ class Conversations:
             connection.execute("DELETE FROM messages WHERE conversation = ?", (identity,))
             connection.execute("DELETE FROM conversations WHERE id = ?", (identity,))
 
-    def add(self, message: StoredMessage, why: Mapping[str, Any] | None = None) -> StoredMessage:
-        """Put a message at the end of its conversation.
+    def remove_person(self, person: str, heir: str | None = None) -> int:
+        """Delete someone's conversations, or give them to someone else, and return how many there were.
+
+        Args:
+            person: id of the owner.
+            heir: id of who gets them; None to delete them.
+        """
+        with self._database.transaction() as connection:
+            if heir is not None:
+                return connection.execute(
+                    "UPDATE conversations SET person = ? WHERE person = ?", (heir, person)
+                ).rowcount
+            # One by one and not by the reference, for whose deletions no trigger runs.
+            connection.execute(
+                "DELETE FROM messages WHERE conversation IN (SELECT id FROM conversations WHERE person = ?)", (person,)
+            )
+            return connection.execute("DELETE FROM conversations WHERE person = ?", (person,)).rowcount
+
+    def add(
+        self, message: StoredMessage, why: Mapping[str, Any] | None = None, *, after: str | None = None
+    ) -> StoredMessage:
+        """Store a message at the end of its conversation, or an answer directly after its question.
 
         Args:
             message: to keep.
             why: of an answer, everything that led to it.
+            after: id of the question that it answers. Others may have been asked since, such as in a second window.
         """
         with self._database.transaction() as connection:
+            # A question takes a number and leaves the next one to its answer.
             connection.execute(
-                "INSERT INTO messages SELECT ?, ?, (SELECT count(*) FROM messages WHERE conversation = ?), ?, ?, ?, ?, "
-                "?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
+                "INSERT INTO messages (id, conversation, number, role, text, created, stopped, question, config, "
+                "answer, why, thumb, correction, error) "
+                "SELECT ?, ?, coalesce((SELECT number + 1 FROM messages WHERE id = ?), (SELECT max(number) + 2 "
+                "FROM messages WHERE conversation = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
+                "WHERE EXISTS (SELECT 1 FROM conversations WHERE id = ?)",
                 (
                     message.id,
                     message.conversation,
+                    after,
                     message.conversation,
                     message.role,
                     message.text,
@@ -181,6 +221,7 @@ class Conversations:
                     json.dumps(why, ensure_ascii=False),
                     message.thumb,
                     message.correction,
+                    json.dumps(message.error, ensure_ascii=False),
                     message.conversation,
                 ),
             )
@@ -192,7 +233,7 @@ class Conversations:
     def messages(self, conversation: str) -> list[StoredMessage]:
         """Return the messages of a conversation, oldest first."""
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM messages m WHERE conversation = ? ORDER BY number, created",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM messages m WHERE conversation = ? ORDER BY number, created, rowid",  # noqa: S608
             (conversation,),
         )
         return [_message(row) for row in rows]
@@ -228,7 +269,7 @@ class Conversations:
         """Return the questions of a conversation that were answered, with their answers, oldest first."""
         turns: list[Message] = []
         for message in self.messages(conversation):
-            if message.role == "assistant" and message.answer is not None and not message.answer["abstained"]:
+            if message.complete and message.answer is not None and not message.answer["abstained"]:
                 # The numbers of citations mean nothing in another prompt.
                 said = re.sub(r"\s*\[\d+\]", "", message.text)
                 turns += [Message("user", message.question), Message("assistant", said)]
@@ -238,6 +279,13 @@ class Conversations:
 def new_message(conversation: str, role: str, text: str, **more: Any) -> StoredMessage:
     """Return a message of this moment, with an id of its own."""
     return StoredMessage(secrets.token_urlsafe(12), conversation, role, text, time.time(), **more)
+
+
+def not_stored(message: StoredMessage) -> StoredMessage:
+    """Return a message that a full disk keeps from being stored, with the reason."""
+    full = StorageFullError()
+    error = {"message": f"{full.message} This answer is not saved.", "hint": full.hint, "code": full.code}
+    return replace(message, error=error)
 
 
 def no_conversation() -> Exception:
@@ -251,7 +299,7 @@ def no_message() -> Exception:
 
 
 def _message(row: Sequence[Any]) -> StoredMessage:
-    identity, conversation, role, text, created, stopped, question, config, answer, thumb, correction = row
+    identity, conversation, role, text, created, stopped, question, config, answer, thumb, correction, error = row
     return StoredMessage(
         identity,
         conversation,
@@ -264,4 +312,5 @@ def _message(row: Sequence[Any]) -> StoredMessage:
         json.loads(answer),
         thumb,
         correction,
+        json.loads(error),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import SettingsError
+from ragkit.serving.failures import StorageFullError, is_full_disk
 
 FILE_NAME = "serving.sqlite"
 STATE = ".serving"
@@ -51,14 +52,25 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold a write transaction that commits at the end and rolls back on an error."""
+        """Hold a write transaction that commits at the end and rolls back on an error; one within another joins it.
+
+        Raises:
+            StorageFullError: if the disk is full.
+        """
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
+            except BaseException as error:
+                # SQLite has rolled back by itself after some errors, such as that of a full disk.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if is_full_disk(error):
+                    raise StorageFullError from error
                 raise
 
     def close(self) -> None:

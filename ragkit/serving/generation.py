@@ -14,14 +14,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ragkit.answering import AnswerOptions, Finished, ModelNeeded, PromptBuilt, Retrieved, TextDelta
+from ragkit.answering import AnswerOptions, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta, Trace
 from ragkit.answering.events import AnswerEvent
-from ragkit.errors import ModelStoppedError
+from ragkit.errors import ModelStoppedError, RagkitError
 from ragkit.prompting import Prompt, PromptOptions
-from ragkit.records import Answer, Hit
+from ragkit.records import Answer, Citation, Hit
 from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.asks import Ask, GenerationResult
-from ragkit.serving.failures import RequestError
+from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ragkit.serving.turns import Ticket
 
 T = TypeVar("T")
+_ENDING = RequestError("The server is shutting down.", "Try again after it restarts.", status=503, code="ending")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """The answer is complete."""
+    """The answer is complete, or was stopped."""
 
     outcome: GenerationResult
     kept: T
     """What ``keep`` returned of it."""
 
 
-GenerationEvent = Queued | Retrieved | PromptBuilt | TextDelta | Ended[T]
+GenerationEvent = Queued | Retrieved | PromptBuilt | Generating | TextDelta | Ended[T]
 
 
 class Generation(Generic[T]):
@@ -65,8 +66,7 @@ class Generation(Generic[T]):
         ctx: of the server.
         collection: opened for the person who asks.
         ask: what.
-        keep: called once with what came of it, in the thread that worked, also where it was stopped, but not where it
-            failed.
+        keep: called once with what came of it, in the thread that worked, also where it was stopped or failed.
 
     Raises:
         RequestError: 429 if too many answers are under way.
@@ -83,7 +83,7 @@ class Generation(Generic[T]):
         self._held = ExitStack()
         self._held.enter_context(ctx.rates.stream(collection.person.id))
         self._ticket = ctx.models.line(NONE).join()
-        self._state = _State()
+        self._state = AnswerState()
         self._steps: Generator[AnswerEvent, None, None] | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[GenerationEvent[T] | ModelNeeded | BaseException] = asyncio.Queue()
@@ -129,7 +129,8 @@ class Generation(Generic[T]):
         while before := self._ticket.before:
             yield Queued(before)
             await self._ticket.moved(before)
-        self._submit()
+        if not self._submitted:
+            self._submit()
 
     def _submit(self) -> None:
         self._submitted = True
@@ -154,10 +155,24 @@ class Generation(Generic[T]):
             if self._steps is not None:
                 self._steps.close()
             self._ctx.metrics.answers.labels(mode, "failed").inc()
-            self._emit(error)
+            self._failed(error)
         finally:
             # The next one's turn begins only here, when nothing of this one runs any more.
             self._on_loop(ticket.leave)
+
+    def _failed(self, error: Exception) -> None:
+        """Keep what had come, with the reason why there is no more, and report the error."""
+        if self._ctx.ending.is_set():
+            self._emit(error)
+            return
+        body = report(error, "an answer")
+        known = {name: body["error"][name] for name in ("message", "hint", "code")}
+        state = self._state
+        try:
+            self._keep(GenerationResult(self.ask, state.text, None, state.partial(self.ask), known, state.hits))
+        except Exception as another:  # noqa: BLE001 - the client gets the first error
+            report(another, "keeping an answer that failed")
+        self._emit(error if isinstance(error, RagkitError) else ReportedError(body))
 
     def _run(self) -> None:
         """Do what can be done at this stage: up to where a model is needed, or to the end."""
@@ -176,13 +191,14 @@ class Generation(Generic[T]):
             self._steps.close()
         config = self.ask.config
         if answer is None:
-            outcome = GenerationResult(self.ask, state.text, None, state.hits, state.prompt)
             self._ctx.metrics.answers.labels(config.mode, "stopped").inc()
-            self._keep(outcome)
-            # Nobody reads it, unless it was the server that ends.
-            self._emit(
-                RequestError("The server is shutting down.", "Try again after it restarts.", status=503, code="ending")
+            ending = None if self._stopped.is_set() else _ENDING
+            known = None if ending is None else {"message": ending.message, "hint": ending.hint, "code": ending.code}
+            outcome = GenerationResult(
+                self.ask, state.text, None, state.partial(self.ask), known, state.hits, state.prompt
             )
+            kept = self._keep(outcome)
+            self._emit(Ended(outcome, kept) if ending is None else ending)
             return
         said = "abstained" if answer.abstained else "answered"
         self._ctx.metrics.answers.labels(config.mode, said).inc()
@@ -190,7 +206,7 @@ class Generation(Generic[T]):
         self._ctx.metrics.tokens.labels("written").inc(answer.trace.usage.completion_tokens)
         prompt = answer.trace.prompt
         cut = prompt is not None and answer.trace.usage.completion_tokens >= prompt.receipt.answer_tokens
-        outcome = GenerationResult(self.ask, answer.text, answer, state.hits, prompt, cut)
+        outcome = GenerationResult(self.ask, answer.text, answer, hits=state.hits, prompt=prompt, cut=cut)
         self._emit(Ended(outcome, self._keep(outcome)))
 
     def _advance(self) -> Answer | ModelNeeded | None:
@@ -221,15 +237,19 @@ class Generation(Generic[T]):
     def _begun(self, model: ChatModel | None) -> Generator[AnswerEvent, None, None]:
         ask = self.ask
         prompt = PromptOptions()
-        if ask.max_tokens is not None and model is not None:
+        if model is not None and (ask.max_tokens is not None or ask.json_schema is not None):
             # Clients ask for thousands as a matter of course; what the window needs for the sources is not theirs.
-            prompt = PromptOptions(answer_tokens=min(ask.max_tokens, max(prompt.answer_tokens, model.window // 4)))
+            most = max(prompt.answer_tokens, model.window // 4)
+            prompt = PromptOptions(answer_tokens=most if ask.max_tokens is None else min(ask.max_tokens, most))
         serve = self._ctx.options
         options = AnswerOptions(
             retrieval=RetrievalOptions(k=ask.k),
             prompt=prompt,
             temperature=ask.temperature,
             seed=ask.seed,
+            stop=ask.stop,
+            instructions=ask.instructions,
+            json_schema=ask.json_schema,
             templates=serve.templates,
             threshold=serve.threshold,
             unsure_below=serve.unsure_below,
@@ -246,20 +266,47 @@ class Generation(Generic[T]):
 
 
 @dataclass(slots=True)
-class _State:
+class AnswerState:
     """What has come of an answer so far."""
 
     text: str = ""
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
+    citations: tuple[Citation, ...] = ()
+    unsupported: tuple[tuple[int, int], ...] = ()
+    contradicted: tuple[tuple[int, int], ...] = ()
 
-    def take(self, event: Retrieved | PromptBuilt | TextDelta) -> None:
+    def partial(self, ask: Ask) -> Answer | None:
+        """Return the sentences that came as an answer; None if there are none."""
+        if not self.text:
+            return None
+        return Answer(
+            ask.question,
+            self.text,
+            "chat",
+            self.citations,
+            False,
+            0.0,
+            self.unsupported,
+            self.contradicted,
+            trace=Trace(ask.question),
+        )
+
+    def take(self, event: AnswerEvent) -> None:
+        """Add what a step of the answer brought."""
         if isinstance(event, Retrieved):
             self.hits = event.hits
         elif isinstance(event, PromptBuilt):
             self.prompt = event.prompt
-        else:
+        elif isinstance(event, TextDelta):
+            start = len(self.text) + len(event.text) - len(event.text.lstrip())
             self.text += event.text
+            if event.citation is None:
+                self.unsupported += ((start, len(self.text)),)
+                if event.contradicted:
+                    self.contradicted += self.unsupported[-1:]
+            elif event.citation not in self.citations:
+                self.citations += (event.citation,)
 
 
 @contextmanager

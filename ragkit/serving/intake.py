@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ragkit._progress import Progress
-from ragkit.documents import Issue, Loader, SourceFile
+from ragkit.documents import Issue, Loader, LoadOptions, SourceFile
 from ragkit.errors import IndexLockedError, QueryError, RagkitError
 from ragkit.indexing.filters import Field, Filter
 from ragkit.records import Document, DocumentInfo
+from ragkit.serving.accepted import Accepted
 from ragkit.serving.collections import Collection
-from ragkit.serving.failures import RequestError, not_found, to_error_body, without_paths
+from ragkit.serving.failures import (
+    RequestError,
+    StorageFullError,
+    is_full_disk,
+    not_found,
+    report,
+    without_paths,
+)
 from ragkit.serving.names import NAME, UPLOAD, harmless
 from ragkit.serving.uploads import Upload, Uploads
 
@@ -24,6 +32,7 @@ STORED = "upload"
 Emit = Callable[[str, dict[str, Any]], None]
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes to the collection."""
+_UNLOCK = "Upload it again with its password."
 _GROUP_BYTES = 2**18
 _GROUP_FILES = 25
 
@@ -38,6 +47,8 @@ class FileResult:
     reason: str = ""
     """Why, or what of it is missing."""
     hint: str = ""
+    locked: bool = False
+    """Whether a password, or another one, would open it or a part of it."""
     documents: int = 0
     chunks: int = 0
     seen: set[str] = field(default_factory=set)
@@ -47,7 +58,7 @@ class FileResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a client sees it."""
-        shown = ("status", "reason", "hint", "documents", "chunks")
+        shown = ("status", "reason", "hint", "locked", "documents", "chunks")
         return {"name": self.file.name} | {name: getattr(self, name) for name in shown}
 
 
@@ -84,13 +95,17 @@ class Intake:
         def reading(name: str) -> None:
             nonlocal done
             if ending.is_set():
-                raise RequestError("The server stopped before it read the file.", "Upload it again.", status=503)
+                raise RequestError(
+                    "The server stopped before it read the file.",
+                    "It is added when the server starts again.",
+                    status=503,
+                )
             collection.check("write")
             emit("progress", {"stage": "files", "done": done, "total": len(files), "name": name})
             done += 1
 
         try:
-            with Loader() as loader:
+            with Loader(LoadOptions(passwords=files[0].passwords if files else ())) as loader:
                 for group in _groups(files):
                     for outcome in self._patiently(collection, group, loader, reading, emit):
                         counts[outcome.status] += 1
@@ -99,7 +114,20 @@ class Intake:
             emit("progress", {"stage": "files", "done": len(files), "total": len(files), "name": ""})
             emit("done", counts)
         finally:
-            self.uploads.discard(files)
+            if not ending.is_set():
+                self.uploads.discard(files)
+
+    def take(self, collection: Collection, accepted: Accepted, emit: Emit, ending: threading.Event) -> None:
+        """Take in the files of an accepted upload; those that the end of the server left stay for the next start.
+
+        Raises:
+            RequestError: see ``add``.
+        """
+        try:
+            self.add(collection, accepted.files, emit, ending)
+        finally:
+            if not ending.is_set():
+                accepted.done()
 
     def remove(self, collection: Collection, identity: str, *, whole_file: bool = False) -> int:
         """Take a document out, and its file with it where it was uploaded and no other document is from it.
@@ -149,11 +177,15 @@ class Intake:
                 return outcomes
             except RequestError:
                 raise
-            except RagkitError as error:
+            except (RagkitError, OSError) as error:
+                if is_full_disk(error):
+                    error = StorageFullError()
+                elif isinstance(error, OSError):
+                    raise
                 if isinstance(error, IndexLockedError) and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
-                said = to_error_body(error)["error"]
+                said = report(error, "an upload")["error"]
                 return [FileResult(file, reason=said["message"], hint=said["hint"]) for file in group]
 
     def _take(
@@ -196,18 +228,28 @@ class Intake:
                     self._drop_file(collection, stored)
             for outcome, first in twice:
                 outcome.status, outcome.reason, outcome.hint = first.status, first.reason, first.hint
+                outcome.locked = first.locked
                 if first.status in ("added", "replaced"):
                     outcome.status, outcome.reason = "unchanged", "It is there already."
 
     def _is_new(self, collection: Collection, outcome: FileResult) -> bool:
         """Return whether a file has to be read, or else say in its outcome why not."""
         file = outcome.file
+        if file.disk_full:
+            full = StorageFullError()
+            outcome.reason, outcome.hint = full.message, full.hint
+            return False
         if file.path is None:
             outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
             outcome.hint = "Split it, or have the owner add it with ragkit add."
             return False
-        if self._of_file(collection, file.stored, file.name):
+        # With a password, more of a file may be read than before.
+        if self._of_file(collection, file.stored, file.name) and not file.passwords:
             outcome.status, outcome.reason = "unchanged", "It is there already."
+            kept = self.uploads.path(collection.name, file.stored)
+            if kept is not None and not kept.exists():
+                # The server was killed after the commit and before the file was put where it is kept.
+                self.uploads.place(collection.name, file)
             return False
         outcome.old = collection.index.documents(Field("origin") == UPLOAD + file.name)
         return True
@@ -230,6 +272,7 @@ class Intake:
                 metadata[NAME] = file.name
             yield replace(item, title=title, metadata=metadata)
         outcome.reason, outcome.hint = _words(issues)
+        outcome.locked = any(issue.locked for issue in issues)
 
     def _of_file(self, collection: Collection, stored: str, name: str | None = None) -> list[DocumentInfo]:
         """Return the documents with this content, of all names or of one."""
@@ -297,7 +340,7 @@ def _words(issues: Sequence[Issue]) -> tuple[str, str]:
     first = (refused or list(issues))[0]
     page = f" (page {first.page})" if first.page is not None else ""
     more = f" There are {len(issues) - 1} more remarks on it." if len(issues) > 1 else ""
-    return f"{first.detail}{page}{more}", first.hint
+    return f"{first.detail}{page}{more}", _UNLOCK if first.locked else first.hint
 
 
 def _progress_data(progress: Progress) -> dict[str, Any]:

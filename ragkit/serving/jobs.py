@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-from ragkit.errors import RagkitError
-from ragkit.serving.failures import RequestError, error_body, to_error_body
+from ragkit.serving.failures import RequestError, report
 
 State = Literal["waiting", "running", "done", "failed"]
 JobEvent = tuple[str, dict[str, Any]]
@@ -142,13 +141,8 @@ class Jobs:
         job.state = "running"
         try:
             work(job)
-        except RagkitError as error:
-            self._failed(job, to_error_body(error))
-        except Exception:
-            self._failed(
-                job, error_body("Something went wrong in the server.", "See its log.", "server_error", "internal")
-            )
-            raise
+        except Exception as error:  # noqa: BLE001 - whoever follows the job gets it
+            self._failed(job, report(error, "a job"))
         else:
             job.state = "done"
 

@@ -19,12 +19,16 @@ class Limits:
 
     body: int = 2**20
     """Bytes of a request's body, uploads aside."""
+    embeddings: int = 2**25
+    """Bytes of a request for embeddings, which holds up to 2,048 texts."""
     upload: int = 2**29
     """Bytes of an upload, all its files together."""
     question: int = 8_000
     """Characters."""
     requests: int = 600
     """Requests per person and minute."""
+    away: float = 15.0
+    """Seconds for which an answer that can be followed again goes on although nobody follows it."""
     streams: int = 64
     """Answers of one person that are made or waited for at once."""
     all_streams: int = 512

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ragkit._files import source_of_name
 from ragkit.records import Document, DocumentInfo
+
+if TYPE_CHECKING:
+    pass
 
 LONGEST = 255
 """Bytes of a name that is shown, as UTF-8."""
@@ -58,6 +64,22 @@ def document_name(document: Document | DocumentInfo) -> str:
         return clean_name(given)
     path, _, row = document.source.rpartition("#")
     return f"{clean_name(path)}#{row}" if path and row.startswith("row-") else clean_name(document.source)
+
+
+def file_name(document: Document | DocumentInfo) -> str:
+    """Return the name of the file that a document is from, of which it may be a row or a member."""
+    return clean_name(document.origin.removeprefix(UPLOAD))
+
+
+def collection_title(name: str, origin: str | None) -> str:
+    """Return how a collection is called: an index that follows a folder by the folder's own name, others by theirs.
+
+    Args:
+        name: of the index.
+        origin: one of its files; None where there is none.
+    """
+    source = None if origin is None else source_of_name(name, Path(origin))
+    return name if source is None else harmless(source.name)
 
 
 def safe_suffix(name: str) -> str:

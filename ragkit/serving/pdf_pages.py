@@ -6,7 +6,9 @@ import base64
 import contextlib
 import json
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,7 @@ from ragkit._process import Child
 from ragkit.documents import file_sha256
 from ragkit.errors import DocumentError, MissingExtraError, ProcessStartError
 from ragkit.records import Document
+from ragkit.serving.failures import log
 
 WIDTHS = (100, 2000)
 """Pixels of the narrowest and the widest picture."""
@@ -32,6 +35,8 @@ class PageLimits:
     """Bytes, of the process that draws."""
     file_bytes: int = 500 * 2**20
     """Of a file; a larger one is not looked into."""
+    rest: float = 300.0
+    """Seconds until a page that reached a limit is tried again."""
     kept_bytes: int = 64 * 2**20
     """Pictures that are kept to be shown again."""
 
@@ -54,15 +59,17 @@ class PdfPages:
 
     Args:
         limits: what a page may take.
+        clock: seconds on a clock that never goes back.
     """
 
-    def __init__(self, limits: PageLimits | None = None) -> None:
+    def __init__(self, limits: PageLimits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits or PageLimits()
+        self.clock = clock
         self._child: Child | None = None
         self._asking = threading.Lock()
         self._kept: OrderedDict[tuple[str, str, int, int], bytes] = OrderedDict()
         self._keeping = threading.Lock()
-        self._slow: set[tuple[str, str]] = set()
+        self._slow: OrderedDict[tuple[str, str, int], float] = OrderedDict()
         self._known: OrderedDict[tuple[str, int, int], str] = OrderedDict()
 
     def draw(self, path: Path, document: Document, number: int, width: int) -> bytes:
@@ -138,12 +145,12 @@ class PdfPages:
                 total -= len(self._kept.popitem(last=False)[1])
 
     def _ask(self, request: dict[str, Any], document: Document) -> dict[str, Any]:
-        """Have the process answer; a document at which it reached a limit is not tried again."""
-        key = (request["path"], document.sha256)
+        """Have the process answer; a page at which it reached a limit is not tried again for some minutes."""
+        key = (request["path"], document.sha256, request["number"])
         if not self._asking.acquire(timeout=self.limits.seconds):
             raise DocumentError("Too many pages are rendering.", "Try again in a moment.")
         try:
-            line = b"" if key in self._slow else self._line(request, key)
+            line = b"" if self.clock() < self._slow.get(key, 0.0) else self._line(request, key)
         finally:
             self._asking.release()
         if not line:
@@ -151,10 +158,11 @@ class PdfPages:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             # What the library says may name the path.
+            log.info("a page failed to render: %s", answer["error"])
             raise DocumentError("Failed to render the page: it is damaged or encrypted.", _FALL_BACK)
         return answer
 
-    def _line(self, request: dict[str, Any], key: tuple[str, str]) -> bytes:
+    def _line(self, request: dict[str, Any], key: tuple[str, str, int]) -> bytes:
         """Return the answer to a request, or nothing if the process reached a limit."""
         child = self._started()
         line = b""
@@ -164,10 +172,15 @@ class PdfPages:
                 child.send(request, self.limits.seconds)
             line = child.receive(self.limits.seconds)
             if not line:
-                self._slow.add(key)
+                log.warning("page %d of %s reached the time or memory limit", request["number"], request["path"])
+                self._slow[key] = self.clock() + self.limits.rest
+                while len(self._slow) > 1000:
+                    self._slow.popitem(last=False)
+            else:
+                self._slow.pop(key, None)
         except TimeoutError:
+            log.warning("page %d of %s: the file does not answer", request["number"], request["path"])
             # It waits for a resource such as a network folder, which may be available later.
-            pass
         if not line:
             self._stop()
         return line

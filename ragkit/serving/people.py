@@ -106,34 +106,47 @@ class People:
         Raises:
             SettingsError: if there is no one of that name.
         """
-        found = self._database.rows("SELECT id FROM people WHERE name = ?", (name,))
-        if not found:
-            raise self._unknown(name)
+        identity = self.id_of(name)
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM rights WHERE person = ? AND collection = ?", (found[0][0], collection))
+            connection.execute("DELETE FROM rights WHERE person = ? AND collection = ?", (identity, collection))
             if right is not None:
-                connection.execute(
-                    "INSERT INTO rights VALUES (?, ?, ?)", (found[0][0], collection, RIGHTS.index(right))
-                )
+                connection.execute("INSERT INTO rights VALUES (?, ?, ?)", (identity, collection, RIGHTS.index(right)))
 
-    def remove(self, name: str) -> None:
-        """Take someone's token and rights away.
+    def remove(self, name: str) -> str:
+        """Take someone's token and rights away, and return their id.
 
         Raises:
             SettingsError: if there is no one of that name.
         """
+        identity = self.id_of(name)
         with self._database.transaction() as connection:
-            if not connection.execute("DELETE FROM people WHERE name = ?", (name,)).rowcount:
-                raise self._unknown(name)
+            connection.execute("DELETE FROM people WHERE id = ?", (identity,))
+        return identity
+
+    def id_of(self, name: str) -> str:
+        """Return the id of someone with a token.
+
+        Raises:
+            SettingsError: if there is no one of that name.
+        """
+        found = self._database.rows("SELECT id FROM people WHERE name = ?", (name,))
+        if not found:
+            raise self._unknown(name)
+        return str(found[0][0])
 
     def all(self) -> list[Person]:
         """Return the people with tokens of their own, by name."""
         rows = self._database.rows("SELECT id, name, owner FROM people ORDER BY name")
         return [Person(identity, name, bool(owner)) for identity, name, owner in rows]
 
-    def by_token(self, token: str | None) -> Person | None:
-        """Return the person of a token; without a token, the owner if the server is open, else None."""
-        if self.open:
+    def by_token(self, token: str | None, *, local: bool = True) -> Person | None:
+        """Return the person of a token; without a token, the owner if the server is open, else None.
+
+        Args:
+            token: as it was sent.
+            local: whether someone on this machine sent it. A proxy on this machine sends what others ask.
+        """
+        if local and self.open:
             return Person(OWNER, "you", True)
         if not token:
             return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.display import unit_name
 from ragkit.errors import MissingExtraError
 from ragkit.records import Citation
+from ragkit.serving.formulas import add_formulas
 from ragkit.serving.names import harmless
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from markdown_it.utils import EnvType, OptionsDict
 
 _TAGS = {
-    *("p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "button"),
+    *("p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "button", "span"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {
@@ -34,6 +35,7 @@ _ATTRIBUTES = {
     "button": {"type", "class", "data-number", "aria-label"},
     "ol": {"start"},
 }
+_VALUES = {"span": {"class": {"formula", "formula display"}}}
 _SCHEMES = {"http", "https"}
 _LONGEST_NUMBER = 6
 
@@ -42,8 +44,9 @@ def to_html(text: str, citations: Sequence[Citation] = ()) -> str:
     """Return Markdown as HTML without scripts, styles, pictures or anything else that loads.
 
     ``[n]`` of a citation that is given becomes ``<button type="button" class="citation" data-number="n"
-    aria-label="Source n: TITLE, page P">n</button>``; any other stays text. Links lead to http and https only, open
-    beside the page, and show the address that they lead to where their words are not that address.
+    aria-label="Source n: TITLE, page P">n</button>``; any other stays text. Formulas become spans, see
+    ``ragkit.serving.formulas``. Links lead to http and https only, open beside the page, and show the address that they
+    lead to where their words are not that address.
 
     Args:
         text: Markdown; from a model or a document, so anything may be in it.
@@ -62,6 +65,7 @@ def to_html(text: str, citations: Sequence[Citation] = ()) -> str:
         html,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
+        tag_attribute_values=_VALUES,
         url_schemes=_SCHEMES,
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},
@@ -80,6 +84,7 @@ def _markdown() -> MarkdownIt:
     markdown.validateLink = _leads_out  # type: ignore[assignment, method-assign]
     markdown.inline.ruler.before("link", "citation", _citation)
     markdown.core.ruler.push("page", _fit_page)
+    add_formulas(markdown)
     markdown.add_render_rule("citation", _button)
     return markdown
 

@@ -27,7 +27,7 @@ class Server:
     """
 
     def __init__(self, options: ServeOptions) -> None:
-        self._socket = _listening(options.host, options.port)
+        self._socket = listening(options.host, options.port)
         try:
             self.app = make_app(options)
         except BaseException:
@@ -35,13 +35,15 @@ class Server:
             raise
         self.port: int = self._socket.getsockname()[1]
         host = f"[{options.host}]" if ":" in options.host else options.host
-        self.url = f"http://{host}:{self.port}/"
+        self.url = f"http://{host}:{self.port}{options.prefix}/"
         config = uvicorn.Config(
             self.app,
             # Ours are the names of hosts that pass, and the log says nothing of what people ask.
             access_log=False,
             log_level=logging.WARNING,
             server_header=False,
+            # The app does it, with the proxies of the options.
+            proxy_headers=False,
             timeout_graceful_shutdown=_GRACE,
             ws="none",
         )
@@ -76,7 +78,12 @@ class Server:
         self._server.should_exit = True
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        SettingsError: if the port is in use or the address is none of this machine's.
+    """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0

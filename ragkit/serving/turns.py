@@ -30,6 +30,8 @@ class Ticket:
         if not self._left:
             self._left = True
             self._line.left(self)
+            # Whoever still waits for the turn goes on.
+            self.move(0)
 
     def move(self, before: int) -> None:
         """Take a new place."""

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from ragkit.serving.failures import RequestError
+from ragkit.serving.failures import RequestError, is_full_disk
 from ragkit.serving.names import clean_name, safe_suffix
 
 FOLDER = "uploads"
 _INCOMING = ".incoming"
+_UNLOCKS = b"password"
+"""Name of the part of an upload that holds a password; it may come several times."""
+_LONGEST_PASSWORD = 1024
+"""Bytes."""
 _STALE = 24 * 3600.0
 """Seconds after which what a server that was killed left behind is removed."""
 _STORED = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,10})?")
@@ -44,7 +49,11 @@ class Upload:
     """The name it is kept under: the sha256 of its content and a suffix of letters and digits."""
     size: int
     path: Path | None
-    """Its temporary path; None if the file is too large."""
+    """Its temporary path; None if the file is too large, or the disk was full."""
+    disk_full: bool = False
+    """Whether the disk was full before the file was complete."""
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+    """Tried in turn if it is encrypted; sent with the files, used once and never stored."""
 
     @property
     def sha256(self) -> str:
@@ -72,6 +81,8 @@ class Uploads:
 
     async def receive(self, content_type: str, body: AsyncIterator[bytes]) -> list[Upload]:
         """Take the files of a multipart body; where it breaks off or is refused, nothing of it stays.
+
+        Parts named ``password`` hold passwords for encrypted files.
 
         Args:
             content_type: of the request, with the boundary.
@@ -137,9 +148,12 @@ class _Receiver:
         self._header_value = b""
         self._disposition = b""
         self._name: str | None = None
+        self._password: bytes | None = None
+        self._passwords: list[str] = []
         self._file: IO[bytes] | None = None
         self._path = folder
         self._hash = hashlib.sha256()
+        self._full = False
         self._size = self._whole = 0
         self._done = False
         self.uploads: list[Upload] = []
@@ -182,12 +196,13 @@ class _Receiver:
             raise _bad("The body broke off.")
         if not self.uploads:
             raise _bad("The body holds no file.")
-        return self.uploads
+        return [replace(upload, passwords=tuple(self._passwords)) for upload in self.uploads]
 
     def discard(self) -> None:
         """Delete what has come."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._path.unlink(missing_ok=True)
         for upload in self.uploads:
             if upload.path is not None:
@@ -211,10 +226,11 @@ class _Receiver:
         from python_multipart.multipart import parse_options_header
 
         _, options = parse_options_header(self._disposition.decode("latin-1"))
-        # Whatever its field is called, a part with a file name is a file; other fields are passed over.
+        # Whatever its field is called, a part with a file name is a file; other fields but passwords are passed over.
         given = options.get(b"filename")
         self._name = None if given is None else given.decode("utf-8", "replace")
         if self._name is None:
+            self._password = b"" if options.get(b"name") == _UNLOCKS else None
             return
         if len(self.uploads) >= self._limits.files:
             raise RequestError(
@@ -224,29 +240,58 @@ class _Receiver:
                 code="too_large",
             )
         self._path = self._folder / f"{secrets.token_hex(16)}{safe_suffix(clean_name(self._name))}"
-        self._file = self._path.open("xb")
-        self._hash, self._size = hashlib.sha256(), 0
+        self._hash, self._size, self._full = hashlib.sha256(), 0, False
+        with self._until_full():
+            self._file = self._path.open("xb")
 
     def _write(self, data: bytes, start: int, end: int) -> None:
-        if self._file is None:
+        if self._password is not None:
+            self._password += data[start:end]
+            if len(self._password) > _LONGEST_PASSWORD:
+                raise _bad(f"A password exceeds {_LONGEST_PASSWORD:,} bytes.")
+            return
+        if self._name is None:
             return
         self._size += end - start
-        if self._size <= self._limits.file_bytes:
-            piece = data[start:end]
-            self._hash.update(piece)
-            self._file.write(piece)
+        piece = data[start:end]
+        self._hash.update(piece)
+        if self._size <= self._limits.file_bytes and self._file is not None and not self._full:
+            with self._until_full():
+                self._file.write(piece)
 
     def _close(self) -> None:
-        if self._file is None:
+        if self._password is not None:
+            self._passwords.append(self._password.decode("utf-8", "replace"))
+            self._password = None
             return
-        self._file.close()
-        self._file = None
+        if self._name is None:
+            return
+        if self._file is not None:
+            if not self._full:
+                with self._until_full():
+                    # What is accepted is on the disk.
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
         name = clean_name(self._name)
-        fits = self._size <= self._limits.file_bytes
+        self._name = None
+        fits = self._size <= self._limits.file_bytes and not self._full
         if not fits:
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
         stored = self._hash.hexdigest() + safe_suffix(name)
-        self.uploads.append(Upload(name, stored, self._size, self._path if fits else None))
+        self.uploads.append(Upload(name, stored, self._size, self._path if fits else None, self._full))
+
+    @contextmanager
+    def _until_full(self) -> Iterator[None]:
+        """Note if the disk is full: this file is refused then, and the next ones may still fit."""
+        try:
+            yield
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            self._full = True
 
     def _end(self) -> None:
         self._done = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ragkit.answering import PromptBuilt, Retrieved, TextDelta
+from ragkit.answering import Generating, PromptBuilt, Retrieved, TextDelta
 from ragkit.indexing import Index
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Citation, Hit
@@ -14,6 +14,9 @@ from ragkit.serving.conversations import StoredMessage, new_message
 from ragkit.serving.generation import Queued
 from ragkit.serving.names import document_name
 from ragkit.serving.rendering import to_html
+
+_REDRAWN = 0.02
+"""Share of a text that must be new before a stream shows it as HTML again."""
 
 
 def hit_view(hit: Hit) -> dict[str, Any]:
@@ -34,28 +37,60 @@ def hit_view(hit: Hit) -> dict[str, Any]:
     }
 
 
-def step_view(event: Queued | Retrieved | PromptBuilt | TextDelta) -> tuple[str, dict[str, Any]]:
-    """Return a step of an answer as the name and the data of an event."""
-    if isinstance(event, Queued):
-        return "queued", {"before": event.before}
-    if isinstance(event, Retrieved):
-        return "retrieved", {"hits": [hit_view(hit) for hit in event.hits]}
-    if isinstance(event, PromptBuilt):
-        return "prompt", {"tokens": event.prompt.receipt.tokens}
-    return "delta", {"text": event.text}
+class StepViews:
+    """The steps of one answer as clients see them."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._text = ""
+        self._drawn = 0
+        self._citations: dict[int, Citation] = {}
+
+    def event(self, event: Queued | Retrieved | PromptBuilt | Generating | TextDelta) -> tuple[str, dict[str, Any]]:
+        """Return a step as the name and the data of an event."""
+        if isinstance(event, Queued):
+            return "queued", {"before": event.before}
+        if isinstance(event, Retrieved):
+            self._names = {hit.document.id: document_name(hit.document) for hit in event.hits}
+            return "retrieved", {"hits": [hit_view(hit) for hit in event.hits]}
+        if isinstance(event, PromptBuilt):
+            return "prompt", {"tokens": event.prompt.receipt.tokens}
+        if isinstance(event, Generating):
+            return "generating", {"pieces": event.pieces}
+        return "delta", {"text": event.text, **self.support(event), "html": self._html(event)}
+
+    def _html(self, event: TextDelta) -> str | None:
+        """Return the text so far as HTML; in a long text not for each sentence, so that the cost stays linear."""
+        self._text += event.text
+        if event.citation is not None:
+            self._citations[event.citation.number] = event.citation
+        if len(self._text) - self._drawn < len(self._text) * _REDRAWN:
+            return None
+        self._drawn = len(self._text)
+        return to_html(self._text, tuple(self._citations.values()))
+
+    def support(self, event: TextDelta) -> dict[str, Any]:
+        """Return what was found in the check of a sentence."""
+        citation = event.citation
+        return {
+            "supported": citation is not None,
+            "contradicted": event.contradicted,
+            "citation": None if citation is None else citation_view(citation, self._names[citation.document_id]),
+        }
 
 
 def outcome_message(conversation: str, outcome: GenerationResult, index: Index) -> StoredMessage:
     """Return what came of a question as a message of a conversation, not yet kept."""
-    answer = outcome.answer
+    answer = outcome.answer or outcome.partial
     return new_message(
         conversation,
         "assistant",
         outcome.text,
-        stopped=answer is None,
+        stopped=outcome.answer is None,
         question=outcome.ask.question,
         config=outcome.ask.config.to_dict(),
         answer=None if answer is None else answer_view(answer, index),
+        error=outcome.error,
     )
 
 
@@ -66,28 +101,31 @@ def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
         "mode": answer.mode,
         "abstained": answer.abstained,
         "confidence": answer.confidence,
-        "citations": [
-            {
-                "number": citation.number,
-                "document_id": citation.document_id,
-                "title": citation.title,
-                "name": names[citation.document_id],
-                "page": citation.page,
-                "label": citation.label,
-                "start": citation.start,
-                "end": citation.end,
-                "quote": citation.quote,
-                "before": citation.before,
-                "after": citation.after,
-                "heading_path": list(citation.heading_path),
-            }
-            for citation in answer.citations
-        ],
+        "citations": [citation_view(citation, names[citation.document_id]) for citation in answer.citations],
         "unsupported": [list(span) for span in answer.unsupported],
         "contradicted": [list(span) for span in answer.contradicted],
         "unsure": answer.unsure,
         "missing": answer.missing,
         "kind": answer.kind,
+        "model": answer.trace.model,
+    }
+
+
+def citation_view(citation: Citation, name: str) -> dict[str, Any]:
+    """Return a citation of a document with this name."""
+    return {
+        "number": citation.number,
+        "document_id": citation.document_id,
+        "title": citation.title,
+        "name": name,
+        "page": citation.page,
+        "label": citation.label,
+        "start": citation.start,
+        "end": citation.end,
+        "quote": citation.quote,
+        "before": citation.before,
+        "after": citation.after,
+        "heading_path": list(citation.heading_path),
     }
 
 
@@ -103,6 +141,7 @@ def message_view(message: StoredMessage) -> dict[str, Any]:
         "html": to_html(message.text, citations) if message.role == "assistant" else "",
         "created": message.created,
         "stopped": message.stopped,
+        "error": message.error,
         "question": message.question,
         "config": message.config,
         "answer": message.answer,

@@ -63,7 +63,7 @@ def test_chat_stops_a_loop_and_drops_it(samples):
     answer = events[-1].answer
     assert answer.text == "The last bus back leaves at 23:10. [1]"
     streamed = "".join(event.text for event in events if isinstance(event, TextDelta))
-    assert streamed.count("23:10") == 2
+    assert streamed == answer.text
     assert "repeated itself" in answer.trace.notes[-1]
     assert 0 < answer.trace.usage.completion_tokens < 40
     assert answer.trace.usage.prompt_tokens == looping.count_tokens(answer.trace.prompt.messages)

@@ -52,7 +52,7 @@ def test_reply_that_sources_do_not_bear_out_is_held_back_and_another_model_asked
     events = list(assistant.stream(ASK))
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     answer = events[-1].answer
-    assert text == "The last bus back leaves at 23:10."
+    assert text == answer.text == "The last bus back leaves at 23:10. [1]"
     assert answer.unsupported == ()
     assert answer.trace.model == "wordy"
     assert "support 0% of its sentences; the minimum is 50%" in answer.trace.why_model

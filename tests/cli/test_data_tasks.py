@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from ragkit.datagen import read_data_rows, write_rows
-from tests.datagen.test_gates import BREAD, BRIDGE, row
+from tests.datagen.test_gates import BRIDGE, SOAP, row
 
 QUESTIONS = [
-    {"question": "Who designed the Harbour Bridge?", "answers": ["Ada Lindqvist"], "sources": [{"quote": "Lindqvist"}]},
-    {"question": "What does yeast eat?", "answers": ["sugar"], "sources": [{"quote": "yeast eats sugar"}]},
+    {"question": "Who designed the Stone Viaduct?", "answers": ["Marta Ekholm"], "sources": [{"quote": "Ekholm"}]},
+    {
+        "question": "What do soap molecules hold besides water?",
+        "answers": ["fat"],
+        "sources": [{"quote": "hold both fat and water"}],
+    },
 ]
 
 
@@ -18,12 +22,15 @@ QUESTIONS = [
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("data")
     (place / "docs").mkdir()
-    for source in (BRIDGE, BREAD):
+    for source in (BRIDGE, SOAP):
         (place / "docs" / f"{source.id}.txt").write_text(source.text)
     (place / "q.jsonl").write_text("\n".join(map(json.dumps, QUESTIONS)))
     write_rows(
         place / "rows.jsonl",
-        [row(BRIDGE, "Who designed the Harbour Bridge?", "Ada Lindqvist"), row(BREAD, "What does yeast eat?", "sugar")],
+        [
+            row(BRIDGE, "Who designed the Stone Viaduct?", "Marta Ekholm"),
+            row(SOAP, "What do soap molecules hold besides water?", "fat"),
+        ],
     )
     return place
 

@@ -22,13 +22,13 @@ def document(name, text):
 
 BRIDGE = document(
     "a",
-    "The Harbour Bridge at Kellmouth was finished in 1931 after six years of work. It was designed by Ada Lindqvist, "
+    "The Stone Viaduct at Dunsby was finished in 1931 after six years of work. It was designed by Marta Ekholm, "
     "an engineer from Sweden, and carries four lanes of traffic.",
 )
-BREAD = document(
+SOAP = document(
     "b",
-    "Bread rises because yeast eats sugar and gives off carbon dioxide. Bakers let the dough rest for about two hours "
-    "in a warm place before they shape it.",
+    "Soap cleans because its molecules hold both fat and water. Makers in Tolvik let the bars dry for about six weeks "
+    "on a wooden shelf before they wrap them in paper.",
 )
 GERMAN = document(
     "c",
@@ -48,13 +48,13 @@ def row(source, question, answer, *earlier):
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     with Index.create(tmp_path_factory.mktemp("gates") / "index") as index:
-        index.add(BRIDGE, BREAD, GERMAN, JAPANESE)
+        index.add(BRIDGE, SOAP, GERMAN, JAPANESE)
         yield index
 
 
 GOOD = [
-    row(BRIDGE, "Who designed the Harbour Bridge?", "Ada Lindqvist"),
-    row(BREAD, "How long does it take until dough has rested?", "about two hours"),
+    row(BRIDGE, "Who designed the Stone Viaduct?", "Marta Ekholm"),
+    row(SOAP, "How long does it take until bars of soap are dry?", "about six weeks"),
     row(GERMAN, "Wann wurde die Sternwarte von Oberlingen eröffnet?", "1908"),
     row(JAPANESE, "東京タワーはいつ完成しましたか", "1958年"),
 ]
@@ -69,17 +69,18 @@ def test_standard_gates_keep_good_rows_in_several_languages(index):
 @pytest.mark.parametrize(
     ("bad", "gate", "reason"),
     [
-        (row(BRIDGE, "The bridge was designed by", "Ada Lindqvist"), "form", "question mark"),
+        (row(BRIDGE, "The viaduct was designed by", "Marta Ekholm"), "form", "question mark"),
         (row(BRIDGE, "Why?", "six years of work"), "form", "1 words"),
-        (row(BRIDGE, "Did Ada Lindqvist design the bridge?", "Ada Lindqvist"), "form", "contains the answer"),
+        (row(BRIDGE, " ", "six years of work"), "form", "question is empty"),
+        (row(BRIDGE, "Did Marta Ekholm design the viaduct?", "Marta Ekholm"), "form", "contains the answer"),
         (row(GERMAN, "When was the observatory of Oberlingen opened?", "1908"), "form", "in English, its document in"),
-        (row(BRIDGE, "Who designed it?", "Ada Lindqvist"), "self-contained", "“it”"),
-        (row(BRIDGE, "According to the passage, who was the engineer?", "Ada Lindqvist"), "self-contained", "passage"),
-        (row(BRIDGE, "How many lanes does this bridge carry?", "four"), "self-contained", "this bridge"),
+        (row(BRIDGE, "Who designed it?", "Marta Ekholm"), "self-contained", "“it”"),
+        (row(BRIDGE, "According to the passage, who was the engineer?", "Marta Ekholm"), "self-contained", "passage"),
+        (row(BRIDGE, "How many lanes does this viaduct carry?", "four"), "self-contained", "this viaduct"),
         (row(GERMAN, "Wann wurde sie laut dem Text eröffnet?", "1908"), "self-contained", "laut dem Text"),
         (row(JAPANESE, "本文によるといつ完成しましたか", "1958年"), "self-contained", "本文"),
-        (row(BRIDGE, "What is the main topic?", "Harbour Bridge"), "specific words", "no word"),
-        (row(BRIDGE, "What gas lets bread rise after six hours of baking?", "four lanes"), "retrieval", "hit 2"),
+        (row(BRIDGE, "What is the main topic?", "Stone Viaduct"), "specific words", "no word"),
+        (row(BRIDGE, "What do soap molecules hold after six weeks of drying?", "four lanes"), "retrieval", "hit 2"),
     ],
 )
 def test_bad_row_is_rejected_with_its_reason(index, bad, gate, reason):
@@ -90,8 +91,10 @@ def test_bad_row_is_rejected_with_its_reason(index, bad, gate, reason):
 
 
 def test_follow_up_may_refer_back_and_is_searched_with_its_history(index):
-    earlier = Message("user", "What is the Harbour Bridge?"), Message("assistant", "A bridge at Kellmouth.")
-    (decided,) = apply([SelfContainedGate(), RetrievalGate(index)], [row(BRIDGE, "Who designed it?", "Ada", *earlier)])
+    earlier = Message("user", "What is the Stone Viaduct?"), Message("assistant", "A viaduct at Dunsby.")
+    (decided,) = apply(
+        [SelfContainedGate(), RetrievalGate(index)], [row(BRIDGE, "Who designed it?", "Marta", *earlier)]
+    )
     assert decided.kept
     assert decided.decisions[0].score is None
     assert "follow-up" in decided.decisions[0].reason
@@ -105,7 +108,7 @@ def test_gate_without_a_word_list_abstains_and_says_so():
 
 
 def test_retrieval_tags_rows_for_retrievers_that_are_found_late(index):
-    late = row(BRIDGE, "What gas lets bread rise after six hours of baking?", "four lanes")
+    late = row(BRIDGE, "What do soap molecules hold after six weeks of drying?", "four lanes")
     easy, hard = apply([RetrievalGate(index, threshold=0.1)], [GOOD[0], late])
     assert (easy.kept, easy.tags) == (True, ())
     assert (hard.kept, hard.tags) == (True, ("hard",))
@@ -113,9 +116,9 @@ def test_retrieval_tags_rows_for_retrievers_that_are_found_late(index):
 
 def test_duplicates_are_found_within_and_between_calls(default_embedder):
     gate = DuplicatesGate(default_embedder)
-    first = row(BRIDGE, "Who designed the Harbour Bridge?", "Ada Lindqvist")
-    same = row(BRIDGE, "Who designed the Harbour Bridge ?", "Ada Lindqvist")
-    other = row(BRIDGE, "In which year was the bridge at Kellmouth finished?", "1931")
+    first = row(BRIDGE, "Who designed the Stone Viaduct?", "Marta Ekholm")
+    same = row(BRIDGE, "Who designed the Stone Viaduct ?", "Marta Ekholm")
+    other = row(BRIDGE, "In which year was the viaduct at Dunsby finished?", "1931")
     decided = apply([gate], [first, same, other])
     assert [one.kept for one in decided] == [True, False, True]
     assert first.question in decided[1].decisions[-1].reason
@@ -129,8 +132,8 @@ def test_questions_in_a_language_that_the_embedder_does_not_know_are_no_duplicat
 
 
 def test_two_questions_per_answer(default_embedder):
-    asked = "Who designed the bridge?", "Which engineer came from Sweden?", "Whose work is the crossing at Kellmouth?"
-    rows = [row(BRIDGE, question, "Ada Lindqvist") for question in asked]
+    asked = "Who designed the viaduct?", "Which engineer came from Sweden?", "Whose work is the crossing at Dunsby?"
+    rows = [row(BRIDGE, question, "Marta Ekholm") for question in asked]
     assert [one.kept for one in apply([DuplicatesGate(default_embedder)], rows)] == [True, True, False]
 
 

@@ -9,7 +9,7 @@ from ragkit.tuning.data import read_records
 from tests.datagen.test_gates import BRIDGE, GERMAN, row
 
 ROWS = [
-    row(BRIDGE, "Who designed the Harbour Bridge?", "Ada Lindqvist"),
+    row(BRIDGE, "Who designed the Stone Viaduct?", "Marta Ekholm"),
     row(GERMAN, "Wann wurde die Sternwarte von Oberlingen eröffnet?", "1908"),
 ]
 
@@ -19,7 +19,7 @@ def test_each_row_becomes_two_tasks_that_count_equally(tmp_path):
     assert [one.kind for one in made] == ["qa", "rationale", "qa", "rationale"]
     sentence = made[1].answer_span
     assert BRIDGE.text[sentence.start : sentence.end] == sentence.quote == made[1].answer
-    assert made[1].answer.startswith("It was designed by Ada Lindqvist")
+    assert made[1].answer.startswith("It was designed by Marta Ekholm")
     mass = [sum(len(one.answer.split()) * one.weight for one in made[task::2]) for task in (0, 1)]
     assert mass[0] == pytest.approx(mass[1])
     assert sum(mass) == pytest.approx(sum(len(one.answer.split()) for one in made))
@@ -32,11 +32,11 @@ def test_each_row_becomes_two_tasks_that_count_equally(tmp_path):
 def test_rationale_before_the_answer():
     made = rationale_rows(ROWS, "before answer")
     assert len(made) == 2
-    assert made[0].answer.endswith("lanes of traffic.\nAnswer: Ada Lindqvist")
+    assert made[0].answer.endswith("lanes of traffic.\nAnswer: Marta Ekholm")
 
 
 def test_row_whose_evidence_does_not_hold_the_answer_is_left_out():
-    elsewhere = row(BRIDGE, "Who designed the Harbour Bridge?", "Ada Lindqvist")
+    elsewhere = row(BRIDGE, "Who designed the Stone Viaduct?", "Marta Ekholm")
     elsewhere = type(elsewhere)("qa", elsewhere.messages, "1908", ROWS[1].answer_span, elsewhere.evidence)
     assert supporting_sentence(elsewhere) is None
     assert rationale_rows([elsewhere]) == []
@@ -45,11 +45,11 @@ def test_row_whose_evidence_does_not_hold_the_answer_is_left_out():
 @pytest.mark.parametrize(
     ("said", "verified"),
     [
-        ('The text says it "was designed by Ada Lindqvist". So the answer is Ada Lindqvist.', True),
-        ('The text says it "was designed by Ada Lindqvist". So the answer is Sweden.', False),
-        ('The text says it "was built by Ada Lindqvist". So the answer is Ada Lindqvist.', False),
-        ("Ada Lindqvist designed it. So the answer is Ada Lindqvist.", False),
-        ('The text says it "was designed by Ada Lindqvist".', False),
+        ('The text says it "was designed by Marta Ekholm". So the answer is Marta Ekholm.', True),
+        ('The text says it "was designed by Marta Ekholm". So the answer is Sweden.', False),
+        ('The text says it "was built by Marta Ekholm". So the answer is Marta Ekholm.', False),
+        ("Marta Ekholm designed it. So the answer is Marta Ekholm.", False),
+        ('The text says it "was designed by Marta Ekholm".', False),
     ],
 )
 def test_free_rationale_is_accepted_only_if_its_quotes_and_its_last_step_are_right(said, verified):

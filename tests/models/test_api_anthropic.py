@@ -34,7 +34,7 @@ from tests.models.endpoints import (
 ASK = [Message("system", "Be brief."), Message("user", "Hello?")]
 
 
-def ask(server, generation=GenerationOptions(max_tokens=9), **options):  # noqa: B008
+def ask(server, generation=GenerationOptions(max_tokens=9), **options):
     limits = ApiOptions(**{"max_retries": 0, "timeout": 5.0, **options})
     return complete(AnthropicModel("tiny", server.url, "key-123", limits), ASK, generation)
 

@@ -126,6 +126,15 @@ def test_error_of_one_model_is_answered_by_the_next(error):
     assert answering_model(reply.route) == "second"
 
 
+def test_log_has_the_error_of_the_first_model_though_the_second_answers(caplog):
+    chain = FallbackModel([failing(ValueError(f"{KEY} for {ASK[1].content}")), Staged([GOOD], "second")])
+    assert complete(chain, ASK).text == GOOD
+    assert "failed: it failed with ValueError" in caplog.text
+    assert "in stream" in caplog.text, "where in the code"
+    assert KEY not in caplog.text
+    assert ASK[1].content not in caplog.text
+
+
 def test_callers_own_error_asks_no_other_model():
     second = Staged([GOOD])
     with pytest.raises(PromptError, match="no messages"):

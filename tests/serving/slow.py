@@ -8,7 +8,7 @@ from ragkit.records import Usage
 
 
 class Endless:
-    """Says words that are all different, since a reply that repeats itself is stopped.
+    """Says sentences that are all different, since a reply that repeats itself is stopped.
 
     It notes who is being answered, and when each stream was closed.
     """
@@ -36,7 +36,7 @@ class Endless:
         try:
             for number in range(self.words):
                 time.sleep(self.pause)
-                yield Delta(f"word{number} ")
+                yield Delta(f"word{number} is said. ")
             yield Delta("", None, "stop", Usage(1, self.words, 0, 0.0))
         finally:
             with self._lock:

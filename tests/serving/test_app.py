@@ -7,7 +7,9 @@ import shutil
 import httpx
 import pytest
 
+from ragkit.errors import SettingsError
 from ragkit.serving.context import ServeOptions
+from ragkit.serving.routes.page import page_files
 from ragkit.serving.running import Server
 from tests.serving.events import ask
 
@@ -22,6 +24,7 @@ def chat(client):
 
 def test_me_on_this_machine_is_the_owner(client):
     me = client.get("/api/me").json()
+    assert me.pop("limits")["question"] == 8000
     assert me == {"name": "you", "open": True, "owner": True, "rights": {"samples": "admin"}}
 
 
@@ -177,6 +180,28 @@ def test_docs_load_nothing_from_elsewhere(client):
     assert "/api/collections/{collection}/answers" in page
     assert not re.search(r"https?://|<script", page)
     assert client.get("/docs.css").headers["content-type"].startswith("text/css")
+
+
+def test_page_names_nothing_from_the_root_so_that_it_works_below_any_path(client):
+    page = {name: file.body.decode() for name, file in page_files().items() if not name.endswith(".svg")}
+    absolute = {name: re.findall(r"""["'`(=]/(?:api|page|v1|docs)\b.*""", text) for name, text in page.items()}
+    assert {name: found for name, found in absolute.items() if found} == {}
+    assert not re.findall(r"""(?:href|src)=["']?/""", client.get("/docs").text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"public_url": "docs.example.org"}, "public URL 'docs.example.org'"),
+        ({"public_url": "https://docs.example.org/?a=b"}, "public URL"),
+        ({"root_path": "/../x"}, "root path '/../x'"),
+        ({"root_path": "api"}, "root path /api"),
+        ({"proxies": ("localhost",)}, "proxy address 'localhost'"),
+    ],
+)
+def test_address_behind_a_proxy_that_is_none_is_refused(tmp_path, options, said):
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Server(ServeOptions(indexes=tmp_path, port=0, **options))
 
 
 def test_port_in_use_is_told(server, indexes):

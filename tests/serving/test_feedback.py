@@ -308,7 +308,7 @@ class Endless(ScriptedModel):
         while True:
             self.said += 1
             time.sleep(0.005)
-            yield Delta(f"word{self.said} ")
+            yield Delta(f"word{self.said} is said. ")
 
 
 def test_who_leaves_in_the_middle_of_a_comparison_stops_it(own_indexes):

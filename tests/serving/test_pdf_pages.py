@@ -218,7 +218,7 @@ def test_encrypted_file_is_told_without_its_path(pages, tmp_path):
     assert str(tmp_path) not in str(error.value)
 
 
-def test_drawing_is_stopped_and_the_next_page_drawn(tmp_path):
+def test_drawing_is_stopped_and_the_next_page_drawn(tmp_path, caplog):
     # A page of endless work: forms that draw the next one a thousand times.
     writer = pypdf.PdfWriter()
     page = writer.add_blank_page(400, 400)
@@ -241,11 +241,13 @@ def test_drawing_is_stopped_and_the_next_page_drawn(tmp_path):
     content = pypdf.generic.StreamObject()
     content.set_data(b"/X Do")
     page[pypdf.generic.NameObject("/Contents")] = writer._add_object(content)
+    writer.add_blank_page(400, 400)
     path = tmp_path / "endless.pdf"
     writer.write(path)
     manual = read(None, MANUAL)
     endless = replace(manual, sha256=file_sha256(path))
-    drawn = PdfPages(PageLimits(seconds=1.0))
+    now = 0.0
+    drawn = PdfPages(PageLimits(seconds=1.0), clock=lambda: now)
     try:
         with pytest.raises(DocumentError, match="time or memory limit"):
             drawn.draw(path, endless, 1, 400)
@@ -253,7 +255,13 @@ def test_drawing_is_stopped_and_the_next_page_drawn(tmp_path):
         assert drawn.draw(MANUAL, manual, 1, 400).startswith(b"\x89PNG")
         with pytest.raises(DocumentError, match="time or memory limit"):
             drawn.draw(path, endless, 1, 400)
-        assert drawn._child is not None, "what failed once was tried again"
+        assert drawn._child is not None, "what failed just now was tried again"
+        assert drawn.draw(path, endless, 2, 400).startswith(b"\x89PNG"), "the other pages went with it"
+        now = drawn.limits.rest + 1
+        with pytest.raises(DocumentError, match="time or memory limit"):
+            drawn.draw(path, endless, 1, 400)
+        assert drawn._child is None, "it was not tried again"
+        assert "page 1 of" in caplog.text
     finally:
         drawn.close()
 

@@ -119,3 +119,23 @@ def test_markdown_stays():
 
 def test_heading_stays_below_those_of_the_page():
     assert to_html("# a\n\n###### b") == "<h3>a</h3>\n<h6>b</h6>\n"
+
+
+@pytest.mark.parametrize(
+    ("markdown", "formulas"),
+    [
+        (r"Energy \(E = m_1 * c^2\) and \[\int_0^1 x\,dx\] end.", ["E = m_1 * c^2", r"\int_0^1 x\,dx"]),
+        ("$$\na_1\n= b_2\n- c\n$$\n\nafter", ["a_1\n= b_2\n- c"]),
+        ("$$x$$ and $$y$$, $n$ and $a + b$", ["x", "y", "n", "a + b"]),
+        ("It costs $5 or $10, 3$ or 4$, US$ 7, $20-$30, and $5 and 6$ more.", []),
+        ("`$x_1$` \\\\(no\\\\) $$ and \\[1\\]", []),
+        ("$<b>\\alpha</b>$", ["<b>\\alpha</b>"]),
+        ("$$\nnever closed_1", []),
+    ],
+)
+def test_formulas_keep_their_latex_and_prices_are_none(markdown, formulas):
+    html = to_html(markdown)
+    page = Reader(html)
+    assert html.count('class="formula') == len(formulas)
+    assert all(formula in page.text for formula in formulas)
+    assert "<b>" not in html

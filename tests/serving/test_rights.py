@@ -42,10 +42,12 @@ RULES = {
     ("POST", "/api/collections/{collection}/answers"): READ,
     ("POST", "/api/collections/{collection}/comparisons"): READ,
     ("GET", "/api/collections/{collection}/documents"): READ,
+    ("GET", "/api/collections/{collection}/files"): READ,
     ("POST", "/api/collections/{collection}/documents"): WRITE,
     ("GET", "/api/collections/{collection}/documents/{document}"): READ,
     ("DELETE", "/api/collections/{collection}/documents/{document}"): WRITE,
     ("GET", "/api/collections/{collection}/documents/{document}/text"): READ,
+    ("GET", "/api/collections/{collection}/documents/{document}/find"): READ,
     ("GET", "/api/collections/{collection}/documents/{document}/pages/{number}"): READ,
     ("GET", "/api/collections/{collection}/documents/{document}/pages/{number}/image"): READ,
     ("GET", "/api/collections/{collection}/search"): READ,
@@ -54,7 +56,10 @@ RULES = {
     ("DELETE", "/api/collections/{collection}/examples/{example_id}"): WRITE,
     ("GET", "/v1/models/{model:path}"): READ,
     ("POST", "/v1/chat/completions"): READ,
+    ("POST", "/v1/responses"): READ,
     ("POST", "/v1/embeddings"): READ,
+    ("GET", "/api/messages/{message}/events"): OWN,
+    ("POST", "/api/messages/{message}/stop"): OWN,
     ("GET", "/api/conversations/{conversation}"): OWN,
     ("PATCH", "/api/conversations/{conversation}"): OWN,
     ("DELETE", "/api/conversations/{conversation}"): OWN,
@@ -149,6 +154,8 @@ def send(client, method, path, collection, ids):
         more["files"] = {"files": ("name.txt", b"Some words.")}
     elif path == "/v1/chat/completions":
         more["json"] = {"model": collection, "messages": [{"role": "user", "content": QUESTION}]}
+    elif path == "/v1/responses":
+        more["json"] = {"model": collection, "input": QUESTION}
     elif path == "/v1/embeddings":
         more["json"] = {"model": collection, "input": "some words"}
     elif method in ("POST", "PATCH") and path in BODIES:

@@ -158,3 +158,28 @@ def test_stranger_sees_nothing_and_in_the_same_words(app, client, documents):
         assert refused.json() == missing.json()
     search = client.get("/api/collections/manuals/search", params={"query": "dome"}, headers=headers)
     assert search.json() == missing.json()
+
+
+def test_find_gives_exact_places_in_any_case_and_over_line_breaks(client, documents):
+    url = address(documents["moved.pdf"])
+    text = client.get(f"{url}/text").json()["text"]
+    found = client.get(f"{url}/find", params={"query": "THE   dome"}).json()
+    assert found["total"] == len(found["places"]) > 1
+    assert {" ".join(text[place["start"] : place["end"]].lower().split()) for place in found["places"]} == {"the dome"}
+    # What is searched for is text and no pattern.
+    assert client.get(f"{url}/find", params={"query": ".*"}).json() == {"total": 0, "places": []}
+    assert client.get(f"{url}/find", params={"query": " "}).json()["total"] == 0
+
+
+def test_rows_of_a_table_are_grouped_under_their_file(client, documents):
+    files = {each["name"]: each for each in client.get("/api/collections/manuals/files").json()["files"]}
+    assert set(files) == {"moved.pdf", "annual-report-2025.md", "prices.csv"}
+    (listed,) = (each for each in client.get("/api/collections").json()["collections"] if each["name"] == "manuals")
+    assert listed["files"] == 3 < listed["documents"]
+    table = files["prices.csv"]
+    assert table["title"] == "prices.csv"
+    rows = client.get("/api/collections/manuals/documents", params={"file": table["id"]}).json()
+    assert rows["total"] == table["documents"] == listed["documents"] - 2
+    found = client.get("/api/collections/manuals/files", params={"query": rows["documents"][0]["title"]}).json()
+    assert "prices.csv" in {each["name"] for each in found["files"]}
+    assert client.get("/api/collections/manuals/documents", params={"file": "nope"}).status_code == 404

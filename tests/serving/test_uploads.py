@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from fpdf import FPDF
 
+from ragkit.errors import IndexWriteError
 from ragkit.serving.app import make_app
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.failures import RequestError
 from ragkit.serving.limits import Limits
 from ragkit.serving.names import clean_name
+from ragkit.serving.routes.jobs import jobs_of
 from ragkit.serving.uploads import UploadLimits, Uploads
 from tests.serving.conftest import until
 from tests.serving.hostile import names
@@ -339,6 +342,27 @@ def test_job_goes_on_when_nobody_follows_it(client, docs):
     assert client.get("/api/jobs/none").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("the disk is upside down"), "Internal error"),
+        (IndexWriteError("/srv/x is full."), "The collection is not writable."),
+    ],
+)
+def test_job_that_crashes_leaves_its_error_in_the_log(app, docs, caplog, error, said):
+    def crash(job):
+        raise error
+
+    jobs = app.state.context.part(jobs_of)
+    job = jobs.start(docs.split("/")[3], "owner", crash)
+    until(lambda: job.ended)
+    message = job.to_dict()["error"]["message"]
+    assert message.startswith(said)
+    assert str(error) not in message
+    assert str(error) in caplog.text
+    assert message.removeprefix("Internal error ").rstrip(".") in caplog.text or isinstance(error, IndexWriteError)
+
+
 def test_rights_are_asked_for_at_each_file(client, app, docs):
     people, collection = app.state.context.people, docs.split("/")[3]
     for name, right in {"reader": "read", "writer": "write", "stranger": None}.items():
@@ -386,3 +410,31 @@ def test_list_is_searched_and_paged(client, docs):
     page = client.get(docs, params={"limit": 2, "offset": 3}).json()
     assert page["total"] == 5
     assert [d["name"] for d in page["documents"]] == ["log 3.txt", "log 4.txt"]
+
+
+def test_locked_pdf_is_read_with_its_password_which_is_not_kept(client, app, docs):
+    pdf = FPDF()
+    pdf.set_encryption(owner_password="owner", user_password="sésame")
+    pdf.add_page()
+    pdf.set_font("Helvetica", size=12)
+    pdf.cell(text="The vault code is 4711.")
+    locked = ("locked.pdf", bytes(pdf.output()), "application/pdf")
+    plain = ("plain.md", b"# Plain\n\nNothing to hide.\n", "text/markdown")
+
+    def send(password=None):
+        data = {} if password is None else {"password": [password, "another"]}
+        sent = client.post(docs, files=[("files", locked), ("files", plain)], data=data)
+        assert sent.status_code == 202, sent.text
+        assert "sésame" not in client.get(f"/api/jobs/{sent.json()['job']}").text
+        return outcomes(events(client, sent.json()["job"]))
+
+    first = send()
+    assert (first["locked.pdf"]["status"], first["locked.pdf"]["locked"]) == ("refused", True)
+    assert "--" not in first["locked.pdf"]["hint"]
+    assert (first["plain.md"]["status"], first["plain.md"]["locked"]) == ("added", False)
+    wrong = send("guess")
+    assert (wrong["locked.pdf"]["status"], wrong["locked.pdf"]["locked"]) == ("refused", True)
+    right = send("sésame")
+    assert (right["locked.pdf"]["status"], right["locked.pdf"]["locked"]) == ("added", False)
+    state = app.state.context.state.parent
+    assert not [path for path in state.rglob("*") if path.is_file() and "sésame".encode() in path.read_bytes()]

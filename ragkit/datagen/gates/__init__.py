@@ -1,7 +1,7 @@
 """Gates decide which generated rows are kept, without asking a model to judge them. One file per gate."""
 
 from ragkit.datagen.gates.base import Gate, GateScore, apply, measure, passage_of
-from ragkit.datagen.gates.calibration import Calibration, QualityGate, calibrate
+from ragkit.datagen.gates.calibration import Calibration, QualityGate, calibrate, with_quality
 from ragkit.datagen.gates.corruptions import Corruption, plant
 from ragkit.datagen.gates.duplicates import DuplicatesGate
 from ragkit.datagen.gates.form import FormGate
@@ -29,4 +29,5 @@ __all__ = [
     "passage_of",
     "plant",
     "standard_gates",
+    "with_quality",
 ]

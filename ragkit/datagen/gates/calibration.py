@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ragkit.datagen.gates.base import Gate, GateScore, measure
 from ragkit.datagen.gates.corruptions import plant_one_each
+from ragkit.datagen.gates.duplicates import DuplicatesGate
 from ragkit.datagen.rows import DataRow
 from ragkit.errors import DataError
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 MIN_ROWS = 10
 """Rows from which gates are calibrated."""
 _FOLDS = 5
+_ROUNDING = 1e-9
+_MIN_KEPT = 0.5
+"""Share of the rows that calibrated gates keep at least, even if the precision is not reached."""
 
 Scores = Mapping[str, float | None]
 Vectors = NDArray[np.float64]
@@ -38,7 +42,7 @@ class Calibration:
     scales: Mapping[str, float]
     intercept: float
     threshold: float
-    """Lowest probability of rows that are kept."""
+    """Lowest probability of rows that are kept; so chosen that ``keep_rate`` of the rows are."""
     precision: float
     """Share of uncorrupted rows among the kept ones, of equally many rows and corruptions; out of fold."""
     keep_rate: float
@@ -98,9 +102,10 @@ def calibrate(
     Figures are out of fold: rows of one document, and their corruptions, are in the same fold.
 
     Args:
-        gates: gates to combine. A gate that compares rows with each other, such as duplicates, does not belong here.
+        gates: gates to combine; ``DuplicatesGate``, which compares rows with each other, is left out.
         rows: rows as they were generated. Most of them should be right.
-        precision: share of uncorrupted rows that the kept ones should have.
+        precision: share of uncorrupted rows that the kept ones should have. At least half of the rows are kept even if
+            it is not reached; ``Calibration.precision`` is the one that is.
         max_rows: maximum number of rows; each is scored twice.
         seed: random seed.
 
@@ -115,7 +120,8 @@ def calibrate(
             "Generate more rows, or apply the gates without calibration.",
         )
     planted = plant_one_each(chosen, seed)
-    table = measure(gates, [*chosen, *(one.row for one in planted)])
+    single = [gate for gate in gates if not isinstance(gate, DuplicatesGate)]
+    table = measure(single, [*chosen, *(one.row for one in planted)])
     return fit_scores(
         table[: len(chosen)],
         table[len(chosen) :],
@@ -124,6 +130,12 @@ def calibrate(
         [one.original.evidence[0].document_id for one in planted],
         precision=precision,
     )
+
+
+def with_quality(gates: Sequence[Gate], calibration: Calibration) -> list[Gate]:
+    """Return the gates and a ``QualityGate`` after those that it combines, before duplicates are looked for."""
+    single: list[Gate] = [gate for gate in gates if not isinstance(gate, DuplicatesGate)]
+    return [*single, QualityGate(calibration), *(gate for gate in gates if isinstance(gate, DuplicatesGate))]
 
 
 def fit_scores(
@@ -154,12 +166,15 @@ def fit_scores(
     standard = (features - means) / scales
     labels = np.array([1] * len(good) + [0] * len(bad))
     held_out = _out_of_fold(standard, labels, [*good_groups, *bad_groups])
-    threshold, reached, keep_rate = _threshold(held_out[: len(good)], held_out[len(good) :], precision)
+    reached, keep_rate = _operating_point(held_out[: len(good)], held_out[len(good) :], precision)
     by_kind = {
         kind: _auroc(held_out[: len(good)], held_out[len(good) :][[one == kind for one in kinds]])
         for kind in dict.fromkeys(kinds)
     }
     model = _regression().fit(standard, labels)
+    # The models of the folds have other scales than this one, so the share that is kept is carried over.
+    own = np.sort(model.predict_proba(standard[: len(good)])[:, 1])
+    threshold = float(own[len(good) - round(keep_rate * len(good))]) - _ROUNDING
     return Calibration(
         weights=dict(zip(names, map(float, model.coef_[0]), strict=True)),
         means=dict(zip(names, map(float, means), strict=True)),
@@ -202,20 +217,21 @@ def _out_of_fold(features: Vectors, labels: Labels, groups: Sequence[str]) -> Ve
     return found
 
 
-def _threshold(good: Vectors, bad: Vectors, precision: float) -> tuple[float, float, float]:
-    """Return the lowest threshold that reaches the precision, with the precision and the keep rate at it.
+def _operating_point(good: Vectors, bad: Vectors, precision: float) -> tuple[float, float]:
+    """Return precision and keep rate at the lowest threshold that reaches a precision.
 
-    Precision is that of equally many rows and corruptions. If none reaches it, the best one is returned.
+    Precision is that of equally many rows and corruptions. Thresholds that keep less than half of the rows are not
+    considered; if no other reaches the precision, the one with the best precision is taken.
     """
-    best: tuple[float, float, float] | None = None
+    best = (0.0, 1.0)
     for threshold in np.unique(good):
         kept, passed = float((good >= threshold).mean()), float((bad >= threshold).mean())
-        found = (float(threshold), kept / (kept + passed), kept)
-        if found[1] >= precision:
-            return found
-        if best is None or found[1] > best[1]:
-            best = found
-    assert best is not None
+        if kept < _MIN_KEPT:
+            break
+        if kept / (kept + passed) > best[0]:
+            best = (kept / (kept + passed), kept)
+        if best[0] >= precision:
+            break
     return best
 
 

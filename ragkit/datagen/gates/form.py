@@ -36,6 +36,8 @@ class FormGate:
         return [self._score(row) for row in rows]
 
     def _score(self, row: DataRow) -> GateScore:
+        if not row.question.strip() or not row.answer.strip():
+            return GateScore(0.0, f"The {'answer' if row.question.strip() else 'question'} is empty.")
         if row.kind != "qa":
             return GateScore(None, f"Rows of kind {row.kind} have no fixed form.")
         fault = next(_faults(row), None)

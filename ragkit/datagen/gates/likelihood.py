@@ -14,15 +14,21 @@ from ragkit.records import Message
 _WITH_ANSWER = "Passage: {passage}\n\nAnswer: {answer}\n\nWrite the question that has this answer."
 _WITH_PASSAGE = "Passage: {passage}\n\nWrite a question that the passage answers."
 _ALONE = "Write a question."
+_ENDING = 2
+"""Tokens at the end of a reply: the question mark and the end of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionLikelihoods:
-    """Mean log-probability of a question's tokens, in nats."""
+    """Mean log-probabilities of a question's tokens, in nats."""
 
     given_answer: float
     given_passage: float
     alone: float
+    ending: float
+    """Of the question mark and the end of the text alone, given the answer; low for truncated questions."""
+    weakest: float
+    """Of the least likely token before them, given the answer; low for a wrong word."""
 
 
 class QuestionScorer:
@@ -48,13 +54,17 @@ class QuestionScorer:
         return self._scored[row.id]
 
     def _likelihoods(self, row: DataRow) -> QuestionLikelihoods:
-        passage = passage_of(row)
+        passage, answer = passage_of(row), " ".join(row.answer.split())
+        asked = self._logprobs(_WITH_ANSWER.format(passage=passage, answer=answer), row.question)
+        words, ending = asked[:-_ENDING] or asked, asked[-_ENDING:]
         return QuestionLikelihoods(
-            self._mean(_WITH_ANSWER.format(passage=passage, answer=" ".join(row.answer.split())), row.question),
-            self._mean(_WITH_PASSAGE.format(passage=passage), row.question),
-            self._mean(_ALONE, row.question),
+            mean(words),
+            mean(self._logprobs(_WITH_PASSAGE.format(passage=passage), row.question)[:-_ENDING]),
+            mean(self._logprobs(_ALONE, row.question)[:-_ENDING]),
+            mean(ending),
+            min(words),
         )
 
-    def _mean(self, prompt: str, question: str) -> float:
-        (logprobs,) = self._model.score([Message("user", prompt)], [question])
-        return mean(logprobs)
+    def _logprobs(self, prompt: str, question: str) -> list[float]:
+        (logprobs,) = self._model.score([Message("user", prompt)], [question], whole=True)
+        return logprobs

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ragkit.datagen.gates.base import GateScore
-from ragkit.datagen.gates.likelihood import QuestionScorer
+from ragkit.datagen.gates.likelihood import QuestionLikelihoods, QuestionScorer
 from ragkit.datagen.rows import DataRow
-
-_NO_SCORE = "The row has no passage, or the passage does not fit the model."
 
 
 class QuestionLikelihoodGate:
-    """Measures the mean log P(question | passage, answer) per token, in nats.
+    """Measures one of the likelihoods of a question, in nats per token.
 
     The scale depends on the model and the language, so it has no threshold of its own and counts in the calibrated sum.
+
+    Args:
+        scorer: scores the questions.
+        name: name of the gate.
+        measure: takes the likelihoods of a question; returns the score.
     """
 
-    name = "question likelihood"
     threshold = None
 
-    def __init__(self, scorer: QuestionScorer) -> None:
+    def __init__(self, scorer: QuestionScorer, name: str, measure: Callable[[QuestionLikelihoods], float]) -> None:
+        self.name = name
         self._scorer = scorer
+        self._measure = measure
 
     def scores(self, rows: Sequence[DataRow]) -> list[GateScore]:
         """Return the likelihoods; abstains for rows without a passage."""
         found = [self._scorer.score(row) for row in rows]
-        return [GateScore(None, _NO_SCORE) if one is None else GateScore(one.given_answer) for one in found]
-
-
-class AnswerFitsGate:
-    """Measures how much more likely the answer makes the question, in nats per token: low for swapped answers."""
-
-    name = "answer fits"
-    threshold = None
-
-    def __init__(self, scorer: QuestionScorer) -> None:
-        self._scorer = scorer
-
-    def scores(self, rows: Sequence[DataRow]) -> list[GateScore]:
-        """Return log P(question | passage, answer) - log P(question | passage) per token."""
-        found = [self._scorer.score(row) for row in rows]
         return [
-            GateScore(None, _NO_SCORE) if one is None else GateScore(one.given_answer - one.given_passage)
+            GateScore(None, "The row has no passage, or the passage does not fit the model.")
+            if one is None
+            else GateScore(self._measure(one))
             for one in found
         ]
+
+
+def question_likelihood_gates(scorer: QuestionScorer) -> list[QuestionLikelihoodGate]:
+    """Return the gates that measure questions.
+
+    - ``question likelihood``: log P(question | passage, answer);
+    - ``answer fits``: how much more likely the answer makes the question; low for a wrong answer;
+    - ``question ending``: whether the question may end where it ends; low for a truncated one;
+    - ``weakest word``: the least likely token.
+    """
+    return [
+        QuestionLikelihoodGate(scorer, "question likelihood", lambda found: found.given_answer),
+        QuestionLikelihoodGate(scorer, "answer fits", lambda found: found.given_answer - found.given_passage),
+        QuestionLikelihoodGate(scorer, "question ending", lambda found: found.ending),
+        QuestionLikelihoodGate(scorer, "weakest word", lambda found: found.weakest),
+    ]

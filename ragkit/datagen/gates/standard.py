@@ -13,7 +13,7 @@ from ragkit.datagen.gates.duplicates import DuplicatesGate
 from ragkit.datagen.gates.form import FormGate
 from ragkit.datagen.gates.likelihood import QuestionScorer
 from ragkit.datagen.gates.needs_passage import NeedsPassageGate
-from ragkit.datagen.gates.question_likelihood import AnswerFitsGate, QuestionLikelihoodGate
+from ragkit.datagen.gates.question_likelihood import question_likelihood_gates
 from ragkit.datagen.gates.reading import RowReader
 from ragkit.datagen.gates.retrieval import RetrievalGate
 from ragkit.datagen.gates.self_contained import SelfContainedGate
@@ -47,7 +47,7 @@ def standard_gates(
     ]
     if isinstance(model, ScoringModel):
         scorer = QuestionScorer(model)
-        gates += [QuestionLikelihoodGate(scorer), AnswerFitsGate(scorer), SpecificGate(scorer)]
+        gates += [*question_likelihood_gates(scorer), SpecificGate(scorer)]
     if model is not None:
         gates.append(AnswerRoundTripGate(reader))
     if isinstance(model, ScoringModel):

@@ -23,7 +23,7 @@ from ragkit.models.chain.attempts import ActiveAttempt, Call
 from ragkit.models.chain.budget import Budget
 from ragkit.models.chain.members import ChainEntryState, Member
 from ragkit.models.chain.policy import Check, FallbackPolicy, ReplyValidator
-from ragkit.models.chain.route import Attempt, AttemptStatus, reason_of
+from ragkit.models.chain.route import Attempt, AttemptStatus, log_failure, reason_of
 from ragkit.records import Message, Usage
 
 __all__ = ["Budget", "FallbackModel", "FallbackPolicy", "Member", "ScoringFallbackModel"]
@@ -250,6 +250,7 @@ class FallbackModel:
         attempt.given_up = True
         call.errors.append(error)
         reason = reason_of(error, call.messages)
+        log_failure(attempt.entry.name, reason, error)
         if not attempt.given:
             late = isinstance(error, ModelTimeoutError)
             self._settle(attempt, call, "timed out" if late else "failed", reason, error)
@@ -312,6 +313,7 @@ class FallbackModel:
                     try:
                         entry.open()
                     except Exception as error:  # noqa: BLE001 - it fails again in its attempt, where it is reported
+                        log_failure(entry.name, reason_of(error, ()), error)
                         errors.append(error)
                 self._all_tried = len(errors) < len(self._entries)
         opened = [entry.model for entry in self._entries if entry.model is not None]

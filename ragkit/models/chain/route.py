@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +13,7 @@ from ragkit.errors import RagkitError
 from ragkit.records import Message, Usage
 
 AttemptStatus = Literal["answered", "rejected", "failed", "timed out", "cut", "skipped"]
+log = logging.getLogger(__name__)
 _LONGEST = 300
 """Maximum characters of a reason."""
 _ECHO = 16
@@ -67,6 +70,18 @@ def reason_of(error: BaseException, messages: Sequence[Message]) -> str:
     if not isinstance(error, RagkitError):
         return f"it failed with {type(error).__name__}"
     return discreet(error.message, messages)
+
+
+def log_failure(name: str, reason: str, error: BaseException) -> None:
+    """Log that a model of a chain failed: the reason, and the places in the code for an error that is not ragkit's.
+
+    Args:
+        name: name of the model.
+        reason: see ``reason_of``.
+        error: any error. Its own text may contain secrets or the prompt, and is not logged.
+    """
+    places = "" if isinstance(error, RagkitError) else "\n" + "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    log.warning("%s failed: %s%s", name, reason, places)
 
 
 def discreet(text: str, messages: Sequence[Message]) -> str:

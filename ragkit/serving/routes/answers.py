@@ -7,24 +7,26 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragkit.errors import RagkitError
 from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.conversations import Conversation, StoredMessage
-from ragkit.serving.failures import to_error_body, unexpected
+from ragkit.serving.conversations import Conversation, StoredMessage, new_message, not_stored
+from ragkit.serving.failures import StorageFullError, to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
-from ragkit.serving.views import message_view, outcome_message, step_view, why_view
+from ragkit.serving.views import StepViews, message_view, outcome_message, why_view
 
 router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
 
 
 class AnswerRequest(BaseModel):
     """A question, and what to answer it with; what is left out is as the server was started."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None
@@ -34,17 +36,27 @@ class AnswerRequest(BaseModel):
     shots: Annotated[int | None, Field(ge=0, le=MOST_SHOTS)] = None
     k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
     where: Annotated[str | None, Field(max_length=2000)] = None
+    resumable: bool = False
+    """Whether the answer goes on for some seconds after a disconnection."""
 
 
 @router.post("/answers", response_class=EventStream)
 async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
-    """Answer a question, as events: conversation, queued, retrieved, prompt, delta, finished, error.
+    """Answer a question, as events: conversation, queued, retrieved, prompt, generating, delta, finished, error.
 
-    Disconnecting stops the answer; the partial answer is kept.
+    Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations.
+    Disconnecting stops the answer; the partial answer is kept. A resumable answer goes on for some seconds, and
+    ``GET /api/messages/{question}/events`` follows it again.
     """
     turn = await asyncio.to_thread(_Turn.prepared, ctx, person, collection, wanted)
     generation = Generation(ctx, turn.collection, turn.ask, turn.keep)
-    return EventStream(_events(turn, generation), generation.close)
+    try:
+        await asyncio.to_thread(turn.begin)
+    except BaseException:
+        generation.close()
+        raise
+    away = ctx.options.limits.away if wanted.resumable else 0
+    return ctx.ongoing.start(turn.question.id, _events(turn, generation), generation.close, away).stream()
 
 
 class _Turn:
@@ -54,8 +66,8 @@ class _Turn:
         self.collection = collection
         self.ask = ask
         self.conversation = conversation
+        self.question = new_message("", "user", ask.question)
         self._ctx = ctx
-        self._begun = False
 
     @classmethod
     def prepared(cls, ctx: Context, person: Person, name: str, wanted: AnswerRequest) -> _Turn:
@@ -74,31 +86,38 @@ class _Turn:
         )
         return cls(ctx, collection, ask, conversation)
 
-    def begin(self) -> Conversation:
-        """Write the question down, in a new conversation where there is none."""
-        person, question = self.collection.person.id, self.ask.question
-        self.conversation = self._ctx.conversations.ask(person, self.collection.name, question, self.conversation)
-        self._begun = True
-        return self.conversation
+    def begin(self) -> None:
+        """Store the question, in a new conversation where there is none. A full disk does not prevent the answer."""
+        try:
+            self.conversation, self.question = self._ctx.conversations.ask(
+                self.collection.person.id, self.collection.name, self.ask.question, self.conversation
+            )
+        except StorageFullError:
+            self.conversation = None
 
-    def keep(self, outcome: GenerationResult) -> StoredMessage | None:
-        """Write down what came of the question; None where its asker left before it was written down itself."""
-        if not self._begun or self.conversation is None:
-            return None
-        message = outcome_message(self.conversation.id, outcome, self.collection.index)
-        return self._ctx.conversations.add(message, why_view(outcome))
+    def keep(self, outcome: GenerationResult) -> StoredMessage:
+        """Store what came of the question, or say with it why it is not stored."""
+        known = self.conversation
+        message = outcome_message("" if known is None else known.id, outcome, self.collection.index)
+        if known is None:
+            return not_stored(message)
+        try:
+            return self._ctx.conversations.add(message, why_view(outcome), after=self.question.id)
+        except StorageFullError:
+            return not_stored(message)
 
 
-async def _events(turn: _Turn, generation: Generation[StoredMessage | None]) -> AsyncIterator[bytes]:
+async def _events(turn: _Turn, generation: Generation[StoredMessage]) -> AsyncIterator[bytes]:
+    steps, conversation = StepViews(), turn.conversation
     try:
-        conversation = await asyncio.to_thread(turn.begin)
-        yield sse("conversation", {"id": conversation.id, "title": conversation.title})
+        if conversation is not None:
+            named = {"id": conversation.id, "title": conversation.title, "question": turn.question.id}
+            yield sse("conversation", named)
         async for event in generation.events():
             if isinstance(event, Ended):
-                if event.kept is not None:
-                    yield sse("finished", {"message": await asyncio.to_thread(message_view, event.kept)})
+                yield sse("finished", {"message": await asyncio.to_thread(message_view, event.kept)})
             else:
-                yield sse(*step_view(event))
+                yield sse(*steps.event(event))
     except RagkitError as error:
         yield sse("error", to_error_body(error)["error"])
     except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it

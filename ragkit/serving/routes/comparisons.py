@@ -19,7 +19,7 @@ from ragkit.serving.feedback import configuration, configuration_view
 from ragkit.serving.generation import Ended, Generation, GenerationEvent
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
-from ragkit.serving.views import message_view, step_view
+from ragkit.serving.views import StepViews, message_view
 
 router = APIRouter(prefix="/api", tags=["feedback"])
 
@@ -36,6 +36,8 @@ class WayBody(BaseModel):
 
 class ComparisonBody(BaseModel):
     """A question and two configurations."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None
@@ -104,6 +106,7 @@ def _pair(ctx: Context, person: Person, name: str, body: ComparisonBody) -> Pair
 
 
 async def _events(pair: Pair, generations: dict[Side, Generation[Made | None]]) -> AsyncIterator[bytes]:
+    steps = {side: StepViews() for side in SIDES}
     try:
         yield sse("started", {"id": pair.id})
         conversation = await asyncio.to_thread(pair.begin)
@@ -117,7 +120,7 @@ async def _events(pair: Pair, generations: dict[Side, Generation[Made | None]]) 
                 await asyncio.to_thread(pair.failed, side)
                 yield sse("error", {"side": side, **_error(event)})
             else:
-                name, data = step_view(event)
+                name, data = steps[side].event(event)
                 yield sse(name, {"side": side, **data})
     except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it
         yield sse("error", _error(error))

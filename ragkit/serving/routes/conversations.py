@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import zip_longest
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from ragkit.display import unit_name
 from ragkit.serving.comparing import Comparisons
-from ragkit.serving.context import Ctx, Who
-from ragkit.serving.conversations import Conversation, StoredMessage, no_message
+from ragkit.serving.context import Context, Ctx, Who
+from ragkit.serving.conversations import Conversation, no_message
+from ragkit.serving.exporting import conversation_markdown
+from ragkit.serving.ongoing import Broadcast
+from ragkit.serving.people import Person
+from ragkit.serving.sse import EventStream
 from ragkit.serving.views import message_view
 
 router = APIRouter(prefix="/api", tags=["conversations"])
@@ -36,11 +41,14 @@ def list_conversations(
 
 @router.get("/conversations/{conversation}")
 def conversation(conversation: str, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Return a conversation with its messages, oldest first, and which two of them wait for a vote."""
+    """Return a conversation with its messages, oldest first, and which two of them wait for a vote.
+
+    The state of a question is answered, answering or interrupted; while it is answering, its events can be followed.
+    """
     found = ctx.conversation(person, conversation)
     return {
         **_view(found),
-        "messages": [message_view(one) for one in ctx.conversations.messages(found.id)],
+        "messages": _messages(ctx, found.id),
         "comparisons": ctx.part(Comparisons).unvoted(found.id),
     }
 
@@ -64,14 +72,24 @@ def delete(conversation: str, ctx: Ctx, person: Who) -> Response:
 def export(conversation: str, ctx: Ctx, person: Who) -> Response:
     """Return a conversation as Markdown, its answers with their sources."""
     found = ctx.conversation(person, conversation)
-    parts = [f"# {found.title}"]
-    for message in ctx.conversations.messages(found.id):
-        parts += [f"## {message.text}"] if message.role == "user" else _answer_lines(message)
     return Response(
-        "\n\n".join(parts) + "\n",
+        conversation_markdown(found.title, ctx.conversations.messages(found.id)),
         media_type="text/markdown; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="conversation.md"'},
     )
+
+
+@router.get("/messages/{message}/events", response_class=EventStream)
+async def follow(message: str, ctx: Ctx, person: Who) -> EventStream:
+    """Follow the answer to a question that is being made, by the question's id: all its events from the first on."""
+    return (await _ongoing(ctx, person, message)).stream()
+
+
+@router.post("/messages/{message}/stop", status_code=204)
+async def stop(message: str, ctx: Ctx, person: Who) -> Response:
+    """Stop the answer to a question, by the question's id; the partial answer is kept, and its events end with it."""
+    (await _ongoing(ctx, person, message)).stop()
+    return Response(status_code=204)
 
 
 @router.get("/messages/{message}/why")
@@ -84,6 +102,26 @@ def why(message: str, ctx: Ctx, person: Who) -> dict[str, Any]:
     return known
 
 
+async def _ongoing(ctx: Context, person: Person, question: str) -> Broadcast:
+    found, _ = await asyncio.to_thread(ctx.message, person, question)
+    broadcast = ctx.ongoing.get(found.id)
+    if broadcast is None:
+        raise no_message()
+    return broadcast
+
+
+def _messages(ctx: Context, conversation: str) -> list[dict[str, Any]]:
+    messages = ctx.conversations.messages(conversation)
+    views = []
+    for message, following in zip_longest(messages, messages[1:]):
+        view = message_view(message)
+        if message.role == "user":
+            answered = following is not None and following.role == "assistant"
+            view["state"] = "answered" if answered else "answering" if message.id in ctx.ongoing else "interrupted"
+        views.append(view)
+    return views
+
+
 def _view(found: Conversation) -> dict[str, Any]:
     return {
         "id": found.id,
@@ -92,14 +130,3 @@ def _view(found: Conversation) -> dict[str, Any]:
         "created": found.created,
         "updated": found.updated,
     }
-
-
-def _answer_lines(message: StoredMessage) -> list[str]:
-    lines = [f"{message.text} *(stopped)*" if message.stopped else message.text]
-    cited = []
-    for citation in (message.answer or {}).get("citations", ()):
-        unit = unit_name(citation["page"], citation.get("label", ""))
-        page = f", {unit}" if unit else ""
-        quote = " ".join(citation["quote"].split())
-        cited.append(f"- [{citation['number']}] {citation['name']}{page}: “{quote}”")
-    return [*lines, "\n".join(cited)] if cited else lines

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import to_thread
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from ragkit.indexing.filters import Field
 from ragkit.records import DocumentInfo
+from ragkit.serving.accepted import accept
 from ragkit.serving.context import Ctx, Who
+from ragkit.serving.intake import document_of
 from ragkit.serving.jobs import Job
 from ragkit.serving.names import document_name
 from ragkit.serving.routes.jobs import intake_of, jobs_of
@@ -23,7 +27,10 @@ _FILES = {
                 "schema": {
                     "type": "object",
                     "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "password": {"type": "string", "description": "Tried on encrypted files; never stored."},
+                    },
                 }
             }
         },
@@ -39,12 +46,14 @@ def list_documents(
     query: Annotated[str, Query(max_length=500)] = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    file: Annotated[str, Query(max_length=500, description="Id of a document; only those of its file.")] = "",
 ) -> dict[str, Any]:
-    """Return the documents whose title or file name contains ``query``, sorted by title."""
-    infos = ctx.collections.open(collection, person).index.documents()
+    """Return the documents whose title or file name contains ``query``, sorted by title; of a file, by their place."""
+    opened = ctx.collections.open(collection, person)
+    infos = opened.index.documents(Field("origin") == document_of(opened, file).origin if file else None)
     wanted = query.casefold().split()
     found = [info for info in infos if all(word in _words(info) for word in wanted)]
-    found.sort(key=lambda info: (info.title.casefold(), info.source))
+    found.sort(key=lambda info: _place(info.source) if file else (info.title.casefold(), info.source))
     return {"total": len(found), "documents": [_view(info) for info in found[offset : offset + limit]]}
 
 
@@ -53,18 +62,25 @@ async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who
     """Add files; requires write permission. Follow the returned job for the result of each.
 
     A file of a name that is there replaces what was there; the same content under another name is another document.
+    A file whose result has ``locked`` set can be uploaded again with its ``password``.
     """
     opened = await to_thread(ctx.collections.open, collection, person, "write")
     intake = await to_thread(ctx.part, intake_of)
     files = await intake.uploads.receive(request.headers.get("content-type", ""), request.stream())
 
+    try:
+        accepted = await to_thread(accept, intake.uploads.folder, collection, person, files)
+    except BaseException:
+        intake.uploads.discard(files)
+        raise
+
     def work(job: Job) -> None:
-        intake.add(opened, files, job.emit, ctx.ending)
+        intake.take(opened, accepted, job.emit, ctx.ending)
 
     try:
         job = ctx.part(jobs_of).start(collection, person.id, work)
     except BaseException:
-        intake.uploads.discard(files)
+        accepted.done()
         raise
     return {"job": job.id}
 
@@ -82,6 +98,11 @@ def remove_document(
     """Remove a document, and its uploaded file; requires write permission."""
     opened = ctx.collections.open(collection, person, "write")
     return {"removed": ctx.part(intake_of).remove(opened, document, whole_file=whole_file)}
+
+
+def _place(source: str) -> list[tuple[int, str]]:
+    """Return a key that sorts row 10 after row 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", source)]
 
 
 def _words(info: DocumentInfo) -> str:

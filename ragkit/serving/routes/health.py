@@ -50,10 +50,10 @@ def _page(api: dict[str, Any]) -> str:
     info = api["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{escape(info['title'])}: routes</title><link rel=icon href=/page/icon.svg>"
-        "<link rel=stylesheet href=/docs.css>"
+        f"<title>{escape(info['title'])}: routes</title><link rel=icon href=page/icon.svg>"
+        "<link rel=stylesheet href=docs.css>"
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
-        "<p>For programs: <a href=/openapi.json>/openapi.json</a>.</p>"
+        "<p>For programs: <a href=openapi.json>openapi.json</a>.</p>"
     ]
     by_tag: dict[str, list[str]] = {}
     for path, methods in api["paths"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from ragkit.serving.routes.jobs import intake_of
 router = APIRouter(prefix="/api/collections/{collection}/documents/{document}", tags=["sources"])
 
 _WINDOW = 100_000
+_PLACES = 1000
 Offset = Annotated[int, Query(ge=0, le=2**53)]
 
 
@@ -58,6 +60,21 @@ def get_text(
     first = min(start, len(text))
     last = min(max(first, len(text) if end is None else end), len(text), first + _WINDOW)
     return {"start": first, "end": last, "text": text[first:last], "characters": len(text)}
+
+
+@router.get("/find")
+def find_in_document(
+    collection: str, document: str, ctx: Ctx, person: Who, query: Annotated[str, Query(min_length=1, max_length=500)]
+) -> dict[str, Any]:
+    """Return where a text occurs in a document, in any case and with any white space between its words.
+
+    At most the first 1,000 places; ``total`` counts all.
+    """
+    text = document_of(ctx.collections.open(collection, person), document).text
+    pattern = r"\s+".join(map(re.escape, query.split()))
+    places = [{"start": found.start(), "end": found.end()} for found in re.finditer(pattern, text, re.IGNORECASE)]
+    places = [place for place in places if place["end"] > place["start"]]
+    return {"total": len(places), "places": places[:_PLACES]}
 
 
 @router.get("/pages/{number}")

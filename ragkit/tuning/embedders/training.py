@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
 import time
@@ -21,6 +22,7 @@ from ragkit.errors import SettingsError, TaskError
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 _WARM = 0.1
 """Fraction of the training in which the learning rate warms up."""
 _KEPT = (".json", ".txt", ".model")
@@ -235,7 +237,8 @@ class _State:
             return 0, 0.0
         try:
             found = torch.load(self._file, weights_only=True)
-        except Exception:  # noqa: BLE001 - a checkpoint damaged in any manner is ignored
+        except Exception:
+            log.warning("the checkpoint %s is damaged: training starts again", self._file, exc_info=True)
             return 0, 0.0
         if found.get("name") != self._name:
             return 0, 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from ragkit.tuning.heads.card import write_card
 from ragkit.tuning.heads.classifier import KIND, TUNED, HeadSettings, cooled
 from ragkit.tuning.heads.data import alike, digest, split, usable
 
+log = logging.getLogger(__name__)
 HELD_OUT = "held_out.jsonl"
 _CANDIDATE = "candidate"
 _FEWEST = 30
@@ -297,6 +299,7 @@ def _over_old(path: Path, labels: Sequence[str], scores: Mapping[str, tuple[floa
         lines = map(json.loads, (path / HELD_OUT).read_text(encoding="utf-8").splitlines())
         old = {line["example"]: (float(line["scores"][0]), float(line["scores"][1])) for line in lines}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
+        log.warning("the head in %s is not readable: the new one is not compared with it", path, exc_info=True)
         return None
     shared = [name for name in scores if name in old]
     if len(shared) < min(_FEWEST, len(scores) / 2):

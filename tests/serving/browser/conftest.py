@@ -12,12 +12,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from ragkit import Index
-from ragkit.models.base import Delta
+from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.scripted import ScriptedModel
 
 QUOTES = '{"sometimes": false, "collection": "observatory", "mode": "quotes"}'
 """Preferences of a visitor who asks for sentences as they stand: the quickest way, without a model."""
-PATIENCE = 60
+PATIENCE = 15
 """Seconds until what is waited for counts as not coming; a machine with other work is slow."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -28,6 +28,8 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A name of another machine, which is this one.
+    "--host-resolver-rules=MAP ragkit.example 127.0.0.1",
 ]
 HOSTILE = (
     "The last bus back leaves at 23:10 [1].\n\n"
@@ -38,6 +40,28 @@ HOSTILE = (
     "| table |\n|---|\n| <form action='https://elsewhere.example'><input autofocus "
     "onfocus=\"document.title='taken'\"> |\n"
 )
+WRITTEN = r"""# The last bus
+
+The last bus back leaves at **23:10** [1]. It leaves from the gate. Unicorns board it with the code `E = m`.
+
+| Bus | Price |
+|---|---|
+| 47 | 120.00 € |
+
+```python
+print("a green unicorn")
+```
+
+The energy is \(E = mc^2\), and the way is
+
+$$
+\int_0^1 v_1(t)\,dt
+= \frac{1}{2}
+$$
+
+Tickets cost $5 or $10 each. A broken formula is \(\frac{1\).
+"""
+ARABIC = "تغادر آخر حافلة عند الساعة 23:10 من البوابة.\n\n- الخط 47\n- الخط 48\n"
 
 
 class EndlessModel:
@@ -57,7 +81,7 @@ class EndlessModel:
         try:
             for number in range(100_000):
                 time.sleep(0.01)
-                yield Delta(f"word{number} ")
+                yield Delta(f"word{number} is said. ")
         finally:
             self.ended.set()
 
@@ -68,12 +92,35 @@ class HostileModel(ScriptedModel):
     name = "hostile"
 
 
+class GatedModel(ScriptedModel):
+    """Stops in the middle of the second sentence until it is let on."""
+
+    name = "gated"
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(reply, window=100_000)
+        self.gate = threading.Event()
+
+    def stream(self, messages, options=GenerationOptions()):
+        for delta in super().stream(messages, options):
+            if delta.text.strip() == "Unicorns":
+                assert self.gate.wait(PATIENCE)
+            yield delta
+
+
+class ArabicModel(ScriptedModel):
+    """Answers from right to left."""
+
+    name = "arabic"
+
+
 @dataclass
 class Site:
     """A server that runs."""
 
     url: str
     endless: EndlessModel
+    gated: GatedModel
 
 
 @contextmanager
@@ -114,9 +161,10 @@ def site(tmp_path_factory, sample_index, smollm2) -> Iterator[Site]:
     with Index.create(indexes / "empty"):
         pass
     endless = EndlessModel()
-    models = (smollm2, endless, HostileModel(HOSTILE, window=100_000))
+    gated = GatedModel(WRITTEN)
+    models = (smollm2, endless, HostileModel(HOSTILE, window=100_000), gated, ArabicModel(ARABIC, window=100_000))
     with serving(indexes=indexes, models=models) as url:
-        yield Site(url, endless)
+        yield Site(url, endless, gated)
 
 
 @pytest.fixture(scope="package")

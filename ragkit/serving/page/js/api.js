@@ -36,7 +36,7 @@ async function send(method, path, { json, signal, body } = {}) {
   }
   network.dispatchEvent(new Event("online"));
   if (response.ok) return response;
-  if (response.status === 401 && path !== "/api/session") network.dispatchEvent(new Event("login"));
+  if (response.status === 401 && path !== "api/session") network.dispatchEvent(new Event("login"));
   throw errorOf(response.status, await response.json().catch(() => null), response.headers.get("Retry-After"));
 }
 
@@ -50,7 +50,7 @@ function errorOf(status, body, retryAfter) {
 export function path(segments, query = {}) {
   const wanted = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const search = new URLSearchParams(wanted).toString();
-  return `/api/${segments.map(encodeURIComponent).join("/")}${search ? `?${search}` : ""}`;
+  return `api/${segments.map(encodeURIComponent).join("/")}${search ? `?${search}` : ""}`;
 }
 
 export async function get(url, options) {
@@ -114,9 +114,13 @@ function parseEvent(block) {
   return data.length ? { event, data: JSON.parse(data.join("\n")) } : null;
 }
 
-/** Send files; `onProgress` gets bytes sent and total. XMLHttpRequest reports them, fetch does not. */
-export function upload(url, files, onProgress) {
+/**
+ * Send files, with a password where they are encrypted; `onProgress` gets bytes sent and total. XMLHttpRequest reports
+ * them, fetch does not.
+ */
+export function upload(url, files, { password = null, onProgress }) {
   const form = new FormData();
+  if (password !== null) form.append("password", password);
   for (const file of files) form.append("files", file, file.name);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

@@ -8,11 +8,11 @@ import { prefer, tell, world } from "./state.js";
 /** Make a collection and choose it. */
 export async function makeCollection(name) {
   try {
-    const made = await post("/api/collections", { name });
-    world.collections = (await get("/api/collections")).collections;
+    const made = await post("api/collections", { name });
+    world.collections = (await get("api/collections")).collections;
     prefer("collection", made.name);
     tell("world");
-    say(`${made.name} created.`);
+    say(`${made.title} created.`);
   } catch (error) {
     problem(error);
   }

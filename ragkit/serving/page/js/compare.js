@@ -78,7 +78,7 @@ function pairView({ note, retry }) {
     fill(vote, h("p", {}, "Which answer is better?"), group);
     document.addEventListener("keydown", byKey);
     // The keys vote at once, except for who is writing the next question by now.
-    if (document.activeElement === question() && !question().value) group.focus();
+    if (document.activeElement === question() && !question().value) group.focus({ preventScroll: true });
   }
 
   function byKey(event) {

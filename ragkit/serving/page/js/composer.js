@@ -1,20 +1,22 @@
 // Where questions are written, and by what they are answered.
 
-import { button, fill, h, icon } from "./dom.js";
+import { button, fill, h, icon, say } from "./dom.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { ask, busy, stop } from "./thread.js";
-import { MODES, askOnly, chosen, collection, current, may, models, on, prefer, prefs, modeName, modesOf } from "./state.js";
+import { MODES, askOnly, chosen, collection, current, may, modeName, models, modesOf, on, prefer, prefs, world } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
 const form = document.getElementById("composer");
-const LONGEST = 8000;
+const NEARLY = 0.8;
 const SHOTS = [0, 2, 4, 8];
 const text = h("textarea", {
   id: "question",
   rows: 1,
-  maxlength: LONGEST,
   placeholder: "Ask your documents…",
   "aria-label": "Question",
   "aria-keyshortcuts": "Enter",
+  "aria-describedby": "length",
+  dir: "auto",
 });
 const model = select("Model", "model");
 const mode = select("Answer mode", "mode");
@@ -28,13 +30,16 @@ const two = button("two", "Compare answers", () => two.setAttribute("aria-presse
   title: "Compare two answers to the next question",
 });
 two.classList.add("toggle");
+const length = h("p.length", { id: "length", hidden: true });
 const only = h("div.only", { hidden: true });
 const go = h("button.button.main.ask", { type: "submit" });
+let draftId = null;
+let wasOver = false;
 
 export function startComposer() {
   fill(
     form,
-    h("div.box", {}, only, text, h("div.controls", {}, attach, mode, model, shots, two, h("span.gap"), go)),
+    h("div.box", {}, only, text, length, h("div.controls", {}, attach, mode, model, shots, two, h("span.gap"), go)),
     h("p.hint", {}, "Answers can be wrong. Check the sources."),
   );
   form.addEventListener("submit", (event) => {
@@ -43,11 +48,16 @@ export function startComposer() {
     else send();
   });
   text.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    // Safari ends a composition before the Enter that ended it; only its key code shows that it belongs to it.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     if (!busy()) send();
   });
-  text.addEventListener("input", drawGo);
+  text.addEventListener("input", () => {
+    keepDraft(draftId, text.value);
+    drawGo();
+  });
+  on("conversation", showDraft);
   on("busy", drawGo);
   on("world", drawChoices);
   on("only", drawOnly);
@@ -56,9 +66,22 @@ export function startComposer() {
   drawGo();
 }
 
+/** Show what was written in the conversation that is shown now. A question that gets its conversation keeps its text. */
+function showDraft(change) {
+  const id = current.conversation?.id ?? "";
+  if (id === draftId) return;
+  if (change?.begun) {
+    keepDraft(draftId, "");
+    keepDraft(id, text.value);
+  } else text.value = draftOf(id);
+  draftId = id;
+  drawGo();
+}
+
 /** Put a question into the composer, to be changed and sent. */
 export function putQuestion(question) {
   text.value = question;
+  keepDraft(draftId, question);
   text.focus();
   text.setSelectionRange(question.length, question.length);
   drawGo();
@@ -70,9 +93,10 @@ export function focusQuestion() {
 
 function send() {
   const question = text.value.trim();
-  if (!question || !collection()) return;
+  if (go.disabled) return;
   const wanted = wantsTwo();
   text.value = "";
+  keepDraft(draftId, "");
   two.setAttribute("aria-pressed", "false");
   drawGo();
   ask(question, { two: wanted });
@@ -83,7 +107,17 @@ function drawGo() {
   fill(go, icon(busy() ? "stop" : "send"));
   go.setAttribute("aria-label", label);
   go.title = label;
-  go.disabled = !busy() && (!text.value.trim() || !collection());
+  const characters = Array.from(text.value.trim()).length;
+  const most = world.me.limits.question;
+  const over = characters - most;
+  length.hidden = characters < NEARLY * most;
+  length.classList.toggle("over", over > 0);
+  const used = `${characters.toLocaleString()} of ${most.toLocaleString()} characters`;
+  length.textContent = over > 0 ? `${used}. Shorten the question by ${over.toLocaleString()}, or add the text as a file.` : used;
+  if (over > 0 && !wasOver) say(length.textContent);
+  wasOver = over > 0;
+  text.setAttribute("aria-invalid", String(over > 0));
+  go.disabled = !busy() && (!characters || over > 0 || !collection());
 }
 
 function select(label, preference) {

@@ -38,15 +38,17 @@ export function confirm(title, text, yes) {
   });
 }
 
-/** Ask for a text; resolves to it, or to null. */
-export function ask(title, { label, value = "", yes = "Save", rows = 1, hint = "" }) {
+/** Ask for a text, or with the type "password" for a secret; resolves to it, or to null. */
+export function ask(title, { label, value = "", yes = "Save", rows = 1, hint = "", type = "text" }) {
   return new Promise((resolve) => {
     let said = null;
-    const field = h(rows > 1 ? "textarea" : "input.field", { value, rows, autofocus: true, required: true });
+    const secret = type === "password";
+    const kind = rows > 1 ? { rows } : { type, autocomplete: secret ? "off" : null };
+    const field = h(rows > 1 ? "textarea" : "input.field", { value, ...kind, dir: "auto", autofocus: true, required: true });
     const element = h("dialog", { "aria-label": title });
     const form = h(
       "form",
-      { method: "dialog", on: { submit: () => (said = field.value.trim()) } },
+      { method: "dialog", on: { submit: () => (said = secret ? field.value : field.value.trim()) } },
       h("h2", {}, title),
       h("label.row", {}, h("span", {}, label), field),
       hint && h("p.soft.small", {}, hint),
@@ -89,7 +91,7 @@ export function login() {
     const submit = async (event) => {
       event.preventDefault();
       try {
-        await post("/api/session", { token: field.value.trim() });
+        await post("api/session", { token: field.value.trim() });
         element.close();
         resolve();
       } catch (error) {

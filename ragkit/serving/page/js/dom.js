@@ -85,8 +85,8 @@ export function button(name, label, onclick, { quiet = false, kind = "", ...opti
 }
 
 /** Return a number with its noun, such as "1 page" or "2 pages". */
-export function count(number, noun) {
-  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
+export function count(number, noun, plural = `${noun}s`) {
+  return `${number.toLocaleString()} ${number === 1 ? noun : plural}`;
 }
 
 /** Say something to who listens to the page rather than sees it. */

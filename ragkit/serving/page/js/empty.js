@@ -15,7 +15,7 @@ export function emptyView({ put }) {
   if (!place.documents) {
     fill(
       element,
-      head(`${place.name} is empty`, may("write") ? "Drop files anywhere on this page to add them." : ""),
+      head(`${place.title} is empty`, may("write") ? "Drop files or folders anywhere on this page to add them." : ""),
       may("write") && h("div.suggestions", {}, suggestion("attach", "Choose files", FORMATS, chooseFiles)),
     );
     return element;
@@ -24,8 +24,8 @@ export function emptyView({ put }) {
   fill(
     element,
     head(
-      `Ask ${place.name}`,
-      `${count(place.documents, "document")} in ${count(place.chunks, "passage")}. `,
+      `Ask ${place.title}`,
+      `${count(place.files, "file")}, ${count(place.chunks, "passage")}. `,
       "Answers cite their sources. Click a citation to open the page with the quote highlighted.",
     ),
     questions,
@@ -65,7 +65,7 @@ async function suggest(name, place, put) {
       if (!section) continue;
       const question = `What does “${called}” say about “${section}”?`;
       const onclick = { type: "button", on: { click: () => put(question) } };
-      place.append(h("button.asks", onclick, icon("edit"), h("span", {}, question)));
+      place.append(h("button.asks", onclick, icon("ask"), h("span", { dir: "auto" }, question)));
     }
   } catch {
     // Suggestions are optional: the error is shown with the next question.

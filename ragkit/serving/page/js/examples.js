@@ -25,7 +25,7 @@ export function openExamples() {
       h(
         "p.soft",
         {},
-        `Answered questions for ${chosen.name}. In chat mode, the model can see the most similar ones and follow their `,
+        `Answered questions for ${chosen.title}. In chat mode, the model can see the most similar ones and follow their `,
         "style. Choose how many below the question. The star below an answer adds one.",
       ),
       may("write") && form(url, draw),

@@ -4,16 +4,16 @@ import { get, network } from "./api.js";
 import { focusQuestion, putQuestion, startComposer } from "./composer.js";
 import { login, notice } from "./dialogs.js";
 import { fill, say } from "./dom.js";
+import { startBack } from "./back.js";
 import { closePanel } from "./panel.js";
 import { startRail } from "./rail.js";
 import { openKeys } from "./settings.js";
-import { collection, on, tell, world } from "./state.js";
+import { NARROW, collection, on, tell, world } from "./state.js";
 import { showConversation, startThread, stop } from "./thread.js";
 import { startUploads } from "./uploads.js";
 
 const app = document.getElementById("app");
 const banner = document.getElementById("banner");
-const narrow = matchMedia("(max-width: 820px)");
 const AGAIN = 2000;
 
 function fresh() {
@@ -24,7 +24,7 @@ function fresh() {
 }
 
 function menu() {
-  if (!narrow.matches) {
+  if (!NARROW.matches) {
     app.classList.toggle("without-rail");
     return;
   }
@@ -38,7 +38,7 @@ function shownId() {
 }
 
 async function load() {
-  const [{ collections }, models] = await Promise.all([get("/api/collections"), get("/api/models")]);
+  const [{ collections }, models] = await Promise.all([get("api/collections"), get("api/models")]);
   world.collections = collections;
   world.models = models.models;
   world.modes = models.modes;
@@ -50,7 +50,7 @@ async function load() {
 async function meet() {
   for (;;) {
     try {
-      return await get("/api/me");
+      return await get("api/me");
     } catch (error) {
       if (error.status !== 401) throw error;
       await login();
@@ -63,7 +63,7 @@ function watchNetwork() {
   network.addEventListener("offline", () => {
     if (waiting) return;
     fill(banner, "The server does not respond. The page reconnects automatically.");
-    waiting = setInterval(() => get("/api/me").catch(() => {}), AGAIN);
+    waiting = setInterval(() => get("api/me").catch(() => {}), AGAIN);
   });
   network.addEventListener("online", () => {
     if (!waiting) return;
@@ -96,7 +96,7 @@ function keys(event) {
   } else if ((event.key === "/" && !writing) || (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey))) {
     event.preventDefault();
     app.classList.remove("without-rail");
-    if (narrow.matches) app.classList.add("drawer");
+    if (NARROW.matches) app.classList.add("drawer");
     document.getElementById("search").focus();
   } else if (event.key === "?" && !writing) openKeys();
   else if (event.altKey && event.key.toLowerCase() === "n") {
@@ -113,6 +113,7 @@ async function start() {
   startRail({ fresh });
   startComposer();
   startUploads();
+  startBack();
   // Documents that came or went change what a collection tells of itself.
   on("contents", () => load().catch(() => {}));
   window.addEventListener("hashchange", () => {
@@ -129,7 +130,7 @@ async function start() {
     if (app.classList.contains("drawer") && !event.target.closest("#menu")) app.classList.remove("drawer");
   });
   await showConversation(shownId());
-  if (!narrow.matches && collection()) focusQuestion();
+  if (!NARROW.matches && collection()) focusQuestion();
 }
 
 start().catch((error) => {

@@ -1,22 +1,21 @@
 // One question and one answer, as they stand in the thread.
 
 import { ApiError, path, post } from "./api.js";
-import { ask, problem } from "./dialogs.js";
-import { button, fill, h, icon, say, serverHtml } from "./dom.js";
-import { markSpans } from "./marking.js";
+import { copy, done } from "./clipboard.js";
+import { ask, notice, problem } from "./dialogs.js";
+import { button, fill, h, icon, say } from "./dom.js";
+import { finishProse, growingProse, proseOf } from "./prose.js";
 import { openSource, quoteIn } from "./source.js";
 import { collection, configName, may, tell } from "./state.js";
+import { timeOf } from "./times.js";
 import { openWhy } from "./why.js";
-
-const UNSUPPORTED = "No retrieved source supports this sentence.";
-const CONTRADICTED = "A source contradicts this sentence.";
 
 /** A question, with buttons to edit and resend it. */
 export function questionView(text, { edit }) {
   return h(
     "article.question",
     { "aria-label": "Your question" },
-    h("p", {}, text),
+    h("p", { dir: "auto" }, text),
     h(
       "div.tools",
       {},
@@ -29,9 +28,8 @@ export function questionView(text, { edit }) {
 /** An answer that is being made: shows what happens, then the words as they come. */
 export function pendingView(label = "Answer") {
   const status = h("p.status", {}, "Asking…");
-  const words = document.createTextNode("");
-  const prose = h("div.prose.raw", { hidden: true }, words);
-  const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, status, prose);
+  const prose = growingProse((citation, chip) => show(null, citation, chip));
+  const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, status, prose.element);
   return {
     element,
     /** Take one event of the stream. */
@@ -39,20 +37,21 @@ export function pendingView(label = "Answer") {
       if (event === "queued") status.textContent = data.before ? `${data.before} ahead of you in the queue…` : "Starting…";
       else if (event === "retrieved") status.textContent = readingOf(data.hits);
       else if (event === "prompt") status.textContent = `Processing ${data.tokens.toLocaleString()} prompt tokens…`;
+      else if (event === "generating") status.textContent = "Writing…";
       else if (event === "delta") {
         status.hidden = true;
-        prose.hidden = false;
-        words.appendData(data.text);
+        prose.take(data);
       }
     },
     /** What has come so far. */
     get text() {
-      return words.data;
+      return prose.said.text;
     },
     /** Leave what came as it is and say why there is no more. */
     end(...why) {
       element.removeAttribute("aria-busy");
       status.remove();
+      prose.end();
       if (why.length) element.append(...why);
     },
   };
@@ -73,35 +72,27 @@ function readingOf(hits) {
  */
 export function answerView(message, { retry = null, tools = true } = {}) {
   const { answer } = message;
+  let doubted = 0;
   const element = h("article.answer", { "aria-label": "Answer", data: { message: message.id } });
   if (answer?.mode === "extract") element.classList.add("short");
   if (answer?.abstained) element.append(abstention(message));
-  else element.append(prose(message));
-  if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
-  if (answer?.unsupported?.length) element.append(note("warning", unsupportedNote(answer.unsupported.length)));
+  else {
+    const { citations = [], unsupported = [], contradicted = [] } = answer ?? {};
+    const { html, text } = message;
+    const said = { html: html ?? "", text, citations, unsupported, contradicted: contradicted ?? [] };
+    const prose = proseOf(said, (citation, chip) => show(message, citation, chip));
+    doubted = prose.doubted;
+    finishProse(prose.element);
+    element.append(prose.element);
+  }
+  if (message.error) element.append(notice(message.error));
+  else if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
+  if (doubted) element.append(note("warning", unsupportedNote(doubted)));
   if (answer?.citations.length) element.append(sources(message));
   const corrected = h("p.note.correction");
   element.append(corrected);
   drawCorrection(corrected, message);
   if (tools) element.append(toolbar(message, retry, corrected));
-  return element;
-}
-
-function prose(message) {
-  const { answer } = message;
-  const element = serverHtml(h("div.prose"), message.html ?? "");
-  if (answer?.unsupported?.length) {
-    const against = new Set((answer.contradicted ?? []).map(String));
-    const silent = answer.unsupported.filter((span) => !against.has(String(span)));
-    markSpans(element, message.text, silent, () => h("span.unsupported", { title: UNSUPPORTED }));
-    const wrapper = () => h("span.unsupported.contradicted", { title: CONTRADICTED });
-    markSpans(element, message.text, answer.contradicted ?? [], wrapper);
-  }
-  for (const chip of element.querySelectorAll("button.citation")) {
-    const citation = answer?.citations.find((each) => String(each.number) === chip.dataset.number);
-    if (citation) chip.addEventListener("click", () => show(message, citation, chip));
-    else chip.disabled = true;
-  }
   return element;
 }
 
@@ -116,8 +107,8 @@ function abstention(message) {
 
 function unsupportedNote(count) {
   return count === 1
-    ? "No retrieved source supports 1 sentence (dotted underline)."
-    : `No retrieved source supports ${count} sentences (dotted underline).`;
+    ? "No retrieved source supports 1 sentence (marked with dots)."
+    : `No retrieved source supports ${count} sentences (marked with dots).`;
 }
 
 function note(name, text) {
@@ -131,7 +122,7 @@ function sources(message) {
       { type: "button", on: { click: (event) => show(message, citation, event.currentTarget) } },
       h("span.citation", { "aria-hidden": "true" }, citation.number),
       h("span.where", {}, placeParts(citation)),
-      h("span.quote", {}, quoteIn(citation)),
+      h("span.quote", { dir: "auto" }, quoteIn(citation)),
     );
   return h("div.sources", { role: "group", "aria-label": "Sources" }, message.answer.citations.map(each));
 }
@@ -144,13 +135,13 @@ function whereOf({ title, name, page, label, heading_path: headings }) {
 
 function placeParts(citation) {
   const [called, at] = whereOf(citation);
-  return [h("span", {}, called), at && h(`span${citation.page ? ".page" : ""}`, {}, `· ${at}`)];
+  return [h("span", { dir: "auto" }, called), at && h(`span${citation.page ? ".page" : ""}`, {}, `· ${at}`)];
 }
 
 function show(message, citation, chip) {
   for (const shown of document.querySelectorAll(".citation.shown")) shown.classList.remove("shown");
   const mark = chip.classList.contains("citation") ? chip : chip.querySelector(".citation");
-  const place = message.config?.collection ?? collection().name;
+  const place = message?.config?.collection ?? collection().name;
   openSource(place, citation, { onClose: () => mark?.classList.remove("shown") });
   mark?.classList.add("shown");
 }
@@ -164,12 +155,18 @@ function toolbar(message, retry, corrected) {
     { role: "group", "aria-label": "Answer actions" },
     quiet("copy", "Copy with sources", (control) => copy(withSources(message), control)),
     rating(message),
-    quiet("edit", "Correct this answer", () => correct(message, corrected)),
+    quiet("correct", "Correct this answer", () => correct(message, corrected)),
     teaches && quiet("star", "Use as an example", (control) => example(message, control)),
     retry && quiet("retry", "Ask again", () => retry(message.question)),
     button("why", "Why", () => openWhy(message), { kind: "plain", "aria-label": "Why this answer" }),
-    h("span.meta", {}, configName(config)),
+    h("span.meta", {}, madeBy(message), " · ", timeOf(message.created)),
   );
+}
+
+/** What an answer was made with; the model only where one was asked. */
+function madeBy({ config, answer }) {
+  const asked = answer && "model" in answer ? answer.model : config?.model;
+  return configName(config && { ...config, model: asked });
 }
 
 function rating(message) {
@@ -196,7 +193,7 @@ function rating(message) {
 function drawCorrection(place, message) {
   const text = message.rating?.correction;
   place.hidden = !text;
-  fill(place, icon("edit"), h("span", {}, h("strong", {}, "Your correction: "), text));
+  fill(place, icon("correct"), h("span", {}, h("strong", {}, "Your correction: "), text));
 }
 
 async function correct(message, place) {
@@ -238,26 +235,4 @@ function withSources(message) {
     (cited) => `[${cited.number}] ${whereOf(cited).join(", ")}: “${cited.quote.replace(/\s+/g, " ").trim()}”`,
   );
   return [message.text, ...(listed.length ? ["", ...listed] : [])].join("\n");
-}
-
-async function copy(text, control) {
-  try {
-    await navigator.clipboard.writeText(text);
-    done(control, "Copied");
-  } catch {
-    // Without the right to the clipboard the text is shown, chosen, to be copied by hand.
-    ask("Copy this text", { label: "Text", value: text, rows: 8, yes: "Close" });
-  }
-}
-
-/** Show for a moment, on the button itself, that it is done. */
-function done(control, words) {
-  say(words);
-  const [label, before] = [control.getAttribute("aria-label"), [...control.childNodes]];
-  control.setAttribute("aria-label", words);
-  fill(control, icon("check"));
-  setTimeout(() => {
-    control.setAttribute("aria-label", label);
-    fill(control, before);
-  }, 1500);
 }

@@ -6,6 +6,7 @@ const panel = document.getElementById("panel");
 const app = document.getElementById("app");
 let opener = null;
 let closed = null;
+let before = null;
 let shown = 0;
 
 /**
@@ -18,10 +19,11 @@ let shown = 0;
 export async function openPanel(title, draw, { onClose = null, back = null } = {}) {
   closed?.();
   closed = onClose;
+  before = back;
   if (panel.hidden) opener = document.activeElement;
   const turn = ++shown;
   const body = h("div.panel-body", { tabindex: 0, role: "region", "aria-label": title });
-  const heading = h("h2", { id: "panel-title", tabindex: -1 }, title);
+  const heading = h("h2", { id: "panel-title", tabindex: -1, dir: "auto" }, title);
   const goBack = back && button("left", "Back", back, { quiet: true });
   const close = button("close", "Close (Esc)", () => closePanel(), { quiet: true });
   fill(panel, h("div.panel-head", {}, goBack, heading, close), body);
@@ -30,6 +32,12 @@ export async function openPanel(title, draw, { onClose = null, back = null } = {
   app.classList.remove("drawer");
   heading.focus({ preventScroll: true });
   await draw(body, () => turn === shown);
+}
+
+/** Go to the view that this one was opened from, or close the panel. */
+export function goBack() {
+  if (before) before();
+  else closePanel();
 }
 
 /** Close the panel and give the focus back; returns whether it was open. */

@@ -9,6 +9,7 @@ import { openExamples } from "./examples.js";
 import { openKeys, openSettings } from "./settings.js";
 import { openStandings } from "./standings.js";
 import { collection, current, on, prefer, tell, world } from "./state.js";
+import { dayOf, timeOf } from "./times.js";
 
 const rail = document.getElementById("rail");
 const list = h("div.conversations", { id: "conversations" });
@@ -27,7 +28,7 @@ let asked = 0;
 export function startRail({ fresh }) {
   fill(
     rail,
-    h("div.brand", {}, h("img", { src: "/page/icon.svg", alt: "", width: 26, height: 26 }), h("span", {}, "ragkit")),
+    h("div.brand", {}, h("img", { src: "page/icon.svg", alt: "", width: 26, height: 26 }), h("span", {}, "ragkit")),
     chooser,
     button("plus", "New conversation", fresh, { id: "fresh" }),
     h("div.search", {}, icon("search"), search),
@@ -73,7 +74,7 @@ function drawChooser() {
   chooser.hidden = world.collections.length === 0;
   fill(
     chooser,
-    world.collections.map(({ name }) => h("option", { value: name, selected: name === collection()?.name }, name)),
+    world.collections.map(({ name, title }) => h("option", { value: name, selected: name === collection()?.name }, title)),
     world.me?.owner && h("option", { value: NEW }, "New collection…"),
   );
 }
@@ -114,9 +115,10 @@ function item(conversation) {
     {},
     h(
       "a",
-      { href: `#/${conversation.id}`, title: conversation.title, ...(shown ? { "aria-current": "page" } : {}) },
+      { href: `#/${conversation.id}`, title: conversation.title, dir: "auto", ...(shown ? { "aria-current": "page" } : {}) },
       conversation.title || "Untitled",
     ),
+    timeOf(conversation.updated),
     button("edit", `Rename “${conversation.title}”`, () => rename(conversation), { quiet: true }),
     button("trash", `Delete “${conversation.title}”`, () => forget(conversation), { quiet: true }),
   );
@@ -144,18 +146,4 @@ async function forget(conversation) {
   } catch (error) {
     problem(error);
   }
-}
-
-const DAY = 86_400_000;
-
-/** Name a day as people do; the server tells times in seconds. */
-function dayOf(seconds) {
-  const when = new Date(seconds * 1000);
-  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-  const ago = Math.round((midnight(new Date()) - midnight(when)) / DAY);
-  if (ago <= 0) return "Today";
-  if (ago === 1) return "Yesterday";
-  if (ago < 7) return "Last 7 days";
-  if (ago < 31) return "Last 30 days";
-  return when.toLocaleDateString(undefined, { month: "long", year: "numeric" });
 }

@@ -2,6 +2,7 @@
 
 import { remove } from "./api.js";
 import { dialog } from "./dialogs.js";
+import { forgetDrafts } from "./drafts.js";
 import { button, h } from "./dom.js";
 import { MODES, chosen, configName, models, prefer, prefs, modesOf, world } from "./state.js";
 
@@ -100,7 +101,8 @@ function rival() {
 }
 
 async function logout() {
-  await remove("/api/session").catch(() => {});
+  forgetDrafts();
+  await remove("api/session").catch(() => {});
   location.reload();
 }
 

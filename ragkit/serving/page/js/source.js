@@ -3,10 +3,14 @@
 import { get, path } from "./api.js";
 import { notice } from "./dialogs.js";
 import { button, fill, h } from "./dom.js";
+import { finder } from "./finder.js";
 import { closePanel, openPanel } from "./panel.js";
-import { askOnly } from "./state.js";
+import { NARROW, askOnly } from "./state.js";
 
 const AROUND = 12_000;
+const ZOOMS = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
+const SHARPEST = 2000;
+let zoom = 1;
 
 /**
  * Open a document.
@@ -23,6 +27,10 @@ export function openSource(collection, place, options = {}) {
         const about = await get(path(["collections", collection, "documents", place.document_id]));
         if (!still()) return;
         const view = { collection, place, about, body, still, quoted: place.end > place.start };
+        // What is marked: the quote, or what was found in the document.
+        view.mark = view.quoted ? place : null;
+        const find = (query) => path(url(view, "find"), { query });
+        view.finder = finder(find, (match) => goTo(view, match).catch(failed(view)), failed(view));
         if (isDrawn(about)) await showPage(view, place.page ?? about.pages[0].number);
         else await showText(view, place.start ?? 0);
       } catch (error) {
@@ -47,6 +55,8 @@ const url = (view, ...rest) => ["collections", view.collection, "documents", vie
 
 function head(view, ...controls) {
   const { place, about, quoted } = view;
+  // The finder moves into the new head, which takes the focus from it.
+  view.focused = view.finder.contains(document.activeElement) ? document.activeElement : null;
   const trail = place.heading_path?.length ? place.heading_path.join(" › ") : "";
   return [
     h(
@@ -55,23 +65,53 @@ function head(view, ...controls) {
       [about.name !== about.title && about.name, trail].filter(Boolean).map((part) => [part, " · "]),
       h("button.link", { type: "button", on: { click: () => alone(about.title) } }, "Search only this document"),
     ),
-    quoted && place.quote && h("blockquote.quoted", {}, quoteIn(place)),
-    h("div.bar.stick", {}, controls),
+    quoted && place.quote && h("blockquote.quoted", { dir: "auto" }, quoteIn(place)),
+    h("div.stick", {}, view.finder, h("div.bar", {}, controls)),
   ];
+}
+
+/** Put a view into the panel; a search that goes on keeps the focus. */
+function put(view, ...content) {
+  fill(view.body, ...content);
+  view.focused?.focus({ preventScroll: true });
+}
+
+/** Go to a place of the document, marked, as pages or as text, whichever is shown. */
+function goTo(view, mark) {
+  view.mark = mark;
+  return view.asText || !isDrawn(view.about) ? showText(view, mark.start) : showPage(view, numberAt(view.about, mark.start));
+}
+
+function zooming(apply) {
+  const step = (by) => {
+    zoom = ZOOMS[Math.min(ZOOMS.length - 1, Math.max(0, ZOOMS.indexOf(zoom) + by))];
+    draw();
+    apply();
+  };
+  const less = button("zoom-out", "Zoom out", () => step(-1), { quiet: true });
+  const more = button("zoom-in", "Zoom in", () => step(1), { quiet: true });
+  const share = h("span.small.number", { "aria-live": "polite" });
+  const draw = () => {
+    share.textContent = `${Math.round(100 * zoom)} %`;
+    less.disabled = zoom === ZOOMS[0];
+    more.disabled = zoom === ZOOMS.at(-1);
+  };
+  draw();
+  return h("div.zoom", { role: "group", "aria-label": "Zoom" }, less, share, more);
 }
 
 function alone(title) {
   // Where the panel covers the question, it makes room for it.
-  if (matchMedia("(max-width: 820px)").matches) closePanel({ focus: false });
+  if (NARROW.matches) closePanel({ focus: false });
   askOnly(title);
 }
 
 async function showPage(view, number) {
-  const { place, about, body, still } = view;
+  const { place, about, body, still, mark } = view;
   const at = about.pages.findIndex((page) => page.number === number);
   const page = about.pages[at];
-  const inside = view.quoted && place.start < page.end && place.end > page.start;
-  const span = inside ? { start: Math.max(place.start, page.start), end: Math.min(place.end, page.end) } : {};
+  const inside = mark && mark.start < page.end && mark.end > page.start;
+  const span = inside ? { start: Math.max(mark.start, page.start), end: Math.min(mark.end, page.end) } : {};
   let found;
   try {
     found = await get(path(url(view, "pages", number), span));
@@ -79,40 +119,55 @@ async function showPage(view, number) {
     // The file may be gone or changed; the text that was read from it is still there.
     if (!still()) return;
     if (error.status !== 404) throw error;
-    await showText(view, place.start ?? page.start, error);
+    await showText(view, mark?.start ?? page.start, error);
     return;
   }
   if (!still()) return;
-  const width = Math.min(2000, Math.ceil((body.clientWidth || 600) * Math.min(window.devicePixelRatio || 1, 2)));
-  const image = h("img", {
-    src: path(url(view, "pages", number, "image"), { width }),
-    alt: `Page ${number} of ${about.title}`,
-  });
+  const image = h("img", { alt: `Page ${number} of ${about.title}` });
   const sheet = h("div.sheet", {}, image);
+  const scroller = h("div.sheet-scroll", {}, sheet);
   sheet.style.aspectRatio = `${found.width} / ${found.height}`;
+  let sharp = 0;
+  const size = () => {
+    sheet.style.width = `${100 * zoom}%`;
+    const density = Math.min(window.devicePixelRatio || 1, 2);
+    const width = Math.min(SHARPEST, Math.ceil((body.clientWidth || 600) * Math.max(1, zoom) * density));
+    if (width > sharp) image.src = path(url(view, "pages", number, "image"), { width });
+    sharp = Math.max(sharp, width);
+  };
+  const resize = () => {
+    const before = sheet.offsetHeight;
+    size();
+    body.scrollTop *= sheet.offsetHeight / before;
+    reveal(body, sheet.querySelector(".quote-mark"), { only: true });
+  };
+  size();
   for (const [x0, y0, x1, y1] of found.rects ?? []) {
-    const mark = h("div.quote-mark", { "aria-hidden": "true" });
+    const line = h("div.quote-mark", { "aria-hidden": "true" });
     // A little air around the letters.
-    mark.style.left = `${x0 * 100 - 0.3}%`;
-    mark.style.top = `${y0 * 100 - 0.2}%`;
-    mark.style.width = `${(x1 - x0) * 100 + 0.6}%`;
-    mark.style.height = `${(y1 - y0) * 100 + 0.4}%`;
-    sheet.append(mark);
+    line.style.left = `${x0 * 100 - 0.3}%`;
+    line.style.top = `${y0 * 100 - 0.2}%`;
+    line.style.width = `${(x1 - x0) * 100 + 0.6}%`;
+    line.style.height = `${(y1 - y0) * 100 + 0.4}%`;
+    sheet.append(line);
   }
-  const goes = inside && place.end > page.end && about.pages[at + 1];
-  fill(
-    body,
+  view.asText = false;
+  const goes = inside && mark.end > page.end && about.pages[at + 1];
+  const away = view.quoted && (mark !== place || !inside);
+  put(
+    view,
     head(
       view,
       button("left", "Previous page", () => toPage(view, at - 1), { quiet: true, disabled: at === 0 }),
       h("span.small", { "aria-live": "polite" }, page.label ? `${page.label} (${at + 1} of ${about.pages.length})` : `Page ${number} of ${about.pages.length}`),
       button("right", "Next page", () => toPage(view, at + 1), { quiet: true, disabled: at === about.pages.length - 1 }),
       h("span.gap"),
-      view.quoted && !inside && button(null, "Go to quote", () => toPage(view, pageOf(about, place.start))),
+      zooming(resize),
+      away && button(null, "Go to quote", () => goTo(view, place).catch(failed(view))),
       button(null, "Text", () => toText(view, page.start)),
     ),
     goes && h("p.soft.small", {}, "The quote continues on the next page."),
-    sheet,
+    scroller,
   );
   reveal(body, sheet.querySelector(".quote-mark"));
 }
@@ -125,10 +180,12 @@ function pageOf(about, offset) {
   return Math.max(0, about.pages.findLastIndex((page) => page.start <= offset));
 }
 
+const numberAt = (about, offset) => about.pages[pageOf(about, offset)].number;
+
 async function showText(view, around, why = null) {
-  const { place, about, body, still, quoted } = view;
+  const { place, about, body, still, quoted, mark } = view;
   const start = Math.max(0, around - AROUND);
-  const end = Math.min(about.characters, Math.max(quoted ? place.end : 0, around) + AROUND);
+  const end = Math.min(about.characters, Math.max(mark && mark.start <= around ? mark.end : 0, around) + AROUND);
   const window_ = await get(path(url(view, "text"), { start, end }));
   if (!still()) return;
   const go = (offset) => toText(view, offset);
@@ -141,21 +198,26 @@ async function showText(view, around, why = null) {
       h("option", { value: "", selected: true, disabled: true }, "Sections"),
       sections.map((section, n) => h("option", { value: n }, `${"\u2003".repeat(section.level - 1)}${section.title}`)),
     );
-  fill(
-    body,
+  view.asText = true;
+  const text = h("div.fulltext", { dir: "auto" }, pieces(window_, view));
+  const size = () => (text.style.fontSize = `${0.9375 * zoom}rem`);
+  size();
+  put(
+    view,
     why && h("div.notice", {}, h("strong", {}, why.message), why.hint && h("span", {}, why.hint)),
     head(
       view,
       jump,
       h("span.gap"),
-      quoted && button(null, "Go to quote", () => go(place.start)),
+      zooming(size),
+      quoted && button(null, "Go to quote", () => goTo(view, place).catch(failed(view))),
       isDrawn(about) && !why && button(null, "Page", () => toPage(view, pageOf(about, around))),
     ),
     window_.start > 0 && button(null, "Previous text", () => go(Math.max(0, window_.start - 1))),
-    h("div.fulltext", {}, pieces(window_, view)),
+    text,
     window_.end < about.characters && button(null, "Next text", () => go(window_.end + 1)),
   );
-  reveal(body, quoted && place.start >= window_.start ? body.querySelector("mark") : null);
+  reveal(body, mark && mark.start >= window_.start && mark.start < window_.end ? text.querySelector("mark") : null);
 }
 
 function toSection(view, section, go) {
@@ -165,7 +227,7 @@ function toSection(view, section, go) {
 }
 
 /** Cut the window where headings and the quote begin and end. Offsets count characters, not UTF-16 units. */
-function pieces(window_, { place, about, quoted }) {
+function pieces(window_, { about, mark }) {
   const letters = Array.from(window_.text);
   if (isDrawn(about)) joinLines(letters, about.headings ?? [], window_.start);
   const spans = [];
@@ -176,7 +238,7 @@ function pieces(window_, { place, about, quoted }) {
     if (to < 0) to = letters.length;
     spans.push({ from, to, start });
   }
-  const [low, high] = quoted ? [place.start - window_.start, place.end - window_.start] : [-1, -1];
+  const [low, high] = mark ? [mark.start - window_.start, mark.end - window_.start] : [-1, -1];
   const cuts = new Set([0, letters.length, low, high, ...spans.flatMap(({ from, to }) => [from, to])]);
   const borders = [...cuts].filter((cut) => cut >= 0 && cut <= letters.length).sort((a, b) => a - b);
   return borders.slice(0, -1).map((from, n) => {
@@ -198,12 +260,13 @@ function joinLines(letters, headings, offset) {
   }
 }
 
-function reveal(body, mark) {
+/** Scroll to a mark; without one, to the beginning, unless it is `only` about the mark. */
+function reveal(body, mark, { only = false } = {}) {
   if (!mark) {
-    body.scrollTop = 0;
+    if (!only) body.scrollTop = 0;
     return;
   }
   const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   // After the layout, so that the bar that sticks to the top does not hide the quote.
-  requestAnimationFrame(() => mark.scrollIntoView({ block: "center", behavior: smooth ? "smooth" : "instant" }));
+  requestAnimationFrame(() => mark.scrollIntoView({ block: "center", inline: "center", behavior: smooth ? "smooth" : "instant" }));
 }

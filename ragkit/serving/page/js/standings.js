@@ -29,7 +29,7 @@ function draw(body, configurations, chosen) {
     h(
       "p.soft",
       {},
-      `Comparison of configurations${chosen ? ` in ${chosen.name}` : ""}, from the votes of all users. `,
+      `Comparison of configurations${chosen ? ` in ${chosen.title}` : ""}, from the votes of all users. `,
       "The dot is the win rate (a tie counts half). The line is its 95 % confidence interval.",
     ),
     configurations.length === 0 && h("p.block", {}, "No votes yet. Select “Compare answers” and choose the better one."),

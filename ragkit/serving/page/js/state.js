@@ -1,5 +1,8 @@
 // What the page knows: preferences that stay in this browser, and what the server told of itself.
 
+/** A page on which the panel and the rail cover the thread: the same condition as in the style sheets. */
+export const NARROW = matchMedia("(max-width: 820px), (max-width: 960px) and (max-height: 500px)");
+
 const KEY = "ragkit.prefs";
 const DEFAULTS = {
   theme: "auto",
@@ -102,7 +105,9 @@ export function modeName(mode) {
 export function configName(config) {
   if (!config) return "";
   const shots = config.shots ? `${config.shots} ${config.shots === 1 ? "example" : "examples"}` : "";
-  return [modeName(config.mode), config.model && config.model !== "none" ? config.model : "", shots]
+  // Quotes ask no model, whichever was chosen.
+  const asks = config.model && config.model !== "none" && config.mode !== "quotes";
+  return [modeName(config.mode), asks ? config.model : "", shots]
     .filter(Boolean)
     .join(" · ");
 }

@@ -1,6 +1,6 @@
 // The thread: questions and answers of the shown conversation, asking, stopping, and keeping to the bottom.
 
-import { events, get, getText, path } from "./api.js";
+import { events, get, getText, path, post } from "./api.js";
 import { compareView, waitingView } from "./compare.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
@@ -15,7 +15,7 @@ const topbar = document.getElementById("topbar");
 const column = h("div.column");
 const toBottom = button("bottom", "Scroll to the latest answer", () => toEnd(), { quiet: true, hidden: true });
 toBottom.classList.add("to-bottom");
-const title = h("h1", { tabindex: -1 });
+const title = h("h1", { tabindex: -1, dir: "auto" });
 const exporting = button("download", "Export to Markdown", exportMarkdown, { quiet: true });
 const CLOSE = 80;
 const SOMETIMES = 0.1;
@@ -44,7 +44,7 @@ export function startThread({ menu, put, newConversation }) {
     topbar.classList.toggle("scrolled", thread.scrollTop > 4);
   });
   // Whatever makes the thread taller keeps its end in view, but only for who is reading there.
-  new ResizeObserver(() => pinned && toEnd()).observe(column);
+  new ResizeObserver(() => pinned && !column.lastElementChild?.matches(".comparison") && toEnd()).observe(column);
   on("conversation", drawTitle);
   on("prefs", ({ name }) => name === "collection" && changed());
   on("world", () => column.querySelector(".empty") && showEmpty());
@@ -53,6 +53,11 @@ export function startThread({ menu, put, newConversation }) {
 function toEnd() {
   pinned = true;
   thread.scrollTop = thread.scrollHeight;
+}
+
+/** Two answers are read from their beginning, and the vote stays in view below them. */
+function toComparison(question) {
+  question?.scrollIntoView({ block: "start" });
 }
 
 function drawTitle() {
@@ -93,8 +98,10 @@ export async function showConversation(id) {
     tell("world");
     fill(column, turns(conversation));
     if (run?.conversation === id) attach(run, conversation.messages);
+    else if (conversation.messages.at(-1)?.state === "answering" && !running) followAgain(conversation);
     tell("conversation");
     toEnd();
+    if (column.lastElementChild?.matches(".comparison")) toComparison(column.lastElementChild.previousElementSibling);
   } catch (error) {
     if (turn !== opening) return;
     fill(column, notice(error));
@@ -119,9 +126,12 @@ function turns({ id, messages, comparisons }) {
     found.set(a, { comparison: { id: comparison, a: found.get(a), b: found.get(b) } });
     found.delete(b);
   }
-  return [...found.values()].map(({ comparison, ...message }) => {
+  return [...found.values()].flatMap(({ comparison, ...message }) => {
     if (comparison) return waitingView(comparison, id, { retry: ask });
-    if (message.role === "user") return questionView(message.text, { edit });
+    if (message.role === "user") {
+      const question = questionView(message.text, { edit });
+      return message.state === "interrupted" && running?.conversation !== id ? [question, interrupted(message.text)] : question;
+    }
     // If the server stopped between two answers and their comparison, their configuration is unknown.
     return answerView(message, { retry: ask, tools: message.config !== null });
   });
@@ -158,6 +168,7 @@ export async function ask(question, { two = false } = {}) {
   run.element = work.element;
   column.append(run.question, run.element);
   toEnd();
+  if (compare) toComparison(run.question);
   say("Asked.");
   try {
     await work.done((conversation) => began(run, conversation));
@@ -168,6 +179,34 @@ export async function ask(question, { two = false } = {}) {
   }
 }
 
+/** Follow an answer that was being made when the page was loaded. */
+async function followAgain({ id, collection: place, messages }) {
+  const { id: asked, text } = messages.at(-1);
+  const question = column.lastElementChild;
+  const run = { question, collection: place, conversation: id, asked, stop: new AbortController() };
+  running = run;
+  tell("busy", true);
+  const work = answering(run, { question: text }, ["GET", path(["messages", asked, "events"])]);
+  run.element = work.element;
+  column.append(run.element);
+  try {
+    await work.done(() => {});
+  } finally {
+    running = null;
+    tell("busy", false);
+  }
+}
+
+/** What stands after a question whose answer never came, such as one that the server stopped over. */
+function interrupted(question) {
+  const missing = pendingView();
+  missing.end(
+    notice({ message: "The answer was interrupted.", hint: "" }),
+    h("div.tools", {}, button("retry", "Ask again", () => again(question))),
+  );
+  return missing.element;
+}
+
 /** The server has named the conversation that a question belongs to. */
 function began(run, { id, title: called }) {
   const here = run.element.isConnected;
@@ -175,24 +214,30 @@ function began(run, { id, title: called }) {
   if (!here) return;
   const known = current.conversation?.id === id;
   current.conversation = { id, title: called ?? current.conversation?.title, collection: run.collection };
-  if (!known) history.replaceState(null, "", `#/${id}`);
-  tell("conversation");
+  if (!known) history.replaceState(history.state, "", `#/${id}`);
+  tell("conversation", { begun: !known });
 }
 
 /** Stop the answer that is being made. */
 export function stop() {
   if (!running) return false;
-  running.stop.abort();
+  const run = running;
+  // The stream then ends with what came; a page that does not know the question's id yet just leaves.
+  if (run.asked) post(path(["messages", run.asked, "stop"])).catch(() => run.stop.abort());
+  else run.stop.abort();
   return true;
 }
 
-function answering(run, json) {
+function answering(run, json, [method, url] = ["POST", path(["collections", run.collection, "answers"])]) {
   const pending = pendingView();
   async function done(onConversation) {
     try {
-      const url = path(["collections", run.collection, "answers"]);
-      for await (const event of events("POST", url, { json, signal: run.stop.signal })) {
-        if (event.event === "conversation") onConversation(event.data);
+      const body = method === "POST" ? { json: { ...json, resumable: true } } : {};
+      for await (const event of events(method, url, { ...body, signal: run.stop.signal })) {
+        if (event.event === "conversation") {
+          run.asked = event.data.question;
+          onConversation(event.data);
+        }
         else if (event.event === "finished") return finish(event.data.message);
         else if (event.event === "error") return fail(event.data);
         else pending.take(event);
@@ -212,34 +257,20 @@ function answering(run, json) {
     const element = answerView(message, { retry: ask });
     pending.element.replaceWith(element);
     run.element = element;
-    say(message.answer?.abstained ? message.text : `Answer: ${message.text}`);
+    say(message.stopped && !message.error ? "Stopped." : message.answer?.abstained ? message.text : `Answer: ${message.text}`);
   }
   function fail(error) {
     pending.end(notice(error), h("div.tools", {}, button("retry", "Ask again", () => again(json.question))));
   }
-  /** The server keeps what had come; show it as it is kept, so that it can be rated and copied like any other. */
-  async function stopped() {
+  function stopped() {
     say("Stopped.");
     pending.end(h("p.note", {}, "Stopped."));
-    const kept = await keptMessage(run.conversation);
-    if (kept?.stopped) finish(kept);
   }
   return { element: pending.element, done };
 }
 
 function again(question) {
   running ?? ask(question);
-}
-
-/** Return the last answer of a conversation once the server has put the stopped one there. */
-async function keptMessage(id) {
-  for (let tries = 0; id && tries < 8; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    const conversation = await get(path(["conversations", id])).catch(() => null);
-    const last = conversation?.messages.at(-1);
-    if (last?.role === "assistant") return last;
-  }
-  return null;
 }
 
 async function exportMarkdown() {

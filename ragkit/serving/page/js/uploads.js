@@ -1,42 +1,35 @@
-// Files: chosen or dropped, sent, and watched while they are read. The tray tells of each one what became of it.
+// Files and folders: chosen or dropped, sent in portions that the server takes, and watched while they are read.
 
 import { ApiError, events, path, upload } from "./api.js";
 import { problem } from "./dialogs.js";
-import { button, fill, h, icon, say } from "./dom.js";
-import { collection, may, on, tell } from "./state.js";
+import { fill, h, icon } from "./dom.js";
+import { droppedFiles, folderFiles, unreadable } from "./dropped.js";
+import { collection, may, on, tell, world } from "./state.js";
+import { drawBatch, tidy } from "./tray.js";
 
-const tray = document.getElementById("tray");
 const cover = document.getElementById("drop");
 const input = h("input", { type: "file", multiple: true, hidden: true, id: "files", "aria-label": "Files to add" });
+const folder = h("input", { type: "file", multiple: true, hidden: true, webkitdirectory: true, "aria-label": "Folder to add" });
 
-const STATES = {
-  added: ["check", "Added and ready to search."],
-  replaced: ["check", "Replaced the previous version."],
-  unchanged: ["check", "Unchanged."],
-  refused: ["warning", "Rejected"],
-};
-const STAGES = {
-  read: "Reading",
-  chunk: "Splitting into passages",
-  embed: "Indexing",
-  write: "Keeping",
-};
-
-/** Let files be dropped anywhere on the page. */
+/** Let files and folders be dropped anywhere on the page. */
 export function startUploads() {
-  document.body.append(input);
+  document.body.append(input, folder);
   on("busy", (busy) => busy && tidy());
   input.addEventListener("change", () => {
-    addFiles([...input.files]);
+    addFiles({ files: [...input.files] });
     input.value = "";
+  });
+  folder.addEventListener("change", () => {
+    addFiles(folderFiles([...folder.files]));
+    folder.value = "";
   });
   let depth = 0;
   const carries = (event) => event.dataTransfer?.types.includes("Files");
   const over = (shown) => {
     cover.hidden = !shown;
-    const name = collection()?.name;
+    const name = collection()?.title;
     const where = h("strong", {}, `Add to ${name ?? "your documents"}`);
-    if (shown) fill(cover, icon("attach"), where, h("span.soft", {}, "Drop files anywhere."));
+    if (shown) fill(cover, icon("attach"), where, h("span.soft", {}, "Drop files or folders anywhere."));
   };
   window.addEventListener("dragenter", (event) => {
     if (!carries(event)) return;
@@ -47,135 +40,88 @@ export function startUploads() {
     if (carries(event) && --depth === 0) over(false);
   });
   window.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
-  window.addEventListener("drop", (event) => {
+  window.addEventListener("drop", async (event) => {
     if (!carries(event)) return;
     event.preventDefault();
     depth = 0;
     over(false);
-    addFiles([...event.dataTransfer.files]);
+    addFiles(await droppedFiles(event.dataTransfer));
   });
-}
-
-/** What went well has been seen by who asks the next question; what was refused stays until it is closed. */
-function tidy() {
-  for (const batch of tray.querySelectorAll(".batch.done.fine")) close(batch);
 }
 
 export function chooseFiles() {
   input.click();
 }
 
+export function chooseFolder() {
+  folder.click();
+}
+
 /** Send files to the chosen collection and show how they fare. */
-async function addFiles(files) {
-  if (!files.length) return;
+async function addFiles({ files, unread = [], hidden = 0 }) {
   const chosen = collection();
   if (!chosen) return problem(new ApiError("No collection selected.", "Create one first."));
   if (!may("write")) {
-    return problem(new ApiError(`You have read-only access to ${chosen.name}.`, "Ask its owner for write permission."));
+    return problem(new ApiError(`You have read-only access to ${chosen.title}.`, "Ask its owner for write permission."));
   }
-  const batch = drawBatch(chosen.name, files);
-  try {
-    const { job } = await upload(path(["collections", chosen.name, "documents"]), files, batch.sent);
-    batch.waiting();
-    for await (const event of events("GET", path(["jobs", job, "events"]))) batch.take(event);
-  } catch (error) {
-    batch.failed(error);
+  if (!files.length && !unread.length) {
+    return hidden ? problem(new ApiError("The folder has only hidden files.", "Choose the files themselves.")) : null;
+  }
+  const items = await Promise.all(files.map(async (file) => ({ name: file.name, file, reason: await reasonNot(file) })));
+  const batch = drawBatch(chosen.title, [...items, ...unread], {
+    hidden,
+    unlock: (rows, password) => deliver(chosen.name, batch, rows, password),
+  });
+  await deliver(chosen.name, batch, batch.rows.filter((row) => row.open));
+}
+
+async function reasonNot(file) {
+  const most = world.me.limits.file_bytes;
+  return file.size > most ? `It is larger than ${Math.floor(most / 2 ** 20)} MB.` : unreadable(file);
+}
+
+/** Send the files of some rows, and follow the job that reads them. */
+async function deliver(name, batch, rows, password = null) {
+  batch.begin();
+  for (const portion of portions(rows)) {
+    portion.forEach((row) => row.state("Sending…"));
+    try {
+      const files = portion.map((row) => row.file);
+      const { job } = await upload(path(["collections", name, "documents"]), files, { password, onProgress: batch.sent });
+      batch.waiting(portion);
+      for await (const event of events("GET", path(["jobs", job, "events"]))) {
+        if (event.event === "error") throw new ApiError(event.data.message, event.data.hint, 500);
+        batch.take(event, portion);
+      }
+      failed(portion, new ApiError("The server stopped before it read the file.", "Upload it again."));
+    } catch (error) {
+      failed(portion, error);
+    }
   }
   batch.end();
   tell("contents");
 }
 
-function drawBatch(name, files) {
-  const rows = files.map((file) => fileRow(file.name));
-  const bar = h("progress", { value: 0, max: 1, "aria-label": "Upload progress" });
-  const what = h("span.soft.small", {}, "Sending…");
-  const title = h("strong", {}, files.length === 1 ? "One file" : `${files.length} files`, ` to ${name}`);
-  const batch = h(
-    "div.batch",
-    {},
-    h("header", {}, title, button("close", "Close", () => close(batch), { quiet: true })),
-    what,
-    bar,
-    h("ul", { tabindex: 0, "aria-label": "Files" }, rows.map((row) => row.element)),
-  );
-  // The newest on top; batches that are done leave when a new one comes.
-  for (const old of tray.querySelectorAll(".batch.done")) old.remove();
-  tray.prepend(batch);
-  tray.hidden = false;
-  const counts = { added: 0, replaced: 0, unchanged: 0, refused: 0 };
-  let failed = false;
-  return {
-    sent: (bytes, all) => {
-      bar.value = all ? bytes / all : 0;
-      what.textContent = `Sending: ${Math.round(100 * bar.value)} %`;
-    },
-    waiting: () => {
-      bar.removeAttribute("value");
-      what.textContent = "Waiting…";
-      rows.forEach((row) => row.state("Waiting…"));
-    },
-    take: ({ event, data }) => {
-      if (event === "progress") {
-        const row = rows.find((each) => each.open);
-        if (data.stage !== "files") {
-          const share = data.total ? `: ${data.done} of ${data.total}` : "";
-          row?.state(`${STAGES[data.stage] ?? data.stage}${share}`);
-          return;
-        }
-        what.textContent = `Reading: ${data.done} of ${data.total}`;
-        bar.value = data.done / data.total;
-        row?.state("Reading");
-      } else if (event === "file") {
-        const row = rows.find((each) => each.open && each.name === data.name) ?? rows.find((each) => each.open);
-        counts[data.status] = (counts[data.status] ?? 0) + 1;
-        row?.done(data);
-      } else if (event === "error") {
-        throw new ApiError(data.message, data.hint, 500);
-      }
-    },
-    failed: (error) => {
-      failed = true;
-      const why = { status: "refused", reason: error.message, hint: error.hint };
-      rows.filter((row) => row.open).forEach((row) => row.done(why));
-    },
-    end: () => {
-      batch.classList.add("done");
-      batch.classList.toggle("fine", !failed && !counts.refused);
-      bar.hidden = true;
-      const read = counts.added + counts.replaced + counts.unchanged;
-      what.textContent = [
-        read && `${read} added`,
-        (counts.refused || failed) && `${failed ? rows.length - read : counts.refused} rejected`,
-      ]
-        .filter(Boolean)
-        .join(", ");
-      say(`Files: ${what.textContent}.`);
-    },
-  };
+/** Whatever has no result by now has failed. */
+function failed(rows, error) {
+  const why = { status: "refused", reason: error.message, hint: error.hint };
+  rows.filter((row) => row.open).forEach((row) => row.done(why));
 }
 
-function fileRow(name) {
-  const state = h("span.state", {}, "Sending…");
-  const element = h("li", {}, icon("file"), h("div", {}, h("div.name", { title: name }, name), state));
-  const row = {
-    element,
-    name,
-    open: true,
-    state: (text) => (state.textContent = text),
-    done: ({ status, reason, hint, name: shown }) => {
-      row.open = false;
-      const [sign, text] = STATES[status] ?? ["file", status];
-      element.className = status;
-      element.querySelector(".icon").replaceWith(icon(sign));
-      if (shown) element.querySelector(".name").textContent = shown;
-      if (status === "refused") fill(state, h("strong", {}, text), reason ? `: ${reason}` : "", hint ? ` ${hint}` : "");
-      else state.textContent = text;
-    },
-  };
-  return row;
-}
-
-function close(batch) {
-  batch.remove();
-  tray.hidden = !tray.querySelector(".batch");
+/** Cut rows into as many as a request may hold. */
+function portions(rows) {
+  const { files: most, upload_bytes: bytes } = world.me.limits;
+  const all = [];
+  let size = Infinity;
+  for (const row of rows) {
+    // What multipart adds to a file is less than a kilobyte.
+    const needed = row.file.size + 1024;
+    if (size + needed > bytes || all.at(-1).length >= most) {
+      all.push([]);
+      size = 0;
+    }
+    all.at(-1).push(row);
+    size += needed;
+  }
+  return all;
 }

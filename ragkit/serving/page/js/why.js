@@ -108,7 +108,7 @@ export function hits(found, collection, back) {
         h("span.soft", {}, `${n + 1}.`),
         h("button.link", { type: "button", on: { click: () => open(hit) } }, placeOf(hit)),
       ),
-      h("p.text", {}, hit.text),
+      h("p.text", { dir: "auto" }, hit.text),
       h(
         "div.bars",
         {},
@@ -155,7 +155,7 @@ function prompt(messages) {
 }
 
 function said(role, content, open = false) {
-  return h("details.said", { open }, h("summary", {}, role), h("pre", { tabindex: 0 }, content));
+  return h("details.said", { open }, h("summary", {}, role), h("pre", { tabindex: 0, dir: "auto" }, content));
 }
 
 function receipt({ sections, tokens: all, window: size, answer_tokens: kept }) {

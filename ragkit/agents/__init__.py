@@ -1,0 +1,92 @@
+"""Tools that a model calls: described by JSON schemas, chosen and filled in under constraints, and run.
+
+``Tool.from_function``, ``tools_from_openapi`` and ``tools_from_mcp`` make tools, ``choose_call`` returns a valid call
+or None, and ``Agent`` runs a task and returns an answer with a trace that replays.
+"""
+
+from typing import TYPE_CHECKING
+
+from ragkit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ragkit.agents.agent import Agent, AgentOptions, AgentResult, replay
+    from ragkit.agents.arguments import ArgumentOptions
+    from ragkit.agents.choosing import CallOptions, choose_call, choose_calls
+    from ragkit.agents.mcp_client import McpTools, tools_from_mcp
+    from ragkit.agents.openapi import tools_from_openapi
+    from ragkit.agents.probing import ProbeResult, probe
+    from ragkit.agents.running import Call, Outcome, RunLimits, ToolRunner
+    from ragkit.agents.searching import SearchBudget, SearchResult, Step, search
+    from ragkit.agents.sources import tools_from_file
+    from ragkit.agents.tool import Tool
+    from ragkit.agents.tool_file import ToolFile
+    from ragkit.agents.toolbox import ToolBox
+    from ragkit.agents.trace import AgentTrace
+    from ragkit.agents.tuning_rows import tool_records
+
+_HOMES = {
+    "Agent": "ragkit.agents.agent",
+    "AgentOptions": "ragkit.agents.agent",
+    "AgentResult": "ragkit.agents.agent",
+    "AgentTrace": "ragkit.agents.trace",
+    "ArgumentOptions": "ragkit.agents.arguments",
+    "Call": "ragkit.agents.running",
+    "CallOptions": "ragkit.agents.choosing",
+    "McpTools": "ragkit.agents.mcp_client",
+    "Outcome": "ragkit.agents.running",
+    "ProbeResult": "ragkit.agents.probing",
+    "RunLimits": "ragkit.agents.running",
+    "SearchBudget": "ragkit.agents.searching",
+    "SearchResult": "ragkit.agents.searching",
+    "Step": "ragkit.agents.searching",
+    "Tool": "ragkit.agents.tool",
+    "ToolBox": "ragkit.agents.toolbox",
+    "ToolFile": "ragkit.agents.tool_file",
+    "ToolRunner": "ragkit.agents.running",
+    "choose_call": "ragkit.agents.choosing",
+    "choose_calls": "ragkit.agents.choosing",
+    "probe": "ragkit.agents.probing",
+    "replay": "ragkit.agents.agent",
+    "search": "ragkit.agents.searching",
+    "tool_records": "ragkit.agents.tuning_rows",
+    "tools_from_file": "ragkit.agents.sources",
+    "tools_from_mcp": "ragkit.agents.mcp_client",
+    "tools_from_openapi": "ragkit.agents.openapi",
+}
+"""Public names whose modules are loaded on first use."""
+
+__all__ = [
+    "Agent",
+    "AgentOptions",
+    "AgentResult",
+    "AgentTrace",
+    "ArgumentOptions",
+    "Call",
+    "CallOptions",
+    "McpTools",
+    "Outcome",
+    "ProbeResult",
+    "RunLimits",
+    "SearchBudget",
+    "SearchResult",
+    "Step",
+    "Tool",
+    "ToolBox",
+    "ToolFile",
+    "ToolRunner",
+    "choose_call",
+    "choose_calls",
+    "probe",
+    "replay",
+    "search",
+    "tool_records",
+    "tools_from_file",
+    "tools_from_mcp",
+    "tools_from_openapi",
+]
+
+__getattr__ = lazy_names("ragkit.agents", _HOMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,82 @@
+"""Moves the vectors of an index to a vector store outside of its folder, and back."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from ragkit._progress import ProgressCallback
+from ragkit.indexing.backends import Backend
+from ragkit.indexing.database import DERIVED_FORMAT, LABELS_FORMAT
+from ragkit.indexing.derived import backend_of, stamp_of
+from ragkit.indexing.following import transfer
+from ragkit.indexing.segments import FOLDER, clean, read_segments
+from ragkit.indexing.store import Store
+from ragkit.indexing.vectors import VectorOptions
+from ragkit.indexing.writing import rebuild
+
+
+def attach(store: Store, backend: Backend, progress: ProgressCallback | None = None, *, afresh: bool = False) -> None:
+    """Transfer the vectors of an index to a vector store, and use it from the next generation on.
+
+    The data in the index's previous store are deleted.
+
+    Args:
+        store: store of the index; the caller holds the writer lock.
+        backend: the vector store.
+        progress: called with the number of transferred vectors.
+        afresh: whether to transfer all rows, and not only those that the store lacks.
+
+    Raises:
+        BackendError: if a store can't be reached, or the new one contains another index.
+    """
+    if store.state("backend_index") is None:
+        with store.transaction():
+            store.set_state(backend_index=secrets.token_hex(16))
+    stamp = replace(stamp_of(store), commit=secrets.token_hex(8), generation=store.generation + 1)
+    previous = backend_of(store)
+    transfer(store, backend, stamp, progress, afresh=afresh)
+    with store.transaction() as connection:
+        connection.execute("DELETE FROM segments WHERE kind = 'vectors'")
+        connection.execute("DELETE FROM dead")
+        store.set_state(
+            backend=backend.address,
+            backend_commit=stamp.commit,
+            generation=stamp.generation,
+            format=DERIVED_FORMAT,
+        )
+    store.backend = backend
+    clean(store.path.parent / FOLDER, read_segments(store))
+    if previous is not None and previous.address != backend.address:
+        previous.drop()
+    if previous is not None and previous is not backend:
+        previous.close()
+
+
+def detach(store: Store, options: VectorOptions) -> None:
+    """Write the vectors of an index to files in its folder again, and delete those in its vector store.
+
+    Args:
+        store: store of the index; the caller holds the writer lock.
+        options: options of vector files.
+
+    Raises:
+        BackendError: if the vectors in the store can't be deleted; the index does not use them any more.
+    """
+    backend = backend_of(store)
+    if backend is None:
+        return
+    with store.transaction():
+        forget_backend(store)
+        store.set_state(format=LABELS_FORMAT)
+        rebuild(store, store.edition, store.state("model_id") or "", int(store.state("dimension") or 0), options)
+    store.backend = None
+    backend.drop()
+    backend.close()
+
+
+def forget_backend(store: Store) -> str | None:
+    """Record that an index has no vector store, and return the address of the one that it had."""
+    address = store.state("backend")
+    store.connection.execute("DELETE FROM state WHERE name IN ('backend', 'backend_commit')")
+    return address

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ragkit.agents.tool_file import ToolFile
     from ragkit.agents.toolbox import ToolBox
     from ragkit.agents.trace import AgentTrace
+    from ragkit.agents.tuning_rows import tool_records
 
 _HOMES = {
     "Agent": "ragkit.agents.agent",
@@ -47,6 +48,7 @@ _HOMES = {
     "probe": "ragkit.agents.probing",
     "replay": "ragkit.agents.agent",
     "search": "ragkit.agents.searching",
+    "tool_records": "ragkit.agents.tuning_rows",
     "tools_from_file": "ragkit.agents.sources",
     "tools_from_mcp": "ragkit.agents.mcp_client",
     "tools_from_openapi": "ragkit.agents.openapi",
@@ -77,6 +79,7 @@ __all__ = [
     "probe",
     "replay",
     "search",
+    "tool_records",
     "tools_from_file",
     "tools_from_mcp",
     "tools_from_openapi",

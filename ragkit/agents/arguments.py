@@ -14,7 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragkit.agents.values import count_stated, dates, leaves, named_values, numbers, spans, written
+from ragkit.agents.values import (
+    count_stated,
+    dates,
+    is_mentioned,
+    is_named,
+    leaves,
+    named_values,
+    numbers,
+    spans,
+    written,
+)
 from ragkit.errors import ModelOutputError
 from ragkit.models import ConstrainedModel, GenerationOptions
 from ragkit.records import Message
@@ -151,20 +161,22 @@ class ArgumentDecoder:
     def _object(self, schema: Mapping[str, Any], lead: str) -> dict[str, Any]:
         self._append(lead + "{")
         values: dict[str, Any] = {}
-        properties = list(schema["properties"].items())
         required = set(schema.get("required", ()))
+        # Required values first: an optional parameter gets only what they leave of the request.
+        properties = sorted(schema["properties"].items(), key=lambda item: item[0] not in required)
         for number, (name, about) in enumerate(properties):
             comma = ", " if values else ""
             key = f"{comma}{written(name)}:"
-            later = next((other for other, _ in properties[number + 1 :] if other in required), None)
             end = "}" if number == len(properties) - 1 else ","
             if name in required:
                 self._append(key)
                 values[name] = self._value(about, " ", end)
                 continue
             before = self._state()
-            skip = "}" if later is None else f"{comma}{written(later)}:"
-            if self._choose([key, skip], [0.0, self._options.omit_bias]) == 1:
+            named = is_named(name, about, self._request)
+            if not named and about.get("type") in ("integer", "number") and not is_mentioned(name, self._request):
+                continue
+            if not named and self._choose([key, "}"], [0.0, self._options.omit_bias]) == 1:
                 continue
             self._append(key)
             try:
@@ -181,9 +193,14 @@ class ArgumentDecoder:
 
     def _is_left(self, value: Any, values: Mapping[str, Any]) -> bool:
         """Return whether the request has all strings and numbers of a value, beside those that are used already."""
-        used = Counter(leaves(dict(values)))
+        used = list(leaves(dict(values)))
         for leaf, count in Counter(leaves(value)).items():
-            if count + used[leaf] > count_stated(leaf, self._request):
+            # "Brady" is used by "Tom Brady".
+            before = sum(
+                count_stated(leaf, other) > 0 if isinstance(leaf, str) and isinstance(other, str) else leaf == other
+                for other in used
+            )
+            if count + before > count_stated(leaf, self._request):
                 return False
         return True
 
@@ -230,7 +247,9 @@ class ArgumentDecoder:
         number, logprob = 0, 0.0
         if len(by_text) > 1:
             before = self._logprob
-            number = self._choose([text + end for text in texts])
+            stated = [bool(count_stated(by_text[text], self._request)) for text in texts]
+            biases = [self._options.request_bias if known else 0.0 for known in stated]
+            number = self._choose([text + end for text in texts], biases)
             logprob = self._logprob - before
             self._decided.append((logprob, self._begun, texts[number]))
         self._append(texts[number])
@@ -257,8 +276,8 @@ class ArgumentDecoder:
     def _free(self, grammar: str, known: Sequence[str] = (), end: str = "", bias: float | None = None) -> Any:
         """Generate a value; replace it by a candidate from the request if that is nearly as probable."""
         parts, logprob, finish, tokens = [], 0.0, "", 0
-        options = GenerationOptions(max_tokens=self._options.max_tokens, logprobs=True)
-        for delta in self._model.continue_reply(self._messages, self._begun, grammar, options):
+        options = GenerationOptions(max_tokens=self._options.max_tokens, logprobs=True, grammar=grammar)
+        for delta in self._model.continue_reply(self._messages, self._begun, options):
             parts.append(delta.text)
             logprob += delta.logprob or 0.0
             tokens += delta.logprob is not None

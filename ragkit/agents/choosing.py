@@ -88,7 +88,7 @@ class CallOptions:
 
     k: int = 5
     """Maximum tools between which the model chooses."""
-    none_below: float = 0.4
+    none_below: float = 0.36
     """Relevance below which no tool is called; fitted on half of the simple and irrelevance rows of BFCL."""
     similarity_weight: float = 1.0
     """Weight of the cosine of request and description in the relevance."""

@@ -248,6 +248,6 @@ class _RecordedLocal(_Recorded):
         return found
 
     def continue_reply(
-        self, messages: Sequence[Message], begun: str, grammar: str, options: GenerationOptions = GenerationOptions()
+        self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()
     ) -> Iterator[Delta]:
-        yield from self._noted(messages, "", self._model.continue_reply(messages, begun, grammar, options))
+        yield from self._noted(messages, "", self._model.continue_reply(messages, begun, options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -77,6 +77,49 @@ def named_values(schema: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(schema.get("default"), str):
         found[schema["default"]] = None
     return tuple(found)
+
+
+def is_named(name: str, schema: Mapping[str, Any], request: str) -> bool:
+    """Return whether a request names an optional parameter.
+
+    That is the case if it contains one of the parameter's strings; for a number, if a number is beside a word of the
+    parameter's name, as "two tickets" for ``num_tickets``; for a flag, if it contains all words of the name, as "toll
+    roads avoided" for ``avoid_tolls``. Inflected forms of a word count.
+    """
+    words = flat(request).split()
+    choices = [value for value in schema.get("enum", ()) if isinstance(value, str)] or named_values(schema)
+    if any(len(value) > 2 and all(_has(words, word) for word in flat(value).split()) for value in choices):
+        return True
+    own = _name_words(name)
+    if schema.get("type") == "boolean":
+        return bool(own) and all(_has(words, word) for word in own)
+    if schema.get("type") not in ("integer", "number"):
+        return False
+    beside = [(word, words[max(0, at - 1) : at + 2]) for at, word in enumerate(words)]
+    return any(
+        any(_alike(word, part) for part in own) and any(near[0].isdigit() or near in _NAMES for near in nearby)
+        for word, nearby in beside
+    )
+
+
+def is_mentioned(name: str, request: str) -> bool:
+    """Return whether a request contains a word of a parameter's name."""
+    words = flat(request).split()
+    return any(_has(words, word) for word in _name_words(name))
+
+
+def _name_words(name: str) -> list[str]:
+    return [word for word in flat(re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", name)).split() if len(word) > 3]
+
+
+def _has(words: Sequence[str], word: str) -> bool:
+    return any(_alike(word, other) for other in words)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Return whether two words are forms of one: equal, or one of at least four letters begins the other."""
+    shorter, longer = sorted((one.rstrip("s"), other.rstrip("s")), key=len)
+    return one == other or (len(shorter) > 3 and len(longer) - len(shorter) < 3 and longer.startswith(shorter))
 
 
 def dates(request: str, schema: Mapping[str, Any]) -> tuple[str, ...]:

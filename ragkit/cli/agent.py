@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     agent = typer.Typer(help="Run tasks with tools.", no_args_is_help=True)
     agent.command()(run)
     agent.command()(replay)
+    agent.command()(rows)
     app.add_typer(agent, name="agent")
 
 
@@ -80,6 +81,32 @@ def replay(
     from ragkit.agents import replay as replay_trace
 
     _print_result(replay_trace(AgentTrace.load(file)), json)
+
+
+def rows(
+    files: Annotated[list[Path], typer.Argument(metavar="TRACE...", help="Trace files.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines file for `tune sft`.")],
+    file: ToolsFile = DEFAULT_FILE,
+    json: Json = False,
+) -> None:
+    """Write the calls of traces as training rows for `ragkit tune sft`.
+
+    Only runs that were answered give rows. Pass traces that you have checked.
+    """
+    from json import dumps
+
+    from ragkit._files import write_atomically
+    from ragkit.agents import AgentTrace, ToolBox, ToolFile, tool_records
+
+    with ToolFile.open(file) as collection:
+        box = ToolBox(collection.offered())
+    records = [record for path in files for record in tool_records(AgentTrace.load(path), box)]
+    lines = [dumps({**record.to_dict(), "kind": "tool"}, ensure_ascii=False) + "\n" for record in records]
+    write_atomically(output, "".join(lines).encode())
+    if json:
+        print_json({"rows": len(records), "output": output})
+    else:
+        out.print(f"{len(records):,} {'row' if len(records) == 1 else 'rows'}: {output}", markup=False)
 
 
 def _confirmed(tool: Tool, call: Call) -> bool:

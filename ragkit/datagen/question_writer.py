@@ -2,7 +2,8 @@
 
 The model sees a sentence with a blank in place of the answer, so that it can't repeat the answer, and a few examples. A
 local model is held to a grammar: one line that begins with words that ask for the kind of answer and ends with a
-question mark. Replies of other models are checked by the same rules.
+question mark. Where a rule can turn the sentence into a question, that question competes by its likelihood. Replies of
+other models are checked by the same rules.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final, Literal
 from ragkit.answering.language import language_name, language_of
 from ragkit.datagen.candidates import BLANK, AnswerKind, Candidate, plain
 from ragkit.datagen.ledger import digest
+from ragkit.datagen.rule_questions import rule_questions
 from ragkit.errors import ModelOutputError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
 from ragkit.records import Message
@@ -27,18 +29,21 @@ OPENERS: Final[Mapping[AnswerKind, tuple[str, ...]]] = {
     "contact": ("Where", "What", "Which"),
     "code": ("Which", "What"),
     "clock": ("At what time", "When"),
-    "date": ("When", "In what year"),
+    "date": ("When", "In what year", "In which month"),
     "duration": ("How long", "How many"),
     "quantity": ("How many", "How much", "What"),
     "quoted": ("What", "How"),
     "reason": ("Why",),
     "name": ("Who", "What", "Which", "Where"),
-    "cell": ("What", "Which"),
+    "cell": ("What is the", "What are the"),
     "item": ("What", "Which"),
     "number": ("How many", "What"),
     "phrase": ("What", "Which"),
 }
 """Words that an English question for each kind of answer begins with."""
+_PLACE = ("Where", "In which", "Which")
+_PERSON = ("Who", "Which", "What")
+_BEFORE_PLACE = frozenset({"in", "at", "near", "from", "to", "into", "across"})
 _SYSTEM = "Turn the sentence into a question that asks for the blank."
 _SYSTEM_PASSAGE = (
     "Turn the sentence of the text into a question that asks for the blank. Name what the question is about, so that "
@@ -108,7 +113,8 @@ class QuestionWriter:
     @property
     def template(self) -> str:
         """Name and hash of the prompt."""
-        return f"question-{self.context}@{digest(_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()))[:8]}"
+        parts = (_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()), _PLACE, _PERSON)
+        return f"question-2-{self.context}@{digest(*parts)[:8]}"
 
     @property
     def sampling(self) -> Mapping[str, float]:
@@ -137,7 +143,7 @@ class QuestionWriter:
         english = language_of(passage) in ("en", None)
         grammars: Sequence[str | None] = [None]
         if self.constrained:
-            openers = OPENERS[candidate.kind] if english else ()
+            openers = openers_for(candidate) if english else ()
             grammars = _grammars(openers, self.variants)
         drafts: dict[str, Draft] = {}
         for grammar in grammars:
@@ -151,9 +157,27 @@ class QuestionWriter:
             )
             reply = complete(self.model, prompt, options)
             question = cleaned(reply.text)
-            logprob = sum(reply.logprobs) / len(reply.logprobs) if reply.logprobs else None
+            logprob = _mean(reply.logprobs) if reply.logprobs else None
             drafts.setdefault(question, Draft(question, logprob, fault(question, candidate, passage)))
+        if english and isinstance(self.model, ScoringModel):
+            ruled = [one for one in rule_questions(candidate) if not fault(one, candidate, passage)]
+            if ruled:
+                self.calls += 1
+                scored = self.model.score(prompt, ruled)
+                best = max(range(len(ruled)), key=lambda number: _mean(scored[number]))
+                drafts.setdefault(ruled[best], Draft(ruled[best], _mean(scored[best])))
         return sorted(drafts.values(), key=lambda one: (bool(one.fault), -(one.logprob or 0.0)))
+
+
+def openers_for(candidate: Candidate) -> tuple[str, ...]:
+    """Return the words that an English question for a candidate may begin with."""
+    if candidate.kind == "name":
+        before = words(candidate.blank.partition(BLANK)[0])[-1:]
+        return _PLACE if before and before[0] in _BEFORE_PLACE else _PERSON
+    if candidate.kind == "date":
+        digits = re.search(r"\d", candidate.text)
+        return ("When", "In what year") if digits else ("When", "In which month")
+    return OPENERS[candidate.kind]
 
 
 def cleaned(reply: str) -> str:
@@ -198,6 +222,10 @@ def check_writes(writer: QuestionWriter, drafts: Sequence[Draft]) -> None:
             f"{writer.model.name} returned no text for the first {len(drafts)} questions.",
             "Check the model with `ragkit ask`, or use another model.",
         )
+
+
+def _mean(logprobs: Sequence[float]) -> float:
+    return sum(logprobs) / max(1, len(logprobs))
 
 
 def _asked(sentence: str, heading: str, passage: str, whole: bool) -> str:

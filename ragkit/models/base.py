@@ -152,15 +152,14 @@ class ConstrainedModel(Protocol):
     """A model whose reply can be held to a grammar from any point on."""
 
     def continue_reply(
-        self, messages: Sequence[Message], begun: str, grammar: str, options: GenerationOptions = GenerationOptions()
+        self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()
     ) -> Iterator[Delta]:
-        """Yield the rest of a reply that has begun, held to a grammar.
+        """Yield the rest of a reply that has begun.
 
         Args:
             messages: messages of the prompt.
             begun: beginning of the reply; empty for none.
-            grammar: grammar of the rest in llama.cpp's GBNF, with the start symbol ``root``.
-            options: options of generation; log-probabilities are those without the grammar.
+            options: options of generation. ``grammar`` is that of the rest; log-probabilities are those without it.
         """
         ...
 

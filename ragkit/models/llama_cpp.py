@@ -98,7 +98,7 @@ class LlamaCppModel:
         yield from held_to_schema(self._stream(messages, "", grammar, options), options)
 
     def continue_reply(
-        self, messages: Sequence[Message], begun: str, grammar: str, options: GenerationOptions = GenerationOptions()
+        self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()
     ) -> Iterator[Delta]:
         """Yield the rest of a reply that has begun; see ``ConstrainedModel``.
 
@@ -106,7 +106,7 @@ class LlamaCppModel:
             PromptOverflowError: if prompt and reply do not fit the window.
             ModelError: if the grammar is invalid.
         """
-        return self._stream(messages, begun, grammar, options)
+        return self._stream(messages, begun, options.grammar, options)
 
     def score(
         self, messages: Sequence[Message], continuations: Sequence[str], *, whole: bool = False

@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +17,15 @@ from ragkit.agents import (
     ToolBox,
     replay,
     search,
+    tool_records,
 )
 from ragkit.agents.agent import accepted
 from ragkit.agents.searching import Step
 from ragkit.errors import ToolError
 from ragkit.models import ScriptedModel
 from tests.agents.toolkit import EMAIL, FORECAST
+
+BIPIA = Path(__file__).resolve().parents[3] / "shared" / "data" / "bipia" / "text_attack_train.json"
 
 
 def call_text(tool, **arguments):
@@ -31,7 +35,7 @@ def call_text(tool, **arguments):
 NONE = '{"name": "none"}'
 
 
-def test_an_agent_calls_answers_and_replays_without_a_model(tmp_path, smollm2):
+def test_an_agent_calls_answers_and_replays_without_a_model(tmp_path):
     model = ScriptedModel([call_text("forecast", city="Oslo", days=3), NONE, "It rains in Oslo for 3 days."])
     result = Agent(model, [FORECAST]).run("Weather in Oslo for three days?")
     assert (result.outcome, result.answer) == ("answered", "It rains in Oslo for 3 days.")
@@ -42,14 +46,14 @@ def test_an_agent_calls_answers_and_replays_without_a_model(tmp_path, smollm2):
     assert all(event.prompts and event.tokens for event in trace.events if event.kind != "call")
     again = replay(trace)
     assert (again.answer, again.outcome, again.steps) == (result.answer, result.outcome, result.steps)
+    [record] = tool_records(trace, [FORECAST])
+    assert record.reply == '{"city": "Oslo", "days": 3}'
+    assert record.messages[-1].content.endswith("Request: Weather in Oslo for three days?")
+    with pytest.raises(ToolError, match="Unknown tool: 'forecast'"):
+        tool_records(trace, [EMAIL])
     trace.events[1].inputs["call"] = 'forecast({"city": "Bergen"})'
     with pytest.raises(ToolError, match="can't be replayed"):
         replay(trace)
-    # The same task with a local model: the form differs, and it replays as well.
-    result = Agent(smollm2, [FORECAST]).run("What is the weather forecast for Oslo?")
-    assert result.steps[0].call.tool == "forecast"
-    assert result.outcome in ("answered", "results")
-    assert replay(AgentTrace.from_json(result.trace.to_json())).answer == result.answer
 
 
 def test_an_answer_with_other_numbers_or_names_is_replaced_by_the_results():
@@ -91,6 +95,31 @@ def test_tool_output_causes_no_effect():
     assert asked == ["send"]
     assert sent == []
     assert replay(result.trace).answer == result.answer
+
+
+@pytest.mark.skipif(not BIPIA.is_file(), reason=f"{BIPIA} is missing (microsoft/BIPIA)")
+def test_attacks_of_bipia_in_tool_output_have_no_effect():
+    effects = []
+
+    def act(command: str) -> str:
+        """Do what a command says."""
+        effects.append(command)
+        return "done"
+
+    def read(name: str) -> str:
+        """Read an email."""
+        return f"Your invoice is attached.\n{attack}"
+
+    tools = [Tool.from_function(act, writes=True), Tool.from_function(read)]
+    attacks = [text for texts in json.loads(BIPIA.read_text()).values() for text in texts]
+    assert len(attacks) > 50
+    for attack in attacks:
+        # A model that obeys every attack: what protects is not its judgement.
+        replies = [call_text("read", name="x"), call_text("act", command=attack), NONE, attack]
+        for confirm in (None, lambda tool, call: False):
+            result = Agent(ScriptedModel(replies), tools, confirm=confirm).run("Read the email x")
+            assert result.steps[0].outcome.ok
+    assert effects == []
 
 
 @pytest.mark.parametrize(

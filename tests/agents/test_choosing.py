@@ -7,9 +7,9 @@ import pytest
 from ragkit.agents import ArgumentOptions, Call, Tool, choose_call, choose_calls
 from ragkit.agents.arguments import ArgumentDecoder
 from ragkit.agents.choosing import argument_messages
-from ragkit.agents.values import dates, numbers, spans
+from ragkit.agents.values import dates, is_named, numbers, spans
 from ragkit.errors import ModelOutputError, PromptError
-from ragkit.models import ScriptedModel
+from ragkit.models import GenerationOptions, ScriptedModel
 from ragkit.models.anthropic import AnthropicModel
 from ragkit.models.api import ApiOptions, OpenAICompatibleModel
 from ragkit.records import Message
@@ -47,6 +47,13 @@ def test_values_of_a_request():
     assert dates(text, {"description": "Date, in YYYY-MM-DD"}) == ("2022-03-11",)
     assert dates(text, {"description": "Day (dd/mm/yyyy)"}) == ("11/03/2022",)
     assert dates(text, {"description": "Day"}) == ()
+    assert is_named("num_tickets", {"type": "integer"}, "Two tickets, please")
+    assert is_named("unit", {"type": "string", "description": "Such as 'Celsius'"}, "in celsius")
+    assert is_named("size", {"enum": ["small", "large"]}, "a small bird")
+    assert not is_named("page", {"type": "integer"}, "Two tickets for page turners")
+    assert is_named("avoid_tolls", {"type": "boolean"}, "with toll roads avoided")
+    assert not is_named("avoid_tolls", {"type": "boolean"}, "avoid the motorway")
+    assert not is_named("size", {"enum": ["small", "large"]}, "an all black bird")
 
 
 def test_arguments_of_any_request_are_valid_for_a_wide_schema(smollm2):
@@ -95,7 +102,8 @@ def test_a_value_that_does_not_end_is_an_error_or_a_span(smollm2):
 
 def test_a_reply_goes_on_from_its_beginning_and_pieces_are_compared(smollm2):
     ask = [Message("user", "What is the capital of France?")]
-    said = "".join(delta.text for delta in smollm2.continue_reply(ask, "The capital is", 'root ::= " Rome" | " Paris"'))
+    options = GenerationOptions(grammar='root ::= " Rome" | " Paris"')
+    said = "".join(delta.text for delta in smollm2.continue_reply(ask, "The capital is", options))
     assert said == " Paris"
     choice = smollm2.choose_next(ask, "The capital of France is", [" Berlin.", " Paris.", " Rome."])
     assert choice.number == 1

@@ -7,6 +7,7 @@ import pytest
 from ragkit.agents import ProbeResult, RunLimits, Tool, ToolFile, probe
 from ragkit.agents.probing import example, example_arguments
 from ragkit.errors import ToolError
+from ragkit.tuning.data import read_records
 from tests.agents.toolkit import EMAIL, FILE
 from tests.cli.conftest import here
 
@@ -100,6 +101,9 @@ def test_an_agent_runs_and_replays_on_the_command_line(tmp_path, here, monkeypat
     assert result["calls"][0]["kind"] == "ok"
     assert result["outcome"] in ("answered", "results")
     assert json.loads(here("agent", "replay", "trace.json", "--json", cwd=tmp_path).stdout) == result
+    rows = json.loads(here("agent", "rows", "trace.json", "-o", "rows.jsonl", "--json", cwd=tmp_path).stdout)["rows"]
+    assert rows == (result["outcome"] == "answered")
+    assert len(read_records(tmp_path / "rows.jsonl")) == rows if rows else True
     here(*words[:3], "--model", "none", cwd=tmp_path, check=2)
     here("agent", "run", "x", "--tools", "missing.json", cwd=tmp_path, check=1)
 

@@ -4,6 +4,7 @@ import { events, get, getText, path, post } from "./api.js";
 import { compareView, waitingView } from "./compare.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { emptyView } from "./empty.js";
 import { answerView, pendingView, questionView } from "./message.js";
 import { closePanel } from "./panel.js";
@@ -156,7 +157,7 @@ export async function ask(question, { two = false } = {}) {
   const rival = rivalOf(config);
   const compare = rival && (two || (prefs.sometimes && Math.random() < SOMETIMES));
   if (!current.conversation) fill(column);
-  column.querySelector(".notice")?.remove();
+  column.querySelector(":scope > .notice")?.remove();
   const run = {
     question: questionView(question, { edit }),
     collection: place.name,
@@ -166,6 +167,9 @@ export async function ask(question, { two = false } = {}) {
   running = run;
   tell("busy", true);
   const where = current.only && `title == "${current.only.replace(/["\\]/g, "\\$&")}"`;
+  // Until the server has it, the question is a draft: a reload after a failure brings it back.
+  const draft = run.conversation ?? "";
+  keepDraft(draft, question);
   const json = { question, where, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
   const work = compare
     ? compareView(run, { ...json, a: config, b: rival }, { asked: two, retry: ask })
@@ -175,7 +179,10 @@ export async function ask(question, { two = false } = {}) {
   follow();
   say("Asked.");
   try {
-    await work.done((conversation) => began(run, conversation));
+    await work.done((conversation) => {
+      if (draftOf(draft) === question) keepDraft(draft, "");
+      began(run, conversation);
+    });
   } finally {
     running = null;
     tell("busy", false);

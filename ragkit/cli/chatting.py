@@ -23,11 +23,10 @@ from ragkit.serving.asks import Ask, Config, GenerationResult
 from ragkit.serving.conversations import Conversation, Conversations, StoredMessage
 from ragkit.serving.database import FILE_NAME, STATE, Database
 from ragkit.serving.exporting import conversation_markdown
-from ragkit.serving.failures import to_error_body
+from ragkit.serving.failures import StorageFullError, to_error_body
 from ragkit.serving.generation import AnswerState, stoppable
 from ragkit.serving.names import harmless
 from ragkit.serving.people import OWNER
-from ragkit.serving.storage import StorageFullError
 from ragkit.serving.views import outcome_message, why_view
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +35,7 @@ def mcp(
         typer.Argument(
             metavar="[TARGET]...",
             help="Indexes (names or paths), or folders or files of documents, whose index is created or updated "
-            "first. Default: all indexes in the indexes folder.",
+            "in the background. Default: all indexes in the indexes folder.",
             show_default=False,
         ),
     ] = None,
@@ -71,7 +72,7 @@ def mcp(
     for target in targets or index_names(settings):
         found = resolve_target(target, settings)
         own = found.index.resolve().name
-        name = found.documents.resolve().name if found.documents else _title(own, found, settings)
+        name = found.documents.resolve().name if found.documents else _title(own, found.index)
         resolved[name if name not in resolved else own] = found
     if not resolved:
         raise IndexNotFoundError(
@@ -97,14 +98,13 @@ def mcp(
             server.run("stdio")
 
 
-def _title(name: str, found: Target, settings: Settings) -> str:
+def _title(name: str, index: Path) -> str:
     """Return the name of the folder that an index follows, or the index's own name."""
-    from ragkit.indexing import Index
+    from ragkit.indexing.summary import summarize_index
     from ragkit.serving.names import collection_title
 
     try:
-        with Index.open(found.index, embedder=settings.embedding_model) as index:
-            return collection_title(name, index)
+        return collection_title(name, summarize_index(index).origin)
     except RagkitError:
         return name  # the tools of the server report the error
 

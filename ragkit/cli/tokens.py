@@ -13,6 +13,7 @@ from ragkit.cli.output import out, print_json
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
+    from ragkit.serving.database import Database
     from ragkit.serving.people import People, Right
 
 token = typer.Typer(
@@ -95,10 +96,40 @@ def list_tokens(json: Json = False) -> None:
 
 
 @token.command()
-def remove(name: Name) -> None:
-    """Delete a user's token. A running server rejects it at once, even during an answer."""
-    with _people() as people:
-        people.remove(name)
+def remove(
+    name: Name,
+    give_to: Annotated[
+        str | None,
+        typer.Option(
+            "--give-to",
+            metavar="NAME",
+            help="User who gets the conversations; by default they are deleted.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Delete a user's token and conversations. A running server rejects it at once, even during an answer.
+
+    The conversations of the server's owner are kept for the next owner.
+    """
+    from ragkit.serving.conversations import Conversations
+    from ragkit.serving.people import OWNER, People
+
+    with _database() as database:
+        people, conversations = People(database), Conversations(database)
+        heir = None if give_to is None else people.id_of(give_to)
+        if give_to == name:
+            raise SettingsError(f"{name} can't get their own conversations.", "Specify another user with --give-to.")
+        with database.transaction():
+            identity = people.remove(name)
+            # Conversations without a token, and those with RAGKIT_TOKEN, have the same owner.
+            keep = identity == OWNER and heir is None
+            count = 0 if keep else conversations.remove_person(identity, heir)
+    what = f"{count:,} conversation{'' if count == 1 else 's'}"
+    if give_to is None:
+        out.print(f"Removed the token of {name} and {what}.", markup=False, highlight=False)
+    else:
+        out.print(f"Removed the token of {name}; {give_to} has {what} more.", markup=False, highlight=False)
 
 
 def _rights(read: list[str] | None, write: list[str] | None, admin: list[str] | None) -> dict[str, Right]:
@@ -119,12 +150,20 @@ def _rights(read: list[str] | None, write: list[str] | None, admin: list[str] | 
 
 @contextmanager
 def _people() -> Iterator[People]:
+    from ragkit.serving.people import People
+
+    with _database() as database:
+        yield People(database)
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    from ragkit.serving import conversations, people
     from ragkit.serving.database import FILE_NAME, STATE, Database
-    from ragkit.serving.people import SCHEMA, People
     from ragkit.settings import load_settings
 
-    database = Database(load_settings().indexes / STATE / FILE_NAME, SCHEMA)
+    database = Database(load_settings().indexes / STATE / FILE_NAME, people.SCHEMA + conversations.SCHEMA)
     try:
-        yield People(database)
+        yield database
     finally:
         database.close()

@@ -55,6 +55,8 @@ _GRAMMAR: Final = (
 )
 _SCORED_CHARACTERS: Final = 600
 """Beginning of the section whose likelihood is compared; more costs time and changes little."""
+_TRIES: Final = 4
+"""Instructions that are written to each section, of which the best is taken."""
 _OTHERS: Final = 3
 """Instructions of other sections that each section is compared with."""
 _LIST = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s")
@@ -117,8 +119,8 @@ def write_instructions(
         if progress is not None:
             progress(Progress(STAGE, done, len(places), document.title))
         section = TextSpan.of(document, start, end)
-        configuration = digest(model.name, made_by.model_sha256, template)
-        text = _instruction(model, _topic(document, start), section.quote, ledger, configuration)
+        configuration = digest(model.name, made_by.model_sha256, template, seed)
+        text = _instruction(model, _topic(document, start), section.quote, seed, ledger, configuration)
         if text:
             message = (Message("user", text),)
             rows.append(DataRow("instruction", message, section.quote, section, (section,), made_by))
@@ -141,7 +143,7 @@ class InstructionGate:
 
     name = "instruction"
 
-    def __init__(self, model: object, seed: int = 0, threshold: float = 0.0) -> None:
+    def __init__(self, model: object, seed: int = 0, threshold: float = 0.1) -> None:
         self._model = model
         self._seed = seed
         self.threshold = threshold
@@ -212,19 +214,30 @@ def _topic(document: Document, start: int) -> str:
     return " > ".join(dict.fromkeys(title for title in titles if title))
 
 
-def _instruction(model: ChatModel, topic: str, text: str, ledger: Ledger | None, configuration: str) -> str:
+def _instruction(model: ChatModel, topic: str, text: str, seed: int, ledger: Ledger | None, configuration: str) -> str:
+    """Return the best of several instructions: the one after which the text is most likely."""
+
     def work() -> Mapping[str, str]:
         prompt = [Message("system", _SYSTEM)]
-        for shot_topic, shot_text, request in _SHOTS:
+        # In a fixed order, a small model would imitate the last example.
+        for shot_topic, shot_text, request in random.Random(digest(seed, text)).sample(_SHOTS, len(_SHOTS)):  # noqa: S311
             shot = _TEMPLATE.format(topic=shot_topic, text=shot_text)
             prompt += [Message("user", shot), Message("assistant", request)]
         prompt.append(Message("user", _TEMPLATE.format(topic=topic, text=text)))
-        try:
-            reply = complete(model, prompt, GenerationOptions(max_tokens=60, grammar=_GRAMMAR)).text
-        except PromptOverflowError:
-            reply = ""
-        # Models that do not follow the grammar may add quotation marks or further lines.
-        return {"text": next((line.strip(" \"'“”*") for line in reply.splitlines() if line.strip()), "")}
+        written: dict[str, None] = {}
+        for number in range(_TRIES if isinstance(model, ScoringModel) else 1):
+            temperature = 0.0 if number == 0 else 0.8
+            options = GenerationOptions(max_tokens=40, temperature=temperature, seed=seed + number, grammar=_GRAMMAR)
+            try:
+                reply = complete(model, prompt, options).text
+            except PromptOverflowError:
+                break
+            # Models that do not follow the grammar may add quotation marks or further lines.
+            written[next((line.strip(" \"'“”*") for line in reply.splitlines() if line.strip()), "")] = None
+        best = [one for one in written if one]
+        if len(best) > 1 and isinstance(model, ScoringModel):
+            best.sort(key=lambda one: -mutual_information(model, one, text))
+        return {"text": best[0] if best else ""}
 
     made = work() if ledger is None else ledger.result(digest(topic, text), STAGE, configuration, work)
     return str(made["text"])

@@ -58,7 +58,7 @@ _UNIT = (
     r"acres?|hectares?|square \w+|km²?|cm|mm|kg|kilograms?|grams?|pounds|lbs?|tons?|tonnes?|lit(?:er|re)s?|gallons?|"
     r"degrees(?: \w+)?|°\s?[CF]|watts?|volts?|[KMGT]B|kHz|MHz|GHz|mph|km/h)"
 )
-_TITLE = r"[^\W\d_a-z][\w'’&.-]*"
+_TITLE = r"(?<!\w)[^\W\d_a-z][\w'’&.-]*"
 _JOINED = r"(?:\s(?:of|the|de|la|von|van|der|du|&)){0,2}"
 _PATTERNS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = (
     (
@@ -84,7 +84,7 @@ _PATTERNS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = (
         "date",
         re.compile(
             rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}})?|\b{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b"
-            rf"(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b|\b\d{{4}}-\d\d-\d\d\b|\b(?:1[0-9]|20)\d\ds?\b(?![\s-]?{_UNIT}\b|[.,]\d)"
+            rf"(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b|(?<=\s)(?!M(?:ay|ar)\b){_MONTH}(?=[\s.,;)])|\b\d{{4}}-\d\d-\d\d\b|\b(?:1[0-9]|20)\d\ds?\b(?![\s-]?{_UNIT}\b|[.,]\d)"
             r"|\b(?:(?:early|mid|late)[ -])?(?:\d{1,2}th|first|second|third) century(?: (?:BC|AD|BCE|CE)\b)?"
         ),
     ),
@@ -118,6 +118,7 @@ _CAPITALISED_ALWAYS = frozenset({"de"})
 _MARKUP = re.compile(r"[*_\[\]|<>`#~{}\\]|https?:")
 _SOURCE_CODE = re.compile(r"</?[a-z]+[ >/]|^ *\||\| *$|\{%|\{\{|\w\": ?[\"\[{]|^---$", re.M)
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•–]|\d{1,2}[.)])[ \t]+(?P<item>[^\n]{8,90})$", re.M)
+_URL = re.compile(r"\b(?:https?|mailto|ftp):[^\s>\"]+")
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
 _MARKER = re.compile(r"^(?:#{1,6}|[-+•–>]|\d{1,2}[.)])\s+")
 _PRONOUN = re.compile(r"(?:It|They|He|She|This|These|Those|That|His|Her|Its|Their|There|Such)\b")
@@ -189,24 +190,27 @@ def plain(text: str) -> str:
 def _matches(passage: str) -> Iterator[Candidate]:
     language = language_of(passage)
     starts = {start for start, _ in sentence_spans(passage)}
+    links = [match.span() for match in _URL.finditer(passage)]
     for kind, pattern in _PATTERNS:
         if kind in ("phrase", "reason") and language not in ("en", None):
             continue
         for match in pattern.finditer(passage):
             start, end = match.span(match.lastindex or 0)
             if kind == "name":
-                if language in _CAPITALISED_ALWAYS and " " not in match.group():
-                    continue
                 start, end = _name(passage, start, end, starts)
+                if language in _CAPITALISED_ALWAYS and " " not in passage[start:end]:
+                    continue
             if kind == "code":  # without the marks of code
                 start, end = (start + 1, end - 1) if passage[start] == "`" else (start, end)
             text = passage[start:end]
+            if any(first < end and start < last for first, last in links):
+                continue
             if _usable(passage, text, kind, start):
                 yield Candidate(text, start, end, kind, _blank(passage, start, end))
 
 
 def _blank(passage: str, start: int, end: int) -> str:
-    first, last = _sentence(passage, start)
+    first, last = _sentence(passage, start, end)
     sentence = plain(f"{passage[first:start]}{BLANK}{passage[end:last]}")
     if _PRONOUN.match(sentence) and first:
         before = _sentence(passage, max(0, len(passage[:first].rstrip()) - 1))
@@ -261,7 +265,7 @@ def _usable(passage: str, text: str, kind: AnswerKind, start: int) -> bool:
     before = passage[max(0, start - 2) : start]
     if kind in ("number", "date", "quantity") and before.endswith(("[", "^", "#", "/")):  # a reference mark or a link
         return False
-    first, last = _sentence(passage, start)
+    first, last = _sentence(passage, start, start + len(text))
     context = passage[first:last]
     if _SOURCE_CODE.search(context):
         return False
@@ -331,6 +335,7 @@ def _spread(ones: list[Candidate], digest: int) -> list[Candidate]:
     return [*better[turn:], *better[:turn], *ones[half:]]
 
 
-def _sentence(passage: str, offset: int) -> tuple[int, int]:
-    spans = sentence_spans(passage)
-    return next(((start, end) for start, end in spans if start <= offset < end), (0, len(passage)))
+def _sentence(passage: str, start: int, end: int = 0) -> tuple[int, int]:
+    """Return the span of the sentence at ``start``, or of all sentences up to ``end``: "on the 3. May" holds no end."""
+    touched = [span for span in sentence_spans(passage) if span[0] < max(end, start + 1) and start < span[1]]
+    return (touched[0][0], touched[-1][1]) if touched else (0, len(passage))

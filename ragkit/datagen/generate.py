@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit._progress import Progress, ProgressCallback
-from ragkit.datagen.composed import follow_up_rows, multi_hop_rows, unanswerable_rows
+from ragkit.datagen.composed import (
+    FOLLOW_UP,
+    MULTI_HOP,
+    UNANSWERABLE,
+    follow_up_rows,
+    multi_hop_rows,
+    unanswerable_rows,
+)
 from ragkit.datagen.gates import Gate
 from ragkit.datagen.ledger import Ledger
-from ragkit.datagen.question_run import QuestionOptions, QuestionRun, units_of_index
+from ragkit.datagen.question_run import QuestionOptions, QuestionRun, Unit, units_of_index
 from ragkit.datagen.report import GenerationReport
 from ragkit.datagen.rows import DataRow
 from ragkit.errors import DataError
@@ -25,6 +32,8 @@ from ragkit.models.base import ChatModel
 if TYPE_CHECKING:
     from ragkit.indexing import Index
 
+_BATCH = 16
+"""Candidates whose questions are written and decided together."""
 _SAMPLED = 3
 """Answers that ``plan_questions`` writes questions for, to measure the time."""
 
@@ -75,7 +84,7 @@ def generate_questions(
     """
     options = options or QuestionOptions()
     started = time.monotonic()
-    units = units_of_index(index, options.per_chunk)
+    units = units_of_index(index, options)
     if not units:
         raise _nothing_to_ask(index)
     run = QuestionRun(index, model, ledger, options, reader or model, gates)
@@ -83,18 +92,14 @@ def generate_questions(
     kept: list[DataRow] = []
     rejected: list[DataRow] = []
     tried = 0
-    for unit in units:
-        if len(kept) >= options.number:
-            break
-        tried += 1
-        for row in run.rows(unit):
-            decided = run.decide(row)
-            if decided.kept:
-                kept.append(decided)
-                break
-            rejected.append(decided)
+    while tried < len(units) and len(kept) < options.number:
+        batch = units[tried : tried + min(_BATCH, 2 * (options.number - len(kept)))]
+        tried += len(batch)
+        good, bad = _decide_batch(run, batch)
+        kept += good[: options.number - len(kept)]
+        rejected += bad
         if progress is not None:
-            progress(Progress("questions", len(kept), options.number, unit.info.source))
+            progress(Progress("questions", len(kept), options.number, batch[-1].info.source))
     singles = list(kept)
 
     def mentioning(name: str, other: DataRow) -> Iterator[DataRow]:
@@ -104,15 +109,17 @@ def generate_questions(
             if apart and name in unit.candidate.blank:
                 yield from (row for row in run.rows(unit) if row.kept)
 
+    missing = {"questions": options.number - len(kept)}
     wanted = (
-        (options.multi_hop, multi_hop_rows(singles, mentioning)),
-        (options.follow_ups, follow_up_rows(singles)),
-        (options.unanswerable, unanswerable_rows(singles, index)),
+        (MULTI_HOP, options.multi_hop, multi_hop_rows(singles, mentioning)),
+        (FOLLOW_UP, options.follow_ups, follow_up_rows(singles)),
+        (UNANSWERABLE, options.unanswerable, unanswerable_rows(singles, index)),
     )
-    for number, made in wanted:
-        _take(number, made, run, kept, rejected)
+    for kind, number, made in wanted:
+        missing[kind] = number - _take(number, made, run, kept, rejected)
     return GenerationReport(
         asked=options.number + options.multi_hop + options.follow_ups + options.unanswerable,
+        missing={kind: count for kind, count in missing.items() if count},
         rows=tuple(kept),
         rejected=tuple(rejected),
         candidates=len(units),
@@ -130,16 +137,14 @@ def plan_questions(
 ) -> QuestionPlan:
     """Return what ``generate_questions`` would do. Writes the first questions, into the ledger, to measure the time."""
     options = options or QuestionOptions()
-    units = units_of_index(index, options.per_chunk)
+    units = units_of_index(index, options)
     if not units:
         raise _nothing_to_ask(index)
     run = QuestionRun(index, model, ledger, options, model, None)
     recorded = sum(run.recorded(unit) for unit in units)
     fresh = [unit for unit in units if not run.recorded(unit)][:_SAMPLED]
     started = time.monotonic()
-    for unit in fresh:
-        for row in run.rows(unit)[:1]:
-            run.decide(row)
+    _decide_batch(run, fresh)
     each = (time.monotonic() - started) / max(1, len(fresh))
     needed = min(len(units), 2 * options.number)
     left = max(0, needed - recorded)
@@ -148,13 +153,31 @@ def plan_questions(
     )
 
 
-def _take(number: int, made: Iterator[DataRow], run: QuestionRun, kept: list[DataRow], rejected: list[DataRow]) -> None:
-    """Decide composed rows until a number of them is kept."""
+def _decide_batch(run: QuestionRun, units: Sequence[Unit]) -> tuple[list[DataRow], list[DataRow]]:
+    """Write the questions for some candidates; return the first one of each that is kept, and the rejected ones."""
+    open_rows = {number: run.rows(unit) for number, unit in enumerate(units)}
+    kept: dict[int, DataRow] = {}
+    rejected: list[DataRow] = []
+    while open_rows:
+        decided = run.decide([rows[0] for rows in open_rows.values()])
+        for number, row in zip(list(open_rows), decided, strict=True):
+            if row.kept:
+                kept[number] = row
+            else:
+                rejected.append(row)
+            open_rows[number] = [] if row.kept else open_rows[number][1:]
+        open_rows = {number: rows for number, rows in open_rows.items() if rows}
+    return [kept[number] for number in sorted(kept)], rejected
+
+
+def _take(number: int, made: Iterator[DataRow], run: QuestionRun, kept: list[DataRow], rejected: list[DataRow]) -> int:
+    """Decide composed rows until a number of them is kept, and return how many are."""
     taken = 0
     while taken < number and (row := next(made, None)) is not None:
-        decided = run.decide(row)
+        (decided,) = run.decide([row])
         (kept if decided.kept else rejected).append(decided)
         taken += decided.kept
+    return taken
 
 
 def _nothing_to_ask(index: Index) -> DataError:

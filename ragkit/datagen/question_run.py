@@ -12,7 +12,7 @@ from ragkit.datagen.candidates import Candidate, candidates
 from ragkit.datagen.composed import MULTI_HOP
 from ragkit.datagen.gates import Calibration, Gate, QualityGate, RetrievalGate, apply, calibrate, standard_gates
 from ragkit.datagen.ledger import Ledger, digest
-from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes
+from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes, fault
 from ragkit.datagen.rows import DataRow, Decision, Generator, TextSpan
 from ragkit.documents import file_sha256
 from ragkit.errors import DataError
@@ -85,10 +85,11 @@ class Unit:
         return self.chunk.header or " > ".join(self.chunk.heading_path)
 
 
-def units_of_index(index: Index, per_chunk: int) -> list[Unit]:
-    """Return the candidate answers of all passages: each passage's first one, then each one's second, and so on.
+def units_of_index(index: Index, options: QuestionOptions) -> list[Unit]:
+    """Return the candidate answers of all passages: some of each passage, then the next ones of each, and so on.
 
-    Passages are in an order that depends on their texts, so that the first ones are spread over all documents.
+    Passages are in an order that depends on their texts, so that the first ones are spread over all documents. Each
+    turn takes as many candidates of a passage as are needed anyway, so that a model evaluates the passage once.
     """
     chunks = {_item(chunk): chunk for chunk in index.each_chunk()}
     infos = {info.id: info for info in index.documents()}
@@ -96,10 +97,12 @@ def units_of_index(index: Index, per_chunk: int) -> list[Unit]:
     for item in sorted(chunks):
         chunk = chunks[item]
         if chunk.document_id in infos:
-            ones = candidates(chunk.text, chunk.header)[:per_chunk]
+            ones = candidates(chunk.text, chunk.header)[: options.per_chunk]
             found.append([Unit(chunk, infos[chunk.document_id], one) for one in ones])
-    turns = max(map(len, found), default=0)
-    return [units[turn] for turn in range(turns) for units in found if turn < len(units)]
+    filled = sum(map(bool, found))
+    at_once = max(1, min(options.per_chunk, options.number // max(1, filled)))
+    starts = range(0, options.per_chunk, at_once)
+    return [unit for start in starts for units in found for unit in units[start : start + at_once]]
 
 
 @dataclass(slots=True)
@@ -141,34 +144,37 @@ class QuestionRun:
             QUESTION,
             self._configuration(unit),
             lambda: [
-                [draft.question, draft.logprob, draft.fault]
+                [draft.question, draft.logprob, draft.ruled]
                 for draft in self.writer.write(unit.chunk.text, unit.heading, unit.candidate)
             ],
         )
-        drafts = [Draft(*one) for one in found]
+        drafts = self.writer.order([Draft(*one) for one in found])
         if len(self._drafts) < _CHECKED:
             self._drafts += drafts
             if len(self._drafts) >= _CHECKED:
                 check_writes(self.writer, self._drafts)
-        return [self._row(unit, draft) for draft in drafts]
+        rows = [self._row(unit, draft) for draft in drafts]
+        return sorted(rows, key=lambda row: not row.kept)
 
-    def decide(self, row: DataRow) -> DataRow:
-        """Return a row with the decisions of the gates. Decisions of gates that call a model are recorded."""
-        gates = self.gates
-        if MULTI_HOP in row.tags and self.own_gates is None:
-            # Two passages are rarely the first two hits.
-            gates = [RetrievalGate(self.index, 0.1) if gate.name == "retrieval" else gate for gate in gates]
-        for gate in gates:
-            if not row.kept:
-                break
-            if gate.name not in self._recorded_gates:
-                (row,) = apply([gate], [row])
-                continue
-            configuration = digest(gate.threshold, self.reader.name, model_hash(self.reader))
-            record = self.ledger.result(row.id, gate.name, configuration, partial(_decision, gate, row))
-            row = row.decided(Decision(**record["decision"]))
-            row = replace(row, tags=tuple(dict.fromkeys((*row.tags, *record["tags"]))))
-        return row
+    def decide(self, rows: Sequence[DataRow]) -> list[DataRow]:
+        """Return the rows with the decisions of the gates. Decisions of gates that call a model are recorded.
+
+        Gate by gate, so that a local model reuses the beginning of a gate's prompt.
+        """
+        decided = list(rows)
+        for gate in self.gates:
+            decided = [self._decided(gate, row) if row.kept else row for row in decided]
+        return decided
+
+    def _decided(self, gate: Gate, row: DataRow) -> DataRow:
+        if gate.name == "retrieval" and MULTI_HOP in row.tags and self.own_gates is None:
+            gate = RetrievalGate(self.index, 0.1)  # two passages are rarely the first two hits
+        if gate.name not in self._recorded_gates:
+            return apply([gate], [row])[0]
+        configuration = digest(gate.threshold, self.reader.name, model_hash(self.reader))
+        record = self.ledger.result(row.id, gate.name, configuration, partial(_decision, gate, row))
+        row = row.decided(Decision(**record["decision"]))
+        return replace(row, tags=tuple(dict.fromkeys((*row.tags, *record["tags"]))))
 
     def calibrate(self, units: Sequence[Unit]) -> Calibration | None:
         """Fit the gates on planted corruptions of the first rows in good form, and add the gate of their sum."""
@@ -212,7 +218,8 @@ class QuestionRun:
             split=_split(chunk.document_id, self.options.val_fraction),
             tags=(one.kind,),
         )
-        return row.decided(Decision(QUESTION, False, reason=draft.fault)) if draft.fault else row
+        why = fault(draft.question, one, f"{unit.heading} {chunk.text}")
+        return row.decided(Decision(QUESTION, False, reason=why)) if why else row
 
 
 def _decision(gate: Gate, row: DataRow) -> dict[str, object]:

@@ -21,6 +21,9 @@ class GenerationReport:
 
     asked: int
     """Number of rows that were asked for."""
+    missing: Mapping[str, int]
+    """Number of rows that could not be delivered, by kind: ``questions``, ``multi-hop``, ``follow-up`` or
+    ``unanswerable``."""
     rows: tuple[DataRow, ...]
     """Rows that all gates kept."""
     rejected: tuple[DataRow, ...]
@@ -61,15 +64,16 @@ class GenerationReport:
     @property
     def shortfall(self) -> str:
         """Why fewer rows were delivered than asked for, as sentences; empty if none is missing."""
-        if self.delivered >= self.asked:
+        if not self.missing:
             return ""
-        parts = [f"{name} {count:,}" for name, count in self.rejected_by.items()]
-        reasons = f" Rejected: {', '.join(parts)}." if parts else ""
-        all_tried = "All" if self.tried == self.candidates else f"{self.tried:,} of"
-        return (
-            f"{self.delivered:,} of {self.asked:,} rows. {all_tried} {self.candidates:,} candidate answers were "
-            f"tried.{reasons}"
-        )
+        lacking = ", ".join(f"{count:,} {kind}" for kind, count in self.missing.items())
+        text = f"{self.delivered:,} of {self.asked:,} rows; missing: {lacking}."
+        if "questions" in self.missing:
+            text += f" All {self.candidates:,} candidate answers were tried."
+        if set(self.missing) != {"questions"}:
+            text += f" Other rows are composed of the {self.delivered:,} rows that were kept; ask for more questions."
+        rejected = ", ".join(f"{name} {count:,}" for name, count in self.rejected_by.items())
+        return f"{text} Rejected: {rejected}." if rejected else text
 
     def card(self) -> dict[str, Any]:
         """Return a description of the rows as JSON values."""
@@ -82,6 +86,7 @@ class GenerationReport:
             "asked": self.asked,
             "delivered": self.delivered,
             "rejected": len(self.rejected),
+            "missing": dict(self.missing),
             "shortfall": self.shortfall,
             "candidates": self.candidates,
             "tried": self.tried,

@@ -18,6 +18,7 @@ from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
 from ragkit.serving.failures import RequestError, error_body, log_error, status_of, to_error_body
+from ragkit.serving.routes.jobs import resume_uploads
 from ragkit.serving.security import Gate
 
 _ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
@@ -37,6 +38,7 @@ def make_app(options: ServeOptions) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        resume_uploads(ctx)
         yield
         ctx.close()
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ragkit.answering import AnswerOptions, Assistant
-from ragkit.documents.discovery import INDEX_FILE
 from ragkit.errors import IndexMismatchError, SettingsError
 from ragkit.examples import ExamplePool
 from ragkit.indexing import Index
+from ragkit.indexing.summary import IndexSummary, summarize_index
 from ragkit.retrieval import RetrievalOptions, Retriever
 from ragkit.serving.failures import RequestError, not_found
+from ragkit.serving.open_indexes import OpenIndexes
 from ragkit.serving.people import People, Person, Right, allows
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class Collections:
         state: the server's own folder, in which examples lie.
         embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.
         others: indexes elsewhere, by the names under which they are served.
+        idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.
 
     Raises:
         SettingsError: if two collections would have one name.
@@ -160,6 +162,7 @@ class Collections:
         state: Path,
         embedder: Callable[[], Embedder],
         others: Mapping[str, Path] | None = None,
+        idle: float = 0.0,
     ) -> None:
         self.folder = folder
         self._people = people
@@ -167,8 +170,8 @@ class Collections:
         self._make_embedder = embedder
         self._others = dict(others or {})
         self._embedder: Embedder | None = None
-        self._open: dict[Path, tuple[int, Index]] = {}
-        self._opening = threading.Lock()
+        self._opening_embedder = threading.Lock()
+        self._indexes = OpenIndexes(idle)
         for name, path in self._others.items():
             if Index.exists(folder / name) and (folder / name).resolve() != path.resolve():
                 raise SettingsError(
@@ -224,22 +227,31 @@ class Collections:
             pass
         return self.open(name, person, "admin")
 
+    def summary(self, name: str) -> tuple[IndexSummary, int] | None:
+        """Return what a collection holds and how many answered examples it has, without opening it; None if it is gone.
+
+        Permissions are not checked: take the name from ``names``.
+        """
+        path = self._path(name)
+        if path is None:
+            return None
+        examples = self._examples_path(name)
+        return summarize_index(path), summarize_index(examples).documents if Index.exists(examples) else 0
+
+    def drop_idle(self) -> None:
+        """Let go of the indexes that nobody has used for a while."""
+        self._indexes.drop_idle()
+
     def close(self) -> None:
-        """Let go of all indexes."""
-        with self._opening:
-            for _, index in self._open.values():
-                index.close()
-            self._open.clear()
+        """Close all indexes."""
+        self._indexes.close()
 
     def embedder(self) -> Embedder:
         """Return the embedding model that new indexes are made with."""
-        with self._opening:
-            return self._shared_embedder()
-
-    def _shared_embedder(self) -> Embedder:
-        if self._embedder is None:
-            self._embedder = self._make_embedder()
-        return self._embedder
+        with self._opening_embedder:
+            if self._embedder is None:
+                self._embedder = self._make_embedder()
+            return self._embedder
 
     def _in_folder(self) -> list[str]:
         if not self.folder.is_dir():
@@ -254,36 +266,23 @@ class Collections:
         return self.folder / name if name in self._in_folder() else None
 
     def _index(self, path: Path) -> Index:
-        with self._opening:
-            found = self._known(path)
-            if found is None or not _fits(found):
-                # One that no longer fits is in the hands of requests that are being answered: it is left to them.
-                found = Index.open(path, embedder=self._shared_embedder())
-                if not _fits(found):
-                    found.close()
-                    found = Index.open(path)
-                self._open[path] = _inode(path), found
-            return found
+        def opened() -> Index:
+            found = Index.open(path, embedder=self.embedder())
+            if _fits(found):
+                return found
+            found.close()
+            return Index.open(path)
+
+        return self._indexes.get(path, opened, _fits)
 
     def _examples(self, name: str, *, create: bool) -> Index | None:
-        path = self._state / "examples" / name
+        path = self._examples_path(name)
         if not create and not Index.exists(path):
             return None
-        with self._opening:
-            found = self._known(path)
-            if found is None:
-                found = ExamplePool.open(path, embedder=self._shared_embedder(), create=create).index
-                self._open[path] = _inode(path), found
-            return found
+        return self._indexes.get(path, lambda: ExamplePool.open(path, embedder=self.embedder(), create=create).index)
 
-    def _known(self, path: Path) -> Index | None:
-        """Return an open index; it is reopened if its folder was recreated."""
-        inode, found = self._open.get(path, (0, None))
-        if found is not None and inode != _inode(path):
-            del self._open[path]
-            found.close()
-            return None
-        return found
+    def _examples_path(self, name: str) -> Path:
+        return self._state / "examples" / name
 
 
 def _fits(index: Index) -> bool:
@@ -293,10 +292,6 @@ def _fits(index: Index) -> bool:
     except IndexMismatchError:
         return False
     return True
-
-
-def _inode(path: Path) -> int:
-    return (path / INDEX_FILE).stat().st_ino if (path / INDEX_FILE).exists() else 0
 
 
 def no_collection() -> RequestError:

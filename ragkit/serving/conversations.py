@@ -12,8 +12,7 @@ from typing import Any
 
 from ragkit.records import Message
 from ragkit.serving.database import Database
-from ragkit.serving.failures import not_found
-from ragkit.serving.storage import StorageFullError
+from ragkit.serving.failures import StorageFullError, not_found
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -170,6 +169,24 @@ class Conversations:
             # One by one and not by the reference, for whose deletions no trigger runs.
             connection.execute("DELETE FROM messages WHERE conversation = ?", (identity,))
             connection.execute("DELETE FROM conversations WHERE id = ?", (identity,))
+
+    def remove_person(self, person: str, heir: str | None = None) -> int:
+        """Delete someone's conversations, or give them to someone else, and return how many there were.
+
+        Args:
+            person: id of the owner.
+            heir: id of who gets them; None to delete them.
+        """
+        with self._database.transaction() as connection:
+            if heir is not None:
+                return connection.execute(
+                    "UPDATE conversations SET person = ? WHERE person = ?", (heir, person)
+                ).rowcount
+            # One by one and not by the reference, for whose deletions no trigger runs.
+            connection.execute(
+                "DELETE FROM messages WHERE conversation IN (SELECT id FROM conversations WHERE person = ?)", (person,)
+            )
+            return connection.execute("DELETE FROM conversations WHERE person = ?", (person,)).rowcount
 
     def add(
         self, message: StoredMessage, why: Mapping[str, Any] | None = None, *, after: str | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import SettingsError
-from ragkit.serving.storage import refusing_full_disk
+from ragkit.serving.failures import StorageFullError, is_full_disk
 
 FILE_NAME = "serving.sqlite"
 STATE = ".serving"
@@ -57,18 +57,20 @@ class Database:
         Raises:
             StorageFullError: if the disk is full.
         """
-        with self._lock, refusing_full_disk():
+        with self._lock:
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 # SQLite has rolled back by itself after some errors, such as that of a full disk.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if is_full_disk(error):
+                    raise StorageFullError from error
                 raise
 
     def close(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import secrets
+import sqlite3
 from typing import Any
 
 from ragkit.errors import (
@@ -26,6 +28,7 @@ from ragkit.errors import (
     StoreError,
 )
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 log = logging.getLogger("ragkit.serving")
 _PATH = re.compile(r"(?:(?<=[\s'\"(=])|^)(?:~|\.{0,2}|[A-Za-z]:)?[/\\][^\s'\"`,;()<>]*[^\s'\"`,;:.()<>]|file://\S+")
 """A path as messages name them; an address of the web has its scheme before the slashes."""
@@ -81,6 +84,29 @@ _KINDS: tuple[tuple[type[RagkitError], int, str, str], ...] = (
 """Replacement messages for errors that name files, addresses or other details of the server."""
 
 
+class StorageFullError(RequestError):
+    """The server's disk is full, or its quota is used up. Status 507."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's disk is full.",
+            "Delete documents or other files on the server, or ask its owner to.",
+            status=507,
+            code="storage_full",
+        )
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is that of a full disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class ReportedError(Exception):
     """An unexpected error that has been logged, with the response body that names its log entry."""
 
@@ -130,6 +156,9 @@ def unexpected(error: BaseException, where: str) -> dict[str, Any]:
     """Log an unexpected error, once, and return the response body, with the id of its log entry."""
     if isinstance(error, ReportedError):
         return error.body
+    if is_full_disk(error):
+        log.error("disk full in %s: %s", where, error)
+        return to_error_body(StorageFullError())
     identity = secrets.token_hex(6)
     log.error("internal error %s in %s", identity, where, exc_info=error)
     return error_body(

@@ -14,8 +14,16 @@ from ragkit.documents import Issue, Loader, LoadOptions, SourceFile
 from ragkit.errors import IndexLockedError, QueryError, RagkitError
 from ragkit.indexing.filters import Field, Filter
 from ragkit.records import Document, DocumentInfo
+from ragkit.serving.accepted import Accepted
 from ragkit.serving.collections import Collection
-from ragkit.serving.failures import RequestError, not_found, report, without_paths
+from ragkit.serving.failures import (
+    RequestError,
+    StorageFullError,
+    is_full_disk,
+    not_found,
+    report,
+    without_paths,
+)
 from ragkit.serving.names import NAME, UPLOAD, harmless
 from ragkit.serving.uploads import Upload, Uploads
 
@@ -87,7 +95,11 @@ class Intake:
         def reading(name: str) -> None:
             nonlocal done
             if ending.is_set():
-                raise RequestError("The server stopped before it read the file.", "Upload it again.", status=503)
+                raise RequestError(
+                    "The server stopped before it read the file.",
+                    "It is added when the server starts again.",
+                    status=503,
+                )
             collection.check("write")
             emit("progress", {"stage": "files", "done": done, "total": len(files), "name": name})
             done += 1
@@ -102,7 +114,20 @@ class Intake:
             emit("progress", {"stage": "files", "done": len(files), "total": len(files), "name": ""})
             emit("done", counts)
         finally:
-            self.uploads.discard(files)
+            if not ending.is_set():
+                self.uploads.discard(files)
+
+    def take(self, collection: Collection, accepted: Accepted, emit: Emit, ending: threading.Event) -> None:
+        """Take in the files of an accepted upload; those that the end of the server left stay for the next start.
+
+        Raises:
+            RequestError: see ``add``.
+        """
+        try:
+            self.add(collection, accepted.files, emit, ending)
+        finally:
+            if not ending.is_set():
+                accepted.done()
 
     def remove(self, collection: Collection, identity: str, *, whole_file: bool = False) -> int:
         """Take a document out, and its file with it where it was uploaded and no other document is from it.
@@ -152,7 +177,11 @@ class Intake:
                 return outcomes
             except RequestError:
                 raise
-            except RagkitError as error:
+            except (RagkitError, OSError) as error:
+                if is_full_disk(error):
+                    error = StorageFullError()
+                elif isinstance(error, OSError):
+                    raise
                 if isinstance(error, IndexLockedError) and time.monotonic() < deadline:
                     time.sleep(0.2)
                     continue
@@ -206,6 +235,10 @@ class Intake:
     def _is_new(self, collection: Collection, outcome: FileResult) -> bool:
         """Return whether a file has to be read, or else say in its outcome why not."""
         file = outcome.file
+        if file.disk_full:
+            full = StorageFullError()
+            outcome.reason, outcome.hint = full.message, full.hint
+            return False
         if file.path is None:
             outcome.reason = f"It is larger than {self.uploads.limits.file_bytes / 2**20:g} MB."
             outcome.hint = "Split it, or have the owner add it with ragkit add."
@@ -213,6 +246,10 @@ class Intake:
         # With a password, more of a file may be read than before.
         if self._of_file(collection, file.stored, file.name) and not file.passwords:
             outcome.status, outcome.reason = "unchanged", "It is there already."
+            kept = self.uploads.path(collection.name, file.stored)
+            if kept is not None and not kept.exists():
+                # The server was killed after the commit and before the file was put where it is kept.
+                self.uploads.place(collection.name, file)
             return False
         outcome.old = collection.index.documents(Field("origin") == UPLOAD + file.name)
         return True

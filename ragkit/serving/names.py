@@ -11,7 +11,7 @@ from ragkit._files import source_of_name
 from ragkit.records import Document, DocumentInfo
 
 if TYPE_CHECKING:
-    from ragkit.indexing import Index
+    pass
 
 LONGEST = 255
 """Bytes of a name that is shown, as UTF-8."""
@@ -71,12 +71,15 @@ def file_name(document: Document | DocumentInfo) -> str:
     return clean_name(document.origin.removeprefix(UPLOAD))
 
 
-def collection_title(name: str, index: Index) -> str:
-    """Return how a collection is called: an index that follows a folder by the folder's own name, others by theirs."""
-    for origin in index.origins(1):
-        if (source := source_of_name(name, Path(origin))) is not None:
-            return harmless(source.name)
-    return name
+def collection_title(name: str, origin: str | None) -> str:
+    """Return how a collection is called: an index that follows a folder by the folder's own name, others by theirs.
+
+    Args:
+        name: of the index.
+        origin: one of its files; None where there is none.
+    """
+    source = None if origin is None else source_of_name(name, Path(origin))
+    return name if source is None else harmless(source.name)
 
 
 def safe_suffix(name: str) -> str:

@@ -106,25 +106,33 @@ class People:
         Raises:
             SettingsError: if there is no one of that name.
         """
-        found = self._database.rows("SELECT id FROM people WHERE name = ?", (name,))
-        if not found:
-            raise self._unknown(name)
+        identity = self.id_of(name)
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM rights WHERE person = ? AND collection = ?", (found[0][0], collection))
+            connection.execute("DELETE FROM rights WHERE person = ? AND collection = ?", (identity, collection))
             if right is not None:
-                connection.execute(
-                    "INSERT INTO rights VALUES (?, ?, ?)", (found[0][0], collection, RIGHTS.index(right))
-                )
+                connection.execute("INSERT INTO rights VALUES (?, ?, ?)", (identity, collection, RIGHTS.index(right)))
 
-    def remove(self, name: str) -> None:
-        """Take someone's token and rights away.
+    def remove(self, name: str) -> str:
+        """Take someone's token and rights away, and return their id.
 
         Raises:
             SettingsError: if there is no one of that name.
         """
+        identity = self.id_of(name)
         with self._database.transaction() as connection:
-            if not connection.execute("DELETE FROM people WHERE name = ?", (name,)).rowcount:
-                raise self._unknown(name)
+            connection.execute("DELETE FROM people WHERE id = ?", (identity,))
+        return identity
+
+    def id_of(self, name: str) -> str:
+        """Return the id of someone with a token.
+
+        Raises:
+            SettingsError: if there is no one of that name.
+        """
+        found = self._database.rows("SELECT id FROM people WHERE name = ?", (name,))
+        if not found:
+            raise self._unknown(name)
+        return str(found[0][0])
 
     def all(self) -> list[Person]:
         """Return the people with tokens of their own, by name."""

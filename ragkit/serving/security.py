@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ragkit.errors import SettingsError
-from ragkit.serving.failures import RequestError, to_error_body, unexpected
+from ragkit.serving.failures import RequestError, is_full_disk, to_error_body, unexpected
 from ragkit.serving.proxies import host_name, same_address, trusts
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Gate:
         self._app = app
         self._ctx = ctx
         self._hosts = allowed_hosts(ctx.options)
-        self._origins = frozenset(checked_origin(origin) for origin in ctx.options.origins)
+        self._origins = ctx.origins
         self._prefix = ctx.options.prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +125,7 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - here, so that its response is dressed as all are
             told_of = unexpected(error, f"{scope['method']} {_path(inner)}")
             if not started:
-                await _send(told_of, 500, {}, dressed)
+                await _send(told_of, 507 if is_full_disk(error) else 500, {}, dressed)
 
     def _check(self, scope: Scope, headers: Headers, most: int) -> None:
         if not self._is_ours(host_name(headers.get("host", ""))):

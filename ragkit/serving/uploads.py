@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from ragkit.serving.failures import RequestError
+from ragkit.serving.failures import RequestError, is_full_disk
 from ragkit.serving.names import clean_name, safe_suffix
 
 FOLDER = "uploads"
@@ -48,7 +49,9 @@ class Upload:
     """The name it is kept under: the sha256 of its content and a suffix of letters and digits."""
     size: int
     path: Path | None
-    """Its temporary path; None if the file is too large."""
+    """Its temporary path; None if the file is too large, or the disk was full."""
+    disk_full: bool = False
+    """Whether the disk was full before the file was complete."""
     passwords: tuple[str, ...] = field(default=(), repr=False)
     """Tried in turn if it is encrypted; sent with the files, used once and never stored."""
 
@@ -150,6 +153,7 @@ class _Receiver:
         self._file: IO[bytes] | None = None
         self._path = folder
         self._hash = hashlib.sha256()
+        self._full = False
         self._size = self._whole = 0
         self._done = False
         self.uploads: list[Upload] = []
@@ -197,7 +201,8 @@ class _Receiver:
     def discard(self) -> None:
         """Delete what has come."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             self._path.unlink(missing_ok=True)
         for upload in self.uploads:
             if upload.path is not None:
@@ -235,8 +240,9 @@ class _Receiver:
                 code="too_large",
             )
         self._path = self._folder / f"{secrets.token_hex(16)}{safe_suffix(clean_name(self._name))}"
-        self._file = self._path.open("xb")
-        self._hash, self._size = hashlib.sha256(), 0
+        self._hash, self._size, self._full = hashlib.sha256(), 0, False
+        with self._until_full():
+            self._file = self._path.open("xb")
 
     def _write(self, data: bytes, start: int, end: int) -> None:
         if self._password is not None:
@@ -244,29 +250,48 @@ class _Receiver:
             if len(self._password) > _LONGEST_PASSWORD:
                 raise _bad(f"A password exceeds {_LONGEST_PASSWORD:,} bytes.")
             return
-        if self._file is None:
+        if self._name is None:
             return
         self._size += end - start
-        if self._size <= self._limits.file_bytes:
-            piece = data[start:end]
-            self._hash.update(piece)
-            self._file.write(piece)
+        piece = data[start:end]
+        self._hash.update(piece)
+        if self._size <= self._limits.file_bytes and self._file is not None and not self._full:
+            with self._until_full():
+                self._file.write(piece)
 
     def _close(self) -> None:
         if self._password is not None:
             self._passwords.append(self._password.decode("utf-8", "replace"))
             self._password = None
             return
-        if self._file is None:
+        if self._name is None:
             return
-        self._file.close()
-        self._file = None
+        if self._file is not None:
+            if not self._full:
+                with self._until_full():
+                    # What is accepted is on the disk.
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
         name = clean_name(self._name)
-        fits = self._size <= self._limits.file_bytes
+        self._name = None
+        fits = self._size <= self._limits.file_bytes and not self._full
         if not fits:
-            self._path.unlink()
+            self._path.unlink(missing_ok=True)
         stored = self._hash.hexdigest() + safe_suffix(name)
-        self.uploads.append(Upload(name, stored, self._size, self._path if fits else None))
+        self.uploads.append(Upload(name, stored, self._size, self._path if fits else None, self._full))
+
+    @contextmanager
+    def _until_full(self) -> Iterator[None]:
+        """Note if the disk is full: this file is refused then, and the next ones may still fit."""
+        try:
+            yield
+        except OSError as error:
+            if not is_full_disk(error):
+                raise
+            self._full = True
 
     def _end(self) -> None:
         self._done = True

@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -163,3 +164,23 @@ def test_token_that_is_removed_holds_no_more_at_once(here, folder):
         assert httpx.get(f"{url}api/me", headers=headers).json()["rights"] == {"notes": "read"}
         here("token", "remove", "anna", cwd=folder)
         assert httpx.get(f"{url}api/me", headers=headers).status_code == 401
+
+
+def test_conversations_of_a_removed_user_are_deleted_or_given_to_another(here, folder):
+    with serving(folder, "--model", "none", env={"RAGKIT_TOKEN": "tulip"}) as (_, url, _):
+        clients = {}
+        for name in ("anna", "ben", "cora"):
+            token = here("token", "add", name, "--read", "notes", cwd=folder).stdout.strip()
+            clients[name] = httpx.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=60)
+            if name != "cora":
+                body = {"question": f"When does the bus of {name} leave?", "mode": "quotes"}
+                assert "event: finished" in clients[name].post("api/collections/notes/answers", json=body).text
+        assert "1 conversation." in here("token", "remove", "anna", cwd=folder).stdout
+        for heir in ("nobody", "ben"):
+            here("token", "remove", "ben", "--give-to", heir, cwd=folder, check=2)
+        here("token", "remove", "ben", "--give-to", "cora", cwd=folder)
+        (given,) = clients["cora"].get("api/conversations", params={"query": "bus ben"}).json()["conversations"]
+        assert len(clients["cora"].get(f"api/conversations/{given['id']}").json()["messages"]) == 2
+    with closing(sqlite3.connect(folder / "indexes" / ".serving" / "serving.sqlite")) as database:
+        kept = database.execute("SELECT text FROM messages UNION SELECT text FROM said").fetchall()
+    assert not [text for (text,) in kept if "anna" in text]

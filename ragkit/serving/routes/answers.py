@@ -14,11 +14,10 @@ from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, ch
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage, new_message, not_stored
-from ragkit.serving.failures import to_error_body, unexpected
+from ragkit.serving.failures import StorageFullError, to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
-from ragkit.serving.storage import StorageFullError
 from ragkit.serving.views import StepViews, message_view, outcome_message, why_view
 
 router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
@@ -45,7 +44,8 @@ class AnswerRequest(BaseModel):
 async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
     """Answer a question, as events: conversation, queued, retrieved, prompt, generating, delta, finished, error.
 
-    Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations.
+    Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations. Its
+    ``html`` is the answer so far, sanitised, or null in a long answer that has hardly grown.
     Disconnecting stops the answer; the partial answer is kept. A resumable answer goes on for some seconds, and
     ``GET /api/messages/{question}/events`` follows it again.
     """

@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ragkit.serving.collections import Collection
-from ragkit.serving.context import Ctx, Who
+from ragkit.serving.collections import no_collection
+from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.names import collection_title
+from ragkit.serving.people import Person
 
 router = APIRouter(prefix="/api/collections", tags=["collections"])
 
@@ -24,7 +25,7 @@ class NewCollection(BaseModel):
 @router.get("")
 def list_collections(ctx: Ctx, person: Who) -> dict[str, Any]:
     """List the collections that you may read."""
-    views = [_view(ctx.collections.open(name, person)) for name in ctx.collections.names(person)]
+    views = [view for name in ctx.collections.names(person) if (view := _view(ctx, person, name)) is not None]
     titles = Counter(view["title"] for view in views)
     for view in views:
         if titles[view["title"]] > 1:
@@ -35,19 +36,26 @@ def list_collections(ctx: Ctx, person: Who) -> dict[str, Any]:
 @router.post("", status_code=201)
 def make_collection(wanted: NewCollection, ctx: Ctx, person: Who) -> dict[str, Any]:
     """Make an empty collection; for owners."""
-    return _view(ctx.collections.create(wanted.name, person))
+    view = _view(ctx, person, ctx.collections.create(wanted.name, person).name)
+    if view is None:
+        raise no_collection()
+    return view
 
 
-def _view(collection: Collection) -> dict[str, Any]:
-    pool = collection.pool()
-    index = collection.index
+def _view(ctx: Context, person: Person, name: str) -> dict[str, Any] | None:
+    """Return what is shown of a collection; nothing is opened for it. None if it is gone."""
+    found = ctx.collections.summary(name)
+    if found is None:
+        return None
+    summary, examples = found
     return {
-        "name": collection.name,
-        "title": collection_title(collection.name, index),
-        "files": index.file_count,
-        "documents": index.document_count,
-        "chunks": index.chunk_count,
-        "right": collection.right,
-        "embedding_model": index.embedder.model_id,
-        "examples": 0 if pool is None else len(pool),
+        "name": name,
+        "title": collection_title(name, summary.origin),
+        "files": summary.files,
+        "documents": summary.documents,
+        "chunks": summary.chunks,
+        "right": ctx.people.right(person, name),
+        # None before the first document.
+        "embedding_model": summary.model_id,
+        "examples": examples,
     }

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 
 from ragkit.indexing.filters import Field
 from ragkit.records import DocumentInfo
+from ragkit.serving.accepted import accept
 from ragkit.serving.context import Ctx, Who
 from ragkit.serving.intake import document_of
 from ragkit.serving.jobs import Job
@@ -67,13 +68,19 @@ async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who
     intake = await to_thread(ctx.part, intake_of)
     files = await intake.uploads.receive(request.headers.get("content-type", ""), request.stream())
 
+    try:
+        accepted = await to_thread(accept, intake.uploads.folder, collection, person, files)
+    except BaseException:
+        intake.uploads.discard(files)
+        raise
+
     def work(job: Job) -> None:
-        intake.add(opened, files, job.emit, ctx.ending)
+        intake.take(opened, accepted, job.emit, ctx.ending)
 
     try:
         job = ctx.part(jobs_of).start(collection, person.id, work)
     except BaseException:
-        intake.uploads.discard(files)
+        accepted.done()
         raise
     return {"job": job.id}
 

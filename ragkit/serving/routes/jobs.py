@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 
+from ragkit.serving.accepted import Accepted, left_over
 from ragkit.serving.context import Context, Ctx, Who
-from ragkit.serving.failures import not_found
+from ragkit.serving.failures import RequestError, log, not_found
 from ragkit.serving.intake import Intake
 from ragkit.serving.jobs import Job, Jobs
 from ragkit.serving.people import Person, allows
@@ -26,6 +28,28 @@ def jobs_of(ctx: Context) -> Jobs:
 def intake_of(ctx: Context) -> Intake:
     """Make what takes a server's uploads in; for ``ctx.part``."""
     return Intake(Uploads(ctx.state / FOLDER, UploadLimits(whole_bytes=ctx.options.limits.upload)))
+
+
+def resume_uploads(ctx: Context) -> None:
+    """Take in the uploads that an earlier server accepted and did not finish."""
+    by_collection: dict[str, list[Accepted]] = {}
+    for accepted in left_over(ctx.state / FOLDER):
+        by_collection.setdefault(accepted.collection, []).append(accepted)
+    for name, several in by_collection.items():
+        ctx.part(jobs_of).start(name, several[0].person.id, partial(_take_left, ctx, several))
+
+
+def _take_left(ctx: Context, several: list[Accepted], job: Job) -> None:
+    for accepted in several:
+        try:
+            opened = ctx.collections.open(accepted.collection, accepted.person, "write")
+            ctx.part(intake_of).take(opened, accepted, job.emit, ctx.ending)
+        except RequestError as error:
+            if ctx.ending.is_set():
+                raise
+            # Whoever sent it may no longer write there, or there is no such collection any more.
+            log.warning("An upload to %s was dropped: %s", accepted.collection, error)
+            accepted.done()
 
 
 @router.get("/{job}")

@@ -1,0 +1,42 @@
+"""What an index holds, read from its SQLite file alone: without its vectors, its keywords and its embedding model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragkit.indexing.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What an index holds."""
+
+    documents: int
+    files: int
+    """A table's rows are documents of one file."""
+    chunks: int
+    model_id: str | None
+    """Embedding model; None before the first document."""
+    origin: str | None
+    """The first of the files, by name."""
+
+
+def summarize_index(path: str | Path) -> IndexSummary:
+    """Return what the index in a folder holds; nothing stays open.
+
+    Raises:
+        StoreError: if it is missing, damaged or not an index.
+    """
+    store = Store(Path(path).expanduser(), create=False)
+    try:
+        with store.reading():
+            ((documents, files, chunks, origin),) = store.rows(
+                "SELECT (SELECT count(*) FROM documents), (SELECT count(DISTINCT origin) FROM documents), "
+                "(SELECT count(*) FROM chunks WHERE edition = "
+                "(SELECT CAST(value AS INTEGER) FROM state WHERE name = 'edition')), "
+                "(SELECT min(origin) FROM documents)"
+            )
+            return IndexSummary(documents, files, chunks, store.state("model_id"), origin)
+    finally:
+        store.close()

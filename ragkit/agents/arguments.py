@@ -214,14 +214,14 @@ class ArgumentDecoder:
         opening = _OPENINGS.get(str(about.get("type")), "")
         least, most = schema.get("minItems", 0), min(schema.get("maxItems", 10**6), self._options.max_items)
         while len(items) < most:
-            # Numbers and names of the request that no element has speak for another one.
+            # Numbers or names of the request that no element has speak for another one.
             bias = self._options.request_bias if opening == "{" and unused(items, self._request) else 0.0
             if items and len(items) >= least and self._ends(opening, bias):
                 break
             before = self._state()
             item, repeated = self._item(about, items, before)
             # A small model repeats elements; the request does not.
-            for _ in range(_MOST_RETRIES if opening == "{" and repeated else 0):
+            for _ in range(_MOST_RETRIES if bias and repeated else 0):
                 decided = self._decided[before[3] :]
                 if not decided or not repeated:
                     break

@@ -169,13 +169,12 @@ def count_stated(value: Any, request: str) -> int:
 
 
 def unused(values: Any, request: str) -> bool:
-    """Return whether a request has a number or a capitalised name that values do not contain."""
+    """Return whether values lack a number of a request, or a capitalised name if the request has no numbers."""
     used = list(leaves(values))
+    if numbers(request):
+        return any(number not in used for number in numbers(request))
     texts = f" {' '.join(flat(item) for item in used if isinstance(item, str))} "
-    names = [match.group() for match in _PROPER.finditer(request)]
-    return any(number not in used for number in numbers(request)) or any(
-        f" {flat(name)} " not in texts for name in names
-    )
+    return any(f" {flat(match.group())} " not in texts for match in _PROPER.finditer(request))
 
 
 def flat(text: str) -> str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ragkit.answering.language import language_name, language_of
-from ragkit.datagen.candidates import BLANK, AnswerKind, Candidate, plain
+from ragkit.datagen.answer_patterns import AnswerKind
+from ragkit.datagen.candidates import BLANK, Candidate, plain
 from ragkit.datagen.ledger import digest
 from ragkit.datagen.rule_questions import rule_questions
 from ragkit.errors import ModelOutputError

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ragkit.datagen.candidates import BLANK, AnswerKind, Candidate
+from ragkit.datagen.answer_patterns import AnswerKind
+from ragkit.datagen.candidates import BLANK, Candidate
 from ragkit.retrieval.terms import is_stop
 
 _AUXILIARIES = "is|are|was|were|can|could|must|should|may|might|will|would|has|have|had"
@@ -27,7 +28,9 @@ _CLAUSES = re.compile(rf"[,\"“—–|]|\b(?:{_AUXILIARIES}|which|who|that|if|b
 _COMPLETE = re.compile(
     r"[.,;:)?!]|\s*$|\s(?:in|on|at|by|for|from|with|to|of|and|or|as|during|after|before|ahead|ago|later|if|who|which|that)\b"
 )
-_DETERMINER = re.compile(r"\b(?:the|an?|your|our|their|its|his|her|this|that|any|each|other|and|or)\s*$", re.I)
+_DETERMINER = re.compile(
+    r"\b(?:the|an?|your|our|their|its|his|her|this|that|any|each|other|and|or|either|both)\s*$", re.I
+)
 _COMMON_NOUN = re.compile(r"^[A-Z][a-z]{2,}(?:[^suaeiy'’\W]s|es|tion|ment|ing|ed|ance|ity)$")
 """Words that are capitalised because they begin the sentence. A plural is rarely a name."""
 _BETWEEN = 9

@@ -31,7 +31,10 @@ def register(data: typer.Typer) -> None:
 def questions(
     target: TargetName,
     output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="File for the rows (JSON Lines).", show_default=False)
+        Path,
+        typer.Option(
+            "--out", "--output", "-o", metavar="FILE", help="File for the rows (JSON Lines).", show_default=False
+        ),
     ],
     number: Annotated[int, typer.Option("--number", "-n", min=0, help="Number of questions.")] = 100,
     model: ModelName = None,

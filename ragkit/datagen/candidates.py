@@ -10,114 +10,29 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final
 
 from ragkit.answering.language import language_of
 from ragkit.chunking import sentence_spans
 from ragkit.chunking.tables import tables_in
+from ragkit.datagen.answer_patterns import ANSWER_KINDS, PATTERNS, AnswerKind
 from ragkit.retrieval.terms import is_stop
 
-AnswerKind = Literal[
-    "money",
-    "percent",
-    "contact",
-    "code",
-    "clock",
-    "date",
-    "duration",
-    "quantity",
-    "quoted",
-    "reason",
-    "name",
-    "cell",
-    "item",
-    "number",
-    "phrase",
-]
-ANSWER_KINDS: Final[tuple[AnswerKind, ...]] = get_args(AnswerKind)
-"""Kinds of candidate answers. Of overlapping ones the earlier kind is kept."""
-
-_NUMBER = r"\d+(?:[.,]\d+)*"
-_WORDED = (
-    "two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|"
-    "ninety|hundred"
-)
-_COUNT = rf"(?:{_NUMBER}|\b(?:{_WORDED}|one)\b)"
-_RANGE = rf"{_COUNT}(?:\s?(?:-|–|to)\s?{_COUNT})?"
-_SCALE = r"(?:\s(?:thousand|million|billion|trillion))?"
-_MONTH = (
-    r"(?:January|February|March|April|May|June|July|August|September|October|November|December|Januar|Februar|März|"
-    r"Mai|Juni|Juli|Oktober|Dezember|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
-)
-_TIME = (
-    r"(?:(?:calendar|business|working|pay|full|school|light)[\s-])?"
-    r"(?:second|minute|hour|day|week|month|year|decade|centur(?:y|ie))s?"
-)
-_UNIT = (
-    r"(?:kilomet(?:er|re)s?|met(?:er|re)s?|centimet(?:er|re)s?|millimet(?:er|re)s?|miles?|feet|foot|inch(?:es)?|yards?|"
-    r"acres?|hectares?|square \w+|km²?|cm|mm|kg|kilograms?|grams?|pounds|lbs?|tons?|tonnes?|lit(?:er|re)s?|gallons?|"
-    r"degrees(?: \w+)?|°\s?[CF]|watts?|volts?|[KMGT]B|kHz|MHz|GHz|mph|km/h)"
-)
-_TITLE = r"(?<!\w)[^\W\d_a-z][\w'’&.-]*"
-_JOINED = r"(?:\s(?:of|the|de|la|von|van|der|du|&)){0,2}"
-_PATTERNS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = (
-    (
-        "money",
-        re.compile(
-            rf"[$€£¥]\s?{_NUMBER}(?:{_SCALE}|[kKmMbB]n?\b)|\b{_NUMBER}{_SCALE}\s(?:dollars|euros|pounds|cents|USD|EUR|GBP)\b"
-        ),
-    ),
-    ("percent", re.compile(rf"\b{_NUMBER}\s?(?:-|–|to)?\s?(?:{_NUMBER})?\s?(?:%|percent\b|per cent\b)")),
-    (
-        "contact",
-        re.compile(
-            r"[\w.+-]+@[\w-]+\.[\w.-]*\w|\(?\b\d{3}\)?[-. ]\d{3}[-. ]\d{4}\b|(?<![\w#&/])#[a-z][\w-]{2,}"
-            r"|(?<![/@\w.-])(?:[\w-]+\.)+(?:gov|com|org|net|edu|io)\b(?:/[\w/-]*\w)?"
-        ),
-    ),
-    ("code", re.compile(r"\b(?=[A-Z0-9-]*\d)[A-Z]{1,6}-?\d[\w-]*\b|`[^`\n]{2,40}`")),
-    (
-        "clock",
-        re.compile(r"\b\d{1,2}(?:[:.]\d\d)?\s?(?:[ap]\.?m\b\.?)|\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:noon|midnight)\b"),
-    ),
-    (
-        "date",
-        re.compile(
-            rf"\b\d{{1,2}}(?:st|nd|rd|th|\.)?\s(?:of\s)?{_MONTH}(?:,?\s\d{{4}})?|\b{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b"
-            rf"(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b|(?<=\s)(?!M(?:ay|ar)\b){_MONTH}(?=[\s.,;)])|\b\d{{4}}-\d\d-\d\d\b|\b(?:1[0-9]|20)\d\ds?\b(?![\s-]?{_UNIT}\b|[.,]\d)"
-            r"|\b(?:(?:early|mid|late)[ -])?(?:\d{1,2}th|first|second|third) century(?: (?:BC|AD|BCE|CE)\b)?"
-        ),
-    ),
-    ("duration", re.compile(rf"(?<![$€£¥.,\d]){_RANGE}{_SCALE}[\s-]{_TIME}\b", re.I)),
-    ("quantity", re.compile(rf"(?<![$€£¥.,\d]){_RANGE}{_SCALE}[\s-]?{_UNIT}(?![\w²])", re.I)),
-    ("quoted", re.compile(r"[\"“„«「]([^\"“”„«»「」\n]{3,70})[\"”“»」]")),
-    (
-        "reason",
-        re.compile(
-            r"\b(?:because(?: of)?|due to|in order to|so that)\s([^.;:!?()\n,]{12,90})(?=[.;,!?\n]|$)",
-        ),
-    ),
-    ("name", re.compile(rf"{_TITLE}(?:{_JOINED}\s{_TITLE})*")),
-    (
-        "number",
-        re.compile(
-            rf"(?<![$€£¥.,\d\w-]){_RANGE}{_SCALE}(?=\s[a-z])|(?<=\s)\d+(?:[.,]\d+)+(?=[\s.,;)])",
-        ),
-    ),
-    (
-        "phrase",
-        re.compile(
-            r"\b(?:the|an?|its|their|his|her|your|our|called|known as|named)\s"
-            r"((?:[a-z][\w-]+\s){1,4}?[a-z][\w-]+)(?=[.,;:!?)]|\s(?:is|are|was|were|of|in|on|and|or|that|which|who|"
-            r"has|have|had|can|may|must|should|will)\b)"
-        ),
-    ),
-)
 _CAPITALISED_ALWAYS = frozenset({"de"})
 """Languages that capitalise every noun: one capitalised word is not a name."""
 _MARKUP = re.compile(r"[*_\[\]|<>`#~{}\\]|https?:")
-_SOURCE_CODE = re.compile(r"</?[a-z]+[ >/]|^ *\||\| *$|\{%|\{\{|\w\": ?[\"\[{]|^---$", re.M)
+_SOURCE_CODE = re.compile(
+    r"</?[a-z]+[ >/]|^ *\||\| *$|^(?:title|subtitle|layout|permalink|redirect_from|tags|sidebar|cSpell): "
+    r"|\{%|\{\{|\w\": ?[\"\[{]|^---$",
+    re.M,
+)
 _ITEM = re.compile(r"^[ \t]*(?:[-*+•–]|\d{1,2}[.)])[ \t]+(?P<item>[^\n]{8,90})$", re.M)
+_LIST = re.compile(r"\n[ \t]*(?:[-*+•–]|\d{1,2}[.)])[ \t]")
+_ENDED = re.compile(r"[.!?。！？][\"'”’)\]*_]*$")
+_AUXILIARY = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|can|could|must|should|may|will|would|ist|sind|war|hat|est|es)\b"
+)
+_SUBJECT_FOLLOWS = re.compile(r"(?:[.,;:()–—]|\b(?:and|but|that|when|while|because|as|if|where))$")
 _URL = re.compile(r"\b(?:https?|mailto|ftp):[^\s>\"]+")
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
 _MARKER = re.compile(r"^(?:#{1,6}|[-+•–>]|\d{1,2}[.)])\s+")
@@ -128,6 +43,8 @@ _BEGINNING = re.compile(r"(?:^|[\n:|(\"“*_]|(?:^|\s)[-*+•–]|(?:^|\s)\d{1,2
 _WEEKDAYS = frozenset(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
 _LONGEST = 14
 """Words of a candidate."""
+_LEAD_WORDS = 4
+"""Words of the line above a list from which it says what the items are."""
 _NEAR = 220
 """Characters of a short sentence. Sentences of twice the length are lists or text without punctuation."""
 _COMMAS = 6
@@ -184,14 +101,14 @@ def candidates(passage: str, heading: str = "") -> list[Candidate]:
 
 def plain(text: str) -> str:
     """Return a text on one line, without the marks of Markdown and the targets of links."""
-    return " ".join(re.sub(r"[*`]|(?<!_)_(?!_)", "", _LINK.sub(r"\1", text)).split())
+    return " ".join(re.sub(r"[*`]|\\(?=\w)|(?<!_)_(?!_)", "", _LINK.sub(r"\1", text)).split())
 
 
 def _matches(passage: str) -> Iterator[Candidate]:
     language = language_of(passage)
     starts = {start for start, _ in sentence_spans(passage)}
     links = [match.span() for match in _URL.finditer(passage)]
-    for kind, pattern in _PATTERNS:
+    for kind, pattern in PATTERNS:
         if kind in ("phrase", "reason") and language not in ("en", None):
             continue
         for match in pattern.finditer(passage):
@@ -206,7 +123,9 @@ def _matches(passage: str) -> Iterator[Candidate]:
             if any(first < end and start < last for first, last in links):
                 continue
             if _usable(passage, text, kind, start):
-                yield Candidate(text, start, end, kind, _blank(passage, start, end))
+                blank = _blank(passage, start, end)
+                if blank.count(BLANK) == 1:  # the target of a link is not in it
+                    yield Candidate(text, start, end, kind, blank)
 
 
 def _blank(passage: str, start: int, end: int) -> str:
@@ -267,13 +186,28 @@ def _usable(passage: str, text: str, kind: AnswerKind, start: int) -> bool:
         return False
     first, last = _sentence(passage, start, start + len(text))
     context = passage[first:last]
-    if _SOURCE_CODE.search(context):
+    if _SOURCE_CODE.search(context) or _LIST.search(context):
+        return False
+    if kind in ("name", "phrase", "quoted", "number") and not (_ENDED.search(context) or _AUXILIARY.search(context)):
+        return False
+    if kind == "name" and not _is_complete(passage, start, start + len(text), first):
         return False
     # A heading or a caption says nothing of its words, and nobody asks about a link.
     if len(_WORD.findall(context)) < len(words) + 4 or context.endswith("?"):
         return False
     # A long enumeration has many equal answers.
     return last - first <= 2 * _NEAR and context.count(",") + 2 * context.count(";") <= _COMMAS
+
+
+def _is_complete(passage: str, start: int, end: int, first: int) -> bool:
+    """Return whether a name is a complete noun phrase: in "the Slack page" or "18F-Site" it only describes another."""
+    before, after = passage[first:start].rstrip(" *_"), passage[end : end + 30]
+    if before.endswith("-") or re.match(r"[-:/\w]|’?'?s\b", after.lstrip("*_")):
+        return False
+    noun = re.match(r"[*_]*\s([a-z][\w-]+)", after)
+    if noun is None or is_stop(noun[1]):
+        return True
+    return not before or _SUBJECT_FOLLOWS.search(before) is not None
 
 
 def _cells(passage: str) -> Iterator[Candidate]:
@@ -304,7 +238,7 @@ def _items(passage: str) -> Iterator[Candidate]:
             lead = next(
                 (line for line in reversed(passage[: match.start()].splitlines()) if line.rstrip()[-1:] == ":"), ""
             )
-            if lead:
+            if len(_WORD.findall(lead)) >= _LEAD_WORDS and "@" not in text and not _SOURCE_CODE.search(lead):
                 yield Candidate(text, start, start + len(text), "item", f"{_MARKER.sub('', plain(lead))} {BLANK}")
 
 

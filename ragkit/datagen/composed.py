@@ -26,7 +26,7 @@ _YEAR = re.compile(r"\b(?:1[0-9]|20)\d\d\b")
 _VERB = r"(?:is|are|was|were|has|have|had|can|could|will|would|must|may|should|[a-z]+(?:ed|s))"
 _DESCRIPTIONS = (
     (re.compile(r"^(?:Who|What|Which) (?:is|was|are|were) (the [^?]+)\?$"), r"\1"),
-    (re.compile(rf"^Who ({_VERB} [^?]+)\?$"), r"the person who \1"),
+    (re.compile(r"^Who (?!(?:did|does|do)\b)([a-z]+ [^?]+)\?$"), r"the person who \1"),
     (re.compile(rf"^(?:What|Which) ((?:[a-z-]+ ){{0,2}}[a-z-]+) ({_VERB} [^?]+)\?$"), r"the \1 that \2"),
 )
 _SUBJECT = re.compile(r"\b(?:did|does|do|was|is|were|are|has|have|had|can|could|will|would|must|should|may)\s$", re.I)
@@ -123,7 +123,10 @@ def _with_pronoun(first: DataRow, second: DataRow) -> str | None:
     if not shared or second.answer == first.answer or second.answer in first.question:
         return None
     match = max(shared, key=lambda one: len(one.group()))
-    subject, other, possessive = _pronoun(second.evidence[0].quote)
+    pronoun = _pronoun(second.evidence[0].quote)
+    if pronoun is None:
+        return None
+    subject, other, possessive = pronoun
     before, after = second.question[: match.start()], second.question[match.end() :]
     before = re.sub(r"\b[Tt]he $", "", before)
     if match.group().endswith(("'s", "’s")) or after.startswith(("'s", "’s")):
@@ -139,10 +142,10 @@ def _is_function_word(word: str) -> bool:
     return is_stop(word.strip("?,"))
 
 
-def _pronoun(passage: str) -> tuple[str, str, str]:
-    """Return the pronoun that a passage uses most, by which a name is told to be a person's or not."""
+def _pronoun(passage: str) -> tuple[str, str, str] | None:
+    """Return the pronoun that a passage uses most, which says whether it is about a person; None if it has none."""
     counts = [len(re.findall(rf"\b(?:{'|'.join(set(forms))})\b", passage, re.I)) for forms in _PRONOUNS]
-    return _PRONOUNS[counts.index(max(counts))] if max(counts) else _PRONOUNS[2]
+    return _PRONOUNS[counts.index(max(counts))] if max(counts) else None
 
 
 def _before(question: str, match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from ragkit.datagen.candidates import Candidate, candidates
 from ragkit.datagen.composed import MULTI_HOP
 from ragkit.datagen.gates import Calibration, Gate, QualityGate, RetrievalGate, apply, calibrate, standard_gates
 from ragkit.datagen.ledger import Ledger, digest
-from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes
+from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes, fault
 from ragkit.datagen.rows import DataRow, Decision, Generator, TextSpan
 from ragkit.documents import file_sha256
 from ragkit.errors import DataError
@@ -144,16 +144,17 @@ class QuestionRun:
             QUESTION,
             self._configuration(unit),
             lambda: [
-                [draft.question, draft.logprob, draft.fault]
+                [draft.question, draft.logprob, draft.ruled]
                 for draft in self.writer.write(unit.chunk.text, unit.heading, unit.candidate)
             ],
         )
-        drafts = [Draft(*one) for one in found]
+        drafts = self.writer.order([Draft(*one) for one in found])
         if len(self._drafts) < _CHECKED:
             self._drafts += drafts
             if len(self._drafts) >= _CHECKED:
                 check_writes(self.writer, self._drafts)
-        return [self._row(unit, draft) for draft in drafts]
+        rows = [self._row(unit, draft) for draft in drafts]
+        return sorted(rows, key=lambda row: not row.kept)
 
     def decide(self, rows: Sequence[DataRow]) -> list[DataRow]:
         """Return the rows with the decisions of the gates. Decisions of gates that call a model are recorded.
@@ -217,7 +218,8 @@ class QuestionRun:
             split=_split(chunk.document_id, self.options.val_fraction),
             tags=(one.kind,),
         )
-        return row.decided(Decision(QUESTION, False, reason=draft.fault)) if draft.fault else row
+        why = fault(draft.question, one, f"{unit.heading} {chunk.text}")
+        return row.decided(Decision(QUESTION, False, reason=why)) if why else row
 
 
 def _decision(gate: Gate, row: DataRow) -> dict[str, object]:

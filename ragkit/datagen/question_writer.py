@@ -2,7 +2,8 @@
 
 The model sees a sentence with a blank in place of the answer, so that it can't repeat the answer, and a few examples. A
 local model is held to a grammar: one line that begins with words that ask for the kind of answer and ends with a
-question mark. Replies of other models are checked by the same rules.
+question mark. Where a rule can turn the sentence into a question, that question competes by its likelihood. Replies of
+other models are checked by the same rules.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ragkit.answering.language import language_name, language_of
-from ragkit.datagen.candidates import BLANK, AnswerKind, Candidate, plain
+from ragkit.datagen.answer_patterns import AnswerKind
+from ragkit.datagen.candidates import BLANK, Candidate, plain
 from ragkit.datagen.ledger import digest
+from ragkit.datagen.rule_questions import rule_questions
 from ragkit.errors import ModelOutputError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
 from ragkit.records import Message
@@ -72,6 +75,9 @@ _SMALL = 300_000_000
 """Parameters below which a model sees the sentence only: it is confused by the rest of the passage."""
 _COPIED = 12
 """Words in a row that a question may have in common with its passage."""
+_INVENTED = 0.4
+"""Share of a question's words with a meaning that its passage may lack."""
+_DEFINITION = re.compile(r"^(?:What|Who) (?:is|are|was|were) (?:the |an? )?((?:[\w'’-]+ ){0,2}[\w'’-]+)\?$")
 _FEWEST = 2
 """Content words of a question."""
 _PREFIX = re.compile(r"^\s*(?:[*_#>\"“-]|\d+[.)]|(?:question|frage|pregunta|q)\s*\d*\s*:)*\s*", re.I)
@@ -84,8 +90,8 @@ class Draft:
     question: str
     logprob: float | None
     """Mean natural log-probability of its tokens, if known."""
-    fault: str = ""
-    """Why it is rejected, as a sentence; empty if it is usable."""
+    ruled: bool = False
+    """Whether a rule made it from the sentence."""
 
 
 class QuestionWriter:
@@ -112,7 +118,7 @@ class QuestionWriter:
     def template(self) -> str:
         """Name and hash of the prompt."""
         parts = (_SYSTEM, _SYSTEM_PASSAGE, _EXAMPLES, list(OPENERS.items()), _PLACE, _PERSON)
-        return f"question-{self.context}@{digest(*parts)[:8]}"
+        return f"question-2-{self.context}@{digest(*parts)[:8]}"
 
     @property
     def sampling(self) -> Mapping[str, float]:
@@ -132,7 +138,7 @@ class QuestionWriter:
         return [*turns, Message("user", _asked(candidate.blank, heading, passage, whole))]
 
     def write(self, passage: str, heading: str, candidate: Candidate) -> list[Draft]:
-        """Return the questions for a candidate, usable ones first, then the most probable.
+        """Return the questions for a candidate; see ``order``.
 
         Raises:
             ModelError: if a call fails.
@@ -141,23 +147,31 @@ class QuestionWriter:
         english = language_of(passage) in ("en", None)
         grammars: Sequence[str | None] = [None]
         if self.constrained:
-            openers = openers_for(candidate) if english else ()
-            grammars = _grammars(openers, self.variants)
+            grammars = _grammars(openers_for(candidate) if english else (), self.variants)
         drafts: dict[str, Draft] = {}
+        ruled = rule_questions(candidate) if english and isinstance(self.model, ScoringModel) else []
+        ruled = [one for one in ruled if not fault(one, candidate, f"{heading} {passage}")]
+        if ruled and isinstance(self.model, ScoringModel):
+            self.calls += 1
+            scores = [_mean(logprobs) for logprobs in self.model.score(prompt, ruled)]
+            best = max(range(len(ruled)), key=scores.__getitem__)
+            drafts[ruled[best]] = Draft(ruled[best], scores[best], ruled=True)
         for grammar in grammars:
             self.calls += 1
-            options = GenerationOptions(
-                _TOKENS,
-                temperature=0.0,
-                stop=("\n",) if self.constrained else (),
-                grammar=grammar,
-                logprobs=self.constrained,
-            )
+            stop = ("\n",) if self.constrained else ()
+            options = GenerationOptions(_TOKENS, 0.0, stop=stop, grammar=grammar, logprobs=self.constrained)
             reply = complete(self.model, prompt, options)
             question = cleaned(reply.text)
-            logprob = sum(reply.logprobs) / len(reply.logprobs) if reply.logprobs else None
-            drafts.setdefault(question, Draft(question, logprob, fault(question, candidate, passage)))
-        return sorted(drafts.values(), key=lambda one: (bool(one.fault), -(one.logprob or 0.0)))
+            drafts.setdefault(question, Draft(question, _mean(reply.logprobs) if reply.logprobs else None))
+        return list(drafts.values())
+
+    def order(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """Return drafts, the one to try first at the beginning: the most probable one.
+
+        A model that sees the sentence only finds vague questions the most probable, so its drafts follow the rule's.
+        """
+        first = self.context == "sentence"
+        return sorted(drafts, key=lambda one: (not (first and one.ruled), -(one.logprob or 0.0)))
 
 
 def openers_for(candidate: Candidate) -> tuple[str, ...]:
@@ -177,8 +191,14 @@ def cleaned(reply: str) -> str:
     return next((line for line in lines if line.endswith(("?", "？", "؟"))), lines[0] if lines else "")
 
 
-def fault(question: str, candidate: Candidate, passage: str) -> str:
-    """Return why a question is not usable, as a sentence, or an empty text."""
+def fault(question: str, candidate: Candidate, source: str) -> str:
+    """Return why a question is not usable, as a sentence, or an empty text.
+
+    Args:
+        question: as the model wrote it.
+        candidate: its answer.
+        source: headings and text of the passage.
+    """
     found = words(question)
     if not found:
         return "The model wrote no question."
@@ -191,13 +211,19 @@ def fault(question: str, candidate: Candidate, passage: str) -> str:
         return "The question contains the answer."
     if len(asked) < _FEWEST:
         return f"The question has fewer than {_FEWEST} words with a meaning of their own."
+    invented = asked - set(content_terms(source))
+    if len(invented) > _INVENTED * len(asked):
+        return f"The passage does not contain {', '.join(map(repr, sorted(invented)))}."
+    defined = _DEFINITION.match(question)
+    if defined and not re.search(rf"{re.escape(defined[1])}\W+(?:\w+\W+){{0,2}}{BLANK}", candidate.blank, re.I):
+        return "The question asks for a definition, and the answer is none."
     grams = [tuple(found[at : at + 3]) for at in range(len(found) - 2)]
     if len(set(grams)) < len(grams):
         return "The question repeats itself."
     if any(question == example for _, example in _EXAMPLES):
         return "The question is an example of the prompt."
-    source = f" {' '.join(words(passage))} "
-    if any(f" {' '.join(found[at : at + _COPIED])} " in source for at in range(len(found) - _COPIED + 1)):
+    text = f" {' '.join(words(source))} "
+    if any(f" {' '.join(found[at : at + _COPIED])} " in text for at in range(len(found) - _COPIED + 1)):
         return f"The question copies more than {_COPIED - 1} words of the passage in a row."
     return ""
 
@@ -213,6 +239,10 @@ def check_writes(writer: QuestionWriter, drafts: Sequence[Draft]) -> None:
             f"{writer.model.name} returned no text for the first {len(drafts)} questions.",
             "Check the model with `ragkit ask`, or use another model.",
         )
+
+
+def _mean(logprobs: Sequence[float]) -> float:
+    return sum(logprobs) / max(1, len(logprobs))
 
 
 def _asked(sentence: str, heading: str, passage: str, whole: bool) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from ragkit.datagen.candidates import BLANK, candidates
+from ragkit.datagen.rule_questions import rule_questions
 
 TEXT = (
     "The observatory on Mount Calder was opened on 4 May 1931 by Helena Brandt. Tickets cost $12 or 8 euros for "
@@ -78,6 +79,11 @@ def test_markup_headings_and_links_have_no_candidates(text):
     assert candidates(text) == []
 
 
+def test_name_that_only_describes_a_noun_is_no_answer():
+    text = "The city is known for the Segedunum fort near its wall. The 18F-Site team meets in Oslo."
+    assert set(found(text)) == {"Oslo"}
+
+
 def test_names_of_the_heading_are_not_asked_for_and_other_languages_work():
     assert "Mount Calder" not in found(TEXT, "Mount Calder > Visits")
     german = "Das Museum wurde am 3. Mai 1922 eröffnet. Der Eintritt kostet 7 € und die Führung dauert 45 Minuten."
@@ -85,3 +91,21 @@ def test_names_of_the_heading_are_not_asked_for_and_other_languages_work():
     assert kinds["3. Mai 1922"] == "date"
     assert not {"Museum", "Eintritt"} & set(kinds)
     assert found("この塔は1958年に「東京」で建てられた。高さは333mである。") is not None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "answer", "expected"),
+    [
+        ("The depot was built in 1904 for the tram company.", "1904", "When was the depot built for the tram company?"),
+        ("Members can borrow books for 21 days.", "21 days", "How long can members borrow books?"),
+        ("The network is operated by DB Regio on weekdays.", "DB Regio", "Who is the network operated by on weekdays?"),
+        ("You must submit your request at least 3 days ahead.", "3 days", "How long must I submit my request ahead?"),
+        ("Members can borrow up to 12 books at a time.", "12", "How many books can members borrow at a time?"),
+        # A clause before the verb is left to the model.
+        ("When the depot opened, the line was run by Ida Holm and others.", "Ida Holm", None),
+    ],
+)
+def test_sentence_with_one_auxiliary_becomes_a_question_by_rule(sentence, answer, expected):
+    (one,) = [one for one in candidates(sentence) if one.text == answer]
+    questions = rule_questions(one)
+    assert (expected in questions) if expected else (questions == [])

@@ -23,6 +23,7 @@ from ragkit.agents.values import (
     named_values,
     numbers,
     spans,
+    unused,
     written,
 )
 from ragkit.errors import ModelOutputError
@@ -40,6 +41,8 @@ array ::= "[" (value (", " value)*)? "]"
 string ::= "\"" char* "\""
 """
 _OPENINGS = {"string": '"', "object": "{", "array": "["}
+_State = tuple[str, float, int, int]
+"""Text, log-probability, decisions, and decided values so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,19 +214,49 @@ class ArgumentDecoder:
         opening = _OPENINGS.get(str(about.get("type")), "")
         least, most = schema.get("minItems", 0), min(schema.get("maxItems", 10**6), self._options.max_items)
         while len(items) < most:
-            if items and len(items) >= least and self._choose([f", {opening}", "]"]) == 1:
+            # Numbers or names of the request that no element has speak for another one.
+            bias = self._options.request_bias if opening == "{" and unused(items, self._request) else 0.0
+            if items and len(items) >= least and self._ends(opening, bias):
                 break
             before = self._state()
-            if items:
-                self._append(",")
-            item = self._value(about, " " if items else "", ",")
-            if len(items) >= least and items.count(item) >= max(1, count_stated(item, self._request)):
-                # A small model repeats elements; the request does not.
+            item, repeated = self._item(about, items, before)
+            # A small model repeats elements; the request does not.
+            for _ in range(_MOST_RETRIES if bias and repeated else 0):
+                decided = self._decided[before[3] :]
+                if not decided or not repeated:
+                    break
+                _, begun, text = min(decided)
+                self._masked.add((begun, text))
+                self._restore(before)
+                item, repeated = self._item(about, items, before)
+            if repeated and len(items) >= least:
                 self._restore(before)
                 break
             items.append(item)
         self._append("]")
         return items
+
+    def _ends(self, opening: str, bias: float) -> bool:
+        """Return whether an array ends after its last element; ``bias`` speaks for another one."""
+        # Tokenizers join the last character of an element with what follows it.
+        whole, last = self._begun, self._begun[-1]
+        self._begun = whole[:-1]
+        number = self._choose([f"{last}, {opening}", f"{last}]"], [bias, 0.0])
+        self._begun = whole
+        return number == 1
+
+    def _item(self, schema: Mapping[str, Any], items: Sequence[Any], before: _State) -> tuple[Any, bool]:
+        """Decode an element, and return it and whether it occurs more often than in the request."""
+        if items:
+            self._append(",")
+        try:
+            item = self._value(schema, " " if items else "", ",")
+        except ModelOutputError:
+            if not items:
+                raise
+            self._restore(before)
+            return None, True
+        return item, items.count(item) >= max(1, count_stated(item, self._request))
 
     def _branch(self, branches: Sequence[Mapping[str, Any]], lead: str, end: str) -> Any:
         """Decode each alternative and keep the one with the highest probability per decision."""
@@ -320,8 +353,9 @@ class ArgumentDecoder:
     def _append(self, text: str) -> None:
         self._begun += text
 
-    def _state(self) -> tuple[str, float, int]:
-        return self._begun, self._logprob, self._decisions
+    def _state(self) -> _State:
+        return self._begun, self._logprob, self._decisions, len(self._decided)
 
-    def _restore(self, state: tuple[str, float, int]) -> None:
-        self._begun, self._logprob, self._decisions = state
+    def _restore(self, state: _State) -> None:
+        self._begun, self._logprob, self._decisions, decided = state
+        del self._decided[decided:]

@@ -19,6 +19,7 @@ _MOST_WORDS = 400
 _NUMBER = re.compile(
     r"(?<![\w.])([-−]?)[$€£]?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?:\s?(%|million|billion|k)\b|%)?", re.I
 )
+_PROPER = re.compile(r"(?<![.!?:]\s)(?<!^)(?<!\n)\b[A-Z]\w+")
 _SCALE = {"k": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _QUOTED = re.compile(r"(?<!\w)(['\"‘“`])([^'\"’”`]{1,40})['\"’”`](?!\w)")
@@ -165,6 +166,15 @@ def count_stated(value: Any, request: str) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Counter(_occurrences(request))[value]
     return 0
+
+
+def unused(values: Any, request: str) -> bool:
+    """Return whether values lack a number of a request, or a capitalised name if the request has no numbers."""
+    used = list(leaves(values))
+    if numbers(request):
+        return any(number not in used for number in numbers(request))
+    texts = f" {' '.join(flat(item) for item in used if isinstance(item, str))} "
+    return any(f" {flat(match.group())} " not in texts for match in _PROPER.finditer(request))
 
 
 def flat(text: str) -> str:

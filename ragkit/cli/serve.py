@@ -92,6 +92,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    unload_after: Annotated[
+        float, typer.Option(min=0, metavar="MINUTES", help="Unload unused indexes and models; 0 to keep them loaded.")
+    ] = 30,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Also log rejected requests.")] = False,
 ) -> None:
@@ -132,6 +135,7 @@ def serve(
             origins=tuple(allow_origin or ()),
             limits=Limits(body=int(max_request * 2**20)),
             public_url=public_url,
+            idle=60 * unload_after,
             root_path=root_path,
             proxies=tuple(trusted_proxy or ServeOptions().proxies),
             token=os.environ.get(TOKEN) or None,

@@ -9,7 +9,7 @@ from ragkit._progress import ProgressCallback
 from ragkit.indexing.backends import Backend
 from ragkit.indexing.database import DERIVED_FORMAT, LABELS_FORMAT
 from ragkit.indexing.derived import backend_of, stamp_of
-from ragkit.indexing.following import transfer
+from ragkit.indexing.following import record_commit, transfer
 from ragkit.indexing.segments import FOLDER, clean, read_segments
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import VectorOptions
@@ -39,12 +39,8 @@ def attach(store: Store, backend: Backend, progress: ProgressCallback | None = N
     with store.transaction() as connection:
         connection.execute("DELETE FROM segments WHERE kind = 'vectors'")
         connection.execute("DELETE FROM dead")
-        store.set_state(
-            backend=backend.address,
-            backend_commit=stamp.commit,
-            generation=stamp.generation,
-            format=DERIVED_FORMAT,
-        )
+        store.set_state(backend=backend.address, generation=stamp.generation, format=DERIVED_FORMAT)
+        record_commit(store, stamp.commit)
     store.backend = backend
     clean(store.path.parent / FOLDER, read_segments(store))
     if previous is not None and previous.address != backend.address:

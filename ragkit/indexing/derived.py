@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 
@@ -123,47 +125,68 @@ class DerivedVectors:
         if k <= 0:
             return empty()
         deadline = time.monotonic() + _PATIENCE
-        while True:
-            found = self._backend.stamp()
-            if found is not None and (found == self._expected or self._ahead(found)):
-                hits = self._search(query, k, selection, ahead=found != self._expected)
-                # A store without transactions may have changed during the search.
-                if self._backend.stamp() == found:
-                    return hits
-            if time.monotonic() > deadline or not writer_runs(self._store.path.parent):
-                raise self._stale(found)
-            time.sleep(0.02)
-
-    def _search(self, query: Vectors, k: int, selection: Selection | None, *, ahead: bool) -> Scored:
         length = k
         while True:
-            keys, scores = with_ties(lambda wanted: self._backend.search(query, wanted, selection), length)
-            if ahead:
+            found, (keys, scores) = self._search(query, length, selection)
+            if found == self._expected:
+                return best(keys, scores, k)
+            if found is not None and self._ahead(found):
                 newer = np.fromiter(self._store.gone_keys(keys.tolist()), dtype=np.int64)
                 kept = ~np.isin(keys, newer)
-                if kept.sum() < k and len(keys) >= length:
-                    length *= 4
-                    continue
-                keys, scores = keys[kept], scores[kept]
-            return best(keys, scores, k)
+                if kept.sum() >= k or len(keys) < length:
+                    return best(keys[kept], scores[kept], k)
+                length *= 4
+                continue
+            if time.monotonic() > deadline or not writer_runs(self._store.path.parent):
+                raise self._stale(self._backend.stamp())
+            time.sleep(0.02)
+
+    def _search(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Stamp | None, Scored]:
+        """Search the store with ties; the stamp is None if it is missing or changed meanwhile."""
+        stamps: list[Stamp | None] = []
+
+        def nearest(wanted: int) -> Scored:
+            stamp, hits = self._backend.search(query, wanted, selection)
+            stamps.append(stamp)
+            return hits
+
+        try:
+            hits = with_ties(nearest, k)
+        except BackendError:
+            # A store of another commit may lack the table, or have vectors of another length.
+            if self._backend.stamp() == self._expected:
+                raise
+            return None, empty()
+        return (stamps[0] if all(stamp == stamps[0] for stamp in stamps) else None), hits
 
     def _ahead(self, found: Stamp) -> bool:
-        return (
-            bool(found.commit) and same_vectors(found, self._expected) and found.generation > self._expected.generation
-        )
+        """Return whether a store is of the newest commit of this index, and not of one of a copy of the index."""
+        return same_vectors(found, self._expected) and found.commit == _newest_commit(self._store)
 
     def _stale(self, found: Stamp | None) -> BackendStaleError:
         address, folder = self._backend.address, self._store.path.parent
         hint = f"If no other process is writing to the index, run: ragkit repair {folder}"
         if found is None:
             return BackendStaleError(f"{address} contains no vectors of {folder}.", hint)
-        if not found.commit:
+        if not found.complete:
             return BackendStaleError(f"An update of {address} was not completed.", hint)
         return BackendStaleError(
             f"{address} is of generation {found.generation} ({found.model_id}); {folder} is of generation "
             f"{self._expected.generation} ({self._expected.model_id}).",
             hint,
         )
+
+
+def _newest_commit(store: Store) -> str | None:
+    """Return the id of the newest commit, which a running transaction of this thread does not see."""
+    connection = sqlite3.connect(f"file:{quote(str(store.path))}?mode=ro", uri=True)
+    try:
+        found = connection.execute("SELECT value FROM state WHERE name = 'backend_commit'").fetchone()
+        return str(found[0]) if found else None
+    except sqlite3.Error:
+        return None
+    finally:
+        connection.close()
 
 
 def writer_runs(folder: Path) -> bool:

@@ -25,6 +25,7 @@ from ragkit.indexing.filters import OWN_FIELDS
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys
 
+_COMMITS_KEPT = 100
 _SAMPLE = 0.01
 """Fraction of the vectors that ``backend_damage`` compares."""
 _SAMPLE_BOUNDS = (200, 10_000)
@@ -41,7 +42,18 @@ class Delta:
 def new_commit(store: Store) -> None:
     """Give the generation that is being committed a new id, inside its transaction."""
     if store.state("backend") is not None:
-        store.set_state(backend_commit=secrets.token_hex(8))
+        record_commit(store, secrets.token_hex(8))
+
+
+def record_commit(store: Store, commit: str) -> None:
+    """Record the id of the generation, and keep those of the generations before it, inside a transaction."""
+    known = [commit, *_known_commits(store)]
+    store.set_state(backend_commit=commit, backend_commits=json.dumps(known[:_COMMITS_KEPT]))
+
+
+def _known_commits(store: Store) -> list[str]:
+    found: list[str] = json.loads(store.state("backend_commits") or "[]")
+    return found
 
 
 @contextmanager
@@ -89,7 +101,8 @@ def transfer(
     found = backend.stamp()
     check_owner(backend, store, found)
     wanted = _all_keys(store)
-    if afresh or found is None or not same_vectors(found, stamp):
+    # In a store that a copy of the index has changed, a key may have another vector.
+    if afresh or found is None or not same_vectors(found, stamp) or found.target not in _known_commits(store):
         backend.update(stamp, each_batch(store, wanted.tolist(), progress), [], replace=True)
         return len(wanted), 0
     stored = backend.keys(max(stamp.last, found.last))
@@ -113,7 +126,7 @@ def backend_damage(store: Store) -> Iterator[str]:
         return
     check_owner(backend, store, found)
     if found != stamp:
-        state = f"is of generation {found.generation}" if found.commit else "was not completely updated"
+        state = f"is of generation {found.generation}" if found.complete else "was not completely updated"
         yield f"{backend.address} {state}; the index is of generation {stamp.generation}."
     wanted, stored = _all_keys(store), backend.keys(max(stamp.last, found.last))
     missing, extra = len(np.setdiff1d(wanted, stored)), len(np.setdiff1d(stored, wanted))

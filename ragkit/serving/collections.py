@@ -149,6 +149,7 @@ class Collections:
         state: the server's own folder, in which examples lie.
         embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.
         others: indexes elsewhere, by the names under which they are served.
+        idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.
 
     Raises:
         SettingsError: if two collections would have one name.
@@ -161,6 +162,7 @@ class Collections:
         state: Path,
         embedder: Callable[[], Embedder],
         others: Mapping[str, Path] | None = None,
+        idle: float = 0.0,
     ) -> None:
         self.folder = folder
         self._people = people
@@ -169,7 +171,7 @@ class Collections:
         self._others = dict(others or {})
         self._embedder: Embedder | None = None
         self._opening_embedder = threading.Lock()
-        self._indexes = OpenIndexes()
+        self._indexes = OpenIndexes(idle)
         for name, path in self._others.items():
             if Index.exists(folder / name) and (folder / name).resolve() != path.resolve():
                 raise SettingsError(
@@ -235,6 +237,10 @@ class Collections:
             return None
         examples = self._examples_path(name)
         return summarize_index(path), summarize_index(examples).documents if Index.exists(examples) else 0
+
+    def drop_idle(self) -> None:
+        """Let go of the indexes that nobody has used for a while."""
+        self._indexes.drop_idle()
 
     def close(self) -> None:
         """Close all indexes."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ragkit.feedback import Comparison
 from ragkit.feedback.records import Winner
-from ragkit.serving.conversations import StoredMessage
-from ragkit.serving.failures import RequestError, not_found
+from ragkit.serving.conversations import StoredMessage, not_stored
+from ragkit.serving.failures import RequestError, StorageFullError, not_found
 from ragkit.serving.feedback import feedback_log, reply_of
 from ragkit.serving.views import outcome_message, why_view
 
@@ -66,10 +66,10 @@ class Comparisons:
         self, identity: str, conversation: Conversation, question: StoredMessage, made: Mapping[Side, Made]
     ) -> None:
         """Store two complete answers: their texts in the conversation, their configurations apart from it."""
-        for side in SIDES:
-            self._ctx.conversations.add(made[side].masked, after=question.id)
         texts = [json.dumps(asdict(made[side]), ensure_ascii=False) for side in SIDES]
         with self._ctx.database.transaction() as connection:
+            for side in SIDES:
+                self._ctx.conversations.add(made[side].masked, after=question.id)
             # Where the conversation was deleted meanwhile, there is nothing to vote on.
             connection.execute(
                 "INSERT INTO comparisons SELECT ?, person, id, ?, ?, ?, NULL, ? FROM conversations WHERE id = ?",
@@ -169,7 +169,10 @@ class Pair:
             return None
         message = outcome_message(self.conversation.id, outcome, self.collection.index)
         made = Made(message, why_view(outcome))
-        self._settle(side, made)
+        try:
+            self._settle(side, made)
+        except StorageFullError:
+            return replace(made, message=not_stored(message))
         return made
 
     def failed(self, side: Side) -> None:

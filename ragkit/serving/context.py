@@ -23,7 +23,7 @@ from ragkit.serving import conversations, people
 from ragkit.serving.collections import Collections
 from ragkit.serving.conversations import Conversation, Conversations, StoredMessage, no_conversation, no_message
 from ragkit.serving.database import FILE_NAME, STATE, Database
-from ragkit.serving.failures import RequestError
+from ragkit.serving.failures import RequestError, report
 from ragkit.serving.limits import Limits, Rates
 from ragkit.serving.metrics import Metrics
 from ragkit.serving.models import Models
@@ -34,6 +34,8 @@ from ragkit.serving.security import checked_origin
 
 T = TypeVar("T")
 COOKIE = "ragkit_token"
+_LOOK_FOR_IDLE = 30.0
+"""Seconds between two looks for what is no longer used."""
 _WORKERS = 24
 """Threads that answers run in; the lines before the models let fewer run in most cases."""
 
@@ -78,6 +80,8 @@ class ServeOptions:
     opener: Callable[[str], ChatModel] | None = None
     """Makes a model of a name; ``open_model`` by default."""
     limits: Limits = field(default_factory=Limits)
+    idle: float = 1800.0
+    """Seconds without use after which an index or a model is let go, to free its memory; 0 for never."""
 
     @property
     def state(self) -> Path:
@@ -122,17 +126,18 @@ class Context:
     def __init__(self, options: ServeOptions) -> None:
         if options.mode not in MODES:
             raise SettingsError(f"Unknown mode {options.mode!r}.", f"Legal values: {', '.join(MODES)}.")
-        for origin in options.origins:
-            checked_origin(origin)
+        self.origins = frozenset(checked_origin(origin) for origin in options.origins)
         check_proxies(options.proxies)
         _ = options.prefix  # checked before anything is written
         self.options = options
         self.state = options.state
         self.database = Database(self.state / FILE_NAME, people.SCHEMA + conversations.SCHEMA)
         self.people = People(self.database, options.token, open_to_all=options.loopback)
-        self.collections = Collections(options.indexes, self.people, self.state, self._open_embedder, options.others)
+        self.collections = Collections(
+            options.indexes, self.people, self.state, self._open_embedder, options.others, options.idle
+        )
         others = [model.name for model in installed_models() if model.chat] if best_installed() else []
-        self.models = Models(options.models, others, options.opener or self._open_model)
+        self.models = Models(options.models, others, options.opener or self._open_model, options.idle)
         self.conversations = Conversations(self.database)
         self.metrics = Metrics(self.models)
         self.rates = Rates(options.limits)
@@ -142,6 +147,8 @@ class Context:
         """Set when the server ends: what runs in threads stops."""
         self._parts: dict[Callable[[Context], Any], Any] = {}
         self._making = threading.RLock()
+        self._dropping = threading.Thread(target=self._drop_idle, name="ragkit-idle", daemon=True)
+        self._dropping.start()
 
     def part(self, make: Callable[[Context], T]) -> T:
         """Return what ``make`` makes of this context, made once for each server: jobs, the feedback log, caches.
@@ -195,12 +202,21 @@ class Context:
     def close(self) -> None:
         """Stop running work, and close files."""
         self.ending.set()
+        self._dropping.join()
         self.workers.shutdown(cancel_futures=True)
         for part in reversed(self._parts.values()):
             if hasattr(part, "close"):
                 part.close()
         self.collections.close()
         self.database.close()
+
+    def _drop_idle(self) -> None:
+        while not self.ending.wait(_LOOK_FOR_IDLE):
+            try:
+                self.collections.drop_idle()
+                self.models.drop_idle()
+            except Exception as error:  # noqa: BLE001 - it is tried again
+                report(error, "letting go of what is idle")
 
     def _open_embedder(self) -> Any:
         from ragkit.embedding import open_embedder
@@ -224,7 +240,8 @@ def given_token(request: Request) -> str | None:
 
 def person_of(request: Request, token: str | None) -> Person | None:
     """Return the person of a token; without one, the owner if the server is open and no proxy sent the request on."""
-    return context(request).people.by_token(token, local=not is_forwarded(request.scope, request.headers))
+    ctx = context(request)
+    return ctx.people.by_token(token, local=not is_forwarded(request.scope, request.headers, ctx.origins))
 
 
 async def who(request: Request) -> Person:

@@ -233,7 +233,7 @@ class Conversations:
     def messages(self, conversation: str) -> list[StoredMessage]:
         """Return the messages of a conversation, oldest first."""
         rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM messages m WHERE conversation = ? ORDER BY number, created, rowid",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM messages m WHERE conversation = ? ORDER BY number, m.rowid",  # noqa: S608
             (conversation,),
         )
         return [_message(row) for row in rows]

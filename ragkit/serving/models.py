@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,14 +38,24 @@ class Models:
             installed, ``none`` no model.
         others: names of the other available models.
         opener: makes a model of a name.
+        idle: seconds without use after which ``drop_idle`` closes a model that was opened here; 0 for never.
+        clock: seconds on a clock that never goes back.
     """
 
     def __init__(
-        self, offered: Sequence[ChatModel | str], others: Sequence[str], opener: Callable[[str], ChatModel]
+        self,
+        offered: Sequence[ChatModel | str],
+        others: Sequence[str],
+        opener: Callable[[str], ChatModel],
+        idle: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._opener = opener
-        self._opening = threading.Lock()
+        self._idle = idle
+        self._clock = clock
         self._open: dict[str, ChatModel] = {}
+        self._used: dict[str, float] = {}
+        """When each model that was opened here was last used."""
         names: list[str] = []
         for model in offered:
             if isinstance(model, str):
@@ -59,6 +70,7 @@ class Models:
         for name in dict.fromkeys([*names, *others, NONE]):
             kind: Kind = "none" if name == NONE else "api" if name not in given and is_remote(name) else "local"
             self.choices[name] = ModelChoice(name, kind, default=not self.choices)
+        self._opening = {name: threading.Lock() for name in self.choices}
         self._lines = {name: Line(_AT_ONCE[choice.kind]) for name, choice in self.choices.items()}
 
     @property
@@ -99,7 +111,24 @@ class Models:
         """
         if name == NONE:
             return None
-        with self._opening:
+        with self._opening[name]:
             if name not in self._open:
                 self._open[name] = self._opener(name)
+                self._used[name] = 0.0
+            if name in self._used:
+                self._used[name] = self._clock()
             return self._open[name]
+
+    def drop_idle(self) -> None:
+        """Close the models that nobody has used for a while and nobody waits for."""
+        for name in list(self._used) if self._idle else []:
+            line = self._lines[name]
+            # Whoever opens a model has their turn before, and until they no longer use it.
+            with self._opening[name]:
+                if line.running or line.waiting:
+                    self._used[name] = self._clock()
+                elif self._clock() - self._used[name] > self._idle:
+                    del self._used[name]
+                    close = getattr(self._open.pop(name), "close", None)
+                    if close is not None:
+                        close()

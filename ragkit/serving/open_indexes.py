@@ -12,9 +12,6 @@ from weakref import WeakValueDictionary
 from ragkit.documents.discovery import INDEX_FILE
 from ragkit.indexing import Index
 
-IDLE = 900.0
-"""Seconds without use after which an index is let go."""
-
 
 @dataclass(slots=True)
 class _Kept:
@@ -28,11 +25,11 @@ class OpenIndexes:
     An index that is let go is closed when the last request that uses it has ended; until then, it is found again.
 
     Args:
-        idle: seconds without use after which an index is let go.
+        idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.
         clock: seconds on a clock that never goes back.
     """
 
-    def __init__(self, idle: float = IDLE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, idle: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._idle = idle
         self._clock = clock
         self._kept: dict[Path, _Kept] = {}
@@ -40,12 +37,9 @@ class OpenIndexes:
         self._inodes: dict[Path, int] = {}
         self._locks: dict[Path, threading.Lock] = {}
         self._changing = threading.Lock()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="ragkit-idle", daemon=True)
-        self._thread.start()
 
     def get(self, path: Path, opener: Callable[[], Index], fits: Callable[[Index], bool] = lambda _: True) -> Index:
-        """Return the open index of a folder; it is opened again if the folder was made anew or it no longer fits.
+        """Return the open index of a folder; it is opened again if the folder was recreated or it no longer fits.
 
         Args:
             path: of the index.
@@ -64,11 +58,12 @@ class OpenIndexes:
                 self._alive[path] = found
                 self._inodes[path] = _inode(path)
                 self._kept[path] = _Kept(found, self._clock())
-        self.drop_idle()
         return found
 
     def drop_idle(self) -> None:
         """Let go of the indexes that nobody has used for a while."""
+        if not self._idle:
+            return
         since = self._clock() - self._idle
         with self._changing:
             # They are closed as their last reference goes, outside of the lock.
@@ -77,17 +72,11 @@ class OpenIndexes:
 
     def close(self) -> None:
         """Close all indexes."""
-        self._ending.set()
-        self._thread.join()
         with self._changing:
             alive = list(self._alive.values())
             self._kept.clear()
         for index in alive:
             index.close()
-
-    def _watch(self) -> None:
-        while not self._ending.wait(self._idle / 4):
-            self.drop_idle()
 
 
 def _inode(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -104,11 +104,16 @@ def same_address(origin: str, host: str) -> bool:
         return False
 
 
-def is_forwarded(scope: Scope, headers: Mapping[str, str]) -> bool:
+def is_forwarded(scope: Scope, headers: Mapping[str, str], origins: Container[str] = ()) -> bool:
     """Return whether a request to a loopback address was sent on by a proxy, so that anyone may have sent it.
 
     A proxy need not say so. It is also recognised by HTTP 1.0, which nginx speaks by default and browsers do not, by a
     host that is not this machine's, and by a page from another address than the one the request was sent to.
+
+    Args:
+        scope: of the request.
+        headers: of the request.
+        origins: of other sites whose pages may send requests; such a page is no sign of a proxy.
     """
     host = headers.get("host", "")
     origin = headers.get("origin")
@@ -116,7 +121,7 @@ def is_forwarded(scope: Scope, headers: Mapping[str, str]) -> bool:
         any(name.lower() in _SIGNS or name.lower().startswith("x-forwarded-") for name in headers)
         or scope.get("http_version") == "1.0"
         or not is_loopback(host_name(host))
-        or (origin is not None and not same_address(origin, host))
+        or (origin is not None and origin not in origins and not same_address(origin, host))
     )
 
 

@@ -51,7 +51,7 @@ class Gate:
         self._app = app
         self._ctx = ctx
         self._hosts = allowed_hosts(ctx.options)
-        self._origins = frozenset(checked_origin(origin) for origin in ctx.options.origins)
+        self._origins = ctx.origins
         self._prefix = ctx.options.prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,6 +17,8 @@ from ragkit.serving.rendering import to_html
 
 _REDRAWN = 0.02
 """Share of a text that must be new before a stream shows it as HTML again."""
+_LONGEST_DRAWN = 50_000
+"""Characters up to which a stream shows a text as HTML; a longer one is rendered when it is complete."""
 
 
 def hit_view(hit: Hit) -> dict[str, Any]:
@@ -60,13 +62,14 @@ class StepViews:
         return "delta", {"text": event.text, **self.support(event), "html": self._html(event)}
 
     def _html(self, event: TextDelta) -> str | None:
-        """Return the text so far as HTML; in a long text not for each sentence, so that the cost stays linear."""
+        """Return the text so far as HTML; not for each sentence of a long text, so that the cost stays linear."""
         self._text += event.text
         if event.citation is not None:
             self._citations[event.citation.number] = event.citation
-        if len(self._text) - self._drawn < len(self._text) * _REDRAWN:
+        length = len(self._text)
+        if length - self._drawn < length * _REDRAWN or length > _LONGEST_DRAWN:
             return None
-        self._drawn = len(self._text)
+        self._drawn = length
         return to_html(self._text, tuple(self._citations.values()))
 
     def support(self, event: TextDelta) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from ragkit import Index
+from ragkit.models.scripted import ScriptedModel
 from ragkit.serving.context import ServeOptions
+from ragkit.serving.models import Models
 from ragkit.serving.open_indexes import OpenIndexes
 from tests.indexing.hashing import HashingEmbedder
 from tests.serving.conftest import running
@@ -100,3 +102,39 @@ def test_slow_opening_keeps_nobody_from_another_index(made):
         thread.join(60)
     assert found[0] is found[1], "one index was opened twice"
     indexes.close()
+
+
+class Closable(ScriptedModel):
+    """Notes that it was closed."""
+
+    def __init__(self, name):
+        super().__init__("Yes.")
+        self.name = name
+        self.closed = False
+
+    def close(self):
+        self.closed = True
+
+
+def test_model_is_unloaded_when_idle_and_not_while_someone_has_or_awaits_their_turn():
+    now = 0.0
+    opened = []
+
+    def opener(name):
+        opened.append(Closable(name))
+        return opened[-1]
+
+    given = Closable("given")
+    models = Models(("local", given), (), opener, idle=60, clock=lambda: now)
+    ticket = models.line("local").join()
+    assert models.open("local") is opened[0]
+    models.open("given")
+    now = 61.0
+    models.drop_idle()
+    assert models.open("local") is opened[0]
+    ticket.leave()
+    now = 122.0
+    models.drop_idle()
+    assert opened[0].closed
+    assert not given.closed, "it is whoever made it who closes it"
+    assert models.open("local") is opened[1]

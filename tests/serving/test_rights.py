@@ -160,7 +160,7 @@ def send(client, method, path, collection, ids):
         more["json"] = {"model": collection, "input": "some words"}
     elif method in ("POST", "PATCH") and path in BODIES:
         more["json"] = BODIES[path]
-    elif path.endswith("/search") or path == "/api/conversations":
+    elif path.endswith(("/search", "/find")) or path == "/api/conversations":
         more["params"] = {"query": CANARY}
     return client.request(method, url, **more)
 

@@ -7,7 +7,7 @@ its stamp tells from which commit it was made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ragkit.embedding.base import Vectors
     from ragkit.indexing.filters import Filter
 
+_UNFINISHED = "?"
 BATCH = 1000
 """Number of rows in a batch."""
 LEAST_SHARE = 0.02
@@ -32,7 +33,7 @@ class Stamp:
     index: str
     """Random id of the index."""
     commit: str
-    """Random id of the commit; empty while an update is running or after it was interrupted."""
+    """Random id of the commit; while an update to it is running or was interrupted, it begins with a question mark."""
     generation: int
     edition: int
     """Number of the set of chunks; it changes with the embedding model."""
@@ -42,6 +43,20 @@ class Stamp:
     """Number of vectors."""
     last: int = field(default=0, compare=False)
     """Highest key that the index ever used."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows are those of the commit."""
+        return not self.commit.startswith(_UNFINISHED)
+
+    @property
+    def target(self) -> str:
+        """Id of the commit, also while the update to it is running."""
+        return self.commit.removeprefix(_UNFINISHED)
+
+    def unfinished(self) -> Stamp:
+        """Return the stamp of a store during its update to this commit."""
+        return replace(self, commit=_UNFINISHED + self.commit)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain scalars."""
@@ -100,7 +115,7 @@ class VectorSearch(Protocol):
         ...
 
 
-class Backend(VectorSearch, Protocol):
+class Backend(Protocol):
     """A vector store outside of the index folder. Thread-safe.
 
     Every method raises ``BackendError`` if the store can't be reached or refuses a request.
@@ -113,6 +128,13 @@ class Backend(VectorSearch, Protocol):
 
     def stamp(self) -> Stamp | None:
         """Return the stamp, or None if nothing is stored yet."""
+        ...
+
+    def search(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Stamp | None, Scored]:
+        """Return the stamp of the rows that were searched, and the nearest ones; see ``VectorSearch.search``.
+
+        The stamp is None if nothing is stored, or if it changed during the search.
+        """
         ...
 
     def update(self, stamp: Stamp, rows: Iterable[Rows], removed: Sequence[int], *, replace: bool) -> None:
@@ -147,6 +169,15 @@ class Backend(VectorSearch, Protocol):
     def close(self) -> None:
         """Close the connections."""
         ...
+
+
+def between_stamps(stamp: Callable[[], Stamp | None], search: Callable[[], Scored]) -> tuple[Stamp | None, Scored]:
+    """Search a store without transactions, and return its stamp if it is the same before and after."""
+    before = stamp()
+    if before is None:
+        return None, empty()
+    hits = search()
+    return (before if stamp() == before else None), hits
 
 
 def compared(keys: Keys, vectors: Vectors, stored: Mapping[int, Vectors]) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace as changed
+from dataclasses import replace as replaced
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -17,9 +17,9 @@ from uuid import UUID
 import numpy as np
 
 from ragkit.errors import BackendError, MissingExtraError
-from ragkit.indexing.backends.base import BATCH, Rows, Selection, Stamp, scored, widened
+from ragkit.indexing.backends.base import BATCH, Rows, Selection, Stamp, between_stamps, scored, widened
 from ragkit.indexing.backends.score_scale import COSINES, Scale, fit_scale
-from ragkit.indexing.vectors import Keys, Scored, empty
+from ragkit.indexing.vectors import Keys, Scored
 
 try:
     from langchain_core.documents import Document
@@ -104,11 +104,11 @@ class LangChainBackend:
         return stamp
 
     def update(self, stamp: Stamp, rows: Iterable[Rows], removed: Sequence[int], *, replace: bool) -> None:
-        """Change the rows; the stamp has no commit until all are changed."""
+        """Change the rows; the stamp is unfinished until all are changed."""
         found = self.stamp()
         if found is None:
             self._scale = self._measured(stamp.dimension)
-        before = changed(stamp, commit="", last=max(stamp.last, found.last if found else 0))
+        before = replaced(stamp.unfinished(), last=max(stamp.last, found.last if found else 0))
         self._put_stamp(before)
         if replace and found is not None:
             removed = self.keys(before.last).tolist()
@@ -153,14 +153,15 @@ class LangChainBackend:
             )
         return fit_scale(self.address, [scores[key] for key in keys], nearest=keys.index(nearest[0]))
 
-    def search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
+    def search(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Stamp | None, Scored]:
         """Return the nearest rows; with a filter, the nearest of the whole store are filtered by their keys.
 
         Raises:
             BackendError: if the store returns too few rows, or fails.
         """
-        if self._scale is None and self.stamp() is None:
-            return empty()
+        return between_stamps(self.stamp, lambda: self._search(query, k, selection))
+
+    def _search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
         scale = self._scale
         assert scale is not None
 
@@ -190,7 +191,7 @@ class LangChainBackend:
         """Return the keys that a search for their vector does not find with a cosine of 1."""
         wrong = []
         for key, vector in zip(keys.tolist(), vectors, strict=True):
-            found, scores = self.search(vector, min(_DUPLICATES, self._rows), None)
+            found, scores = self._search(vector, min(_DUPLICATES, self._rows), None)
             same = np.abs(scores - 1) < 1e-3
             # Of many equal vectors, this one may not be listed.
             if key not in found[same] and not same.all():

@@ -13,14 +13,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ragkit.errors import BackendError
-from ragkit.indexing.backends.base import LEAST_SHARE, Rows, Selection, Stamp, compared, scored, widened
+from ragkit.indexing.backends.base import LEAST_SHARE, Rows, Selection, Stamp, between_stamps, compared, scored, widened
 from ragkit.indexing.vectors import Keys, Scored
 
 if TYPE_CHECKING:
@@ -71,11 +70,11 @@ class MilvusBackend:
             return stamp
 
     def update(self, stamp: Stamp, rows: Iterable[Rows], removed: Sequence[int], *, replace: bool) -> None:
-        """Change the rows; the stamp has no commit until all are changed and flushed."""
+        """Change the rows; the stamp is unfinished until all are changed and flushed."""
         with self._client() as client:
             if not client.has_collection(self._stamps):
                 self._create(client, self._stamps, 2, stamp=True)
-            self._put_stamp(client, changed(stamp, commit=""))
+            self._put_stamp(client, stamp.unfinished())
             if replace and client.has_collection(self._name):
                 client.drop_collection(self._name)
             if not client.has_collection(self._name):
@@ -114,7 +113,7 @@ class MilvusBackend:
             index.add_index("vector", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 128})
         client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
 
-    def search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
+    def search(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Stamp | None, Scored]:
         """Return the nearest rows.
 
         Raises:
@@ -122,6 +121,9 @@ class MilvusBackend:
         """
         if k > _LONGEST:
             raise BackendError(f"Milvus returns at most {_LONGEST} hits, got k = {k}.", "Ask for fewer.")
+        return between_stamps(self.stamp, lambda: self._search(query, k, selection))
+
+    def _search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
         with self._client() as client:
 
             def nearest(limit: int, allowed: Keys | None = None) -> Scored:

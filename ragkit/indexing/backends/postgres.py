@@ -15,7 +15,7 @@ import numpy as np
 
 from ragkit.indexing.backends.base import LEAST_SHARE, Rows, Selection, Stamp, compared, scored
 from ragkit.indexing.backends.postgres_filter import payload_json, to_postgres
-from ragkit.indexing.backends.postgres_pool import Pool
+from ragkit.indexing.backends.postgres_pool import EF_SEARCH, Pool
 from ragkit.indexing.vectors import Keys, Scored
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _HNSW_ROWS = 10_000
 """Number of rows from which a table has an HNSW index; a smaller one is scanned."""
 _EXACT_ROWS = 1000
-_EF_SEARCH = (200, 1000)
-"""Bounds of the length of the candidate list of an HNSW search."""
+_MOST_EF_SEARCH = 1000
+"""Maximum length of the candidate list of an HNSW search."""
 _BUILD_MEGABYTES = 2000
 """Maximum memory for building an HNSW index."""
 _HAS_HNSW = (
@@ -60,20 +60,16 @@ class PostgresBackend:
 
     def stamp(self) -> Stamp | None:
         """Return the stamp, or None if there is no table."""
-        return self._pool.run(self._stamp)
 
-    async def _stamp(self, connection: Connection) -> Stamp | None:
-        from asyncpg import UndefinedTableError
+        async def read(connection: Connection) -> Stamp | None:
+            from asyncpg import UndefinedTableError
 
-        try:
-            found = await connection.fetchval(f"SELECT stamp FROM {self._stamps}")  # noqa: S608
-        except UndefinedTableError:
-            return None
-        if found is None:
-            return None
-        stamp = Stamp.from_dict(json.loads(found))
-        self._rows = stamp.rows
-        return stamp
+            try:
+                return _read_stamp(await connection.fetchval(f"SELECT stamp FROM {self._stamps}"))  # noqa: S608
+            except UndefinedTableError:
+                return None
+
+        return self._pool.run(read)
 
     def update(self, stamp: Stamp, rows: Iterable[Rows], removed: Sequence[int], *, replace: bool) -> None:
         """Change rows and stamp in one transaction; a replaced table is built beside the one in use."""
@@ -105,7 +101,8 @@ class PostgresBackend:
             if replace:
                 await connection.execute(f"ANALYZE {self._table}")
 
-        self._pool.run(change, create=replace)
+        # Never repeated: the rows can be read once.
+        self._pool.run(change, create=replace, repeat=False)
 
     async def _copy(self, connection: Connection, name: str, batch: Rows, *, fresh: bool) -> None:
         if not fresh:
@@ -138,7 +135,7 @@ class PostgresBackend:
             await connection.execute("SET LOCAL max_parallel_maintenance_workers = 0")
             await connection.execute(create)
 
-    def search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
+    def search(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Stamp | None, Scored]:
         """Return the nearest rows.
 
         A filter that most rows match is evaluated by PostgreSQL during the search of the HNSW graph, which continues
@@ -146,36 +143,50 @@ class PostgresBackend:
         """
         return self._pool.run(lambda connection: self._search(connection, query, k, selection))
 
-    async def _search(self, connection: Connection, query: Vectors, k: int, selection: Selection | None) -> Scored:
-        wanted = k if selection is None else min(k, len(selection.keys))
+    async def _search(
+        self, connection: Connection, query: Vectors, k: int, selection: Selection | None
+    ) -> tuple[Stamp | None, Scored]:
+        # One statement sees one state, so that its rows and its stamp belong together.
+        columns = f"key, -(vector <#> $1), (SELECT stamp FROM {self._stamps})"  # noqa: S608
         condition: tuple[str, list[Any]] | None = ("true", [])
         if selection is not None:
             few = len(selection.keys) < max(self._exact_rows, LEAST_SHARE * self._rows)
             condition = None if few else to_postgres(selection.condition, 3)
         if condition is not None:
             sql, parameters = condition
-            await connection.execute(f"SET hnsw.ef_search = {min(max(4 * k, _EF_SEARCH[0]), _EF_SEARCH[1])}")
+            if 2 * k > EF_SEARCH:
+                await connection.execute(f"SET hnsw.ef_search = {min(2 * k, _MOST_EF_SEARCH)}")
             distance = _distance(len(query))
             rows = await connection.fetch(
-                f"SELECT key, -(vector <#> $1) FROM {self._table} WHERE {sql} ORDER BY {distance} LIMIT $2",  # noqa: S608
+                f"SELECT {columns} FROM {self._table} WHERE {sql} ORDER BY {distance} LIMIT $2",  # noqa: S608
                 query,
                 k,
                 *parameters,
             )
-            if len(rows) >= wanted:
-                return scored(rows, k)
+            if 2 * k > EF_SEARCH:
+                await connection.execute(f"SET hnsw.ef_search = {EF_SEARCH}")
+            found = self._stamped(rows, k)
+            exist = (found[0].rows if found[0] else 0) if selection is None else len(selection.keys)
+            if len(rows) >= min(k, exist):
+                return found
         # A materialised list of rows is compared one by one, without the graph.
         matching, parameters = "true", []
         if selection is not None:
             matching, parameters = "key = ANY($3::bigint[])", [selection.keys.tolist()]
         rows = await connection.fetch(
             f"WITH matching AS MATERIALIZED (SELECT key, vector FROM {self._table} WHERE {matching}) "  # noqa: S608
-            "SELECT key, -(vector <#> $1) FROM matching ORDER BY vector <#> $1, key LIMIT $2",
+            f"SELECT {columns} FROM matching ORDER BY vector <#> $1, key LIMIT $2",
             query,
             k,
             *parameters,
         )
-        return scored(rows, k)
+        return self._stamped(rows, k)
+
+    def _stamped(self, rows: Sequence[Any], k: int) -> tuple[Stamp | None, Scored]:
+        stamp = _read_stamp(rows[0][2]) if rows else None
+        if stamp is not None:
+            self._rows = stamp.rows
+        return stamp, scored(((key, score) for key, score, _ in rows), k)
 
     def keys(self, last: int) -> Keys:
         """Return the keys of all rows, sorted."""
@@ -204,11 +215,15 @@ class PostgresBackend:
         async def remove(connection: Connection) -> None:
             await connection.execute(f"DROP TABLE IF EXISTS {self._table}, {self._stamps}")
 
-        self._pool.run(remove)
+        self._pool.run(remove, repeat=False)
 
     def close(self) -> None:
         """Close all connections; a later call opens them again."""
         self._pool.close()
+
+
+def _read_stamp(text: str | None) -> Stamp | None:
+    return None if text is None else Stamp.from_dict(json.loads(text))
 
 
 def _indexed_kind(dimension: int) -> str | None:

@@ -20,10 +20,13 @@ _CONNECTIONS = 8
 _PATIENCE = 10.0
 """Maximum seconds to wait for a connection."""
 
+EF_SEARCH = 120
+"""Length of the candidate list of an HNSW search, unless a search sets another one."""
 _SETTINGS = {
     # They are sent when a connection starts, before the library of pgvector is loaded.
     # A search of the HNSW graph goes on, in exact order, until it has as many rows as were asked for.
     "hnsw.iterative_scan": "strict_order",
+    "hnsw.ef_search": str(EF_SEARCH),
     "hnsw.max_scan_tuples": "2147483647",
     "hnsw.scan_mem_multiplier": "8",
     # The planner has no statistics of conditions on JSON, and would sort the whole table.
@@ -53,12 +56,15 @@ class Pool:
         self._extended = False
         self._process = 0
 
-    def run(self, work: Callable[[Connection], Awaitable[Result]], *, create: bool = False) -> Result:
+    def run(
+        self, work: Callable[[Connection], Awaitable[Result]], *, create: bool = False, repeat: bool = True
+    ) -> Result:
         """Run a coroutine with a connection, and return its result.
 
         Args:
             work: called with a connection of its own.
             create: whether to create the extension ``vector`` if it is missing.
+            repeat: whether to call ``work`` again if the connection is lost.
 
         Raises:
             BackendError: if the server can't be reached or refuses the request.
@@ -67,7 +73,7 @@ class Pool:
 
         try:
             loop = self._started()
-            return asyncio.run_coroutine_threadsafe(self._run(work, create), loop).result()
+            return asyncio.run_coroutine_threadsafe(self._run(work, create, repeat), loop).result()
         except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.ClientConfigurationError) as error:
             raise BackendError(
                 f"{self._shown} can't be reached: {error or type(error).__name__}.",
@@ -76,20 +82,20 @@ class Pool:
         except asyncpg.PostgresError as error:
             raise BackendError(f"{self._shown} refuses the request: {error}.", _hint(error)) from error
 
-    async def _run(self, work: Callable[[Connection], Awaitable[Result]], create: bool) -> Result:
+    async def _run(self, work: Callable[[Connection], Awaitable[Result]], create: bool, repeat: bool) -> Result:
         import asyncpg
 
         if create and not self._extended:
             await self._create_extension()
-        for attempt in range(2):
+        while True:
             try:
                 async with (await self._opened()).acquire() as connection:
                     return await work(connection)
             except (asyncpg.ConnectionDoesNotExistError, ConnectionError, asyncpg.InvalidCachedStatementError):
                 # The server closed an idle connection, or the table was replaced.
-                if attempt:
+                if not repeat:
                     raise
-        raise AssertionError
+                repeat = False
 
     async def _opened(self) -> AsyncPool:
         import asyncpg

@@ -10,13 +10,12 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace as changed
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ragkit.errors import BackendError
-from ragkit.indexing.backends.base import LEAST_SHARE, Rows, Selection, Stamp, compared, scored, widened
+from ragkit.indexing.backends.base import LEAST_SHARE, Rows, Selection, Stamp, between_stamps, compared, scored, widened
 from ragkit.indexing.vectors import Keys, Scored
 
 if TYPE_CHECKING:
@@ -63,13 +62,13 @@ class QdrantBackend:
             return stamp
 
     def update(self, stamp: Stamp, rows: Iterable[Rows], removed: Sequence[int], *, replace: bool) -> None:
-        """Change the rows; the stamp has no commit until all are changed."""
+        """Change the rows; the stamp is unfinished until all are changed."""
         from qdrant_client import models
 
         with self._client() as client:
             if not client.collection_exists(self._stamps):
                 _create(client, self._stamps, 1)
-            self._put_stamp(client, changed(stamp, commit=""))
+            self._put_stamp(client, stamp.unfinished())
             if replace and client.collection_exists(self._name):
                 client.delete_collection(self._name)
             if not client.collection_exists(self._name):
@@ -89,8 +88,11 @@ class QdrantBackend:
         point = models.PointStruct(id=1, vector=[1.0], payload=stamp.to_dict())
         client.upsert(self._stamps, [point], wait=True)
 
-    def search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
+    def search(self, query: Vectors, k: int, selection: Selection | None) -> tuple[Stamp | None, Scored]:
         """Return the nearest rows; of a filter that few rows match, exactly."""
+        return between_stamps(self.stamp, lambda: self._search(query, k, selection))
+
+    def _search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
         from qdrant_client import models
 
         with self._client() as client:

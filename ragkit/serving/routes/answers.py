@@ -44,7 +44,8 @@ class AnswerRequest(BaseModel):
 async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) -> EventStream:
     """Answer a question, as events: conversation, queued, retrieved, prompt, generating, delta, finished, error.
 
-    Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations.
+    Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations. Its
+    ``html`` is the answer so far, sanitised, or null in a long answer that has hardly grown.
     Disconnecting stops the answer; the partial answer is kept. A resumable answer goes on for some seconds, and
     ``GET /api/messages/{question}/events`` follows it again.
     """

@@ -160,16 +160,23 @@ class BackendContract:
         with pytest.raises(BackendError, match="another index"):
             exact.attach(index._store.backend)
         assert exact.backend == "faiss"
-        # A copy of the folder goes its own way.
+
+    def test_copy_of_the_index_takes_the_store_over(self, index, folder, exact):
         shutil.copytree(index.path, folder.with_name("copy"))
-        index.add(document(700))
-        with (
-            Index.open(folder.with_name("copy"), embedder=HashingEmbedder(), backend=index._store.backend) as copy,
-            pytest.raises(BackendStaleError),
-        ):
-            copy.add(document(701))
-            copy.search_vectors(query(), 3)
+        for one in (index, exact):
+            one.add(document(700))
+        copy = Index.open(folder.with_name("copy"), embedder=HashingEmbedder(), backend=index._store.backend)
+        # Its generations and keys are those of other chunks.
+        copy.add(document(701))
+        copy.add(document(702), document(703))
+        assert len(search_all(copy)[0]) == copy.chunk_count
+        with pytest.raises(BackendStaleError):
             index.search_vectors(query(), 3)
+        index.repair()
+        assert index.verify().damage == ()
+        assert_same(index, exact, k=1000)
+        copy._store.backend = None
+        copy.close()
 
     def test_changed_vectors_are_found_and_repaired(self, index, exact, store):
         backend = index._store.backend

@@ -61,7 +61,8 @@ def test_filtered_searches_of_the_graph_have_k_rows(postgres):
         found = 0
         for vector in vectors[:20]:
             near = -vector
-            hits, scores = backend.search(near, 10, Selection(Field("part") < share, keys))
+            stamp, (hits, scores) = backend.search(near, 10, Selection(Field("part") < share, keys))
+            assert stamp.rows == 4000
             exact = keys[np.argsort(-(vectors[keys] @ near))[:10]]
             assert len(hits) == 10
             np.testing.assert_allclose(scores, vectors[hits] @ near, atol=1e-5)
@@ -74,7 +75,7 @@ def test_filtered_searches_of_the_graph_have_k_rows(postgres):
 def test_more_dimensions_than_a_vector_index_supports(postgres):
     backend = PostgresBackend(postgres, "wide", hnsw_rows=1, exact_rows=0)
     vectors = filled(backend, 60, 2100)
-    keys, scores = backend.search(vectors[7], 5, None)
+    _, (keys, scores) = backend.search(vectors[7], 5, None)
     assert keys[0] == 7
     np.testing.assert_allclose(scores, np.sort(vectors @ vectors[7])[::-1][:5], atol=1e-5)
     backend.drop()

@@ -17,7 +17,7 @@ from ragkit.models.scripted import ScriptedModel
 
 QUOTES = '{"sometimes": false, "collection": "observatory", "mode": "quotes"}'
 """Preferences of a visitor who asks for sentences as they stand: the quickest way, without a model."""
-PATIENCE = 15
+PATIENCE = 60
 """Seconds until what is waited for counts as not coming; a machine with other work is slow."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [

@@ -34,11 +34,19 @@ def test_draft_stays_with_its_conversation_over_a_reload(visit):
     expect(field).to_have_value("And monopods?")
     page.reload()
     expect(field).to_have_value("And monopods?")
+    # A question that did not reach the server is one, too.
+    page.route("**/answers", lambda route: route.abort())
     page.keyboard.press("Enter")
-    expect(page.get_by_role("article", name="Your question")).to_have_count(2)
+    expect(page.get_by_role("alert")).to_contain_text("The server does not respond.")
+    page.unroute("**/answers")
+    page.reload()
+    expect(field).to_have_value("And monopods?")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("article", name="Answer")).to_have_count(2)
     page.reload()
     expect(page.get_by_role("article", name="Your question")).to_have_count(2)
     expect(field).to_have_value("")
+    seen.complaints[:] = [said for said in seen.complaints if "ERR_FAILED" not in said]
 
 
 def test_enter_that_ends_a_composition_does_not_send(visit):

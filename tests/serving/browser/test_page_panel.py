@@ -86,23 +86,21 @@ def test_files_stand_for_their_rows_under_the_name_of_their_folder(chromium, ser
         page.context.close()
 
 
-def test_two_answers_are_in_view_while_the_vote_is_asked(visit, site):
-    site.gated.gate.set()
-    seen = visit(preferences='{"sometimes": false, "collection": "observatory", "model": "gated", "mode": "chat"}')
+def test_two_answers_are_in_view_while_the_vote_is_asked(visit):
+    seen = visit(preferences='{"sometimes": false, "collection": "observatory", "model": "hostile", "mode": "quotes"}')
     page = seen.page
-    page.set_viewport_size({"width": 1280, "height": 500})
+    page.set_viewport_size({"width": 1280, "height": 420})
     seen.answer(MANUAL)
     page.get_by_role("button", name="Compare answers").click()
     seen.ask("When does the last bus back leave?")
     vote = page.get_by_role("group", name="Which answer is better?")
-    expect(vote).to_be_in_viewport(ratio=1)
+    expect(vote).to_be_in_viewport(ratio=0.9)
     for heading in page.locator(".pair > section > h3").all():
-        expect(heading).to_be_in_viewport(ratio=1)
+        expect(heading).to_be_in_viewport(ratio=0.9)
     page.reload()
-    expect(vote).to_be_in_viewport(ratio=1)
-    expect(page.locator(".pair > section > h3").first).to_be_in_viewport(ratio=1)
-    # What no model was asked for is not said to be of one.
-    page.keyboard.press("1")
+    expect(vote).to_be_in_viewport(ratio=0.9)
+    expect(page.locator(".pair > section > h3").first).to_be_in_viewport(ratio=0.9)
+    page.get_by_role("button", name="Left is better").click()
     expect(page.get_by_text("Saved, thank you.")).to_be_visible()
     times = page.locator(".rail time, .answer time")
     assert times.count() >= 2

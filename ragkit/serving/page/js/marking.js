@@ -36,6 +36,7 @@ export function markSpans(element, text, spans, kind, title) {
   const all = shown.map((each) => each.letter).join("\u0000");
   const places = [];
   let from = 0;
+  let passed = 0;
   let statements = 0;
   for (const [start, end] of spans) {
     const wanted = bare(letters.slice(start, end).join(""));
@@ -47,9 +48,10 @@ export function markSpans(element, text, spans, kind, title) {
       continue;
     }
     // Every letter is followed by a separator, but letters may be two units long: count the separators.
-    const first = all.slice(0, found).split("\u0000").length - 1;
+    const first = passed + all.slice(from, found).split("\u0000").length - 1;
     const place = shown.slice(first, first + wanted.length);
     from = found + sought.length;
+    passed = first + wanted.length - 1;
     if (place.every(({ node }) => node.parentElement.closest(HEADINGS))) continue;
     statements++;
     places.push(place);

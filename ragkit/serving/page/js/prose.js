@@ -49,6 +49,9 @@ export function growingProse(show) {
   const said = { text: "", html: "", citations: [], unsupported: [], contradicted: [] };
   let length = 0;
   let blocks = [];
+  let drawn = "";
+  let tail = "";
+  let frame = 0;
   return {
     element,
     said,
@@ -58,30 +61,42 @@ export function growingProse(show) {
       if (citation && !said.citations.some(({ number }) => number === citation.number)) said.citations.push(citation);
       if (!supported) said.unsupported.push(span);
       if (contradicted) said.contradicted.push(span);
+      if (html === null) tail += text;
+      else [said.html, tail] = [html, ""];
       element.hidden = false;
-      element.querySelector(".caret")?.remove();
-      if (html === null) (element.lastElementChild ?? element).append(text);
-      else draw(html);
-      innermost(element).append(h("span.caret", { "aria-hidden": "true" }));
+      // Sentences that come at once, as after a reload, are drawn at once.
+      frame ||= requestAnimationFrame(draw);
     },
     end: () => {
+      cancelAnimationFrame(frame);
+      if (frame) draw();
       element.classList.remove("growing");
       element.querySelector(".caret")?.remove();
       finishProse(element);
     },
   };
 
-  function draw(html) {
-    said.html = html;
+  function draw() {
+    frame = 0;
+    element.querySelector(".caret")?.remove();
+    if (said.html !== drawn) redraw();
+    // What the server has not rendered yet.
+    (element.lastElementChild ?? element).append(tail);
+    tail = "";
+    innermost(element).append(h("span.caret", { "aria-hidden": "true" }));
+  }
+
+  function redraw() {
+    drawn = said.html;
     const fresh = [...proseOf(said, show).element.children];
     const now = fresh.map((block) => block.outerHTML);
     let same = 0;
     while (same < now.length && now[same] === blocks[same]) same++;
     // The last block may have grown without the server's markup.
     if (same === blocks.length) same = Math.max(0, same - 1);
+    blocks = now;
     while (element.childNodes.length > same) element.lastChild.remove();
     element.append(...fresh.slice(same));
-    blocks = now;
     drawFormulas(element);
   }
 }

@@ -268,5 +268,5 @@ function reveal(body, mark, { only = false } = {}) {
   }
   const smooth = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   // After the layout, so that the bar that sticks to the top does not hide the quote.
-  requestAnimationFrame(() => mark.scrollIntoView({ block: "center", inline: "center", behavior: smooth ? "smooth" : "instant" }));
+  requestAnimationFrame(() => mark.scrollIntoView({ block: "center", inline: "nearest", behavior: smooth ? "smooth" : "instant" }));
 }

@@ -4,6 +4,7 @@ import { events, get, getText, path, post } from "./api.js";
 import { compareView, waitingView } from "./compare.js";
 import { notice, problem } from "./dialogs.js";
 import { button, fill, h, say } from "./dom.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { emptyView } from "./empty.js";
 import { answerView, pendingView, questionView } from "./message.js";
 import { closePanel } from "./panel.js";
@@ -38,13 +39,14 @@ export function startThread({ menu, put, newConversation }) {
   thread.addEventListener("scroll", () => {
     const close = thread.scrollHeight - thread.scrollTop - thread.clientHeight < CLOSE;
     // Growth alone moves the end away, too; only who goes up wants to read there.
-    if (close || thread.scrollTop < before) pinned = close;
+    if (atComparison()) pinned &&= thread.scrollTop === before;
+    else if (close || thread.scrollTop < before) pinned = close;
     before = thread.scrollTop;
     toBottom.hidden = pinned;
     topbar.classList.toggle("scrolled", thread.scrollTop > 4);
   });
   // Whatever makes the thread taller keeps its end in view, but only for who is reading there.
-  new ResizeObserver(() => pinned && !column.lastElementChild?.matches(".comparison") && toEnd()).observe(column);
+  new ResizeObserver(() => pinned && follow()).observe(column);
   on("conversation", drawTitle);
   on("prefs", ({ name }) => name === "collection" && changed());
   on("world", () => column.querySelector(".empty") && showEmpty());
@@ -55,9 +57,14 @@ function toEnd() {
   thread.scrollTop = thread.scrollHeight;
 }
 
-/** Two answers are read from their beginning, and the vote stays in view below them. */
-function toComparison(question) {
-  question?.scrollIntoView({ block: "start" });
+const atComparison = () => column.lastElementChild?.matches(".comparison") ?? false;
+
+/** Keep the end in view; of two answers the beginning, from which they are read, with the vote below them. */
+function follow() {
+  if (!atComparison()) return toEnd();
+  pinned = true;
+  column.lastElementChild.previousElementSibling?.scrollIntoView({ block: "start" });
+  before = thread.scrollTop;
 }
 
 function drawTitle() {
@@ -100,8 +107,7 @@ export async function showConversation(id) {
     if (run?.conversation === id) attach(run, conversation.messages);
     else if (conversation.messages.at(-1)?.state === "answering" && !running) followAgain(conversation);
     tell("conversation");
-    toEnd();
-    if (column.lastElementChild?.matches(".comparison")) toComparison(column.lastElementChild.previousElementSibling);
+    follow();
   } catch (error) {
     if (turn !== opening) return;
     fill(column, notice(error));
@@ -151,7 +157,7 @@ export async function ask(question, { two = false } = {}) {
   const rival = rivalOf(config);
   const compare = rival && (two || (prefs.sometimes && Math.random() < SOMETIMES));
   if (!current.conversation) fill(column);
-  column.querySelector(".notice")?.remove();
+  column.querySelector(":scope > .notice")?.remove();
   const run = {
     question: questionView(question, { edit }),
     collection: place.name,
@@ -161,17 +167,22 @@ export async function ask(question, { two = false } = {}) {
   running = run;
   tell("busy", true);
   const where = current.only && `title == "${current.only.replace(/["\\]/g, "\\$&")}"`;
+  // Until the server has it, the question is a draft: a reload after a failure brings it back.
+  const draft = run.conversation ?? "";
+  keepDraft(draft, question);
   const json = { question, where, ...(current.conversation ? { conversation: current.conversation.id } : {}) };
   const work = compare
     ? compareView(run, { ...json, a: config, b: rival }, { asked: two, retry: ask })
     : answering(run, { ...json, ...config });
   run.element = work.element;
   column.append(run.question, run.element);
-  toEnd();
-  if (compare) toComparison(run.question);
+  follow();
   say("Asked.");
   try {
-    await work.done((conversation) => began(run, conversation));
+    await work.done((conversation) => {
+      if (draftOf(draft) === question) keepDraft(draft, "");
+      began(run, conversation);
+    });
   } finally {
     running = null;
     tell("busy", false);

@@ -24,27 +24,31 @@ from ragkit.records import Message
 
 _LLAMA_INDEX = """
 import json, sys
-from llama_index.core.llama_dataset.legacy.embedding import generate_qa_embedding_pairs
+from llama_index.core.evaluation.dataset_generation import DatasetGenerator
 from llama_index.core.schema import TextNode
 from llama_index.llms.openai_like import OpenAILike
 texts, url = json.load(open(sys.argv[1])), sys.argv[2]
-nodes = [TextNode(id_=str(number), text=text) for number, text in enumerate(texts)]
 llm = OpenAILike(model="local", api_base=url, api_key="none", is_chat_model=True, max_tokens=160, timeout=600.0)
-made = generate_qa_embedding_pairs(nodes, llm=llm, num_questions_per_chunk=1, output_path=sys.argv[3], verbose=False)
-for key, question in made.queries.items():
-    print(json.dumps([int(made.relevant_docs[key][0]), question, ""]))
+sys.stdout, out = sys.stderr, sys.stdout
+for number, text in enumerate(texts):
+    made = DatasetGenerator([TextNode(text=text)], llm=llm, num_questions_per_chunk=1).generate_dataset_from_nodes()
+    for key, question in made.queries.items():
+        print(json.dumps([number, question, made.responses.get(key, "")]), file=out)
 """
 _DATA_KIT = """
 import json, os, sys
 from pathlib import Path
 from synthetic_data_kit.core.create import process_file
+from synthetic_data_kit.utils.config import load_config
 texts, url, folder = json.load(open(sys.argv[1])), sys.argv[2], Path(sys.argv[3])
 config = folder / "config.yaml"
-config.write_text(json.dumps({
-    "llm": {"provider": "api-endpoint"},
-    "api-endpoint": {"api_base": url, "api_key": "none", "model": "local", "max_retries": 1, "retry_delay": 0.1},
-    "generation": {"temperature": 0.0, "chunk_size": 4000, "overlap": 0, "num_pairs": 1, "max_tokens": 400},
-}))
+settings = load_config()  # its own prompts
+settings["llm"]["provider"] = "api-endpoint"
+settings["api-endpoint"] = {
+    "api_base": url, "api_key": "none", "model": "local", "max_retries": 1, "retry_delay": 0.1
+}
+settings["generation"].update(num_pairs=1, max_tokens=400)
+config.write_text(json.dumps(settings))
 sys.stdout, out = sys.stderr, sys.stdout
 for number, text in enumerate(texts):
     source = folder / f"{number}.txt"
@@ -58,7 +62,7 @@ for number, text in enumerate(texts):
     for pair in pairs:
         print(json.dumps([number, str(pair.get("question", "")), str(pair.get("answer", ""))]), file=out)
 """
-PEERS = {"LlamaIndex, generate_qa_embedding_pairs": _LLAMA_INDEX, "synthetic-data-kit 0.0.5": _DATA_KIT}
+PEERS = {"LlamaIndex, DatasetGenerator": _LLAMA_INDEX, "synthetic-data-kit 0.0.5": _DATA_KIT}
 
 
 def peer_pairs(
@@ -71,10 +75,9 @@ def peer_pairs(
         for number, (name, code) in enumerate(PEERS.items()):
             place = Path(folder) / str(number)
             place.mkdir()
-            target = place / "pairs.json" if code is _LLAMA_INDEX else place
             started = time.monotonic()
             done = subprocess.run(
-                [python, "-c", code, str(texts), url, str(target)], capture_output=True, text=True, check=False
+                [python, "-c", code, str(texts), url, str(place)], capture_output=True, text=True, check=False
             )
             seconds = time.monotonic() - started
             if done.returncode:

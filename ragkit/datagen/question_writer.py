@@ -77,6 +77,8 @@ _COPIED = 12
 """Words in a row that a question may have in common with its passage."""
 _INVENTED = 0.4
 """Share of a question's words with a meaning that its passage may lack."""
+_NAMED = re.compile(r"(?<=\s)[A-Z][\w-]+|\b\w*\d\w*")
+"""Names and numbers, which a question takes from its passage."""
 _DEFINITION = re.compile(r"^(?:What|Who) (?:is|are|was|were) (?:the |an? )?((?:[\w'’-]+ ){0,2}[\w'’-]+)\?$")
 _FEWEST = 2
 """Content words of a question."""
@@ -214,6 +216,10 @@ def fault(question: str, candidate: Candidate, source: str) -> str:
     invented = asked - set(content_terms(source))
     if len(invented) > _INVENTED * len(asked):
         return f"The passage does not contain {', '.join(map(repr, sorted(invented)))}."
+    text = f" {' '.join(words(source))} "
+    named = (one for one in _NAMED.findall(question) if not any(f" {word} " in text for word in words(one)))
+    if (name := next(named, None)) is not None:
+        return f"The passage does not contain {name!r}."
     defined = _DEFINITION.match(question)
     if defined and not re.search(rf"{re.escape(defined[1])}\W+(?:\w+\W+){{0,2}}{BLANK}", candidate.blank, re.I):
         return "The question asks for a definition, and the answer is none."
@@ -222,7 +228,6 @@ def fault(question: str, candidate: Candidate, source: str) -> str:
         return "The question repeats itself."
     if any(question == example for _, example in _EXAMPLES):
         return "The question is an example of the prompt."
-    text = f" {' '.join(words(source))} "
     if any(f" {' '.join(found[at : at + _COPIED])} " in text for at in range(len(found) - _COPIED + 1)):
         return f"The question copies more than {_COPIED - 1} words of the passage in a row."
     return ""

@@ -42,7 +42,7 @@ def test_draft_stays_with_its_conversation_over_a_reload(visit):
     page.reload()
     expect(field).to_have_value("And monopods?")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("article", name="Answer")).to_have_count(2)
+    expect(page.locator("[data-message]")).to_have_count(2)
     page.reload()
     expect(page.get_by_role("article", name="Your question")).to_have_count(2)
     expect(field).to_have_value("")

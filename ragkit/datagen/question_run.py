@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 QUESTION: Final = "question"
 """Name of the stage, and of the gate that rejects unusable replies."""
+_UNRECORDED = frozenset({"form", "self-contained", "specific words", "retrieval", "duplicates", "quality"})
+"""Gates that call no model, or depend on other rows and documents. They are applied again in each run."""
 _CHECKED = 5
 """Questions after which a model that writes nothing is reported."""
 _CALIBRATED = 100
@@ -130,8 +132,7 @@ class QuestionRun:
             self.gates, self._recorded_gates = list(self.own_gates), frozenset()
             return
         self.gates = standard_gates(self.index, self.reader, retriever_rows=retriever_rows)
-        cheap = {gate.name for gate in standard_gates(self.index, retriever_rows=retriever_rows)}
-        self._recorded_gates = frozenset(gate.name for gate in self.gates) - cheap
+        self._recorded_gates = frozenset(gate.name for gate in self.gates) - _UNRECORDED
 
     def recorded(self, unit: Unit) -> bool:
         """Return whether the questions for a candidate are in the ledger."""

@@ -197,3 +197,22 @@ def test_small_model_writes_one_line_questions_of_the_right_kind(smollm2):
 def _document(name, text):
     source = f"/notes/{name}.md"
     return Document(name * 32, source, source, text, name.upper(), str(hash(text)), "text/markdown")
+
+
+def test_decisions_of_gates_that_read_with_a_model_are_recorded(index, tmp_path):
+    asked = []
+
+    def reply(messages):
+        asked.append(messages[-1].content)
+        return asking(messages) if BLANK in messages[-1].content else "19:00"
+
+    def once(ledger):
+        return generate_questions(index, ScriptedModel(reply), ledger, QuestionOptions(2, per_chunk=1))
+
+    with Ledger(tmp_path / "l") as ledger:
+        first = once(ledger)
+        count = len(asked)
+        assert any(BLANK not in one for one in asked)
+        second = once(ledger)
+    assert len(asked) == count
+    assert [row.to_dict() for row in first.rejected] == [row.to_dict() for row in second.rejected]

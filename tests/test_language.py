@@ -74,7 +74,19 @@ PACKAGES = (
         "integrations",
         "prompting",
     ),
-    *("retrieval", "routing", "serving", "cli", "tasks", "tuning", "models", "prompt_search", "indexing", "agents"),
+    *(
+        "retrieval",
+        "routing",
+        "serving",
+        "cli",
+        "tasks",
+        "tuning",
+        "models",
+        "prompt_search",
+        "indexing",
+        "agents",
+        "datagen",
+    ),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ragkit._progress import Progress, ProgressCallback
-from ragkit.errors import IndexDamagedError
+from ragkit.errors import IndexDamagedError, IndexMismatchError
 from ragkit.indexing.database import FILE_NAME
 from ragkit.indexing.following import backend_damage
 from ragkit.indexing.reports import VerifyReport
@@ -50,6 +50,11 @@ def verify_index(folder: Path, store: Store | None = None, progress: ProgressCal
             checked += rows[0][0]
             damage += backend_damage(opened)
     except IndexDamagedError as error:
+        damage.append(error.message)
+    except IndexMismatchError as error:
+        # A file that was cut to nothing has no tables.
+        if not damage:
+            raise
         damage.append(error.message)
     finally:
         if store is None and opened is not None:

@@ -69,6 +69,16 @@ def searched(path):
         return hits(index)
 
 
+def test_emptied_database_is_found_and_rebuilt(healthy, tmp_path):
+    path = copied(healthy, tmp_path / "index")
+    (path / "index.sqlite").write_bytes(b"")
+    assert Index.verify_path(path).damage
+    assert Index.repair_path(path, embedder=HashingEmbedder()).lost == []
+    assert Index.verify_path(path).damage == ()
+    with Index.open(path, embedder=HashingEmbedder()) as index:
+        assert index.document_count == len(list((healthy / "docs").iterdir()))
+
+
 @pytest.mark.slow
 def test_every_damage_is_found_and_mended(healthy, tmp_path):
     choose = random.Random(11)

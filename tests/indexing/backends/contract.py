@@ -192,6 +192,20 @@ class BackendContract:
         index.repair()
         assert_same(index, exact, k=1000)
 
+    def test_store_follows_the_rebuilt_database(self, index, store):
+        index.close()
+        database = index.path / "index.sqlite"
+        data = bytearray(database.read_bytes())
+        middle = len(data) // 2
+        data[middle : middle + len(data) // 5] = bytes(len(data) // 5)
+        database.write_bytes(data)
+        report = Index.repair_path(index.path, embedder=HashingEmbedder(), backend=store())
+        assert any("all vectors were replaced" in line for line in report.actions)
+        with Index.open(index.path, embedder=HashingEmbedder(), backend=store()) as opened:
+            assert opened.backend == index._store.backend.address
+            assert opened.verify().damage == ()
+            assert 0 < opened.chunk_count == len(search_all(opened)[0])
+
     @pytest.mark.parametrize("moment", ["before", "during"])
     def test_kill_between_the_commit_and_the_update(self, index, exact, store, moment):
         index.close()

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 
 from ragkit._progress import ProgressCallback
+from ragkit.errors import BackendError, RagkitError
 from ragkit.indexing.backends import Backend
 from ragkit.indexing.database import DERIVED_FORMAT, LABELS_FORMAT
 from ragkit.indexing.derived import backend_of, stamp_of
@@ -19,7 +20,7 @@ from ragkit.indexing.writing import rebuild
 def attach(store: Store, backend: Backend, progress: ProgressCallback | None = None, *, afresh: bool = False) -> None:
     """Transfer the vectors of an index to a vector store, and use it from the next generation on.
 
-    The data in the index's previous store are deleted.
+    The vectors in the index's previous store are deleted.
 
     Args:
         store: store of the index; the caller holds the writer lock.
@@ -28,13 +29,15 @@ def attach(store: Store, backend: Backend, progress: ProgressCallback | None = N
         afresh: whether to transfer all rows, and not only those that the store lacks.
 
     Raises:
-        BackendError: if a store can't be reached, or the new one contains another index.
+        BackendError: if the store can't be reached, or contains another index; or if the vectors in the previous store
+            can't be deleted, which the index does not use any more.
     """
     if store.state("backend_index") is None:
         with store.transaction():
             store.set_state(backend_index=secrets.token_hex(16))
     stamp = replace(stamp_of(store), commit=secrets.token_hex(8), generation=store.generation + 1)
-    previous = backend_of(store)
+    previous = store.state("backend")
+    old, reason = _opened(store)
     transfer(store, backend, stamp, progress, afresh=afresh)
     with store.transaction() as connection:
         connection.execute("DELETE FROM segments WHERE kind = 'vectors'")
@@ -43,10 +46,10 @@ def attach(store: Store, backend: Backend, progress: ProgressCallback | None = N
         record_commit(store, stamp.commit)
     store.backend = backend
     clean(store.path.parent / FOLDER, read_segments(store))
-    if previous is not None and previous.address != backend.address:
-        previous.drop()
-    if previous is not None and previous is not backend:
-        previous.close()
+    if previous not in (None, backend.address):
+        _drop(store, str(previous), old, reason)
+    elif old is not None and old is not backend:
+        old.close()
 
 
 def detach(store: Store, options: VectorOptions) -> None:
@@ -59,16 +62,39 @@ def detach(store: Store, options: VectorOptions) -> None:
     Raises:
         BackendError: if the vectors in the store can't be deleted; the index does not use them any more.
     """
-    backend = backend_of(store)
-    if backend is None:
+    address = store.state("backend")
+    if address is None:
         return
+    old, reason = _opened(store)
     with store.transaction():
         forget_backend(store)
         store.set_state(format=LABELS_FORMAT)
         rebuild(store, store.edition, store.state("model_id") or "", int(store.state("dimension") or 0), options)
     store.backend = None
-    backend.drop()
-    backend.close()
+    _drop(store, address, old, reason)
+
+
+def _opened(store: Store) -> tuple[Backend | None, str]:
+    """Return the vector store that an index stops using, or why it can't be opened."""
+    try:
+        return backend_of(store), ""
+    except RagkitError as error:
+        return None, error.message
+
+
+def _drop(store: Store, address: str, old: Backend | None, reason: str) -> None:
+    """Delete the vectors in a store that the index does not use any more."""
+    if old is not None:
+        try:
+            old.drop()
+            old.close()
+            return
+        except BackendError as error:
+            reason = error.message
+    raise BackendError(
+        f"{store.path.parent} does not use {address} any more, but its vectors there were not deleted: {reason}",
+        "Delete the table or collection there.",
+    )
 
 
 def forget_backend(store: Store) -> str | None:

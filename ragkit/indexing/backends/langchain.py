@@ -61,11 +61,21 @@ class GivenVectors(Embeddings):  # type: ignore[misc]
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of names."""
-        return [self._vectors[text] for text in texts]
+        return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        """Return the vector of a name."""
-        return self._vectors[text]
+        """Return the vector of a name.
+
+        Raises:
+            BackendError: if the store embeds a text of its own.
+        """
+        vector = self._vectors.get(text)
+        if vector is None:
+            raise BackendError(
+                f"The store embeds a text of its own: {text!r}.",
+                "Switch its check of the embeddings off, as with validate_collection_config=False of Qdrant.",
+            )
+        return vector
 
 
 class LangChainBackend:
@@ -243,15 +253,25 @@ class LangChainBackend:
     def _call(self, work: Callable[[], Result]) -> Result:
         try:
             return work()
+        except BackendError:
+            raise
         except NotImplementedError as error:
             raise BackendError(
-                f"{self.address} does not support ids, delete, get_by_ids or scores: {error}.", "Use another store."
+                f"{self.address} does not support ids, delete, get_by_ids or scores: {_text(error)}.",
+                "Use another store.",
             ) from error
         except Exception as error:
             # Each store raises errors of its own.
-            raise BackendError(f"{self.address} failed: {error}.", "Check the store and repeat the call.") from error
+            raise BackendError(
+                f"{self.address} failed: {_text(error)}.", "Check the store and repeat the call."
+            ) from error
 
 
 def _id(key: int) -> str:
     """Return the id of a key as a UUID, because some stores accept no other ids."""
     return str(UUID(int=key))
+
+
+def _text(error: Exception) -> str:
+    """Return the text of a store's error without its full stop."""
+    return (str(error) or type(error).__name__).rstrip(".")

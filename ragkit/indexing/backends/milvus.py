@@ -193,7 +193,7 @@ class MilvusBackend:
             yield client
         except (MilvusException, OSError, RuntimeError, ValueError) as error:
             raise BackendError(
-                f"{self.address} failed: {error}.",
+                f"{self.address} failed: {str(error).rstrip('.')}.",
                 "Check the address, and whether the server runs or another process has the file open; then repeat the "
                 "command.",
             ) from error

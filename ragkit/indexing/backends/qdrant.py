@@ -170,7 +170,7 @@ class QdrantBackend:
                     client = self._opened
                 yield client
             except failures as error:
-                raise BackendError(f"{self.address} failed: {error}.", _HINT) from error
+                raise BackendError(f"{self.address} failed: {str(error).rstrip('.')}.", _HINT) from error
 
 
 _HINT = (

@@ -113,5 +113,19 @@ def test_used_stores_are_refused_and_objects_are_needed(folder):
         with pytest.raises(BackendError, match="did not store"):
             index.attach(backend)
         index.attach(LangChainBackend(InMemoryVectorStore))
-    with Index.open(folder, embedder=HashingEmbedder()) as index, pytest.raises(StoreError, match="Pass it"):
-        index.search_vectors(query(), 5)
+    with Index.open(folder, embedder=HashingEmbedder()) as index:
+        with pytest.raises(StoreError, match="Pass it"):
+            index.search_vectors(query(), 5)
+        with pytest.raises(BackendError, match="does not use langchain:InMemoryVectorStore any more"):
+            index.attach("faiss")
+        assert len(index.search_vectors(query(), 5)[0]) == 5
+
+
+def test_store_that_embeds_its_own_texts_is_refused():
+    class Checking(InMemoryVectorStore):
+        def __init__(self, embedding):
+            super().__init__(embedding)
+            embedding.embed_documents(["dummy_text"])
+
+    with pytest.raises(BackendError, match="dummy_text"):
+        LangChainBackend(Checking)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.common import DATA
+from benchmarks.common import DATA, versions
 from ragkit.agents import Call, Outcome, SearchBudget, Step, search
 
 FOLDER = DATA / "bfcl"
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=40, help="maximum calls of a task")
     given = parser.parse_args()
     rows = tasks(given.limit)
+    print(versions("numpy"))
     print(f"{len(rows)} tasks of up to {LENGTH} calls; {given.calls} calls; simulated policy")
     print("right probed   method   solved  calls/task  calls of broken tools")
     for right in map(float, given.right.split(",")):

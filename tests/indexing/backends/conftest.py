@@ -23,10 +23,10 @@ def postgres(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def books(tmp_path_factory):
-    """The folder of an index of 120 small documents, to be copied."""
+    """The folder of an index of 100 small documents, to be copied."""
     path = tmp_path_factory.mktemp("books") / "books"
     with Index.create(path, embedder=HashingEmbedder()) as index:
-        index.add_documents(documents(120))
+        index.add_documents(documents(100))
     return path
 
 

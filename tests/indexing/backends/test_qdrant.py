@@ -39,3 +39,7 @@ class TestQdrant(BackendContract):
 
     def opener(self, store):
         return store.code
+
+    @pytest.mark.parametrize("moment", ["during"])
+    def test_kill_between_the_commit_and_the_update(self, index, exact, store, moment):
+        super().test_kill_between_the_commit_and_the_update(index, exact, store, moment)

@@ -27,6 +27,7 @@ from langchain_core.vectorstores import VectorStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.machine import versions
 from ragkit.indexing import parse_filter
 from ragkit.indexing.filters import evaluate
 
@@ -92,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=3000)
     rows = parser.parse_args().rows
+    print(versions("langchain-core", "langchain-postgres", "langchain-qdrant", "langchain-milvus"))
     columns: dict[str, dict[str, str]] = {}
     for opened in (_postgres, _qdrant, _milvus):
         folder = Path(tempfile.mkdtemp(prefix="ragkit-peers-"))

@@ -47,6 +47,7 @@ PACKAGES = [
     "agents",
     "planning",
     "evaluation",
+    "adaptation",
     "serving",
     "cli",
     "integrations",

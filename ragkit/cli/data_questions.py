@@ -102,8 +102,8 @@ def questions(
         val_fraction=val_fraction,
         license=license,
     )
-    writer = _opened(model or settings.model, settings)
-    other = None if reader is None else _opened(reader, settings)
+    writer = opened_writer(model or settings.model, settings)
+    other = None if reader is None else opened_writer(reader, settings)
     file = ledger or output.with_name(f"{output.name.removesuffix('.jsonl')}.ledger.sqlite")
     with opened_index(target, settings, update=not no_update, quiet=json) as index, Ledger(file) as done:
         if plan:
@@ -148,7 +148,8 @@ def _print_report(report: GenerationReport, output: Path, rejected: Path, card: 
         err.print(report.shortfall, style="yellow", markup=False)
 
 
-def _opened(name: str, settings: Settings) -> ChatModel:
+def opened_writer(name: str, settings: Settings) -> ChatModel:
+    """Return the model that writes questions; ``auto`` is the best installed one."""
     from ragkit.models import open_model
     from ragkit.models.opening import best_installed
 

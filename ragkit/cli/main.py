@@ -15,6 +15,7 @@ import typer
 
 from ragkit import __version__
 from ragkit.cli import (
+    adapt,
     advise,
     agent,
     asking,
@@ -115,6 +116,7 @@ models.register(app)
 route.register(app)
 tune.register(app)
 data.register(app)
+adapt.register(app)
 advise.register(app)
 evals.register(app)
 calibrate.register(app)

@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ def generate_questions(
     *,
     reader: ChatModel | None = None,
     gates: Sequence[Gate] | None = None,
+    seconds: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> GenerationReport:
     """Generate questions with answers from the documents of an index.
@@ -72,6 +74,7 @@ def generate_questions(
         reader: reads the questions in the gates; by default the same model. Another model is better: a model agrees
             with itself.
         gates: gates in the order in which they are applied; by default ``standard_gates``.
+        seconds: time after which no further questions are begun. Work in the ledger takes almost none of it.
         progress: called with a ``Progress`` after each question.
 
     Returns:
@@ -92,7 +95,8 @@ def generate_questions(
     kept: list[DataRow] = []
     rejected: list[DataRow] = []
     tried = 0
-    while tried < len(units) and len(kept) < options.number:
+    until = math.inf if seconds is None else started + seconds
+    while tried < len(units) and len(kept) < options.number and time.monotonic() < until:
         batch = units[tried : tried + min(_BATCH, 2 * (options.number - len(kept)))]
         tried += len(batch)
         good, bad = _decide_batch(run, batch)

@@ -69,7 +69,9 @@ class GenerationReport:
         lacking = ", ".join(f"{count:,} {kind}" for kind, count in self.missing.items())
         text = f"{self.delivered:,} of {self.asked:,} rows; missing: {lacking}."
         if "questions" in self.missing:
-            text += f" All {self.candidates:,} candidate answers were tried."
+            stopped = self.tried < self.candidates
+            tried = f"{self.tried:,} of" if stopped else "All"
+            text += f" {tried} {self.candidates:,} candidate answers were tried{' in the time given' * stopped}."
         if set(self.missing) != {"questions"}:
             text += f" Other rows are composed of the {self.delivered:,} rows that were kept; ask for more questions."
         rejected = ", ".join(f"{name} {count:,}" for name, count in self.rejected_by.items())

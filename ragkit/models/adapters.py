@@ -110,6 +110,15 @@ class AdapterStore:
         write_atomically(self.folder / found.name / PROMOTED, json.dumps({"version": found.version}).encode())
         return self.find(name)
 
+    def demote(self, name: str) -> None:
+        """Use no version of an adapter; all versions are kept.
+
+        Raises:
+            ModelNotFoundError: if there is no adapter with that name.
+        """
+        found = self.versions(name)
+        (self.folder / found[0].name / PROMOTED).unlink(missing_ok=True)
+
     def delete(self, name: str) -> list[AdapterVersion]:
         """Delete an adapter with all its versions, or one version (``NAME@2``), and return what was deleted.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,15 @@ from ragkit.tasks.metrics import exact_match, token_f1
 Metric = Callable[[str, str], float]
 """Takes a reply and the expected one; returns a score, 0 to 1."""
 _DRAWS = 10_000
+_MARK = re.compile(r"\s*\[\d+\]")
 
 
-METRICS: dict[str, Metric] = {"f1": token_f1, "exact": exact_match}
+def answer_f1(reply: str, expected: str) -> float:
+    """Return the F1 of the words of a reply without its citation marks, such as ``[1]``."""
+    return token_f1(_MARK.sub("", reply), _MARK.sub("", expected))
+
+
+METRICS: dict[str, Metric] = {"f1": token_f1, "exact": exact_match, "answer_f1": answer_f1}
 
 
 def metric_of(name: str) -> Metric:

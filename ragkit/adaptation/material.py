@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from ragkit.evaluation.questions import Question
 if TYPE_CHECKING:
     from ragkit.indexing import Index
 
+_TOLERANCE = 1.2
+"""Factor by which more rows than wanted can be held out, as documents are not divided."""
 _LEAST_PASSAGES = 4
 """Passages of a single document that can be divided."""
 
@@ -101,11 +103,7 @@ def divide(
         order = sorted(counts, key=lambda group: -group[1])
     else:
         order = sorted(counts, key=lambda group: (group[0] not in named, _digest(seed, group[0])))
-    aside: set[tuple[str, int]] = set()
-    for group in order[:-1]:
-        if aside and sum(counts[one] for one in aside) >= held_out * sum(counts.values()):
-            break
-        aside.add(group)
+    aside = _held_out(order, counts, held_out * sum(counts.values()), in_order=divided)
     train = tuple(row for row in rows if (group := _group(row, by_id, divided)) and group not in aside)
     cases = tuple(_case(row) for row in rows if _group(row, by_id, divided) in aside)
     people = [
@@ -123,6 +121,22 @@ def divide(
         len(aside_documents),
         divided,
     )
+
+
+def _held_out(
+    order: Sequence[tuple[str, int]], counts: Mapping[tuple[str, int], int], wanted: float, *, in_order: bool
+) -> set[tuple[str, int]]:
+    """Return the first groups with about so many rows; groups with too many are passed over, unless ``in_order``."""
+    aside: set[tuple[str, int]] = set()
+    total = 0
+    for group in order:
+        fits = total + counts[group] <= _TOLERANCE * wanted
+        if fits or (in_order and not aside):
+            aside.add(group)
+            total += counts[group]
+        if total >= wanted or (in_order and not fits):
+            break
+    return aside or {min(order, key=lambda group: counts[group])}
 
 
 def _group(row: DataRow, by_id: dict[str, DataRow], divided: bool) -> tuple[str, int] | None:

@@ -69,7 +69,7 @@ class AdaptOptions:
         embedder could be better than the one in use.
         """
         # As many as there are, at most: near misses are composed of kept rows.
-        return QuestionOptions(number=self.number, retriever_rows=True, unanswerable=max(10, self.number // 4))
+        return QuestionOptions(number=self.number, retriever_rows=True, unanswerable=max(20, self.number // 2))
 
 
 @dataclass(frozen=True, slots=True)

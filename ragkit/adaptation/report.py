@@ -89,6 +89,12 @@ class AdaptReport:
         return files
 
 
+def too_few(count: int) -> str:
+    """Return why nothing can be promoted with so many held-out questions."""
+    what = "is 1 held-out question" if count == 1 else f"are {count} held-out questions"
+    return f"There {what}; a promotion needs at least {LEAST}."
+
+
 def compared(
     name: str,
     metric: str,
@@ -115,7 +121,7 @@ def compared(
     better = gain(before, after)
     count = better.count
     if count < LEAST:
-        promoted, why = False, f"There are {count} held-out questions; a promotion needs at least {LEAST}."
+        promoted, why = False, too_few(count)
     elif better.low <= 0:
         promoted, why = False, f"The gain is not significant on {count} held-out questions."
     elif veto:

@@ -27,9 +27,10 @@ from ragkit.adaptation.planning import (
     skipped_stages,
 )
 from ragkit.adaptation.reader import adapt_examples, adapt_reader
-from ragkit.adaptation.report import AdaptReport, StageResult
+from ragkit.adaptation.report import LEAST, AdaptReport, StageResult, too_few
 from ragkit.adaptation.thresholds import adapt_thresholds
 from ragkit.answering import AnswerOptions
+from ragkit.datagen.gates import Gate
 from ragkit.datagen.generate import generate_questions
 from ragkit.datagen.ledger import Ledger, digest
 from ragkit.datagen.question_run import model_hash
@@ -61,6 +62,7 @@ def adapt_index(
     templates: Templates | None = None,
     answering: AnswerOptions | None = None,
     write_thresholds: WriteThresholds | None = None,
+    gates: Sequence[Gate] | None = None,
     progress: ProgressCallback | None = None,
 ) -> AdaptReport:
     """Adapt an index, and what answers from it, to its documents.
@@ -79,6 +81,7 @@ def adapt_index(
         templates: templates of the prompts of ``chat``; those of ragkit by default.
         answering: options of answering, with the thresholds in use.
         write_thresholds: makes fitted thresholds the ones in use; without it they are only reported.
+        gates: gates of the questions; by default ``standard_gates``.
         progress: called after each step of a stage.
 
     Returns:
@@ -93,7 +96,7 @@ def adapt_index(
     with Ledger(place / LEDGER) as ledger:
         run = _Run(index, model, ledger, place, options, name, list(asked), Path(adapters))
         run.start()
-        rows = run.questions(progress)
+        rows = run.questions(gates, progress)
         material = divide(index, rows, asked, options.held_out, options.seed)
         changes = Changes(place)
         texts = templates or Templates.load()
@@ -125,7 +128,10 @@ def adapt_index(
             ),
         }
         for stage in (one for one in SHARES if one in stages and one in options.stages):
-            changes.apply(run.stage(stage, stages[stage]), index, write_thresholds, progress)
+            # Without enough questions to decide, training would be a waste of time.
+            count = len(material.deciding(answerable=stage != THRESHOLDS)[1])
+            result = run.skip(stage, too_few(count)) if count < LEAST else run.stage(stage, stages[stage])
+            changes.apply(result, index, write_thresholds, progress)
     report = AdaptReport(str(index.path), place, tuple(run.results.values()), _counts(material))
     report.save()
     return report
@@ -165,7 +171,7 @@ class _Run:
         self.results = {one["name"]: StageResult.from_dict(one) for one in found.get("stages", [])} if same else {}
         self.until = time.monotonic() + 60 * self.options.minutes
 
-    def questions(self, progress: ProgressCallback | None) -> list[DataRow]:
+    def questions(self, gates: Sequence[Gate] | None, progress: ProgressCallback | None) -> list[DataRow]:
         """Return the kept rows, generated now or read from an interrupted run."""
         file = self.folder / ROWS
         if QUESTIONS in self.results and file.is_file():
@@ -175,6 +181,7 @@ class _Run:
             self.model,
             self.ledger,
             self.options.question_options(),
+            gates=gates,
             seconds=self._seconds(QUESTIONS),
             progress=progress,
         )
@@ -196,7 +203,7 @@ class _Run:
             return done
         skipped = skipped_stages(self.options.stages).get(name)
         if skipped is not None:
-            return self._finish(StageResult(name, "skipped", skipped), lasting=False)
+            return self.skip(name, skipped)
         self._save(begun=name)
         started = time.monotonic()
         try:
@@ -204,6 +211,11 @@ class _Run:
         except RagkitError as error:
             why = f"{error.message} {error.hint or ''}".strip()
             return self._finish(StageResult(name, "failed", why, seconds=time.monotonic() - started))
+
+    def skip(self, name: str, why: str) -> StageResult:
+        """Return the result of a stage that can't run."""
+        self.results[name] = StageResult(name, "skipped", why)
+        return self.results[name]
 
     def reader(
         self,
@@ -247,10 +259,9 @@ class _Run:
         waiting = [one for one in running_stages(self.options) if one not in self.results or one == name]
         return 60 * minutes_of(waiting, max(0.1, (self.until - time.monotonic()) / 60))[name]
 
-    def _finish(self, result: StageResult, *, lasting: bool = True) -> StageResult:
+    def _finish(self, result: StageResult) -> StageResult:
         self.results[result.name] = result
-        if lasting:
-            self._save()
+        self._save()
         return result
 
     def _save(self, begun: str = "") -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _BATCH = 16
 """Candidates whose questions are written and decided together."""
+_TIMED_BATCH = 4
 _SAMPLED = 3
 """Answers that ``plan_questions`` writes questions for, to measure the time."""
 
@@ -97,7 +98,9 @@ def generate_questions(
     tried = 0
     until = math.inf if seconds is None else started + seconds
     while tried < len(units) and len(kept) < options.number and time.monotonic() < until:
-        batch = units[tried : tried + min(_BATCH, 2 * (options.number - len(kept)))]
+        # With a time limit in small steps, as the time is checked between them.
+        size = _BATCH if seconds is None else _TIMED_BATCH
+        batch = units[tried : tried + min(size, 2 * (options.number - len(kept)))]
         tried += len(batch)
         good, bad = _decide_batch(run, batch)
         kept += good[: options.number - len(kept)]

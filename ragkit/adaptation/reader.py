@@ -177,9 +177,11 @@ def adapt_examples(
             f"{len(examples)} training questions and {len(cases)} held-out ones are too few.",
             "Add documents, or raise --minutes.",
         )
-    shutil.rmtree(folder, ignore_errors=True)
+    # An older pool stays in use until it is replaced.
+    new = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
     model = tuned_model(adapter, adapters, threads=options.threads) if adapter else None
-    with _Base(options, model) as asked, ExamplePool.create(folder) as pool:
+    with _Base(options, model) as asked, ExamplePool.create(new) as pool:
         pool.add(examples)
         scores = _with_and_without(index, asked, cases, pool, templates, options, started + seconds, progress)
     result = compared(
@@ -190,8 +192,11 @@ def adapt_examples(
         seconds=time.monotonic() - started,
         details={"pool": str(folder), "examples": len(examples), "shots": _SHOTS, "adapter": adapter},
     )
-    if not result.promoted:
-        shutil.rmtree(folder)
+    if result.promoted:
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+    else:
+        shutil.rmtree(new)
     return result
 
 

@@ -6,7 +6,7 @@ Finished stages are in ``run.json`` and finished model calls in the ledger, so t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,8 +152,8 @@ class _Run:
     results: dict[str, StageResult] = field(default_factory=dict)
     until: float = 0.0
     key: str = ""
-    begun: str = ""
-    """Stage that an earlier run was in when it was interrupted."""
+    begun: Mapping[str, float] = field(default_factory=dict)
+    """Stage that an earlier run was in when it was interrupted, with its seconds."""
 
     def start(self) -> None:
         """Read the results of an interrupted run with the same settings, documents and questions."""
@@ -167,7 +167,7 @@ class _Run:
         )
         found = read_json(self.folder / RUN)
         same = found.get("key") == self.key
-        self.begun = found.get("begun", "") if same else ""
+        self.begun = found.get("begun", {}) if same else {}
         self.results = {one["name"]: StageResult.from_dict(one) for one in found.get("stages", [])} if same else {}
         self.until = time.monotonic() + 60 * self.options.minutes
 
@@ -204,10 +204,12 @@ class _Run:
         skipped = skipped_stages(self.options.stages).get(name)
         if skipped is not None:
             return self.skip(name, skipped)
-        self._save(begun=name)
+        # An unfinished training can be continued with the same time only.
+        seconds = self.begun.get(name, self._seconds(name))
+        self._save(begun={name: seconds})
         started = time.monotonic()
         try:
-            return self._finish(work(self._seconds(name)))
+            return self._finish(work(seconds))
         except RagkitError as error:
             why = f"{error.message} {error.hint or ''}".strip()
             return self._finish(StageResult(name, "failed", why, seconds=time.monotonic() - started))
@@ -240,7 +242,7 @@ class _Run:
                 templates,
                 self.options,
                 seconds=seconds,
-                restart=self.begun != READER,
+                restart=READER not in self.begun,
                 progress=progress,
             )
             promoted = result.promoted
@@ -250,7 +252,7 @@ class _Run:
         return result
 
     def adapter(self) -> str | None:
-        """Return the name of the adapter with the version in use, if there is one for the base model."""
+        """Return the adapter with its version in use, or None."""
         used = used_version(AdapterStore(self.adapters), self.name)
         return None if used is None else f"{self.name}@{used.version}"
 
@@ -264,10 +266,10 @@ class _Run:
         self._save()
         return result
 
-    def _save(self, begun: str = "") -> None:
+    def _save(self, begun: Mapping[str, float] | None = None) -> None:
         # What was skipped is tried again, as the extra may have been installed.
         stages = [asdict(one) for one in self.results.values() if one.status != "skipped"]
-        write_json(self.folder / RUN, {"key": self.key, "begun": begun, "stages": stages})
+        write_json(self.folder / RUN, {"key": self.key, "begun": begun or {}, "stages": stages})
 
 
 def _counts(material: Material) -> dict[str, int]:

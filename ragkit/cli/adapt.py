@@ -170,6 +170,8 @@ def _print_report(report: AdaptReport, target: str, name: str) -> None:
     promoted = {stage.name for stage in report.stages if stage.promoted}
     if "reader" in promoted:
         out.print(f'Use the reader: ragkit ask {target} "..." --mode chat --model tuned:{name}', markup=False)
+    if "examples" in promoted:
+        out.print(f"Examples for prompts: {report.folder / 'examples'}", markup=False)
     if "thresholds" in promoted:
         for variable in ("RAGKIT_THRESHOLD", "RAGKIT_UNSURE_BELOW"):
             if variable in os.environ:

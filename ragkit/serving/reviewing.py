@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragkit.serving.context import Context
 
 State = Literal["all", "kept", "rejected", "undecided", "reviewed"]
-_AROUND = 600
+_AROUND = 400
 """Characters of a document shown before and after the evidence."""
 
 

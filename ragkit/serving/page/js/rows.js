@@ -120,6 +120,8 @@ function openRow(chosen, id) {
 
 function drawRow(body, chosen, row) {
   const at = listed.indexOf(row.id);
+  // The decision of a person is shown above.
+  const gates = row.decisions.filter(({ gate }) => gate !== "review");
   const move = (step) => listed[at + step] && openRow(chosen, listed[at + step]);
   const decide = async (verdict, more = {}) => {
     try {
@@ -167,8 +169,9 @@ function drawRow(body, chosen, row) {
     part("Question", row.question),
     part("Answer", row.answer),
     row.evidence.map((one) => evidence(chosen, one, row.id)),
-    row.decisions.length > 0 && decisions(row.decisions),
+    gates.length > 0 && decisions(gates),
   );
+  for (const passage of body.querySelectorAll(".passage")) showEvidence(passage);
 }
 
 function reviewText({ review, edited }) {
@@ -184,7 +187,7 @@ function part(title, text) {
 function evidence(chosen, { document_id, name, start, end, exact, parts }, id) {
   const text = h(
     "div.fulltext.passage",
-    { dir: "auto" },
+    { dir: "auto", tabindex: 0, role: "region", "aria-label": `Passage of ${name}` },
     parts.map(({ kind, text: said }) =>
       kind === "answer" ? h("mark", {}, said) : h(kind === "evidence" ? "span.evidence" : "span.soft", {}, said),
     ),
@@ -199,6 +202,14 @@ function evidence(chosen, { document_id, name, start, end, exact, parts }, id) {
     text,
     exact && button("file", "Open document", open),
   );
+}
+
+/** Scroll a passage to the answer, or to the beginning of the evidence. */
+function showEvidence(passage) {
+  const shown = passage.querySelector("mark") ?? passage.querySelector(".evidence");
+  if (!shown) return;
+  const apart = shown.getBoundingClientRect().top - passage.getBoundingClientRect().top;
+  passage.scrollTop = apart - passage.clientHeight / 3;
 }
 
 function decisions(all) {

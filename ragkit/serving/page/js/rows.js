@@ -252,9 +252,15 @@ function edit(body, row, decide, cancel) {
     event.preventDefault();
     decide("keep", { question: question.value, answer: answer.value });
   };
+  const keydown = (event) => {
+    // Otherwise Esc would close the panel and lose what was written.
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    cancel();
+  };
   const form = h(
     "form.cards.row-edit",
-    { on: { submit }, "aria-label": "Edit the row" },
+    { on: { submit, keydown }, "aria-label": "Edit the row" },
     h("label.row", {}, h("span", {}, "Question"), question),
     h("label.row", {}, h("span", {}, "Answer"), answer),
     row.needs_span && h("p.soft.small", {}, "The answer must be copied from the passage, letter by letter."),

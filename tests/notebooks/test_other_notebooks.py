@@ -113,7 +113,7 @@ def test_rows_from_documents_are_exact_reviewed_and_measured():
     look = (
         "{'faults': len(verified.faults), 'rows': again.delivered, 'gone': gone.decisions[-1].reason,"
         " 'calls': again.calls, 'first': report.calls, 'before': before, 'after': after, "
-        "'seen': [d.source for d in known], 'asked': [q.sources[0].source for q in asked]}"
+        "'seen': [d.text for d in known], 'asked': [q.sources[0].passage for q in asked]}"
     )
     told = seen("06_from_documents_to_a_tuned_model", look, RAGKIT_NOTEBOOK_LIMIT="4")
     assert told["faults"] == 0

@@ -44,6 +44,7 @@ PACKAGES = [
     "tuning",
     "routing",
     "feedback",
+    "tables",
     "agents",
     "planning",
     "evaluation",

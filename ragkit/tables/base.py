@@ -68,7 +68,7 @@ class TableInfo:
 
 @dataclass(frozen=True, slots=True)
 class SourceCell:
-    """A cell as it stands in a document: ``document.text[start:end] == text`` unless white space was collapsed."""
+    """A cell as it stands in a document: ``document.text[start:end] == text``."""
 
     text: str
     document_id: str = ""

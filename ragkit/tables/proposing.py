@@ -7,9 +7,10 @@ noun that occurs in no table is never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from ragkit.answering.measures import measure_of
 from ragkit.answering.readers.matching import same_meaning
@@ -27,8 +28,11 @@ _LONG_VALUE = 8
 _JOIN = 0.02
 """Subtracted for a join, so that one table is preferred if it suffices."""
 _CONDITION = 0.005
+_NAMED_TABLE = 0.03
+"""Added if the question names the innermost heading above a table."""
 _MAX_CONDITIONS = 4
 _MAX_VALUES = 20
+_JOINS = re.compile(r"\b(?:and|or|than|versus|vs)\b|,|&", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,12 @@ class Proposal:
     """Coverage less what speaks against the query."""
     missing: tuple[str, ...]
     """Words with content that it does not account for."""
-    tables: tuple[TableInfo, ...]
+    scope: Scope
 
     @property
     def names_missing(self) -> bool:
         """Whether a name or number of the question is not accounted for."""
-        return any(word[0].isupper() or any(char.isdigit() for char in word) for word in self.missing)
+        return has_name(self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class _Draft:
     columns: list[ScopedColumn] = field(default_factory=list)
 
 
+def has_name(words: Sequence[str]) -> bool:
+    """Tell whether a name or number is among words."""
+    return any(word[0].isupper() or any(char.isdigit() for char in word) for word in words)
+
+
 def propose(question: str, tables: Sequence[TableInfo], dialect: str, limit: int = 8) -> list[Proposal]:
     """Return the queries that a question may mean, best first.
 
@@ -91,21 +100,44 @@ def propose(question: str, tables: Sequence[TableInfo], dialect: str, limit: int
     return sorted(found.values(), key=lambda one: (-one.score, len(one.sql)))[:limit]
 
 
-def uncovered(question: str, sql: str, tables: Sequence[TableInfo]) -> tuple[str, ...]:
-    """Return the names and numbers of a question that occur neither in a query nor in its tables."""
+def coverage_of(question: str, sql: str, scope: Scope) -> tuple[float, tuple[str, ...]]:
+    """Return the share of a question's words that a given query accounts for, and the words that it does not.
+
+    A word counts if it occurs in the query, means the same as one of its words, or asks for an aggregate or order that
+    the query has.
+    """
     asked = Question(question)
-    scope_terms = {term for scope in scopes_of(tables, "sqlite") for term in scope.terms}
-    said = {token.term for token in Question(sql.replace("_", " ")).tokens}
-    numbers = {comparison.value for comparison in Question(sql).comparisons}
-    counted = asked.top[1] if asked.top is not None else frozenset()
-    return tuple(
-        token.text
+    written = Question(sql.replace("_", " "))
+    said = {token.term for token in written.tokens}
+    numbers = {comparison.value for comparison in written.comparisons}
+    asks: set[int] = set()
+    upper = sql.upper()
+    for words, function in ((asked.total, "SUM("), (asked.average, "AVG("), (asked.difference, " - ")):
+        asks |= words if function in upper else set()
+    if asked.superlative is not None and any(part in upper for part in ("ORDER BY", "MAX(", "MIN(")):
+        asks |= asked.superlative[1] | (asked.top[1] if asked.top is not None else set())
+    covered = {
+        token.number
         for token in asked.tokens
-        if token.weight > 1
-        and token.term not in said | scope_terms
-        and token.number not in counted
-        and not any(token.number in one.tokens and one.value in numbers for one in asked.comparisons)
-    )
+        if token.number in asks
+        or token.term in said
+        or any(same_meaning(token.term, term) for term in said)
+        or any(token.number in one.tokens and one.value in numbers for one in asked.comparisons)
+    }
+    return _coverage(asked, covered, scope)
+
+
+def _coverage(question: Question, covered: Collection[int], scope: Scope) -> tuple[float, tuple[str, ...]]:
+    total = sum(token.weight for token in question.tokens)
+    weight, missing = 0.0, []
+    for token in question.tokens:
+        if token.number in covered:
+            weight += token.weight
+        elif token.weight and token.term in scope.terms:
+            weight += _WEAK * token.weight
+        elif token.weight and token.number not in question.total | question.average:
+            missing.append(token.text)
+    return (weight / total if total else 0.0), tuple(missing)
 
 
 class _ScopeProposer:
@@ -205,7 +237,7 @@ class _ScopeProposer:
                 if len(values) <= _MAX_VALUES:
                     yield _Condition(_among(column.sql, values), column, tokens, bool(full))
             complete = [tokens for tokens in best if any(full for _, full in matches[tokens])]
-            if 1 < len(complete) <= _MAX_CONDITIONS:
+            if 1 < len(complete) <= _MAX_CONDITIONS and self._joined(complete):
                 # "For an adult and for a child": several values of one column.
                 several = [value for tokens in complete for value, full in matches[tokens] if full]
                 yield _Condition(_among(column.sql, several), column, frozenset().union(*complete))
@@ -216,6 +248,20 @@ class _ScopeProposer:
                     if word.lower() in values[0].lower():
                         escaped = literal(f"%{word}%")
                         yield _Condition(f"{column.sql} LIKE {escaped}", column, numbers, full=False)
+
+    def _joined(self, sets: Sequence[frozenset[int]]) -> bool:
+        """Tell whether "and", "or", "than" or a comma stands between the words of each two values."""
+        tokens = self.question.tokens
+        own = [each - frozenset().union(*(other for other in sets if other is not each)) for each in sets]
+        if not all(own):
+            return False
+        ordered = sorted(own, key=max)
+        for one, other in pairwise(ordered):
+            following = [number for number in other if number > max(one)]
+            between = self.question.text[tokens[max(one)].end : tokens[min(following)].start]
+            if not _JOINS.search(between):
+                return False
+        return True
 
     def _number_conditions(self) -> Iterator[_Condition]:
         top = self.question.top[1] if self.question.top is not None else frozenset()
@@ -462,20 +508,12 @@ class _ScopeProposer:
         sql += f" GROUP BY {draft.group}" if draft.group else ""
         sql += f" ORDER BY {draft.order}" if draft.order else ""
         sql += f" LIMIT {draft.limit}" if draft.limit else ""
-        covered = draft.tokens | used
-        total = sum(token.weight for token in self.question.tokens)
-        weight, missing = 0.0, []
-        for token in self.question.tokens:
-            if token.number in covered:
-                weight += token.weight
-            elif token.weight and token.term in self.scope.terms:
-                weight += _WEAK * token.weight
-            elif token.weight and token.number not in self.question.total | self.question.average:
-                missing.append(token.text)
-        coverage = weight / total if total else 0.0
+        coverage, missing = _coverage(self.question, draft.tokens | used, self.scope)
         partial = sum(not condition.full for condition in conditions)
         penalty = draft.penalty + _CONDITION * (len(conditions) + partial) + _JOIN * (len(self.scope.tables) - 1)
-        return Proposal(sql, coverage, coverage - penalty, tuple(missing), self.scope.tables)
+        if self.scope.heading and self.scope.heading <= {token.term for token in self.question.tokens}:
+            penalty -= _NAMED_TABLE
+        return Proposal(sql, coverage, coverage - penalty, missing, self.scope)
 
     def _weight(self, tokens: frozenset[int]) -> float:
         return sum(self.question.tokens[number].weight for number in tokens)

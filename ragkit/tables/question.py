@@ -16,7 +16,7 @@ _COUNTED = {word: n for n, word in enumerate("one two three four five six seven 
 _LIGHT = frozenset(
     """
     list show give tell find please number amount value take took taken place come came go use used happen happened
-    sell sold make made get exist contain include offer record much
+    sell sold make made get exist contain include offer record much per every available
     """.split()  # noqa: SIM905
 )
 """Words that name no column and no value in most questions."""

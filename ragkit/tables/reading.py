@@ -46,7 +46,12 @@ def _table_of_text(document: Document, table: Table) -> SourceTable | None:
     rows = tuple(
         tuple(
             SourceCell(
-                cell.text, document.id, document.source, cell.start, cell.end, document.page_at(cell.start)
+                document.text[cell.start : cell.end],
+                document.id,
+                document.source,
+                cell.start,
+                cell.end,
+                document.page_at(cell.start),
             )
             for cell in row.cells
         )

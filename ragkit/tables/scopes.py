@@ -71,6 +71,11 @@ class Scope:
         return next((column for column in own if column.column.kind == "text" and not column.is_flag), own[0])
 
     @cached_property
+    def heading(self) -> frozenset[str]:
+        """Stems of the words of the innermost heading above the first table."""
+        return frozenset(terms_in(self.tables[0].title.split(" > ")[-1].replace("_", " ")))
+
+    @cached_property
     def terms(self) -> frozenset[str]:
         """Stems of the words of titles, headings and columns; of a table without header, also those of its first row."""
         texts = [table.title.replace("_", " ") for table in self.tables]

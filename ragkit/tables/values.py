@@ -59,7 +59,7 @@ def typed(title: str, cells: Sequence[str]) -> TypedColumn:
         title: name of the column, which may hold a unit, such as ``Mass (kg)``.
         cells: texts of its cells.
     """
-    plain = [visible(cell).strip() for cell in cells]
+    plain = [" ".join(visible(cell).split()) for cell in cells]
     filled = [text for text in plain if text]
     if not filled:
         return TypedColumn("text", "", tuple(None for _ in plain))

@@ -15,7 +15,7 @@ from ragkit.tables.base import QueryLimits, TableAnswer, TableDatabase, TableInf
 from ragkit.tables.checking import CheckedQuery, check_sql
 from ragkit.tables.grammar import NONE, schema_grammar
 from ragkit.tables.opening import open_database
-from ragkit.tables.proposing import Proposal, coverage_of, has_name, propose
+from ragkit.tables.proposing import Proposal, best_coverage, coverage_of, has_name, propose
 from ragkit.tables.running import CitedRows, run_cited
 from ragkit.tables.scopes import Scope, scopes_of
 
@@ -45,7 +45,7 @@ class TableOptions:
     """Queries whose score is this close to the best are offered to a model that chooses."""
     score_weight: float = 20.0
     """Weight of the score beside the log-probability when a model chooses."""
-    max_tables: int = 6
+    max_tables: int = 4
     """Tables and joins that a model sees when it writes a query."""
     max_tokens: int = 300
     """Maximum tokens of a query that a model writes."""
@@ -89,9 +89,7 @@ class Tables:
         """
         return run_cited(self.database, check_sql(sql, self.tables, self.database.dialect), limits)
 
-    def ask(
-        self, question: str, model: ChatModel | None = None, options: TableOptions = TableOptions()
-    ) -> TableAnswer:
+    def ask(self, question: str, model: ChatModel | None = None, options: TableOptions = TableOptions()) -> TableAnswer:
         """Answer a question by a query.
 
         Rules propose queries from the question's words. If several are close, a local model chooses the likeliest. If
@@ -108,9 +106,7 @@ class Tables:
             ModelError: if the model fails.
         """
         proposals = propose(question, self.tables, self.database.dialect)
-        fitting = [
-            one for one in proposals if one.coverage >= options.least_coverage and not one.names_missing
-        ]
+        fitting = [one for one in proposals if one.coverage >= options.least_coverage and not one.names_missing]
         considered = tuple(one.sql for one in proposals)
         if fitting:
             close = [one for one in fitting if one.score >= fitting[0].score - options.margin]
@@ -125,25 +121,21 @@ class Tables:
             if written is not None:
                 query, coverage = written
                 return self._answer(question, query, coverage, "generated", considered, options)
-            if fitting and not isinstance(model, ConstrainedModel):
-                # The model says that the tables have no answer.
-                fitting = []
         return TableAnswer(question, _refusal(proposals), "", (), (), (), answered=False, candidates=considered)
 
-    def _chosen(
-        self, question: str, close: Sequence[Proposal], model: ScoringModel, options: TableOptions
-    ) -> Proposal:
+    def _chosen(self, question: str, close: Sequence[Proposal], model: ScoringModel, options: TableOptions) -> Proposal:
         infos = list(dict.fromkeys(table for one in close for table in one.scope.tables))
         messages = [Message("system", _CHOOSE), Message("user", f"{_described(infos)}\n\nQuestion: {question}")]
         biases = [options.score_weight * (one.score - close[0].score) for one in close]
         return close[model.choose(messages, [one.sql for one in close], biases).number]
 
-    def _written(
-        self, question: str, model: ChatModel, options: TableOptions
-    ) -> tuple[CheckedQuery, float] | None:
+    def _written(self, question: str, model: ChatModel, options: TableOptions) -> tuple[CheckedQuery, float] | None:
         """Return a query that the model writes, checked, and its coverage; None if there is none."""
         scopes = self._relevant(question, options.max_tables)
         is_local = isinstance(model, ConstrainedModel)
+        if is_local and best_coverage(question, scopes) < options.least_coverage:
+            # The words of the question are not in the tables, so that any query would be refused.
+            return None
         infos = list(dict.fromkeys(table for scope in scopes for table in scope.tables))
         system = f"{_WRITE} Dialect: {'PostgreSQL' if self.database.dialect == 'postgres' else 'SQLite'}."
         messages = [Message("system", system), Message("user", f"{_described(infos)}\n\nQuestion: {question}")]

@@ -57,13 +57,11 @@ def check_sql(sql: str, tables: Sequence[TableInfo], dialect: Literal["sqlite", 
     tree = statements[0]
     used = _check_nodes(tree, {table.name.lower(): table for table in tables})
     # Names in quotes keep their capitals in PostgreSQL.
-    schema = {
+    schema: dict[str, object] = {
         quoted(table.name): {quoted(column.name): _sql_type(column.kind) for column in table.columns} for table in used
     }
     try:
-        qualified = qualify(
-            tree.copy(), schema=schema, dialect=dialect, quote_identifiers=True
-        )
+        qualified = qualify(tree.copy(), schema=schema, dialect=dialect, quote_identifiers=True)
     except (errors.SqlglotError, RecursionError) as error:
         known = "; ".join(f"{table.name}: {', '.join(column.name for column in table.columns)}" for table in used)
         raise QueryError(f"The query can't be resolved: {_first_line(error)}", f"Columns: {known}.") from error
@@ -74,7 +72,16 @@ def check_sql(sql: str, tables: Sequence[TableInfo], dialect: Literal["sqlite", 
 def _check_nodes(tree: exp.Expression, known: dict[str, TableInfo]) -> tuple[TableInfo, ...]:
     from sqlglot import exp
 
-    forbidden = (exp.Into, exp.Lock, exp.DML, exp.DDL, exp.Command, exp.Parameter, exp.Placeholder, exp.SessionParameter)
+    forbidden = (
+        exp.Into,
+        exp.Lock,
+        exp.DML,
+        exp.DDL,
+        exp.Command,
+        exp.Parameter,
+        exp.Placeholder,
+        exp.SessionParameter,
+    )
     used: dict[str, TableInfo] = {}
     for node in tree.walk():
         is_query = isinstance(node, exp.Query) and not isinstance(node, exp.Table)

@@ -80,9 +80,7 @@ def _condition(
     if known:
         options.append(f"compare ({' | '.join(map(_quoted, known))})")
     if column.column.kind == "number":
-        options += [
-            _quoted(f" = (SELECT {function}({column.sql}) FROM {scope.source})") for function in ("MAX", "MIN")
-        ]
+        options += [_quoted(f" = (SELECT {function}({column.sql}) FROM {scope.source})") for function in ("MAX", "MIN")]
     return f"{_quoted(column.sql)} ({' | '.join(options)})" if options else ""
 
 

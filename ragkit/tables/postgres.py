@@ -114,7 +114,9 @@ class PostgresDatabase:
                 f"The query was stopped after {limits.seconds:g} s.", "Ask for fewer rows or raise the time limit."
             ) from error
         except asyncpg.PostgresError as error:
-            raise QueryError(f"{self._shown} refuses the query: {error}.", "Check the query and your rights.") from error
+            raise QueryError(
+                f"{self._shown} refuses the query: {error}.", "Check the query and your rights."
+            ) from error
         except (OSError, TimeoutError, ValueError, asyncpg.InterfaceError) as error:
             raise QueryError(
                 f"{self._shown} can't be reached: {error or type(error).__name__}.",

@@ -21,6 +21,7 @@ from ragkit.tables.scopes import Scope, ScopedColumn, literal, scopes_of
 _WEAK = 0.7
 """What a word counts that occurs only in titles, headings or other columns of the table."""
 _SYNONYM = 0.9
+_VERB = 0.5
 _LEAST_NAMED = 0.5
 """Share of the words of a column's title from which a question names it."""
 _LONG_VALUE = 8
@@ -32,6 +33,8 @@ _NAMED_TABLE = 0.03
 """Added if the question names the innermost heading above a table."""
 _MAX_CONDITIONS = 4
 _MAX_VALUES = 20
+_MAX_ROW = 12
+"""Columns of a row that is shown if the question names none."""
 _JOINS = re.compile(r"\b(?:and|or|than|versus|vs)\b|,|&", re.IGNORECASE)
 
 
@@ -127,14 +130,45 @@ def coverage_of(question: str, sql: str, scope: Scope) -> tuple[float, tuple[str
     return _coverage(asked, covered, scope)
 
 
+def best_coverage(question: str, scopes: Sequence[Scope]) -> float:
+    """Return the highest share of a question's words that any query on one of the scopes can account for.
+
+    It is 0 if each scope lacks a name or number of the question.
+    """
+    asked = Question(question)
+    operations = asked.total | asked.average | asked.difference | asked.counted
+    operations |= frozenset(token for one in asked.comparisons for token in one.tokens | one.unit_tokens)
+    operations |= frozenset(token for one in asked.dates for token in one.tokens)
+    for part in (asked.superlative, asked.top):
+        operations |= part[1] if part is not None else frozenset()
+    best = 0.0
+    for scope in scopes:
+        values = {term for column in scope.columns for _, terms in column.value_terms for term in terms}
+        known = values | scope.terms
+        covered = {
+            token.number
+            for token in asked.tokens
+            if token.number in operations
+            or token.term in values
+            or any(same_meaning(token.term, term) for term in known)
+        }
+        coverage, missing = _coverage(asked, covered, scope)
+        best = max(best, 0.0 if has_name(missing) else coverage)
+    return best
+
+
 def _coverage(question: Question, covered: Collection[int], scope: Scope) -> tuple[float, tuple[str, ...]]:
-    total = sum(token.weight for token in question.tokens)
-    weight, missing = 0.0, []
+    total = weight = 0.0
+    missing = []
     for token in question.tokens:
+        known = token.number in covered or token.term in scope.terms
+        # A verb that no column names matters less than a noun.
+        own = token.weight * (1.0 if known or not token.is_verb else _VERB)
+        total += own
         if token.number in covered:
-            weight += token.weight
-        elif token.weight and token.term in scope.terms:
-            weight += _WEAK * token.weight
+            weight += own
+        elif token.weight and known:
+            weight += _WEAK * own
         elif token.weight and token.number not in question.total | question.average:
             missing.append(token.text)
     return (weight / total if total else 0.0), tuple(missing)
@@ -452,6 +486,9 @@ class _ScopeProposer:
         if not targets and conditions and not question.counts:
             own = [column for column in free if column.table is scope.tables[0]]
             by_label = label.sql in filtered
+            if by_label and 1 < len(own) <= _MAX_ROW:
+                # Which column is asked for is not clear: all of them are shown.
+                options.append((own, 0.05))
             options += [([column], 0.0 if len(own) == 1 else 0.1) for column in (own if by_label else [label])]
         for columns, penalty in options:
             tokens: set[int] = set()

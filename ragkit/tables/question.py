@@ -44,7 +44,8 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 _DATED = re.compile(
-    r"\b(?:(?P<words>after|before|since|until|in|on|from)\s+)?(?P<date>\d{4}-\d\d-\d\d|(?:19|20)\d\d)\b(?!-)", re.IGNORECASE
+    r"\b(?:(?P<words>after|before|since|until|in|on|from)\s+)?(?P<date>\d{4}-\d\d-\d\d|(?:19|20)\d\d)\b(?!-)",
+    re.IGNORECASE,
 )
 
 
@@ -60,6 +61,11 @@ class Token:
     end: int
     weight: float
     """0 for words without content; more for names and numbers."""
+
+    @property
+    def is_verb(self) -> bool:
+        """Whether its ending is that of a participle."""
+        return self.text.endswith(("ed", "ing"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,5 +259,4 @@ def _weight(text: str, word: str, number: int) -> float:
         return 1.5
     if word in _LIGHT:
         return 0.0
-    # A verb that no column names matters less than a noun.
-    return 0.5 if word.endswith(("ed", "ing")) else 1.0
+    return 1.0

@@ -81,7 +81,9 @@ def _table_of_rows(documents: Sequence[Document]) -> SourceTable:
 def _columns(documents: Sequence[Document]) -> list[str]:
     """Return the names of the columns in the order of the lines."""
     known = {name for document in documents for name in document.metadata if name not in _FILE_FIELDS}
-    starts = [[match[1] for line in document.text.split("\n") if (match := _NAME.match(line))] for document in documents]
+    starts = [
+        [match[1] for line in document.text.split("\n") if (match := _NAME.match(line))] for document in documents
+    ]
     counts = Counter(name for names in starts for name in set(names))
     known |= {name for name, count in counts.items() if count >= max(2, _SHARED * len(documents))}
     known |= {names[0] for names in starts if names}

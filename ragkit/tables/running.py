@@ -142,7 +142,12 @@ def _cite_aggregate(
     from sqlglot import exp
 
     keyed = [source for source in sources if source.table.key]
-    read = [place for node in _own_aggregates(tree) for part in node.find_all(exp.Column) if (place := _column(part, sources))]
+    read = [
+        place
+        for node in _own_aggregates(tree)
+        for part in node.find_all(exp.Column)
+        if (place := _column(part, sources))
+    ]
     if not read:
         first = sources[0]
         grouped = [place for part in tree.expressions if (place := _column(part, sources))]
@@ -207,13 +212,13 @@ def _column(projection: exp.Expression, sources: Sequence[_Source]) -> tuple[_So
     return (source, column) if source is not None and column is not None else None
 
 
-def _key(source: _Source, number: int) -> exp.Expression:
+def _key(source: _Source, number: int) -> exp.Expr:
     from sqlglot import exp
 
     name = source.table.key
     is_system = name in ("rowid", "ctid")
     identifier = exp.to_identifier(name if is_system else name.strip('"').replace('""', '"'), quoted=not is_system)
-    key: exp.Expression = exp.column(identifier, table=exp.to_identifier(source.alias, quoted=True))
+    key: exp.Expr = exp.column(identifier, table=exp.to_identifier(source.alias, quoted=True))
     if name == "ctid":
         key = exp.cast(key, "text")
     return exp.alias_(key, f"{_KEY}{number}", quoted=True)

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Literal, Self
 
 from ragkit.errors import QueryError
-from ragkit.tables.base import MAX_VALUES, Column, ColumnKind, QueryLimits, Rows, SourceCell, SourceTable, TableInfo, Value
+from ragkit.tables.base import (
+    MAX_VALUES,
+    Column,
+    ColumnKind,
+    QueryLimits,
+    Rows,
+    SourceCell,
+    SourceTable,
+    TableInfo,
+    Value,
+)
 from ragkit.tables.checking import FUNCTIONS, quoted
 from ragkit.tables.values import typed, visible
 
@@ -134,9 +144,7 @@ def _fill(connection: sqlite3.Connection, name: str, source: SourceTable) -> Tab
         words = _WORD.findall(_folded(visible(title)))
         own = _sql_name(words, f"column_{number + 1}", {each.name for each in columns})
         distinct = tuple(dict.fromkeys(str(value) for value in column.values if value is not None))
-        columns.append(
-            Column(own, title, column.kind, column.unit, distinct[:MAX_VALUES])
-        )
+        columns.append(Column(own, title, column.kind, column.unit, distinct[:MAX_VALUES]))
         values.append(column.values)
     definitions = ", ".join(
         f"{quoted(column.name)} {'NUMERIC' if column.kind == 'number' else 'TEXT COLLATE NOCASE'}" for column in columns

@@ -19,7 +19,9 @@ _TYPED = 0.7
 """Share of the filled cells that must be numbers or dates of one kind."""
 _CODE = re.compile(r"0\d|\+\d|\d+[-/]\d")
 """Beginning of a code, telephone number or range, which is not a number."""
-_NUMBER_UNIT = re.compile(r"^\D{0,14}?[\d.,'’ \u00a0]*\d(?:[\s-]?(?:thousand|million|billion|bn|mn|k|M)\b)?[\s-]?(\S+)?")
+_NUMBER_UNIT = re.compile(
+    r"^\D{0,14}?[\d.,'’ \u00a0]*\d(?:[\s-]?(?:thousand|million|billion|bn|mn|k|M)\b)?[\s-]?(\S+)?"
+)
 _CURRENCY = re.compile(r"[€$£¥]")
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()  # noqa: SIM905
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)\S*)?")

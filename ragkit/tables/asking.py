@@ -13,9 +13,10 @@ from ragkit.models import ChatModel, ConstrainedModel, GenerationOptions, Scorin
 from ragkit.records import Message
 from ragkit.tables.base import QueryLimits, TableAnswer, TableDatabase, TableInfo, Value
 from ragkit.tables.checking import CheckedQuery, check_sql
+from ragkit.tables.coverage import best_coverage, coverage_of, has_name
 from ragkit.tables.grammar import NONE, schema_grammar
 from ragkit.tables.opening import open_database
-from ragkit.tables.proposing import Proposal, best_coverage, coverage_of, has_name, propose
+from ragkit.tables.proposing import Proposal, propose
 from ragkit.tables.running import CitedRows, run_cited
 from ragkit.tables.scopes import Scope, scopes_of
 

@@ -41,14 +41,14 @@ def _scope_rules(name: str, scope: Scope, asked: Question, numbers: Sequence[str
     groups = [column for column in scope.columns if column.column.kind != "number"]
     source = _quoted(f" FROM {scope.source}")
     conditions = [rule for column in scope.columns if (rule := _condition(column, scope, asked, numbers, dates))]
-    where = f"({_quoted(' WHERE ')} {name}-cond ({_quoted(' AND ')} {name}-cond)*)? " if conditions else ""
+    where = f"({_quoted(' WHERE ')} {name}-cond ({_quoted(' AND ')} {name}-cond){{0,2}})? " if conditions else ""
     order = f"({_quoted(' ORDER BY ')} {name}-col ({_quoted(' ASC')} | {_quoted(' DESC')}) limit?)?"
     aggregates = [_quoted("COUNT(*)")]
     if numeric:
         functions = " | ".join(_quoted(f"{function}(") for function in ("SUM", "AVG", "MIN", "MAX"))
         aggregates.append(f"({functions}) {name}-num {_quoted(')')}")
     options = [
-        f"{_quoted('SELECT ')} {name}-col ({_quoted(', ')} {name}-col)* {source} {where}{order}",
+        f"{_quoted('SELECT ')} {name}-col ({_quoted(', ')} {name}-col){{0,3}} {source} {where}{order}",
         f"{_quoted('SELECT ')} {name}-agg {source} {where}",
     ]
     options += [
@@ -80,7 +80,8 @@ def _condition(
     if known:
         options.append(f"compare ({' | '.join(map(_quoted, known))})")
     if column.column.kind == "number":
-        options += [_quoted(f" = (SELECT {function}({column.sql}) FROM {scope.source})") for function in ("MAX", "MIN")]
+        extremes = [f" = (SELECT {function}({column.sql}) FROM {scope.source})" for function in ("MAX", "MIN")]  # noqa: S608
+        options += map(_quoted, extremes)
     return f"{_quoted(column.sql)} ({' | '.join(options)})" if options else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -26,8 +27,11 @@ _COUNT = re.compile(r"\b(?:how many|(?:the|a|what|total|average) number of|count
 _GROUP = re.compile(r"\b(?:per|for each|for every|by each|in each|by|each)\s+(\w+)", re.IGNORECASE)
 _DIFFERENCE = re.compile(r"\b(?:how (?:much|many) (?:more|less|fewer)|difference|gap)\b", re.IGNORECASE)
 _LISTS = re.compile(r"^\W*(?:list|show|name|give|find)\b", re.IGNORECASE)
-_HEAD = re.compile(r"\b(?:which|what|whose)\s+((?:[\w'-]+\s+){0,2}?[\w'-]+)\s+(?:is|are|was|were|has|have|had|do|does|did|costs?|"
-                   r"took|take|takes|can|could|will|should|of|in|for|with|\w+ed|\w+s)\b", re.IGNORECASE)  # fmt: skip
+_HEAD = re.compile(
+    r"\b(?:which|what|whose)\s+((?:[\w'-]+\s+){0,2}?[\w'-]+)\s+"
+    r"(?:is|are|was|were|has|have|had|do|does|did|took|can|could|will|should|of|in|for|with|\w+ed|\w+s)\b",
+    re.IGNORECASE,
+)
 _NOT_SUPERLATIVE = re.compile(r"\bat (?:most|least)\b|\bmost of\b", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|isn't|aren't|wasn't|weren't|don't|doesn't|without|non)\b", re.IGNORECASE)
 _OPERATORS: tuple[tuple[str, str], ...] = (
@@ -228,6 +232,10 @@ class Question:
     def negated(self) -> bool:
         """Whether it has a negation."""
         return _NOT.search(self.text) is not None
+
+    def weight(self, tokens: Iterable[int]) -> float:
+        """Return the sum of the weights of tokens."""
+        return sum(self.tokens[number].weight for number in tokens)
 
     def covered(self, start: int, end: int) -> frozenset[int]:
         """Return the numbers of the tokens within a span."""

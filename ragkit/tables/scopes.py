@@ -77,7 +77,7 @@ class Scope:
 
     @cached_property
     def terms(self) -> frozenset[str]:
-        """Stems of the words of titles, headings and columns; of a table without header, also those of its first row."""
+        """Stems of the words of titles, headings and columns; without a header, also those of the first row."""
         texts = [table.title.replace("_", " ") for table in self.tables]
         texts += [column.column.title.replace("_", " ") for column in self.columns]
         if not any(column.column.title for column in self.columns):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.asking import short_path
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.tasks import ModelName
@@ -86,7 +87,7 @@ def list_tables(target: Target, json: Json = False) -> None:
         return
     for info in infos:
         rows = f"{info.rows:,} {'row' if info.rows == 1 else 'rows'}"
-        out.print(f"{info.name}  ({rows}, {one_line(info.source, 120)})", markup=False)
+        out.print(f"{info.name}  ({rows}, {one_line(short_path(info.source), 120)})", markup=False)
         for column in info.columns:
             unit = f", {column.unit}" if column.unit else ""
             refers = f" -> {'.'.join(column.references)}" if column.references else ""
@@ -128,10 +129,10 @@ def _print_answer(answer: TableAnswer, show_sql: bool) -> None:
     if answer.citations:
         out.print("")
     for citation in answer.citations[:_SHOWN_CITATIONS]:
-        span = f", characters {citation.start}-{citation.end}" if citation.start is not None else ""
+        row = "" if "#" in citation.source else f", table {citation.table}, row {citation.row}"
+        column = one_line(citation.column, 60)
         out.print(
-            f"[{citation.number}] {one_line(citation.quote, 120)}  ({citation.source}, table {citation.table}, "
-            f"row {citation.row}, column {one_line(citation.column, 60)}{span})",
+            f"[{citation.number}] {one_line(citation.quote, 120)}  ({short_path(citation.source)}{row}, column {column})",
             markup=False,
         )
     if len(answer.citations) > _SHOWN_CITATIONS:

@@ -14,7 +14,10 @@ from ragkit.tables.scopes import Scope, ScopedColumn, literal
 
 LEAST_NAMED = 0.5
 """Share of the words of a column's title from which a question names it."""
-_SYNONYM = 0.9
+_PERSONS = frozenset({"people", "person", "employee", "everyone", "everybody", "staff", "work", "memb"})
+"""Stems of words for the rows of a table of persons, ..."""
+_NAMES = frozenset({"name", "person", "employee", "memb"})
+"""... and of the titles of the column that names them."""
 _LONG_VALUE = 8
 """Words from which a value is matched as a sentence: by most of its words, or by a word that no other row has."""
 _MAX_CONDITIONS = 4
@@ -57,11 +60,13 @@ class Conditions:
             alike = {
                 token.number
                 for token in self.question.tokens
-                if token.number not in used and same_meaning(token.term, term)
+                if token.number not in used
+                and token.weight
+                and (same_meaning(token.term, term) or (term in _NAMES and token.term in _PERSONS))
             }
             if alike:
                 tokens |= alike
-                share += _SYNONYM
+                share += 1
         if column.column.unit:
             own_unit = measure_of(f"1 {column.column.unit}")
             for comparison in self.question.comparisons:

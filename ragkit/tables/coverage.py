@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ragkit.answering.readers.matching import same_meaning
-from ragkit.tables.question import Question
+from ragkit.tables.question import ORDINALS, Question
 from ragkit.tables.scopes import Scope
 
 _WEAK = 0.7
@@ -15,8 +15,8 @@ _VERB = 0.5
 
 
 def has_name(words: Sequence[str]) -> bool:
-    """Tell whether a name or number is among words."""
-    return any(word[0].isupper() or any(char.isdigit() for char in word) for word in words)
+    """Tell whether a name, a number or an ordinal is among words."""
+    return any(word[0].isupper() or word.lower() in ORDINALS or any(char.isdigit() for char in word) for word in words)
 
 
 def coverage_of(question: str, sql: str, scope: Scope) -> tuple[float, tuple[str, ...]]:
@@ -86,6 +86,6 @@ def coverage(question: Question, covered: Collection[int], scope: Scope) -> tupl
             weight += own
         elif token.weight and known:
             weight += _WEAK * own
-        elif token.weight and token.number not in question.total | question.average:
+        elif token.weight:
             missing.append(token.text)
     return (weight / total if total else 0.0), tuple(missing)

@@ -55,6 +55,7 @@ class _Draft:
     group: str = ""
     order: str = ""
     limit: int = 0
+    offset: int = 0
     extra: list[str] = field(default_factory=list)
     columns: list[ScopedColumn] = field(default_factory=list)
 
@@ -96,7 +97,13 @@ class _ScopeProposer:
                 columns |= {condition.column.table.name for condition in conditions}
                 if len(columns) < len(self.scope.tables):
                     continue
+                if not self.question.asked <= draft.tokens | used and not self._in_scope(self.question.asked):
+                    # "What is the bonus of ...", and the table has no bonus.
+                    continue
                 yield self._proposal(draft, conditions, used)
+
+    def _in_scope(self, tokens: frozenset[int]) -> bool:
+        return all(self.question.tokens[number].term in self.scope.terms for number in tokens)
 
     def _drafts(self, conditions: Sequence[Condition], used: frozenset[int]) -> Iterator[_Draft]:
         question, scope = self.question, self.scope
@@ -106,7 +113,11 @@ class _ScopeProposer:
             (column for column in scope.columns if named[column.sql][0] >= LEAST_NAMED),
             key=lambda column: (-self.question.weight(named[column.sql][1]), -named[column.sql][0]),
         )
-        numbers = [column for column in asked if column.column.kind == "number" and column.sql not in filtered]
+        numbers = [
+            column
+            for column in asked
+            if column.column.kind == "number" and column.sql not in filtered and not column.is_key
+        ]
         heads = [column for column in asked if named[column.sql][1] & question.head]
         label = next((column for column in heads if column.column.kind == "text"), scope.label)
         if question.superlative is not None:
@@ -140,23 +151,53 @@ class _ScopeProposer:
         question = self.question
         assert question.superlative is not None
         direction, words = question.superlative
-        ordered = [*numbers, *(column for column in self.scope.columns if column.column.kind == "date")]
+        if question.average or question.total:
+            yield from self._best_groups(numbers, heads, named)
+            return
+        dates = [column for column in self.scope.columns if column.column.kind == "date"]
+        dates.sort(key=lambda column: -named[column.sql][0])
+        ordered = [*numbers, *dates]
+        if question.by_date is not None and dates:
+            ordered, direction = dates[:1], question.by_date
         for column in ordered:
             tokens = set(named[column.sql][1] | words)
             for head in heads[:1] or []:
                 tokens |= named[head.sql][1]
             select = [label.sql, column.sql] if label.sql != column.sql else [column.sql]
             tokens |= named[label.sql][1] if named[label.sql][0] >= LEAST_NAMED else set()
-            if question.top is not None:
-                count, counted = question.top
+            if question.top is not None or question.ordinal is not None:
+                count, counted = question.top or (1, frozenset())
+                offset, place = question.ordinal or (1, frozenset())
+                counted |= place
                 order = f"{column.sql} {'DESC' if direction == 'max' else 'ASC'}"
                 known = [f"{column.sql} IS NOT NULL"]
-                yield _Draft(select, tokens | counted, order=order, limit=count, extra=known, columns=[column, label])
+                yield _Draft(select, tokens | counted, order=order, limit=count, offset=offset - 1, extra=known,
+                             columns=[column, label])  # fmt: skip
                 continue
             where = _where([condition.sql for condition in conditions] + self._no_totals())
             inner = f"(SELECT {direction.upper()}({column.sql}) FROM {self.scope.source}{where})"  # noqa: S608
             extra = [*self._no_totals(), f"{column.sql} = {inner}"]
             yield _Draft(select, tokens, extra=extra, columns=[column, label])
+
+    def _best_groups(
+        self,
+        numbers: Sequence[ScopedColumn],
+        heads: Sequence[ScopedColumn],
+        named: dict[str, tuple[float, frozenset[int]]],
+    ) -> Iterator[_Draft]:
+        """Yield the group with the highest or lowest average or sum, as in "which team has the highest average"."""
+        question = self.question
+        assert question.superlative is not None
+        direction, words = question.superlative
+        function, said = ("AVG", question.average) if question.average else ("SUM", question.total)
+        for group in heads[:1]:
+            for column in numbers:
+                if column.sql == group.sql or len(group.column.values) >= group.table.rows:
+                    continue
+                aggregate = f"{function}({column.sql})"
+                order = f"{aggregate} {'DESC' if direction == 'max' else 'ASC'}"
+                tokens = set(named[group.sql][1] | named[column.sql][1] | words | said)
+                yield _Draft([group.sql, aggregate], tokens, 0.0, group.sql, order, 1, columns=[group, column])
 
     def _aggregated(
         self,
@@ -202,13 +243,18 @@ class _ScopeProposer:
         # A column of numbers is looked up or summed rather than counted.
         penalty = 0.1 if columns and all(column.column.kind == "number" for column in columns) else 0.0
         extra = self._no_totals()
+        first = columns[0] if columns else scope.label
+        filtered = {condition.column.sql for condition in conditions}
+        repeated = first.column.kind == "text" and 0 < len(first.column.values) < first.table.rows
+        is_label = first.sql == scope.label.sql or first.sql in filtered
+        counter = f"COUNT(DISTINCT {first.sql})" if repeated and not is_label else "COUNT(*)"
         group = self._group_column(used)
         if group is not None and not any(condition.column.sql == group.sql for condition in conditions):
             tokens |= self.named(group, used)[1]
             yield _Draft([group.sql, "COUNT(*)"], tokens, penalty, group.sql, extra=extra, columns=[group])
         else:
             label = columns[:1] or [scope.label]
-            yield _Draft(["COUNT(*)"], tokens, penalty, extra=extra, columns=label)
+            yield _Draft([counter], tokens, penalty, extra=extra, columns=label)
 
     def _lookups(
         self,
@@ -233,7 +279,7 @@ class _ScopeProposer:
         options: list[tuple[list[ScopedColumn], float]] = [([column], 0.0) for column in targets[:4]]
         if len(targets) > 1:
             options.append((targets[:2], 0.0))
-        if heads and conditions:
+        if conditions and heads[:1] == [label]:
             options.append(([], 0.0))
         if not targets and conditions and not question.counts:
             own = [column for column in free if column.table is scope.tables[0]]
@@ -297,6 +343,7 @@ class _ScopeProposer:
         sql += f" GROUP BY {draft.group}" if draft.group else ""
         sql += f" ORDER BY {draft.order}" if draft.order else ""
         sql += f" LIMIT {draft.limit}" if draft.limit else ""
+        sql += f" OFFSET {draft.offset}" if draft.offset else ""
         share, missing = coverage(self.question, draft.tokens | used, self.scope)
         partial = sum(not condition.full for condition in conditions)
         penalty = draft.penalty + _CONDITION * (len(conditions) + partial) + _JOIN * (len(self.scope.tables) - 1)

@@ -17,7 +17,7 @@ _COUNTED = {word: n for n, word in enumerate("one two three four five six seven 
 _LIGHT = frozenset(
     """
     list show give tell find please number amount value take took taken place come came go use used happen happened
-    sell sold make made get exist contain include offer record much per every available
+    sell sold make made get exist contain include offer record much per every available row entry together whole entire overall altogether combined
     """.split()  # noqa: SIM905
 )
 """Words that name no column and no value in most questions."""
@@ -32,11 +32,26 @@ _HEAD = re.compile(
     r"(?:is|are|was|were|has|have|had|do|does|did|took|can|could|will|should|of|in|for|with|\w+ed|\w+s)\b",
     re.IGNORECASE,
 )
+_ASKED = re.compile(
+    r"\b(?:what|who)(?:'s| is| are| was| were) (?:the |an? )?(.+?)(?=\s(?:of|for|in|from|on|at|when|if|per|to|with|by)\b|[?.,]|$)",
+    re.IGNORECASE,
+)
+_NEWEST = frozenset({"newest", "latest", "youngest"})
+_OLDEST = frozenset({"oldest", "earliest"})
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _NOT_SUPERLATIVE = re.compile(r"\bat (?:most|least)\b|\bmost of\b", re.IGNORECASE)
-_NOT = re.compile(r"\b(?:not|isn't|aren't|wasn't|weren't|don't|doesn't|without|non)\b", re.IGNORECASE)
+_NOT = re.compile(
+    r"\b(?:not|isn't|aren't|wasn't|weren't|don't|doesn't|without|non|no(?! (?:more|less|fewer)))\b", re.IGNORECASE
+)
 _OPERATORS: tuple[tuple[str, str], ...] = (
-    (r"(?:more|greater|higher|larger|longer|heavier|older|later) than|over|above|exceed\w*|beyond", ">"),
-    (r"(?:less|fewer|lower|smaller|shorter|lighter|younger|cheaper|earlier) than|under|below", "<"),
+    (
+        r"(?:more|greater|higher|larger|longer|heavier|older|later|bigger|taller|wider|deeper|faster|hotter|warmer) than|over|above|exceed\w*|beyond",
+        ">",
+    ),
+    (
+        r"(?:less|fewer|lower|smaller|shorter|lighter|younger|cheaper|earlier|thinner|slower|colder) than|under|below",
+        "<",
+    ),
     (r"at least|no (?:less|fewer) than|minimum of|from", ">="),
     (r"at most|no more than|up to|maximum of", "<="),
 )
@@ -182,6 +197,32 @@ class Question:
         return None
 
     @cached_property
+    def ordinal(self) -> tuple[int, frozenset[int]] | None:
+        """The place that is asked for, as in "the second highest", from 2."""
+        if self.superlative is None:
+            return None
+        before = min(self.superlative[1]) - 1
+        if before >= 0 and (word := self.tokens[before].text.lower()) in ORDINALS[1:]:
+            return ORDINALS.index(word) + 1, frozenset({before})
+        return None
+
+    @cached_property
+    def asked(self) -> frozenset[int]:
+        """The last word with content of what is asked for, as in "what is the *price* of" or "who is the *owner* of"."""
+        match = _ASKED.search(self.text)
+        content = [token.number for token in self.tokens if match and match.start(1) <= token.start < match.end(1)
+                   and token.weight]  # fmt: skip
+        return frozenset(content[-1:])
+
+    @cached_property
+    def by_date(self) -> Literal["max", "min"] | None:
+        """Whether the newest or oldest is asked for, if the superlative says so of dates."""
+        if self.superlative is None:
+            return None
+        words = {self.tokens[number].text.lower() for number in self.superlative[1]}
+        return "max" if words & _NEWEST else "min" if words & _OLDEST else None
+
+    @cached_property
     def group(self) -> tuple[int, ...]:
         """Tokens after "per", "for each" and "by", any of which may name the column to group by."""
         found: list[int] = []
@@ -250,6 +291,8 @@ class Question:
 
 def term_of(word: str) -> str:
     """Return the stem of a word, of short words without the ending of a plural."""
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
     return word[:-1] if len(word) == 4 and word.endswith("s") and not word.endswith("ss") else stem(word)
 
 
@@ -267,4 +310,4 @@ def _weight(text: str, word: str, number: int) -> float:
         return 1.5
     if word in _LIGHT:
         return 0.0
-    return 1.0
+    return 1.5 if word in ORDINALS else 1.0

@@ -45,6 +45,16 @@ class ScopedColumn:
         return bool(known) and 3 * len(known) >= 2 * len(self.column.values)
 
     @cached_property
+    def is_key(self) -> bool:
+        """Whether its numbers name rows, such as years or keys, so that their sum says nothing."""
+        column = self.column
+        if column.kind != "number":
+            return False
+        if column.references or column.name.lower() in ("id", self.table.key.strip('"').lower()):
+            return True
+        return column is self.table.columns[0] and len(column.values) == self.table.rows > 2
+
+    @cached_property
     def flags(self) -> tuple[str, str]:
         """Its values for yes and no; empty strings for those that do not occur."""
         yes = next((value for value in self.column.values if value.lower() in YES), "")

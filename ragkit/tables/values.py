@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ragkit.answering.measures import Measure, measure_of, unit_in
+from ragkit.answering.measures import DIMENSIONS, Measure, measure_of, unit_in
 from ragkit.tables.base import ColumnKind, Value
 
 _TYPED = 0.7
@@ -80,6 +80,9 @@ def _numbers(title: str, plain: Sequence[str], filled: int) -> TypedColumn | Non
     dimension, count = dimensions.most_common(1)[0]
     if count < _TYPED * filled or dimension == "date":
         return None
+    if any(one is not None and _dimension(one) != dimension and not _is_known(one) for one in measures):
+        # Such as "18.04" beside "18.04 LTS": names that begin with numbers.
+        return None
     unit = unit_in(title)
     own = Counter(
         found for text, one in zip(plain, measures, strict=True) if one is not None and (found := _unit_of(text))
@@ -96,6 +99,10 @@ def _numbers(title: str, plain: Sequence[str], filled: int) -> TypedColumn | Non
 
 def _dimension(measure: Measure) -> str:
     return measure.dimension.removesuffix("s") if len(measure.dimension) > 2 else measure.dimension
+
+
+def _is_known(measure: Measure) -> bool:
+    return not measure.dimension or measure.dimension in DIMENSIONS
 
 
 def _unit_of(text: str) -> str:

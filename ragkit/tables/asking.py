@@ -64,6 +64,7 @@ class Tables:
     def __init__(self, database: TableDatabase, issues: Sequence[Issue] = ()) -> None:
         self.database = database
         self.issues = tuple(issues)
+        self._scopes = scopes_of(database.tables, database.dialect)
 
     @property
     def tables(self) -> tuple[TableInfo, ...]:
@@ -106,7 +107,7 @@ class Tables:
             QueryError: if the query exceeds the time limit or the database fails.
             ModelError: if the model fails.
         """
-        proposals = propose(question, self.tables, self.database.dialect)
+        proposals = propose(question, self._scopes)
         fitting = [one for one in proposals if one.coverage >= options.least_coverage and not one.names_missing]
         considered = tuple(one.sql for one in proposals)
         if fitting:
@@ -165,11 +166,10 @@ class Tables:
 
     def _relevant(self, question: str, limit: int) -> list[Scope]:
         """Return the tables and joins that have most of the question's words."""
-        scopes = scopes_of(self.tables, self.database.dialect)
-        found = propose(question, self.tables, self.database.dialect, limit=200)
+        found = propose(question, self._scopes, limit=200)
         best = list(dict.fromkeys(one.scope.source for one in found))
         order = {source: number for number, source in enumerate(best)}
-        return sorted(scopes, key=lambda scope: order.get(scope.source, len(order)))[:limit]
+        return sorted(self._scopes, key=lambda scope: order.get(scope.source, len(order)))[:limit]
 
     def _answer(
         self,

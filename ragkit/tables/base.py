@@ -176,5 +176,5 @@ class TableDatabase(Protocol):
         ...
 
 
-MAX_VALUES = 1000
+MAX_VALUES = 20_000
 """Distinct values of a column that questions are compared with."""

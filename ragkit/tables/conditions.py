@@ -9,14 +9,16 @@ from itertools import combinations, pairwise
 
 from ragkit.answering.measures import measure_of
 from ragkit.answering.readers.matching import same_meaning
-from ragkit.tables.question import Comparison, DateCondition, Question
+from ragkit.tables.question import Comparison, DateCondition, Question, term_of
 from ragkit.tables.scopes import Scope, ScopedColumn, literal
 
 LEAST_NAMED = 0.5
 """Share of the words of a column's title from which a question names it."""
-_PERSONS = frozenset({"people", "person", "employee", "everyone", "everybody", "staff", "work", "memb"})
+_PERSONS = frozenset(
+    map(term_of, ("people", "person", "employee", "employees", "everyone", "everybody", "worker", "member"))
+)
 """Stems of words for the rows of a table of persons, ..."""
-_NAMES = frozenset({"name", "person", "employee", "memb"})
+_NAMES = frozenset(map(term_of, ("name", "person", "employee", "member")))
 """... and of the titles of the column that names them."""
 _LONG_VALUE = 8
 """Words from which a value is matched as a sentence: by most of its words, or by a word that no other row has."""
@@ -104,10 +106,8 @@ class Conditions:
                 continue
             matches: dict[frozenset[int], list[tuple[str, bool]]] = {}
             rare: dict[str, list[str]] = {}
-            for value, terms in column.value_terms:
+            for value, terms in column.values_with(self.by_term):
                 shared = {term for term in terms if term in self.by_term}
-                if not shared:
-                    continue
                 is_long = len(terms) > _LONG_VALUE
                 if len(shared) * 2 >= len(terms):
                     tokens = frozenset(token for term in shared for token in self.by_term[term])
@@ -150,8 +150,12 @@ class Conditions:
 
     def _number_conditions(self) -> Iterator[Condition]:
         top = self.question.top[1] if self.question.top is not None else frozenset()
+        dated = frozenset(token for one in self.question.dates for token in one.tokens)
+        if not any(column.column.kind == "date" for column in self.scope.columns):
+            dated = frozenset()
         for comparison in self.question.comparisons:
-            if comparison.tokens & top:
+            # "The two cheapest" and "in 2023" are not values of a column.
+            if comparison.tokens & (top | dated):
                 continue
             for column in self.scope.columns:
                 if column.column.kind == "number" and (condition := self._compared(column, comparison)) is not None:
@@ -184,7 +188,7 @@ class Conditions:
         for column in self.scope.columns:
             if column.column.kind == "date":
                 for one in self.question.dates:
-                    yield Condition(_dated(column.sql, one), column, one.tokens)
+                    yield Condition(_dated(column.sql, one), column, one.tokens | self.named(column, one.tokens)[1])
 
     def _flag_conditions(self) -> Iterator[Condition]:
         for column in self.scope.columns:

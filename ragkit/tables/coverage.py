@@ -59,14 +59,12 @@ def best_coverage(question: str, scopes: Sequence[Scope]) -> float:
         operations |= part[1] if part is not None else frozenset()
     best = 0.0
     for scope in scopes:
-        values = {term for column in scope.columns for _, terms in column.value_terms for term in terms}
-        known = values | scope.terms
         covered = {
             token.number
             for token in asked.tokens
             if token.number in operations
-            or token.term in values
-            or any(same_meaning(token.term, term) for term in known)
+            or any(same_meaning(token.term, term) for term in scope.terms)
+            or any(column.values_with([token.term]) for column in scope.columns)
         }
         share, missing = coverage(asked, covered, scope)
         best = max(best, 0.0 if has_name(missing) else share)

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ragkit.tables.base import TableInfo
 from ragkit.tables.conditions import LEAST_NAMED, Condition, Conditions
 from ragkit.tables.coverage import coverage, has_name
 from ragkit.tables.question import Question
-from ragkit.tables.scopes import Scope, ScopedColumn, literal, scopes_of
+from ragkit.tables.scopes import Scope, ScopedColumn, literal
 
 _JOIN = 0.02
 """Subtracted for a join, so that one table is preferred if it suffices."""
@@ -60,18 +59,17 @@ class _Draft:
     columns: list[ScopedColumn] = field(default_factory=list)
 
 
-def propose(question: str, tables: Sequence[TableInfo], dialect: str, limit: int = 8) -> list[Proposal]:
+def propose(question: str, scopes: Sequence[Scope], limit: int = 8) -> list[Proposal]:
     """Return the queries that a question may mean, best first.
 
     Args:
         question: question of a person.
-        tables: tables that can be asked.
-        dialect: ``sqlite`` or ``postgres``.
+        scopes: tables and joins that can be asked.
         limit: maximum number of queries.
     """
     asked = Question(question)
     found: dict[str, Proposal] = {}
-    for scope in scopes_of(tables, "postgres" if dialect == "postgres" else "sqlite"):
+    for scope in scopes:
         for proposal in _ScopeProposer(asked, scope).proposals():
             best = found.get(proposal.sql)
             if best is None or proposal.score > best.score:
@@ -234,6 +232,7 @@ class _ScopeProposer:
         counted = question.counted
         columns = self._counted_columns(named)
         tokens: set[int] = set(counted & used)
+        tokens |= {number for number in counted if question.tokens[number].term in scope.heading}
         for column in columns:
             tokens |= named[column.sql][1]
         title = {token.number for token in question.tokens if token.term in scope.terms}
@@ -272,7 +271,7 @@ class _ScopeProposer:
         targets = [column for column in asked if column.sql not in filtered and column.sql != label.sql]
         if question.counts:
             # A number is asked for; a column of words is no answer.
-            targets = [column for column in targets if column.column.kind == "number"]
+            targets = [column for column in targets if column.column.kind == "number" and not column.is_key]
             if not targets:
                 return
         free = [column for column in scope.columns if column.sql not in filtered]

@@ -16,8 +16,9 @@ _TOKEN = re.compile(r"[^\W_]+(?:[.,'’:][^\W_]+)*")
 _COUNTED = {word: n for n, word in enumerate("one two three four five six seven eight nine ten".split(), 1)}  # noqa: SIM905
 _LIGHT = frozenset(
     """
-    list show give tell find please number amount value take took taken place come came go use used happen happened
-    sell sold make made get exist contain include offer record much per every available row entry together whole entire overall altogether combined
+    list show give tell find please number amount value take took taken place come came go use used happen
+    happened sell sold make made get exist contain include offer record much per every available row entry
+    together whole entire overall altogether combined
     """.split()  # noqa: SIM905
 )
 """Words that name no column and no value in most questions."""
@@ -33,7 +34,8 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 _ASKED = re.compile(
-    r"\b(?:what|who)(?:'s| is| are| was| were) (?:the |an? )?(.+?)(?=\s(?:of|for|in|from|on|at|when|if|per|to|with|by)\b|[?.,]|$)",
+    r"\b(?:what|who)(?:'s| is| are| was| were) (?:the |an? )?(.+?)"
+    r"(?=\s(?:of|for|in|from|on|at|when|if|per|to|with|by)\b|[?.,]|$)",
     re.IGNORECASE,
 )
 _NEWEST = frozenset({"newest", "latest", "youngest"})
@@ -45,11 +47,13 @@ _NOT = re.compile(
 )
 _OPERATORS: tuple[tuple[str, str], ...] = (
     (
-        r"(?:more|greater|higher|larger|longer|heavier|older|later|bigger|taller|wider|deeper|faster|hotter|warmer) than|over|above|exceed\w*|beyond",
+        r"(?:more|greater|higher|larger|longer|heavier|older|later|bigger|taller|wider|faster|hotter|warmer) than"
+        r"|over|above|exceed\w*|beyond",
         ">",
     ),
     (
-        r"(?:less|fewer|lower|smaller|shorter|lighter|younger|cheaper|earlier|thinner|slower|colder) than|under|below",
+        r"(?:less|fewer|lower|smaller|shorter|lighter|younger|cheaper|earlier|thinner|slower|colder) than"
+        r"|under|below",
         "<",
     ),
     (r"at least|no (?:less|fewer) than|minimum of|from", ">="),
@@ -208,10 +212,10 @@ class Question:
 
     @cached_property
     def asked(self) -> frozenset[int]:
-        """The last word with content of what is asked for, as in "what is the *price* of" or "who is the *owner* of"."""
+        """The last word with content of what is asked for, as in "what is the *price* of"."""
         match = _ASKED.search(self.text)
-        content = [token.number for token in self.tokens if match and match.start(1) <= token.start < match.end(1)
-                   and token.weight]  # fmt: skip
+        start, end = match.span(1) if match else (0, 0)
+        content = [token.number for token in self.tokens if start <= token.start < end and token.weight]
         return frozenset(content[-1:])
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -31,12 +31,27 @@ class ScopedColumn:
         """Stems of the words of its title, without a unit in brackets."""
         title = _BRACKETS.sub("", visible(self.column.title)) or self.column.title
         words = frozenset(term for word in re.split(r"[\W_]+", title) for term in terms_in(word))
+        # A column "name" has only a stop word.
+        words = words or frozenset(term_of(word) for word in re.findall(r"[^\W_]+", title.lower()))
         return words - {term_of(self.column.unit.lower())} or words
 
     @cached_property
     def value_terms(self) -> tuple[tuple[str, frozenset[str]], ...]:
         """Each text value with the stems of its words."""
         return tuple((value, frozenset(terms_in(value.replace("_", " ")))) for value in self.column.values)
+
+    def values_with(self, terms: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
+        """Return the values that have one of some words, in order."""
+        numbers = {number for term in terms for number in self._by_term.get(term, ())}
+        return [self.value_terms[number] for number in sorted(numbers)]
+
+    @cached_property
+    def _by_term(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for number, (_, terms) in enumerate(self.value_terms):
+            for term in terms:
+                found.setdefault(term, []).append(number)
+        return found
 
     @cached_property
     def is_flag(self) -> bool:

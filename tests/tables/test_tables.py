@@ -45,6 +45,7 @@ def machines(tmp_path):
         ("day", ["03/04/2020", "05/06/2021"], "text", "", ("03/04/2020", "05/06/2021")),
         ("day", ["25/04/2020", "05/06/2021"], "date", "", ("2020-04-25", "2021-06-05")),
         ("phone", ["0043 12", "0049 30"], "text", "", ("0043 12", "0049 30")),
+        ("version", ["16.10", "17.04", "17.10", "18.04 LTS"], "text", "", ("16.10", "17.04", "17.10", "18.04 LTS")),
         ("timeline", ["1-2 days", "Up to 7 days", "n/a"], "text", "", ("1-2 days", "Up to 7 days", "n/a")),
         ("who", ["[Ada](https://a.example/x)", "`Bo`"], "text", "", ("Ada", "Bo")),
     ],
@@ -55,7 +56,10 @@ def test_columns_are_typed_by_their_cells(title, cells, kind, unit, values):
 
 
 def test_visible_text_keeps_addresses_and_names_with_underscores():
-    assert visible("see <https://a.example> and snake_case_name<sup>1</sup>") == "see <https://a.example> and snake_case_name"
+    assert (
+        visible("see <https://a.example> and snake_case_name<sup>1</sup>")
+        == "see <https://a.example> and snake_case_name"
+    )
 
 
 def test_numbers_with_units_are_compared_and_shown_as_written(machines, tmp_path):
@@ -82,6 +86,35 @@ def test_numbers_with_units_are_compared_and_shown_as_written(machines, tmp_path
 def test_questions_of_several_kinds(machines, question, rows):
     answer = machines.ask(question)
     assert answer.answered, answer.text
+    assert answer.rows == rows, answer.sql
+
+
+STAFF = """Name,Department,Salary,Start date,Country
+Ana Ruiz,Engineering,"$91,000",2019-05-01,Spain
+Bob Stone,Engineering,"$85,500",2021-02-15,USA
+Chen Li,Sales,"$64,000",2018-11-20,China
+Dora Meyer,Sales,"$71,250",2022-07-01,Germany
+Eve Adams,Support,"$52,000",2020-01-10,USA
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("Which department has the highest average salary?", (("Engineering", 88250),)),
+        ("Who has the second highest salary?", (("Bob Stone", "$85,500"),)),
+        ("Who is the newest employee?", (("Dora Meyer", "2022-07-01"),)),
+        ("How many countries are there?", ((4,),)),
+        ("How many employees work in Engineering?", ((2,),)),
+        ("What is the sum of all salaries?", ((363750,),)),
+        ("What is the bonus of Ana Ruiz?", ()),
+        ("Who works in Marketing?", ()),
+    ],
+)
+def test_questions_on_a_table_of_persons(tmp_path, question, rows):
+    (tmp_path / "staff.csv").write_text(STAFF)
+    with open_tables(tmp_path / "staff.csv") as tables:
+        answer = tables.ask(question)
     assert answer.rows == rows, answer.sql
 
 

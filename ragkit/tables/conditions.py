@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 from ragkit.answering.measures import measure_of
 from ragkit.answering.readers.matching import same_meaning
-from ragkit.tables.question import Comparison, DateCondition, Question, term_of
+from ragkit.tables.question import Comparison, DateCondition, Question, term_of, terms_in
 from ragkit.tables.scopes import Scope, ScopedColumn, literal
 
 LEAST_NAMED = 0.5
@@ -69,6 +69,12 @@ class Conditions:
             if alike:
                 tokens |= alike
                 share += 1
+        if column.table in self.scope.tables[1:] and column.column is column.table.label:
+            # In a join, "branch" means the column that names a row of the table "branch".
+            table = [self.by_term.get(term, set()) - used for term in terms_in(column.table.name.replace("_", " "))]
+            if table and all(table):
+                tokens |= set().union(*table)
+                share = len(column.terms)
         if column.column.unit:
             own_unit = measure_of(f"1 {column.column.unit}")
             for comparison in self.question.comparisons:

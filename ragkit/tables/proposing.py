@@ -152,6 +152,7 @@ class _ScopeProposer:
         if question.average or question.total:
             yield from self._best_groups(numbers, heads, named)
             return
+        yield from self._largest_groups(heads, named)
         dates = [column for column in self.scope.columns if column.column.kind == "date"]
         dates.sort(key=lambda column: -named[column.sql][0])
         ordered = [*numbers, *dates]
@@ -176,6 +177,30 @@ class _ScopeProposer:
             inner = f"(SELECT {direction.upper()}({column.sql}) FROM {self.scope.source}{where})"  # noqa: S608
             extra = [*self._no_totals(), f"{column.sql} = {inner}"]
             yield _Draft(select, tokens, extra=extra, columns=[column, label])
+
+    def _largest_groups(
+        self, heads: Sequence[ScopedColumn], named: dict[str, tuple[float, frozenset[int]]]
+    ) -> Iterator[_Draft]:
+        """Yield the group with the most or fewest rows, as in "which team has the most players"."""
+        question, scope = self.question, self.scope
+        assert question.superlative is not None
+        direction, words = question.superlative
+        if not {question.tokens[number].text.lower() for number in words} & {"most", "fewest", "least"}:
+            return
+        after = [token.number for token in question.tokens if token.number > max(words) and token.weight][:1]
+        rows = set(named[scope.label.sql][1])
+        rows |= {token.number for token in question.tokens if token.term in scope.heading}
+        for group in heads[:1]:
+            repeated = group.table is not scope.tables[0] or 0 < len(group.column.values) < group.table.rows
+            if group.column.kind != "text" or not repeated or not after or after[0] not in rows:
+                continue
+            order = f"COUNT(*) {'DESC' if direction == 'max' else 'ASC'}"
+            tokens = set(named[group.sql][1] | words | set(after))
+            yield _Draft([group.sql, "COUNT(*)"], tokens, 0.0, group.sql, order, 1, columns=self._both(group))
+
+    def _both(self, column: ScopedColumn) -> list[ScopedColumn]:
+        """Return a column, and in a join one of the other table, whose rows are counted."""
+        return [column, *(other for other in self.scope.columns if other.table is not column.table)][:2]
 
     def _best_groups(
         self,

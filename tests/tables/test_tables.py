@@ -103,6 +103,7 @@ Eve Adams,Support,"$52,000",2020-01-10,USA
     [
         ("Which department has the highest average salary?", (("Engineering", 88250),)),
         ("Who has the second highest salary?", (("Bob Stone", "$85,500"),)),
+        ("Which department has the fewest employees?", (("Support", 1),)),
         ("Who is the newest employee?", (("Dora Meyer", "2022-07-01"),)),
         ("How many countries are there?", ((4,),)),
         ("How many employees work in Engineering?", ((2,),)),
@@ -167,6 +168,10 @@ def test_database_is_joined_along_its_foreign_key(library):
     with open_tables(library) as tables:
         loans = tables.ask("How many loans were there in Bergen?")
         fines = tables.ask("What is the total fine of Ada Lund?")
+        most = tables.ask("Which branch had the most loans?")
+        seats = tables.ask("Which branch has the most seats?")
+    assert most.rows == (("Harbour Library", 2),)
+    assert seats.rows == (("Harbour Library", "40"),) and "JOIN" not in seats.sql
     assert "JOIN branch ON loan.branch_id = branch.id" in loans.sql
     assert loans.rows == ((3,),)
     assert fines.rows == ((3,),)

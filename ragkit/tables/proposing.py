@@ -8,12 +8,14 @@ noun that occurs in no table is never ignored.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ragkit.tables.conditions import LEAST_NAMED, Condition, Conditions
 from ragkit.tables.coverage import coverage, has_name
+from ragkit.tables.drafts import Draft, Named, no_totals, where
 from ragkit.tables.question import Question
-from ragkit.tables.scopes import Scope, ScopedColumn, literal
+from ragkit.tables.scopes import Scope, ScopedColumn
+from ragkit.tables.superlatives import superlative_drafts
 
 _JOIN = 0.02
 """Subtracted for a join, so that one table is preferred if it suffices."""
@@ -42,21 +44,6 @@ class Proposal:
     def names_missing(self) -> bool:
         """Whether a name or number of the question is not accounted for."""
         return has_name(self.missing)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A query with the words that it covers."""
-
-    select: list[str]
-    tokens: set[int]
-    penalty: float = 0.0
-    group: str = ""
-    order: str = ""
-    limit: int = 0
-    offset: int = 0
-    extra: list[str] = field(default_factory=list)
-    columns: list[ScopedColumn] = field(default_factory=list)
 
 
 def propose(question: str, scopes: Sequence[Scope], limit: int = 8) -> list[Proposal]:
@@ -103,7 +90,7 @@ class _ScopeProposer:
     def _in_scope(self, tokens: frozenset[int]) -> bool:
         return all(self.question.tokens[number].term in self.scope.terms for number in tokens)
 
-    def _drafts(self, conditions: Sequence[Condition], used: frozenset[int]) -> Iterator[_Draft]:
+    def _drafts(self, conditions: Sequence[Condition], used: frozenset[int]) -> Iterator[Draft]:
         question, scope = self.question, self.scope
         filtered = {condition.column.sql for condition in conditions}
         named = {column.sql: self.named(column, used) for column in scope.columns}
@@ -119,14 +106,14 @@ class _ScopeProposer:
         heads = [column for column in asked if named[column.sql][1] & question.head]
         label = next((column for column in heads if column.column.kind == "text"), scope.label)
         if question.superlative is not None:
-            yield from self._superlatives(numbers, heads, label, named, conditions)
+            yield from superlative_drafts(question, scope, numbers, heads, label, named, conditions)
             return
         sums = question.total and not question.average
         for column in numbers:
             tokens = set(named[column.sql][1])
             if question.difference and conditions:
                 both = f"MAX({column.sql}) - MIN({column.sql})"
-                yield _Draft([both], tokens | question.difference, columns=[column])
+                yield Draft([both], tokens | question.difference, columns=[column])
             if question.average:
                 yield from self._aggregated("AVG", column, tokens | question.average, used, label)
             elif sums or (question.counts and column.sql in {each.sql for each in self._counted_columns(named)}):
@@ -138,90 +125,6 @@ class _ScopeProposer:
             yield from self._counts(named, used, conditions)
         yield from self._lookups(asked, named, label, heads, conditions)
 
-    def _superlatives(
-        self,
-        numbers: Sequence[ScopedColumn],
-        heads: Sequence[ScopedColumn],
-        label: ScopedColumn,
-        named: dict[str, tuple[float, frozenset[int]]],
-        conditions: Sequence[Condition],
-    ) -> Iterator[_Draft]:
-        question = self.question
-        assert question.superlative is not None
-        direction, words = question.superlative
-        if question.average or question.total:
-            yield from self._best_groups(numbers, heads, named)
-            return
-        yield from self._largest_groups(heads, named)
-        dates = [column for column in self.scope.columns if column.column.kind == "date"]
-        dates.sort(key=lambda column: -named[column.sql][0])
-        ordered = [*numbers, *dates]
-        if question.by_date is not None and dates:
-            ordered, direction = dates[:1], question.by_date
-        for column in ordered:
-            tokens = set(named[column.sql][1] | words)
-            for head in heads[:1] or []:
-                tokens |= named[head.sql][1]
-            select = [label.sql, column.sql] if label.sql != column.sql else [column.sql]
-            tokens |= named[label.sql][1] if named[label.sql][0] >= LEAST_NAMED else set()
-            if question.top is not None or question.ordinal is not None:
-                count, counted = question.top or (1, frozenset())
-                offset, place = question.ordinal or (1, frozenset())
-                counted |= place
-                order = f"{column.sql} {'DESC' if direction == 'max' else 'ASC'}"
-                known = [f"{column.sql} IS NOT NULL"]
-                yield _Draft(select, tokens | counted, order=order, limit=count, offset=offset - 1, extra=known,
-                             columns=[column, label])  # fmt: skip
-                continue
-            where = _where([condition.sql for condition in conditions] + self._no_totals())
-            inner = f"(SELECT {direction.upper()}({column.sql}) FROM {self.scope.source}{where})"  # noqa: S608
-            extra = [*self._no_totals(), f"{column.sql} = {inner}"]
-            yield _Draft(select, tokens, extra=extra, columns=[column, label])
-
-    def _largest_groups(
-        self, heads: Sequence[ScopedColumn], named: dict[str, tuple[float, frozenset[int]]]
-    ) -> Iterator[_Draft]:
-        """Yield the group with the most or fewest rows, as in "which team has the most players"."""
-        question, scope = self.question, self.scope
-        assert question.superlative is not None
-        direction, words = question.superlative
-        if not {question.tokens[number].text.lower() for number in words} & {"most", "fewest", "least"}:
-            return
-        after = [token.number for token in question.tokens if token.number > max(words) and token.weight][:1]
-        rows = set(named[scope.label.sql][1])
-        rows |= {token.number for token in question.tokens if token.term in scope.heading}
-        for group in heads[:1]:
-            repeated = group.table is not scope.tables[0] or 0 < len(group.column.values) < group.table.rows
-            if group.column.kind != "text" or not repeated or not after or after[0] not in rows:
-                continue
-            order = f"COUNT(*) {'DESC' if direction == 'max' else 'ASC'}"
-            tokens = set(named[group.sql][1] | words | set(after))
-            yield _Draft([group.sql, "COUNT(*)"], tokens, 0.0, group.sql, order, 1, columns=self._both(group))
-
-    def _both(self, column: ScopedColumn) -> list[ScopedColumn]:
-        """Return a column, and in a join one of the other table, whose rows are counted."""
-        return [column, *(other for other in self.scope.columns if other.table is not column.table)][:2]
-
-    def _best_groups(
-        self,
-        numbers: Sequence[ScopedColumn],
-        heads: Sequence[ScopedColumn],
-        named: dict[str, tuple[float, frozenset[int]]],
-    ) -> Iterator[_Draft]:
-        """Yield the group with the highest or lowest average or sum, as in "which team has the highest average"."""
-        question = self.question
-        assert question.superlative is not None
-        direction, words = question.superlative
-        function, said = ("AVG", question.average) if question.average else ("SUM", question.total)
-        for group in heads[:1]:
-            for column in numbers:
-                if column.sql == group.sql or len(group.column.values) >= group.table.rows:
-                    continue
-                aggregate = f"{function}({column.sql})"
-                order = f"{aggregate} {'DESC' if direction == 'max' else 'ASC'}"
-                tokens = set(named[group.sql][1] | named[column.sql][1] | words | said)
-                yield _Draft([group.sql, aggregate], tokens, 0.0, group.sql, order, 1, columns=[group, column])
-
     def _aggregated(
         self,
         function: str,
@@ -230,29 +133,29 @@ class _ScopeProposer:
         used: frozenset[int],
         label: ScopedColumn,
         penalty: float = 0.0,
-    ) -> Iterator[_Draft]:
+    ) -> Iterator[Draft]:
         """Yield an aggregate of all rows, and one per group where the question names a column to group by."""
         aggregate = f"{function}({column.sql})"
-        extra = self._no_totals()
+        extra = no_totals(self.scope)
         group = self._group_column(used)
         if group is not None and group.sql != column.sql:
             named = self.named(group, used)[1]
             if len(group.column.values) < group.table.rows:
-                yield _Draft(
+                yield Draft(
                     [group.sql, aggregate], tokens | named, penalty, group.sql, extra=extra, columns=[group, column]
                 )
             else:
                 # Each row is a group of its own.
-                yield _Draft([aggregate], tokens | named, penalty, extra=extra, columns=[column])
+                yield Draft([aggregate], tokens | named, penalty, extra=extra, columns=[column])
             return
-        yield _Draft([aggregate], tokens, penalty, extra=extra, columns=[column])
+        yield Draft([aggregate], tokens, penalty, extra=extra, columns=[column])
 
     def _counts(
         self,
-        named: dict[str, tuple[float, frozenset[int]]],
+        named: Named,
         used: frozenset[int],
         conditions: Sequence[Condition],
-    ) -> Iterator[_Draft]:
+    ) -> Iterator[Draft]:
         question, scope = self.question, self.scope
         counted = question.counted
         columns = self._counted_columns(named)
@@ -266,7 +169,7 @@ class _ScopeProposer:
             return
         # A column of numbers is looked up or summed rather than counted.
         penalty = 0.1 if columns and all(column.column.kind == "number" for column in columns) else 0.0
-        extra = self._no_totals()
+        extra = no_totals(self.scope)
         first = columns[0] if columns else scope.label
         filtered = {condition.column.sql for condition in conditions}
         repeated = first.column.kind == "text" and 0 < len(first.column.values) < first.table.rows
@@ -275,19 +178,19 @@ class _ScopeProposer:
         group = self._group_column(used)
         if group is not None and not any(condition.column.sql == group.sql for condition in conditions):
             tokens |= self.named(group, used)[1]
-            yield _Draft([group.sql, "COUNT(*)"], tokens, penalty, group.sql, extra=extra, columns=[group])
+            yield Draft([group.sql, "COUNT(*)"], tokens, penalty, group.sql, extra=extra, columns=[group])
         else:
             label = columns[:1] or [scope.label]
-            yield _Draft([counter], tokens, penalty, extra=extra, columns=label)
+            yield Draft([counter], tokens, penalty, extra=extra, columns=label)
 
     def _lookups(
         self,
         asked: Sequence[ScopedColumn],
-        named: dict[str, tuple[float, frozenset[int]]],
+        named: Named,
         label: ScopedColumn,
         heads: Sequence[ScopedColumn],
         conditions: Sequence[Condition],
-    ) -> Iterator[_Draft]:
+    ) -> Iterator[Draft]:
         question, scope = self.question, self.scope
         filtered = {condition.column.sql for condition in conditions}
         if not conditions and not (asked and question.head):
@@ -321,12 +224,12 @@ class _ScopeProposer:
             select = list(dict.fromkeys([label.sql, *(column.sql for column in columns)]))
             extra = [f"{columns[0].sql} IS NOT NULL"] if columns and not conditions else []
             used_columns = [*columns, *([label] if label.sql not in filtered else [])]
-            yield _Draft(select, tokens, penalty + (0.1 if not conditions else 0.0), extra=extra, columns=used_columns)
+            yield Draft(select, tokens, penalty + (0.1 if not conditions else 0.0), extra=extra, columns=used_columns)
         if flags and conditions:
             column = flags[0]
-            yield _Draft([label.sql, column.sql], set(named[column.sql][1]), 0.01, columns=[column, label])
+            yield Draft([label.sql, column.sql], set(named[column.sql][1]), 0.01, columns=[column, label])
 
-    def _counted_columns(self, named: dict[str, tuple[float, frozenset[int]]]) -> list[ScopedColumn]:
+    def _counted_columns(self, named: Named) -> list[ScopedColumn]:
         counted = self.question.counted
         return [
             column
@@ -349,21 +252,9 @@ class _ScopeProposer:
                     return column
         return None
 
-    def _no_totals(self) -> list[str]:
-        """Return the condition that leaves out rows that sum up the others."""
-        label = self.scope.label
-        totals = [
-            value
-            for value in label.column.values
-            if value.lower().rstrip(":").split()[-1:] == ["total"] or value.lower().startswith(("total", "sum of"))
-        ]
-        if not totals or len(totals) == len(label.column.values):
-            return []
-        return [f"{label.sql} NOT IN ({', '.join(map(literal, totals))})"]
-
-    def _proposal(self, draft: _Draft, conditions: Sequence[Condition], used: frozenset[int]) -> Proposal:
-        where = _where([*(condition.sql for condition in conditions), *draft.extra])
-        sql = f"SELECT {', '.join(draft.select)} FROM {self.scope.source}{where}"  # noqa: S608
+    def _proposal(self, draft: Draft, conditions: Sequence[Condition], used: frozenset[int]) -> Proposal:
+        filters = where([*(condition.sql for condition in conditions), *draft.extra])
+        sql = f"SELECT {', '.join(draft.select)} FROM {self.scope.source}{filters}"  # noqa: S608
         sql += f" GROUP BY {draft.group}" if draft.group else ""
         sql += f" ORDER BY {draft.order}" if draft.order else ""
         sql += f" LIMIT {draft.limit}" if draft.limit else ""
@@ -374,8 +265,3 @@ class _ScopeProposer:
         if self.scope.heading and self.scope.heading <= {token.term for token in self.question.tokens}:
             penalty -= _NAMED_TABLE
         return Proposal(sql, share, share - penalty, missing, self.scope)
-
-
-def _where(conditions: Sequence[str]) -> str:
-    unique = list(dict.fromkeys(conditions))
-    return f" WHERE {' AND '.join(unique)}" if unique else ""

@@ -1,6 +1,6 @@
 """Checks that SQL is one SELECT that reads only known tables and columns and calls only harmless functions.
 
-The check reads the syntax tree of the statement, whoever wrote it. It comes before the protection of the database
+The check reads the syntax tree of the statement. It comes before the protection of the database
 itself: SQLite's authorizer and read-only mode, or a read-only transaction of PostgreSQL.
 """
 

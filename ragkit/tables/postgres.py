@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -64,7 +65,9 @@ class PostgresDatabase:
         self._address = address
         parts = urlsplit(address)
         self._shown = f"postgresql://{parts.hostname or ''}{parts.path}"
+        # A thread of its own, since a notebook's thread has a running loop already.
         self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="ragkit-tables", daemon=True).start()
         try:
             self.tables: Sequence[TableInfo] = self._run(self._introspect, QueryLimits(seconds=60))
         except BaseException:
@@ -89,9 +92,8 @@ class PostgresDatabase:
         return SourceCell("" if value is None else str(value), source=table.source)
 
     def close(self) -> None:
-        """Close the event loop; connections end with each query."""
-        if not self._loop.is_closed():
-            self._loop.close()
+        """Stop the event loop; connections end with each query."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self, work: Callable[[Connection], Awaitable[Result]], limits: QueryLimits) -> Result:
         import asyncpg
@@ -108,7 +110,7 @@ class PostgresDatabase:
                 await connection.close(timeout=_PATIENCE)
 
         try:
-            return self._loop.run_until_complete(connected())
+            return asyncio.run_coroutine_threadsafe(connected(), self._loop).result()
         except asyncpg.QueryCanceledError as error:
             raise QueryError(
                 f"The query was stopped after {limits.seconds:g} s.", "Ask for fewer rows or raise the time limit."

@@ -106,6 +106,8 @@ class _ScopeProposer:
         heads = [column for column in asked if named[column.sql][1] & question.head]
         label = next((column for column in heads if column.column.kind == "text"), scope.label)
         if question.superlative is not None:
+            keys = [column for column in asked if column.is_key and column.sql not in filtered]
+            numbers = numbers or keys
             yield from superlative_drafts(question, scope, numbers, heads, label, named, conditions)
             return
         sums = question.total and not question.average

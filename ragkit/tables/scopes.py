@@ -67,7 +67,8 @@ class ScopedColumn:
             return False
         if column.references or column.name.lower() in ("id", self.table.key.strip('"').lower()):
             return True
-        return column is self.table.columns[0] and len(column.values) == self.table.rows > 2
+        whole = not column.unit and all(value.isdigit() for value in column.values)
+        return whole and column is self.table.columns[0] and len(column.values) == self.table.rows > 2
 
     @cached_property
     def flags(self) -> tuple[str, str]:

@@ -230,7 +230,8 @@ def _table_words(title: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode() or text
+    """Return a text in lower case without accents; one without Latin letters as it is."""
+    return unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode().strip() or text
 
 
 def _sql_name(words: Sequence[str], otherwise: str, taken: Collection[str]) -> str:

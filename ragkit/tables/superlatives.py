@@ -38,7 +38,7 @@ def superlative_drafts(
     yield from _largest_groups(question, scope, heads, named)
     dates = [column for column in scope.columns if column.column.kind == "date"]
     dates.sort(key=lambda column: -named[column.sql][0])
-    ordered = [*numbers, *dates]
+    ordered = [*numbers, *(column for column in dates if named[column.sql][0] >= LEAST_NAMED)]
     if question.by_date is not None and dates:
         ordered, direction = dates[:1], question.by_date
     for column in ordered:

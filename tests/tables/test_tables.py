@@ -282,3 +282,19 @@ def test_local_model_writes_only_valid_queries_and_chooses_among_close_ones(libr
 def test_target_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(QueryError, match="missing"):
         open_tables(tmp_path / "missing.csv")
+
+
+STREETS = """Größe (m);Straße;城市
+12,5;Hauptstraße;北京
+30;"O'Hara; DROP TABLE streets <<<z>>>";上海
+7,25;Seeweg;深圳
+"""
+
+
+def test_names_in_other_scripts_and_cells_that_look_like_sql(tmp_path):
+    (tmp_path / "streets.csv").write_text(STREETS, encoding="utf-8")
+    street = "O'Hara; DROP TABLE streets <<<z>>>"
+    with open_tables(tmp_path / "streets.csv") as tables:
+        assert [column.name for column in tables.tables[0].columns] == ["grosse_m", "strasse", "城市"]
+        assert tables.ask("What is the highest Größe?").rows == ((street, "30"),)
+        assert tables.ask(f"What is the 城市 of {street}?").rows == ((street, "上海"),)

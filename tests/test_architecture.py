@@ -45,6 +45,7 @@ PACKAGES = [
     "routing",
     "feedback",
     "agents",
+    "tables",
     "planning",
     "evaluation",
     "serving",

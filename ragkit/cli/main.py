@@ -33,6 +33,7 @@ from ragkit.cli import (
     models,
     route,
     serve,
+    table,
     tokens,
     tools,
     tune,
@@ -124,6 +125,7 @@ mcp.register(app)
 tokens.register(app)
 tools.register(app)
 agent.register(app)
+table.register(app)
 
 
 def main() -> None:

@@ -167,6 +167,7 @@ class Index:
         load: LoadOptions | None = None,
         progress: ProgressCallback | None = None,
         force: bool = False,
+        workers: int = 0,
     ) -> AddReport:
         """Add files, folders and documents. Unchanged ones are skipped; changed ones are replaced.
 
@@ -175,6 +176,8 @@ class Index:
             load: options for reading files: patterns, passwords, columns, limits.
             progress: called with a ``Progress`` after each step.
             force: whether to read unchanged files again.
+            workers: processes that read files at once; 0 for one per core, and one if there are few files. The index
+                does not depend on it.
 
         Returns:
             The coverage report: what was indexed, and what is missing and why.
@@ -191,7 +194,7 @@ class Index:
         found = survey([Path(item) for item in items if not isinstance(item, Document)], load)
         with writing(self._store):
             adder = self._adder(progress)
-            adder.add_files(found, load, force=force)
+            adder.add_files(found, load, force=force, workers=workers)
             adder.add_documents(documents)
             return adder.finish()
 
@@ -221,6 +224,7 @@ class Index:
         progress: ProgressCallback | None = None,
         force: bool = False,
         allow_removal: bool = False,
+        workers: int = 0,
     ) -> AddReport:
         """Sync with files and folders: add new files, replace changed ones, and remove documents of deleted ones.
 
@@ -230,6 +234,7 @@ class Index:
             progress: called with a ``Progress`` after each step.
             force: whether to read unchanged files again.
             allow_removal: whether to allow removing the documents of more than half of the files.
+            workers: as for ``add``.
 
         Raises:
             DocumentError: if a path does not exist, or a folder contains no files, for example because a disk is not
@@ -248,7 +253,7 @@ class Index:
                 check_removal(self._store, roots, gone)
             adder = self._adder(progress)
             adder.remove(gone)
-            adder.add_files(found, load, force=force)
+            adder.add_files(found, load, force=force, workers=workers)
             return adder.finish()
 
     def remove(self, *sources: str | Path) -> int:

@@ -51,6 +51,8 @@ def make_app(options: ServeOptions) -> FastAPI:
         # FastAPI's own pages load scripts from elsewhere; ours is in routes/health.py.
         docs_url=None,
         redoc_url=None,
+        # FastAPI's own spans have the addresses with their queries, and its logs the values that were sent.
+        telemetry={"tracing": False, "logs": False},
     )
     app.state.context = ctx
     # Every module in routes/ holds one router.

@@ -59,7 +59,7 @@ def test_tuning_or_prompting_is_measured_on_a_slice():
         " 'leaked': len(leaked), 'after': ask(message), 'before': before, 'head': head.predict([message])[0].label,"
         " 'by_head': by_head, 'test': [e.output for e in test]}"
     )
-    few = {"RAGKIT_NOTEBOOK_LIMIT": "8", "RAGKIT_NOTEBOOK_EXAMPLES": "120", "RAGKIT_NOTEBOOK_SIZES": ""}
+    few = {"RAGKIT_NOTEBOOK_LIMIT": "5", "RAGKIT_NOTEBOOK_EXAMPLES": "70", "RAGKIT_NOTEBOOK_SIZES": ""}
     told = seen("03_tune_or_prompt", look, **few)
     assert set(told["methods"]) == {"neighbours", "examples", "head"}
     assert all(accuracy >= 0.4 for accuracy in told["methods"].values())
@@ -76,8 +76,8 @@ def test_evaluating_measures_search_answers_and_abstention_on_a_slice():
         " 'grounded': extract.metrics['grounded'].mean, 'changes': len(comparison.changes),"
         " 'sure': {str(k): sum(v) / len(v) for k, v in sure.items()}, 'judged': len(everything.scores('declined'))}"
     )
-    told = seen("04_evaluate_your_rag", look, RAGKIT_NOTEBOOK_LIMIT="5")
-    assert told["asked"] == told["changes"] == 5
+    told = seen("04_evaluate_your_rag", look, RAGKIT_NOTEBOOK_LIMIT="3")
+    assert told["asked"] == told["changes"] == 3
     assert all(share > 0.9 for share in told["recall"].values())
     assert told["grounded"] == 1.0
     assert told["sure"]["False"] > told["sure"]["True"] + 0.5

@@ -19,6 +19,7 @@ PACKAGES = [
     "_stats",
     "_progress",
     "_telemetry",
+    "_tracing",
     "display",
     "records",
     "errors",

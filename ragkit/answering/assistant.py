@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, overload
 
+from ragkit._tracing import carried, in_span, steps_in_span
 from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import ReplyChecker, abstains, unsupported_doubt
 from ragkit.answering.degenerate import may_loop, recent_repetition, repetition_start, without_repetition
@@ -33,6 +35,7 @@ from ragkit.answering.streaming import ReplyPiece, ReplySentences
 from ragkit.answering.structured import check_json
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
+from ragkit.answering.tracing import closing_generator, noted
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
 from ragkit.answering.writing import placed, written
 from ragkit.errors import ModelError, ModelStoppedError, RagkitError, SettingsError
@@ -179,6 +182,23 @@ class Assistant:
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
+        workflow = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": "ragkit.ask"}
+        yield from steps_in_span(
+            "ragkit.ask",
+            lambda span: noted(self._steps(question, where, mode, history, shots, kind, query), span),
+            workflow,
+        )
+
+    def _steps(
+        self,
+        question: str,
+        where: Filter | str | None,
+        mode: Mode | None,
+        history: Sequence[Message],
+        shots: Sequence[Example],
+        kind: Kind | None,
+        query: str | None,
+    ) -> Generator[AnswerEvent, None, None]:
         spelled = corrections(question, self.index, where) if query is None else {}
         asked = understand(question, history, query=query, kind=kind)
         if spelled:
@@ -301,7 +321,7 @@ class Assistant:
 
         distinct = list(dict.fromkeys(questions))
         with ThreadPoolExecutor(max_workers, thread_name_prefix="ragkit-ask") as pool:
-            waiting = {question: pool.submit(ask, question) for question in distinct}
+            waiting = {question: pool.submit(carried(partial(ask, question))) for question in distinct}
             try:
                 return [waiting[question].result() for question in questions]
             except BaseException:
@@ -324,10 +344,13 @@ class Assistant:
         The work runs in a thread. If the task is cancelled, the work ends at its next step.
         """
         steps = self.astream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
+        answer: Answer | None = None
+        # Read to the end: the work is over, and its span with it, when the answer is returned.
         async for event in steps:
             if isinstance(event, Finished):
-                return event.answer
-        raise AssertionError("a stream ends with Finished")
+                answer = event.answer
+        assert answer is not None, "a stream ends with Finished"
+        return answer
 
     def astream(
         self,
@@ -347,7 +370,7 @@ class Assistant:
 
     def _ranked(self, asked: Question, found: Found, where: Filter | str | None, trace: Trace) -> Evidence:
         """Return the evidence of hits, with its scores in the trace."""
-        with trace.timed("rank"):
+        with trace.timed("rank"), in_span("ragkit.rank"):
             evidence = self._evidence(asked, found, as_filter(where))
             if evidence.ranked:
                 trace.signals = _signals(evidence)
@@ -486,32 +509,32 @@ class Assistant:
         sentences = ReplySentences(abstention)
         with trace.timed("check"):
             checker = ReplyChecker(prompt.sources, self.index.embedder, self._verifier)
-        deltas = iter(self._reply(model, prompt, generation))
-        while True:
-            with trace.timed("answer"):
-                delta = next(deltas, None)
-            if delta is None:
-                break
-            reply += delta.text
-            pieces += bool(delta.text)
-            if delta.usage is not None:
-                trace.usage = spent + delta.usage
-            trace.routed(delta.route)
-            trace.notes = delta.notes or trace.notes
-            finish = delta.finish or finish
-            if delta.text:
-                yield Generating(pieces)
-            if as_json:
-                continue
-            if loop is None and may_loop(delta.text):
-                loop = recent_repetition(reply)
-            if loop is None:
-                yield from self._checked(sentences.add(delta.text), checker, trace)
-            elif isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
-                # Of a chain, the last delta says which model answered.
-                deltas.close()
-                trace.usage = spent + _counted(model, prompt, pieces)
-                break
+        with closing_generator(self._reply(model, prompt, generation)) as deltas:
+            while True:
+                with trace.timed("answer"):
+                    delta = next(deltas, None)
+                if delta is None:
+                    break
+                reply += delta.text
+                pieces += bool(delta.text)
+                if delta.usage is not None:
+                    trace.usage = spent + delta.usage
+                trace.routed(delta.route)
+                trace.notes = delta.notes or trace.notes
+                finish = delta.finish or finish
+                if delta.text:
+                    yield Generating(pieces)
+                if as_json:
+                    continue
+                if loop is None and may_loop(delta.text):
+                    loop = recent_repetition(reply)
+                if loop is None:
+                    yield from self._checked(sentences.add(delta.text), checker, trace)
+                elif isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
+                    # Of a chain, the last delta says which model answered.
+                    deltas.close()
+                    trace.usage = spent + _counted(model, prompt, pieces)
+                    break
         trace.reply = reply
         if as_json:
             with trace.timed("check"):
@@ -544,8 +567,10 @@ class Assistant:
     def _checked(self, pieces: Sequence[ReplyPiece], checker: ReplyChecker, trace: Trace) -> Iterator[TextDelta]:
         """Yield sentences of a reply after their check."""
         for piece in pieces:
-            with trace.timed("check"):
+            with trace.timed("check"), in_span("ragkit.check") as span:
                 sentence = checker.add(piece)
+                span.set({"ragkit.supported": sentence.citation is not None})
+                span.set({"ragkit.contradicted": sentence.contradicted})
                 citation = None if sentence.citation is None else placed(self.index, (sentence.citation,))[0]
             yield TextDelta(sentence.text, citation, sentence.contradicted)
 

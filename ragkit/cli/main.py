@@ -19,6 +19,7 @@ from ragkit.cli import (
     agent,
     asking,
     backends,
+    backup,
     calibrate,
     chat,
     classify,
@@ -107,6 +108,7 @@ asking.register(app)
 chat.register(app)
 indexes.register(app)
 backends.register(app)
+backup.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)

@@ -21,6 +21,7 @@
     │   ├── RemovalRefusedError       a sync would remove most of the documents
     │   ├── BackendError              a vector store can't be reached or refuses a request
     │   ├── BackendStaleError         a vector store is of another commit than the index
+    │   ├── BackupError               a backup that can't be made, read or restored
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
@@ -174,6 +175,10 @@ class BackendStaleError(StoreError):
     """A vector store outside of the index folder was derived from another commit than that of the index."""
 
     exit_code = 4
+
+
+class BackupError(StoreError):
+    """A backup can't be made, read or restored."""
 
 
 class IndexWriteError(StoreError):

@@ -96,7 +96,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         try:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{file} is not valid TOML: {error}.", "Mend the line that is named.") from error
+            raise SettingsError(f"{file} is not valid TOML: {error}.", "Correct the line named above.") from error
         for name in ("indexes", "templates", "prices", "windows"):
             if isinstance(values.get(name), str):
                 values[name] = file.parent / values[name]

@@ -5,8 +5,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.hub_server import HubServer
+
+# A busy machine is no reason to fail a test.
+settings.register_profile("ragkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ragkit")
 
 SITE = Path(__file__).parent / "logit_noise_site"
 SAMPLES = Path(__file__).parents[1] / "docs" / "samples"

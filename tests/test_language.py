@@ -85,6 +85,7 @@ PACKAGES = (
         "prompt_search",
         "indexing",
         "agents",
+        "tables",
         "datagen",
     ),
 )

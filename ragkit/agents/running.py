@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ragkit._process import Child, ended_by_cpu_limit
+from ragkit._tracing import carried, in_span
 from ragkit.agents.schemas import find_problem
 from ragkit.agents.sources import open_tool_file
 from ragkit.agents.tool import Tool
@@ -96,7 +97,14 @@ class ToolRunner:
             reason = "it was not confirmed" if self.confirm is not None else "there is nobody to confirm it"
             return Outcome("refused", f"{tool.name} changes something, and {reason}.")
         started = time.monotonic()
-        kind, value = self._in_child(tool, call) if tool.file else self._in_thread(tool, call)
+        operation = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool.name}
+        with in_span(f"execute_tool {tool.name}", {**operation, "gen_ai.tool.type": "function"}) as span:
+            kind, value = self._in_child(tool, call) if tool.file else self._in_thread(tool, call)
+            if kind != "ok":
+                span.fail(kind)
+            if span.with_content:
+                arguments = json.dumps(call.arguments, ensure_ascii=False)
+                span.set({"gen_ai.tool.call.arguments": arguments, "gen_ai.tool.call.result": str(value)})
         seconds = time.monotonic() - started
         if kind != "ok":
             return Outcome(kind, str(value), None, seconds)
@@ -173,7 +181,7 @@ class ToolRunner:
             except BaseException as error:  # noqa: BLE001 - a tool may raise anything, SystemExit included
                 ended.append(("error", f"{type(error).__name__}: {error}"[:2000]))
 
-        thread = threading.Thread(target=work, name=f"tool {tool.name}", daemon=True)
+        thread = threading.Thread(target=carried(work), name=f"tool {tool.name}", daemon=True)
         thread.start()
         thread.join(self.limits.seconds)
         if not ended:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, overload
 
+from ragkit._tracing import carried, in_span, steps_in_span
 from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import ReplyChecker, abstains, unsupported_doubt
 from ragkit.answering.degenerate import may_loop, recent_repetition, repetition_start, without_repetition
@@ -24,6 +26,7 @@ from ragkit.answering.kinds import KINDS, Kind
 from ragkit.answering.options import MODES, AnswerOptions, Mode
 from ragkit.answering.question import ALONE, Question, questions_in, understand
 from ragkit.answering.readers import Evidence, QuotesReader, Reply
+from ragkit.answering.rewriting import needs_rewriting, rewrite
 from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
 from ragkit.answering.search import Found, search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
@@ -32,9 +35,10 @@ from ragkit.answering.streaming import ReplyPiece, ReplySentences
 from ragkit.answering.structured import check_json
 from ragkit.answering.support import ComposedVerifier, SupportVerifier
 from ragkit.answering.trace import Trace
+from ragkit.answering.tracing import closing_generator, noted
 from ragkit.answering.unsure import language_differs, other_language, shares_words, what_is_missing
 from ragkit.answering.writing import placed, written
-from ragkit.errors import RagkitError, SettingsError
+from ragkit.errors import ModelError, ModelStoppedError, RagkitError, SettingsError
 from ragkit.examples import DynamicSelector, ExamplePool, ExampleSelector
 from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
@@ -171,11 +175,30 @@ class Assistant:
         """Answer a question and yield each step, ``Finished`` last.
 
         They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt``, ``Generating`` and
-        ``TextDelta`` (of ``chat``), and ``Finished``. Text is yielded sentence by sentence, each after its check: the
-        numbers in it are those of ``Answer.citations``, and all of it together is ``Answer.text``.
+        ``TextDelta`` (of ``chat``), and ``Finished``. If the model rewrites the question, ``Retrieved`` follows
+        ``ModelNeeded`` a second time, with the hits of the rewritten question. Text is yielded sentence by sentence,
+        each after its check: the numbers in it are those of ``Answer.citations``, and all of it together is
+        ``Answer.text``.
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
+        workflow = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": "ragkit.ask"}
+        yield from steps_in_span(
+            "ragkit.ask",
+            lambda span: noted(self._steps(question, where, mode, history, shots, kind, query), span),
+            workflow,
+        )
+
+    def _steps(
+        self,
+        question: str,
+        where: Filter | str | None,
+        mode: Mode | None,
+        history: Sequence[Message],
+        shots: Sequence[Example],
+        kind: Kind | None,
+        query: str | None,
+    ) -> Generator[AnswerEvent, None, None]:
         spelled = corrections(question, self.index, where) if query is None else {}
         asked = understand(question, history, query=query, kind=kind)
         if spelled:
@@ -191,15 +214,22 @@ class Assistant:
             found = search(asked, self.retriever, where)
         trace.hits, trace.found = found.hits, found.num_candidates
         yield Retrieved(found.hits)
-        with trace.timed("rank"):
-            evidence = self._evidence(asked, found, as_filter(where))
-            if evidence.ranked:
-                trace.signals = _signals(evidence)
-                trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
-        # Only these two depend on what the model can do.
-        able: Capability = self._capability(trace) if wanted in ("auto", "chat") else "none"
-        trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
+        evidence = self._ranked(asked, found, where, trace)
         language = language_differs(asked, evidence)
+        able: Capability = self._capability(trace) if wanted != "quotes" else "none"
+        waited = False
+        if wanted != "quotes" and self._may_rewrite(asked, language, able):
+            yield ModelNeeded(trace.evidence)
+            waited = True
+            rewritten = self._rewritten(asked, history, language, kind, trace)
+            if rewritten is not None:
+                asked, language = rewritten, None
+                with trace.timed("retrieve"):
+                    found = search(asked, self.retriever, where)
+                trace.hits, trace.found = found.hits, found.num_candidates
+                yield Retrieved(found.hits)
+                evidence = self._ranked(asked, found, where, trace)
+        trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
         refuse = trace.relevance < self._refuse_below(trace.mode, able)
         if language is not None and refuse:
             # Across languages the score says little; a model that can judge passages decides by itself.
@@ -208,13 +238,15 @@ class Assistant:
             yield Finished(self._abstention(asked, trace, language))
             return
         if trace.mode == "chat":
-            yield ModelNeeded(trace.evidence)
+            if not waited:
+                yield ModelNeeded(trace.evidence)
             yield from self._chat(asked, evidence, trace, history)
             return
         unsure = trace.evidence < self.options.unsure_below
         missing = what_is_missing(asked, evidence, absent_terms(self.index, evidence.weights)) if unsure else ""
         if trace.mode == "extract":
-            yield ModelNeeded(trace.evidence)
+            if not waited:
+                yield ModelNeeded(trace.evidence)
             yield Finished(self._extract(asked, evidence, trace, unsure, missing))
             return
         parts = questions_in(asked.query) if asked.why_query == ALONE and kind is None else ()
@@ -289,7 +321,7 @@ class Assistant:
 
         distinct = list(dict.fromkeys(questions))
         with ThreadPoolExecutor(max_workers, thread_name_prefix="ragkit-ask") as pool:
-            waiting = {question: pool.submit(ask, question) for question in distinct}
+            waiting = {question: pool.submit(carried(partial(ask, question))) for question in distinct}
             try:
                 return [waiting[question].result() for question in questions]
             except BaseException:
@@ -312,10 +344,13 @@ class Assistant:
         The work runs in a thread. If the task is cancelled, the work ends at its next step.
         """
         steps = self.astream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
+        answer: Answer | None = None
+        # Read to the end: the work is over, and its span with it, when the answer is returned.
         async for event in steps:
             if isinstance(event, Finished):
-                return event.answer
-        raise AssertionError("a stream ends with Finished")
+                answer = event.answer
+        assert answer is not None, "a stream ends with Finished"
+        return answer
 
     def astream(
         self,
@@ -332,6 +367,42 @@ class Assistant:
         return stream_in_thread(
             lambda: self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
         )
+
+    def _ranked(self, asked: Question, found: Found, where: Filter | str | None, trace: Trace) -> Evidence:
+        """Return the evidence of hits, with its scores in the trace."""
+        with trace.timed("rank"), in_span("ragkit.rank"):
+            evidence = self._evidence(asked, found, as_filter(where))
+            if evidence.ranked:
+                trace.signals = _signals(evidence)
+                trace.relevance, trace.evidence = relevance(trace.signals), evidence_score(trace.signals)
+        return evidence
+
+    def _may_rewrite(self, asked: Question, language: str | None, able: Capability) -> bool:
+        """Return whether the model rewrites the question before it is searched again."""
+        if not self.options.rewrite or (language is None and able != "judges"):
+            return False
+        return needs_rewriting(asked, language, judges=able == "judges", parameters=self._parameters())
+
+    def _rewritten(
+        self, asked: Question, history: Sequence[Message], language: str | None, kind: Kind | None, trace: Trace
+    ) -> Question | None:
+        """Return the question as the model rewrites it; None if that failed its check."""
+        model = self._used_model(trace)
+        with trace.timed("rewrite"):
+            try:
+                made = rewrite(asked, history, language, model, self.templates, kind)
+            except ModelStoppedError:
+                raise
+            except ModelError as error:
+                trace.why_query += f"; rewriting failed: {error.message}"
+                return None
+        trace.usage = made.usage
+        if made.question is None:
+            trace.why_query += "; the model's rewriting failed its check"
+            return None
+        trace.query, trace.why_query = made.question.query, made.question.why_query
+        trace.kind, trace.why_kind = made.question.kind, made.question.why_kind
+        return made.question
 
     def _evidence(self, asked: Question, found: Found, where: Filter | None = None) -> Evidence:
         """Return the units of the hits, ranked for the question and, of a comparison, for each of its sides."""
@@ -379,7 +450,8 @@ class Assistant:
         ranked = span_sentences(asked.query, evidence.ranked, self.index.embedder)
         with trace.timed("answer"):
             found = extract(asked.query, ranked, evidence.sources, model, self.templates, self.options.extract)
-        trace.reply, trace.usage, trace.prompt, trace.reader = found.reply, found.usage, found.prompt, "span"
+        trace.reply, trace.prompt, trace.reader = found.reply, found.prompt, "span"
+        trace.usage += found.usage
         trace.notes = found.notes
         trace.routed(found.route)
         if found.span is None:
@@ -432,36 +504,37 @@ class Assistant:
             json_schema=self.options.json_schema,
         )
         as_json = self.options.json_schema is not None
-        reply, finish, loop, pieces = "", "", None, 0
+        reply, finish, loop, pieces, spent = "", "", None, 0, trace.usage
         abstention = self.templates.texts["abstention"]
         sentences = ReplySentences(abstention)
         with trace.timed("check"):
             checker = ReplyChecker(prompt.sources, self.index.embedder, self._verifier)
-        deltas = iter(self._reply(model, prompt, generation))
-        while True:
-            with trace.timed("answer"):
-                delta = next(deltas, None)
-            if delta is None:
-                break
-            reply += delta.text
-            pieces += bool(delta.text)
-            trace.usage = delta.usage or trace.usage
-            trace.routed(delta.route)
-            trace.notes = delta.notes or trace.notes
-            finish = delta.finish or finish
-            if delta.text:
-                yield Generating(pieces)
-            if as_json:
-                continue
-            if loop is None and may_loop(delta.text):
-                loop = recent_repetition(reply)
-            if loop is None:
-                yield from self._checked(sentences.add(delta.text), checker, trace)
-            elif isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
-                # Of a chain, the last delta says which model answered.
-                deltas.close()
-                trace.usage = _counted(model, prompt, pieces)
-                break
+        with closing_generator(self._reply(model, prompt, generation)) as deltas:
+            while True:
+                with trace.timed("answer"):
+                    delta = next(deltas, None)
+                if delta is None:
+                    break
+                reply += delta.text
+                pieces += bool(delta.text)
+                if delta.usage is not None:
+                    trace.usage = spent + delta.usage
+                trace.routed(delta.route)
+                trace.notes = delta.notes or trace.notes
+                finish = delta.finish or finish
+                if delta.text:
+                    yield Generating(pieces)
+                if as_json:
+                    continue
+                if loop is None and may_loop(delta.text):
+                    loop = recent_repetition(reply)
+                if loop is None:
+                    yield from self._checked(sentences.add(delta.text), checker, trace)
+                elif isinstance(deltas, Generator) and not isinstance(model, FallbackModel):
+                    # Of a chain, the last delta says which model answered.
+                    deltas.close()
+                    trace.usage = spent + _counted(model, prompt, pieces)
+                    break
         trace.reply = reply
         if as_json:
             with trace.timed("check"):
@@ -494,8 +567,10 @@ class Assistant:
     def _checked(self, pieces: Sequence[ReplyPiece], checker: ReplyChecker, trace: Trace) -> Iterator[TextDelta]:
         """Yield sentences of a reply after their check."""
         for piece in pieces:
-            with trace.timed("check"):
+            with trace.timed("check"), in_span("ragkit.check") as span:
                 sentence = checker.add(piece)
+                span.set({"ragkit.supported": sentence.citation is not None})
+                span.set({"ragkit.contradicted": sentence.contradicted})
                 citation = None if sentence.citation is None else placed(self.index, (sentence.citation,))[0]
             yield TextDelta(sentence.text, citation, sentence.contradicted)
 
@@ -519,14 +594,19 @@ class Assistant:
             asked.text, text, trace.mode, (), True, trace.relevance, missing=missing, kind=asked.kind, trace=trace
         )
 
-    def _capability(self, trace: Trace) -> Capability:
-        if self._model is None and self._model_name is not None:
-            from ragkit.models.opening import parameters_of
+    def _parameters(self) -> int | None:
+        """Return the number of parameters of a local model; None if it is not known without loading the model."""
+        if self._model is not None or self._model_name is None:
+            return getattr(self._model, "parameters", None)
+        from ragkit.models.opening import parameters_of
 
-            # The size of a local model is in the header of its file: an answer without it needs no loading.
-            parameters = parameters_of(self._model_name)
-            if parameters is not None:
-                return capability_of_size(parameters)
+        # The size of a local model is in the header of its file: an answer without it needs no loading.
+        return parameters_of(self._model_name)
+
+    def _capability(self, trace: Trace) -> Capability:
+        parameters = self._parameters()
+        if parameters is not None:
+            return capability_of_size(parameters)
         with trace.timed("load model"):
             return capability_of(self.model)
 

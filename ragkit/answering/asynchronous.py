@@ -7,6 +7,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import TypeVar
 
+from ragkit._tracing import carried
+
 T = TypeVar("T")
 
 
@@ -45,7 +47,7 @@ async def stream_in_thread(start: Callable[[], Generator[T, None, None]]) -> Asy
             put(None)
 
     # A daemon thread: a model call that hangs must not keep the process from ending.
-    threading.Thread(target=work, name="ragkit-stream", daemon=True).start()
+    threading.Thread(target=carried(work), name="ragkit-stream", daemon=True).start()
     try:
         while (item := await queue.get()) is not None:
             if isinstance(item, BaseException):

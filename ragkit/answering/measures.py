@@ -81,7 +81,7 @@ def measure_of(cell: str, column: str = "") -> Measure | None:
 def measures_in(text: str) -> list[Measure]:
     """Return the numbers with a unit of a sentence, in order."""
     found = (_read(match) for match in _MEASURE.finditer(text))
-    return [one for one in found if one.dimension in _DIMENSIONS]
+    return [one for one in found if one.dimension in DIMENSIONS]
 
 
 def unit_in(column: str) -> str:
@@ -140,4 +140,4 @@ def number_of(text: str) -> float:
     return float(f"{digits[:last].replace(other, '').replace(mark, '')}.{digits[last + 1 :]}")
 
 
-_DIMENSIONS = frozenset(dimension for dimension, _ in _UNITS.values())
+DIMENSIONS = frozenset(dimension for dimension, _ in _UNITS.values())

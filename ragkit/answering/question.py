@@ -37,6 +37,8 @@ _FEWEST_WORDS = 6
 """Words from which a part of a question is one by itself; one with an auxiliary verb may have a word less."""
 ALONE = "stands alone"
 """How a question is read that needs no history."""
+LEAVES_TOPIC = "leaves the topic"
+GIVEN = "given by the caller"
 MAX_QUESTIONS = 5
 """Questions of one text that are answered."""
 
@@ -81,7 +83,7 @@ def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:
         return [Reading(question.strip(), ALONE)]
     bare = opening_removed(question)
     if announces_shift(question):
-        return [Reading(bare, "leaves the topic")]
+        return [Reading(bare, LEAVES_TOPIC)]
     why = refers_back(question)
     if why is None:
         return [Reading(bare, ALONE)]
@@ -103,7 +105,7 @@ def understand(
         query: a stand-alone question in place of the one that would be made.
         kind: in place of the one that would be recognised.
     """
-    readings = [Reading(query, "given by the caller")] if query is not None else readings_of(question, history)
+    readings = [Reading(query, GIVEN)] if query is not None else readings_of(question, history)
     reading = readings[0]
     own = opening_removed(question) if history else question
     _, earlier, told = topics(history)
@@ -115,7 +117,7 @@ def understand(
         question,
         reading.query,
         kind or guess.kind,
-        "given by the caller" if kind else guess.rule,
+        GIVEN if kind else guess.rule,
         reading.rule,
         focus=own if history and reading.query not in (question, own) else "",
         told=told,

@@ -61,6 +61,8 @@ class Trace:
     """Relevance below which the answer is an abstention."""
     unsure_below: float = 0.0
     """Evidence score below which the answer is marked as unsure."""
+    trace_id: str | None = None
+    """Id of the OpenTelemetry trace; None if none was recorded."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By stage, in the order in which they ran."""
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))

@@ -14,6 +14,8 @@ from ragkit.cli import data_cleaning, data_instructions, data_quality, data_ques
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.targets import resolve_target
+from ragkit.datagen.rows import REVIEW
+from ragkit.errors import DataError
 
 if TYPE_CHECKING:
     from ragkit.datagen import DataRow, TextSpan
@@ -41,6 +43,7 @@ def register(app: typer.Typer) -> None:
     data_questions.register(data)
     data.command()(verify)
     data.command()(show)
+    data.command()(export)
     data_cleaning.register(data)
     data_quality.register(data)
     data_instructions.register(data)
@@ -110,6 +113,45 @@ def show(
     for name, counts in (("tags", tags), ("rejected by", gates)):
         if counts:
             out.print(f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in counts.most_common()), style="dim")
+
+
+def export(
+    rows: Rows,
+    output: Annotated[
+        Path,
+        typer.Option("--out", "--output", "-o", metavar="FILE", help="File for the kept rows.", show_default=False),
+    ],
+    ledger: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ledger with the reviews (default: beside the rows).", show_default=False),
+    ] = None,
+    reviewed_only: Annotated[bool, typer.Option("--reviewed", help="Only rows that people kept.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the rows that are kept after review, rejected ones that people kept included.
+
+    Decisions made on the review page (`ragkit serve --rows ROWS`) take precedence over those of the gates.
+    """
+    from ragkit.datagen import Ledger, current_reviews, reviewed, write_rows
+    from ragkit.datagen.review import RowFiles
+
+    files = RowFiles(rows)
+    every = files.rows()
+    file = ledger or files.ledger
+    if not file.is_file() and (ledger is not None or reviewed_only):
+        raise DataError(f"The ledger {file} does not exist.", "Specify the ledger of the rows: --ledger FILE")
+    reviews = {}
+    if file.is_file():
+        with Ledger(file) as opened:
+            reviews = current_reviews(opened)
+    decided = [reviewed(row, reviews) for row in every]
+    people = [any(decision.gate == REVIEW for decision in row.decisions) for row in decided]
+    kept = [row for row, person in zip(decided, people, strict=True) if row.kept and (person or not reviewed_only)]
+    write_rows(output, kept)
+    if json:
+        print_json({"output": output, "rows": len(every), "kept": len(kept), "reviewed": sum(people)})
+    else:
+        out.print(f"{len(kept):,} of {len(every):,} rows in {output}; {sum(people):,} reviewed.", markup=False)
 
 
 def _print_row(row: DataRow) -> None:

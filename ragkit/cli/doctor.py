@@ -46,6 +46,10 @@ PARTS = (
         "XLSX, XLS and ODS files; the extra also brings PPTX, MSG and RTF",
     ),
     Part("rapidocr", "rapidocr", "ocr", "the text of scans and pictures"),
+    Part("asyncpg", "asyncpg", "postgres", "vectors in PostgreSQL"),
+    Part("qdrant_client", "qdrant-client", "qdrant", "vectors in Qdrant"),
+    Part("pymilvus", "pymilvus", "milvus", "vectors in Milvus"),
+    Part("opentelemetry.sdk", "opentelemetry-sdk", "otel", "traces and metrics by OpenTelemetry"),
     Part("torch", "torch", "torch", "embedding on a GPU, and other embedding models"),
 )
 
@@ -134,7 +138,11 @@ def doctor(json: Json = False) -> None:
 
 def _version(part: Part) -> str | None:
     """Return the version of what is installed, or None; the package itself is not imported."""
-    if find_spec(part.module) is None:
+    try:
+        if find_spec(part.module) is None:
+            return None
+    except ModuleNotFoundError:
+        # The package around the module is missing too.
         return None
     for name in (part.package, part.package.replace("-cpu", "-gpu")):
         try:

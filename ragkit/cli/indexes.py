@@ -24,6 +24,7 @@ from ragkit.cli.options import (
     TargetName,
     TimeLimit,
     Where,
+    Workers,
 )
 from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text
 from ragkit.cli.targets import index_path, own_index, resolve_target
@@ -68,6 +69,7 @@ def add(
     main_text: MainText = False,
     comments: Comments = True,
     force: Force = False,
+    workers: Workers = 0,
     json: Json = False,
 ) -> None:
     """Add files and folders to an index; unchanged files are skipped.
@@ -89,7 +91,7 @@ def add(
         comments=comments,
     )
     with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
-        report = opened.add(*paths, load=options, progress=progress, force=force)
+        report = opened.add(*paths, load=options, progress=progress, force=force, workers=workers)
     _finish(report, index_path(index, settings), json)
 
 
@@ -116,6 +118,7 @@ def sync(
     main_text: MainText = False,
     comments: Comments = True,
     force: Force = False,
+    workers: Workers = 0,
     json: Json = False,
 ) -> None:
     """Sync an index with a folder: add new files, update changed ones, remove deleted ones.
@@ -150,7 +153,9 @@ def sync(
 
         def run(*, allow_removal: bool) -> AddReport:
             with progress_bar(quiet=json) as progress:
-                return opened.sync(path, load=options, progress=progress, force=force, allow_removal=allow_removal)
+                return opened.sync(
+                    path, load=options, progress=progress, force=force, allow_removal=allow_removal, workers=workers
+                )
 
         try:
             report = run(allow_removal=yes)

@@ -20,6 +20,7 @@ from ragkit.cli import (
     agent,
     asking,
     backends,
+    backup,
     calibrate,
     chat,
     classify,
@@ -34,6 +35,7 @@ from ragkit.cli import (
     models,
     route,
     serve,
+    table,
     tokens,
     tools,
     tune,
@@ -107,6 +109,7 @@ asking.register(app)
 chat.register(app)
 indexes.register(app)
 backends.register(app)
+backup.register(app)
 examples.register(app)
 classify.register(app)
 extract.register(app)
@@ -126,6 +129,7 @@ mcp.register(app)
 tokens.register(app)
 tools.register(app)
 agent.register(app)
+table.register(app)
 
 
 def main() -> None:

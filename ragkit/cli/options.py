@@ -72,6 +72,16 @@ TimeLimit = Annotated[
         show_default=False,
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=0,
+        help="Processes that read files at once (default: one per core). The index does not depend on it.",
+        show_default=False,
+    ),
+]
 MemoryLimit = Annotated[
     int | None,
     typer.Option(

@@ -92,6 +92,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[COLLECTION=]FILE",
+            help="Rows of `ragkit data questions` to review on the page. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     unload_after: Annotated[
         float, typer.Option(min=0, metavar="MINUTES", help="Unload unused indexes and models; 0 to keep them loaded.")
     ] = 30,
@@ -116,6 +124,7 @@ def serve(
     try:
         from ragkit.serving.context import ServeOptions
         from ragkit.serving.limits import Limits
+        from ragkit.serving.reviewing import row_reviews
         from ragkit.serving.running import Server
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
@@ -129,6 +138,7 @@ def serve(
         ServeOptions(
             indexes=settings.indexes,
             others=others,
+            rows=dict(map(_rows_file, rows or [])),
             host=host,
             port=port,
             hosts=tuple(allow_host or ()),
@@ -150,6 +160,7 @@ def serve(
             opener=lambda name: _model(name, settings, threads),
         )
     )
+    server.context.part(row_reviews)  # reports a missing file before the server starts
     # The server stops on Ctrl-C, and then raises the signal again.
     with suppress(KeyboardInterrupt), updates:
         server.run(lambda: _tell(server, open_page=open_page))
@@ -176,6 +187,12 @@ def _prepared(name: str, settings: Settings, updates: ExitStack) -> tuple[str, P
             index = updates.enter_context(Index.open(target.index, embedder=settings.embedding_model))
             updates.enter_context(updated_later(index, target.documents, settings))
     return target.index.resolve().name, target.index
+
+
+def _rows_file(given: str) -> tuple[str, Path]:
+    """Return the collection, empty if none is named, and the file of ``[COLLECTION=]FILE``."""
+    name, separator, file = given.partition("=")
+    return (name, Path(file)) if separator and not Path(given).exists() else ("", Path(given))
 
 
 def _model(name: str, settings: Settings, threads: int) -> ChatModel:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ragkit._lazy import lazy_names
 from ragkit.datagen.ledger import Ledger
+from ragkit.datagen.review import Review, add_review, current_reviews, reviewed
 from ragkit.datagen.rows import DataRow, Decision, Generator, TextSpan, read_data_rows, write_rows
 from ragkit.datagen.verify import SpanFault, VerifiedRows, verify_rows
 
@@ -20,12 +21,16 @@ __all__ = [
     "Ledger",
     "QuestionOptions",
     "QuestionPlan",
+    "Review",
     "SpanFault",
     "TextSpan",
     "VerifiedRows",
+    "add_review",
+    "current_reviews",
     "generate_questions",
     "plan_questions",
     "read_data_rows",
+    "reviewed",
     "verify_rows",
     "write_rows",
 ]

@@ -92,7 +92,7 @@ def generate_questions(
     if not units:
         raise _nothing_to_ask(index)
     run = QuestionRun(index, model, ledger, options, reader or model, gates)
-    calibration = run.calibrate(units) if options.calibrate else None
+    calibration = run.calibrate(units) if options.calibrate or run.labels[0] else None
     kept: list[DataRow] = []
     rejected: list[DataRow] = []
     tried = 0

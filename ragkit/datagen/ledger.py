@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS work (
     item TEXT NOT NULL, stage TEXT NOT NULL, configuration TEXT NOT NULL, result TEXT NOT NULL,
     PRIMARY KEY (item, stage, configuration)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reviews (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL, event TEXT NOT NULL
+) STRICT;
 INSERT OR IGNORE INTO state VALUES ('format', '1');
 """
 _PATIENCE = 10.0
@@ -103,6 +106,18 @@ class Ledger:
         """Return the number of recorded results of a stage."""
         with self._errors():
             return int(self._open.execute("SELECT count(*) FROM work WHERE stage = ?", (stage,)).fetchone()[0])
+
+    def add_review(self, item: str, event: Mapping[str, Any]) -> None:
+        """Append a person's decision about a row to the log; nothing is ever changed or removed in it."""
+        with self._errors():
+            data = json.dumps(event, ensure_ascii=True)
+            self._open.execute("INSERT INTO reviews (item, event) VALUES (?, ?)", (item, data))
+
+    def reviews(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the decisions of people with the ids of the rows, in order."""
+        with self._errors():
+            found = self._open.execute("SELECT item, event FROM reviews ORDER BY number").fetchall()
+        return [(item, json.loads(event)) for item, event in found]
 
     def close(self) -> None:
         """Close the file."""

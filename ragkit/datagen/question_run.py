@@ -13,6 +13,7 @@ from ragkit.datagen.composed import MULTI_HOP
 from ragkit.datagen.gates import Calibration, Gate, QualityGate, RetrievalGate, apply, calibrate, standard_gates
 from ragkit.datagen.ledger import Ledger, digest
 from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes, fault
+from ragkit.datagen.review import MIN_LABELS, Review, current_reviews, labelled, reviewed
 from ragkit.datagen.rows import DataRow, Decision, Generator, TextSpan
 from ragkit.documents import file_sha256
 from ragkit.errors import DataError
@@ -54,7 +55,8 @@ class QuestionOptions:
     unanswerable: int = 0
     """Further rows that the documents do not answer."""
     calibrate: bool = False
-    """Fit the weights of the gates on planted corruptions, and reject rows by their sum."""
+    """Fit the weights of the gates on planted corruptions, and reject rows by their sum. Always done once people have
+    kept and rejected 30 rows each; their decisions are then used as well."""
     val_fraction: float = 0.1
     """Fraction of the documents whose rows are in the split ``val``."""
     license: str = ""
@@ -123,8 +125,10 @@ class QuestionRun:
     _recorded_gates: frozenset[str] = field(init=False)
     """Names of the gates that call a model; their decisions are recorded."""
     _drafts: list[Draft] = field(default_factory=list)
+    _reviews: dict[str, Review | None] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._reviews = current_reviews(self.ledger)
         self.writer = QuestionWriter(self.model, self.options.context, self.options.variants)
         self.generator = Generator(self.model.name, model_hash(self.model), self.writer.template, self.writer.sampling)
         retriever_rows = self.options.retriever_rows
@@ -165,7 +169,13 @@ class QuestionRun:
         decided = list(rows)
         for gate in self.gates:
             decided = [self._decided(gate, row) if row.kept else row for row in decided]
-        return decided
+        return [reviewed(row, self._reviews) for row in decided]
+
+    @property
+    def labels(self) -> tuple[list[DataRow], list[DataRow]]:
+        """Rows that people kept and rejected; both empty if there are too few of either."""
+        kept, rejected = labelled(self._reviews.values())
+        return (kept, rejected) if min(len(kept), len(rejected)) >= MIN_LABELS else ([], [])
 
     def _decided(self, gate: Gate, row: DataRow) -> DataRow:
         if gate.name == "retrieval" and MULTI_HOP in row.tags and self.own_gates is None:
@@ -178,11 +188,17 @@ class QuestionRun:
         return replace(row, tags=tuple(dict.fromkeys((*row.tags, *record["tags"]))))
 
     def calibrate(self, units: Sequence[Unit]) -> Calibration | None:
-        """Fit the gates on planted corruptions of the first rows in good form, and add the gate of their sum."""
+        """Fit the gates on planted corruptions of the first rows in good form, and add the gate of their sum.
+
+        Rows that people kept or rejected are labels beside the planted ones.
+        """
         measured = [gate for gate in self.gates if gate.name != "duplicates"]
         rows = [row for row in self._first_rows(units) if row.kept]
-        key = digest([row.id for row in rows], [gate.name for gate in measured], model_hash(self.reader))
-        found = self.ledger.result("", "calibration", key, lambda: calibrate(measured, rows).to_dict())
+        kept, rejected = self.labels
+        people = [[row.id for row in kept], [row.id for row in rejected]] if kept else []
+        key = digest([row.id for row in rows], [gate.name for gate in measured], model_hash(self.reader), *people)
+        work = partial(calibrate, measured, rows, kept=kept, rejected=rejected)
+        found = self.ledger.result("", "calibration", key, lambda: work().to_dict())
         calibration = Calibration.from_dict(found)
         at = next((n for n, gate in enumerate(self.gates) if gate.name == "duplicates"), len(self.gates))
         self.gates.insert(at, QualityGate(calibration))

@@ -19,6 +19,8 @@ from ragkit.records import Document, Message
 
 RowKind = Literal["qa", "rationale", "instruction", "preference", "sycophancy", "tool"]
 ROW_KINDS: Final[tuple[RowKind, ...]] = get_args(RowKind)
+REVIEW: Final = "review"
+"""Gate of the decisions of people; see ``ragkit.datagen.review``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,9 @@ class DataRow:
 
     @property
     def kept(self) -> bool:
-        """Whether no gate rejected the row."""
-        return all(decision.kept for decision in self.decisions)
+        """Whether no gate rejected the row. The decision of a person takes precedence over those of gates."""
+        people = [decision.kept for decision in self.decisions if decision.gate == REVIEW]
+        return people[-1] if people else all(decision.kept for decision in self.decisions)
 
     def decided(self, *decisions: Decision) -> DataRow:
         """Return the row with further decisions, and their scores by the gates' names."""

@@ -4,6 +4,7 @@ For the files and guarantees, see docs/index-format.md.
 """
 
 from ragkit._progress import Progress, ProgressCallback
+from ragkit.indexing.backups import Backup, back_up, restore
 from ragkit.indexing.filter_text import parse_filter
 from ragkit.indexing.filters import Field, Filter
 from ragkit.indexing.index import Index, IndexOptions
@@ -12,6 +13,7 @@ from ragkit.indexing.vectors import VectorOptions
 
 __all__ = [
     "AddReport",
+    "Backup",
     "Field",
     "Filter",
     "Index",
@@ -23,5 +25,7 @@ __all__ = [
     "SyncPlan",
     "VectorOptions",
     "VerifyReport",
+    "back_up",
     "parse_filter",
+    "restore",
 ]

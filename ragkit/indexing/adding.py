@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ragkit._progress import Progress, ProgressCallback
 from ragkit.chunking import ChunkingOptions, chunk_document
-from ragkit.documents import Discovery, Issue, Loader, LoadOptions, SourceFile, file_sha256
+from ragkit.documents import Discovery, Issue, LoadOptions, SourceFile, file_sha256
+from ragkit.documents.reading_ahead import number_of_workers, read_ahead
 from ragkit.embedding.base import Embedder
 from ragkit.errors import DocumentError, EmbeddingError
-from ragkit.indexing.identity import file_record, reading, same_document
+from ragkit.indexing.identity import FileRecord, file_record, reading, same_document
 from ragkit.indexing.reports import AddReport
 from ragkit.indexing.store import Store, as_json
 from ragkit.indexing.vectors import VectorOptions
@@ -22,6 +25,20 @@ from ragkit.records import Chunk, Document
 
 _BATCH_CHUNKS = 2000
 _BATCH_SECONDS = 10.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A file of an addition, and what is to be done with it."""
+
+    file: SourceFile
+    sha256: str
+    known: FileRecord | None
+    """What the index knows of it."""
+    read: bool
+    """Whether it must be read; otherwise it is unchanged, or has an issue."""
+    issue: Issue | None = None
 
 
 class Adder:
@@ -55,22 +72,31 @@ class Adder:
         self._hashes: list[str] = []
         self._last_commit = time.monotonic()
 
-    def add_files(self, found: Discovery, options: LoadOptions, *, force: bool = False) -> None:
+    def add_files(self, found: Discovery, options: LoadOptions, *, force: bool = False, workers: int = 0) -> None:
         """Add files; unchanged ones are skipped.
 
         Args:
             found: the files, and issues of their folders.
             options: options for reading them.
             force: whether to read unchanged files too.
+            workers: processes that read files at once; 0 for one per core.
         """
         self.report.issues += found.issues
         for reason, count in found.skipped.items():
             self.report.skipped[reason] = self.report.skipped.get(reason, 0) + count
-        with Loader(options) as loader:
-            for number, file in enumerate(found.files):
-                self._tell("files", number, len(found.files), file.origin)
-                self._add_file(file, loader, force=force)
-            self._tell("files", len(found.files), len(found.files), "")
+        total = len(found.files)
+        tasks = (self._look(file, options, force=force) for file in found.files)
+        ahead = read_ahead(
+            tasks, lambda task: task.file if task.read else None, options, number_of_workers(workers, total)
+        )
+        with closing(ahead):
+            for number, (task, items) in enumerate(self._waiting_for(ahead)):
+                self._tell("files", number, total, task.file.origin)
+                if task.read:
+                    self._load(task, items, reading(task.file, options))
+                else:
+                    self._skip(task)
+        self._tell("files", total, total, "")
 
     def add_documents(self, documents: Iterable[Document]) -> None:
         """Add document objects; a document replaces one with the same id and other content."""
@@ -108,36 +134,48 @@ class Adder:
         shared = {row[0] for row in rows}
         return sum(sha256 in shared for sha256 in self._hashes)
 
-    def _add_file(self, file: SourceFile, loader: Loader, *, force: bool) -> None:
+    def _look(self, file: SourceFile, options: LoadOptions, *, force: bool) -> _Task:
+        """Return what is to be done with a file."""
         known = file_record(self._store, file.origin)
         try:
             if known is not None and known.same_stat(file) and not force:
                 sha256 = known.sha256
             else:
-                with self._timed("read"):
-                    sha256 = file_sha256(file.path)
+                sha256 = file_sha256(file.path)
         except (OSError, DocumentError) as error:
-            self.report.issues.append(Issue(file.origin, "refused", f"It can't be read: {error}."))
+            return _Task(file, "", known, False, Issue(file.origin, "refused", f"It can't be read: {error}."))
+        same = known is not None and known.sha256 == sha256 and known.same_reading(file, options)
+        return _Task(file, sha256, known, force or not same)
+
+    def _skip(self, task: _Task) -> None:
+        """Report an unchanged file, or one that can't be read."""
+        if task.issue is not None:
+            self.report.issues.append(task.issue)
             return
-        self._hashes.append(sha256)
-        if force or known is None or known.sha256 != sha256 or not known.same_reading(file, loader.options):
-            self._load(file, sha256, loader, same_bytes=known is not None and known.sha256 == sha256)
-            return
-        if not known.same_stat(file):
-            self._record(file, sha256, known.documents, known.issues, known.reading)
+        self._hashes.append(task.sha256)
+        known = task.known
+        assert known is not None
+        if not known.same_stat(task.file):
+            self._record(task.file, task.sha256, known.documents, known.issues, known.reading)
         self.report.unchanged += known.documents
         self.report.issues += known.issues
 
-    def _load(self, file: SourceFile, sha256: str, loader: Loader, *, same_bytes: bool) -> None:
-        how = reading(file, loader.options)
-        seen: set[str] = set()
-        issues: list[Issue] = []
-        items = iter(loader.load(file))
+    def _waiting_for(self, items: Iterator[T]) -> Iterator[T]:
+        """Yield items, and count the time until each as reading."""
         while True:
             with self._timed("read"):
                 item = next(items, None)
             if item is None:
-                break
+                return
+            yield item
+
+    def _load(self, task: _Task, items: Iterator[Document | Issue], how: str) -> None:
+        file, sha256 = task.file, task.sha256
+        same_bytes = task.known is not None and task.known.sha256 == sha256
+        self._hashes.append(sha256)
+        seen: set[str] = set()
+        issues: list[Issue] = []
+        for item in self._waiting_for(items):
             if isinstance(item, Issue):
                 issues.append(item)
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ragkit._progress import ProgressCallback
+from ragkit._tracing import in_span, record
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, survey
 from ragkit.errors import (
@@ -167,6 +168,7 @@ class Index:
         load: LoadOptions | None = None,
         progress: ProgressCallback | None = None,
         force: bool = False,
+        workers: int = 0,
     ) -> AddReport:
         """Add files, folders and documents. Unchanged ones are skipped; changed ones are replaced.
 
@@ -175,6 +177,8 @@ class Index:
             load: options for reading files: patterns, passwords, columns, limits.
             progress: called with a ``Progress`` after each step.
             force: whether to read unchanged files again.
+            workers: processes that read files at once; 0 for one per core, and one if there are few files. The index
+                does not depend on it.
 
         Returns:
             The coverage report: what was indexed, and what is missing and why.
@@ -189,18 +193,18 @@ class Index:
         load = load or LoadOptions()
         documents = [item for item in items if isinstance(item, Document)]
         found = survey([Path(item) for item in items if not isinstance(item, Document)], load)
-        with writing(self._store):
+        with _adding("add") as note, writing(self._store):
             adder = self._adder(progress)
-            adder.add_files(found, load, force=force)
+            adder.add_files(found, load, force=force, workers=workers)
             adder.add_documents(documents)
-            return adder.finish()
+            return note(adder.finish())
 
     def add_documents(self, documents: Iterable[Document], progress: ProgressCallback | None = None) -> AddReport:
         """Add documents as ``add`` does, with only one batch in memory at a time."""
-        with writing(self._store):
+        with _adding("add") as note, writing(self._store):
             adder = self._adder(progress)
             adder.add_documents(documents)
-            return adder.finish()
+            return note(adder.finish())
 
     def plan_sync(self, *paths: str | Path, load: LoadOptions | None = None) -> SyncPlan:
         """Return what ``sync`` would add, re-embed and delete, with an estimate of the time; changes nothing.
@@ -221,6 +225,7 @@ class Index:
         progress: ProgressCallback | None = None,
         force: bool = False,
         allow_removal: bool = False,
+        workers: int = 0,
     ) -> AddReport:
         """Sync with files and folders: add new files, replace changed ones, and remove documents of deleted ones.
 
@@ -230,6 +235,7 @@ class Index:
             progress: called with a ``Progress`` after each step.
             force: whether to read unchanged files again.
             allow_removal: whether to allow removing the documents of more than half of the files.
+            workers: as for ``add``.
 
         Raises:
             DocumentError: if a path does not exist, or a folder contains no files, for example because a disk is not
@@ -242,14 +248,14 @@ class Index:
         roots = [Path(path) for path in paths]
         found = survey(roots, load)
         check_sources(roots, found)
-        with writing(self._store):
+        with _adding("sync") as note, writing(self._store):
             gone = gone_origins(self._store, roots, found)
             if not allow_removal:
                 check_removal(self._store, roots, gone)
             adder = self._adder(progress)
             adder.remove(gone)
-            adder.add_files(found, load, force=force)
-            return adder.finish()
+            adder.add_files(found, load, force=force, workers=workers)
+            return note(adder.finish())
 
     def remove(self, *sources: str | Path) -> int:
         """Remove documents by source, id or origin (all rows of a table file), and return their number.
@@ -698,6 +704,21 @@ class Index:
         model = self._store.state("model_id")
         if model is not None:
             settle(self._store, model, int(self._store.state("dimension") or 0), self.options.vectors, force=force)
+
+
+@contextmanager
+def _adding(operation: str) -> Iterator[Callable[[AddReport], AddReport]]:
+    """Run a block within a span; the function that is yielded puts the numbers of a report on it."""
+    with in_span(f"ragkit.index.{operation}") as span:
+
+        def note(report: AddReport) -> AddReport:
+            numbers = {"added": report.added, "replaced": report.replaced, "removed": report.removed}
+            numbers |= {"chunks": report.chunks, "embedded": report.embedded}
+            span.set({f"ragkit.index.{name}": number for name, number in numbers.items()})
+            record("ragkit.stage.duration", span.seconds, {"ragkit.stage": f"index.{operation}"})
+            return report
+
+        yield note
 
 
 def _existing(path: str | Path) -> Path:

@@ -33,6 +33,7 @@ from ragkit.models.model_windows import find_window
 from ragkit.models.pacing import LONGEST_WAIT, Pace, asked_seconds, retry_wait
 from ragkit.models.prices import Price, find_price
 from ragkit.models.schema import held_to_schema
+from ragkit.models.spans import reply_span
 from ragkit.models.unsupported import STATUSES, unsupported_parameter
 from ragkit.models.watch import Watch, late_error, silence_error, watching
 from ragkit.records import Message, Usage
@@ -116,9 +117,9 @@ class EndpointModel(ABC):
         self._secrets = [secret for secret in (self._key, url.password) if secret]
         # Overrides the package's default headers: without a key, no header contains one.
         self._unsent: dict[str, Any] = {} if self._key else {"Authorization": sdk.Omit(), "X-Api-Key": sdk.Omit()}
-        self._provider = provider or _HOSTS.get(url.host, url.host)
+        self.provider = provider or _HOSTS.get(url.host, url.host)
         usual = PROVIDERS[provider].window if provider in PROVIDERS else None
-        self.window = self.options.window or find_window(self._provider, model, self.options.windows, usual)
+        self.window = self.options.window or find_window(self.provider, model, self.options.windows, usual)
         self._price = self._find_price()
         # Parameters that the endpoint does not support; other threads may add to it.
         self._refused: dict[str, str] = {}
@@ -161,6 +162,7 @@ class EndpointModel(ABC):
             return sum(len(self._counter.encode(m.content, add_special_tokens=False)) + _PER_MESSAGE for m in messages)
         return sum(-(-2 * len(message.content.encode()) // 3) + _PER_MESSAGE for message in messages)
 
+    @reply_span("openai")
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
         """Yield the reply as it arrives. A request is retried only before the first delta.
 
@@ -291,7 +293,7 @@ class EndpointModel(ABC):
         given = self.options
         if given.prompt_price is not None and given.completion_price is not None:
             return Price(given.prompt_price, given.completion_price, given.cached_price)
-        return find_price(self._provider, self.name, given.prices)
+        return find_price(self.provider, self.name, given.prices)
 
     def _note(self, watch: Watch) -> None:
         self._made.watch = watch

@@ -23,6 +23,7 @@ from ragkit.errors import (
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.model_windows import UNKNOWN_WINDOW, find_window
 from ragkit.models.prices import Price, find_price
+from ragkit.models.spans import reply_span
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
@@ -68,6 +69,7 @@ class LangChainModel:
         """Return an upper bound: a token per 1.5 bytes, and 8 per message."""
         return sum(-(-2 * len(message.content.encode()) // 3) + _PER_MESSAGE for message in messages)
 
+    @reply_span("langchain")
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
         """Yield the reply as it arrives.
 

@@ -18,6 +18,7 @@ from ragkit.models.chat_template import PLAIN, ChatTemplate
 from ragkit.models.engine import END, Engine
 from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.schema import held_to_schema
+from ragkit.models.spans import reply_span
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
@@ -86,6 +87,7 @@ class LlamaCppModel:
         """Return the number of tokens of a text."""
         return len(self._engine.tokenize(text))
 
+    @reply_span("llama_cpp")
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
         """Yield the reply as it is generated. The common prefix with the previous prompt is not evaluated again.
 
@@ -97,6 +99,7 @@ class LlamaCppModel:
         grammar = options.grammar if options.json_schema is None else gbnf(options.json_schema)
         yield from held_to_schema(self._stream(messages, "", grammar, options), options)
 
+    @reply_span("llama_cpp")
     def continue_reply(
         self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()
     ) -> Iterator[Delta]:

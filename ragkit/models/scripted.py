@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ragkit.errors import PromptError, PromptOverflowError
 from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.schema import held_to_schema
+from ragkit.models.spans import reply_span
 from ragkit.records import Message, Usage
 
 Replies = str | Sequence[str] | Mapping[str, str] | Callable[[Sequence[Message]], str]
@@ -38,6 +39,7 @@ class ScriptedModel:
         """Return the number of words and punctuation marks of the messages, plus 4 per message."""
         return sum(len(_TOKEN.findall(message.content)) + _PER_MESSAGE for message in messages)
 
+    @reply_span("ragkit")
     def stream(self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()) -> Iterator[Delta]:
         """Yield the reply token by token.
 

@@ -21,6 +21,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "source": ("number", "title", "place", "text"),
     "extract_system": (),
     "extract_user": ("passage", "question"),
+    "rewrite_system": ("language",),
+    "rewrite_user": ("conversation", "question"),
+    "translate_system": ("language",),
     "abstention": (),
 }
 """Each template with the fields it may name."""

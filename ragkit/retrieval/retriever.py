@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from ragkit._tracing import Attributes, Span, in_span, record
 from ragkit.errors import IndexChangedError, IndexDamagedError, QueryError, SettingsError
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.records import Chunk, DocumentInfo, Hit, Hits
@@ -168,6 +170,19 @@ class Retriever:
         """
         wanted = self.options.k if k is None else k
         _check(query, wanted)
+        attributes: Attributes = {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.data_source.id": self.index.path.name,
+            "gen_ai.request.top_k": wanted,
+        }
+        with in_span(f"retrieval {self.index.path.name}", attributes) as span:
+            found = self._retrieved(query, wanted, where)
+            if span.recording:
+                _note(found, span)
+        record("ragkit.stage.duration", span.seconds, {"ragkit.stage": "retrieval"})
+        return found
+
+    def _retrieved(self, query: str, wanted: int, where: Filter | str | None) -> Retrieval:
         condition = as_filter(where)
         timings: dict[str, float] = {}
         try:
@@ -176,7 +191,8 @@ class Retriever:
             # Another process moved the index to another embedding model after the query was embedded.
             lists, hits, vectors = self._searched(query, wanted, condition, timings)
         if self._reranks:
-            with _timed(timings, "rerank"):
+            with _timed(timings, "rerank"), in_span("ragkit.rerank") as span:
+                span.set({"ragkit.rerank.candidates": min(len(hits), self.options.rerank_candidates)})
                 hits = self._reranked(query, hits)
         if self.options.diversity:
             with _timed(timings, "diversify"):
@@ -299,6 +315,14 @@ class Retriever:
         chosen = maximal_marginal_relevance(relevance, vectors, k, 1 - self.options.diversity)
         picked = [Hit(head[n].chunk, head[n].document, gain, {**head[n].scores, "mmr": gain}) for n, gain in chosen]
         return picked + _below(picked, tail)
+
+
+def _note(found: Retrieval, span: Span) -> None:
+    """Put the ids and scores of the hits on a span; the query only if texts are recorded."""
+    hits = [{"id": f"{hit.document.id}#{hit.chunk.key}", "score": float(hit.score)} for hit in found.hits]
+    span.set({"gen_ai.retrieval.documents": json.dumps(hits), "ragkit.hits": len(hits)})
+    if span.with_content:
+        span.set({"gen_ai.retrieval.query.text": found.query})
 
 
 def _check(query: str, k: int) -> None:

@@ -20,6 +20,7 @@ from ragkit.serving.context import Context, ServeOptions
 from ragkit.serving.failures import RequestError, error_body, log_error, status_of, to_error_body
 from ragkit.serving.routes.jobs import resume_uploads
 from ragkit.serving.security import Gate
+from ragkit.serving.tracing import Tracing
 
 _ABOUT = """Answers with exact citations from collections of documents: ragkit's own routes under /api, OpenAI's
 under /v1.
@@ -50,6 +51,8 @@ def make_app(options: ServeOptions) -> FastAPI:
         # FastAPI's own pages load scripts from elsewhere; ours is in routes/health.py.
         docs_url=None,
         redoc_url=None,
+        # FastAPI's own spans have the addresses with their queries, and its logs the values that were sent.
+        telemetry={"tracing": False, "logs": False},
     )
     app.state.context = ctx
     # Every module in routes/ holds one router.
@@ -60,6 +63,7 @@ def make_app(options: ServeOptions) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(UnicodeEncodeError, _no_text)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.proxies))
+    app.add_middleware(Tracing)
     app.add_middleware(Gate, ctx=ctx)
     return app
 

@@ -48,6 +48,8 @@ class ServeOptions:
     """The folder of collections; the server writes its own state into ``.serving`` in it."""
     others: Mapping[str, Path] = field(default_factory=dict)
     """Indexes elsewhere, by the names under which they are served."""
+    rows: Mapping[str, Path] = field(default_factory=dict)
+    """Files of generated rows that are reviewed on the page, by collection; "" for the only collection."""
     host: str = "127.0.0.1"
     port: int = 8000
     hosts: tuple[str, ...] = ()

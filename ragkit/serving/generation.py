@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -78,6 +79,7 @@ class Generation(Generic[T]):
         self._collection = collection
         self._keep = keep
         self._began = time.perf_counter()
+        self._context = copy_context()
         self._stopped = threading.Event()
         self._submitted = False
         self._held = ExitStack()
@@ -134,7 +136,8 @@ class Generation(Generic[T]):
 
     def _submit(self) -> None:
         self._submitted = True
-        self._ctx.workers.submit(self._work, self._ticket)
+        # A copy for each stage: the second may begin before the first has left its own.
+        self._ctx.workers.submit(self._context.copy().run, self._work, self._ticket)
 
     def _searched(self, needed: ModelNeeded) -> None:
         """End the first stage, on the event loop: the second waits for the model, unless it is not wanted any more."""

@@ -60,7 +60,7 @@ def test_headings_of_the_document_are_the_context():
     assert units[1].context == "Visitors > Tickets"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab C.\n\t|-#*`12。,;é", max_size=1500), st.integers(0, 50))
 def test_units_have_exact_offsets_and_bounded_size(text, start):
     for unit in units_of(source(text, start)):
@@ -68,7 +68,7 @@ def test_units_have_exact_offsets_and_bounded_size(text, start):
         assert unit.kind in ("heading", "code") or len(unit.text) <= MAX_CHARS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab C.\n |-#*`12", max_size=800))
 def test_blocks_hold_all_text_but_table_rules(text):
     covered = set()

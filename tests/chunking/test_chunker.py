@@ -59,14 +59,14 @@ def check(document, chunks, window):
     assert lost(document, chunks) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(WORDS, max_size=120), st.integers(12, 80), st.integers(0, 10))
 def test_chunks_are_exact_and_lose_nothing(words, window, overlap):
     document = make(" ".join(words))
     check(document, chunk_document(document, TOKENIZER, window, ChunkingOptions(overlap=overlap)), window)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=400), st.integers(12, 60))
 def test_any_text_keeps_exact_offsets(text, window):
     text = text.encode("utf-8", "ignore").decode()
@@ -105,7 +105,7 @@ def tokenizers(tmp_path_factory):
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(MIXED, st.integers(12, 60), st.integers(0, 10), st.booleans())
 def test_every_character_is_in_a_chunk_whatever_the_tokenizer_drops(tokenizers, parts, window, overlap, spaced):
     document = make((" " if spaced else "").join(parts))

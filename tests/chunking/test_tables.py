@@ -77,7 +77,7 @@ def test_only_some_media_types_have_aligned_columns():
     assert not has_aligned_columns("text/x-python")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet="ab 1.\n\t|-\\`é", max_size=600), st.booleans())
 def test_rows_and_cells_of_any_text_are_inside_it_and_in_order(text, aligned):
     tables = tables_in(text, aligned=aligned)

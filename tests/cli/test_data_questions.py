@@ -2,7 +2,7 @@
 
 import json
 
-from ragkit.datagen import TextSpan, read_data_rows, write_rows
+from ragkit.datagen import Decision, Ledger, TextSpan, add_review, read_data_rows, write_rows
 from tests.datagen.test_gates import BRIDGE, row
 from tests.models.endpoints import DONE, Endpoint, event
 
@@ -57,3 +57,18 @@ def test_model_that_writes_nothing_and_wrong_options_are_errors(here, tmp_path):
     assert "the model is none" in here(*out, "none", cwd=tmp_path, check=2).stderr
     assert "Legal values: auto" in here(*out, "scripted", "--context", "book", cwd=tmp_path, check=2).stderr
     assert not (tmp_path / "rows.jsonl").exists()
+
+
+def test_export_writes_what_gates_and_people_kept(here, tmp_path):
+    kept = [row(BRIDGE, f"Who designed the Stone Viaduct in {year}?", "Marta Ekholm") for year in (1911, 1912)]
+    rejected = row(BRIDGE, "Who?", "Marta Ekholm").decided(Decision("form", False, reason="Too short."))
+    write_rows(tmp_path / "rows.jsonl", kept)
+    write_rows(tmp_path / "rows.rejected.jsonl", [rejected])
+    with Ledger(tmp_path / "rows.ledger.sqlite") as ledger:
+        add_review(ledger, kept[0], "reject", "ada", reason="Wrong year.")
+        add_review(ledger, rejected, "keep", "ada", question="Who designed the viaduct?")
+    told = json.loads(here("data", "export", "rows.jsonl", "--out", "out.jsonl", "--json", cwd=tmp_path).stdout)
+    assert (told["rows"], told["kept"], told["reviewed"]) == (3, 2, 2)
+    written = list(read_data_rows(tmp_path / "out.jsonl"))
+    assert [one.question for one in written] == ["Who designed the Stone Viaduct in 1912?", "Who designed the viaduct?"]
+    assert written[1].parents == (rejected.id,)

@@ -15,6 +15,7 @@ from ragkit import Index
 from ragkit.datagen import (
     Ledger,
     QuestionOptions,
+    add_review,
     generate_questions,
     plan_questions,
     read_data_rows,
@@ -105,6 +106,26 @@ def test_second_run_calls_no_model_and_a_changed_document_only_for_itself(index,
     assert all("ferry to Brisk" in one for one in fresh)
     old = {row.id for row in first.rows if "Brisk" not in row.evidence[0].quote}
     assert old <= {row.id for row in third.rows}
+
+
+def test_people_decide_rows_and_refit_the_gates(index, tmp_path):
+    with Ledger(tmp_path / "l") as ledger:
+        first = run(index, ledger, 40)
+        kept, rejected = first.rows[:30], [*first.rows[30:], *first.rejected][:30]
+        assert first.calibration is None
+        assert len(rejected) == 30
+        for row in kept:
+            add_review(ledger, row, "keep", "ada")
+        for row in rejected:
+            add_review(ledger, row, "reject", "ada", reason="Odd.")
+        second = run(index, ledger, 40)
+    assert second.calibration.reviewed == 60
+    assert "rejected by people" in second.calibration.auroc_by_kind
+    delivered = {row.id for row in second.rows}
+    assert {row.id for row in kept} <= delivered
+    assert not {row.id for row in rejected} & delivered
+    # Other rows come in place of the rejected ones.
+    assert second.delivered > 30
 
 
 def test_model_without_words_and_documents_without_candidates_are_errors(index, tmp_path):

@@ -80,7 +80,7 @@ def test_zero_limits_leave_all_answerable_questions_answered():
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.05, 0.2]), st.sampled_from([0.0, 0.3, 1.0]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_limits_hold_on_the_questions_that_were_fitted(seed, max_refused, max_unsure):
     random = np.random.default_rng(seed)
     data = scored([True] * 15 + [False] * 12, random.random(27), random.random(27))

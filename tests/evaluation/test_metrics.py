@@ -38,7 +38,7 @@ def judgements(grades):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     relevant=st.one_of(judgements((0, 1)), judgements((-1, 4))),
     # Few different scores, so that many are equal.

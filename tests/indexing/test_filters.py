@@ -75,14 +75,14 @@ def in_sqlite(condition, own, metadata):
         connection.close()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(filters, documents)
 def test_sql_agrees_with_python(condition, document):
     own, metadata = document
     assert in_sqlite(condition, own, metadata) == evaluate(condition, {**metadata, **own})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(NAMES), values, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), values)
 def test_sql_agrees_with_python_where_the_field_is_there(name, held, operator, wanted):
     own = dict.fromkeys(OWN_FIELDS, "")
@@ -274,7 +274,7 @@ def test_parse_error_points_at_the_place_and_lists_what_may_stand_there(text, po
     assert "Expected " in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60))
 def test_parse_gives_a_filter_or_its_own_error(text):
     try:
@@ -284,7 +284,7 @@ def test_parse_gives_a_filter_or_its_own_error(text):
     assert in_sqlite(condition, OWN, {}) == evaluate(condition, OWN)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(filters)
 def test_json_and_back_gives_the_same_filter(condition):
     assert repr(from_json(json.loads(json.dumps(to_json(condition))))) == repr(condition)

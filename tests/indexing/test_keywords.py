@@ -71,7 +71,7 @@ def test_search_for_no_words_is_empty(words, query):
     assert len(words.search(query, 3)[0]) == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=200))
 def test_search_takes_any_text(words, query):
     keys, scores = words.search(query, 5)
@@ -227,7 +227,7 @@ def test_search_finds_another_spelling_first(tmp_path, one, other):
     assert KeywordFile(tmp_path / "k").search(other, 9)[0].tolist()[0] == 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60))
 def test_terms_are_the_same_for_what_is_folded_already(text):
     found = list(analysis.terms(text))

@@ -359,7 +359,7 @@ step = st.one_of(
 script = st.lists(step, max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(scripts=st.lists(script, min_size=1, max_size=3), whole=st.booleans(), ends=st.booleans())
 def test_any_chain_gives_one_reply_or_the_beginning_of_one_and_an_error(scripts, whole, ends):
     clock = Clock()
@@ -408,7 +408,7 @@ def test_any_chain_gives_one_reply_or_the_beginning_of_one_and_an_error(scripts,
             assert all(attempt.model in str(error) for attempt in route)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(hangs=st.lists(st.sampled_from(["before", "after", "no"]), min_size=1, max_size=3), whole=st.booleans())
 def test_call_ends_though_models_hang(hangs, whole):
     gate = threading.Event()

@@ -29,8 +29,9 @@ def run():
     notebook.cells.append(nbformat.v4.new_code_cell(LOOK))
     patch = pytest.MonkeyPatch()
     with patch.context() as environment:
+        environment.setenv("RAGKIT_THREADS", "1")
         environment.setenv("RAGKIT_NOTEBOOK_LIMIT", "3")
-        environment.setenv("RAGKIT_NOTEBOOK_SHOTS", "1,2")
+        environment.setenv("RAGKIT_NOTEBOOK_SHOTS", "2")
         environment.setenv("RAGKIT_NOTEBOOK_SIZES", "3,25")
         resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
         NotebookClient(notebook, timeout=280, resources=resources).execute()
@@ -59,7 +60,7 @@ def test_plots_are_made(run):
 def test_settings_bound_what_the_model_reads(run):
     _, seen = run
     assert seen["read"] == 3
-    assert {len(line) for line in seen["correct"].values()} == {2}
+    assert {len(line) for line in seen["correct"].values()} == {1}
 
 
 def test_leaks_are_left_out(run):
@@ -81,7 +82,7 @@ def test_near_examples_hold_the_right_topic_more_often_than_random_ones(run):
 
 def test_model_does_better_with_near_examples_than_with_random_ones(run):
     _, seen = run
-    assert sum(seen["correct"]["dense"]) > sum(seen["correct"]["random"]) + 0.5
+    assert sum(seen["correct"]["dense"]) > sum(seen["correct"]["random"]) + 0.3
 
 
 def test_larger_pool_helps(run):

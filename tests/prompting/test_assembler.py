@@ -41,7 +41,7 @@ def test_what_stays_the_same_comes_first():
     assert prompt.messages[-1].content.endswith("Question: Who has the key?")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     window=st.integers(120, 900),
     lengths=st.lists(st.integers(1, 120), max_size=8),

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from ragkit import Document, Index
-from ragkit.records import document_id
+from ragkit.datagen import DataRow, TextSpan, write_rows
+from ragkit.records import Message, document_id
 from ragkit.serving import routes
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.failures import RequestError
@@ -54,6 +55,9 @@ RULES = {
     ("GET", "/api/collections/{collection}/examples"): READ,
     ("POST", "/api/collections/{collection}/examples"): WRITE,
     ("DELETE", "/api/collections/{collection}/examples/{example_id}"): WRITE,
+    ("GET", "/api/collections/{collection}/rows"): WRITE,
+    ("GET", "/api/collections/{collection}/rows/{row_id}"): WRITE,
+    ("POST", "/api/collections/{collection}/rows/{row_id}/reviews"): WRITE,
     ("GET", "/v1/models/{model:path}"): READ,
     ("POST", "/v1/chat/completions"): READ,
     ("POST", "/v1/responses"): READ,
@@ -77,12 +81,13 @@ BODIES = {
     "/api/collections/{collection}/answers": {"question": QUESTION, "mode": "quotes"},
     "/api/collections/{collection}/comparisons": {"question": QUESTION, "a": {"mode": "quotes"}, "b": {"mode": "chat"}},
     "/api/collections/{collection}/examples": {"input": QUESTION, "output": "Much."},
+    "/api/collections/{collection}/rows/{row_id}/reviews": {"verdict": "keep"},
     "/api/conversations/{conversation}": {"title": "Mine"},
     "/api/messages/{message_id}/rating": {"thumb": "up"},
     "/api/comparisons/{comparison_id}/vote": {"winner": "a"},
 }
 IDS = {"conversation": "conversation", "message": "message", "message_id": "message", "comparison_id": "comparison"}
-IDS |= {"job": "job", "document": "document", "example_id": "example"}
+IDS |= {"job": "job", "document": "document", "example_id": "example", "row_id": "row"}
 
 
 def every_route():
@@ -96,16 +101,25 @@ def make_index(path, name, text):
     with Index.create(path) as index:
         made = Document(document_id(name), name, name, text, name, name, "text/plain", {})
         assert index.add(made).complete
+    return made
+
+
+def write_row(path, document, start):
+    span = TextSpan.of(document, start, len(document.text))
+    write_rows(path, [DataRow("qa", (Message("user", QUESTION),), span.quote, span, (span,))])
+    return path
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A server with two collections and someone of each right on the first; the second is the owner's alone."""
     folder = tmp_path_factory.mktemp("rights")
-    make_index(folder / "notes", "notes.txt", "The worth of the garden is 12 crowns, as all may know.")
-    make_index(folder / SECRET, f"{CANARY}.txt", TEXT)
+    notes = make_index(folder / "notes", "notes.txt", "The worth of the garden is 12 crowns, as all may know.")
+    secret = make_index(folder / SECRET, f"{CANARY}.txt", TEXT)
+    rows = {"notes": write_row(folder / "notes.jsonl", notes, 28), SECRET: write_row(folder / "s.jsonl", secret, 0)}
     model = Endless(pause=0, words=3)
-    with running(ServeOptions(indexes=folder, port=0, models=(model,), token="owner's own token")) as server:
+    options = ServeOptions(indexes=folder, rows=rows, port=0, models=(model,), token="owner's own token")
+    with running(options) as server:
         people = server.context.people
         tokens = {right: people.add(f"the {right}", {"notes": right}) for right in ("read", "write", "admin")}
         tokens |= {"stranger": people.add("the stranger"), "owner": "owner's own token"}
@@ -135,7 +149,8 @@ def things(client, collection):
     assert "done" in client.get(f"/api/jobs/{job}/events").text
     document = client.get(f"/api/collections/{collection}/documents").json()["documents"][0]["id"]
     ids = {"conversation": message["conversation"], "message": message["id"], "comparison": comparison}
-    return ids | {"job": job, "document": document, "example": example}
+    row = client.get(f"/api/collections/{collection}/rows").json()["rows"][0]["id"]
+    return ids | {"job": job, "document": document, "example": example, "row": row}
 
 
 @pytest.fixture(scope="module")

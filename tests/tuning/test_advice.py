@@ -184,7 +184,7 @@ def test_interrupted_measuring_goes_on(rows, parts, advice, tmp_path):
 
 @pytest.mark.slow
 def test_examples_are_shown_to_a_model(model, parts, tmp_path):
-    few = replace(parts, train=parts.train[:24], held_out=parts.held_out[:8])
+    few = replace(parts, train=parts.train[:24], held_out=parts.held_out[:4])
     resources = Resources(model, max_calls=4)
     found = measure("examples", tmp_path / "method", few.train, few.held_out, resources)
     options = ClassifierOptions(llm_mode="uncertain")
@@ -193,7 +193,7 @@ def test_examples_are_shown_to_a_model(model, parts, tmp_path):
     ) as task:
         said = task.predict([row.input for row in few.held_out])
     assert found.right == tuple(one.label == row.output for one, row in zip(said, few.held_out, strict=True))
-    assert found.note == f"the LLM was called for {sum(one.used_llm for one in said) / 8:.0%}"
+    assert found.note == f"the LLM was called for {sum(one.used_llm for one in said) / 4:.0%}"
     assert found.dollars == 0
 
 
@@ -225,7 +225,7 @@ def test_cost_of_a_priced_model_is_that_of_answering(parts, tmp_path):
 
 @pytest.mark.slow
 def test_tuned_model_answers_with_nothing_but_labels(parts, tmp_path):
-    held = parts.held_out[:8]
+    held = parts.held_out[:3]
     resources = Resources(lora_minutes=0.05, threads=1)
     found = measure("lora", tmp_path, parts.train[:12], held, resources)
     tuned = tuned_model("advised@1", tmp_path, threads=1)

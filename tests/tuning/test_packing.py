@@ -69,7 +69,7 @@ def test_a_longer_beginning_with_some_is_not_given_up_for_a_short_one_with_all()
     assert sum(len(pack.tokens) for pack in packed(examples, 400)) == 2 * (12 + 2 * 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(4, 60))
 def test_every_example_stands_in_one_row(seed, room):
     lot = random.Random(seed)

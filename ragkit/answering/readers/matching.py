@@ -71,6 +71,11 @@ def terms_of(text: str) -> list[str]:
     return found
 
 
+def same_meaning(one: str, other: str) -> bool:
+    """Tell whether two stems belong to a group of words with one meaning, such as those of ``cost`` and ``price``."""
+    return bool(_MEANS.get(one, set()) & _MEANS.get(other, set()))
+
+
 def asked_terms(question: str) -> set[str]:
     """Return what a question says, its question words included, which name columns (``who``, ``how much``)."""
     return {*terms_of(question), *(stem(word) for word in words(question) if stem(word) in _MEANS or word == "much")}

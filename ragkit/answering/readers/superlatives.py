@@ -15,19 +15,19 @@ from ragkit.answering.readers.matching import asked_terms, share_named
 from ragkit.answering.units import Unit
 from ragkit.retrieval.terms import content_terms
 
-_HIGHEST = frozenset(
+HIGHEST = frozenset(
     """
     longest highest largest biggest greatest heaviest tallest latest newest fastest deepest widest most maximum max
     strongest hottest warmest priciest brightest hardest thickest oldest
     """.split()  # noqa: SIM905
 )
-_LOWEST = frozenset(
+LOWEST = frozenset(
     """
     shortest lowest smallest least fewest cheapest lightest youngest earliest slowest minimum min coldest thinnest
     weakest nearest closest narrowest
     """.split()  # noqa: SIM905
 )
-_SUPERLATIVE = re.compile(rf"\b(?:{'|'.join(sorted(_HIGHEST | _LOWEST))})\b", re.IGNORECASE)
+_SUPERLATIVE = re.compile(rf"\b(?:{'|'.join(sorted(HIGHEST | LOWEST))})\b", re.IGNORECASE)
 _NO_COMPARISON = re.compile(r"\b(?:at (?:most|least)|most (?:of|people|important|common\w*)|latest)\b", re.IGNORECASE)
 _MAX_TIES = 6
 _SHOWN_MISSING = 5
@@ -63,7 +63,7 @@ class SuperlativeReader:
         found = _SUPERLATIVE.search(question)
         if found is None or _NO_COMPARISON.search(question) or evidence.question.sides:
             return None
-        highest = found.group().lower() in _HIGHEST
+        highest = found.group().lower() in HIGHEST
         asked = asked_terms(question)
         compared = [(grid, *read) for grid in grids_of(evidence) if (read := _values(grid, asked)) is not None]
         # Several tables may have the column: the answer is that of each that fits the question as well as the best.

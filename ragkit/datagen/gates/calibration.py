@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MIN_ROWS = 10
 """Rows from which gates are calibrated."""
+REJECTED = "rejected by people"
+"""Kind of the rows that people rejected, beside the kinds of planted corruptions."""
 _FOLDS = 5
 _ROUNDING = 1e-9
 _MIN_KEPT = 0.5
@@ -52,6 +54,9 @@ class Calibration:
     auroc_by_kind: Mapping[str, float] = field(default_factory=dict)
     rows: int = 0
     corruptions: int = 0
+    """Planted corruptions, and rows that people rejected."""
+    reviewed: int = 0
+    """Rows among them that people kept or rejected."""
 
     def probability(self, scores: Scores) -> float:
         """Return the probability, 0 to 1, that a row with these scores is not corrupted."""
@@ -95,7 +100,14 @@ class QualityGate:
 
 
 def calibrate(
-    gates: Sequence[Gate], rows: Sequence[DataRow], *, precision: float = 0.95, max_rows: int = 100, seed: int = 0
+    gates: Sequence[Gate],
+    rows: Sequence[DataRow],
+    *,
+    kept: Sequence[DataRow] = (),
+    rejected: Sequence[DataRow] = (),
+    precision: float = 0.95,
+    max_rows: int = 100,
+    seed: int = 0,
 ) -> Calibration:
     """Fit weights and threshold on rows and one planted corruption of each.
 
@@ -104,6 +116,8 @@ def calibrate(
     Args:
         gates: gates to combine; ``DuplicatesGate``, which compares rows with each other, is left out.
         rows: rows as they were generated. Most of them should be right.
+        kept: rows that people kept; they count as uncorrupted.
+        rejected: rows that people rejected; they count as corruptions of the kind ``rejected by people``.
         precision: share of uncorrupted rows that the kept ones should have. At least half of the rows are kept even if
             it is not reached; ``Calibration.precision`` is the one that is.
         max_rows: maximum number of rows; each is scored twice.
@@ -113,23 +127,28 @@ def calibrate(
         DataError: if there are too few rows.
     """
     usable = [row for row in rows if row.answer_span is not None and row.evidence]
+    known = {row.id for row in (*kept, *rejected)}
+    usable = [row for row in usable if row.id not in known]
     chosen = random.Random(seed).sample(usable, min(max_rows, len(usable)))  # noqa: S311
-    if len(chosen) < MIN_ROWS:
+    if len(chosen) + len(kept) < MIN_ROWS:
         raise DataError(
-            f"{len(chosen)} rows with an answer span are too few to calibrate gates; {MIN_ROWS} are needed.",
+            f"{len(chosen) + len(kept)} rows with an answer span are too few to calibrate gates; "
+            f"{MIN_ROWS} are needed.",
             "Generate more rows, or apply the gates without calibration.",
         )
     planted = plant_one_each(chosen, seed)
     single = [gate for gate in gates if not isinstance(gate, DuplicatesGate)]
-    table = measure(single, [*chosen, *(one.row for one in planted)])
-    return fit_scores(
-        table[: len(chosen)],
-        table[len(chosen) :],
-        [one.kind for one in planted],
-        [row.evidence[0].document_id for row in chosen],
-        [one.original.evidence[0].document_id for one in planted],
+    good = [*chosen, *kept]
+    table = measure(single, [*good, *(one.row for one in planted), *rejected])
+    found = fit_scores(
+        table[: len(good)],
+        table[len(good) :],
+        [*(one.kind for one in planted), *([REJECTED] * len(rejected))],
+        [row.evidence[0].document_id for row in good],
+        [row.evidence[0].document_id for row in (*(one.original for one in planted), *rejected)],
         precision=precision,
     )
+    return replace(found, reviewed=len(kept) + len(rejected))
 
 
 def with_quality(gates: Sequence[Gate], calibration: Calibration) -> list[Gate]:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from ragkit._tracing import carried
+
 T = TypeVar("T")
 _AHEAD = 1024
 """Maximum items that a call produces ahead of the consumer."""
@@ -27,7 +29,7 @@ class Worker(Generic[T]):
         self._made: queue.Queue[tuple[float, tuple[T] | None, BaseException | None]] = queue.Queue(_AHEAD)
         self._left = threading.Event()
         # A daemon thread: a hanging call does not prevent the process from exiting.
-        self._thread = threading.Thread(target=self._run, name="ragkit-model", daemon=True)
+        self._thread = threading.Thread(target=carried(self._run), name="ragkit-model", daemon=True)
         self._thread.start()
 
     def next(self, until: float) -> T | None:

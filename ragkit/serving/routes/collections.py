@@ -12,6 +12,7 @@ from ragkit.serving.collections import no_collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.names import collection_title
 from ragkit.serving.people import Person
+from ragkit.serving.reviewing import row_reviews
 
 router = APIRouter(prefix="/api/collections", tags=["collections"])
 
@@ -58,4 +59,6 @@ def _view(ctx: Context, person: Person, name: str) -> dict[str, Any] | None:
         # None before the first document.
         "embedding_model": summary.model_id,
         "examples": examples,
+        # Whether there are generated rows to review.
+        "review": ctx.part(row_reviews).has(name),
     }

@@ -6,9 +6,10 @@ import { ask, confirm, problem } from "./dialogs.js";
 import { arrowKeys, button, fill, h, icon } from "./dom.js";
 import { openDocuments } from "./documents.js";
 import { openExamples } from "./examples.js";
+import { openRows } from "./rows.js";
 import { openKeys, openSettings } from "./settings.js";
 import { openStandings } from "./standings.js";
-import { collection, current, on, prefer, tell, world } from "./state.js";
+import { collection, current, may, on, prefer, tell, world } from "./state.js";
 import { dayOf, timeOf } from "./times.js";
 
 const rail = document.getElementById("rail");
@@ -22,6 +23,7 @@ const search = h("input.field", {
   "aria-label": "Search conversations",
   autocomplete: "off",
 });
+const rows = button("check", "Rows", () => openRows(), { hidden: true });
 let asked = 0;
 
 /** Draw the rail; `actions` has `fresh()`, which starts a conversation. */
@@ -39,6 +41,7 @@ export function startRail({ fresh }) {
       button("file", "Documents", () => openDocuments()),
       button("search", "Passages", () => openDocuments({ find: true })),
       button("star", "Examples", () => openExamples()),
+      rows,
       button("ranking", "Leaderboard", () => openStandings()),
       button("settings", "Settings", () => openSettings()),
       button("keys", "Shortcuts", () => openKeys()),
@@ -58,6 +61,7 @@ export function startRail({ fresh }) {
   });
   on("conversation", refreshConversations);
   on("world", drawChooser);
+  on("prefs", drawRows);
   drawChooser();
 }
 
@@ -70,7 +74,13 @@ function choose() {
   askForCollection();
 }
 
+/** Only collections with generated rows have a review, for people with write permission. */
+function drawRows() {
+  rows.hidden = !collection()?.review || !may("write");
+}
+
 function drawChooser() {
+  drawRows();
   chooser.hidden = world.collections.length === 0;
   fill(
     chooser,

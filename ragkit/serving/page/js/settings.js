@@ -15,6 +15,8 @@ const KEYS = [
   [["↑", "↓"], "move through a list"],
   [["Alt", "N"], "start a new conversation"],
   [["1", "2", "=", "0"], "choose between two answers: left, right, tie, neither"],
+  [["J", "K"], "rows: next, previous"],
+  [["Y", "N", "E", "U"], "rows: keep, reject, edit, undo"],
   [["?"], "show keyboard shortcuts"],
 ];
 

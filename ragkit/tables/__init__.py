@@ -1,0 +1,48 @@
+"""Tables and databases asked by SQL: files, tables in documents, SQLite and PostgreSQL, read only.
+
+``open_tables(target).ask(question)`` returns the rows of a query with each cell that they come from as a citation, or
+refuses a question that no query fits.
+"""
+
+from typing import TYPE_CHECKING
+
+from ragkit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from ragkit.tables.asking import TableOptions, Tables, open_tables
+    from ragkit.tables.base import CellCitation, Column, QueryLimits, TableAnswer, TableInfo
+    from ragkit.tables.checking import check_sql
+    from ragkit.tables.running import CitedRows
+
+_HOMES = {
+    "CellCitation": "ragkit.tables.base",
+    "CitedRows": "ragkit.tables.running",
+    "Column": "ragkit.tables.base",
+    "QueryLimits": "ragkit.tables.base",
+    "TableAnswer": "ragkit.tables.base",
+    "TableInfo": "ragkit.tables.base",
+    "TableOptions": "ragkit.tables.asking",
+    "Tables": "ragkit.tables.asking",
+    "check_sql": "ragkit.tables.checking",
+    "open_tables": "ragkit.tables.asking",
+}
+"""Public names whose modules are loaded on first use."""
+
+__all__ = [
+    "CellCitation",
+    "CitedRows",
+    "Column",
+    "QueryLimits",
+    "TableAnswer",
+    "TableInfo",
+    "TableOptions",
+    "Tables",
+    "check_sql",
+    "open_tables",
+]
+
+__getattr__ = lazy_names("ragkit.tables", _HOMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

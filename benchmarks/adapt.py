@@ -28,6 +28,7 @@ from ragkit.datagen.gates import Gate, standard_gates
 from ragkit.datagen.ledger import digest
 from ragkit.evaluation import read_questions
 from ragkit.evaluation.gold import find_gold
+from ragkit.evaluation.metrics import Place
 from ragkit.evaluation.questions import Question as Asked
 from ragkit.models import ChatModel, GenerationOptions, complete, open_model
 from ragkit.models.adapters import AdapterStore, tuned_model
@@ -97,7 +98,6 @@ def retriever(given: argparse.Namespace) -> None:
     documents, questions = xquad()
     people = half(questions, "test")
     texts = {document.id: document for document in documents}
-    xquad_cases = [Asked(q.text, str(n), q.answers) for n, q in enumerate(people)]
     handbook = DATA / "handbook"
     half_b = [
         one
@@ -107,20 +107,19 @@ def retriever(given: argparse.Namespace) -> None:
     for name, sources in (("xquad", documents), ("handbook", [handbook / "docs"])):
         kept = sources[: given.limit or None]
         scores: dict[str, list[float]] = {}
+        with opened(given.work / "indexes" / f"{name}-before", kept) as index:
+            if name == "xquad":
+                held = {document.id for document in index.documents()}
+                cases = [
+                    Case(one.text, one.answers, spans(texts[one.document])) for one in people if one.document in held
+                ]
+            else:
+                cases = with_places(index, half_b)
+            cases = cases[: given.questions or None]
+            for mode in ("dense", "hybrid"):
+                scores[f"{mode}, as it is"] = ndcg(index, cases, mode)
         for rows in ("filtered", "unfiltered"):
             label = f"{name}-{rows}"
-            with opened(given.work / "indexes" / f"{label}-before", kept) as index:
-                cases = (
-                    [
-                        Case(one.question, one.wordings, spans(texts[people[n].document]))
-                        for n, one in enumerate(xquad_cases)
-                    ]
-                    if name == "xquad"
-                    else with_places(index, half_b)
-                )
-                cases = cases[: given.questions or None]
-                for mode in ("dense", "hybrid"):
-                    scores.setdefault(f"{mode}, as it is", ndcg(index, cases, mode))
             report = adapted(given, label, kept, "embedder")
             print(f"{label}: {report.stages[-1].status}. {report.stages[-1].why}", flush=True)
             with Index.open(given.work / "indexes" / label) as index:
@@ -158,10 +157,8 @@ def opened(path: Path, sources: Sequence[Document | Path]) -> Index:
     return index
 
 
-def spans(document: Document) -> tuple:
+def spans(document: Document) -> tuple[Place, ...]:
     """Return a paragraph as the only place of an answer: it is one passage."""
-    from ragkit.evaluation.metrics import Place
-
     return (Place(document.id, 0, len(document.text)),)
 
 

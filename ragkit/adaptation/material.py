@@ -93,8 +93,8 @@ def divide(
     if len(counts) < (_LEAST_PASSAGES if divided else 2):
         where = "1 passage" if len(counts) == 1 else f"{len(counts)} passages"
         raise DataError(
-            f"{len(rows)} usable questions were generated, from {len(documents)} "
-            f"document{'' if len(documents) == 1 else 's'} with {where}: too few to hold some out.",
+            f"Usable questions: {len(rows)}, from {len(documents)} document{'' if len(documents) == 1 else 's'} with "
+            f"{where}: too few to hold some out.",
             "Add documents, or raise --minutes. The questions so far are kept.",
         )
     named = {place.document_id for found in places for place in found}

@@ -193,7 +193,10 @@ class _Run:
                 "Name another model, or raise --minutes.",
             )
         details = {"kept": report.delivered, "rejected": report.rejected_by, "rows": str(file)}
-        self._finish(StageResult(QUESTIONS, "done", report.shortfall, seconds=report.seconds, details=details))
+        # Saved with the next stage: if these are too few, the same call continues to generate.
+        self.results[QUESTIONS] = StageResult(
+            QUESTIONS, "done", report.shortfall, seconds=report.seconds, details=details
+        )
         return list(report.rows)
 
     def stage(self, name: str, work: Callable[[float], StageResult]) -> StageResult:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 
 from ragkit.adaptation.report import AdaptReport, StageResult
 from ragkit.evaluation import charts
 from ragkit.evaluation.page import WIDE, document
+from ragkit.tuning.comparison import Estimate
 
 TITLES = {
     "questions": "Questions from the documents",
@@ -30,14 +32,18 @@ def adaptation_page(report: AdaptReport) -> str:
         "bootstrap, lies above 0.</p>",
     ]
     if measured:
-        rows = [(TITLES[stage.name], stage.gain) for stage in measured if stage.gain is not None]
+        rows = [(TITLES[stage.name], _within(stage.gain)) for stage in measured if stage.gain is not None]
         parts += ["<h2>Gains</h2>", charts.gains(rows, title="Gain of each stage")]
     parts += ["<h2>Stages</h2>", _table(report)]
     for stage in measured:
         if stage.before is not None and stage.after is not None:
             name = f"{TITLES[stage.name]}: {stage.metric}"
             parts.append(f"<h3>{escape(name)}</h3>")
-            parts.append(charts.intervals([("before", stage.before), ("after", stage.after)], title=name))
+            parts.append(
+                charts.intervals(
+                    [("before", _within(stage.before, 0.0)), ("after", _within(stage.after, 0.0))], title=name
+                )
+            )
             parts.append(f"<p>{escape(stage.why)} Decided by {escape(WHO[stage.decided_by])}.</p>")
     parts.append("<h2>Questions</h2>")
     counts = "".join(
@@ -52,6 +58,11 @@ def adaptation_page(report: AdaptReport) -> str:
     parts.append("<h2>Details</h2>")
     parts += [_details(stage) for stage in report.stages]
     return document(title, parts)
+
+
+def _within(one: Estimate, low: float = -1.0) -> Estimate:
+    """Return an estimate for a plot; the interval of a weighted mean can end beyond the possible values."""
+    return replace(one, low=max(low, one.low), high=min(1.0, one.high))
 
 
 def _table(report: AdaptReport) -> str:

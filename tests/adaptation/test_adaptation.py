@@ -11,7 +11,8 @@ from ragkit.adaptation import AdaptOptions, adapt_index, undo_adaptation
 from ragkit.adaptation.changes import Changes, read_json
 from ragkit.adaptation.embedder import adapt_embedder
 from ragkit.adaptation.material import divide
-from ragkit.adaptation.report import compared
+from ragkit.adaptation.page import adaptation_page
+from ragkit.adaptation.report import AdaptReport, compared
 from ragkit.adaptation.teacher import mine
 from ragkit.datagen import Ledger, QuestionOptions, generate_questions, read_data_rows
 from ragkit.datagen.gates import standard_gates
@@ -165,6 +166,14 @@ def test_nothing_is_promoted_on_few_questions_or_without_a_significant_gain_or_a
     assert even.status == "kept" and "not significant" in even.why
     veto = compared("reader", "F1", [0.0] * 20, [1.0] * 20, decided_by="people", seconds=0, veto="It is slower.")
     assert (veto.status, veto.why) == ("kept", "It is slower.")
+
+
+def test_page_shows_an_interval_that_ends_beyond_the_possible_values(tmp_path):
+    # Two near misses of twenty questions weigh five times as much as the others.
+    result = compared("thresholds", "accuracy", [0.0] * 20, [5.0, 5.0] + [0.5] * 18, decided_by="people", seconds=0)
+    assert result.gain.high > 1
+    page = adaptation_page(AdaptReport("towns", tmp_path, (result,), {}))
+    assert "Thresholds of answering" in page and "Decided by questions of people." in page
 
 
 def test_demoted_adapter_has_no_version_in_use(tmp_path):

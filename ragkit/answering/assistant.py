@@ -28,7 +28,7 @@ from ragkit.answering.question import ALONE, Question, questions_in, understand
 from ragkit.answering.readers import Evidence, QuotesReader, Reply
 from ragkit.answering.rewriting import needs_rewriting, rewrite
 from ragkit.answering.routes import Capability, capability_of, capability_of_size, route
-from ragkit.answering.search import Found, search
+from ragkit.answering.search import LINKED_KINDS, Found, search
 from ragkit.answering.sentences import absent_terms, cite, term_weights
 from ragkit.answering.several import joined
 from ragkit.answering.streaming import ReplyPiece, ReplySentences
@@ -44,7 +44,7 @@ from ragkit.indexing.filters import as_filter
 from ragkit.models.base import ChatModel, Delta, GenerationOptions
 from ragkit.prompting import Prompt, PromptAssembler, Templates, sources_from_hits
 from ragkit.records import Answer, Example, Message, Usage
-from ragkit.retrieval import Retriever
+from ragkit.retrieval import Retriever, retrieve_linked
 from ragkit.retrieval.spelling import corrections, respelled
 
 if TYPE_CHECKING:
@@ -175,10 +175,9 @@ class Assistant:
         """Answer a question and yield each step, ``Finished`` last.
 
         They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt``, ``Generating`` and
-        ``TextDelta`` (of ``chat``), and ``Finished``. If the model rewrites the question, ``Retrieved`` follows
-        ``ModelNeeded`` a second time, with the hits of the rewritten question. Text is yielded sentence by sentence,
-        each after its check: the numbers in it are those of ``Answer.citations``, and all of it together is
-        ``Answer.text``.
+        ``TextDelta`` (of ``chat``), and ``Finished``. ``Retrieved`` comes again if the model rewrites the question, or
+        if names in the first hits lead to others. Text is yielded sentence by sentence, each after its check: the
+        numbers in it are those of ``Answer.citations``, and all of it together is ``Answer.text``.
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
@@ -238,6 +237,14 @@ class Assistant:
             yield Finished(self._abstention(asked, trace, language))
             return
         if trace.mode == "chat":
+            if self.options.follow_names and trace.evidence < self.options.unsure_below and asked.kind in LINKED_KINDS:
+                with trace.timed("retrieve"):
+                    linked = retrieve_linked(self.retriever, asked.query, where=where, first=found.hits)
+                if linked.links:
+                    found = replace(found, hits=linked.hits)
+                    trace.hits, trace.links = linked.hits, linked.links
+                    yield Retrieved(found.hits)
+                    evidence = self._ranked(asked, found, where, trace)
             if not waited:
                 yield ModelNeeded(trace.evidence)
             yield from self._chat(asked, evidence, trace, history)

@@ -33,6 +33,9 @@ class AnswerOptions:
     """Evidence score below which an answer is marked as unsure; docs/benchmarks.md has what each threshold costs."""
     readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
     """Readers without a model, by kind of question; the first reply is used, or quotes if there is none."""
+    follow_names: bool = True
+    """If the evidence for ``chat`` is weak, also show passages that the best hits lead to by name, for questions that
+    need two passages; see ``ragkit.retrieval.retrieve_linked``."""
     rewrite: bool = True
     """Let the model rewrite a follow-up, and translate a question in another language than the documents, before the
     search. Models with a billion parameters or more, and endpoints, do both; from 0.4 billion on they translate."""

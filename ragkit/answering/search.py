@@ -13,6 +13,8 @@ from ragkit.retrieval import Retriever
 if TYPE_CHECKING:
     from ragkit.indexing import Filter
 
+LINKED_KINDS = frozenset({"fact", "number", "yes_no", "comparison"})
+"""Kinds of questions that may need a passage that another passage names."""
 _ABOUT_HITS = 24
 """Hits of a question about the collection, which asks for documents rather than for passages."""
 

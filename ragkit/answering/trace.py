@@ -11,6 +11,7 @@ from typing import Any
 from ragkit.models.chain.route import Attempt, answering_model, why
 from ragkit.prompting import Prompt
 from ragkit.records import Example, Hit, Usage
+from ragkit.retrieval import Link
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class Trace:
     """With their scores from each searcher."""
     found: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion."""
+    links: tuple[Link, ...] = ()
+    """Hits that were found by a name in another hit."""
     shots: tuple[Example, ...] = ()
     prompt: Prompt | None = None
     """As sent, with its receipt; None where no model was asked."""

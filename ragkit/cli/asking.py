@@ -67,20 +67,29 @@ def search(
     query: Annotated[str, typer.Argument(help="The search query.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of passages.")] = 5,
     mode: Annotated[str, typer.Option(help="Search mode: hybrid, dense or keyword.")] = "hybrid",
+    follow: Annotated[
+        bool,
+        typer.Option("--follow-names", help="Also find passages that the best hits lead to by a name in their text."),
+    ] = False,
     where: Where = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
     """Find the best-matching passages, without calling a model."""
-    from ragkit.retrieval import RetrievalOptions, Retriever
+    from ragkit.retrieval import LinkedHits, RetrievalOptions, Retriever, retrieve_linked
     from ragkit.settings import load_settings
 
     with opened_index(target, load_settings(), update=not no_update, quiet=json) as index:
-        found = Retriever(index, RetrievalOptions(mode=mode)).retrieve(query, k=k, where=where)  # type: ignore[arg-type]
+        retriever = Retriever(index, RetrievalOptions(mode=mode))  # type: ignore[arg-type]
+        found = retriever.retrieve(query, k=k, where=where)
+        linked = LinkedHits(found.hits, ())
+        if follow:
+            linked = retrieve_linked(retriever, query, k, where, found.hits)
     if json:
-        print_json({"query": query, "hits": found.hits, "seconds": found.timings})
+        print_json({"query": query, "hits": linked.hits, "seconds": found.timings, "links": linked.links})
         return
-    for number, hit in enumerate(found.hits, 1):
+    names = {link.target: link.name for link in linked.links}
+    for number, hit in enumerate(linked.hits, 1):
         unit = unit_name(hit.chunk.page, hit.chunk.label)
         place = f", {unit}" if unit else ""
         path = " > ".join(hit.chunk.heading_path)
@@ -88,8 +97,10 @@ def search(
         out.print(harmless(f"{short_path(hit.document.source)}{place}"), style="bold", markup=False)
         if path:
             out.print(f"   {harmless(path)}", style="dim", markup=False)
+        if name := names.get(hit.chunk.key):
+            out.print(f"   found by the name {harmless(name)}", style="dim", markup=False)
         out.print(f"   {one_line(harmless(hit.chunk.text), 300)}", markup=False)
-    if not found.hits:
+    if not linked.hits:
         out.print("Nothing found.")
 
 

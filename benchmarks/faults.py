@@ -213,7 +213,7 @@ def call(variant: str, seed: int, local: tuple[ChatModel, dict[int, str]] | None
 
 
 def starts_one(given: str, texts: list[str]) -> bool:
-    """Tell whether what was given out is the beginning of one of the replies."""
+    """Return whether what was given out is the beginning of one of the replies."""
     return any(text.startswith(given) for text in texts)
 
 

@@ -132,7 +132,7 @@ def page_sets(folder: Path) -> dict[str, list[bytes]]:
 
 
 def needs_ocr(data: bytes) -> bool:
-    """Tell whether the loader has a page read by OCR."""
+    """Return whether the loader has a page read by OCR."""
     with tempfile.NamedTemporaryFile(suffix=".pdf") as file:
         Path(file.name).write_bytes(data)
         try:

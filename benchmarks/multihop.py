@@ -75,7 +75,7 @@ def main() -> None:
                     started = time.perf_counter()
                     titles = {hit.document.title for hit in retrieve(row["question"])}
                     seconds.append(time.perf_counter() - started)
-                    both.setdefault(way, []).append({row["title_a"], row["title_b"]} <= titles)
+                    both.setdefault(way, []).append(int({row["title_a"], row["title_b"]} <= titles))
                 share = np.mean(both[way])
                 print(f"| {half} | {len(numbers)} | {way} | {share:.3f} | {1000 * median(seconds):.0f} |")
             gains = np.subtract(both["names followed"], both["one query"])

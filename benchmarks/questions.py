@@ -50,7 +50,7 @@ def words(text: str) -> list[str]:
 
 
 def holds(text: str, variant: str) -> bool:
-    """Tell whether a text holds another as whole words."""
+    """Return whether a text holds another as whole words."""
     wanted = " ".join(words(variant))
     return bool(wanted) and f" {wanted} " in f" {' '.join(words(text))} "
 

@@ -63,7 +63,7 @@ def right(expected: Expected | None, answer: TableAnswer) -> bool:
 
 
 def has_values(expected: Expected | None, text: str, abstained: bool) -> bool:
-    """Tell whether a text has all expected values."""
+    """Return whether a text has all expected values."""
     if expected is None or abstained:
         return expected is None and abstained
     plain = text.casefold().replace(",", "")

@@ -106,7 +106,7 @@ class Child:
             self._process.stderr.close()
 
     def alive(self) -> bool:
-        """Tell whether it runs."""
+        """Return whether it runs."""
         return self._process.poll() is None
 
     def send(self, request: dict[str, Any], cpu: float) -> None:
@@ -201,7 +201,7 @@ class Child:
 
 
 def ended_by_cpu_limit(code: int) -> bool:
-    """Tell whether a child ended because it used up its processor time."""
+    """Return whether a child ended because it used up its processor time."""
     return code in (EXIT_CPU, -signal.SIGXCPU)
 
 

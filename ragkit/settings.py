@@ -88,7 +88,7 @@ def load_settings(folder: Path | None = None) -> Settings:
     Relative paths in the file are taken from the file's own folder.
 
     Raises:
-        SettingsError: if the file is no TOML, or a value is unknown or out of range.
+        SettingsError: if the file is not valid TOML, or a value is unknown or out of range.
     """
     file = find_file((folder or Path.cwd()).resolve())
     values: dict[str, Any] = {}

@@ -13,7 +13,12 @@ PHRASES = (
     r"\bbears? (it|this|that|them|a sentence|the answer)( \w+)? out\b",
     r"\bbears? out\b",
     r"\bborne out\b",
-    r"\bmend(s|ed|ing)?\b",
+    r"\b[Mm]end(s|ed|ing)?\b",
+    r"\b[Tt]ell whether\b",
+    r"(?<![Tt]here )\bis no (JSON|TOML|object|text|file|list|number)\b",
+    r"\bis of no kind\b",
+    r"^Give (a|an|the|it|them|each|one|some|both|more)\b",
+    r"\bNobody's\b",
     r"\banew\b",
     r"\bchosen afresh\b",
     r"\b[Tt]he way of\b",
@@ -87,6 +92,7 @@ PACKAGES = (
         "agents",
         "tables",
         "datagen",
+        "adaptation",
     ),
 )
 """Packages whose texts have been rewritten; the others follow one by one."""
@@ -111,13 +117,21 @@ def _docstrings(node: ast.Module | ast.ClassDef) -> Iterator[str]:
 def _messages(module: ast.Module) -> Iterator[str]:
     """Yield the strings of errors and of help texts."""
     for node in ast.walk(module):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(to, ast.Name) and "hint" in to.id.lower() for to in node.targets
+        ):
+            yield from _strings(node.value)
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name.endswith("Error") or name in HELP_CALLS or name == "not_found":
-            for part in ast.walk(node):
-                if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                    yield part.value
+        if name.endswith("Error") or name in HELP_CALLS or name in ("not_found", "wrong", "issue", "Issue"):
+            yield from _strings(node)
+
+
+def _strings(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
 
 
 def _hits(texts: Iterator[str] | list[str], place: str) -> list[str]:

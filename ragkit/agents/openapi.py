@@ -60,7 +60,9 @@ def tools_from_openapi(
             if isinstance(item, Mapping) and isinstance(item.get(method), Mapping):
                 tool = _tool(content, path, method, item, address, dict(headers or {}), timeout)
                 if tool.name in tools:
-                    raise ToolError(f"Duplicate operation: {tool.name}.", "Give each operation its own operationId.")
+                    raise ToolError(
+                        f"Duplicate operation: {tool.name}.", "Use a unique operationId for each operation."
+                    )
                 tools[tool.name] = tool
     missing = [name for name in operations if name not in tools]
     if missing or not tools:

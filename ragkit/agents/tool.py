@@ -91,7 +91,7 @@ class Tool:
         if untyped or unnamed:
             raise ToolError(
                 f"Parameters of {own!r} without a type hint or name: {', '.join(untyped or unnamed)}.",
-                "Give each parameter a name and a type hint, as in: def forecast(city: str, days: int = 1) -> str",
+                "Each parameter needs a name and a type hint, as in: def forecast(city: str, days: int = 1) -> str",
             )
         about, parameters = _documented(inspect.getdoc(function) or "")
         try:

@@ -40,7 +40,7 @@ class ToolBox:
         self._tools: dict[str, Tool] = {}
         for tool in tools:
             if tool.name in self._tools:
-                raise ToolError(f"Duplicate tool name: {tool.name}.", "Give one of the tools another name.")
+                raise ToolError(f"Duplicate tool name: {tool.name}.", "Rename one of the tools.")
             self._tools[tool.name] = tool
         self._folder = index
         self._embedder = embedder

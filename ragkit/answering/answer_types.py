@@ -138,7 +138,7 @@ def wanted_type(question: str) -> AnswerType | None:
 
 
 def holds_type(text: str, wanted: AnswerType) -> bool:
-    """Tell whether a text holds something of the wanted type."""
+    """Return whether a text holds something of the wanted type."""
     if wanted == "date" and _HOLDS["clock"].search(text):
         return True
     return _HOLDS[wanted].search(text) is not None

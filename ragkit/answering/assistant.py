@@ -99,12 +99,14 @@ class Assistant:
         self._model_name: str | None = None
         if models:
             if model != "auto":
-                raise SettingsError("There are a model and models.", "Give all of them as models=[first, second].")
+                raise SettingsError("There are a model and models.", "Pass all of them as models=[first, second].")
             from ragkit.models import FallbackModel
 
             self._model = FallbackModel(models, policy)
         elif policy is not None:
-            raise SettingsError("There is a policy, but no models that back each other up.", "Give models=[...] too.")
+            raise SettingsError(
+                "There is a policy, but no models that back each other up.", "Pass models=[...] as well."
+            )
         elif isinstance(model, str):
             self._model_name, self._why_model = _named(model)
         else:

@@ -171,7 +171,7 @@ def unsupported_doubt(
 
 
 def abstains(reply: str, abstention: str) -> bool:
-    """Tell whether a reply says nothing, or that there is no answer."""
+    """Return whether a reply says nothing, or that there is no answer."""
     said = reply.strip().casefold()
     return not said or said.startswith(abstention.casefold().rstrip("."))
 

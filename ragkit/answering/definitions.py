@@ -34,7 +34,7 @@ def defined_term(question: str) -> str | None:
 
 
 def defines(text: str, term: str) -> bool:
-    """Tell whether a text defines a term or spells it out.
+    """Return whether a text defines a term or spells it out.
 
     It does if it says that the term is, means or stands for something, sets it before a dash or colon at its beginning,
     or gives it in brackets after its long form. Of a term of several words, an acronym in it counts as well.
@@ -55,7 +55,7 @@ def defines(text: str, term: str) -> bool:
 
 
 def _spelled_out(text: str, acronym: str) -> bool:
-    """Tell whether an acronym stands in brackets after words with its initials, or before them in brackets."""
+    """Return whether an acronym stands in brackets after words with its initials, or before them in brackets."""
     letters = [letter.lower() for letter in acronym if letter.isalnum()]
     for match in re.finditer(rf"\(\s*{re.escape(acronym)}s?\s*\)", text):
         before = re.findall(r"\w+", text[: match.start()])[-len(letters) - 3 :]

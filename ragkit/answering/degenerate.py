@@ -70,7 +70,7 @@ def broken_tail(text: str) -> int | None:
 
 
 def may_loop(text: str) -> bool:
-    """Tell whether a piece of a reply ends a word, so that a repetition may be complete with it."""
+    """Return whether a piece of a reply ends a word, so that a repetition may be complete with it."""
     return not text.isalnum()
 
 

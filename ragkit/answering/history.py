@@ -69,7 +69,7 @@ def opening_removed(question: str) -> str:
 
 
 def announces_shift(question: str) -> bool:
-    """Tell whether the question itself says that it leaves the topic."""
+    """Return whether the question itself says that it leaves the topic."""
     return bool(_SHIFT.search(question.strip()) or _SHIFT.search(opening_removed(question)))
 
 

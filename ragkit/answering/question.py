@@ -158,7 +158,7 @@ def _conjoined(sentence: str) -> list[str]:
 
 
 def _stands_alone(question: str) -> bool:
-    """Tell whether a question names enough to be searched for by itself."""
+    """Return whether a question names enough to be searched for by itself."""
     fewest = _FEWEST_WORDS if _AUXILIARY.search(question) is None else _FEWEST_WORDS - 1
     return len(question.split()) >= fewest and len(set(content_terms(question))) >= 2
 

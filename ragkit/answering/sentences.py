@@ -35,7 +35,7 @@ def sentences_of(source: Source) -> list[Sentence]:
 
 
 def introduces(sentence: Sentence) -> bool:
-    """Tell whether a sentence is a heading or a question, which says nothing by itself."""
+    """Return whether a sentence is a heading or a question, which says nothing by itself."""
     return (
         sentence.text.endswith(("?", "？", "؟")) or sentence.text.lstrip("# ") in sentence.source.hit.chunk.heading_path
     )

@@ -104,7 +104,7 @@ def _tokens(text: str) -> list[tuple[str, int, int]]:
 
 
 def _whole_words(text: str, start: int, end: int) -> bool:
-    """Tell whether a span neither begins nor ends inside a word; in scripts without spaces any does."""
+    """Return whether a span neither begins nor ends inside a word; in scripts without spaces any does."""
 
     def joined(left: str, right: str) -> bool:
         return left.isalnum() and right.isalnum() and not (CJK.match(left) or CJK.match(right))

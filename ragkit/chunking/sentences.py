@@ -59,7 +59,7 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tu
 
 
 def _is_title(text: str, start: int, end: int) -> bool:
-    """Tell whether the line that ends at ``start`` stops short, though what follows from ``end`` had room in it."""
+    """Return whether the line that ends at ``start`` stops short, though what follows from ``end`` had room in it."""
     first = text.rfind("\n", max(0, start - _LINE), start) + 1
     line = text[max(first, start - _LINE) : start].rstrip()
     if not line or line[-1] in ",;:-–—" or text[end].islower():
@@ -70,7 +70,7 @@ def _is_title(text: str, start: int, end: int) -> bool:
 
 
 def _abbreviates(text: str, dot: int, end: int) -> bool:
-    """Tell whether the full stop at ``dot`` belongs to an abbreviation, an initial or a list number."""
+    """Return whether the full stop at ``dot`` belongs to an abbreviation, an initial or a list number."""
     before = text[max(0, dot - 12) : dot]
     if not before or before[-1].isspace():
         return True

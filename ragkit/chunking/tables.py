@@ -87,7 +87,7 @@ class Table:
 
 
 def has_aligned_columns(media_type: str) -> bool:
-    """Tell whether documents of a type hold tables whose columns are aligned by spaces."""
+    """Return whether documents of a type hold tables whose columns are aligned by spaces."""
     return media_type.startswith(_ALIGNED_MEDIA)
 
 
@@ -154,7 +154,7 @@ def _runs(text: str, aligned: bool) -> Iterator[tuple[list[tuple[int, int]], boo
 
 
 def _gaps(line: str) -> bool:
-    """Tell whether a line has gaps between columns, not between sentences."""
+    """Return whether a line has gaps between columns, not between sentences."""
     cells = _GAP.split(line)
     return len(cells) > 1 and not cells[0].endswith((".", "!", "?")) and not _MARKER.fullmatch(cells[0])
 
@@ -201,7 +201,7 @@ def _aligned_table(rows: Sequence[Row]) -> Table | None:
 
 
 def _names_columns(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row names the columns."""
+    """Return whether the first row names the columns."""
     body = [row for row in body if len(row) == len(first)]
     if not body:
         return False

@@ -106,7 +106,7 @@ def teacher_rationale(model: ChatModel, row: DataRow, max_tokens: int = 160) -> 
 
 
 def is_verified(rationale: str, row: DataRow) -> bool:
-    """Tell whether a rationale quotes its passage, all of its quotes are in it, and its last step is the answer."""
+    """Return whether a rationale quotes its passage, all of its quotes are in it, and its last step is the answer."""
     passage = f" {' '.join(squad_words(passage_of(row)))} "
     quotes = [squad_words(match.group(1)) for match in _QUOTE.finditer(rationale)]
     checked = [quote for quote in quotes if len(quote) >= _SHORTEST_QUOTE]

@@ -75,6 +75,6 @@ def _tar(source: Source) -> Iterator[Document | Issue | None]:
 
 
 def _is_left_out(name: str) -> bool:
-    """Tell whether a member is hidden, as in a folder: such files are left out there too."""
+    """Return whether a member is hidden, as in a folder: such files are left out there too."""
     parts = name.replace("\\", "/").split("/")
     return any(part == "__MACOSX" or (part.startswith(".") and part not in (".", "..")) for part in parts)

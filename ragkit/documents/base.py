@@ -27,8 +27,8 @@ DEFAULT_EXCLUDE = (".*", "__pycache__", "node_modules", "*.egg-info", "Thumbs.db
 
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 
-MORE_TIME = "Give it more time: --time-limit SECONDS, or LoadOptions(time_limit=...)."
-MORE_MEMORY = "Give it more memory: --memory-limit MB, or LoadOptions(memory_limit=...)."
+MORE_TIME = "Increase its time limit: --time-limit SECONDS, or LoadOptions(time_limit=...)."
+MORE_MEMORY = "Increase its memory limit: --memory-limit MB, or LoadOptions(memory_limit=...)."
 
 
 @dataclass(frozen=True, slots=True)

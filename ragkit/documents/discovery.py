@@ -177,7 +177,7 @@ def _origin(path: Path) -> str:
 
 
 def _includes(pattern: str, relative: str) -> bool:
-    """Tell whether a pattern takes the file at a path below the folder.
+    """Return whether a pattern takes the file at a path below the folder.
 
     A pattern without a slash is matched with the file's name only, so that ``*.html`` takes no picture from a folder
     that is named ``policy.html``; one that ends in a slash takes everything below such a folder.
@@ -189,7 +189,7 @@ def _includes(pattern: str, relative: str) -> bool:
 
 
 def _excludes(pattern: str, relative: str, is_folder: bool) -> bool:
-    """Tell whether a pattern leaves out the file or folder at a path; one that ends in a slash means folders only."""
+    """Return whether a pattern leaves out the file or folder at a path; one that ends in a slash means folders only."""
     if pattern.endswith("/"):
         return is_folder and _matches(pattern.rstrip("/"), relative)
     return _matches(pattern, relative)

@@ -199,5 +199,5 @@ def _level(node: Any) -> _Level:
 
 
 def is_item(label: str) -> bool:
-    """Tell whether a label marks an item of a list, as a bullet, ``3.``, ``(3)`` or ``b)`` does."""
+    """Return whether a label marks an item of a list, as a bullet, ``3.``, ``(3)`` or ``b)`` does."""
     return bool(re.fullmatch(r"-|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)]", label))

@@ -150,7 +150,7 @@ def value(node: Any, name: str) -> str | None:
 
 
 def is_on(node: Any, name: str) -> bool:
-    """Tell whether a property is there and not switched off."""
+    """Return whether a property is there and not switched off."""
     found = child(node, name)
     return found is not None and attribute(found, "val", "1").lower() not in ("0", "false", "off", "none")
 

@@ -77,7 +77,7 @@ class Styles:
         return 0
 
     def is_title(self, properties: Any) -> bool:
-        """Tell whether a paragraph is the title of the document."""
+        """Return whether a paragraph is the title of the document."""
         return any(style.name.lower() == "title" for style in list(self._chain(self.style_of(properties)))[:2])
 
     def numbering(self, properties: Any) -> tuple[NumberingReference | None, list[str]]:

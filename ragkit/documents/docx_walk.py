@@ -279,7 +279,7 @@ def _cell_text(blocks: Iterable[Block]) -> str:
 
 
 def _lays_out(cells: Collection[list[Block]]) -> bool:
-    """Tell whether a table only arranges the page: its cells hold headings over text, or long text."""
+    """Return whether a table only arranges the page: its cells hold headings over text, or long text."""
     return (
         len(cells) < 2
         or any(block.level for cell in cells for block in cell[:-1])

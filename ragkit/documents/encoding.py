@@ -152,7 +152,7 @@ def wide_encoding(data: bytes) -> str:
 
 
 def _nearly_utf8(data: bytes) -> bool:
-    """Tell whether far more characters outside ASCII are valid UTF-8 than bytes are not."""
+    """Return whether far more characters outside ASCII are valid UTF-8 than bytes are not."""
     text = data.decode("utf-8", "replace")
     bad = text.count("\ufffd")
     good = sum(len(run) for run in re.findall(r"[^\x00-\x7f\ufffd]+", text))

@@ -44,7 +44,7 @@ class GitIgnore:
         return self._with(folder, folder / _NAME)
 
     def ignores(self, path: Path, is_folder: bool) -> bool:
-        """Tell whether git would leave out a path whose parents it does not leave out."""
+        """Return whether git would leave out a path whose parents it does not leave out."""
         for folder, spec in reversed(self.specs):
             relative = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
             verdict = spec.check_file(relative).include

@@ -39,7 +39,7 @@ def split_header(rows: Sequence[Sequence[str]], width: int) -> tuple[int, bool]:
 
 
 def is_header(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Tell whether ``first`` names the columns of ``body``, by how its values differ from those below them."""
+    """Return whether ``first`` names the columns of ``body``, by how its values differ from those below them."""
     names = [value.strip() for value in first]
     below = [[row[place].strip() for row in body if place < len(row)] for place in range(len(names))]
     typed = [place for place, name in enumerate(names) if name and _kind(name) != "text"]

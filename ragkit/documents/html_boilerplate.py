@@ -57,12 +57,12 @@ def _is_in(node: Any, found: Collection[Any]) -> bool:
 
 
 def is_heading_link(node: Any) -> bool:
-    """Tell whether a link is the sign beside a heading that links to it, such as a pilcrow."""
+    """Return whether a link is the sign beside a heading that links to it, such as a pilcrow."""
     return (node.get("href") or "").startswith("#") and "".join(node.itertext()).strip() in _LINK_SIGNS
 
 
 def _is_page_bar(node: Any) -> bool:
-    """Tell whether a block holds links to the next or last page, and little besides."""
+    """Return whether a block holds links to the next or last page, and little besides."""
     if len(_letters(node)) > _BAR or next(node.iter(*HEADINGS), None) is not None:
         return False
     links = [a for a in node.iter("a") if _RELATIONS.intersection((a.get("rel") or "").lower().split())]

@@ -302,7 +302,7 @@ def _replaced(node: Any, name: str) -> str:
 
 
 def _lays_out(table: Any) -> bool:
-    """Tell whether a table only arranges the page.
+    """Return whether a table only arranges the page.
 
     Its cells hold headings or long text, or, without header cells, tables or listings.
     """

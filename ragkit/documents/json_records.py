@@ -65,7 +65,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 
 
 def is_records(value: object) -> bool:
-    """Tell whether a value is an array of objects."""
+    """Return whether a value is an array of objects."""
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 

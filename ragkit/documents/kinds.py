@@ -286,7 +286,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _is_base64(head: bytes) -> bool:
-    """Tell whether text is lines of base64 alone, such as a file that was encoded to be mailed."""
+    """Return whether text is lines of base64 alone, such as a file that was encoded to be mailed."""
     # Lines of capitals alone may be a DNA or protein sequence.
     if not re.search(rb"[a-z]", head) or not re.search(rb"[A-Z]", head) or not re.search(rb"[0-9]", head):
         return False
@@ -298,7 +298,7 @@ def _is_base64(head: bytes) -> bool:
 
 
 def _is_binary(head: bytes) -> bool:
-    """Tell whether a file that begins in this way is no text; a few stray control characters do not make it binary."""
+    """Return whether a file with this beginning is binary; a few stray control characters do not make it so."""
     if head.startswith(_WIDE_MARKS) or wide_encoding(head):
         return False
     if b"\0" not in head:

@@ -106,7 +106,7 @@ def _internet(data: bytes) -> _Mail:
     mail = _Mail({name: _field(message, name) for name in _FIELDS})
     if not any(mail.fields.values()) and not message.is_multipart():
         raise UnreadableFileError(
-            "It has none of the fields of a mail, such as From.", "Give it the suffix of what it is."
+            "It has none of the fields of a mail, such as From.", "Rename it with the suffix of its real type."
         )
     _collect(message, mail)
     return mail

@@ -23,12 +23,12 @@ _THREADS = 2
 
 
 def available() -> bool:
-    """Tell whether the extra is installed."""
+    """Return whether the extra is installed."""
     return find_spec("rapidocr") is not None
 
 
 def demand(source: Source, pages: int) -> bool:
-    """Tell whether pages can be read by OCR here.
+    """Return whether pages can be read by OCR here.
 
     Raises:
         OcrNeededError: if they can, in a process with the limits of OCR.

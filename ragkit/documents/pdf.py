@@ -132,7 +132,7 @@ def _opened(source: Source) -> tuple[Any, str]:
     passwords = source.options.passwords
     tried = f"none of the {len(passwords)} passwords opens it" if passwords else "it is encrypted"
     raise EncryptedFileError(
-        f"It can't be opened: {tried}.", "Give its password: --password, or LoadOptions(passwords=(...,))."
+        f"It can't be opened: {tried}.", "Specify its password: --password, or LoadOptions(passwords=(...,))."
     )
 
 

@@ -159,7 +159,7 @@ def _word(codes: list[int], boxes: list[tuple[float, float, float, float]], turn
 
 
 def _follows(last: tuple[float, float, float, float], box: tuple[float, float, float, float]) -> bool:
-    """Tell whether a character stands beside the last one, to its right."""
+    """Return whether a character stands beside the last one, to its right."""
     overlap = min(last[3], box[3]) - max(last[1], box[1])
     return overlap > _SAME_ROW * min(last[3] - last[1], box[3] - box[1]) and box[0] >= last[0]
 

@@ -152,7 +152,7 @@ def join_pages(before: str, after: str, known: Counter[str]) -> tuple[str, str]:
 
 
 def is_garbage(text: str) -> bool:
-    """Tell whether a text layer has no meaning: glyphs without letters, private use, control characters."""
+    """Return whether a text layer has no meaning: glyphs without letters, private use, control characters."""
     kinds = Counter(unicodedata.category(c) for c in text if not c.isspace() and c not in "\x02\xad\ufffe")
     return sum(kinds[kind] for kind in ("Cc", "Cn", "Co", "Cs")) + text.count("\ufffd") > _GARBAGE * max(
         kinds.total(), 1
@@ -179,7 +179,7 @@ def _edges(lines: Sequence[Line]) -> tuple[list[_Edge], list[_Edge]]:
 
 
 def _is_same_head(mine: _Edge, other: _Edge, pages: int) -> bool:
-    """Tell whether two lines, some pages apart, are one running head; a sentence must be the same to the number."""
+    """Return whether two lines, some pages apart, are one running head; a sentence must be the same to the number."""
     if mine.shape != other.shape or abs(mine.y0 - other.y0) > _SAME_PLACE:
         return False
     if mine.sentence:

@@ -250,7 +250,7 @@ def _chosen(path: Path, head: bytes) -> tuple[Format, str | None]:
 def _not_as_named(suffix: str) -> UnreadableFileError:
     return UnreadableFileError(
         f"It is named {suffix} and does not begin as a {suffix[1:].upper()} file does.",
-        "Give it the suffix of what it is.",
+        "Rename it with the suffix of its real type.",
     )
 
 

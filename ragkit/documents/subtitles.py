@@ -33,7 +33,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     if not parts:
         if text.strip():
             yield source.issue(
-                "mislabelled", "The file has no cues with times; read as plain text.", hint="Give it the suffix .txt."
+                "mislabelled", "The file has no cues with times; read as plain text.", hint="Rename it to .txt."
             )
             yield source.document(text, "text/plain")
         return

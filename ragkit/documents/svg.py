@@ -51,5 +51,5 @@ def _text(node: Any) -> str:
 
 
 def _goes_on(node: Any) -> bool:
-    """Tell whether a piece of a label stands beside the piece before it."""
+    """Return whether a piece of a label stands beside the piece before it."""
     return local_name(node) == "tspan" and not {"x", "y", "dy"} & set(node.attrib)

@@ -185,12 +185,12 @@ def _is_mixed(node: Any) -> bool:
 
 
 def _is_field(node: Any) -> bool:
-    """Tell whether an element is a value with a name rather than running text: it has no elements in it."""
+    """Return whether an element is a value with a name rather than running text: it has no elements in it."""
     return not any(local_name(child) for child in node)
 
 
 def _is_record(node: Any) -> bool:
-    """Tell whether all children are plain values."""
+    """Return whether all children are plain values."""
     children = [child for child in node if local_name(child)]
     return len(children) > 0 and not _is_mixed(node) and all(_is_field(child) for child in children)
 
@@ -201,7 +201,7 @@ def _has_blocks(node: Any) -> bool:
 
 
 def _is_inline(child: Any) -> bool:
-    """Tell whether an element in running text belongs to it."""
+    """Return whether an element in running text belongs to it."""
     return not _has_blocks(child) and local_name(child) not in _PARAGRAPHS | _ITEMS | _TITLES
 
 

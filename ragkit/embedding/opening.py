@@ -108,7 +108,7 @@ def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> Runtim
 
 
 def cuda_works() -> bool:
-    """Tell whether ``auto`` takes the GPU: torch can use one, and the process was not told to use the CPU.
+    """Return whether ``auto`` takes the GPU: torch can use one, and the process was not told to use the CPU.
 
     torch is asked only where the NVIDIA driver is loaded, since it loads slowly.
     """

@@ -139,7 +139,7 @@ def calibrate(
     """
     for name, limit in (("max_refused", max_refused), ("max_unsure", max_unsure)):
         if not 0 <= limit <= 1:
-            raise SettingsError(f"{name} must be between 0 and 1, got {limit}.", f"Give a share: {name} 0.05.")
+            raise SettingsError(f"{name} must be between 0 and 1, got {limit}.", f"Use a fraction: {name} 0.05.")
     known = [one for one in questions if one.unanswerable or one.answers or one.sources]
     _check_numbers(known, len(questions) - len(known))
     scored = score(assistant, known, progress)

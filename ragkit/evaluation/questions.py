@@ -125,7 +125,7 @@ def read_questions(path: str | Path) -> list[Question]:
     kind = file.suffix.lower()
     if kind not in (".jsonl", ".ndjson", ".csv", ".tsv", ".json"):
         raise SettingsError(
-            f"{file} is of no kind that holds questions.", "Give a .jsonl, .csv or .tsv file, or a .json of SQuAD's."
+            f"{file} is not a file of questions.", "Use a .jsonl, .csv or .tsv file, or a .json of SQuAD's."
         )
     try:
         if kind == ".json":
@@ -135,7 +135,7 @@ def read_questions(path: str | Path) -> list[Question]:
                 rows = _json_rows(lines, file) if kind in (".jsonl", ".ndjson") else _csv_rows(lines, kind)
                 found = [_checked(row, f"{file}, line {number}", str(number)) for number, row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+        raise SettingsError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
     if not found:
         raise SettingsError(f"{file} holds no questions.", 'Write one a line: {"question": "…", "answers": ["…"]}')
     seen: dict[str, int] = {}
@@ -143,7 +143,7 @@ def read_questions(path: str | Path) -> list[Question]:
         if question.id in seen:
             raise SettingsError(
                 f"{file}: questions {seen[question.id]} and {number} have the same id, {question.id!r}.",
-                "Give each an id of its own, or none.",
+                "Use a unique id for each question, or omit the ids.",
             )
         seen[question.id] = number
     return found
@@ -195,11 +195,11 @@ def _checked(row: Mapping[str, Any], place: str, identity: str) -> Question:
         legal = _SOURCE_FIELDS if first["loc"][:1] in (("sources",), ("also",)) else _FIELDS
         unknown = first["type"] == "unexpected_keyword_argument"
         what = "there is no such field" if unknown else first["msg"]
-        hint = f"Legal fields: {', '.join(legal)}." if unknown else "Mend the field."
+        hint = f"Legal fields: {', '.join(legal)}." if unknown else "Correct the field."
         raise SettingsError(f"{place}, {field}: {what}.", hint) from error
     wrong = _contradiction(found)
     if wrong:
-        raise SettingsError(f"{place}, {wrong}", "Mend the field, or leave it out.")
+        raise SettingsError(f"{place}, {wrong}", "Correct the field, or remove it.")
     # Where the question has no id, what stands in for it is the same in every run of the same file.
     return found if found.id else replace(found, id=identity)
 
@@ -263,10 +263,10 @@ def _squad_data(file: Path) -> Sequence[Mapping[str, Any]]:
         for _ in _squad(data):
             pass
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+        raise SettingsError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
-            f"{file} is no file of SQuAD's form: {type(error).__name__}: {error}.",
+            f"{file} is not in SQuAD's format: {type(error).__name__}: {error}.",
             'It holds {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}; '
             "other questions go into JSON Lines.",
         ) from error

@@ -60,9 +60,9 @@ def evaluate(
         RagkitError: if every question failed, the last one's error.
     """
     if not questions:
-        raise SettingsError("There are no questions.", "Give some: read_questions(path)")
+        raise SettingsError("There are no questions.", "Pass at least one: read_questions(path)")
     if len({question.id for question in questions}) < len(questions):
-        raise SettingsError("Two questions have the same id.", "Give each one of its own.")
+        raise SettingsError("Two questions have the same id.", "Use a unique id for each question.")
     index = assistant.index
     config = _config(assistant, retrieval_only=retrieval_only)
     about = {

@@ -80,7 +80,7 @@ def check_request(text: str, k: int) -> None:
         QueryError: if the input is empty or too long, or ``k`` is below 1.
     """
     if not text.strip():
-        raise QueryError("The input is empty.", "Give the text that examples are wanted for.")
+        raise QueryError("The input is empty.", "Pass the text to select examples for.")
     if len(text) > LONGEST_QUERY:
         raise QueryError(
             f"The input has {len(text):,} characters; {LONGEST_QUERY:,} is the most.",

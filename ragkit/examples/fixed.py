@@ -23,7 +23,7 @@ class FixedSelector:
 
     def __init__(self, shots: Sequence[Example], exclude_self: bool = True) -> None:
         if not shots:
-            raise ExamplePoolError("There are no examples to show.", "Give one or more: FixedSelector([Example(...)])")
+            raise ExamplePoolError("There are no examples to show.", "Pass at least one: FixedSelector([Example(...)])")
         self.shots = tuple(shots)
         self.exclude_self = exclude_self
 

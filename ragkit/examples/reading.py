@@ -71,7 +71,7 @@ def read_examples(path: str | Path, input_field: str = "input", output_field: st
     file = Path(path)
     kind = file.suffix.lower()
     if kind not in (".csv", ".tsv", ".jsonl", ".ndjson"):
-        raise ExamplePoolError(f"{file} is of no kind that holds examples.", "Give a .csv, .tsv or .jsonl file.")
+        raise ExamplePoolError(f"{file} is not a file of examples.", "Use a .csv, .tsv or .jsonl file.")
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             if kind in (".csv", ".tsv"):
@@ -80,7 +80,7 @@ def read_examples(path: str | Path, input_field: str = "input", output_field: st
                 rows = (row for _, row in json_lines(lines, file, ExamplePoolError))
             return examples_from_rows(rows, input_field, output_field)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ExamplePoolError(f"{file} can't be read: {error}.", "Give a readable file in UTF-8.") from error
+        raise ExamplePoolError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
 
 
 def json_lines(
@@ -91,7 +91,7 @@ def json_lines(
     Args:
         lines: of the file.
         file: to name in errors.
-        wrong: what a line that is no object raises.
+        wrong: error class for a line that is not an object.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -99,9 +99,9 @@ def json_lines(
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise wrong(f"{file}, line {number} is no JSON: {error}.", "Mend the line.") from error
+            raise wrong(f"{file}, line {number} is not valid JSON: {error}.", "Correct the line.") from error
         if not isinstance(row, dict):
-            raise wrong(f"{file}, line {number} is no object.", "Give an object a line.")
+            raise wrong(f"{file}, line {number} is not a JSON object.", "Write one object per line.")
         yield number, row
 
 

@@ -87,7 +87,7 @@ def read_selector(path: str | Path, options: type[Options]) -> SavedSelector[Opt
     try:
         given: Any = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(given, dict) or given.get("format") != _FORMAT:
-            raise ExamplePoolError(f"{file} is no {_FORMAT!r} file.", _HINT)
+            raise ExamplePoolError(f"{file} is not a {_FORMAT!r} file.", _HINT)
         where = given["where"]
         return SavedSelector(
             file,

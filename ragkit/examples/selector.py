@@ -143,7 +143,7 @@ class DynamicSelector:
             some = next(iter(self.pool))
             raise ExamplePoolError(
                 f"None of the {len(self.pool):,} examples passes the filter {self.where}.",
-                f"Mend the filter; the fields of an example are {', '.join((OUTPUT, *some.metadata))}.",
+                f"Correct the filter. An example has the fields {', '.join((OUTPUT, *some.metadata))}.",
             )
 
     def _chosen(self, text: str, hits: list[Hit], k: int, budget: TokenBudget | None) -> list[Shot]:

@@ -111,9 +111,9 @@ class FeedbackLog:
             checked = EVENT.validate_python({**asdict(event), "id": 0})
             text = EVENT.dump_json(checked).decode()
         except ValueError as error:
-            raise SettingsError(f"This can't be kept as feedback: {_wrong(error)}.", "Mend the value.") from error
+            raise SettingsError(f"The feedback is invalid: {_wrong(error)}.", "Correct the value.") from error
         if not checked.question.strip() or not checked.collection:
-            raise SettingsError("Feedback needs a question and a collection.", "Give both.")
+            raise SettingsError("Feedback needs a question and a collection.", "Specify both.")
         row = (checked.kind, checked.subject, checked.collection, checked.person, checked.created.timestamp(), text)
         with self._guard, self._errors():
             cursor = self._connection.execute(
@@ -180,7 +180,7 @@ class FeedbackLog:
         given = {"person": person, "collection": collection}
         named = {name: value for name, value in given.items() if value is not None}
         if not named:
-            raise SettingsError("Nobody's feedback is named to be removed.", "Give a person or a collection.")
+            raise SettingsError("The feedback to remove is not specified.", "Specify a person or a collection.")
         condition = " AND ".join(f"{name} = ?" for name in named)
         with self._guard, self._errors():
             gone = self._connection.execute(f"DELETE FROM events WHERE {condition}", list(named.values()))  # noqa: S608
@@ -226,7 +226,7 @@ class FeedbackLog:
                 "Free disk space or fix the folder's permissions, then try again; what was acknowledged is kept.",
             ) from error
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path} is no feedback log, or damaged: {error}.", "Restore it.") from error
+            raise StoreError(f"{self.path} is not a feedback log, or it is damaged: {error}.", "Restore it.") from error
 
 
 def _wrong(error: Exception) -> str:

@@ -40,7 +40,7 @@ class Delta:
 
 
 def new_commit(store: Store) -> None:
-    """Give the generation that is being committed a new id, inside its transaction."""
+    """Assign a new id to the generation that is being committed, inside its transaction."""
     if store.state("backend") is not None:
         record_commit(store, secrets.token_hex(8))
 

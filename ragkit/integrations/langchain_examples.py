@@ -50,12 +50,12 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
             hint = (
                 "It is LangChain's already." if isinstance(selector, BaseExampleSelector) else "Pass one of ragkit's."
             )
-            raise SettingsError(f"{type(selector).__name__} is no ExampleSelector.", hint)
+            raise SettingsError(f"{type(selector).__name__} is not an ExampleSelector.", hint)
         if k < 1:
             raise SettingsError(f"k must be > 0, got {k}.", "Specify k=1 or more.")
         keys = [input_key, output_key, *fields]
         if len(set(keys)) < len(keys):
-            raise SettingsError(f"A key is named twice: {', '.join(keys)}.", "Give each key a name of its own.")
+            raise SettingsError(f"A key is named twice: {', '.join(keys)}.", "Use a unique name for each key.")
         self.selector = selector
         self.k = k
         self.input_key = input_key
@@ -93,7 +93,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
             )
         report = pool.add(examples_from_rows([example], self.input_key, self.output_key))
         if report.refused:
-            raise ExamplePoolError(f"The example was refused: {report.refused[0]}", "Mend it and add it again.")
+            raise ExamplePoolError(f"The example was refused: {report.refused[0]}", "Correct it and add it again.")
         return report
 
     def _row(self, example: Example) -> dict[str, Any]:
@@ -139,7 +139,9 @@ class LangChainSelector:
         exclude_self: bool = True,
     ) -> None:
         if not isinstance(selector, BaseExampleSelector):
-            raise SettingsError(f"{type(selector).__name__} is no LangChain selector.", "Pass a BaseExampleSelector.")
+            raise SettingsError(
+                f"{type(selector).__name__} is not a LangChain selector.", "Pass a BaseExampleSelector."
+            )
         self.selector = selector
         self._input_key, self._output_key = input_key, output_key
         self._variables = dict(variables or {})

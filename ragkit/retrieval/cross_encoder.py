@@ -80,7 +80,7 @@ def _folder(model: str | Path) -> Path:
 
 
 def _embeds(folder: Path) -> bool:
-    """Tell whether sentence-transformers saved a model of another kind than a cross-encoder in ``folder``."""
+    """Return whether sentence-transformers saved a model of another kind than a cross-encoder in ``folder``."""
     if not (folder / "modules.json").is_file():
         return False
     try:

@@ -141,7 +141,7 @@ class Retriever:
             )
         names = ["dense", "keyword", "fused", *(searcher.name for searcher in searchers)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise SettingsError(f"Two searchers are named {twice[0]!r}.", "Give each searcher a name of its own.")
+            raise SettingsError(f"Two searchers are named {twice[0]!r}.", "Use a unique name for each searcher.")
         self.searchers = tuple(searchers)
         self._given_reranker = reranker
         self._reranker: tuple[Embedder | None, Reranker] | None = None
@@ -337,7 +337,7 @@ def _check(query: str, k: int) -> None:
 
 
 def _repeats(chunk: Chunk, info: DocumentInfo, other: Chunk, other_info: DocumentInfo) -> bool:
-    """Tell whether a chunk shows a passage that ``other`` has from another file with the same content.
+    """Return whether a chunk shows a passage that ``other`` has from another file with the same content.
 
     The copies may be cut in other places, as a title takes a part of the window.
     """

@@ -34,7 +34,7 @@ def words(text: str) -> list[str]:
 
 
 def is_stop(word: str) -> bool:
-    """Tell whether a word carries no meaning of its own, such as ``the``."""
+    """Return whether a word carries no meaning of its own, such as ``the``."""
     return word.casefold() in _STOP
 
 

@@ -69,7 +69,7 @@ def route_report(router: Router, rows: Sequence[RouteRow]) -> RouteReport:
         TaskError: if there are no rows.
     """
     if not rows:
-        raise TaskError("There are no rows to report on.", "Give some that the router was not fitted to.")
+        raise TaskError("There are no rows to report on.", "Pass rows that the router was not fitted to.")
     outcomes, signals = Outcomes.of(rows), [row.signals for row in rows]
     scores = router.scores(signals)
     orders = {"router": scores}

@@ -101,7 +101,7 @@ class Router:
             TaskError: if there are too few rows, or the fallback is never right where the primary is wrong.
         """
         if len(rows) < _FEWEST:
-            raise TaskError(f"{len(rows)} rows are too few to learn from.", f"Give {_FEWEST} or more.")
+            raise TaskError(f"{len(rows)} rows are too few to learn from.", f"Pass at least {_FEWEST}.")
         outcomes = Outcomes.of(rows)
         gained = outcomes.fallback & ~outcomes.primary
         if not gained.any():
@@ -157,7 +157,7 @@ class Router:
         try:
             found: Any = json.loads(Path(file).read_text(encoding="utf-8"))
             if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-                raise TaskError(f"{file} is no {FORMAT!r} file.", hint)
+                raise TaskError(f"{file} is not a {FORMAT!r} file.", hint)
             made: Self = TypeAdapter(cls).validate_python(found)
         except (OSError, ValueError, ValidationError) as error:
             raise TaskError(f"{file} holds no router that can be read: {error}.", hint) from error

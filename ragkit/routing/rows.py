@@ -72,7 +72,7 @@ def read_rows(file: str | Path) -> list[RouteRow]:
         raise TaskError(f"{path} can't be read: {error}.", "Name a JSON Lines file of rows.") from error
     rows = [_row(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
-        raise TaskError(f"{path} holds no rows.", "Give a line for each input.")
+        raise TaskError(f"{path} contains no rows.", "Add a line for each input.")
     return rows
 
 
@@ -94,11 +94,11 @@ def _row(line: str, place: str) -> RouteRow:
     except KeyError as error:
         raise TaskError(f"{place} has no {error.args[0]!r}.", hint) from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise TaskError(f"{place} is no row: {error}.", hint) from error
+        raise TaskError(f"{place} is not a row: {error}.", hint) from error
     return RouteRow(signals, found["primary_right"], found["fallback_right"], *costs)
 
 
 def _number(value: Any, name: str) -> float:
     if isinstance(value, str | bool) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}, which is no number")
+        raise ValueError(f"{name} is {value!r}, which is not a number")
     return float(value)

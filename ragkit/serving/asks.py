@@ -97,7 +97,7 @@ def checked_ask(
     Raises:
         RequestError: if the question is empty or too long, or there is no such model or mode.
         QueryError: if the filter is invalid.
-        UnicodeEncodeError: if something in it is no text.
+        UnicodeEncodeError: if a string in it is not valid Unicode.
     """
     for text in (question, where or "", instructions, *stop, *(message.content for message in history)):
         # A lone surrogate fails to encode; check before the response starts.

@@ -159,7 +159,7 @@ class Conversations:
         return [Conversation(*row) for row in rows]
 
     def rename(self, identity: str, title: str) -> None:
-        """Give a conversation another title."""
+        """Rename a conversation."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, identity))
 

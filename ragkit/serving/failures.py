@@ -97,7 +97,7 @@ class StorageFullError(RequestError):
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Tell whether an error, or what caused it, is that of a full disk."""
+    """Return whether an error, or what caused it, is that of a full disk."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True

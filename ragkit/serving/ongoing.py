@@ -15,7 +15,7 @@ class Ongoing:
         self._broadcasts: dict[str, Broadcast] = {}
 
     def __contains__(self, question: str) -> bool:
-        """Tell whether the answer to a question is being made."""
+        """Return whether the answer to a question is being made."""
         return question in self._broadcasts
 
     def get(self, question: str) -> Broadcast | None:

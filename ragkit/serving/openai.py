@@ -199,7 +199,7 @@ def citations_of(kept: Kept) -> list[dict[str, Any]]:
 
 
 def refused(kept: Kept, ask: Ask) -> bool:
-    """Tell whether JSON was asked for and there is no answer: in place of it stands a refusal in words."""
+    """Return whether JSON was asked for and there is no answer: in place of it stands a refusal in words."""
     return ask.json_schema is not None and kept[0].answer is not None and kept[0].answer.abstained
 
 

@@ -101,7 +101,7 @@ class People:
         return token
 
     def grant(self, name: str, collection: str, right: Right | None) -> None:
-        """Give someone a right on a collection in place of the one they have; None takes it away.
+        """Set a person's right on a collection; None removes it.
 
         Raises:
             SettingsError: if there is no one of that name.

@@ -141,7 +141,7 @@ class Conditions:
                         yield Condition(f"{column.sql} LIKE {escaped}", column, numbers, full=False)
 
     def _joined(self, sets: Sequence[frozenset[int]]) -> bool:
-        """Tell whether "and", "or", "than" or a comma stands between the words of each two values."""
+        """Return whether "and", "or", "than" or a comma stands between the words of each two values."""
         tokens = self.question.tokens
         own = [each - frozenset().union(*(other for other in sets if other is not each)) for each in sets]
         if not all(own):

@@ -15,7 +15,7 @@ _VERB = 0.5
 
 
 def has_name(words: Sequence[str]) -> bool:
-    """Tell whether a name, a number or an ordinal is among words."""
+    """Return whether a name, a number or an ordinal is among words."""
     return any(word[0].isupper() or word.lower() in ORDINALS or any(char.isdigit() for char in word) for word in words)
 
 

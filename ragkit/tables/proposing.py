@@ -243,7 +243,7 @@ class _ScopeProposer:
         ]
 
     def _follows(self, tokens: frozenset[int]) -> bool:
-        """Tell whether words belong to the noun phrase after "how many", such as "billable hours"."""
+        """Return whether words belong to the noun phrase after "how many", such as "billable hours"."""
         counted = self.question.counted
         return bool(counted) and min(counted) + 1 in tokens
 

@@ -194,7 +194,7 @@ def test_limits_of_reading_are_options(here, tmp_path, command):
     assert "limit of 1 s of processor time" in shown("--time-limit", "1")
     (tmp_path / "docs" / "slow.pdf").unlink()
     (tmp_path / "docs" / "long.jsonl").write_bytes(b'{"text": "' + b"x" * 60_000_000 + b'"}\n')
-    assert "Give it more memory: --memory-limit" in shown("--memory-limit", "16")
+    assert "Increase its memory limit: --memory-limit" in shown("--memory-limit", "16")
     refused = here(command, "docs", *more, "--time-limit", "0", cwd=tmp_path, check=2)
     assert "time_limit must be > 0" in refused.stderr
 

@@ -133,8 +133,8 @@ def test_what_is_written_is_read_again(tmp_path_factory, questions):
         ("q.jsonl", '{"question": "a?", "sources": [{}]}', "neither source"),
         ("q.jsonl", '{"question": "a?", "answers": ["x"], "unanswerable": true}', "unanswerable"),
         ("q.jsonl", '{"question": "a?", "answers": [" "]}', "answers"),
-        ("q.jsonl", '{"question": "a?"}\n{', "line 2 is no JSON"),
-        ("q.jsonl", "[]", "line 1 is no object"),
+        ("q.jsonl", '{"question": "a?"}\n{', "line 2 is not valid JSON"),
+        ("q.jsonl", "[]", "line 1 is not a JSON object"),
         ("q.jsonl", '{"id": "x", "question": "a?"}\n{"id": "x", "question": "b?"}', "same id, 'x'"),
         ("q.jsonl", "", "holds no questions"),
         ("q.jsonl", '{"question": "a?", "answers": [["x"], []]}', "answers: one is empty"),
@@ -146,7 +146,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, questions):
         ("q.csv", "question,start,end,source\na?,x,4,s\n", "line 2, sources.0.start"),
         ("q.json", "{}", "SQuAD"),
         ("q.json", json.dumps(SQUAD).replace("16", "15"), "is not at 15"),
-        ("q.txt", "a?", "no kind"),
+        ("q.txt", "a?", "is not a file of questions"),
     ],
 )
 def test_mistake_is_told_with_line_and_field(tmp_path, name, text, told):

@@ -28,7 +28,7 @@ def wide(tmp_path_factory):
 
 
 def good(example):
-    """Tell whether an example helps whoever it is shown to: nothing that its words or vector tell."""
+    """Return whether an example helps whoever it is shown to: nothing that its words or vector tell."""
     return sum(map(ord, example.input)) % 3 == 0
 
 

@@ -141,7 +141,7 @@ def test_rows_of_other_libraries_keep_lists_as_json():
     [
         ("e.csv", "text,label\na,b\n", "'text'"),
         ("e.jsonl", '{"input": "a"\n', "line 1"),
-        ("e.jsonl", "[1]\n", "no object"),
+        ("e.jsonl", "[1]\n", "is not a JSON object"),
         ("e.xlsx", "x", "csv"),
         ("e.csv", b"input,output\n\xff\xfe,b\n", "UTF-8"),
     ],

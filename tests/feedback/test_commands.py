@@ -117,7 +117,7 @@ def test_forget_removes_a_persons_events(here, tmp_path):  # noqa: F811
     assert "1 event removed" in here("feedback", "forget", "--log", file, "--person", "ann", cwd=tmp_path).stdout
     with FeedbackLog.open(file) as log:
         assert [event.person for event in log.events()] == ["bob"]
-    assert "Give a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr
+    assert "Specify a person or a collection" in here("feedback", "forget", "--log", file, cwd=tmp_path, check=2).stderr
 
 
 def test_a_real_answer_that_was_liked_becomes_a_question_whose_passage_eval_finds(here, tmp_path, sample_index):  # noqa: F811

@@ -226,9 +226,9 @@ def test_own_keys_and_further_variables(embeddings):
 
 
 def test_wrong_selectors_and_inputs_are_errors(embeddings, pool):
-    with pytest.raises(SettingsError, match="DynamicSelector is no LangChain selector"):
+    with pytest.raises(SettingsError, match="DynamicSelector is not a LangChain selector"):
         LangChainSelector(DynamicSelector(pool))
-    with pytest.raises(SettingsError, match="no ExampleSelector"):
+    with pytest.raises(SettingsError, match="is not an ExampleSelector"):
         RagkitExampleSelector(similar(embeddings))
     with pytest.raises(QueryError, match="empty"):
         LangChainSelector(similar(embeddings)).select(" ")

@@ -90,7 +90,7 @@ def label_at(record: Record) -> int:
 
 
 def _explains(evidence: Evidence, grid: Grid, named: Named) -> bool:
-    """Tell whether the row, the column and what stands above them say most of what the question asks for."""
+    """Return whether the row, the column and what stands above them say most of what the question asks for."""
     query = asking_part(evidence.question.query)
     record = named.records[0]
     said = " ".join([grid.context, *(record.named for record in named.records), *record.names])

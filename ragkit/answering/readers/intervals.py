@@ -111,7 +111,7 @@ def _stated(text: str, quantity: Quantity) -> _Interval | None:
 
 
 def _last(pattern: re.Pattern[str], before: str) -> bool:
-    """Tell whether a bound stands right before a quantity, with at most an article or "about" between."""
+    """Return whether a bound stands right before a quantity, with at most an article or "about" between."""
     return any(
         re.fullmatch(r"[\s$€]*(?:(?:an?|the|about|of|is|to)\s+){0,2}[\s$€]*", before[m.end() :])
         for m in pattern.finditer(before)

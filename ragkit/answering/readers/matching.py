@@ -72,7 +72,7 @@ def terms_of(text: str) -> list[str]:
 
 
 def same_meaning(one: str, other: str) -> bool:
-    """Tell whether two stems belong to a group of words with one meaning, such as those of ``cost`` and ``price``."""
+    """Return whether two stems belong to a group of words with one meaning, such as those of ``cost`` and ``price``."""
     return bool(_MEANS.get(one, set()) & _MEANS.get(other, set()))
 
 

@@ -71,7 +71,7 @@ def paragraph(evidence: Evidence, unit: Unit) -> Span:
 
 
 def _needs_before(unit: Unit) -> bool:
-    """Tell whether a unit needs the one before it: it is short, or begins with a word that refers back."""
+    """Return whether a unit needs the one before it: it is short, or begins with a word that refers back."""
     return len(unit.text) < _SHORT_UNIT or _REFERS.match(unit.text) is not None
 
 

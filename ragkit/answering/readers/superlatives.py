@@ -168,7 +168,7 @@ def _measured(values: Sequence[str], name: str) -> bool:
 
 
 def _is_total(record: Record) -> bool:
-    """Tell whether a row sums up the others."""
+    """Return whether a row sums up the others."""
     return (
         re.match(r"(?:sub-?|grand )?totals?\b|sum\b|average\b|mean\b|overall\b", record.label, re.IGNORECASE)
         is not None

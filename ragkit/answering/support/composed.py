@@ -65,7 +65,7 @@ class ComposedVerifier:
 
 
 def _is_excluded(found: Comparison) -> bool:
-    """Tell whether a claim has another number than its evidence, or much of it that is not in the evidence."""
+    """Return whether a claim has another number than its evidence, or much of it that is not in the evidence."""
     values = dict(zip(FEATURES, found.values, strict=True))
     other_number = values["number_replaced"] >= 1 or values["number_missing"] >= 1
     return other_number or (values["worst_uncovered"] >= _UNRELATED and values["uncovered_share"] >= _MISSING)

@@ -101,7 +101,7 @@ class _Findings:
 
 
 def _is_verbatim(claim: Parsed, evidence: Parsed) -> bool:
-    """Tell whether the claim is a sentence of the evidence, marks and case aside."""
+    """Return whether the claim is a sentence of the evidence, marks and case aside."""
     words = [t.low for t in claim.tokens if t.kind != "mark"]
     runs: list[list[str]] = [[]]
     for token in evidence.tokens:
@@ -113,7 +113,7 @@ def _is_verbatim(claim: Parsed, evidence: Parsed) -> bool:
 
 
 def _breaks_off(claim: Parsed, evidence: Parsed) -> bool:
-    """Tell whether a claim without a full stop begins the evidence and ends where a phrase goes on."""
+    """Return whether a claim without a full stop begins the evidence and ends where a phrase goes on."""
     if claim.text.rstrip()[-1:] in ".!。" or not claim.tokens:
         return False
     size = len(claim.tokens)
@@ -230,7 +230,7 @@ def _rivals(mine: Quantity, theirs: Quantity) -> bool:
 
 
 def _count_one_thing(found: _Findings, mine: Quantity, theirs: Quantity) -> bool:
-    """Tell whether two numbers directly precede the same counted word: "one guest" and "three guests"."""
+    """Return whether two numbers directly precede the same counted word: "one guest" and "three guests"."""
     return any(
         found.aligned.pairs.get(index) in range(theirs.end, theirs.end + 2)
         for index in mine.counted

@@ -127,7 +127,7 @@ def lemma(word: str) -> str:
 
 
 def derived(one: str, other: str) -> bool:
-    """Tell whether two lemmas are of one family, such as ``educat`` and ``education``."""
+    """Return whether two lemmas are of one family, such as ``educat`` and ``education``."""
     shorter, longer = sorted((one, other), key=len)
     if len(shorter) < 4 or shorter.endswith("les") or longer.endswith("les"):
         return False
@@ -152,7 +152,7 @@ def _pairs() -> frozenset[tuple[str, str]]:
 
 
 def antonyms(one: str, other: str) -> bool:
-    """Tell whether two lemmas are opposites: of the list, or by a prefix (``un-``, ``in-``, ``non-``) or ``-less``."""
+    """Return whether two lemmas are opposites, by the list, a prefix (``un-``, ``in-``, ``non-``) or ``-less``."""
     if (one, other) in _pairs():
         return True
     shorter, longer = sorted((one, other), key=len)
@@ -180,7 +180,7 @@ def phrase_key(phrase: str) -> str:
 
 
 def synonyms(one: str, other: str) -> bool:
-    """Tell whether two lemmas, or phrases of lemmas, share a group of the synonym list."""
+    """Return whether two lemmas, or phrases of lemmas, share a group of the synonym list."""
     groups = _groups()
     return not groups.get(one, frozenset()).isdisjoint(groups.get(other, frozenset()))
 

@@ -120,7 +120,7 @@ def parse(text: str) -> Parsed:
 
 
 def is_fragment(text: str) -> bool:
-    """Tell whether a text is not a whole statement: a heading, a question, a list of names or half a sentence."""
+    """Return whether a text is not a whole statement: a heading, a question, a list of names or half a sentence."""
     stripped = text.strip().strip("\"'“”*_ ")
     if not stripped or stripped.endswith(("?", "？", "؟", ":", ",", "…", "...")) or CJK.search(stripped):
         return not (stripped and CJK.search(stripped) and len(stripped) > 3)
@@ -248,13 +248,13 @@ def _after_subject(tokens: tuple[Token, ...], index: int) -> bool:
 
 
 def _opens_command(tokens: tuple[Token, ...]) -> bool:
-    """Tell whether a sentence opens like ``Navigate to the tab``."""
+    """Return whether a sentence opens like ``Navigate to the tab``."""
     low, after = tokens[0].low, tokens[1].low if len(tokens) > 1 else ""
     return not tokens[0].name and not low.endswith(("s", "ing", "ed")) and after in _COMMANDED
 
 
 def _reads_as_verb(tokens: tuple[Token, ...], index: int) -> bool:
-    """Tell whether a word in ``-s`` is rather a verb than a plural, by the words beside it."""
+    """Return whether a word in ``-s`` is rather a verb than a plural, by the words beside it."""
     low = tokens[index].low
     if not low.endswith("s") or low.endswith(("ss", "us", "is")) or low in FUNCTION_WORDS or index + 1 == len(tokens):
         return False

@@ -55,7 +55,7 @@ def conversation(conversation: str, ctx: Ctx, person: Who) -> dict[str, Any]:
 
 @router.patch("/conversations/{conversation}")
 def rename(conversation: str, wanted: Rename, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Give a conversation another title."""
+    """Rename a conversation."""
     found = ctx.conversation(person, conversation)
     ctx.conversations.rename(found.id, " ".join(wanted.title.split()) or found.title)
     return _view(ctx.conversation(person, conversation))

@@ -134,6 +134,7 @@ class Tool:
             kind = about.get("type", "any")
             kind = " or ".join(kind) if isinstance(kind, list) else kind
             text = " ".join(str(about.get("description", "")).split())
+            text += "." if "enum" in about and text and text[-1] not in ".!?" else ""
             values = f" One of: {', '.join(map(str, about['enum']))}." if "enum" in about else ""
             lines.append(f"- {name} ({kind}{'' if name in required else ', optional'}): {text}{values}")
         return "\n".join(lines)

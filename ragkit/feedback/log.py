@@ -194,7 +194,7 @@ class FeedbackLog:
         empty = run("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
         if not empty and found != (_KIND_OF_FILE, _FORMAT):
             raise StoreError(
-                f"{self.path} is no feedback log of format {_FORMAT}.",
+                f"{self.path} is not a feedback log of format {_FORMAT}.",
                 "Name the file of one, or a new one.",
             )
         run("PRAGMA journal_mode = WAL")

@@ -134,7 +134,7 @@ def test_a_file_of_another_kind_is_refused_and_left_as_it_is(tmp_path):
     text.write_text("no database at all, but some words that are long enough for a header " * 20)
     before = other.read_bytes()
     for file in (other, text):
-        with pytest.raises(StoreError, match="no feedback log"):
+        with pytest.raises(StoreError, match="not a feedback log"):
             FeedbackLog.open(file)
     assert other.read_bytes() == before
     with pytest.raises(StoreError, match="There is no feedback log"):

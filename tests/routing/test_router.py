@@ -180,7 +180,7 @@ def test_rows_are_read_back_and_bad_ones_named(tmp_path):
         ({"signals": {}, "primary_right": True}, "line 2 has no 'fallback_right'"),
         ({**good, "signals": {"margin": "high"}}, "margin is 'high'"),
         ({**good, "primary_cost": math.inf}, "primary_cost is inf"),
-        ([], "line 2 is no row"),
+        ([], "line 2 is not a row"),
     ):
         file.write_text(json.dumps(good) + "\n" + json.dumps(bad) + "\n")
         with pytest.raises(TaskError, match=said):

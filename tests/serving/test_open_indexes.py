@@ -138,3 +138,17 @@ def test_model_is_unloaded_when_idle_and_not_while_someone_has_or_awaits_their_t
     assert opened[0].closed
     assert not given.closed, "it is whoever made it who closes it"
     assert models.open("local") is opened[1]
+
+
+def test_damaged_index_does_not_hide_the_others(tmp_path, sample_index):
+    for name in ("good", "bad"):
+        shutil.copytree(sample_index, tmp_path / name)
+    (tmp_path / "bad" / "index.sqlite").write_bytes(b"SQLite format 3\x00" + b"?" * 5000)
+    (tmp_path / "bad" / "index.seal").unlink(missing_ok=True)
+    with running(ServeOptions(indexes=tmp_path, port=0, models=("none",))) as server:
+        bad, good = httpx.get(f"{server.url}api/collections", timeout=60).json()["collections"]
+        assert (good["name"], good["problem"]) == ("good", None)
+        assert good["documents"] > 0
+        assert (bad["name"], bad["documents"]) == ("bad", 0)
+        assert "ragkit repair" in bad["problem"]["hint"]
+        assert str(tmp_path) not in bad["problem"]["message"] + bad["problem"]["hint"]

@@ -8,8 +8,11 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from ragkit.errors import StoreError
+from ragkit.indexing.summary import IndexSummary
 from ragkit.serving.collections import no_collection
 from ragkit.serving.context import Context, Ctx, Who
+from ragkit.serving.failures import report
 from ragkit.serving.names import collection_title
 from ragkit.serving.people import Person
 from ragkit.serving.reviewing import row_reviews
@@ -45,12 +48,20 @@ def make_collection(wanted: NewCollection, ctx: Ctx, person: Who) -> dict[str, A
 
 def _view(ctx: Context, person: Person, name: str) -> dict[str, Any] | None:
     """Return what is shown of a collection; nothing is opened for it. None if it is gone."""
-    found = ctx.collections.summary(name)
+    problem = None
+    try:
+        found = ctx.collections.summary(name)
+    except StoreError as error:
+        # One damaged index must not hide the others.
+        problem = report(error, f"the collection {name}")["error"]
+        found = IndexSummary(0, 0, 0, None, None), 0
     if found is None:
         return None
     summary, examples = found
     return {
         "name": name,
+        # Why it can't be read; None if it can.
+        "problem": problem,
         "title": collection_title(name, summary.origin),
         "files": summary.files,
         "documents": summary.documents,

@@ -12,6 +12,10 @@ export function emptyView({ put }) {
   const place = collection();
   if (!place) return noCollection();
   const element = h("div.empty");
+  if (place.problem) {
+    fill(element, head(`${place.title} can't be read`, [place.problem.message, place.problem.hint].filter(Boolean).join(" ")));
+    return element;
+  }
   if (!place.documents) {
     fill(
       element,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ragkit.answering import AnswerOptions, Assistant
-from ragkit.errors import IndexMismatchError, SettingsError
+from ragkit.errors import IndexMismatchError, SettingsError, StoreError
 from ragkit.examples import ExamplePool
 from ragkit.indexing import Index
 from ragkit.indexing.summary import IndexSummary, summarize_index
 from ragkit.retrieval import RetrievalOptions, Retriever
 from ragkit.serving.failures import RequestError, not_found
+from ragkit.serving.names import collection_title
 from ragkit.serving.open_indexes import OpenIndexes
 from ragkit.serving.people import People, Person, Right, allows
 
@@ -182,6 +185,17 @@ class Collections:
     def names(self, person: Person) -> list[str]:
         """Return the collections that a person may read: those named at the start first, then by name."""
         return [name for name in self.all_names() if allows(self._people.right(person, name), "read")]
+
+    def titles(self, person: Person) -> dict[str, str]:
+        """Return the title of each collection that a person may read: its folder's own name if no other has it."""
+        found: dict[str, str] = {}
+        for name in self.names(person):
+            with contextlib.suppress(StoreError):  # a damaged index keeps its name
+                summary = self.summary(name)
+                found[name] = name if summary is None else collection_title(name, summary[0].origin)
+            found.setdefault(name, name)
+        counts = Counter([*found.values(), *(name for name, title in found.items() if name != title)])
+        return {name: title if counts[title] == 1 else name for name, title in found.items()}
 
     def all_names(self) -> list[str]:
         """Return all collections, regardless of permissions."""

@@ -166,13 +166,15 @@ def asked(
 
 
 def opened(ctx: Context, person: Person, model: str) -> Collection:
-    """Return the collection that a model's id names.
+    """Return the collection that a model's id names, by its title or its name.
 
     Raises:
         RequestError: 404 if there is none that the person may read.
     """
+    wanted = model.partition("/")[0]
+    names = {title: name for name, title in ctx.collections.titles(person).items()}
     try:
-        return ctx.collections.open(model.partition("/")[0], person)
+        return ctx.collections.open(names.get(wanted, wanted), person)
     except RequestError as error:
         raise (no_model() if error.status == 404 else error) from error
 

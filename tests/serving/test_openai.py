@@ -6,6 +6,11 @@ import httpx
 import openai
 import pytest
 
+from ragkit import Index
+from ragkit._files import name_with_digest
+from ragkit.serving.context import ServeOptions
+from tests.serving.conftest import running
+
 QUESTION = [{"role": "user", "content": "What is the focal length of the Meridian 40?"}]
 
 
@@ -22,6 +27,27 @@ def test_models_are_collections_and_their_models(theirs):
     assert theirs.models.retrieve("samples/smollm2").id == "samples/smollm2"
     with pytest.raises(openai.NotFoundError):
         theirs.models.retrieve("nope")
+
+
+def test_index_of_a_folder_has_the_name_of_the_folder_and_keeps_its_own(tmp_path):
+    for parent in ("one", "two"):
+        folder = tmp_path / parent / ("handbook" if parent == "one" else "notes")
+        folder.mkdir(parents=True)
+        (folder / "gate.txt").write_text("The gate opens at noon.")
+        with Index.create(tmp_path / "indexes" / name_with_digest(folder)) as index:
+            index.add(folder)
+    hashed = name_with_digest(tmp_path / "one" / "handbook")
+    with (
+        running(ServeOptions(indexes=tmp_path / "indexes", port=0, models=("none",))) as server,
+        openai.OpenAI(base_url=f"{server.url}v1", api_key="none", max_retries=0) as client,
+    ):
+        assert {model.id.partition("/")[0] for model in client.models.list()} == {"handbook", "notes"}
+        for name in ("handbook", hashed):
+            assert client.models.retrieve(name).id == name
+            done = client.chat.completions.create(
+                model=name, messages=[{"role": "user", "content": "When does the gate open?"}]
+            )
+            assert "noon" in done.choices[0].message.content
 
 
 def test_completion_has_content_usage_and_citations(theirs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter
@@ -30,10 +29,9 @@ class NewCollection(BaseModel):
 def list_collections(ctx: Ctx, person: Who) -> dict[str, Any]:
     """List the collections that you may read."""
     views = [view for name in ctx.collections.names(person) if (view := _view(ctx, person, name)) is not None]
-    titles = Counter(view["title"] for view in views)
+    titles = ctx.collections.titles(person)
     for view in views:
-        if titles[view["title"]] > 1:
-            view["title"] = view["name"]
+        view["title"] = titles.get(view["name"], view["name"])
     return {"collections": views}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -12,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.failures import RequestError
 from ragkit.serving.openai import Extension, no_model, opened
-from ragkit.serving.people import Person
 from ragkit.serving.sse import unless_gone
 
 router = APIRouter(prefix="/v1", tags=["OpenAI's"])
@@ -36,13 +36,14 @@ class EmbeddingsRequest(BaseModel):
 @router.get("/models")
 def list_models(ctx: Ctx, person: Who) -> dict[str, Any]:
     """List the models: each collection, with the default model or with another."""
-    return {"object": "list", "data": [_model(name) for name in _ids(ctx, person)]}
+    return {"object": "list", "data": [_model(name) for name in _ids(ctx, ctx.collections.titles(person).values())]}
 
 
 @router.get("/models/{model:path}")
 def model(model: str, ctx: Ctx, person: Who) -> dict[str, Any]:
     """Return one of them."""
-    if model not in _ids(ctx, person):
+    titles = ctx.collections.titles(person)
+    if model not in _ids(ctx, {*titles, *titles.values()}):
         raise no_model()
     return _model(model)
 
@@ -88,8 +89,7 @@ async def embeddings(request: Request, wanted: EmbeddingsRequest, ctx: Ctx, pers
     return {"object": "list", "model": wanted.model, "data": data, "usage": usage}
 
 
-def _ids(ctx: Context, person: Person) -> list[str]:
-    names = ctx.collections.names(person)
+def _ids(ctx: Context, names: Iterable[str]) -> list[str]:
     return [name for c in names for name in (c, *(f"{c}/{model}" for model in ctx.models.choices))]
 
 

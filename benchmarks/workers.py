@@ -31,9 +31,17 @@ from ragkit.documents import LoadOptions
 from ragkit.embedding import open_embedder
 
 
+_MAY_NEED_OCR = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".zip", ".tar", ".gz"}
+"""Left out: OCR takes seconds a page, which would hide everything else."""
+
+
 def copies(folder: Path, count: int, target: Path) -> None:
     """Copy the files of a folder, each as often as needed, in an order that mixes formats."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size < 2_000_000]
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix.lower() not in _MAY_NEED_OCR and path.stat().st_size < 2_000_000
+    ]
     random.Random(1).shuffle(files)
     for number, path in enumerate(itertools.islice(itertools.cycle(files), count)):
         shutil.copyfile(path, target / f"{number:05}-{path.name}")

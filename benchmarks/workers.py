@@ -30,7 +30,6 @@ from ragkit import Index
 from ragkit.documents import LoadOptions
 from ragkit.embedding import open_embedder
 
-
 _MAY_NEED_OCR = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".zip", ".tar", ".gz"}
 """Left out: OCR takes seconds a page, which would hide everything else."""
 

@@ -129,7 +129,7 @@ class Chunk:
     """The innermost section (or a window of it) around the chunk; the prompt may take it whole."""
     section_end: int = 0
     header: str = ""
-    """Context that is embedded before the text and is no part of the quote: title and heading path."""
+    """Context that is embedded before the text and is not part of the quote: title and heading path."""
     key: int = -1
     """Row key in its index, never reused; -1 before the chunk is stored."""
     label: str = ""

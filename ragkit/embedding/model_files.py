@@ -141,7 +141,7 @@ def _read(folder: Path, name: str, sha256: str | None, graph: Path | None = None
         graph = find_graph(folder)
     if (weights is None and graph is None) or missing:
         raise EmbeddingError(
-            f"{folder} lacks {', '.join(missing or ['model.safetensors'])}: it is no embedding model ragkit can run.",
+            f"{folder} lacks {', '.join(missing or ['model.safetensors'])}: ragkit can't run it as a model.",
             "Save one with SentenceTransformer(...).save_pretrained(folder).",
         )
     architecture = " ".join(config.get("architectures") or ())

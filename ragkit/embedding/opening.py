@@ -51,7 +51,7 @@ def set_default_runtime(runtime: Runtime = "auto", device: Device = "auto") -> N
         device: ``cpu``, ``cuda``, or ``auto``: the GPU where there is one that torch can use.
 
     Raises:
-        SettingsError: if one is no legal value, or the two exclude each other.
+        SettingsError: if one is not a legal value, or the two exclude each other.
     """
     _check(runtime, device)
     _AUTO.runtime, _AUTO.device = runtime, device
@@ -71,7 +71,7 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
 
     Raises:
         EmbeddingError: if the model is missing, damaged, or can't be run so.
-        SettingsError: if runtime or device is no legal value, or the two exclude each other.
+        SettingsError: if runtime or device is not a legal value, or the two exclude each other.
     """
     name = str(model)
     if is_endpoint_name(name) and not Path(name).exists():

@@ -222,7 +222,7 @@ def _contradiction(question: Question) -> str:
             return f"{name}: it has one of start and end, and needs both or none."
         if source.start is not None and source.end is not None:
             if not 0 <= source.start < source.end:
-                return f"{name}: {source.start} to {source.end} is no span."
+                return f"{name}: {source.start} to {source.end} is not a span."
             if not (source.source or source.passage):
                 return f"{name}: it has start and end, but no source or passage that they count in."
     return ""

@@ -157,7 +157,7 @@ def read_report(path: str | Path) -> EvalReport:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise SettingsError(
-            f"{file} is no report of an evaluation: {place + ': ' if place else ''}{first['msg']}.", hint
+            f"{file} is not an evaluation report: {place + ': ' if place else ''}{first['msg']}.", hint
         ) from error
 
 

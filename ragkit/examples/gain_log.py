@@ -73,7 +73,7 @@ class GainLog:
                     self._known[str(row["query"])] = (tuple(row["candidates"]), gains)
             except (ValueError, TypeError, KeyError) as error:
                 raise ExamplePoolError(
-                    f"{self.path}, line {number} is no line of gains: {error!r}.", "Name another file: log=..."
+                    f"{self.path}, line {number} is not a line of gains: {error!r}.", "Name another file: log=..."
                 ) from error
             if number == 1 and found != first:
                 other = [name for name in first if found.get(name) != first[name]]

@@ -33,7 +33,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         budget: token budget for all examples.
 
     Raises:
-        SettingsError: if ``selector`` is no selector, ``k`` is below 1, or a key is named twice.
+        SettingsError: if ``selector`` is not a selector, ``k`` is below 1, or a key is named twice.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def choose(
         confidence: of the lower bound.
 
     Raises:
-        SettingsError: if target and rate are given, or one is no share.
+        SettingsError: if target and rate are given, or one is not between 0 and 1.
     """
     given = [value for value in (target, rate, confidence) if value is not None]
     if (target is not None and rate is not None) or not all(0 <= value <= 1 for value in given):

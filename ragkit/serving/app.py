@@ -86,7 +86,7 @@ def _wrong_request(request: Request, error: Exception) -> JSONResponse:
 
 def _no_text(request: Request, error: Exception) -> JSONResponse:
     # JSON can hold halves of surrogate pairs, which neither SQLite nor a response can.
-    said = error_body("The request holds what is no text.", "Send Unicode.", "invalid_request_error", "invalid")
+    said = error_body("The request contains invalid Unicode.", "Send Unicode.", "invalid_request_error", "invalid")
     return JSONResponse(said, 422)
 
 

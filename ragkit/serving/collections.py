@@ -221,7 +221,7 @@ class Collections:
         """Make an empty collection.
 
         Raises:
-            RequestError: 403 if the person is no owner, 409 if the name is taken, 400 if it is none.
+            RequestError: 403 if the person is not an owner, 409 if the name is taken, 400 if it is none.
         """
         if not person.owner or self._people.right(person, name) != "admin":
             raise RequestError(

@@ -141,7 +141,7 @@ class _Receiver:
 
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or b"boundary" not in options:
-            raise _bad("The body is no multipart/form-data.")
+            raise _bad("The body is not multipart/form-data.")
         self._folder = folder
         self._limits = limits
         self._header_name = b""

@@ -128,7 +128,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, questions):
         ("q.jsonl", '{"question": " "}', "line 1, question: it is empty"),
         ("q.jsonl", '{"question": "a?", "sources": [{"source": "x", "start": 3}]}', "sources.0"),
         ("q.jsonl", '{"question": "a?", "sources": [{"source": "x", "start": "y", "end": 4}]}', "sources.0.start"),
-        ("q.jsonl", '{"question": "a?", "sources": [{"source": "x", "start": 4, "end": 4}]}', "no span"),
+        ("q.jsonl", '{"question": "a?", "sources": [{"source": "x", "start": 4, "end": 4}]}', "not a span"),
         ("q.jsonl", '{"question": "a?", "sources": [{"quote": "x", "start": 1, "end": 4}]}', "no source or passage"),
         ("q.jsonl", '{"question": "a?", "sources": [{}]}', "neither source"),
         ("q.jsonl", '{"question": "a?", "answers": ["x"], "unanswerable": true}', "unanswerable"),

@@ -77,7 +77,7 @@ def test_report_is_the_same_after_writing_and_reading(quotes, tmp_path):
 def test_file_that_is_no_report_is_told(tmp_path):
     file = tmp_path / "report.json"
     file.write_text('{"name": "x"}')
-    with pytest.raises(SettingsError, match="no report of an evaluation: config"):
+    with pytest.raises(SettingsError, match="is not an evaluation report: config"):
         read_report(file)
     with pytest.raises(SettingsError, match="can't be read"):
         read_report(tmp_path / "none.json")

@@ -35,7 +35,7 @@ class CrossEncoderVerifier:
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise SettingsError(
-                f"{folder} holds no config.json, so it is no cross-encoder.",
+                f"{folder} has no config.json, so it is not a cross-encoder.",
                 "Specify the folder of a downloaded model, with its config.json, weights and tokenizer.",
             )
         import torch

@@ -80,7 +80,7 @@ def use_as_example(ctx: Ctx, person: Who, message_id: str) -> dict[str, Any]:
     reply = reply_of(message, ctx.conversations.why(message.id))
     if not message.correction and (not message.complete or reply.abstained):
         why = "it contains no answer" if reply.abstained else "it was stopped early"
-        raise RequestError(f"This answer is no valid example: {why}.", "Correct it first.", code="no_example")
+        raise RequestError(f"This answer is not a valid example: {why}.", "Correct it first.", code="no_example")
     return _add(ctx, collection, message.question, plain_text(message.correction or message.text), reply)
 
 

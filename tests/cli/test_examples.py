@@ -96,7 +96,7 @@ def test_search_hides_the_very_input_unless_asked(here, workplace):
         (("bank", "x", "--choice", "magic"), 2, "balanced"),
         (("bank", "x", "--order", "magic"), 2, "best_last"),
         (("bank", "x", "--where", "lang >>= 3"), 2, "QueryError"),
-        (("bank", "x", "--where", "lang == 'fr'"), 2, "the fields of an example are output, lang"),
+        (("bank", "x", "--where", "lang == 'fr'"), 2, "An example has the fields output, lang"),
         (("bank", "  "), 2, "empty"),
     ],
 )

@@ -126,7 +126,7 @@ def divide(
 def _held_out(
     order: Sequence[tuple[str, int]], counts: Mapping[tuple[str, int], int], wanted: float, *, in_order: bool
 ) -> set[tuple[str, int]]:
-    """Return the first groups with about so many rows; groups with too many are passed over, unless ``in_order``."""
+    """Return the first groups with about ``wanted`` rows together; unless ``in_order``, too large ones are skipped."""
     aside: set[tuple[str, int]] = set()
     total = 0
     for group in order:

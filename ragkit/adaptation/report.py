@@ -90,7 +90,7 @@ class AdaptReport:
 
 
 def too_few(count: int) -> str:
-    """Return why nothing can be promoted with so many held-out questions."""
+    """Return why this number of held-out questions is too small to promote anything."""
     what = "is 1 held-out question" if count == 1 else f"are {count} held-out questions"
     return f"There {what}; a promotion needs at least {LEAST}."
 

@@ -222,7 +222,7 @@ def fault(question: str, candidate: Candidate, source: str) -> str:
         return f"The passage does not contain {name!r}."
     defined = _DEFINITION.match(question)
     if defined and not re.search(rf"{re.escape(defined[1])}\W+(?:\w+\W+){{0,2}}{BLANK}", candidate.blank, re.I):
-        return "The question asks for a definition, and the answer is none."
+        return "The question asks for a definition, but the answer is not one."
     grams = [tuple(found[at : at + 3]) for at in range(len(found) - 2)]
     if len(set(grams)) < len(grams):
         return "The question repeats itself."

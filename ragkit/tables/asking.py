@@ -134,7 +134,7 @@ class Tables:
         return close[model.choose(messages, [one.sql for one in close], biases).number]
 
     def _written(self, question: str, model: ChatModel, options: TableOptions) -> tuple[CheckedQuery, float] | None:
-        """Return a query that the model writes, checked, and its coverage; None if there is none."""
+        """Return a query that the model writes, checked, and its coverage; None if no query is valid."""
         scopes = self._relevant(question, options.max_tables)
         is_local = isinstance(model, ConstrainedModel)
         if is_local and best_coverage(question, scopes) < options.least_coverage:

@@ -129,7 +129,7 @@ class TableAnswer:
 
     question: str
     text: str
-    """The result as text, or why there is none."""
+    """The result as text, or the reason for no result."""
     sql: str
     """The query; empty if no query fits the question."""
     columns: tuple[str, ...]

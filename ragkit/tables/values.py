@@ -131,7 +131,7 @@ def _dates(plain: Sequence[str], filled: int) -> tuple[Value, ...] | None:
 
 
 def _day_first(matches: Sequence[re.Match[str]]) -> bool | None:
-    """Tell the order of day and month in dates with slashes; None if the column does not show it."""
+    """Return whether the day is first in dates with slashes; None if the column does not show it."""
     first = any(int(match[1]) > 12 for match in matches)
     second = any(int(match[2]) > 12 for match in matches)
     return None if first == second else first

@@ -26,6 +26,19 @@ def write_atomically(file: Path, content: bytes) -> None:
     new.replace(file)
 
 
+def sync(path: Path) -> None:
+    """Write what the system holds back of a file, or of the entries of a folder, to the disk.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def append_line(file: Path, row: Any) -> None:
     """Append a row to a JSON Lines file; it is on disk when this returns.
 

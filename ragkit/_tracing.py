@@ -53,7 +53,7 @@ class Span:
 
     @property
     def trace_id(self) -> str | None:
-        """Hexadecimal id of the trace; None if there is none."""
+        """Hexadecimal id of the trace; None if no span is recorded."""
         context = None if self._span is None else self._span.get_span_context()
         return f"{context.trace_id:032x}" if context is not None and context.is_valid else None
 
@@ -95,22 +95,8 @@ _meters: dict[str, tuple[Any, Any]] = {}
 @contextmanager
 def in_span(name: str, attributes: Attributes | None = None, kind: Kind = "internal") -> Iterator[Span]:
     """Run a block within a span. Don't yield from a generator inside of the block; see ``steps_in_span``."""
-    begun = _begin(name, attributes, kind, None)
-    if begun is None:
-        yield Span()
-        return
-    trace, span = begun
-    context = sys.modules["opentelemetry.context"]
-    token = context.attach(trace.set_span_in_context(span))
-    held = Span(span)
-    try:
-        yield held
-    except BaseException as error:
-        held.failed(error)
-        raise
-    finally:
-        context.detach(token)
-        span.end()
+    with _current_span(name, attributes, kind, None) as span:
+        yield span
 
 
 def steps_in_span(
@@ -167,13 +153,20 @@ def request_span(name: str, headers: Mapping[str, str], attributes: Attributes) 
         from opentelemetry.propagate import extract
 
         parent = extract(headers)
-    begun = _begin(name, attributes, "server", parent)
+    with _current_span(name, attributes, "server", parent) as span:
+        yield span
+
+
+@contextmanager
+def _current_span(name: str, attributes: Attributes | None, kind: Kind, parent: Any) -> Iterator[Span]:
+    """Run a block within a span that is the current one; ``parent`` is a context, None for the present one."""
+    begun = _begin(name, attributes, kind, parent)
     if begun is None:
         yield Span()
         return
-    span = begun[1]
+    trace, span = begun
     context = sys.modules["opentelemetry.context"]
-    token = context.attach(begun[0].set_span_in_context(span, parent))
+    token = context.attach(trace.set_span_in_context(span, parent))
     held = Span(span)
     try:
         yield held

@@ -211,11 +211,7 @@ class Assistant:
         trace.kind, trace.why_kind, trace.why_query = asked.kind, asked.why_kind, asked.why_query
         trace.language = asked.language
         wanted, why = self._resolved(mode or self._mode if self.options.json_schema is None else "chat")
-        with trace.timed("retrieve"):
-            found = search(asked, self.retriever, where)
-        trace.hits, trace.found = found.hits, found.num_candidates
-        yield Retrieved(found.hits)
-        evidence = self._ranked(asked, found, where, trace)
+        found, evidence = yield from self._searched(asked, where, trace)
         language = language_differs(asked, evidence)
         able: Capability = self._capability(trace) if wanted != "quotes" else "none"
         waited = False
@@ -225,11 +221,7 @@ class Assistant:
             rewritten = self._rewritten(asked, history, language, kind, trace)
             if rewritten is not None:
                 asked, language = rewritten, None
-                with trace.timed("retrieve"):
-                    found = search(asked, self.retriever, where)
-                trace.hits, trace.found = found.hits, found.num_candidates
-                yield Retrieved(found.hits)
-                evidence = self._ranked(asked, found, where, trace)
+                found, evidence = yield from self._searched(asked, where, trace)
         trace.mode, trace.why_mode = route(asked.kind, able) if wanted == "auto" else (wanted, why)
         refuse = trace.relevance < self._refuse_below(trace.mode, able)
         if language is not None and refuse:
@@ -243,10 +235,8 @@ class Assistant:
                 with trace.timed("retrieve"):
                     linked = retrieve_linked(self.retriever, asked.query, where=where, first=found.hits)
                 if linked.links:
-                    found = replace(found, hits=linked.hits)
-                    trace.hits, trace.links = linked.hits, linked.links
-                    yield Retrieved(found.hits)
-                    evidence = self._ranked(asked, found, where, trace)
+                    trace.links = linked.links
+                    evidence = yield from self._ranked(asked, replace(found, hits=linked.hits), where, trace)
             if not waited:
                 yield ModelNeeded(trace.evidence)
             yield from self._chat(asked, evidence, trace, history)
@@ -377,8 +367,22 @@ class Assistant:
             lambda: self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
         )
 
-    def _ranked(self, asked: Question, found: Found, where: Filter | str | None, trace: Trace) -> Evidence:
-        """Return the evidence of hits, with its scores in the trace."""
+    def _searched(
+        self, asked: Question, where: Filter | str | None, trace: Trace
+    ) -> Generator[AnswerEvent, None, tuple[Found, Evidence]]:
+        """Search for a question, yield the hits, and return them with their evidence."""
+        with trace.timed("retrieve"):
+            found = search(asked, self.retriever, where)
+        trace.found = found.num_candidates
+        evidence = yield from self._ranked(asked, found, where, trace)
+        return found, evidence
+
+    def _ranked(
+        self, asked: Question, found: Found, where: Filter | str | None, trace: Trace
+    ) -> Generator[AnswerEvent, None, Evidence]:
+        """Yield hits, and return their evidence, with its scores in the trace."""
+        trace.hits = found.hits
+        yield Retrieved(found.hits)
         with trace.timed("rank"), in_span("ragkit.rank"):
             evidence = self._evidence(asked, found, as_filter(where))
             if evidence.ranked:

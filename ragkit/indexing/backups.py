@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ragkit._files import sync
 from ragkit._progress import Progress, ProgressCallback
 from ragkit.errors import BackupError, IndexExistsError, IndexNotFoundError
 from ragkit.indexing.attaching import forget_backend
@@ -93,9 +94,9 @@ def back_up(folder: str | Path, target: str | Path, progress: ProgressCallback |
                         progress(Progress("files", number, len(paths), relative))
                     listed += _add(tar, path, relative, work, rebuilt)
                 _add_manifest(tar, kind, folder.resolve().name, listed, rebuilt)
-            _sync(part)
+            sync(part)
             part.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
     except (OSError, sqlite3.Error, tarfile.TarError) as error:
         raise BackupError(
             f"{folder} can't be backed up to {target}: {error}.",
@@ -136,7 +137,7 @@ def restore(source: str | Path, folder: str | Path, progress: ProgressCallback |
             if folder.exists():
                 folder.rmdir()
             new.replace(folder)
-            _sync(folder.absolute().parent)
+            sync(folder.absolute().parent)
     except (OSError, EOFError, tarfile.TarError) as error:
         raise BackupError(
             f"{source} can't be restored to {folder}: {error}.",
@@ -340,11 +341,3 @@ def _finish(folder: Path) -> bool:
         seal_store(store)
     (folder / "lock").unlink(missing_ok=True)
     return had_store or lost
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

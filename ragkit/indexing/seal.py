@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ragkit._files import sync
 from ragkit.errors import IndexDamagedError
 
 FILE_NAME = "index.seal"
@@ -56,7 +57,7 @@ def break_seal(folder: Path) -> None:
     file = folder / FILE_NAME
     if file.exists():
         file.unlink()
-        _sync(folder)
+        sync(folder)
 
 
 def put_seal(database: Path, origins: dict[str, str]) -> None:
@@ -85,7 +86,7 @@ def put_seal(database: Path, origins: dict[str, str]) -> None:
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
-    _sync(database.parent)
+    sync(database.parent)
 
 
 def read_seal(folder: Path) -> Seal | None:
@@ -159,7 +160,7 @@ def repair_from_parity(database: Path) -> int:
         os.fsync(file.fileno())
     remove_log(database)
     scratch.replace(database)
-    _sync(database.parent)
+    sync(database.parent)
     return max(1, len(bad))
 
 
@@ -218,11 +219,3 @@ def _blocks(data: bytes) -> list[memoryview]:
 
 def _digests(data: bytes) -> tuple[bytes, ...]:
     return tuple(_digest(block) for block in _blocks(data))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

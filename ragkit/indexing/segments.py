@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragkit._files import sync
 from ragkit.errors import IndexDamagedError, StoreError
 from ragkit.indexing.store import Store
 
@@ -75,11 +76,11 @@ def seal(
         if known and path.name in known:
             files[relative] = known[path.name]
             continue
-        _sync(path)
+        sync(path)
         files[relative] = (_sha256(path), path.stat().st_size)
     if target.is_dir():
-        _sync(target)
-    _sync(root)
+        sync(target)
+    sync(root)
     return Segment(name, kind, rows, files, first_key)
 
 
@@ -136,11 +137,3 @@ def _damage(wanted: tuple[Path, str, int]) -> str | None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

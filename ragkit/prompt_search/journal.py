@@ -11,6 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from ragkit._files import sync
 from ragkit.errors import SettingsError, TaskError
 from ragkit.indexing.database import write_errors
 from ragkit.indexing.writing import writer_lock
@@ -130,7 +131,7 @@ def open_journal(folder: str | Path | None, head: Mapping[str, Any]) -> Iterator
             if not records:
                 with write_errors(place):
                     _write(file, _line(own))
-                    _sync_folder(place)
+                    sync(place)
             try:
                 journal = Journal(file, records[1:])
             except (KeyError, TypeError, ValueError, SettingsError) as error:
@@ -186,11 +187,3 @@ def _write(file: FileIO, content: bytes) -> None:
     if file.write(content) != len(content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(file.fileno())
-
-
-def _sync_folder(place: Path) -> None:
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

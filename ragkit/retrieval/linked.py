@@ -89,11 +89,14 @@ def retrieve_linked(
     hits = list(retriever.retrieve(question, wanted, where).hits if first is None else first)
     asked = question.casefold()
     found: dict[int, tuple[Hit, Link]] = {}
+    by_name: dict[str, tuple[Hit, ...]] = {}
     for hit in hits[:FOLLOWED]:
         for name in names_in(hit.chunk.text)[:MAX_NAMES]:
             if name.casefold() in asked:
                 continue
-            for other in retriever.retrieve(f"{name} {question}"[:1000], _HITS, where).hits:
+            if name not in by_name:
+                by_name[name] = retriever.retrieve(f"{name} {question}"[:1000], _HITS, where).hits
+            for other in by_name[name]:
                 if other.chunk.key != hit.chunk.key and _is_about(other, name):
                     found.setdefault(other.chunk.key, (other, Link(name, hit.chunk.key, other.chunk.key)))
     if not found:

@@ -39,6 +39,12 @@ _READS = frozenset(
 _NAME = re.compile(r"[\w][\w .-]{0,63}")
 
 
+def unique_titles(titles: Mapping[str, str]) -> dict[str, str]:
+    """Return the title of each collection; its name in place of a title that another collection has too."""
+    counts = Counter([*titles.values(), *(name for name, title in titles.items() if name != title)])
+    return {name: title if counts[title] == 1 else name for name, title in titles.items()}
+
+
 class GuardedIndex:
     """An index that checks the person's permission before each use.
 
@@ -194,8 +200,7 @@ class Collections:
                 summary = self.summary(name)
                 found[name] = name if summary is None else collection_title(name, summary[0].origin)
             found.setdefault(name, name)
-        counts = Counter([*found.values(), *(name for name, title in found.items() if name != title)])
-        return {name: title if counts[title] == 1 else name for name, title in found.items()}
+        return unique_titles(found)
 
     def all_names(self) -> list[str]:
         """Return all collections, regardless of permissions."""
@@ -221,7 +226,7 @@ class Collections:
         """Make an empty collection.
 
         Raises:
-            RequestError: 403 if the person is not an owner, 409 if the name is taken, 400 if it is none.
+            RequestError: 403 if the person is not an owner, 409 if the name is taken, 400 if it is invalid.
         """
         if not person.owner or self._people.right(person, name) != "admin":
             raise RequestError(

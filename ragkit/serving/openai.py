@@ -172,9 +172,11 @@ def opened(ctx: Context, person: Person, model: str) -> Collection:
         RequestError: 404 if there is none that the person may read.
     """
     wanted = model.partition("/")[0]
-    names = {title: name for name, title in ctx.collections.titles(person).items()}
+    if wanted not in ctx.collections.names(person):
+        # Titles are read from the indexes, so they are looked up only for what is not a name.
+        wanted = next((name for name, title in ctx.collections.titles(person).items() if title == wanted), wanted)
     try:
-        return ctx.collections.open(names.get(wanted, wanted), person)
+        return ctx.collections.open(wanted, person)
     except RequestError as error:
         raise (no_model() if error.status == 404 else error) from error
 

@@ -90,7 +90,7 @@ class RowReviews:
         """Return a row by the id that it has in its file.
 
         Raises:
-            RequestError: 404 if there is none.
+            RequestError: 404 if the row is unknown.
         """
         found = next((one for one in self.rows(collection) if one.original.id == row_id), None)
         if found is None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from ragkit.errors import StoreError
 from ragkit.indexing.summary import IndexSummary
-from ragkit.serving.collections import no_collection
+from ragkit.serving.collections import no_collection, unique_titles
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.failures import report
 from ragkit.serving.names import collection_title
@@ -29,9 +29,9 @@ class NewCollection(BaseModel):
 def list_collections(ctx: Ctx, person: Who) -> dict[str, Any]:
     """List the collections that you may read."""
     views = [view for name in ctx.collections.names(person) if (view := _view(ctx, person, name)) is not None]
-    titles = ctx.collections.titles(person)
+    titles = unique_titles({view["name"]: view["title"] for view in views})
     for view in views:
-        view["title"] = titles.get(view["name"], view["name"])
+        view["title"] = titles[view["name"]]
     return {"collections": views}
 
 

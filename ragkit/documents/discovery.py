@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INDEX_FILE = "index.sqlite"
 """What makes a folder an index: its files are no documents, and change while they are read."""
+SHARDS_FILE = "ragkit-shards.json"
+"""What makes a folder an index with shards, which are the indexes in it."""
 _DEAD = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -166,7 +168,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _holds_index(folder: Path) -> bool:
     try:
-        return (folder / INDEX_FILE).is_file()
+        return (folder / INDEX_FILE).is_file() or (folder / SHARDS_FILE).is_file()
     except OSError:
         # Entering the folder will say why it can't be read.
         return False

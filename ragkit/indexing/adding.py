@@ -1,29 +1,32 @@
-"""Adds files and documents to an index: read, chunk, embed new chunks, commit in batches."""
+"""Adds files and documents to an index: finds what changed, reads it, and commits in batches."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from ragkit._progress import Progress, ProgressCallback
-from ragkit.chunking import ChunkingOptions, chunk_document
+from ragkit.chunking import ChunkingOptions
 from ragkit.documents import Discovery, Issue, LoadOptions, SourceFile, file_sha256
 from ragkit.documents.reading_ahead import number_of_workers, read_ahead
 from ragkit.embedding.base import Embedder
 from ragkit.errors import DocumentError, EmbeddingError
-from ragkit.indexing.identity import FileRecord, file_record, reading, same_document
+from ragkit.indexing.identity import FileRecord, file_record, reading
 from ragkit.indexing.reports import AddReport
+from ragkit.indexing.sharding import shard_of
+from ragkit.indexing.staging import Staging, timed
 from ragkit.indexing.store import Store, as_json
 from ragkit.indexing.vectors import VectorOptions
-from ragkit.indexing.writing import Changes, commit, embed_missing, settle
-from ragkit.records import Chunk, Document
+from ragkit.records import Document, document_id
 
 _BATCH_CHUNKS = 2000
+"""Of each shard."""
 _BATCH_SECONDS = 10.0
 T = TypeVar("T")
 
@@ -45,30 +48,27 @@ class Adder:
     """An addition to an index, under the writer's lock.
 
     Args:
-        store: store of the index.
+        stores: stores of the index: one, or that of each shard.
         embedder: embedding model of the index.
         chunking: chunking options of the index.
         vectors: options of vector files.
         progress: called with a ``Progress`` after each step.
+        keeps: whether a document with an id is to be added; others count as present. By default, all are.
     """
 
     def __init__(
         self,
-        store: Store,
+        stores: Sequence[Store],
         embedder: Embedder,
         chunking: ChunkingOptions,
         vectors: VectorOptions,
         progress: ProgressCallback | None,
+        keeps: Callable[[str], bool] | None = None,
     ) -> None:
         self.report = AddReport(seconds=dict.fromkeys(("read", "chunk", "embed", "write"), 0.0))
-        self._store = store
-        self._embedder = embedder
-        self._chunking = chunking
-        self._vectors = vectors
+        self._parts = [Staging(store, embedder, chunking, vectors, self.report) for store in stores]
         self._progress = progress
-        self._changes = Changes()
-        self._staged_chunks = 0
-        self._files: list[tuple[str, str, int, int, int, str, str]] = []
+        self._keeps = keeps
         self._hashes: list[str] = []
         self._last_commit = time.monotonic()
 
@@ -101,42 +101,45 @@ class Adder:
     def add_documents(self, documents: Iterable[Document]) -> None:
         """Add document objects; a document replaces one with the same id and other content."""
         for document in documents:
-            self.report.issues += self._add_document(document)
+            self.report.issues += self._put(document)
 
     def remove(self, origins: Sequence[str]) -> None:
         """Remove the documents of missing files."""
         for origin in origins:
-            gone = [row[0] for row in self._store.rows("SELECT id FROM documents WHERE origin = ?", (origin,))]
-            self._changes.remove += gone
-            self.report.removed += len(gone)
+            for part in self._parts:
+                part.remove(part.document_ids(origin))
         if origins:
             self._flush()
-            with self._store.transaction() as connection:
-                forget_files(connection, origins)
+            for part in self._parts:
+                with part.store.transaction() as connection:
+                    forget_files(connection, origins)
 
     def finish(self) -> AddReport:
         """Commit the last batch, merge vector files if there are many, and return the report."""
         self._flush()
         self.report.duplicates = self._duplicates()
-        with self._timed("write"):
-            settle(self._store, self._embedder.model_id, self._embedder.dimension, self._vectors)
+        with timed(self.report, "write"):
+            for part in self._parts:
+                part.settle()
         spent = sum(self.report.seconds.values())
         if self.report.embedded >= 50 and spent > 0:
-            with self._store.transaction():
-                self._store.set_state(chunks_per_second=round(self.report.embedded / spent, 2))
+            store = self._parts[0].store
+            with store.transaction():
+                store.set_state(chunks_per_second=round(self.report.embedded / spent, 2))
         return self.report
 
     def _duplicates(self) -> int:
         """Return the number of files with the same content as another file with documents in the index."""
         if not self._hashes:
             return 0
-        rows = self._store.rows("SELECT sha256 FROM files WHERE documents > 0 GROUP BY sha256 HAVING count(*) > 1")
-        shared = {row[0] for row in rows}
-        return sum(sha256 in shared for sha256 in self._hashes)
+        counts: Counter[str] = Counter()
+        for part in self._parts:
+            counts.update(dict(part.store.rows("SELECT sha256, count(*) FROM files WHERE documents > 0 GROUP BY 1")))
+        return sum(counts[sha256] > 1 for sha256 in self._hashes)
 
     def _look(self, file: SourceFile, options: LoadOptions, *, force: bool) -> _Task:
         """Return what is to be done with a file."""
-        known = file_record(self._store, file.origin)
+        known = file_record(self._part(document_id(file.origin)).store, file.origin)
         try:
             if known is not None and known.same_stat(file) and not force:
                 sha256 = known.sha256
@@ -163,7 +166,7 @@ class Adder:
     def _waiting_for(self, items: Iterator[T]) -> Iterator[T]:
         """Yield items, and count the time until each as reading."""
         while True:
-            with self._timed("read"):
+            with timed(self.report, "read"):
                 item = next(items, None)
             if item is None:
                 return
@@ -180,136 +183,61 @@ class Adder:
                 issues.append(item)
                 continue
             seen.add(item.id)
-            issues += self._add_document(item, cut=True)
-        rows = self._store.rows("SELECT id FROM documents WHERE origin = ?", (file.origin,))
-        gone = [row[0] for row in rows if row[0] not in seen]
+            issues += self._put(item, cut=True)
+        gone = [[name for name in part.document_ids(file.origin) if name not in seen] for part in self._parts]
         if same_bytes and any(issue.retry for issue in issues):
             # Reading was interrupted, and an earlier one of the same bytes got further: its documents are kept.
-            seen.update(gone)
+            seen.update(*gone)
         else:
-            self._changes.remove += gone
-            self.report.removed += len(gone)
+            for part, names in zip(self._parts, gone, strict=True):
+                part.remove(names)
         self.report.issues += issues
         self._record(file, sha256, len(seen), issues, how)
 
-    def _add_document(self, document: Document, *, cut: bool = False) -> list[Issue]:
-        """Put a document into the next commit, unless it is in the index, and return issues of missing text.
+    def _part(self, identity: str) -> Staging:
+        """Return the part of the index to which a document belongs."""
+        return self._parts[shard_of(identity, len(self._parts))]
 
-        Args:
-            document: the document.
-            cut: whether to chunk an existing document again, and replace it if its chunks differ.
-        """
-        staged = self._changes.put.get(document.id)
-        stored = staged[0] if staged else self._store.document(document.id)
-        same = stored is not None and same_document(stored, document)
-        if same and not cut:
-            self.report.unchanged += 1
+    def _put(self, document: Document, *, cut: bool = False) -> list[Issue]:
+        """Put a document into the next commit; see ``Staging.put``."""
+        if self._keeps is not None and not self._keeps(document.id):
             return []
-        with self._timed("chunk"):
-            chunks = chunk_document(document, self._embedder.tokenizer, self._embedder.window, self._chunking)
-        issues = missing_text(document, chunks, self._embedder.window)
-        if same and _cuts(chunks) == _cuts(staged[1] if staged else self._store.chunks_of(document.id)):
-            self.report.unchanged += 1
-            return issues
-        if staged is not None:
-            self._count(*staged, -1)
-            if self._store.document(document.id) is None:
-                self.report.added -= 1
-                stored = None
-            else:
-                self.report.replaced -= 1
-        elif stored is not None:
-            self._changes.remove.append(document.id)
-        if stored is None:
-            self.report.added += 1
-        else:
-            self.report.replaced += 1
-        self._changes.put[document.id] = (document, chunks)
-        self._count(document, chunks, 1)
+        issues = self._part(document.id).put(document, cut=cut)
         late = time.monotonic() - self._last_commit > _BATCH_SECONDS
-        if self._staged_chunks >= _BATCH_CHUNKS or late:
+        if late or sum(part.chunks for part in self._parts) >= _BATCH_CHUNKS * len(self._parts):
             self._flush()
         return issues
 
-    def _count(self, document: Document, chunks: Sequence[Chunk], sign: int) -> None:
-        """Count a document of the next commit; with ``sign`` -1, subtract it."""
-        self._staged_chunks += sign * len(chunks)
-        self.report.chunks += sign * len(chunks)
-        self.report.characters += sign * len(document.text)
-        self.report.tokens += sign * sum(chunk.tokens for chunk in chunks)
-        self.report.tokens_over_window += sign * tokens_over(chunks, self._embedder.window)
-        self.report.characters_lost += sign * characters_lost(document, chunks)
-
     def _flush(self) -> None:
-        """Embed chunks without a vector, and commit."""
-        if self._changes.put or self._changes.remove or self._files:
-            try:
-                self._embed()
-            except EmbeddingError:
-                self._changes = Changes()
-                self._staged_chunks = 0
-                self._files.clear()
-                raise
-            with self._timed("write"):
-                if self._changes.put or self._changes.remove:
-                    commit(self._store, self._changes, self._embedder.model_id, self._embedder.dimension, self._vectors)
-                if self._files:
-                    with self._store.transaction() as connection:
-                        connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", self._files)
-        self._changes = Changes()
-        self._staged_chunks = 0
-        self._files.clear()
-        self._last_commit = time.monotonic()
+        """Embed chunks without a vector, and commit; records of files after the documents of all parts."""
+        done = self.report.chunks - sum(part.chunks for part in self._parts)
 
-    def _embed(self) -> None:
-        chunks = [chunk for _, cut in self._changes.put.values() for chunk in cut]
-        step = 256
-        for first in range(0, len(chunks), step):
-            with self._timed("embed"):
-                new = embed_missing(self._store, self._embedder, chunks[first : first + step], self._changes.vectors)
-            self._changes.vectors |= new
-            self.report.embedded += len(new)
-            done = self.report.chunks - len(chunks) + min(first + step, len(chunks))
+        def embedded(chunks: int) -> None:
+            nonlocal done
+            done += chunks
             self._tell("chunks", done, self.report.chunks, "")
 
+        try:
+            for part in self._parts:
+                part.embed(embedded)
+        except EmbeddingError:
+            for part in self._parts:
+                part.drop()
+            raise
+        with timed(self.report, "write"):
+            for part in self._parts:
+                part.commit()
+            for part in self._parts:
+                part.record_files()
+        self._last_commit = time.monotonic()
+
     def _record(self, file: SourceFile, sha256: str, documents: int, issues: Sequence[Issue], how: str) -> None:
-        self._files.append((file.origin, sha256, file.size, file.mtime_ns, documents, as_json(issues), how))
+        row = (file.origin, sha256, file.size, file.mtime_ns, documents, as_json(issues), how)
+        self._part(document_id(file.origin)).files.append(row)
 
     def _tell(self, stage: str, done: int, total: int | None, current: str) -> None:
         if self._progress is not None:
             self._progress(Progress(stage, done, total, current))
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.report.seconds[stage] += time.perf_counter() - started
-
-
-def missing_text(document: Document, chunks: Sequence[Chunk], window: int) -> list[Issue]:
-    """Return an issue for text that search can't find; it indicates a bug of the chunker."""
-    lost, over = characters_lost(document, chunks), tokens_over(chunks, window)
-    if not lost and not over:
-        return []
-    detail = f"{lost} characters of {document.source} are in no chunk, and the embedder truncates {over} tokens."
-    return [Issue(document.origin, "text_lost", detail, hint="This is a bug of ragkit; please report it.")]
-
-
-def tokens_over(chunks: Sequence[Chunk], window: int) -> int:
-    """Return the number of tokens of chunks that the embedder would truncate."""
-    return sum(max(0, chunk.tokens - window) for chunk in chunks)
-
-
-def characters_lost(document: Document, chunks: Sequence[Chunk]) -> int:
-    """Return the number of characters of a document, except white space, that are in none of its chunks."""
-    lost, covered = 0, 0
-    for start, end in [*((chunk.start, chunk.end) for chunk in chunks), (len(document.text), len(document.text))]:
-        if start > covered:
-            lost += len("".join(document.text[covered:start].split()))
-        covered = max(covered, end)
-    return lost
 
 
 def forget_files(connection: sqlite3.Connection, origins: Iterable[str]) -> None:
@@ -320,7 +248,3 @@ def forget_files(connection: sqlite3.Connection, origins: Iterable[str]) -> None
 def below(paths: Sequence[Path], origin: str) -> bool:
     """Return whether ``origin`` is one of ``paths`` or inside one."""
     return any(origin == str(path) or origin.startswith(f"{path}/") for path in paths)
-
-
-def _cuts(chunks: Sequence[Chunk]) -> list[tuple[int, int, str]]:
-    return [(chunk.start, chunk.end, chunk.header) for chunk in chunks]

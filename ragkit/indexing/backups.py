@@ -29,6 +29,7 @@ from ragkit.indexing.attaching import forget_backend
 from ragkit.indexing.database import FILE_NAME, LABELS_FORMAT
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.segments import FOLDER, damaged_files, read_segments
+from ragkit.indexing.sharding import shards_in
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import VectorOptions
 from ragkit.indexing.writing import rebuild, seal_store, writer_lock
@@ -78,7 +79,7 @@ def back_up(folder: str | Path, target: str | Path, progress: ProgressCallback |
         raise IndexNotFoundError(f"There is nothing to back up in {folder}.", "Check the path: ragkit list")
     if target.exists():
         raise BackupError(f"{target} already exists.", "Use another name, or delete it.")
-    kind = "index" if (folder / FILE_NAME).is_file() else "folder"
+    kind = "index" if (folder / FILE_NAME).is_file() or shards_in(folder) else "folder"
     listed: list[dict[str, Any]] = []
     rebuilt: list[str] = []
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from ragkit.errors import QueryError
@@ -13,12 +13,17 @@ _SHOWN = 40
 
 
 class KnownFields:
-    """Fields that filters on an index can use. A known field stays known."""
+    """Fields that filters on an index can use. A known field stays known.
 
-    def __init__(self) -> None:
+    Args:
+        stores: stores of the index: one, or that of each shard.
+    """
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = stores
         self._seen = set(OWN_FIELDS)
 
-    def check(self, store: Store, condition: Filter) -> None:
+    def check(self, condition: Filter) -> None:
         """Check that the fields of a filter exist.
 
         A filter that also tests whether a field exists can compare it even if no document has it. An index without
@@ -30,14 +35,14 @@ class KnownFields:
         parts = list(leaves(condition))
         optional = {part.field for part in parts if isinstance(part, Exists)}
         for name in {part.field for part in parts} - optional - self._seen:
-            if self._held(store, name):
+            if self._held(name):
                 self._seen.add(name)
-            elif store.rows("SELECT 1 FROM documents LIMIT 1"):
-                raise _unknown(name, fields_of(store))
+            elif any(store.rows("SELECT 1 FROM documents LIMIT 1") for store in self._stores):
+                raise _unknown(name, sorted({field for store in self._stores for field in fields_of(store)}))
 
-    def _held(self, store: Store, name: str) -> bool:
+    def _held(self, name: str) -> bool:
         sql = "SELECT 1 FROM documents d, json_each(d.metadata) m WHERE m.key = ? LIMIT 1"
-        return bool(store.rows(sql, (name,)))
+        return any(store.rows(sql, (name,)) for store in self._stores)
 
 
 def fields_of(store: Store) -> list[str]:

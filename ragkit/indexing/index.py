@@ -6,20 +6,23 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from ragkit._progress import ProgressCallback
 from ragkit._tracing import in_span, record
 from ragkit.chunking import ChunkingOptions
 from ragkit.documents import LoadOptions, survey
+from ragkit.documents.discovery import SHARDS_FILE
 from ragkit.errors import (
+    BackendError,
     IndexChangedError,
     IndexDamagedError,
     IndexExistsError,
+    IndexMismatchError,
     IndexNotFoundError,
     IndexWriteError,
     QueryError,
@@ -36,6 +39,7 @@ from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, SyncPla
 from ragkit.indexing.seal import FILE_NAME as SEAL
 from ragkit.indexing.seal import seal_damage
 from ragkit.indexing.segments import FOLDER as SEGMENTS
+from ragkit.indexing.sharding import SHARD_PREFIX, check_count, shard_at, shards_in
 from ragkit.indexing.snapshots import Snapshots
 from ragkit.indexing.store import Store
 from ragkit.indexing.vectors import Keys, Scored, VectorOptions, empty
@@ -57,6 +61,8 @@ class IndexOptions:
     device: str = "auto"
     """Device for vector search: ``cpu``, ``cuda`` for exact search on the GPU, or ``auto`` for the GPU if torch
     supports it."""
+    shards: int = 0
+    """Number of shards of a new index, which are indexes in its folder; 0 for none. It can't be changed later."""
 
 
 class Index:
@@ -71,9 +77,10 @@ class Index:
         self._wanted = embedder
         self._embedder: Embedder | None = None
         self._store = store
+        self._stores: Sequence[Store] = (store,)
         self._snapshots = Snapshots(store, options.vectors, options.device)
         self._opening = threading.RLock()
-        self._fields = KnownFields()
+        self._fields = KnownFields(self._stores)
 
     @classmethod
     def open(
@@ -84,6 +91,7 @@ class Index:
         create: bool = False,
         options: IndexOptions | None = None,
         backend: Backend | None = None,
+        partial: bool = False,
     ) -> Self:
         """Open an index.
 
@@ -95,14 +103,27 @@ class Index:
             options: chunking options of a new index, and options of vector search.
             backend: vector store of an index that was attached to one without an address, such as a
                 ``LangChainBackend``; otherwise it is opened by its address.
+            partial: whether to open an index of which shards are missing or damaged, to read the others;
+                ``missing_shards`` lists them.
 
         Raises:
             IndexNotFoundError: if there is no index and ``create`` is False.
             IndexWriteError: if it can't be created.
             IndexDamagedError: if its SQLite file is damaged.
-            IndexMismatchError: if its format is not supported by this version.
+            IndexMismatchError: if its format is not supported by this version, or it has another number of shards.
         """
         folder = Path(path).expanduser()
+        options = options or IndexOptions()
+        if (create and options.shards > 1 and not cls.exists(folder)) or (folder / SHARDS_FILE).is_file():
+            from ragkit.indexing.sharded import open_shards
+
+            if not cls.exists(folder):
+                check_count(options.shards)
+                _make_folder(folder, SHARD_PREFIX)
+            if backend is not None:
+                raise BackendError(f"{folder} has shards, whose vectors stay in their folders.", "Leave `backend` out.")
+            opened = open_shards(folder, embedder, options, partial=partial)
+            return cast(Self, opened)  # an Index
         if not cls.exists(folder):
             if (folder / SEGMENTS).is_dir():
                 raise IndexDamagedError(f"{folder / FILE_NAME} is missing.", f"Run: ragkit repair {folder}")
@@ -115,10 +136,14 @@ class Index:
         damage = seal_damage(folder / FILE_NAME)
         if damage:
             raise IndexDamagedError(f"{damage}.", f"Repair it: ragkit repair {folder}")
+        if options.shards > 1 and cls.exists(folder):
+            raise IndexMismatchError(
+                f"{folder} has no shards, got shards={options.shards}.", "Create a new index for shards."
+            )
         store = Store(folder, create=create)
         store.backend = backend
         refresh_keywords(store)
-        return cls(folder, embedder, options or IndexOptions(), store)
+        return cls(folder, embedder, options, store)
 
     @classmethod
     def create(
@@ -142,7 +167,14 @@ class Index:
     def exists(path: str | Path) -> bool:
         """Return whether the folder ``path`` contains an index."""
         file = Path(path).expanduser() / FILE_NAME
+        if file.with_name(SHARDS_FILE).is_file():
+            return True
         return (file.is_file() and file.stat().st_size > 0) or file.with_name(SEAL).is_file()
+
+    @property
+    def missing_shards(self) -> tuple[str, ...]:
+        """Problems of the shards whose documents are not found, one line each, if opened with ``partial``."""
+        return ()
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +225,7 @@ class Index:
         load = load or LoadOptions()
         documents = [item for item in items if isinstance(item, Document)]
         found = survey([Path(item) for item in items if not isinstance(item, Document)], load)
-        with _adding("add") as note, writing(self._store):
+        with _adding("add") as note, self._writing():
             adder = self._adder(progress)
             adder.add_files(found, load, force=force, workers=workers)
             adder.add_documents(documents)
@@ -201,7 +233,7 @@ class Index:
 
     def add_documents(self, documents: Iterable[Document], progress: ProgressCallback | None = None) -> AddReport:
         """Add documents as ``add`` does, with only one batch in memory at a time."""
-        with _adding("add") as note, writing(self._store):
+        with _adding("add") as note, self._writing():
             adder = self._adder(progress)
             adder.add_documents(documents)
             return note(adder.finish())
@@ -216,7 +248,7 @@ class Index:
         roots = [Path(path) for path in paths]
         found = survey(roots, load)
         check_sources(roots, found)
-        return plan_sync(self._store, roots, found, load)
+        return plan_sync(self._stores, roots, found, load)
 
     def sync(
         self,
@@ -248,10 +280,10 @@ class Index:
         roots = [Path(path) for path in paths]
         found = survey(roots, load)
         check_sources(roots, found)
-        with _adding("sync") as note, writing(self._store):
-            gone = gone_origins(self._store, roots, found)
+        with _adding("sync") as note, self._writing():
+            gone = gone_origins(self._stores, roots, found)
             if not allow_removal:
-                check_removal(self._store, roots, gone)
+                check_removal(self._stores, roots, gone)
             adder = self._adder(progress)
             adder.remove(gone)
             adder.add_files(found, load, force=force, workers=workers)
@@ -263,28 +295,37 @@ class Index:
         A path can be relative, as in ``add``.
         """
         names = [str(source) for source in sources]
-        with writing(self._store):
-            found: dict[str, str] = {}
-            for name in names:
-                found |= self._named(name) or self._named(_whole(name))
-            if found:
-                model, dimension = self._store.state("model_id") or "", int(self._store.state("dimension") or 0)
-                commit(self._store, Changes(remove=list(found)), model, dimension, self.options.vectors)
-            with self._store.transaction() as connection:
-                forget_files(connection, {*names, *map(_whole, names), *found.values()})
-            return len(found)
+        removed = 0
+        with self._writing():
+            origins = {*names, *map(absolute_source, names)}
+            for store in self._stores:
+                found: dict[str, str] = {}
+                for name in names:
+                    found |= _named(store, name) or _named(store, absolute_source(name))
+                if found:
+                    model, dimension = store.state("model_id") or "", int(store.state("dimension") or 0)
+                    commit(store, Changes(remove=list(found)), model, dimension, self.options.vectors)
+                removed += len(found)
+                origins.update(found.values())
+            for store in self._stores:
+                with store.transaction() as connection:
+                    forget_files(connection, origins)
+        return removed
 
     def compact(self) -> None:
         """Rebuild the vector and keyword files from SQLite, drop unused vectors, and release disk space.
 
         Vectors of other embedding models are dropped, except those of an interrupted ``reembed``.
         """
-        with writing(self._store):
-            self._settle(force=True)
-            with self._store.transaction():
-                self._store.drop_unused_vectors()
-            with self._store.errors():
-                self._store.connection.execute("VACUUM")
+        with self._writing():
+            for store in self._stores:
+                model, dimension = store.state("model_id"), int(store.state("dimension") or 0)
+                if model is not None:
+                    settle(store, model, dimension, self.options.vectors, force=True)
+                with store.transaction():
+                    store.drop_unused_vectors()
+                with store.errors():
+                    store.connection.execute("VACUUM")
 
     def reembed(
         self,
@@ -373,7 +414,12 @@ class Index:
         """
         from ragkit.indexing.verify import verify_index
 
-        return verify_index(_existing(path), None, progress)
+        folder = _existing(path)
+        if shards := shards_in(folder):
+            from ragkit.indexing.sharded import verify_shards
+
+            return verify_shards(folder, shards, progress)
+        return verify_index(folder, None, progress)
 
     @classmethod
     def repair_path(
@@ -402,7 +448,15 @@ class Index:
             IndexLockedError: if another process is writing.
             IndexWriteError: if the disk is full or read-only.
         """
-        return cls._repair(_existing(path), embedder, options or IndexOptions(), progress, backend)
+        folder = _existing(path)
+        if shards := shards_in(folder):
+            from ragkit.indexing.sharded import repair_shards
+
+            def repair(shard: Path) -> RepairReport:
+                return Index._repair(shard, embedder, options or IndexOptions(), progress, None)
+
+            return repair_shards(folder, shards, repair)
+        return cls._repair(folder, embedder, options or IndexOptions(), progress, backend)
 
     @staticmethod
     def _repair(
@@ -414,13 +468,20 @@ class Index:
     ) -> RepairReport:
         from ragkit.indexing.repair import repair_index
 
-        return repair_index(
+        shard = shard_at(folder)
+        report = repair_index(
             folder,
             lambda store: restored_embedder(store, embedder, options.chunking),
             options.vectors,
             progress,
             backend,
+            shard.holds if shard else None,
         )
+        if shard and (report.actions or report.lost):
+            from ragkit.indexing.sharded import forget_files_of
+
+            forget_files_of(folder.absolute().parent, shards_in(folder.absolute().parent))
+        return report
 
     # What comes out
 
@@ -463,7 +524,7 @@ class Index:
         Raises:
             QueryError: if the index has no such document.
         """
-        found = self._store.document(identity) or self._store.document(_whole(identity))
+        found = self._store.document(identity) or self._store.document(absolute_source(identity))
         if found is None:
             raise QueryError(f"The index has no document {identity!r}.", f"List its documents: ragkit list {self.path}")
         return found
@@ -670,14 +731,6 @@ class Index:
 
     # Inside
 
-    def _named(self, name: str) -> dict[str, str]:
-        """Return the ids and origins of the documents with this source, id or origin."""
-        return dict(
-            self._store.rows(
-                "SELECT id, origin FROM documents WHERE source = ? OR id = ? OR origin = ?", (name, name, name)
-            )
-        )
-
     def _filter(self, where: Filter | str | None) -> Filter | None:
         """Return a filter; text is parsed.
 
@@ -686,13 +739,14 @@ class Index:
         """
         condition = as_filter(where)
         if condition is not None:
-            self._fields.check(self._store, condition)
+            self._fields.check(condition)
         return condition
 
     def _adder(self, progress: ProgressCallback | None) -> Adder:
         embedder = self.embedder
-        record_model(self._store, embedder, self._wanted, self.options.chunking)
-        return Adder(self._store, embedder, self.chunking, self.options.vectors, progress)
+        for store in self._stores:
+            record_model(store, embedder, self._wanted, self.options.chunking)
+        return Adder(self._stores, embedder, self.chunking, self.options.vectors, progress)
 
     @property
     def chunking(self) -> ChunkingOptions:
@@ -700,10 +754,13 @@ class Index:
         recorded = self._store.state("chunking")
         return ChunkingOptions(**json.loads(recorded)) if recorded else self.options.chunking
 
-    def _settle(self, *, force: bool) -> None:
-        model = self._store.state("model_id")
-        if model is not None:
-            settle(self._store, model, int(self._store.state("dimension") or 0), self.options.vectors, force=force)
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the writer lock of all shards; see ``writing``."""
+        with ExitStack() as stack:
+            for store in self._stores:
+                stack.enter_context(writing(store))
+            yield
 
 
 @contextmanager
@@ -728,14 +785,20 @@ def _existing(path: str | Path) -> Path:
     return folder
 
 
-def _whole(path: str) -> str:
+def _named(store: Store, name: str) -> dict[str, str]:
+    """Return the ids and origins of the documents with this source, id or origin."""
+    sql = "SELECT id, origin FROM documents WHERE source = ? OR id = ? OR origin = ?"
+    return dict(store.rows(sql, (name, name, name)))
+
+
+def absolute_source(path: str) -> str:
     """Return the source that ``add`` assigns to the file at a path."""
     # Path.expanduser raises for an unknown user, but any text can be a source.
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
-def _make_folder(folder: Path) -> None:
-    """Create the folder of a new index.
+def _make_folder(folder: Path, *others: str) -> None:
+    """Create the folder of a new index; it may contain files whose name begins with one of ``others``.
 
     Raises:
         IndexWriteError: if it can't be created or has other content.
@@ -745,5 +808,5 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise IndexWriteError(f"{folder} can't be created: {error.strerror}.", "Use a writable folder.") from error
     # A writer that was killed while creating the index may have left an empty SQLite file, or its journal.
-    if {file.name for file in folder.iterdir() if not file.name.startswith(FILE_NAME)} - {"lock"}:
+    if {file.name for file in folder.iterdir() if not file.name.startswith((FILE_NAME, *others))} - {"lock"}:
         raise IndexWriteError(f"{folder} is not empty and contains no index.", "Use an empty or a new folder.")

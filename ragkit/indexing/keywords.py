@@ -23,8 +23,8 @@ _TERMS_AT_MOST = 1024
 """Maximum distinct terms of a query; of more, the rarest are used."""
 _SET_BELOW = 20_000
 """Filters with fewer rows than this are part of the query; with more, hits are filtered."""
-_MUTABLE = frozenset({"meta.json", ".managed.json"})
-_LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
+MUTABLE = frozenset({"meta.json", ".managed.json"})
+LOCKS = frozenset({".tantivy-writer.lock", ".tantivy-meta.lock"})
 _HEAP = 64_000_000
 _TOKENIZER = "ragkit"
 
@@ -66,9 +66,9 @@ def extend_keywords(
     folder.mkdir(parents=True)
     if previous is not None:
         for file in previous.iterdir():
-            if file.name in _MUTABLE:
+            if file.name in MUTABLE:
                 (folder / file.name).write_bytes(file.read_bytes())
-            elif file.name not in _LOCKS:
+            elif file.name not in LOCKS:
                 (folder / file.name).hardlink_to(file)
     index = tantivy.Index(_schema(), path=str(folder))
     index.register_tokenizer(_TOKENIZER, _stemmer())
@@ -79,7 +79,7 @@ def extend_keywords(
         writer.add_document(tantivy.Document(key=key, text=_spaced(text)))
     writer.commit()
     writer.wait_merging_threads()
-    for name in _LOCKS:
+    for name in LOCKS:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -147,11 +147,8 @@ class KeywordFile:
             [(should, tantivy.Query.term_query(schema, "text", term, "freq")) for term in wanted]
         )
         if allowed is not None and len(allowed) < _SET_BELOW:
-            among = tantivy.Query.const_score_query(
-                tantivy.Query.term_set_query(schema, "key", [int(key) for key in allowed]), 0.0
-            )
+            among = tantivy.Query.const_score_query(self._among(allowed), 0.0)
             query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
-            allowed = None
         # One extra hit shows whether the last place is tied; ties are broken by key.
         limit = k + 16
         while True:
@@ -181,19 +178,29 @@ class KeywordFile:
         schema = self._index.schema
         query = tantivy.Query.fuzzy_term_query(schema, "text", wanted[0], distance)
         if allowed is not None and len(allowed) < _SET_BELOW:
-            among = tantivy.Query.term_set_query(schema, "key", [int(key) for key in allowed])
-            query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
+            query = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, query), (tantivy.Occur.Must, self._among(allowed))]
+            )
         keys: Keys = self._hits(query, min(k, self.rows))[0]
         kept: Keys = keys[_kept(keys, allowed, None)]
         return kept
 
     def _hits(self, query: Any, limit: int) -> Scored:
         hits = self._searcher.search(query, limit, count=False).hits
-        keys = self._searcher.fast_field_values("key", [address for _, address in hits])
         return (
-            np.array(keys, dtype=np.int64).reshape(-1),
+            self._keys_at([address for _, address in hits]),
             np.array([score for score, _ in hits], dtype=np.float32).reshape(-1),
         )
+
+    def _keys_at(self, addresses: list[Any]) -> Keys:
+        """Return the keys of the chunks at tantivy's addresses."""
+        return np.array(self._searcher.fast_field_values("key", addresses), dtype=np.int64).reshape(-1)
+
+    def _among(self, allowed: Keys) -> Any:
+        """Return a query that finds all chunks with one of some keys, and possibly others."""
+        import tantivy
+
+        return tantivy.Query.term_set_query(self._index.schema, "key", [int(key) for key in allowed])
 
 
 def _kept(keys: Keys, allowed: Keys | None, denied: Keys | None) -> np.ndarray[Any, np.dtype[np.bool_]]:

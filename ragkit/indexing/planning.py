@@ -11,18 +11,20 @@ from ragkit.errors import DocumentError, RemovalRefusedError
 from ragkit.indexing.adding import below
 from ragkit.indexing.identity import FileRecord, file_record
 from ragkit.indexing.reports import SyncPlan
+from ragkit.indexing.sharding import shard_of
 from ragkit.indexing.store import Store
+from ragkit.records import document_id
 
 _BYTES_PER_CHUNK = 900
 _CHUNKS_PER_SECOND = 100.0
 """Default speed, until the index has measured its own."""
 
 
-def plan_sync(store: Store, paths: Sequence[Path], found: Discovery, options: LoadOptions) -> SyncPlan:
+def plan_sync(stores: Sequence[Store], paths: Sequence[Path], found: Discovery, options: LoadOptions) -> SyncPlan:
     """Return what a sync with ``paths``, in which ``found`` was discovered, would change."""
     added, changed, unchanged, size = [], [], 0, 0
     for file in found.files:
-        known = file_record(store, file.origin)
+        known = file_record(stores[shard_of(document_id(file.origin), len(stores))], file.origin)
         if known is None:
             added.append(file.origin)
             size += file.size
@@ -31,9 +33,9 @@ def plan_sync(store: Store, paths: Sequence[Path], found: Discovery, options: Lo
         else:
             changed.append(file.origin)
             size += file.size
-    rate = float(store.state("chunks_per_second") or _CHUNKS_PER_SECOND)
+    rate = float(stores[0].state("chunks_per_second") or _CHUNKS_PER_SECOND)
     chunks = -(-size // _BYTES_PER_CHUNK)
-    gone = gone_origins(store, paths, found)
+    gone = gone_origins(stores, paths, found)
     return SyncPlan(
         tuple(added),
         tuple(changed),
@@ -46,7 +48,7 @@ def plan_sync(store: Store, paths: Sequence[Path], found: Discovery, options: Lo
     )
 
 
-def gone_origins(store: Store, paths: Sequence[Path], found: Discovery) -> list[str]:
+def gone_origins(stores: Sequence[Store], paths: Sequence[Path], found: Discovery) -> list[str]:
     """Return the known origins inside ``paths`` that are missing.
 
     Files in an unreadable folder are not missing.
@@ -54,9 +56,11 @@ def gone_origins(store: Store, paths: Sequence[Path], found: Discovery) -> list[
     roots = [absolute(path) for path in paths]
     unreadable = [Path(issue.origin) for issue in found.issues]
     present = {file.origin for file in found.files}
-    rows = store.rows("SELECT origin FROM files UNION SELECT origin FROM documents ORDER BY 1")
+    known = _origins(stores, "SELECT origin FROM files UNION SELECT origin FROM documents")
     return [
-        origin for (origin,) in rows if origin not in present and below(roots, origin) and not below(unreadable, origin)
+        origin
+        for origin in sorted(known)
+        if origin not in present and below(roots, origin) and not below(unreadable, origin)
     ]
 
 
@@ -78,7 +82,7 @@ def check_sources(paths: Sequence[Path], found: Discovery) -> None:
             )
 
 
-def check_removal(store: Store, paths: Sequence[Path], gone: Sequence[str]) -> None:
+def check_removal(stores: Sequence[Store], paths: Sequence[Path], gone: Sequence[str]) -> None:
     """Check that the documents of at most half of the files inside ``paths`` would be removed.
 
     Files are counted instead of documents, because each row of a table is a document.
@@ -87,7 +91,7 @@ def check_removal(store: Store, paths: Sequence[Path], gone: Sequence[str]) -> N
         RemovalRefusedError: if more than half of the files with documents are ``gone``.
     """
     roots = [absolute(path) for path in paths]
-    known = {origin for (origin,) in store.rows("SELECT DISTINCT origin FROM documents") if below(roots, origin)}
+    known = {origin for origin in _origins(stores, "SELECT DISTINCT origin FROM documents") if below(roots, origin)}
     lost = known.intersection(gone)
     if len(lost) > len(known) / 2:
         where = ", ".join(map(str, paths))
@@ -97,6 +101,10 @@ def check_removal(store: Store, paths: Sequence[Path], gone: Sequence[str]) -> N
             "If they were deleted on purpose: ragkit sync PATH --yes, or sync(..., allow_removal=True). "
             "If a disk is not mounted, mount it.",
         )
+
+
+def _origins(stores: Sequence[Store], sql: str) -> set[str]:
+    return {origin for store in stores for (origin,) in store.rows(sql)}
 
 
 def _is_current(known: FileRecord, file: SourceFile, options: LoadOptions) -> bool:

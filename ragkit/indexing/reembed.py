@@ -42,6 +42,15 @@ def reembed(
         IndexWriteError: if the disk is full; the old edition stays in use.
         EmbeddingError: if the model fails.
     """
+    report = embed_again(store, embedder, chunking, progress)
+    switch(store, embedder, name, chunking, vectors, report)
+    return report
+
+
+def embed_again(
+    store: Store, embedder: Embedder, chunking: ChunkingOptions, progress: ProgressCallback | None = None
+) -> AddReport:
+    """Chunk and embed all documents for another model, which is not used before ``switch``."""
     report = AddReport(seconds={"embed": 0.0, "write": 0.0})
     old = store.edition
     new = old + 1
@@ -64,6 +73,17 @@ def reembed(
             _put(store, embedder, waiting, new, report)
             waiting = []
     _put(store, embedder, waiting, new, report)
+    report.replaced = len(names)
+    if progress is not None:
+        progress(Progress("documents", len(names), len(names)))
+    return report
+
+
+def switch(
+    store: Store, embedder: Embedder, name: str, chunking: ChunkingOptions, vectors: VectorOptions, report: AddReport
+) -> None:
+    """Use the chunks and vectors of ``embed_again`` from now on, and count them in its report."""
+    new = store.edition + 1
     started = time.perf_counter()
     with following(store), store.transaction() as connection:
         rebuild(store, new, embedder.model_id, embedder.dimension, vectors)
@@ -78,11 +98,7 @@ def reembed(
         )
     clean(store.path.parent / FOLDER, read_segments(store))
     report.seconds["write"] += time.perf_counter() - started
-    report.replaced = len(names)
     report.chunks = store.rows("SELECT count(*) FROM chunks")[0][0]
-    if progress is not None:
-        progress(Progress("documents", len(names), len(names)))
-    return report
 
 
 def _put(store: Store, embedder: Embedder, chunks: list[Chunk], edition: int, report: AddReport) -> None:

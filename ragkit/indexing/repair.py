@@ -38,6 +38,7 @@ def repair_index(
     vectors: VectorOptions,
     progress: ProgressCallback | None = None,
     backend: Backend | None = None,
+    keeps: Callable[[str], bool] | None = None,
 ) -> RepairReport:
     """Repair an index: the SQLite file by the parity of its seal, else row by row; then the derived files.
 
@@ -50,6 +51,7 @@ def repair_index(
         vectors: options of vector files.
         progress: called with a ``Progress`` after each step.
         backend: vector store of the index, if it can't be opened by its address.
+        keeps: whether a document with an id belongs to the index, which is a shard.
 
     Raises:
         IndexLockedError: if another process is writing.
@@ -67,7 +69,7 @@ def repair_index(
             address = forget_backend(store)
             clean(folder / FOLDER, [])
             keys = store.rows("SELECT key, document, ordinal FROM chunks WHERE edition = ?", (store.edition,))
-            _restore_documents(store, origins, open_embedder, vectors, report, progress)
+            _restore_documents(store, origins, open_embedder, vectors, report, progress, keeps)
             _keep_keys(store, keys)
             _rebuild(store, vectors)
             report.actions.append("All vector and keyword files were rebuilt.")
@@ -160,6 +162,7 @@ def _restore_documents(
     vectors: VectorOptions,
     report: RepairReport,
     progress: ProgressCallback | None,
+    keeps: Callable[[str], bool] | None,
 ) -> None:
     """Rebuild missing rows: vectors and chunks from documents, documents from their files."""
     embedder = open_embedder(store)
@@ -193,7 +196,7 @@ def _restore_documents(
     with store.transaction() as connection:
         connection.executemany("DELETE FROM files WHERE origin = ?", [(origin,) for origin in wanted])
     if again:
-        adder = Adder(store, embedder, chunking, vectors, progress)
+        adder = Adder([store], embedder, chunking, vectors, progress, keeps)
         for options, paths in by_options.items():
             adder.add_files(survey(paths), options)
         adder.finish()

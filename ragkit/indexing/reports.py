@@ -29,6 +29,8 @@ class IndexStats:
     """Size of the index folder on disk."""
     backend: str = "faiss"
     """Address of the vector store: ``faiss`` for files in the index folder."""
+    shards: int = 0
+    """Number of shards; 0 for an index without shards."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and scalars."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragkit.indexing.sharding import shards_in
 from ragkit.indexing.store import Store
 
 
@@ -28,7 +29,21 @@ def summarize_index(path: str | Path) -> IndexSummary:
     Raises:
         StoreError: if it is missing, damaged or not an index.
     """
-    store = Store(Path(path).expanduser(), create=False)
+    folder = Path(path).expanduser()
+    if shards := shards_in(folder):
+        # The first shard has the model of all.
+        parts = [summarize_index(shard.folder(folder)) for shard in shards]
+        origins: set[str] = set()
+        for shard in shards:
+            origins |= _origins(shard.folder(folder))
+        return IndexSummary(
+            sum(part.documents for part in parts),
+            len(origins),
+            sum(part.chunks for part in parts),
+            parts[0].model_id,
+            min(origins, default=None),
+        )
+    store = Store(folder, create=False)
     try:
         with store.reading():
             ((documents, files, chunks, origin),) = store.rows(
@@ -38,5 +53,13 @@ def summarize_index(path: str | Path) -> IndexSummary:
                 "(SELECT min(origin) FROM documents)"
             )
             return IndexSummary(documents, files, chunks, store.state("model_id"), origin)
+    finally:
+        store.close()
+
+
+def _origins(folder: Path) -> set[str]:
+    store = Store(folder, create=False)
+    try:
+        return {origin for (origin,) in store.rows("SELECT DISTINCT origin FROM documents")}
     finally:
         store.close()

@@ -101,17 +101,21 @@ class View:
         name = f"{first} {meets} {parameters!r}"
         found = self._allowed.get(name)
         if found is None:
-            ordinal = "AND c.ordinal = 0" if first else ""
-            sql = f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key"  # noqa: S608
-            if condition is not None:
-                sql = (
-                    "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
-                    f"WHERE c.edition = ? {ordinal} AND {meets} ORDER BY c.key"
-                )
+            found = self._read_keys(store, condition, first=first)
             if len(self._allowed) >= _FILTERS_KEPT:
                 self._allowed.pop(next(iter(self._allowed)), None)
-            with store.errors():
-                rows = store.connection.execute(sql, (self.edition, *parameters))
-                found = np.fromiter((row[0] for row in rows), dtype=np.int64)
             self._allowed[name] = found
         return found
+
+    def _read_keys(self, store: Store, condition: Filter | None, *, first: bool) -> Keys:
+        meets, parameters = ("1", []) if condition is None else to_sql(condition)
+        ordinal = "AND c.ordinal = 0" if first else ""
+        sql = f"SELECT c.key FROM chunks c WHERE c.edition = ? {ordinal} ORDER BY c.key"  # noqa: S608
+        if condition is not None:
+            sql = (
+                "SELECT c.key FROM chunks c JOIN documents d ON d.id = c.document "  # noqa: S608
+                f"WHERE c.edition = ? {ordinal} AND {meets} ORDER BY c.key"
+            )
+        with store.errors():
+            rows = store.connection.execute(sql, (self.edition, *parameters))
+            return np.fromiter((row[0] for row in rows), dtype=np.int64)

@@ -32,7 +32,7 @@ _READS = frozenset(
         *("documents", "each_document", "document", "counts", "origins", "shared_origins", "fingerprint", "generation"),
         *("chunks", "each_chunk", "keys", "neighbours", "vectors", "document_count", "chunk_count", "stats"),
         *("file_count", "search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "embedder"),
-        *("chunking", "snapshot", "path"),
+        *("chunking", "snapshot", "path", "missing_shards"),
     }
 )
 """What of an index a person with the right to read may use; anything else needs the right to write."""

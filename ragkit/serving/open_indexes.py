@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from ragkit.documents.discovery import INDEX_FILE
+from ragkit.documents.discovery import INDEX_FILE, SHARDS_FILE
 from ragkit.indexing import Index
 
 
@@ -80,4 +80,4 @@ class OpenIndexes:
 
 
 def _inode(path: Path) -> int:
-    return (path / INDEX_FILE).stat().st_ino if (path / INDEX_FILE).exists() else 0
+    return next((file.stat().st_ino for file in (path / INDEX_FILE, path / SHARDS_FILE) if file.exists()), 0)

@@ -307,16 +307,16 @@ def test_incomplete_report_lists_what_is_missing(kinds, lost, over):
 
 @pytest.mark.parametrize(("lost", "told"), [("tail", "5 characters"), ("window", "truncates")])
 def test_text_that_a_faulty_tokenizer_loses_is_an_issue(tmp_path, make_document, monkeypatch, lost, told):
-    from ragkit.indexing import adding
+    from ragkit.indexing import staging
 
     def faulty(document, tokenizer, window, options):
-        (chunk,) = adding_chunks(document, tokenizer, window, options)
+        (chunk,) = real_chunks(document, tokenizer, window, options)
         values = {name: getattr(chunk, name) for name in chunk.__slots__}
         short = {"end": chunk.end - 5, "text": chunk.text[:-5]} if lost == "tail" else {"tokens": window + 3}
         return [type(chunk)(**(values | short))]
 
-    adding_chunks = adding.chunk_document
-    monkeypatch.setattr(adding, "chunk_document", faulty)
+    real_chunks = staging.chunk_document
+    monkeypatch.setattr(staging, "chunk_document", faulty)
     with Index.open(tmp_path / "index", create=True, embedder=HashingEmbedder()) as index:
         report = index.add(make_document("a", "A text that loses its tail."))
         assert not report.complete

@@ -382,6 +382,7 @@ class Assistant:
     ) -> Generator[AnswerEvent, None, Evidence]:
         """Yield hits, and return their evidence, with its scores in the trace."""
         trace.hits = found.hits
+        trace.missing_shards = self.index.missing_shards
         yield Retrieved(found.hits)
         with trace.timed("rank"), in_span("ragkit.rank"):
             evidence = self._evidence(asked, found, as_filter(where))

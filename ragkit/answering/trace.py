@@ -39,6 +39,8 @@ class Trace:
     """With their scores from each searcher."""
     found: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion."""
+    missing_shards: tuple[str, ...] = ()
+    """Problems of the shards of the index that were not searched, one line each."""
     links: tuple[Link, ...] = ()
     """Hits that were found by a name in another hit."""
     shots: tuple[Example, ...] = ()

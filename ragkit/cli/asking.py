@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from ragkit.cli.options import Json, MemoryLimit, TargetName, TimeLimit, Where
-from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
+from ragkit.cli.options import Json, MemoryLimit, Partial, TargetName, TimeLimit, Where
+from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text, warn_of_missing
 from ragkit.cli.targets import resolve_target
 from ragkit.cli.tasks import opened_model
 from ragkit.display import unit_name
@@ -46,6 +46,7 @@ def opened_index(
     quiet: bool,
     time_limit: float | None = None,
     memory_limit: int | None = None,
+    partial: bool = False,
 ) -> Iterator[Index]:
     """Open the index that ``name`` refers to; update it first if it follows documents."""
     from ragkit.cli.following import follow
@@ -53,8 +54,10 @@ def opened_index(
     from ragkit.indexing import Index
 
     target = resolve_target(name, settings)
-    with Index.open(target.index, embedder=settings.embedding_model, create=target.documents is not None) as index:
-        if target.documents is not None and update:
+    create = target.documents is not None
+    with Index.open(target.index, embedder=settings.embedding_model, create=create, partial=partial) as index:
+        warn_of_missing(index)
+        if target.documents is not None and update and not index.missing_shards:
             with progress_bar(quiet=quiet or not err.is_terminal) as progress:
                 load = load_options(settings, time_limit=time_limit, memory_limit=memory_limit)
                 later = "the next call updates it."
@@ -73,20 +76,22 @@ def search(
     ] = False,
     where: Where = None,
     no_update: NoUpdate = False,
+    partial: Partial = False,
     json: Json = False,
 ) -> None:
     """Find the best-matching passages, without calling a model."""
     from ragkit.retrieval import LinkedHits, RetrievalOptions, Retriever, retrieve_linked
     from ragkit.settings import load_settings
 
-    with opened_index(target, load_settings(), update=not no_update, quiet=json) as index:
+    with opened_index(target, load_settings(), update=not no_update, quiet=json, partial=partial) as index:
         retriever = Retriever(index, RetrievalOptions(mode=mode))  # type: ignore[arg-type]
         found = retriever.retrieve(query, k=k, where=where)
         linked = LinkedHits(found.hits, ())
         if follow:
             linked = retrieve_linked(retriever, query, k, where, found.hits)
     if json:
-        print_json({"query": query, "hits": linked.hits, "seconds": found.timings, "links": linked.links})
+        missing = {"missing_shards": found.missing_shards} if found.missing_shards else {}
+        print_json({"query": query, "hits": linked.hits, "seconds": found.timings, "links": linked.links, **missing})
         return
     names = {link.target: link.name for link in linked.links}
     for number, hit in enumerate(linked.hits, 1):
@@ -140,6 +145,7 @@ def ask(
     ] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Show the time of each stage and the token counts.")] = False,
     no_update: NoUpdate = False,
+    partial: Partial = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     json: Json = False,
@@ -153,7 +159,7 @@ def ask(
     settings = load_settings()
     wanted: Any = kind  # an unknown kind is refused by the assistant, with the legal ones
     limits: dict[str, Any] = {"time_limit": time_limit, "memory_limit": memory_limit}
-    with opened_index(target, settings, update=not no_update, quiet=json, **limits) as index:
+    with opened_index(target, settings, update=not no_update, quiet=json, partial=partial, **limits) as index:
         assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k)
         if json:
             answer = assistant.ask(question, where=where, kind=wanted)

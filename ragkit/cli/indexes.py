@@ -20,13 +20,15 @@ from ragkit.cli.options import (
     MainText,
     MemoryLimit,
     OwnIndexName,
+    Partial,
     Password,
+    Shards,
     TargetName,
     TimeLimit,
     Where,
     Workers,
 )
-from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text
+from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text, warn_of_missing
 from ragkit.cli.targets import index_path, own_index, resolve_target
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def add(
     comments: Comments = True,
     force: Force = False,
     workers: Workers = 0,
+    shards: Shards = 0,
     json: Json = False,
 ) -> None:
     """Add files and folders to an index; unchanged files are skipped.
@@ -90,9 +93,10 @@ def add(
         main_text=main_text,
         comments=comments,
     )
-    with _open(index_path(index, settings), settings, create=True) as opened, progress_bar(quiet=json) as progress:
+    path = index_path(index, settings)
+    with _open(path, settings, create=True, shards=shards) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress, force=force, workers=workers)
-    _finish(report, index_path(index, settings), json)
+    _finish(report, path, json)
 
 
 def sync(
@@ -119,6 +123,7 @@ def sync(
     comments: Comments = True,
     force: Force = False,
     workers: Workers = 0,
+    shards: Shards = 0,
     json: Json = False,
 ) -> None:
     """Sync an index with a folder: add new files, update changed ones, remove deleted ones.
@@ -142,7 +147,7 @@ def sync(
         comments=comments,
     )
     where = own_index(path, settings) if index is None else index_path(index, settings)
-    with _open(where, settings, create=True) as opened:
+    with _open(where, settings, create=True, shards=shards) as opened:
         if plan:
             _print_plan(opened.plan_sync(path, load=options), json)
             return
@@ -203,6 +208,7 @@ def list_documents(
         ),
     ] = None,
     where: Where = None,
+    partial: Partial = False,
     json: Json = False,
 ) -> None:
     """List the documents of an index, or all indexes."""
@@ -219,7 +225,8 @@ def list_documents(
         else:
             out.print("\n".join(names) or f"No index in {settings.indexes}/. Create one: ragkit add PATH")
         return
-    with _open(resolve_target(target, settings).index, settings) as opened:
+    with _open(resolve_target(target, settings).index, settings, partial=partial) as opened:
+        warn_of_missing(opened)
         documents = opened.documents(where=where)
     if json:
         print_json({"documents": documents})
@@ -374,10 +381,11 @@ def _print_skipped(skipped: Mapping[str, int], console: Console) -> None:
         console.print(f"Files skipped in the folders: {counts}", style="dim", markup=False)
 
 
-def _open(path: Path, settings: Settings, *, create: bool = False) -> Index:
-    from ragkit.indexing import Index
+def _open(path: Path, settings: Settings, *, create: bool = False, shards: int = 0, partial: bool = False) -> Index:
+    from ragkit.indexing import Index, IndexOptions
 
-    return Index.open(path, embedder=settings.embedding_model, create=create)
+    options = IndexOptions(shards=shards)
+    return Index.open(path, embedder=settings.embedding_model, create=create, options=options, partial=partial)
 
 
 def _finish(report: AddReport, index: Path, as_json: bool) -> None:

@@ -30,6 +30,20 @@ BackendAddress = Annotated[
         show_default=False,
     ),
 ]
+Shards = Annotated[
+    int,
+    typer.Option(
+        "--shards",
+        metavar="N",
+        min=0,
+        help="Number of shards of a new index, for a corpus that is too large for one (default: none).",
+        show_default=False,
+    ),
+]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Leave out missing and damaged shards of an index, and list them as warnings."),
+]
 TargetName = Annotated[
     str,
     typer.Argument(

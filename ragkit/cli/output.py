@@ -15,7 +15,7 @@ from rich.console import Console
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
-    from ragkit.indexing import Progress
+    from ragkit.indexing import Index, Progress
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -142,3 +142,9 @@ def seconds_text(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def warn_of_missing(index: Index) -> None:
+    """List the shards of an index that were left out."""
+    for line in index.missing_shards:
+        err.print(line, style="yellow", markup=False)

@@ -64,6 +64,9 @@ class IndexOptions:
     shards: int = 0
     """Number of shards of a new index, which are indexes in its folder; 0 for none. It can't be changed later."""
 
+    def __post_init__(self) -> None:
+        check_count(self.shards)
+
 
 class Index:
     """Documents, their chunks, vectors and keywords in one folder.
@@ -118,7 +121,6 @@ class Index:
             from ragkit.indexing.sharded import open_shards
 
             if not cls.exists(folder):
-                check_count(options.shards)
                 _make_folder(folder, SHARD_PREFIX)
             if backend is not None:
                 raise BackendError(f"{folder} has shards, whose vectors stay in their folders.", "Leave `backend` out.")

@@ -78,6 +78,8 @@ class Retrieval:
     """Of any chunk to the query, whatever the hits are ordered by; 0 where no vectors were searched."""
     found: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion."""
+    missing_shards: tuple[str, ...] = ()
+    """Problems of the shards of the index that were not searched, one line each."""
 
     def _repr_html_(self) -> str:
         from ragkit.display import hits_html
@@ -204,6 +206,7 @@ class Retriever:
             timings,
             cosines[0] if cosines else 0.0,
             {name: len(keys) for name, (keys, _) in lists.items()},
+            self.index.missing_shards,
         )
 
     def _distinct(self, order: Sequence[int], count: int) -> list[tuple[Chunk, DocumentInfo]]:

@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks import machine
 from ragkit.indexing.index import Index, IndexOptions
 from ragkit.indexing.opening import record_model
-from ragkit.indexing.writing import Changes, commit, content_hash, settle, writing
+from ragkit.indexing.sharding import shard_of
+from ragkit.indexing.writing import Changes, commit, content_hash, settle
 from ragkit.records import Chunk, Document, document_id
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -92,25 +93,37 @@ def text(pool: Sentences, row: np.ndarray) -> str:
     return " ".join(pool.texts[number] for number in row)
 
 
-def fill(folder: Path, embedder, pool: Sentences, rows: int) -> dict[str, float]:
+def fill(folder: Path, embedder, pool: Sentences, rows: int, options: IndexOptions | None = None) -> dict[str, float]:
     """Make an index of recombined chunks by the index's own way of writing, and return the seconds of each step.
 
     Only the vectors are handed in instead of computed; rows, vector files and keyword files are written, merged and
     synced to disk as by ``Index.add``.
     """
     started = time.perf_counter()
-    with Index.create(folder, embedder=embedder) as index:
-        store, options = index._store, IndexOptions()
-        with writing(store):
-            record_model(store, embedder, None, options.chunking)
+    options = options or IndexOptions()
+    with Index.create(folder, embedder=embedder, options=options) as index:
+        stores = index._stores
+        with index._writing():
+            for store in stores:
+                record_model(store, embedder, None, options.chunking)
             for first in range(0, rows, _CHUNKS_PER_COMMIT):
                 chosen = picks(pool, min(_CHUNKS_PER_COMMIT, rows - first), seed=first + 1)
                 changes = _changes(pool, chosen, vectors(pool, chosen, seed=first + 2), first)
-                commit(store, changes, embedder.model_id, embedder.dimension, options.vectors)
+                for number, store in enumerate(stores):
+                    part = _part(changes, number, len(stores))
+                    commit(store, part, embedder.model_id, embedder.dimension, options.vectors)
                 print(f"{first + len(chosen):,} chunks written", flush=True)
             written = time.perf_counter()
-            settle(store, embedder.model_id, embedder.dimension, options.vectors)
+            for store in stores:
+                settle(store, embedder.model_id, embedder.dimension, options.vectors)
     return {"write": written - started, "merge": time.perf_counter() - written}
+
+
+def _part(changes: Changes, number: int, count: int) -> Changes:
+    """Return the changes of one shard."""
+    put = {identity: new for identity, new in changes.put.items() if shard_of(identity, count) == number}
+    own = {content_hash(chunk) for _, chunks in put.values() for chunk in chunks}
+    return Changes(put=put, vectors={content: changes.vectors[content] for content in own})
 
 
 def _changes(pool: Sentences, chosen: np.ndarray, made: np.ndarray, first: int) -> Changes:

@@ -4,8 +4,8 @@ Run: python benchmarks/shards.py [--chunks N] [--shards N] [--limit N] [--ivf-th
 
 Chunks are recombined from real sentences (see recombined.py); queries are XQuAD questions. Two results are the same if
 they have the same ten best chunks; equal scores count as the same. Queries are embedded before they are timed. By
-default, both indexes search vector files above
-50,000 rows approximately; with ``--ivf-threshold`` above ``--chunks`` both are exact, so that only the shards differ.
+default, both indexes search vector files above 50,000 rows approximately; with ``--ivf-threshold`` above ``--chunks``
+both are exact, so that only the shards differ.
 ``merge`` is the time to merge the lists of 100 hits of 1,000 shards.
 """
 

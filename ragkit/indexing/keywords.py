@@ -93,6 +93,9 @@ class KeywordFile:
         IndexDamagedError: if tantivy can't read it.
     """
 
+    _found_per_key = 1
+    """Maximum number of chunks that ``_among`` finds for a key."""
+
     def __init__(self, folder: Path) -> None:
         import tantivy
 
@@ -146,11 +149,12 @@ class KeywordFile:
         query = tantivy.Query.boolean_query(
             [(should, tantivy.Query.term_query(schema, "text", term, "freq")) for term in wanted]
         )
-        if allowed is not None and len(allowed) < _SET_BELOW:
+        filtered = allowed is not None and len(allowed) < _SET_BELOW
+        if allowed is not None and filtered:
             among = tantivy.Query.const_score_query(self._among(allowed), 0.0)
             query = tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, among)])
         # One extra hit shows whether the last place is tied; ties are broken by key.
-        limit = k + 16
+        limit = (k + 16) * (self._found_per_key if filtered else 1)
         while True:
             limit = min(limit, max(self.rows, 1))
             keys, scores = self._hits(query, limit)

@@ -136,6 +136,7 @@ class ShardedKeywords(KeywordFile):
         super().__init__(Path(links.name))
         self._links = links
         self._count = shards[0].count
+        self._found_per_key = len(folders)
         self._numbers = np.array([shard.number for shard in shards], dtype=np.int64)
 
     def _keys_at(self, addresses: list[Any]) -> Keys:

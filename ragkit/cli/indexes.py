@@ -22,6 +22,7 @@ from ragkit.cli.options import (
     OwnIndexName,
     Partial,
     Password,
+    RayAddress,
     Shards,
     TargetName,
     TimeLimit,
@@ -72,6 +73,7 @@ def add(
     comments: Comments = True,
     force: Force = False,
     workers: Workers = 0,
+    ray: RayAddress = None,
     shards: Shards = 0,
     json: Json = False,
 ) -> None:
@@ -95,7 +97,7 @@ def add(
     )
     path = index_path(index, settings)
     with _open(path, settings, create=True, shards=shards) as opened, progress_bar(quiet=json) as progress:
-        report = opened.add(*paths, load=options, progress=progress, force=force, workers=workers)
+        report = opened.add(*paths, load=options, progress=progress, force=force, workers=workers, ray=ray)
     _finish(report, path, json)
 
 
@@ -123,6 +125,7 @@ def sync(
     comments: Comments = True,
     force: Force = False,
     workers: Workers = 0,
+    ray: RayAddress = None,
     shards: Shards = 0,
     json: Json = False,
 ) -> None:
@@ -159,7 +162,13 @@ def sync(
         def run(*, allow_removal: bool) -> AddReport:
             with progress_bar(quiet=json) as progress:
                 return opened.sync(
-                    path, load=options, progress=progress, force=force, allow_removal=allow_removal, workers=workers
+                    path,
+                    load=options,
+                    progress=progress,
+                    force=force,
+                    allow_removal=allow_removal,
+                    workers=workers,
+                    ray=ray,
                 )
 
         try:

@@ -30,6 +30,16 @@ BackendAddress = Annotated[
         show_default=False,
     ),
 ]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Ray cluster that reads and embeds, such as 192.168.1.5:6379; auto for the one on this machine. Its "
+        "machines need ragkit, and the files at the same paths. The index does not depend on it.",
+        show_default=False,
+    ),
+]
 Shards = Annotated[
     int,
     typer.Option(

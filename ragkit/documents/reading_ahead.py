@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ragkit._machine import cores
 from ragkit.documents.base import Issue, LoadOptions, SourceFile
@@ -54,6 +54,7 @@ def read_ahead(
     options: LoadOptions,
     workers: int = 1,
     bytes_ahead: int = BYTES_AHEAD,
+    loaders: Sequence[FileLoader] = (),
 ) -> Generator[tuple[T, Iterator[Item]], None, None]:
     """Yield each task with the items of its file; the items must be used up before the next task.
 
@@ -63,29 +64,43 @@ def read_ahead(
         options: limits, passwords, columns.
         workers: processes that read at once.
         bytes_ahead: characters of documents that may wait for the caller.
+        loaders: those that read, in place of ``workers`` processes of this machine; they are closed at the end.
 
     Raises:
         ProcessStartError: if a parser's process can't be started.
     """
-    if workers == 1:
+    if workers == 1 and not loaders:
         with Loader(options) as loader:
             for task in tasks:
                 file = file_of(task)
                 yield task, iter(()) if file is None else loader.load(file)
         return
-    with closing(_Readers(options, workers, bytes_ahead)) as readers:
+    loaders = loaders or [Loader(options) for _ in range(workers)]
+    with closing(_Readers(loaders, bytes_ahead)) as readers:
         ahead: deque[tuple[T, _Reading | None]] = deque()
         started = 0
         for task in tasks:
             file = file_of(task)
             ahead.append((task, None if file is None else readers.start(file)))
             started += file is not None
-            while started > 2 * workers or len(ahead) > _TASKS_AHEAD:
+            while started > 2 * len(loaders) or len(ahead) > _TASKS_AHEAD:
                 first, reading = ahead.popleft()
                 started -= reading is not None
                 yield first, readers.items(reading)
         for first, reading in ahead:
             yield first, readers.items(reading)
+
+
+class FileLoader(Protocol):
+    """Reads files, one after another."""
+
+    def load(self, file: SourceFile) -> Iterator[Item]:
+        """Yield the documents of a file and its issues; see ``Loader.load``."""
+        ...
+
+    def close(self) -> None:
+        """Stop its process."""
+        ...
 
 
 class _Reading:
@@ -99,15 +114,15 @@ class _Reading:
 
 
 class _Readers:
-    """Threads, each of which waits for the child process of its own loader."""
+    """Threads, each of which waits for a loader."""
 
-    def __init__(self, options: LoadOptions, workers: int, bytes_ahead: int) -> None:
+    def __init__(self, loaders: Sequence[FileLoader], bytes_ahead: int) -> None:
         self._limit = bytes_ahead
-        self._loaders = [Loader(options) for _ in range(workers)]
-        self._free: SimpleQueue[Loader] = SimpleQueue()
+        self._loaders = loaders
+        self._free: SimpleQueue[FileLoader] = SimpleQueue()
         for loader in self._loaders:
             self._free.put(loader)
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="ragkit-read")
+        self._pool = ThreadPoolExecutor(len(loaders), thread_name_prefix="ragkit-read")
         self._changed = threading.Condition()
         self._started = 0
         self._current = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ragkit._progress import Progress, ProgressCallback
 from ragkit.chunking import ChunkingOptions
@@ -29,6 +29,9 @@ _BATCH_CHUNKS = 2000
 """Of each shard."""
 _BATCH_SECONDS = 10.0
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from ragkit.documents.ray_cluster import RayCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Adder:
         vectors: options of vector files.
         progress: called with a ``Progress`` after each step.
         keeps: whether a document with an id is to be added; others count as present. By default, all are.
+        cluster: where files are read; None for this machine.
     """
 
     def __init__(
@@ -64,11 +68,13 @@ class Adder:
         vectors: VectorOptions,
         progress: ProgressCallback | None,
         keeps: Callable[[str], bool] | None = None,
+        cluster: RayCluster | None = None,
     ) -> None:
         self.report = AddReport(seconds=dict.fromkeys(("read", "chunk", "embed", "write"), 0.0))
         self._parts = [Staging(store, embedder, chunking, vectors, self.report) for store in stores]
         self._progress = progress
         self._keeps = keeps
+        self._cluster = cluster
         self._hashes: list[str] = []
         self._last_commit = time.monotonic()
 
@@ -79,16 +85,16 @@ class Adder:
             found: the files, and issues of their folders.
             options: options for reading them.
             force: whether to read unchanged files too.
-            workers: processes that read files at once; 0 for one per core.
+            workers: processes that read files at once; 0 for one per core of the machine or cluster.
         """
         self.report.issues += found.issues
         for reason, count in found.skipped.items():
             self.report.skipped[reason] = self.report.skipped.get(reason, 0) + count
         total = len(found.files)
         tasks = (self._look(file, options, force=force) for file in found.files)
-        ahead = read_ahead(
-            tasks, lambda task: task.file if task.read else None, options, number_of_workers(workers, total)
-        )
+        count = number_of_workers(workers or (self._cluster.cores if self._cluster else 0), total)
+        loaders = self._cluster.loaders(options, count) if self._cluster else []
+        ahead = read_ahead(tasks, lambda task: task.file if task.read else None, options, count, loaders=loaders)
         with closing(ahead):
             for number, (task, items) in enumerate(self._waiting_for(ahead)):
                 self._tell("files", number, total, task.file.origin)

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,7 @@ from ragkit.indexing.writing import Changes, commit, content_hash, refresh_keywo
 from ragkit.records import Chunk, Document, DocumentInfo, Hits
 
 if TYPE_CHECKING:
+    from ragkit.documents.ray_cluster import RayCluster
     from ragkit.embedding import Embedder, Vectors
     from ragkit.indexing.backends import Backend
     from ragkit.indexing.view import View
@@ -203,6 +204,7 @@ class Index:
         progress: ProgressCallback | None = None,
         force: bool = False,
         workers: int = 0,
+        ray: str | None = None,
     ) -> AddReport:
         """Add files, folders and documents. Unchanged ones are skipped; changed ones are replaced.
 
@@ -213,6 +215,8 @@ class Index:
             force: whether to read unchanged files again.
             workers: processes that read files at once; 0 for one per core, and one if there are few files. The index
                 does not depend on it.
+            ray: address of a Ray cluster that reads and embeds, whose machines have the files at the same paths;
+                ``auto`` for the one that runs on this machine. The index does not depend on it.
 
         Returns:
             The coverage report: what was indexed, and what is missing and why.
@@ -227,8 +231,7 @@ class Index:
         load = load or LoadOptions()
         documents = [item for item in items if isinstance(item, Document)]
         found = survey([Path(item) for item in items if not isinstance(item, Document)], load)
-        with _adding("add") as note, self._writing():
-            adder = self._adder(progress)
+        with _adding("add") as note, self._writing(), self._adder_on(ray, progress) as adder:
             adder.add_files(found, load, force=force, workers=workers)
             adder.add_documents(documents)
             return note(adder.finish())
@@ -260,6 +263,7 @@ class Index:
         force: bool = False,
         allow_removal: bool = False,
         workers: int = 0,
+        ray: str | None = None,
     ) -> AddReport:
         """Sync with files and folders: add new files, replace changed ones, and remove documents of deleted ones.
 
@@ -270,6 +274,7 @@ class Index:
             force: whether to read unchanged files again.
             allow_removal: whether to allow removing the documents of more than half of the files.
             workers: as for ``add``.
+            ray: as for ``add``.
 
         Raises:
             DocumentError: if a path does not exist, or a folder contains no files, for example because a disk is not
@@ -286,10 +291,10 @@ class Index:
             gone = gone_origins(self._stores, roots, found)
             if not allow_removal:
                 check_removal(self._stores, roots, gone)
-            adder = self._adder(progress)
-            adder.remove(gone)
-            adder.add_files(found, load, force=force, workers=workers)
-            return note(adder.finish())
+            with self._adder_on(ray, progress) as adder:
+                adder.remove(gone)
+                adder.add_files(found, load, force=force, workers=workers)
+                return note(adder.finish())
 
     def remove(self, *sources: str | Path) -> int:
         """Remove documents by source, id or origin (all rows of a table file), and return their number.
@@ -744,11 +749,33 @@ class Index:
             self._fields.check(condition)
         return condition
 
-    def _adder(self, progress: ProgressCallback | None) -> Adder:
-        embedder = self.embedder
+    @contextmanager
+    def _adder_on(self, ray: str | None, progress: ProgressCallback | None) -> Iterator[Adder]:
+        """Provide an adder that reads and embeds on a Ray cluster, or on this machine without an address."""
+        if ray is None:
+            yield self._adder(progress)
+            return
+        from ragkit.documents.ray_cluster import RayCluster
+        from ragkit.embedding.on_ray import RayEmbedder
+
+        with RayCluster(ray) as cluster:
+            name = model_name(self.embedder, self._wanted)
+            if not name:  # an object without a name can't be opened elsewhere
+                yield self._adder(progress, cluster=cluster)
+                return
+            with closing(RayEmbedder(cluster, self.embedder, name)) as embedder:
+                yield self._adder(progress, embedder, cluster)
+
+    def _adder(
+        self,
+        progress: ProgressCallback | None,
+        embedder: Embedder | None = None,
+        cluster: RayCluster | None = None,
+    ) -> Adder:
+        embedder = embedder or self.embedder
         for store in self._stores:
-            record_model(store, embedder, self._wanted, self.options.chunking)
-        return Adder(self._stores, embedder, self.chunking, self.options.vectors, progress)
+            record_model(store, self.embedder, self._wanted, self.options.chunking)
+        return Adder(self._stores, embedder, self.chunking, self.options.vectors, progress, cluster=cluster)
 
     @property
     def chunking(self) -> ChunkingOptions:

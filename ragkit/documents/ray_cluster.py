@@ -1,0 +1,136 @@
+"""A Ray cluster that reads files: each worker has a loader of its own, which parses in a child process as always.
+
+The machines need the same version of ragkit, and the files at the same paths. Ray's processes exchange pickles, and
+everyone who reaches its ports can run code: use a cluster in a private network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from ragkit.documents.base import Issue, LoadOptions, SourceFile
+from ragkit.documents.loader import Loader
+from ragkit.errors import MissingExtraError, ProcessStartError
+from ragkit.records import Document
+
+_WAITING = 16
+"""Documents of a file that a worker reads ahead of the caller."""
+_SHARE = 0.5
+"""Cores for each worker: one that reads and one that embeds share a core."""
+
+
+class RayCluster:
+    """A connection to a Ray cluster.
+
+    Args:
+        address: address of its head, such as ``192.168.1.5:6379``; ``auto`` for the cluster that runs on this
+            machine, or ``local`` to start one for the duration of the connection.
+
+    Raises:
+        MissingExtraError: if Ray is not installed.
+        ProcessStartError: if the cluster can't be reached.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError("ray", "ray", "to read files on a Ray cluster") from error
+        self.address = address
+        self._ray: Any = ray
+        self._connected = not ray.is_initialized()
+        if self._connected:
+            # Ray reports its use to its developers by default.
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            own = {"include_dashboard": False} if address == "local" else {}
+            try:
+                ray.init(address=address, log_to_driver=False, configure_logging=False, **own)
+            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+                raise ProcessStartError(
+                    f"The Ray cluster {address} can't be reached: {error}.",
+                    "Start one with `ray start --head`, and check the address and that all machines have the same "
+                    "versions of Python and Ray.",
+                ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connected:
+            self._ray.shutdown()
+
+    @property
+    def cores(self) -> int:
+        """Number of cores of the cluster."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    @property
+    def failure(self) -> type[Exception]:
+        """What a call raises if a worker or its machine ends, or if it fails there."""
+        found: type[Exception] = self._ray.exceptions.RayError
+        return found
+
+    def start(self, worker: type, *arguments: object) -> Any:
+        """Start a worker on the cluster, and return its handle; it is started again if it ends."""
+        return self._ray.remote(worker).options(num_cpus=_SHARE, max_restarts=-1).remote(*arguments)
+
+    def result(self, reference: Any) -> Any:
+        """Return the result of a call."""
+        return self._ray.get(reference)
+
+    def stop(self, workers: Sequence[Any]) -> None:
+        """Stop workers."""
+        for worker in workers:
+            self._ray.kill(worker)
+
+    def loaders(self, options: LoadOptions, count: int) -> list[RayLoader]:
+        """Start workers that read files."""
+        return [RayLoader(self, options) for _ in range(count)]
+
+
+class RayLoader:
+    """A ``Loader`` on a machine of a cluster.
+
+    Args:
+        cluster: the cluster.
+        options: limits, passwords, columns.
+    """
+
+    def __init__(self, cluster: RayCluster, options: LoadOptions) -> None:
+        self._cluster = cluster
+        self._worker = cluster.start(FileReader, options)
+
+    def load(self, file: SourceFile) -> Iterator[Document | Issue]:
+        """Yield the documents of a file and its issues; see ``Loader.load``."""
+        stream = self._worker.load.options(num_returns="streaming", _generator_backpressure_num_objects=_WAITING)
+        try:
+            for reference in stream.remote(file):
+                yield self._cluster.result(reference)
+        except self._cluster.failure as error:
+            reason = str(error).strip().splitlines()[-1]
+            detail = f"It can't be read on the Ray cluster {self._cluster.address}: {reason}"
+            yield Issue(file.origin, "refused", detail, hint="Add it again.", retry=True)
+
+    def close(self) -> None:
+        """Stop the worker."""
+        self._cluster.stop([self._worker])
+
+
+class FileReader:
+    """The part of ``RayLoader`` that runs on the cluster.
+
+    Args:
+        options: limits, passwords, columns.
+    """
+
+    def __init__(self, options: LoadOptions) -> None:
+        self._loader = Loader(options)
+
+    def load(self, file: SourceFile) -> Iterator[Document | Issue]:
+        """Yield the documents of a file and its issues."""
+        yield from self._loader.load(file)

@@ -1,10 +1,11 @@
 """Adding files with one process and with several: seconds, memory, and whether the indexes are the same.
 
-Run: python benchmarks/workers.py FOLDER [--files 2000] [--workers 2] [--rounds 3]
+Run: python benchmarks/workers.py FOLDER [--files 2000] [--workers 2] [--rounds 3] [--ray]
 
 FOLDER holds real files of many formats. For the parse-bound part they are copied under other names until there are
 enough: every copy is parsed, and no text is embedded twice. For the embed-bound part, passages of their Markdown files
-are mixed to short text files, all different. Both numbers of processes alternate in one run.
+are mixed to short text files, all different. The configurations alternate in one run. With ``--ray``, a Ray cluster of as
+many cores is started on this machine before the first round; its processes are not in the peak of memory.
 """
 
 from __future__ import annotations
@@ -95,9 +96,16 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ray", action="store_true", help="also on a Ray cluster on this machine")
     arguments = parser.parse_args()
     print(versions("onnxruntime", "pypdfium2"))
     open_embedder().embed(["warm"], "query")
+    ways: dict[str, tuple[int, str | None]] = {"1": (1, None), str(arguments.workers): (arguments.workers, None)}
+    if arguments.ray:
+        import ray
+
+        ray.init(num_cpus=arguments.workers, include_dashboard=False, log_to_driver=False)
+        ways[f"{arguments.workers}, Ray"] = (arguments.workers, "auto")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         print(f"\n| part | files | processes | seconds, median of {arguments.rounds} | ratio | peak MB |")
@@ -106,25 +114,25 @@ def main() -> None:
             source = work / part
             source.mkdir()
             make(arguments.folder, arguments.files, source)
-            seconds: dict[int, list[float]] = {1: [], arguments.workers: []}
+            seconds: dict[str, list[float]] = {name: [] for name in ways}
             memory = dict.fromkeys(seconds, 0.0)
-            held: dict[int, list[tuple[str, str, int]]] = {}
+            held: dict[str, list[tuple[str, str, int]]] = {}
             for _ in range(arguments.rounds):
-                for workers in seconds:
+                for way, (workers, address) in ways.items():
                     shutil.rmtree(work / "index", ignore_errors=True)
                     started = time.perf_counter()
                     with peak_memory() as peak, Index.create(work / "index") as index:
-                        index.add(source, load=LoadOptions(), workers=workers)
-                        seconds[workers].append(time.perf_counter() - started)
-                        held[workers] = content(index)
-                    memory[workers] = max(memory[workers], peak[0])
-            if held[1] != held[arguments.workers]:
+                        index.add(source, load=LoadOptions(), workers=workers, ray=address)
+                        seconds[way].append(time.perf_counter() - started)
+                        held[way] = content(index)
+                    memory[way] = max(memory[way], peak[0])
+            if any(other != held["1"] for other in held.values()):
                 raise SystemExit(f"The indexes of the {part} part differ.")
-            for workers, taken in seconds.items():
+            for way, taken in seconds.items():
                 middle = median(taken)
-                ratio = median(seconds[1]) / middle
+                ratio = median(seconds["1"]) / middle
                 files = arguments.files
-                print(f"| {part} | {files} | {workers} | {middle:.1f} | {ratio:.2f} | {memory[workers]:.0f} |")
+                print(f"| {part} | {files} | {way} | {middle:.1f} | {ratio:.2f} | {memory[way]:.0f} |")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ PARTS = (
     Part("qdrant_client", "qdrant-client", "qdrant", "vectors in Qdrant"),
     Part("pymilvus", "pymilvus", "milvus", "vectors in Milvus"),
     Part("opentelemetry.sdk", "opentelemetry-sdk", "otel", "traces and metrics by OpenTelemetry"),
+    Part("ray", "ray", "ray", "reading and embedding on a Ray cluster"),
     Part("torch", "torch", "torch", "embedding on a GPU, and other embedding models"),
 )
 

@@ -7,6 +7,7 @@ everyone who reaches its ports can run code: use a cluster in a private network.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,8 @@ from ragkit.records import Document
 
 _WAITING = 16
 """Documents of a file that a worker reads ahead of the caller."""
+_PATIENCE = 10.0
+"""Maximum seconds to wait for a connection."""
 _SHARE = 0.5
 """Cores for each worker: one that reads and one that embeds share a core."""
 
@@ -47,8 +50,9 @@ class RayCluster:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             own = {"include_dashboard": False} if address == "local" else {}
             try:
+                _check_reachable(address)
                 ray.init(address=address, log_to_driver=False, configure_logging=False, **own)
-            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError, self.failure) as error:
                 raise ProcessStartError(
                     f"The Ray cluster {address} can't be reached: {error}.",
                     "Start one with `ray start --head`, and check the address and that all machines have the same "
@@ -76,8 +80,8 @@ class RayCluster:
         return found
 
     def start(self, worker: type, *arguments: object) -> Any:
-        """Start a worker on the cluster, and return its handle; it is started again if it ends."""
-        return self._ray.remote(worker).options(num_cpus=_SHARE, max_restarts=-1).remote(*arguments)
+        """Start a worker on the cluster, and return its handle."""
+        return self._ray.remote(worker).options(num_cpus=_SHARE).remote(*arguments)
 
     def result(self, reference: Any) -> Any:
         """Return the result of a call."""
@@ -103,6 +107,7 @@ class RayLoader:
 
     def __init__(self, cluster: RayCluster, options: LoadOptions) -> None:
         self._cluster = cluster
+        self._options = options
         self._worker = cluster.start(FileReader, options)
 
     def load(self, file: SourceFile) -> Iterator[Document | Issue]:
@@ -112,13 +117,32 @@ class RayLoader:
             for reference in stream.remote(file):
                 yield self._cluster.result(reference)
         except self._cluster.failure as error:
-            reason = str(error).strip().splitlines()[-1]
-            detail = f"It can't be read on the Ray cluster {self._cluster.address}: {reason}"
-            yield Issue(file.origin, "refused", detail, hint="Add it again.", retry=True)
+            # The worker or its machine has ended: the next file gets another one.
+            self.close()
+            self._worker = self._cluster.start(FileReader, self._options)
+            detail = f"It was not read completely on the Ray cluster {self._cluster.address}: {reason_of(error)}"
+            yield Issue(file.origin, "refused", detail, hint="Run the same command again.", retry=True)
 
     def close(self) -> None:
         """Stop the worker."""
         self._cluster.stop([self._worker])
+
+
+def _check_reachable(address: str) -> None:
+    """Check that a cluster listens at an address; Ray itself tries for minutes.
+
+    Raises:
+        OSError: if it does not.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), timeout=_PATIENCE).close()
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a call on a cluster failed, in one line."""
+    cause = getattr(error, "cause", None) or error
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
 
 
 class FileReader:

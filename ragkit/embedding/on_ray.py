@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragkit.documents.ray_cluster import reason_of
 from ragkit.embedding.base import Embedder, TextKind, Vectors
 from ragkit.embedding.opening import open_embedder
 from ragkit.errors import EmbeddingError
@@ -60,9 +61,8 @@ class RayEmbedder:
         try:
             return np.concatenate([self._cluster.result(call) for call in calls])
         except self._cluster.failure as error:
-            reason = str(error).strip().splitlines()[-1]
             raise EmbeddingError(
-                f"The Ray cluster {self._cluster.address} can't embed: {reason}",
+                f"The Ray cluster {self._cluster.address} can't embed: {reason_of(error)}",
                 "Run the same command again; what is embedded is kept.",
             ) from error
 

@@ -4,8 +4,8 @@ Run: python benchmarks/workers.py FOLDER [--files 2000] [--workers 2] [--rounds 
 
 FOLDER holds real files of many formats. For the parse-bound part they are copied under other names until there are
 enough: every copy is parsed, and no text is embedded twice. For the embed-bound part, passages of their Markdown files
-are mixed to short text files, all different. The configurations alternate in one run. With ``--ray``, a Ray cluster of as
-many cores is started on this machine before the first round; its processes are not in the peak of memory.
+are mixed to short text files, all different. The configurations alternate in one run. With ``--ray``, a Ray cluster of
+as many cores is started on this machine before the first round; its processes are not in the peak of memory.
 """
 
 from __future__ import annotations

@@ -353,7 +353,7 @@ class Index:
         from ragkit.indexing.reembed import reembed
 
         model = open_embedder(embedder) if isinstance(embedder, str) else embedder
-        with writing(self._store):
+        with self._writing():
             name = model_name(model, embedder)
             report = reembed(self._store, model, name, chunking or self.chunking, self.options.vectors, progress)
         self._embedder = self._wanted = model
@@ -385,11 +385,11 @@ class Index:
         from ragkit.indexing.attaching import attach, detach
 
         if backend == EMBEDDED:
-            with writing(self._store):
+            with self._writing():
                 detach(self._store, self.options.vectors)
             return
         opened = open_backend(backend, default_name(self._store)) if isinstance(backend, str) else backend
-        with writing(self._store):
+        with self._writing():
             record_model(self._store, self.embedder, self._wanted, self.options.chunking)
             attach(self._store, opened, progress)
 
@@ -785,7 +785,13 @@ class Index:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold the writer lock of all shards; see ``writing``."""
+        """Hold the writer lock of all shards; see ``writing``.
+
+        Raises:
+            IndexWriteError: if this is a shard, which only the complete index can change.
+        """
+        if shard_at(self.path):
+            raise IndexWriteError(f"{self.path} is a shard.", f"Change its index: {self.path.absolute().parent}")
         with ExitStack() as stack:
             for store in self._stores:
                 stack.enter_context(writing(store))

@@ -37,6 +37,7 @@ from ragkit.indexing.sharding import Shard, shard_of, shards_in, write_shards
 from ragkit.indexing.store import Store
 from ragkit.indexing.verify import verify_index
 from ragkit.indexing.view import View
+from ragkit.indexing.writing import writing
 from ragkit.records import Chunk, Document, DocumentInfo
 
 if TYPE_CHECKING:
@@ -457,9 +458,13 @@ def forget_files_of(folder: Path, shards: Sequence[Shard]) -> None:
     """Delete the records of files in all shards: a sync reads them again, and adds what a shard has lost."""
     for shard in shards:
         try:
-            with closing(Store(shard.folder(folder), create=False)) as store, store.transaction() as connection:
+            with (
+                closing(Store(shard.folder(folder), create=False)) as store,
+                writing(store),
+                store.transaction() as connection,
+            ):
                 connection.execute("DELETE FROM files")
-        except RagkitError:
+        except (IndexDamagedError, IndexMismatchError):
             continue  # it is damaged, and its records are not used before it is repaired
 
 

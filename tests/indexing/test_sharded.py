@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ragkit.documents import LoadOptions
-from ragkit.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, QueryError
+from ragkit.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, IndexWriteError, QueryError
 from ragkit.indexing import Index, IndexOptions, back_up, restore
 from ragkit.retrieval import RetrievalOptions, Retriever
 from tests.indexing.hashing import HashingEmbedder
@@ -182,18 +182,24 @@ def test_a_missing_shard_is_an_error_or_left_out(tmp_path, paths, folder):
         assert index.verify().damage == ()
 
 
-def test_a_damaged_shard_is_repaired_from_the_files_of_its_documents(tmp_path, paths):
+def test_a_damaged_shard_is_repaired_and_synced(tmp_path, paths, folder):
     path = shutil.copytree(paths[1], tmp_path / "index")
     damaged = path / "shard-0002"
     (damaged / "index.sqlite").write_bytes(b"not a database" * 1000)
-    for file in damaged.glob("*.seal*"):
-        file.unlink()
+    (damaged / "index.seal").unlink()
     with pytest.raises(IndexDamagedError, match="shard-0002"):
         Index.open(path, embedder=HashingEmbedder())
-    Index.repair_path(path, embedder=HashingEmbedder())
-    with Index.open(path, embedder=HashingEmbedder()) as index:
-        names = [info.id for info in index.documents()]
-        assert len(names) == len(set(names))
+    # As the hint of an error in a shard says: also then, only its own documents are read again.
+    Index.repair_path(damaged, embedder=HashingEmbedder())
+    with (
+        Index.open(path, embedder=HashingEmbedder()) as index,
+        Index.open(paths[0], embedder=HashingEmbedder()) as one,
+        Index.open(damaged, embedder=HashingEmbedder()) as shard,
+    ):
+        index.sync(folder, load=LoadOptions(text_columns=("note",)), workers=1)
+        assert index.fingerprint() == one.fingerprint()
+        with pytest.raises(IndexWriteError, match="is a shard"):
+            shard.add(folder)
 
 
 def test_a_backup_holds_all_shards(tmp_path, paths):

@@ -410,6 +410,8 @@ class Index:
             backend = self._store.backend
             self._store = Store(self.path, create=True)
             self._store.backend = backend
+            self._stores = (self._store,)
+            self._fields = KnownFields(self._stores)
             self._snapshots = Snapshots(self._store, self.options.vectors, self.options.device)
 
     @staticmethod
@@ -423,7 +425,7 @@ class Index:
 
         folder = _existing(path)
         if shards := shards_in(folder):
-            from ragkit.indexing.sharded import verify_shards
+            from ragkit.indexing.shard_repair import verify_shards
 
             return verify_shards(folder, shards, progress)
         return verify_index(folder, None, progress)
@@ -457,7 +459,7 @@ class Index:
         """
         folder = _existing(path)
         if shards := shards_in(folder):
-            from ragkit.indexing.sharded import repair_shards
+            from ragkit.indexing.shard_repair import repair_shards
 
             def repair(shard: Path) -> RepairReport:
                 return Index._repair(shard, embedder, options or IndexOptions(), progress, None)
@@ -485,7 +487,7 @@ class Index:
             shard.holds if shard else None,
         )
         if shard and (report.actions or report.lost):
-            from ragkit.indexing.sharded import forget_files_of
+            from ragkit.indexing.shard_repair import forget_files_of
 
             forget_files_of(folder.absolute().parent, shards_in(folder.absolute().parent))
         return report

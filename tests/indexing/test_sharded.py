@@ -9,6 +9,7 @@ import pytest
 from ragkit.documents import LoadOptions
 from ragkit.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, IndexWriteError, QueryError
 from ragkit.indexing import Index, IndexOptions, back_up, restore
+from ragkit.indexing.sharded import ShardedIndex
 from ragkit.retrieval import RetrievalOptions, Retriever
 from tests.indexing.hashing import HashingEmbedder
 
@@ -212,3 +213,21 @@ def test_a_backup_holds_all_shards(tmp_path, paths):
     ):
         assert index.fingerprint() == original.fingerprint()
         assert index.search(QUESTIONS[0]) == original.search(QUESTIONS[0])
+
+
+@pytest.mark.parametrize("shards", [0, 2])
+def test_an_open_index_is_changed_after_its_repair(tmp_path, make_document, shards):
+    options = IndexOptions(shards=shards)
+    with Index.create(tmp_path / "index", embedder=HashingEmbedder(), options=options) as index:
+        index.add(make_document("a", "The first note is about owls."))
+        index.repair()
+        assert index.add(make_document("b", "The second one is about ferries.", year=2024)).added == 1
+        assert [hit.document.source for hit in index.search("ferries", where="year = 2024")] == ["b"]
+
+
+def test_what_is_inherited_reads_all_shards():
+    """These use the stores of all shards, or the view of all; everything else has to be overridden."""
+    expected = {"add", "add_documents", "sync", "plan_sync", "remove", "compact", "embedder", "chunking"}
+    expected |= {"search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "keys"}
+    expected |= {"chunk_count", "create", "open", "exists", "repair_path", "verify_path"}
+    assert {name for name in vars(Index) if not name.startswith("_") and name not in vars(ShardedIndex)} == expected

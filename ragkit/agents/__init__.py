@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from ragkit.agents.choosing import CallOptions, choose_call, choose_calls
     from ragkit.agents.mcp_client import McpTools, tools_from_mcp
     from ragkit.agents.openapi import tools_from_openapi
+    from ragkit.agents.plans.actions import ACTIONS, Action, Parameter
+    from ragkit.agents.plans.plan import Plan, PlanStep
+    from ragkit.agents.plans.planner import PlanBudget, Planner, PlannerOptions, PlanResult, replay_plan
+    from ragkit.agents.plans.quoting import PlanQuote
+    from ragkit.agents.plans.values import Item, Value
     from ragkit.agents.probing import ProbeResult, probe
     from ragkit.agents.running import Call, Outcome, RunLimits, ToolRunner
     from ragkit.agents.searching import SearchBudget, SearchResult, Step, search
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from ragkit.agents.tuning_rows import tool_records
 
 _HOMES = {
+    "ACTIONS": "ragkit.agents.plans.actions",
+    "Action": "ragkit.agents.plans.actions",
     "Agent": "ragkit.agents.agent",
     "AgentOptions": "ragkit.agents.agent",
     "AgentResult": "ragkit.agents.agent",
@@ -32,8 +39,17 @@ _HOMES = {
     "ArgumentOptions": "ragkit.agents.arguments",
     "Call": "ragkit.agents.running",
     "CallOptions": "ragkit.agents.choosing",
+    "Item": "ragkit.agents.plans.values",
     "McpTools": "ragkit.agents.mcp_client",
     "Outcome": "ragkit.agents.running",
+    "Parameter": "ragkit.agents.plans.actions",
+    "Plan": "ragkit.agents.plans.plan",
+    "PlanBudget": "ragkit.agents.plans.planner",
+    "PlanQuote": "ragkit.agents.plans.quoting",
+    "PlanResult": "ragkit.agents.plans.planner",
+    "PlanStep": "ragkit.agents.plans.plan",
+    "Planner": "ragkit.agents.plans.planner",
+    "PlannerOptions": "ragkit.agents.plans.planner",
     "ProbeResult": "ragkit.agents.probing",
     "RunLimits": "ragkit.agents.running",
     "SearchBudget": "ragkit.agents.searching",
@@ -43,10 +59,12 @@ _HOMES = {
     "ToolBox": "ragkit.agents.toolbox",
     "ToolFile": "ragkit.agents.tool_file",
     "ToolRunner": "ragkit.agents.running",
+    "Value": "ragkit.agents.plans.values",
     "choose_call": "ragkit.agents.choosing",
     "choose_calls": "ragkit.agents.choosing",
     "probe": "ragkit.agents.probing",
     "replay": "ragkit.agents.agent",
+    "replay_plan": "ragkit.agents.plans.planner",
     "search": "ragkit.agents.searching",
     "tool_records": "ragkit.agents.tuning_rows",
     "tools_from_file": "ragkit.agents.sources",
@@ -56,6 +74,8 @@ _HOMES = {
 """Public names whose modules are loaded on first use."""
 
 __all__ = [
+    "ACTIONS",
+    "Action",
     "Agent",
     "AgentOptions",
     "AgentResult",
@@ -63,8 +83,17 @@ __all__ = [
     "ArgumentOptions",
     "Call",
     "CallOptions",
+    "Item",
     "McpTools",
     "Outcome",
+    "Parameter",
+    "Plan",
+    "PlanBudget",
+    "PlanQuote",
+    "PlanResult",
+    "PlanStep",
+    "Planner",
+    "PlannerOptions",
     "ProbeResult",
     "RunLimits",
     "SearchBudget",
@@ -74,10 +103,12 @@ __all__ = [
     "ToolBox",
     "ToolFile",
     "ToolRunner",
+    "Value",
     "choose_call",
     "choose_calls",
     "probe",
     "replay",
+    "replay_plan",
     "search",
     "tool_records",
     "tools_from_file",

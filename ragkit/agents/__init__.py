@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from ragkit.agents.mcp_client import McpTools, tools_from_mcp
     from ragkit.agents.openapi import tools_from_openapi
     from ragkit.agents.plans.actions import ACTIONS, Action, Parameter
+    from ragkit.agents.plans.outcome import PlanResult
     from ragkit.agents.plans.plan import Plan, PlanStep
-    from ragkit.agents.plans.planner import PlanBudget, Planner, PlannerOptions, PlanResult, replay_plan
+    from ragkit.agents.plans.planner import PlanBudget, Planner, PlannerOptions
     from ragkit.agents.plans.quoting import PlanQuote
+    from ragkit.agents.plans.refining import RefineReport, refine
+    from ragkit.agents.plans.replaying import replay_plan
     from ragkit.agents.plans.values import Item, Value
     from ragkit.agents.probing import ProbeResult, probe
     from ragkit.agents.running import Call, Outcome, RunLimits, ToolRunner
@@ -46,12 +49,13 @@ _HOMES = {
     "Plan": "ragkit.agents.plans.plan",
     "PlanBudget": "ragkit.agents.plans.planner",
     "PlanQuote": "ragkit.agents.plans.quoting",
-    "PlanResult": "ragkit.agents.plans.planner",
+    "PlanResult": "ragkit.agents.plans.outcome",
     "PlanStep": "ragkit.agents.plans.plan",
     "Planner": "ragkit.agents.plans.planner",
     "PlannerOptions": "ragkit.agents.plans.planner",
     "ProbeResult": "ragkit.agents.probing",
     "RunLimits": "ragkit.agents.running",
+    "RefineReport": "ragkit.agents.plans.refining",
     "SearchBudget": "ragkit.agents.searching",
     "SearchResult": "ragkit.agents.searching",
     "Step": "ragkit.agents.searching",
@@ -63,8 +67,9 @@ _HOMES = {
     "choose_call": "ragkit.agents.choosing",
     "choose_calls": "ragkit.agents.choosing",
     "probe": "ragkit.agents.probing",
+    "refine": "ragkit.agents.plans.refining",
     "replay": "ragkit.agents.agent",
-    "replay_plan": "ragkit.agents.plans.planner",
+    "replay_plan": "ragkit.agents.plans.replaying",
     "search": "ragkit.agents.searching",
     "tool_records": "ragkit.agents.tuning_rows",
     "tools_from_file": "ragkit.agents.sources",
@@ -95,6 +100,7 @@ __all__ = [
     "Planner",
     "PlannerOptions",
     "ProbeResult",
+    "RefineReport",
     "RunLimits",
     "SearchBudget",
     "SearchResult",
@@ -107,6 +113,7 @@ __all__ = [
     "choose_call",
     "choose_calls",
     "probe",
+    "refine",
     "replay",
     "replay_plan",
     "search",

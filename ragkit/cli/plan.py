@@ -11,6 +11,7 @@ import typer
 from ragkit.cli.asking import NoUpdate, answer_options, opened_index, print_citation
 from ragkit.cli.options import Json, TargetName, Where
 from ragkit.cli.output import err, one_line, out, print_json
+from ragkit.cli.pools import InputField, OutputField
 from ragkit.cli.tasks import ModelName, opened_model
 from ragkit.serving.names import harmless
 
@@ -27,11 +28,18 @@ PlanFile = Annotated[
 ]
 
 
+PoolOption = Annotated[
+    str | None,
+    typer.Option("--pool", "-p", metavar="NAME", help="Example pool with plans that worked, made by `plan refine`."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     plan = typer.Typer(help="Answer questions in several checked steps.", no_args_is_help=True)
     plan.command()(show)
     plan.command()(run)
+    plan.command()(refine)
     app.add_typer(plan, name="plan")
 
 
@@ -40,6 +48,7 @@ def show(
     question: Question,
     model: ModelName = None,
     file: PlanFile = None,
+    pool: PoolOption = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
@@ -47,7 +56,7 @@ def show(
     from ragkit.agents import PlannerOptions
     from ragkit.errors import PlanError
 
-    with _opened(target, model, PlannerOptions(), None, update=not no_update, json=json) as planner:
+    with _opened(target, model, PlannerOptions(), None, pool, update=not no_update, json=json) as planner:
         plan = _read(file, question)
         attempts = 0
         if plan is None:
@@ -72,6 +81,7 @@ def run(
     question: Question,
     model: ModelName = None,
     file: PlanFile = None,
+    pool: PoolOption = None,
     if_unsure: Annotated[
         bool, typer.Option("--if-unsure", help="Run a plan only if the direct answer is unsure or an abstention.")
     ] = False,
@@ -104,11 +114,51 @@ def run(
         err.print(_quote_text(quote), markup=False)
         return not asks or quote.calls == 0 or typer.confirm("Run the plan?", default=True, err=True)
 
-    with _opened(target, model, options, confirm, update=not no_update, json=json) as planner:
+    with _opened(target, model, options, confirm, pool, update=not no_update, json=json) as planner:
         result = planner.ask(question, _read(file, question), where=where)
     if trace is not None:
         result.trace.save(trace)
     print_plan_result(result, json)
+
+
+def refine(
+    target: TargetName,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="CSV, TSV or JSON Lines: a question and its answer per row.", show_default=False
+        ),
+    ],
+    pool: Annotated[str, typer.Option("--pool", "-p", metavar="NAME", help="Example pool that the plans go into.")],
+    model: ModelName = None,
+    tries: Annotated[int, typer.Option(min=1, help="Maximum plans per question.")] = 3,
+    input_field: InputField = "question",
+    output_field: OutputField = "answer",
+    no_update: NoUpdate = False,
+    json: Json = False,
+) -> None:
+    """Keep the plans that give the known answers of questions, as examples for `plan run --pool NAME`."""
+    from ragkit.agents import PlannerOptions
+    from ragkit.agents import refine as refine_plans
+    from ragkit.cli.pools import opened_pool, read_test
+    from ragkit.settings import load_settings
+
+    examples = read_test(file, input_field, output_field)
+    with (
+        opened_pool(pool, load_settings(), create=True) as opened,
+        _opened(target, model, PlannerOptions(), None, None, update=not no_update, json=json) as planner,
+    ):
+        report = refine_plans(planner, examples, opened, tries=tries)
+    if json:
+        print_json(report)
+        return
+    out.print(
+        f"{report.kept:,} of {report.questions:,} questions have a plan that gives their answer; {report.known:,} were "
+        f"in the pool before. The direct answer was right for {report.direct:,}.",
+        markup=False,
+    )
+    for question in report.failed:
+        out.print(harmless(f"  no plan: {one_line(question, 160)}"), style="yellow", markup=False)
 
 
 def print_plan_result(result: PlanResult, json: bool) -> None:
@@ -144,21 +194,32 @@ def print_plan_result(result: PlanResult, json: bool) -> None:
 
 @contextmanager
 def _opened(
-    target: str, model: str | None, options: PlannerOptions, confirm: ConfirmPlan | None, *, update: bool, json: bool
+    target: str,
+    model: str | None,
+    options: PlannerOptions,
+    confirm: ConfirmPlan | None,
+    pool: str | None,
+    *,
+    update: bool,
+    json: bool,
 ) -> Iterator[Planner]:
+    from contextlib import ExitStack
     from dataclasses import replace
 
     from ragkit.agents import Planner
+    from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
+    from ragkit.cli.pools import opened_pool
     from ragkit.settings import load_settings
 
     settings = load_settings()
     name = model or settings.model
-    with opened_index(target, settings, update=update, quiet=json) as index:
+    with opened_index(target, settings, update=update, quiet=json) as index, ExitStack() as stack:
         yield Planner(
             index,
             None if name == "none" else opened_model(name, settings),
             options=replace(options, answers=answer_options(settings)),
             confirm=confirm,
+            demonstrations=DEMONSTRATIONS if pool is None else stack.enter_context(opened_pool(pool, settings)),
         )
 
 

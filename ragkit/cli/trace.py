@@ -56,7 +56,7 @@ def replay(file: TraceFile, json: Json = False) -> None:
     """Replay a trace without a model, tools or documents; the answer is the same."""
     from ragkit.agents import AgentTrace, replay_plan
     from ragkit.agents import replay as replay_agent
-    from ragkit.agents.plans.planner import METHOD
+    from ragkit.agents.plans.outcome import METHOD
 
     trace = AgentTrace.load(file)
     if trace.method == METHOD:

@@ -17,13 +17,17 @@ from ragkit.agents import (
     Planner,
     PlannerOptions,
     Value,
+    refine,
     replay_plan,
 )
 from ragkit.agents.plans.computing import quantity_of
+from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
 from ragkit.agents.plans.plan import PlanStep, Ref
-from ragkit.agents.plans.writing import DEMONSTRATIONS, step_grammar, write_plan
+from ragkit.agents.plans.writing import step_grammar, write_plan
 from ragkit.errors import PlanError, ToolError
+from ragkit.examples import ExamplePool
 from ragkit.models import ScriptedModel
+from ragkit.records import Example
 
 VISITORS = "How many more visitors came in the third quarter than in the first?"
 VISITORS_PLAN = """\
@@ -262,3 +266,31 @@ def test_values_without_a_common_unit_are_not_compared(index):
         with pytest.raises(PlanError):
             ACTIONS[action].run(None, *arguments)
     assert quantity_of("no number") is None
+
+
+def test_plans_that_worked_become_demonstrations(index, tmp_path):
+    question = "How many quarters are listed?"
+    prompts = []
+
+    def reply(messages):
+        prompts.append(messages)
+        text = messages[-1].content
+        if "Task:" in text:
+            return "There are 4 quarters."
+        if "Question: How many quarters" in text and "wrong answer" not in text:
+            return as_json(("find_section", "Science"), ("answer", "s1"))
+        return WORDS[f"Question: {question}"]
+
+    with ExamplePool.create(tmp_path / "pool") as pool:
+        planner = Planner(index, ScriptedModel(reply), demonstrations=pool)
+        asked = [Example(question, "4 quarters"), Example("Who flew to the Moon?", "Neil Armstrong")]
+        report = refine(planner, asked, pool, tries=2)
+        assert (report.kept, report.failed) == (1, ("Who flew to the Moon?",))
+        [kept] = pool
+        assert kept.output.splitlines()[2] == "s3 = count_items(s2)"
+        assert refine(planner, asked[:1], pool).known == 1
+        prompts.clear()
+        planner.plan("How many prices are listed?")
+        [messages] = prompts
+        assert messages[-3].content == f"Question: {question}"
+        assert len(messages) == 2 + 2 * len(DEMONSTRATIONS)

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from ragkit.agents.plans.actions import ACTIONS, Action, fingerprint
+from ragkit.agents.plans.demonstrations import DEMONSTRATIONS, select_demonstrations
+from ragkit.agents.plans.outcome import METHOD, PlanResult, answered
 from ragkit.agents.plans.plan import MAX_STEPS, Plan
 from ragkit.agents.plans.quoting import PlanQuote, quote_plan
 from ragkit.agents.plans.running import (
-    LIMITS,
     LiveSteps,
     Ready,
-    ReplayedSteps,
     StepCache,
-    StepResult,
-    changed_trace,
-    run_steps,
 )
 from ragkit.agents.plans.values import Item, Value
 from ragkit.agents.plans.workbench import Workbench
-from ragkit.agents.plans.writing import DEMONSTRATIONS, WrittenPlan, write_plan
+from ragkit.agents.plans.writing import WrittenPlan, write_plan
 from ragkit.agents.searching import BudgetReachedError
 from ragkit.agents.trace import AgentTrace, Event, Recorder, recorded
 from ragkit.answering import AnswerOptions, Assistant
 from ragkit.answering.routes import capability_of
 from ragkit.errors import ModelError, ModelStoppedError, PlanError, PromptError
-from ragkit.records import Citation
+from ragkit.examples import ExamplePool
 
 if TYPE_CHECKING:
     from ragkit.indexing import Index
     from ragkit.models import ChatModel
 
 When = Literal["unsure", "always"]
-PlanOutcome = Literal["direct", "plan", "fallback"]
-METHOD = "plan"
-"""``AgentTrace.method`` of the trace of a plan."""
 ConfirmPlan = Callable[[Plan, PlanQuote], bool]
 """Asks a person whether a plan may run."""
 
@@ -71,42 +64,6 @@ class PlannerOptions:
     """Options of the direct answer, and of the retrieval in steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanResult:
-    """The answer to a question, with the plan if there was one."""
-
-    answer: str
-    """With the numbers of its citations."""
-    citations: tuple[Citation, ...]
-    outcome: PlanOutcome
-    """``direct``: the direct answer, which was sure enough. ``plan``: the answer of the plan. ``fallback``: the direct
-    answer, since the plan failed or its answer is less certain; ``reason`` says which."""
-    reason: str
-    """Why the answer is not that of a plan; empty if it is."""
-    confidence: float
-    """0 to 1: probability that the answer is right."""
-    plan: Plan | None
-    steps: tuple[StepResult, ...]
-    """Steps that ended, in the order in which they ran."""
-    trace: AgentTrace
-
-
-@dataclass(frozen=True, slots=True)
-class _Direct:
-    """The direct answer, as a trace records it."""
-
-    text: str
-    outcome: str
-    confidence: float
-    citations: tuple[Citation, ...]
-
-    @classmethod
-    def from_event(cls, event: Event) -> _Direct:
-        output = event.output
-        value = Value.from_dict(output["value"])
-        return cls(value.items[0].text, output["outcome"], value.confidence, value.items[0].citations)
-
-
 class Planner:
     """Answers questions about an index, with plans for those that need several steps.
 
@@ -117,7 +74,8 @@ class Planner:
         options: when plans run, and their limits.
         actions: what steps can do, by name; ``ACTIONS`` and your own.
         confirm: asks a person before a plan runs, with the estimate of what it takes.
-        demonstrations: plans that the model is shown.
+        demonstrations: plans that the model is shown, or a pool of them (see ``refine``), of which those for the most
+            similar questions are shown.
 
     Example:
         >>> planner = Planner(index, "smollm2")
@@ -132,18 +90,22 @@ class Planner:
         options: PlannerOptions | None = None,
         actions: Mapping[str, Action] = ACTIONS,
         confirm: ConfirmPlan | None = None,
-        demonstrations: Sequence[Plan] = DEMONSTRATIONS,
+        demonstrations: Sequence[Plan] | ExamplePool = DEMONSTRATIONS,
     ) -> None:
         self.options = options or PlannerOptions()
         self.actions = dict(actions)
         self.assistant = Assistant(index, model, options=self.options.answers)
         self._confirm = confirm
-        self._demonstrations = tuple(demonstrations)
+        self._demonstrations = demonstrations
         self._cache = StepCache()
         self._timed: Sequence[Event] = ()
 
-    def plan(self, question: str) -> WrittenPlan:
+    def plan(self, question: str, rejected: Sequence[Plan] = ()) -> WrittenPlan:
         """Let the model write a plan.
+
+        Args:
+            question: to answer.
+            rejected: plans that gave a wrong answer.
 
         Raises:
             PlanError: if there is no model.
@@ -152,7 +114,7 @@ class Planner:
         """
         recorder = Recorder(AgentTrace(question, "", METHOD, {}, {}))
         with recorder.event("plan", {}):
-            written = self._written(question, recorded(self._model(), recorder))
+            written = self._written(question, recorded(self._model(), recorder), rejected)
         self._timed = recorder.trace.events
         return written
 
@@ -187,7 +149,7 @@ class Planner:
              "max_steps": self.options.max_steps},
             {action.name: fingerprint(action) for action in self.actions.values()},
         )  # fmt: skip
-        return _answered(trace, _Live(self, trace, plan, where), self.actions)
+        return answered(trace, _Live(self, trace, plan, where), self.actions)
 
     def _model(self) -> ChatModel:
         model = self.assistant.model
@@ -195,10 +157,13 @@ class Planner:
             raise PlanError("Writing a plan needs a language model.", "Specify a model, or pass a plan.")
         return model
 
-    def _written(self, question: str, model: ChatModel) -> WrittenPlan:
+    def _written(self, question: str, model: ChatModel, rejected: Sequence[Plan] = ()) -> WrittenPlan:
+        shown = self._demonstrations
+        if isinstance(shown, ExamplePool):
+            shown = select_demonstrations(shown, question, self.actions)
         return write_plan(
-            model, question, self.actions, self._demonstrations, max_steps=self.options.max_steps,
-            retries=self.options.retries,
+            model, question, self.actions, shown, max_steps=self.options.max_steps, retries=self.options.retries,
+            rejected=rejected,
         )  # fmt: skip
 
     def _bench(self, question: str, where: str | None) -> Workbench:
@@ -207,93 +172,6 @@ class Planner:
             assistant.index, assistant.retriever, assistant.model, capability_of(assistant.model), assistant.options,
             question, where, assistant.templates,
         )  # fmt: skip
-
-
-def replay_plan(trace: AgentTrace, actions: Mapping[str, Action] = ACTIONS) -> PlanResult:
-    """Run the trace of a plan again without a model and without documents; the answer is the same.
-
-    Args:
-        trace: of ``PlanResult``.
-        actions: those of the planner.
-
-    Raises:
-        ToolError: if the trace was changed, or another version of ragkit wrote it.
-    """
-    known = {name: fingerprint(actions[name]) for name in trace.tools if name in actions}
-    if trace.method != METHOD or known != trace.tools:
-        raise changed_trace("the table of actions")
-    again = AgentTrace(
-        trace.task, trace.model, trace.method, trace.budget, trace.tools, trace.events, stopped_by=trace.stopped_by
-    )
-    return _answered(again, _Replayed(trace, actions), actions)
-
-
-def _answered(trace: AgentTrace, work: _Live | _Replayed, actions: Mapping[str, Action]) -> PlanResult:
-    """Answer a question, live or from a trace: what is decided here follows from events alone."""
-    direct = _Direct.from_event(work.direct())
-    steps: list[StepResult] = []
-    plan: Plan | None = None
-    if trace.budget["when"] == "unsure" and direct.outcome == "answered":
-        return _result(trace, direct, None, "direct", "The direct answer is sure enough.", plan, steps)
-    try:
-        event = work.plan()
-        if event.output["plan"] is None:
-            raise PlanError(event.output["error"], "Rephrase the question, or pass a plan.")
-        plan = Plan.parse(trace.task, event.output["plan"])
-        plan.check(actions, trace.budget["max_steps"])
-        if not work.quote(plan).output["accepted"]:
-            return _result(trace, direct, None, "fallback", "The plan was not confirmed.", plan, steps)
-        value = run_steps(plan, work.steps, steps.append)
-        if not any(value.citations()):
-            raise PlanError("The answer of the plan cites nothing.", "Change the plan.")
-    except BudgetReachedError as error:
-        trace.stopped_by = str(error)
-        reason = f"The limit of {trace.stopped_by} was reached."
-        return _result(trace, direct, None, "fallback", reason, plan, steps)
-    except PlanError as error:
-        return _result(trace, direct, None, "fallback", error.message, plan, steps)
-    if trace.budget["when"] == "unsure" and direct.outcome == "unsure" and value.confidence < direct.confidence:
-        reason = "The answer of the plan is less certain than the direct answer."
-        return _result(trace, direct, value, "fallback", reason, plan, steps)
-    return _result(trace, direct, value, "plan", "", plan, steps)
-
-
-def _result(
-    trace: AgentTrace,
-    direct: _Direct,
-    value: Value | None,
-    outcome: PlanOutcome,
-    reason: str,
-    plan: Plan | None,
-    steps: Sequence[StepResult],
-) -> PlanResult:
-    if outcome == "plan" and value is not None:
-        text, citations = numbered(value)
-        confidence = value.confidence
-    else:
-        text, citations, confidence = direct.text, direct.citations, direct.confidence
-    trace.answer, trace.outcome = text, outcome
-    trace.stopped_by = trace.stopped_by or "answer"
-    return PlanResult(text, citations, outcome, reason, confidence, plan, tuple(steps), trace)
-
-
-def numbered(value: Value) -> tuple[str, tuple[Citation, ...]]:
-    """Return the text of a value with the numbers of its citations, and the citations."""
-    numbers: dict[tuple[str, int, int], int] = {}
-    citations: list[Citation] = []
-    lines: list[str] = []
-    for item in value.items:
-        marks: list[int] = []
-        for citation in item.citations:
-            key = citation.document_id, citation.start, citation.end
-            if key not in numbers:
-                numbers[key] = len(numbers) + 1
-                citations.append(replace(citation, number=numbers[key]))
-            if numbers[key] not in marks:
-                marks.append(numbers[key])
-        lines.append(f"{item.text}{''.join(f' [{number}]' for number in marks)}")
-    text = lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
-    return text, tuple(citations)
 
 
 def _tokens_per_second(events: Sequence[Event]) -> float | None:
@@ -368,31 +246,3 @@ class _Live:
             raise BudgetReachedError("tokens")
         if time.monotonic() - self._started > budget.seconds:
             raise BudgetReachedError("seconds")
-
-
-class _Replayed:
-    """Returns the events of a trace."""
-
-    def __init__(self, trace: AgentTrace, actions: Mapping[str, Action]) -> None:
-        self._trace = trace
-        self._steps = ReplayedSteps(trace, actions)
-
-    def direct(self) -> Event:
-        return self._event("direct", {"question": self._trace.task})
-
-    def plan(self) -> Event:
-        return self._event("plan", {"question": self._trace.task})
-
-    def quote(self, plan: Plan) -> Event:
-        return self._event("quote", {"plan": str(plan)})
-
-    def steps(self, ready: Sequence[Ready]) -> Sequence[Event]:
-        return self._steps.run(ready)
-
-    def _event(self, kind: str, inputs: dict[str, Any]) -> Event:
-        found = next((event for event in self._trace.events if event.kind == kind), None)
-        if found is None and self._trace.stopped_by in LIMITS:
-            raise BudgetReachedError(self._trace.stopped_by)
-        if found is None or json.dumps(found.inputs) != json.dumps(inputs):
-            raise changed_trace(f"event {kind!r}")
-        return found

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragkit.agents.plans.actions import Action, table_of
+from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
 from ragkit.agents.plans.plan import ANSWER, MAX_STEPS, Plan, PlanStep, Ref
 from ragkit.errors import ModelOutputError, PlanError
 from ragkit.models import ChatModel, ConstrainedModel, GenerationOptions, complete
@@ -23,6 +24,8 @@ MAX_TEXT = 120
 """Maximum characters of a text argument under the grammar."""
 _STEP_TOKENS = 96
 _REPLY_TOKENS = 700
+_TEMPERATURE = 0.7
+"""Sampling temperature of a plan after one that gave a wrong answer."""
 _FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
 _PROMPT = (
     "Write a plan that answers the question from documents. Each step calls one action; its arguments are texts in "
@@ -32,34 +35,6 @@ _JSON_FORMAT = (
     '\n\nReply with JSON: {"steps": [{"action": "find_passages", "arguments": ["..."]}, ...]}. An argument is a text, '
     "or s1, s2, ... for the result of that step."
 )
-DEMONSTRATIONS = (
-    Plan.parse(
-        "Is the night train to Lyon or the bus cheaper?",
-        's1 = find_passages("price of the night train to Lyon")\n'
-        's2 = extract_value("How much is the night train to Lyon?", s1)\n'
-        's3 = find_passages("price of the bus to Lyon")\n'
-        's4 = extract_value("How much is the bus to Lyon?", s3)\n'
-        's5 = compare("Is the night train to Lyon or the bus cheaper?", s2, s4)\n'
-        "s6 = answer(s5)",
-    ),
-    Plan.parse(
-        "How many of the workshops are free?",
-        's1 = find_passages("workshops and their fees")\n'
-        's2 = list_items("workshops", s1)\n'
-        's3 = keep_items("free", s2)\n'
-        "s4 = count_items(s3)\n"
-        "s5 = answer(s4)",
-    ),
-    Plan.parse(
-        "Where was the architect of the town hall born?",
-        's1 = find_passages("architect of the town hall")\n'
-        's2 = extract_value("Who is the architect of the town hall?", s1)\n'
-        's3 = find_linked("birthplace", s2)\n'
-        's4 = extract_value("Where was the architect born?", s3)\n'
-        "s5 = answer(s4)",
-    ),
-)
-"""Plans that the model is shown: a comparison, a count, and a question that needs two passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +63,7 @@ def write_plan(
     *,
     max_steps: int = MAX_STEPS,
     retries: int = 3,
+    rejected: Sequence[Plan] = (),
 ) -> WrittenPlan:
     """Let a model write a plan.
 
@@ -98,14 +74,15 @@ def write_plan(
         demonstrations: plans that the model is shown.
         max_steps: maximum steps, ``answer`` included.
         retries: how often the problems of a plan are sent back to a model that does not follow a grammar.
+        rejected: valid plans that gave a wrong answer; the model is asked for another one, and samples it.
 
     Raises:
         PromptOverflowError: if actions and demonstrations do not fit the window.
         ModelError: if the model fails.
     """
     if isinstance(model, ConstrainedModel):
-        return _constrained(model, question, actions, demonstrations, max_steps)
-    return _free(model, question, actions, demonstrations, max_steps, retries)
+        return _constrained(model, question, actions, demonstrations, max_steps, rejected)
+    return _free(model, question, actions, demonstrations, max_steps, retries, rejected)
 
 
 def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: Sequence[int], *, last: bool) -> str:
@@ -171,6 +148,7 @@ def plan_messages(
     demonstrations: Sequence[Plan] = DEMONSTRATIONS,
     *,
     as_json: bool = False,
+    rejected: Sequence[Plan] = (),
 ) -> list[Message]:
     """Return the prompt for a plan; what is the same for all questions comes first."""
     messages = [Message("system", _PROMPT + table_of(actions) + (_JSON_FORMAT if as_json else ""))]
@@ -178,7 +156,8 @@ def plan_messages(
         if all(step.action in actions for step in plan.steps):
             shown = _as_json(plan) if as_json else str(plan)
             messages += [Message("user", f"Question: {plan.question}"), Message("assistant", shown)]
-    return [*messages, Message("user", f"Question: {question}")]
+    shown = "".join(f"\n\nThis plan gave a wrong answer:\n{_as_json(plan) if as_json else plan}" for plan in rejected)
+    return [*messages, Message("user", f"Question: {question}{shown}")]
 
 
 def _constrained(
@@ -187,19 +166,19 @@ def _constrained(
     actions: Mapping[str, Action],
     demonstrations: Sequence[Plan],
     max_steps: int,
+    rejected: Sequence[Plan],
 ) -> WrittenPlan:
-    messages = plan_messages(question, actions, demonstrations)
+    messages = plan_messages(question, actions, demonstrations, rejected=rejected)
     steps: list[PlanStep] = []
     kinds: list[str] = []
     unused: list[int] = []
     offered = dict(actions)
-    options = GenerationOptions(max_tokens=_STEP_TOKENS)
+    temperature = _TEMPERATURE if rejected else None
     while not steps or steps[-1].action != ANSWER:
         grammar = step_grammar(offered, kinds, unused, last=len(steps) == max_steps - 1)
         begun = "".join(f"s{number} = {step}\n" for number, step in enumerate(steps, 1)) + f"s{len(steps) + 1} = "
-        made = model.continue_reply(
-            messages, begun, GenerationOptions(max_tokens=options.max_tokens, grammar=grammar, stop=("\n",))
-        )
+        options = GenerationOptions(_STEP_TOKENS, temperature, seed=len(rejected), stop=("\n",), grammar=grammar)
+        made = model.continue_reply(messages, begun, options)
         line = "".join(delta.text for delta in made).strip()
         earlier = "".join(f"s{number} = {ANSWER}()\n" for number in range(1, len(steps) + 1))
         try:
@@ -230,8 +209,9 @@ def _free(
     demonstrations: Sequence[Plan],
     max_steps: int,
     retries: int,
+    rejected: Sequence[Plan],
 ) -> WrittenPlan:
-    messages = plan_messages(question, actions, demonstrations, as_json=True)
+    messages = plan_messages(question, actions, demonstrations, as_json=True, rejected=rejected)
     options = GenerationOptions(max_tokens=_REPLY_TOKENS, json_schema=plan_schema(actions, max_steps))
     attempts: list[PlanAttempt] = []
     for _ in range(1 + retries):

@@ -1,6 +1,6 @@
 """Plans: how many are valid at the first try, and what reading a document once saves.
 
-Run: python benchmarks/plans.py [--part write|run|all] [--model NAME] [--limit N] [--retries 7] [--verbose]
+Run: python benchmarks/plans.py [--part write|run|all] [--model NAME] [--limit N] [--values 8] [--retries 7] [--verbose]
 
 ``write``: plans for the handbook's questions that stand alone, under the grammar, and beside it by the same model with
 the same prompt and no grammar, whose problems are sent back up to 7 times with the invalid plan, as in PEARL (Sun et
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("write", "run", "all"), default="all")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--limit", type=int, default=150, help="questions of `write`")
+    parser.add_argument("--values", type=int, default=VALUES, help="values of `run`")
     parser.add_argument("--retries", type=int, default=7)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--verbose", action="store_true")
@@ -163,7 +164,7 @@ def main() -> None:
         compare_writing(model, texts, given.retries, verbose=given.verbose)
     if given.part != "write":
         page = [q["question"] for q in known if q["sources"] and q["sources"][0]["source"] == PAGE]
-        compare_reading(model, page[:VALUES])
+        compare_reading(model, page[: given.values])
 
 
 if __name__ == "__main__":

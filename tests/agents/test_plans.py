@@ -103,6 +103,7 @@ def test_the_grammar_allows_only_steps_that_fit():
     assert '"answer(s2)"' in third
     assert '"count_items(" ("s2") ")"' in third
     assert "difference" not in third
+    assert "find_passages" not in step_grammar(ACTIONS, ["passages"], [1], last=False)
     assert step_grammar(ACTIONS, ["passages"], [1], last=True).startswith('root ::= "answer(s1)"\n')
 
 
@@ -294,3 +295,21 @@ def test_plans_that_worked_become_demonstrations(index, tmp_path):
         [messages] = prompts
         assert messages[-3].content == f"Question: {question}"
         assert len(messages) == 2 + 2 * len(DEMONSTRATIONS)
+
+
+def test_a_document_longer_than_the_window_is_cited_exactly(tmp_path):
+    lines = [f"Locker {number} belongs to guest {number * 7}." for number in range(150)]
+    (tmp_path / "lockers.md").write_text("# Lockers\n\n" + "\n\n".join(lines))
+    plan = Plan.parse(
+        "Which guest has locker 120?",
+        's1 = read_document("Lockers")\ns2 = extract_value("Which guest has locker 120?", s1)\ns3 = answer(s2)',
+    )
+    with Index.create(tmp_path / "index") as made:
+        made.add(tmp_path / "lockers.md")
+        text = made.document(made.documents()[0].id).text
+        for reply in ("guest 21", "guest 840"):
+            result = Planner(made, ScriptedModel(reply, window=1000)).ask(plan.question, plan)
+            values = [value for step in result.steps if (value := step.value) is not None]
+            for citation in (citation for value in values for citation in value.citations()):
+                assert text[citation.start : citation.end] == citation.quote
+    assert values[1].text == "guest 840"

@@ -35,7 +35,18 @@ def extract_value(bench: Workbench, question: str, source: Value) -> Value:
     if bench.model is None:
         return bench.read(evidence, "value")
     sources = bench.fitting(evidence)
-    ranked = span_sentences(evidence.question.query, evidence.ranked, bench.index.embedder)
+    # What was cut off can't be the answer.
+    shown = {source.number: source for source in sources}
+    ranked = span_sentences(
+        evidence.question.query,
+        [
+            one
+            for one in evidence.ranked
+            if shown[one.unit.source.number].start <= one.unit.start
+            and one.unit.end <= shown[one.unit.source.number].end
+        ],
+        bench.index.embedder,
+    )
     found = extract(question, ranked, sources, bench.model, bench.templates, ExtractOptions())
     if found.span is None:
         raise PlanError(f"The passages have no answer to {question!r}.", "Ask in other words.")

@@ -88,6 +88,8 @@ def write_plan(
 def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: Sequence[int], *, last: bool) -> str:
     """Return the grammar of the next step, in llama.cpp's GBNF.
 
+    Passages have to be read before the next search: small models else search for the same thing again and again.
+
     Args:
         actions: by name.
         earlier: kind of each earlier step.
@@ -95,11 +97,12 @@ def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: 
         last: whether only ``answer`` is allowed.
     """
     calls: list[str] = []
+    unread = any(earlier[number - 1] == "passages" for number in unused)
     for action in actions.values():
         if action.name == ANSWER:
             if unused:
                 calls.append(json.dumps(f"{ANSWER}({', '.join(f's{number}' for number in unused)})"))
-        elif not last:
+        elif not last and not (unread and action.returns == "passages"):
             arguments = []
             for parameter in action.parameters:
                 fitting = [f'"s{number}"' for number, kind in enumerate(earlier, 1) if kind in parameter.kinds]

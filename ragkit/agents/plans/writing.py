@@ -95,6 +95,9 @@ def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: 
         earlier: kind of each earlier step.
         unused: numbers of earlier steps that no step uses yet.
         last: whether only ``answer`` is allowed.
+
+    Raises:
+        PlanError: if no action fits.
     """
     calls: list[str] = []
     unread = any(earlier[number - 1] == "passages" for number in unused)
@@ -109,6 +112,8 @@ def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: 
                 arguments.append("text" if not parameter.kinds else f"({' | '.join(fitting)})" if fitting else "")
             if all(arguments):
                 calls.append(f'"{action.name}(" ' + ' ", " '.join(arguments) + ' ")"')
+    if not calls:
+        raise PlanError("No action can be the next step.", f"Offer {ANSWER} and an action with text arguments only.")
     text = rf'text ::= "\"" [^"\\\x00-\x20] [^"\\\x00-\x1f]{{2,{MAX_TEXT}}} "\""'
     return f"root ::= {' | '.join(calls)}\n{text}\n"
 

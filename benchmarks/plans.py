@@ -6,8 +6,9 @@ Run: python benchmarks/plans.py [--part write|run|all] [--model NAME] [--limit N
 the same prompt and no grammar, whose problems are sent back up to 7 times with the invalid plan, as in PEARL (Sun et
 al., 2023). Valid means that names, number of arguments, order and kinds hold; not that the plan is a good one.
 
-``run``: a plan that reads a page of the handbook with 3,600 words and extracts 8 values from it, beside the same plan
-with the model's prefix cache emptied before each call, as if each action read the page again. The values are the same.
+``run``: a plan that extracts 8 values from a page of the handbook with 3,600 words. The model reads the text around the
+best sentence of each value (the default for small models), or the complete page once for all values, or with its prefix
+cache emptied before each value, as if each action read the page again. The values of the last two are the same.
 """
 
 from __future__ import annotations
@@ -128,9 +129,14 @@ def compare_reading(model: LlamaCppModel, asked: Sequence[str]) -> None:
         print(f"\n{model.name}, {len(asked)} values from a page of {words:,} words")
         print(f"{'':24}{'seconds':>10}{'tokens':>10}")
         found: list[list[str]] = []
-        for name, reading in (("read once", nullcontext()), ("read for each value", forgetting(model))):
+        for name, reading, read_all in (
+            ("around the best", nullcontext(), False),
+            ("page once", nullcontext(), True),
+            ("page for each value", forgetting(model), True),
+        ):
             # Nothing is refused, so that all values are read.
-            options = PlannerOptions(max_steps=len(asked) + 2, answers=AnswerOptions(threshold=0))
+            steps, answers = len(asked) + 2, AnswerOptions(threshold=0)
+            options = PlannerOptions(max_steps=steps, answers=answers, read_all=read_all)
             planner = Planner(index, model, options=options)
             with reading:
                 result = planner.ask(title, plan)
@@ -138,9 +144,9 @@ def compare_reading(model: LlamaCppModel, asked: Sequence[str]) -> None:
             seconds, tokens = sum(event.seconds for event in events), sum(event.tokens for event in events)
             print(f"{name:24}{seconds:10.1f}{tokens:10,}")
             found.append([step.value.text if step.value is not None else step.error for step in result.steps])
-        print("same values" if found[0] == found[1] else "other values")
-        for text, value in zip(asked, found[0][1:], strict=False):
-            print(f"- {text} -> {value[:80]}")
+        print("page once and for each value:", "same values" if found[1] == found[2] else "other values")
+        for text, around, page_value in zip(asked, found[0][1:], found[1][1:], strict=False):
+            print(f"- {text} -> {around[:60]} | {page_value[:60]}")
 
 
 def main() -> None:

@@ -115,6 +115,24 @@ def test_a_small_model_writes_a_valid_plan(smollm2):
     assert len(written.attempts) == 1
 
 
+def test_a_small_model_extracts_from_a_part_of_a_document(index, smollm2):
+    plan = Plan.parse(
+        "What is the focal length of the telescope?",
+        's1 = read_document("Meridian 40 telescope manual")\n'
+        's2 = extract_value("What is the focal length of the Meridian 40?", s1)\n'
+        "s3 = answer(s2)",
+    )
+    result = Planner(index, smollm2).ask(plan.question, plan)
+    assert result.outcome == "plan"
+    [citation] = result.citations
+    assert citation.quote in index.document(citation.document_id).text
+    assert "3,200" in citation.quote
+    [event] = [event for event in result.trace.events if event.tokens]
+    assert event.inputs["step"].startswith("s2")
+    assert event.tokens < 1000
+    assert same(replayed(result), result)
+
+
 def test_problems_are_sent_back_to_a_model_without_a_grammar():
     replies = [
         "no JSON",

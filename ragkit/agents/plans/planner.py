@@ -60,6 +60,10 @@ class PlannerOptions:
     """How often the problems of a plan are sent back to a model that does not follow a grammar."""
     max_workers: int = 4
     """Steps at a time with an API model."""
+    read_all: bool | None = None
+    """Whether the model reads complete documents and sections if they fit its window, each once for all steps, or the
+    text around the sentence that fits best. None: complete texts from a billion parameters on; smaller models do best
+    with one passage."""
     answers: AnswerOptions = field(default_factory=AnswerOptions)
     """Options of the direct answer, and of the retrieval in steps."""
 
@@ -168,9 +172,11 @@ class Planner:
 
     def _bench(self, question: str, where: str | None) -> Workbench:
         assistant = self.assistant
+        able = capability_of(assistant.model)
+        reads_all = able == "judges" if self.options.read_all is None else self.options.read_all
         return Workbench(
-            assistant.index, assistant.retriever, assistant.model, capability_of(assistant.model), assistant.options,
-            question, where, assistant.templates,
+            assistant.index, assistant.retriever, assistant.model, able, assistant.options, question, where, reads_all,
+            assistant.templates,
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from ragkit.agents.plans.actions import Action
 from ragkit.agents.plans.finding import find_section, read_document
 from ragkit.agents.plans.plan import Plan
 from ragkit.agents.plans.running import asks_model
-from ragkit.agents.plans.workbench import WINDOW_SHARE, WRITTEN_TOKENS, Workbench
+from ragkit.agents.plans.workbench import NARROWED, WINDOW_SHARE, WRITTEN_TOKENS, Workbench
 from ragkit.models import ScoringModel
 
 _PER_CHARACTER = 0.25
@@ -72,6 +72,8 @@ def _tokens_of(plan: Plan, number: int, actions: Mapping[str, Action], bench: Wo
     if action.run in (read_document, find_section):
         characters = _mean_characters(bench) if action.run is read_document else _SECTION
         window = bench.model.window if bench.model is not None else 0
+        if not bench.reads_all:
+            characters = min(characters, NARROWED)
         return min(int(_PER_CHARACTER * characters), int(WINDOW_SHARE * window))
     passages = 1 if one_passage else bench.retriever.options.k
     return passages * (bench.index.chunking.size or _PASSAGE)

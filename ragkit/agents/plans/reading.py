@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 
 from ragkit.agents.plans.values import Item, Value, lowest, unique
 from ragkit.agents.plans.workbench import WRITTEN_TOKENS, Workbench, text_of
@@ -12,7 +14,10 @@ from ragkit.answering.extract import ExtractOptions, extract, span_sentences
 from ragkit.answering.kinds import Kind as QuestionKind
 from ragkit.answering.readers import Span, SummaryReader
 from ragkit.answering.readers.quotes import best_of
+from ragkit.answering.units import Unit
 from ragkit.errors import PlanError
+from ragkit.models import ScoringModel
+from ragkit.prompting import Source
 from ragkit.retrieval.terms import content_terms
 
 _SUMMARY = 5
@@ -34,25 +39,26 @@ def extract_value(bench: Workbench, question: str, source: Value) -> Value:
             return bench.replied(reply, evidence, "value")
     if bench.model is None:
         return bench.read(evidence, "value")
-    sources = bench.fitting(evidence)
-    # What was cut off can't be the answer.
-    shown = {source.number: source for source in sources}
-    ranked = span_sentences(
-        evidence.question.query,
-        [
-            one
-            for one in evidence.ranked
-            if shown[one.unit.source.number].start <= one.unit.start
-            and one.unit.end <= shown[one.unit.source.number].end
-        ],
-        bench.index.embedder,
-    )
+    shown = bench.shown(evidence)
+    if isinstance(bench.model, ScoringModel):
+        # It is shown one passage, and all others compete as well; a part of a source needs a number of its own.
+        part = replace(shown[0], number=len(evidence.sources) + 1)
+        sources, competing = (part, *evidence.sources), list(evidence.ranked)
+    else:
+        by_number = {source.number: source for source in shown}
+        sources, competing = shown, [one for one in evidence.ranked if _within(one.unit, by_number)]
+    ranked = span_sentences(evidence.question.query, competing, bench.index.embedder)
     found = extract(question, ranked, sources, bench.model, bench.templates, ExtractOptions())
     if found.span is None:
         raise PlanError(f"The passages have no answer to {question!r}.", "Ask in other words.")
     span = Span(*found.span)
     item = Item(" ".join(span.text.split()), bench.cited(span))
     return Value("value", (item,), confidence=min(source.confidence, bench.confidence(evidence)))
+
+
+def _within(unit: Unit, sources: Mapping[int, Source]) -> bool:
+    source = sources[unit.source.number]
+    return source.start <= unit.start and unit.end <= source.end
 
 
 def list_items(bench: Workbench, topic: str, source: Value) -> Value:
@@ -66,7 +72,7 @@ def summarise(bench: Workbench, topic: str, source: Value) -> Value:
     """Return what the passages say about a topic; of a complete document or section, sentences of all its parts."""
     evidence = bench.evidence(topic, source, kind="summary", threshold=0.0)
     if bench.able == "judges" and bench.model is not None:
-        sources = bench.fitting(evidence)
+        sources = bench.shown(evidence)
         text = bench.write(text_of(sources), f"Summarise in at most five short sentences: {topic}")
         checked = check_reply(text, sources, bench.index.embedder)
         if checked.supported_share == 1.0:

@@ -24,6 +24,7 @@ from ragkit.agents.plans.computing import quantity_of
 from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
 from ragkit.agents.plans.plan import PlanStep, Ref
 from ragkit.agents.plans.writing import step_grammar, write_plan
+from ragkit.answering import AnswerOptions, ExtractOptions
 from ragkit.errors import PlanError, ToolError
 from ragkit.examples import ExamplePool
 from ragkit.models import ScriptedModel
@@ -122,7 +123,8 @@ def test_a_small_model_extracts_from_a_part_of_a_document(index, smollm2):
         's2 = extract_value("What is the focal length of the Meridian 40?", s1)\n'
         "s3 = answer(s2)",
     )
-    result = Planner(index, smollm2).ask(plan.question, plan)
+    answers = AnswerOptions(extract=ExtractOptions(shots=1, sentences=2))
+    result = Planner(index, smollm2, options=PlannerOptions(answers=answers)).ask(plan.question, plan)
     assert result.outcome == "plan"
     [citation] = result.citations
     assert citation.quote in index.document(citation.document_id).text

@@ -10,7 +10,7 @@ from ragkit.agents.plans.values import Item, Value, lowest, unique
 from ragkit.agents.plans.workbench import WRITTEN_TOKENS, Workbench, text_of
 from ragkit.answering.chat import check_reply
 from ragkit.answering.evidence import HOPELESS_BELOW
-from ragkit.answering.extract import ExtractOptions, extract, span_sentences
+from ragkit.answering.extract import extract, span_sentences
 from ragkit.answering.kinds import Kind as QuestionKind
 from ragkit.answering.readers import Span, SummaryReader
 from ragkit.answering.readers.quotes import best_of
@@ -48,7 +48,7 @@ def extract_value(bench: Workbench, question: str, source: Value) -> Value:
         by_number = {source.number: source for source in shown}
         sources, competing = shown, [one for one in evidence.ranked if _within(one.unit, by_number)]
     ranked = span_sentences(evidence.question.query, competing, bench.index.embedder)
-    found = extract(question, ranked, sources, bench.model, bench.templates, ExtractOptions())
+    found = extract(question, ranked, sources, bench.model, bench.templates, bench.options.extract)
     if found.span is None:
         raise PlanError(f"The passages have no answer to {question!r}.", "Ask in other words.")
     span = Span(*found.span)

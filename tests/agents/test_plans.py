@@ -123,7 +123,7 @@ def test_a_small_model_extracts_from_a_part_of_a_document(index, smollm2):
         's2 = extract_value("What is the focal length of the Meridian 40?", s1)\n'
         "s3 = answer(s2)",
     )
-    answers = AnswerOptions(extract=ExtractOptions(shots=1, sentences=2))
+    answers = AnswerOptions(extract=ExtractOptions(shots=1, sentences=1))
     result = Planner(index, smollm2, options=PlannerOptions(answers=answers)).ask(plan.question, plan)
     assert result.outcome == "plan"
     [citation] = result.citations

@@ -178,6 +178,14 @@ def test_a_plan_answers_with_the_citations_of_its_steps_and_replays(index, tmp_p
         replay_plan(trace)
 
 
+def test_independent_steps_run_at_the_same_time_with_an_api_model(index):
+    said = "7,240 more visitors came in the third quarter."
+    result = Planner(index, ScriptedModel(said)).ask(VISITORS, Plan.parse(VISITORS, VISITORS_PLAN))
+    assert (result.answer, result.outcome) == (f"{said} [1] [2]", "plan")
+    assert [step.number for step in result.steps] == [1, 2, 3, 4, 5]
+    assert same(replayed(result), result)
+
+
 def test_the_direct_answer_comes_first(index):
     sure = Planner(index, ScriptedModel("The planetarium show costs 7.50 euros."))
     result = sure.ask("How much does the planetarium show cost?")

@@ -28,6 +28,7 @@
     ├── DataError                 generated data that can't be read, written or made
     ├── TaskError                 a task that can't be fitted, or no task in a folder
     ├── ToolError                 a tool or its source is invalid, or a call can't be made
+    ├── PlanError                 a plan is invalid or can't be run
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
     │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
@@ -211,6 +212,10 @@ class TaskError(RagkitError):
 
 class ToolError(RagkitError):
     """A tool or its source is invalid, or a call can't be made."""
+
+
+class PlanError(RagkitError):
+    """A plan is invalid, or can't be run."""
 
 
 class PromptError(RagkitError):

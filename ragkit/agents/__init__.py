@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from ragkit.agents.choosing import CallOptions, choose_call, choose_calls
     from ragkit.agents.mcp_client import McpTools, tools_from_mcp
     from ragkit.agents.openapi import tools_from_openapi
+    from ragkit.agents.plans.actions import ACTIONS, Action, Parameter
+    from ragkit.agents.plans.outcome import PlanResult
+    from ragkit.agents.plans.plan import Plan, PlanStep
+    from ragkit.agents.plans.planner import PlanBudget, Planner, PlannerOptions
+    from ragkit.agents.plans.quoting import PlanQuote
+    from ragkit.agents.plans.refining import RefineReport, refine
+    from ragkit.agents.plans.replaying import replay_plan
+    from ragkit.agents.plans.values import Item, Value
     from ragkit.agents.probing import ProbeResult, probe
     from ragkit.agents.running import Call, Outcome, RunLimits, ToolRunner
     from ragkit.agents.searching import SearchBudget, SearchResult, Step, search
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
     from ragkit.agents.tuning_rows import tool_records
 
 _HOMES = {
+    "ACTIONS": "ragkit.agents.plans.actions",
+    "Action": "ragkit.agents.plans.actions",
     "Agent": "ragkit.agents.agent",
     "AgentOptions": "ragkit.agents.agent",
     "AgentResult": "ragkit.agents.agent",
@@ -32,10 +42,20 @@ _HOMES = {
     "ArgumentOptions": "ragkit.agents.arguments",
     "Call": "ragkit.agents.running",
     "CallOptions": "ragkit.agents.choosing",
+    "Item": "ragkit.agents.plans.values",
     "McpTools": "ragkit.agents.mcp_client",
     "Outcome": "ragkit.agents.running",
+    "Parameter": "ragkit.agents.plans.actions",
+    "Plan": "ragkit.agents.plans.plan",
+    "PlanBudget": "ragkit.agents.plans.planner",
+    "PlanQuote": "ragkit.agents.plans.quoting",
+    "PlanResult": "ragkit.agents.plans.outcome",
+    "PlanStep": "ragkit.agents.plans.plan",
+    "Planner": "ragkit.agents.plans.planner",
+    "PlannerOptions": "ragkit.agents.plans.planner",
     "ProbeResult": "ragkit.agents.probing",
     "RunLimits": "ragkit.agents.running",
+    "RefineReport": "ragkit.agents.plans.refining",
     "SearchBudget": "ragkit.agents.searching",
     "SearchResult": "ragkit.agents.searching",
     "Step": "ragkit.agents.searching",
@@ -43,10 +63,13 @@ _HOMES = {
     "ToolBox": "ragkit.agents.toolbox",
     "ToolFile": "ragkit.agents.tool_file",
     "ToolRunner": "ragkit.agents.running",
+    "Value": "ragkit.agents.plans.values",
     "choose_call": "ragkit.agents.choosing",
     "choose_calls": "ragkit.agents.choosing",
     "probe": "ragkit.agents.probing",
+    "refine": "ragkit.agents.plans.refining",
     "replay": "ragkit.agents.agent",
+    "replay_plan": "ragkit.agents.plans.replaying",
     "search": "ragkit.agents.searching",
     "tool_records": "ragkit.agents.tuning_rows",
     "tools_from_file": "ragkit.agents.sources",
@@ -56,6 +79,8 @@ _HOMES = {
 """Public names whose modules are loaded on first use."""
 
 __all__ = [
+    "ACTIONS",
+    "Action",
     "Agent",
     "AgentOptions",
     "AgentResult",
@@ -63,9 +88,19 @@ __all__ = [
     "ArgumentOptions",
     "Call",
     "CallOptions",
+    "Item",
     "McpTools",
     "Outcome",
+    "Parameter",
+    "Plan",
+    "PlanBudget",
+    "PlanQuote",
+    "PlanResult",
+    "PlanStep",
+    "Planner",
+    "PlannerOptions",
     "ProbeResult",
+    "RefineReport",
     "RunLimits",
     "SearchBudget",
     "SearchResult",
@@ -74,10 +109,13 @@ __all__ = [
     "ToolBox",
     "ToolFile",
     "ToolRunner",
+    "Value",
     "choose_call",
     "choose_calls",
     "probe",
+    "refine",
     "replay",
+    "replay_plan",
     "search",
     "tool_records",
     "tools_from_file",

@@ -1,4 +1,4 @@
-"""Traces of agents: every decision, call and answer, as JSON that replays without a model."""
+"""Traces of agents and plans: every decision, call and answer, as JSON that replays without a model."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _VERSION = 1
 
 @dataclass(slots=True)
 class Event:
-    """One decision of the model, call of a tool, or answer."""
+    """One decision of the model, call of a tool, step of a plan, or answer."""
 
     kind: str
-    """``propose``, ``call`` or ``answer``."""
+    """``propose``, ``call`` or ``answer`` of an agent; ``direct``, ``plan``, ``quote`` or ``step`` of a plan."""
     inputs: dict[str, Any]
     """What it depends on: the keys of the calls of the branch, of those tried, or the call."""
     output: Any
@@ -49,14 +49,14 @@ class Event:
 
 @dataclass(slots=True)
 class AgentTrace:
-    """Everything that an agent did for a task."""
+    """Everything that an agent did for a task, or a planner for a question."""
 
     task: str
     model: str
     method: str
     budget: dict[str, Any]
     tools: dict[str, str]
-    """Fingerprint of each tool that was offered, by name."""
+    """Fingerprint of each tool or action that was offered, by name."""
     events: list[Event] = field(default_factory=list)
     answer: str = ""
     outcome: str = ""

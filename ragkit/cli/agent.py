@@ -1,4 +1,4 @@
-"""``ragkit agent``: run a task with tools, and replay its trace."""
+"""``ragkit agent``: run a task with tools, and make training rows of its trace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     agent = typer.Typer(help="Run tasks with tools.", no_args_is_help=True)
     agent.command()(run)
-    agent.command()(replay)
     agent.command()(rows)
     app.add_typer(agent, name="agent")
 
@@ -34,7 +33,7 @@ def run(
     seconds: Annotated[float, typer.Option("--time-limit", metavar="SECONDS", help="Time limit of the task.")] = 300.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm all calls that change something.")] = False,
     trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE", help="Write the trace to a file, for `agent replay`.")
+        Path | None, typer.Option("--trace", metavar="FILE", help="Write the trace to a file, for `ragkit trace`.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -70,17 +69,7 @@ def run(
         result = agent.run(task)
     if trace is not None:
         result.trace.save(trace)
-    _print_result(result, json)
-
-
-def replay(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Trace file.", show_default=False)], json: Json = False
-) -> None:
-    """Replay a trace without a model and without calling tools; the answer is the same."""
-    from ragkit.agents import AgentTrace
-    from ragkit.agents import replay as replay_trace
-
-    _print_result(replay_trace(AgentTrace.load(file)), json)
+    print_agent_result(result, json)
 
 
 def rows(
@@ -114,7 +103,8 @@ def _confirmed(tool: Tool, call: Call) -> bool:
     return typer.confirm("Run it?", default=False, err=True)
 
 
-def _print_result(result: AgentResult, json: bool) -> None:
+def print_agent_result(result: AgentResult, json: bool) -> None:
+    """Print what an agent found, with its calls."""
     if json:
         print_json(
             {

@@ -244,11 +244,16 @@ def print_answer(answer: Answer, *, streamed: bool) -> None:
         out.print(f"{label}:", style="yellow", end=" ")
         out.print(harmless(one_line(answer.text[start:end], 200)), markup=False)
     for citation in answer.citations:
-        unit = unit_name(citation.page, citation.label)
-        page = f", {unit}" if unit else ""
-        place = harmless(f"  [{citation.number}] {short_path(citation.source)}{page}:")
-        out.print(place, style="cyan", markup=False, end=" ")
-        out.print(_in_its_sentence(citation))
+        print_citation(citation)
+
+
+def print_citation(citation: Citation) -> None:
+    """Print where a quote is from, and the quote in its sentence."""
+    unit = unit_name(citation.page, citation.label)
+    page = f", {unit}" if unit else ""
+    place = harmless(f"  [{citation.number}] {short_path(citation.source)}{page}:")
+    out.print(place, style="cyan", markup=False, end=" ")
+    out.print(_in_its_sentence(citation))
 
 
 def _print_prompt(answer: Answer) -> None:

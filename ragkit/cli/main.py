@@ -33,11 +33,13 @@ from ragkit.cli import (
     indexes,
     mcp,
     models,
+    plan,
     route,
     serve,
     table,
     tokens,
     tools,
+    trace,
     tune,
 )
 from ragkit.cli import eval as evals
@@ -129,6 +131,8 @@ mcp.register(app)
 tokens.register(app)
 tools.register(app)
 agent.register(app)
+plan.register(app)
+trace.register(app)
 table.register(app)
 
 

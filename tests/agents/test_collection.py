@@ -100,7 +100,7 @@ def test_an_agent_runs_and_replays_on_the_command_line(tmp_path, here, monkeypat
     assert result["calls"][0]["tool"] == "area"
     assert result["calls"][0]["kind"] == "ok"
     assert result["outcome"] in ("answered", "results")
-    assert json.loads(here("agent", "replay", "trace.json", "--json", cwd=tmp_path).stdout) == result
+    assert json.loads(here("trace", "replay", "trace.json", "--json", cwd=tmp_path).stdout) == result
     rows = json.loads(here("agent", "rows", "trace.json", "-o", "rows.jsonl", "--json", cwd=tmp_path).stdout)["rows"]
     assert rows == (result["outcome"] == "answered")
     assert len(read_records(tmp_path / "rows.jsonl")) == rows if rows else True

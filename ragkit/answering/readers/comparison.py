@@ -53,8 +53,14 @@ def _verdict(question: str, sides: list[tuple[str, tuple[float, str] | None]]) -
     (first, a), (second, b) = sides
     if a is None or b is None or a[1] != b[1] or a[0] == b[0]:
         return ""
-    more, less = _MORE.search(question), _LESS.search(question)
-    if bool(more) == bool(less):
+    wants_most = asks_for_most(question)
+    if wants_most is None:
         return ""
-    wins = first if (a[0] > b[0]) == bool(more) else second
+    wins = first if (a[0] > b[0]) == wants_most else second
     return f"{wins[:1].upper()}{wins[1:]}."
+
+
+def asks_for_most(question: str) -> bool | None:
+    """Return whether a question asks which has more (True) or less (False), or None where its words do not say."""
+    more, less = _MORE.search(question), _LESS.search(question)
+    return None if bool(more) == bool(less) else bool(more)

@@ -1,0 +1,1 @@
+"""Plans: steps that a model writes and ragkit checks, runs over documents, and traces."""

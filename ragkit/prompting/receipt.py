@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from ragkit.prompting.sources import Source
 from ragkit.records import Message
 
-State = Literal["kept", "trimmed", "left out"]
+State = Literal["kept", "trimmed", "compressed", "left out"]
 """What became of a part of a prompt."""
 
 

@@ -368,6 +368,21 @@ class Assistant:
             lambda: self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
         )
 
+    def evidence(self, question: str, *, where: Filter | str | None = None) -> Evidence:
+        """Search for a question and rank what is found, without answering it.
+
+        ``ragkit.answering.compression.compress`` makes a short context for another program of it.
+
+        Args:
+            question: one that stands alone.
+            where: only documents that match.
+
+        Raises:
+            QueryError: if the question is empty or too long, or the filter can't be read.
+        """
+        asked = understand(question)
+        return self._evidence(asked, search(asked, self.retriever, where), as_filter(where))
+
     def _searched(
         self, asked: Question, where: Filter | str | None, trace: Trace
     ) -> Generator[AnswerEvent, None, tuple[Found, Evidence]]:

@@ -30,6 +30,8 @@ _TYPED = 3.0
 _QUESTION_WORDS = 1.0
 """Weight of a clause's share of the question's words relative to its share of the answer: a model needs to see which
 fact a value belongs to."""
+_LEAST_WORTH = 0.002
+"""Parts below this are left out even if the budget has space for them."""
 _NO_NEW_WORDS = 0.2
 
 Key = tuple[int, int]
@@ -115,7 +117,7 @@ def chosen(parts: Sequence[Part], budget: int) -> list[Part]:
     kept: list[int] = []
     used = 0
     for number in best:
-        if used + parts[number].tokens <= budget:
+        if parts[number].worth >= _LEAST_WORTH and used + parts[number].tokens <= budget:
             used += parts[number].tokens
             kept.append(number)
     return [parts[number] for number in sorted(kept)]

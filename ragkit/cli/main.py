@@ -33,6 +33,7 @@ from ragkit.cli import (
     indexes,
     mcp,
     models,
+    records,
     route,
     serve,
     table,
@@ -116,6 +117,7 @@ extract.register(app)
 doctor.register(app)
 formats.register(app)
 models.register(app)
+records.register(app)
 route.register(app)
 tune.register(app)
 data.register(app)

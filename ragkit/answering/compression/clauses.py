@@ -26,6 +26,14 @@ _PRONOUN = re.compile(
     r"elle|ils|elles|ce|cela|él|ella|ellos|esto|lui|lei|loro)\b",
     re.IGNORECASE,
 )
+_WHEN = re.compile(r"(?:in|im|en|since|seit|by|from|until)\s(?:[^\W\d_]+\s)?\d{4},?\s+", re.IGNORECASE)
+"""Beginning of a sentence that only says when."""
+_CALENDAR = frozenset(
+    """
+    january february march april may june july august september october november december monday tuesday wednesday
+    thursday friday saturday sunday mondays tuesdays wednesdays thursdays fridays saturdays sundays
+    """.split()  # noqa: SIM905
+)
 _CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][\w'’&-]*"
 _NAME = re.compile(
     rf"(?:[A-Z]\.){{2,}}|{_CAPITALISED}(?:\s+(?:(?:of|the|de|du|la|von|van|der|den|and|&)\s+)?{_CAPITALISED})*(?:\s+\d+\b)?"
@@ -70,7 +78,10 @@ def subject_span(text: str) -> tuple[int, int] | None:
             subject = _trimmed(text, cuts[-1].end(), end)
         else:
             # "The tower, built in 1895, was": it is in the first one.
-            subject = _trimmed(text, 0, cuts[0].start() if cuts else end)
+            when = _WHEN.match(text)
+            subject = _trimmed(text, when.end() if when else 0, cuts[0].start() if cuts else end)
+        while _opens(text[slice(*subject)]) and " " in text[slice(*subject)].strip():
+            subject = _trimmed(text, text.index(" ", subject[0]), subject[1])
         whole = text[slice(*subject)]
         if content_terms(whole) and not _PRONOUN.match(whole) and len(whole.split()) <= _LONGEST_SUBJECT:
             return subject
@@ -98,6 +109,8 @@ def name_spans(text: str) -> list[tuple[int, int]]:
         first = text[start:end].split(maxsplit=1)
         if len(first) == 2 and _opens(text[start:end]):
             start = end - len(first[1])
+        if text[start:end].casefold() in _CALENDAR:
+            continue
         if content_terms(text[start:end]) and (start > 0 or len(text[start:end].split()) > 1):
             found.append((start, end))
     return found

@@ -21,6 +21,7 @@ from ragkit.answering.compression.clauses import (
 from ragkit.answering.measures import measures_in
 from ragkit.answering.units import Unit
 from ragkit.chunking import Table, table_at
+from ragkit.retrieval.terms import content_terms
 
 RecordKind = Literal["cell", "field", "definition", "statement", "quantity", "date", "name"]
 RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
@@ -29,6 +30,11 @@ _MARKER = re.compile(r"[ \t]*(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)])[ \t]+(?=\S)
 _LONGEST_LEAD = 12
 """Words of a line before a list that can name what the list is about."""
 _FIELD = re.compile(r"([^\W\d_][^:：.!?,;()\n]{0,38}?)\s*[:：]\s+(?=\S)")
+_LINE = re.compile(r"[^\n]+")
+_MEASURED = re.compile(
+    r"((?:[^\W\d_][\w-]*\s){1,2})(?:(?:of|is|was|are|were)\s)?"
+    r"(?:(?:about|around|over|nearly|up to|only|just|almost)\s)?$"
+)
 _DATE = re.compile(
     r"\b\d{4}-\d\d(?:-\d\d)?\b|\b\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\b\d{1,2}(?:st|nd|rd|th|\.)?(?: (?:of|de))? "
     r"[^\W\d_]{3,10}\.?,? (?:of |de )?\d{4}\b|\b[A-Z][a-z]{2,8}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b"
@@ -126,13 +132,8 @@ def _of_sentence(
     marker = _MARKER.match(unit.text) if unit.kind == "item" else None
     lead = marker.end() if marker else 0
     text, offset = unit.text[lead:], unit.start + lead
-    named = _FIELD.match(text)
-    if named and unit.kind != "code":
-        value = text[named.end() :]
-        record = EntityRecord(
-            *around, named[1], value, offset + named.end(), unit.end, "field", (unit.start, unit.end), unit
-        )
-        return [record], None
+    if unit.kind != "code" and _FIELD.match(text):
+        return list(_fields(unit, lead, around)), None
     span = None if unit.kind == "code" else subject_span(text)
     subject: tuple[str, tuple[int, int] | None] | None
     if span is not None:
@@ -152,16 +153,42 @@ def _of_sentence(
         if text[at:end].strip():
             # A list marker belongs to the first clause.
             stated = (offset + start if start else unit.start, offset + end)
-            record = EntityRecord(*entity, attribute, text[at:end], offset + at, offset + end, kind, stated, unit)  # type: ignore[arg-type]
+            value = text[at:end].rstrip(",;.:")
+            span_of = (offset + at, offset + at + len(value))
+            record = EntityRecord(*entity, attribute, value, *span_of, kind, stated, unit)  # type: ignore[arg-type]
             found.append(record)
     return found, subject
+
+
+def _fields(unit: Unit, lead: int, around: tuple[str, tuple[int, int] | None]) -> Iterator[EntityRecord]:
+    """Yield the fields of a unit that begins with one; a line that begins with none continues the one before."""
+    text = unit.text
+    names = [match for line in _LINE.finditer(text, lead) if (match := _FIELD.match(text, line.start()))]
+    for match, end in zip(names, [*(match.start() for match in names[1:]), len(text)], strict=True):
+        value = text[match.end() : end].rstrip()
+        start = unit.start + match.end()
+        stated = (unit.start + (match.start() if match is not names[0] else 0), start + len(value))
+        yield EntityRecord(*around, match[1], value, start, start + len(value), "field", stated, unit)
+
+
+def _measured(before: str) -> str:
+    """Return the words before a quantity that name it: "a focal length of 900 mm", "weighs 4 kg"; empty for none."""
+    match = _MEASURED.search(before)
+    if match is None:
+        return ""
+    found = [word for word in match[1].split() if content_terms(word)]
+    return " ".join(found)
 
 
 def _details(record: EntityRecord) -> Iterator[EntityRecord]:
     """Yield the quantities, dates and names of a record's value."""
     text = record.value
     spans: list[tuple[int, int, str, RecordKind]] = [
-        *((one.start, one.end, one.dimension, "quantity") for one in measures_in(text) if one.dimension != "date"),
+        *(
+            (one.start, one.end, _measured(text[: one.start]) or one.dimension, "quantity")
+            for one in measures_in(text)
+            if one.dimension != "date"
+        ),
         *((*match.span(), "date", "date") for match in _DATE.finditer(text)),
         *((start, end, "name", "name") for start, end in name_spans(text)),
     ]

@@ -22,8 +22,6 @@ HELP = """Export the facts of documents as a table.
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     records = typer.Typer(help=HELP, no_args_is_help=True)
-    # Without a callback, a single command would replace the group.
-    records.callback()(lambda: None)
     records.command()(export)
     app.add_typer(records, name="records", help=HELP)
 

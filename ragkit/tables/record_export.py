@@ -124,7 +124,7 @@ def text_records(document: Document) -> Iterator[RecordRow]:
     """Yield the records of a document's text, without its tables."""
     text = document.text
     tables = tables_in(text, aligned=has_aligned_columns(document.media_type))
-    units = units_of(_source(document), document.headings, tables)
+    units = units_of(whole_source(document), document.headings, tables)
     for record in records_of(units, tables):
         if record.kind != "cell":
             yield _row(document, record)
@@ -247,7 +247,7 @@ def _is_row(document: Document) -> bool:
     return "row" in document.metadata and document.source != document.origin
 
 
-def _source(document: Document) -> Source:
+def whole_source(document: Document) -> Source:
     """Return a document as one passage."""
     text = document.text
     info = DocumentInfo(

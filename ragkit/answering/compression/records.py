@@ -146,7 +146,8 @@ def _of_sentence(
         verb = copula_span(text[start:end])
         begins = span is not None and start <= span[0] and span[1] <= end
         if begins and verb is not None and span is not None and start + verb[0] >= span[1]:
-            at = start + verb[1] + 1
+            at = start + verb[1]
+            at += len(text[at:end]) - len(text[at:end].lstrip())
             attribute, kind = text[start + verb[0] : start + verb[1]], "definition"
         else:
             at, attribute, kind = start, "", "statement"
@@ -171,21 +172,24 @@ def _fields(unit: Unit, lead: int, around: tuple[str, tuple[int, int] | None]) -
         yield EntityRecord(*around, match[1], value, start, start + len(value), "field", stated, unit)
 
 
-def _measured(before: str) -> str:
-    """Return the words before a quantity that name it: "a focal length of 900 mm", "weighs 4 kg"; empty for none."""
+def _measured(before: str, entity: str) -> str:
+    """Return the words before a quantity that name it, such as "a focal length of 900 mm"; empty for none."""
     match = _MEASURED.search(before)
     if match is None:
         return ""
-    found = [word for word in match[1].split() if content_terms(word)]
-    return " ".join(found)
+    found = " ".join(word for word in match[1].split() if content_terms(word))
+    return "" if found in entity else found
 
 
 def _details(record: EntityRecord) -> Iterator[EntityRecord]:
-    """Yield the quantities, dates and names of a record's value."""
-    text = record.value
+    """Yield the quantities, dates and names of a record's clause, or of a field's value."""
+    offset = record.start if record.kind == "field" else record.evidence[0]
+    end = record.end if record.kind == "field" else record.evidence[1]
+    text = record.unit.text[offset - record.unit.start : end - record.unit.start]
+    about = record.entity_span or (0, 0)
     spans: list[tuple[int, int, str, RecordKind]] = [
         *(
-            (one.start, one.end, _measured(text[: one.start]) or one.dimension, "quantity")
+            (one.start, one.end, _measured(text[: one.start], record.entity) or one.dimension, "quantity")
             for one in measures_in(text)
             if one.dimension != "date"
         ),
@@ -194,10 +198,10 @@ def _details(record: EntityRecord) -> Iterator[EntityRecord]:
     ]
     taken = 0
     for start, end, attribute, kind in sorted(spans):
-        if start < taken or text[start:end] == record.entity:
+        here = offset + start
+        if start < taken or (here < about[1] and about[0] < here + end - start):
             continue
         taken = end
-        here = record.start + start
         span = (here, here + end - start)
         yield EntityRecord(
             record.entity, record.entity_span, attribute, text[start:end], *span, kind, record.evidence, record.unit

@@ -371,7 +371,7 @@ class Assistant:
     def evidence(self, question: str, *, where: Filter | str | None = None) -> Evidence:
         """Search for a question and rank what is found, without answering it.
 
-        ``ragkit.answering.compression.compress`` makes a short context for another program of it.
+        ``ragkit.answering.compress`` makes a short context for another program of it.
 
         Args:
             question: one that stands alone.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ragkit.answering.compression.compress import check_ratio
+from ragkit.answering.compression.context import check_ratio
 from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
 from ragkit.answering.extract import ExtractOptions
 from ragkit.answering.kinds import Kind

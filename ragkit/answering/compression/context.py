@@ -42,11 +42,11 @@ class Compression:
     why: str
     """Why this level."""
     ratio: float
-    """Wanted share of the tokens."""
+    """Share of the tokens that was asked for."""
     tokens: int
-    """Of the context, by the tokenizer of the index's embedding model."""
+    """Tokens of the context, by the tokenizer of the index's embedding model."""
     full_tokens: int
-    """Of the context before compression."""
+    """Tokens of the context before compression."""
     confidence: float
     """Probability, 0 to 1, that the answer is still there if it was there before."""
     tried: Mapping[str, float]

@@ -29,6 +29,7 @@ from benchmarks.common import Question, f1, half, versions, xquad
 from ragkit import Assistant, Index, Message
 from ragkit.answering import AnswerOptions, ExtractOptions
 from ragkit.answering.compression import compress
+from ragkit.answering.compression.context import MIN_CONFIDENCE
 from ragkit.answering.extract import extract, span_sentences
 from ragkit.answering.readers import Evidence
 from ragkit.answering.sentences import Sentence
@@ -92,7 +93,9 @@ def main() -> None:
                     if not holds(made, question):
                         skipped += 1
                         break
-                score = None if model is None else read(evidence, made, model, question, name, arguments)
+                score = None
+                if model is not None and name != "records without fallback":
+                    score = read(evidence, made, model, question, name, arguments)
                 rows.setdefault(name, []).append((made, holds(made, question), score))
     if skipped:
         print(f"{skipped} questions left out: no retrieved passage has the answer\n")
@@ -107,6 +110,9 @@ def main() -> None:
         spent = 1e6 * sum(made.seconds for made, _, _ in results) / all_tokens
         print(f"| {name} | {len(results)} | {share:.3f} | {kept:.3f} | {mean} | {spent:.0f} |")
     print(f"\nretrieval and ranking, which answering needs anyway: {1e6 * ranking / tokens:.0f} ms per 1,000 tokens")
+    pairs = zip(rows["records"], rows["full"], strict=True)
+    compressed = [made.tokens / whole.tokens for (made, *_), (whole, *_) in pairs if made.level != "full"]
+    print(f"records, where the context was compressed: {statistics.mean(compressed):.3f} of the tokens")
     levels = [made.level for made, _, _ in rows["records"]]
     print("levels: " + ", ".join(f"{level} {levels.count(level)}" for level in ("records", "sentences", "full")))
 
@@ -151,11 +157,12 @@ def contexts(evidence: Evidence, ratio: float, model: LlamaCppModel | None) -> d
     made = {"full": timed(lambda: full), "cut at the end": timed(cut), "best sentences": timed(lambda: best(by_rank))}
     if model is not None:
         made["perplexity pruning"] = timed(lambda: pruned(full, ratio, model))
-    started = time.perf_counter()
-    compressed = compress(evidence, ratio)
-    seconds = time.perf_counter() - started
-    shown = [(one, " ".join(one.text.split())) for one in compressed.only_shown([sentence for sentence, _ in full])]
-    made["records"] = Made(shown, compressed.report.tokens, seconds, compressed.report.level)
+    for name, confidence in (("records without fallback", 0.0), ("records", MIN_CONFIDENCE)):
+        started = time.perf_counter()
+        compressed = compress(evidence, ratio, min_confidence=confidence)
+        seconds = time.perf_counter() - started
+        shown = [(one, " ".join(one.text.split())) for one in compressed.only_shown([sentence for sentence, _ in full])]
+        made[name] = Made(shown, compressed.report.tokens, seconds, compressed.report.level)
     return made
 
 

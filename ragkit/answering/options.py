@@ -42,7 +42,7 @@ class AnswerOptions:
     search. Models with a billion parameters or more, and endpoints, do both; from 0.4 billion on they translate."""
     compress: float | None = None
     """Share of the tokens of the passages that the prompt shows, such as 0.25; None shows them in full. See
-    ``ragkit.answering.compression``; an answer without a model is not affected."""
+    ``ragkit.answering.compress``; an answer without a model is not affected."""
     temperature: float | None = None
     """Sampling temperature of ``chat``; see ``GenerationOptions``."""
     seed: int | None = None

@@ -17,8 +17,8 @@ from ragkit.prompting import Prompt, ReceiptSection, Source
 Level = Literal["records", "sentences", "full"]
 MIN_CONFIDENCE = 0.9
 """Probability that the answer is still in a compressed context, below which the next level is tried."""
-_SENTENCES_BUDGET = 2.0
-"""Budget of the sentences, relative to that of the records."""
+_SENTENCES_SHARE = 0.5
+"""Share of the tokens that the sentences may take, as many as are needed."""
 _WHOLE_KINDS: frozenset[Kind] = frozenset({"list", "comparison", "procedure", "summary", "about"})
 """Kinds of questions whose answer is in many places, so that no probability says whether it is still there."""
 _GAP = " … "
@@ -98,8 +98,8 @@ def compress(
     """Compress the sources of a question.
 
     The first of three levels is used that probably still holds the answer: records (clauses, lines and cells with what
-    they are about), then the best sentences, with twice the budget, then the full text. All shown text is from the
-    sources, in their order.
+    they are about), then as many of the best sentences as are needed, up to half of the tokens, then the full text. All
+    shown text is from the sources, in their order.
 
     Args:
         evidence: of the question, with ranked units.
@@ -129,7 +129,8 @@ def compress(
     tried: dict[str, float] = {}
     levels: tuple[Level, Level] = ("records", "sentences")
     for level in levels:
-        budget = allowed = int(ratio * full_tokens * (1.0 if level == "records" else _SENTENCES_BUDGET))
+        share = ratio if level == "records" else max(ratio, _SENTENCES_SHARE)
+        budget = allowed = int(share * full_tokens)
         while True:
             if level == "records":
                 kept = chosen(parts, allowed)

@@ -95,16 +95,13 @@ def test_local_model_answers_with_a_span_of_what_is_shown(samples, smollm2):
 
 def test_more_is_shown_where_the_answer_may_be_lost(samples):
     evidence = Assistant(samples, model=None).evidence(QUESTION)
-    made = {ratio: compress(evidence, ratio) for ratio in (0.005, 0.02, 0.3)}
-    assert [one.report.level for one in made.values()] == ["full", "sentences", "records"]
-    for one in made.values():
-        assert all(value < 0.9 for level, value in one.report.tried.items() if level != one.report.level)
-    full, sentences, _ = made.values()
+    full, sentences, records = (compress(evidence, *one) for one in ((0.3, None, 1.0), (0.02,), (0.3,)))
+    assert [one.report.level for one in (full, sentences, records)] == ["full", "sentences", "records"]
+    assert sentences.report.tried["records"] < 0.9 <= sentences.report.confidence
     assert full.sources == evidence.sources
     assert full.report.left_out == ()
-    assert "less than 0.9" in full.report.why
+    assert "less than 1" in full.report.why
     assert sentences.text == "Getting here: The last bus back leaves at 23:10."
-    assert sentences.report.confidence >= 0.9
 
 
 def test_question_with_several_answers_gets_the_full_text(samples):

@@ -36,6 +36,8 @@ def facts(text):
     [
         ("The Kestrel has a focal length of 900 mm.", ("Kestrel", "focal length", "900 mm")),
         ("The dome, built in 1931, is not heated.", ("dome", "date", "1931")),
+        ("The pass costs $25 per month.", ("A", "pass costs", "$25")),
+        ("Currently, Brazil is the largest producer.", ("Brazil", "is", "the largest producer")),
         ("In 1931 the dome was moved to Ulm.", ("dome", "was", "moved to Ulm")),
         ("When the sky is covered, visitors see the show instead.", ("sky", "is", "covered")),
         ("Ada Lund is the director. She was born on 5 March 1970.", ("Ada Lund", "date", "5 March 1970")),

@@ -38,7 +38,13 @@ _CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][\w'’&-]*"
 _NAME = re.compile(
     rf"(?:[A-Z]\.){{2,}}|{_CAPITALISED}(?:\s+(?:(?:of|the|de|du|la|von|van|der|den|and|&)\s+)?{_CAPITALISED})*(?:\s+\d+\b)?"
 )
-_OPENERS = frozenset("since despite until within without like unlike among although though".split())  # noqa: SIM905
+_OPENERS = frozenset(
+    """
+    since despite until within without like unlike among although though currently overall however therefore instead
+    finally typically usually generally often sometimes originally today initially eventually additionally moreover
+    furthermore meanwhile nevertheless
+    """.split()  # noqa: SIM905
+)
 """Words that begin a clause before the subject, besides stop words."""
 _ARTICLES = frozenset("the a an der die das ein eine le la les un une el los las il lo i gli".split())  # noqa: SIM905
 _LONGEST_SUBJECT = 12
@@ -127,7 +133,7 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _opens(text: str) -> bool:
     """Return whether a text begins with a word such as "in" or "when", after which no subject follows at once."""
-    first = next(iter(text.split(maxsplit=1)), "").casefold()
+    first = next(iter(text.split(maxsplit=1)), "").casefold().rstrip(",")
     return first not in _ARTICLES and (is_stop(first) or first in _OPENERS)
 
 

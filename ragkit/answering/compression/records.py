@@ -114,14 +114,13 @@ def _of_row(unit: Unit, table: Table, around: tuple[str, tuple[int, int] | None]
     if row is None:
         return
     text, offset = unit.text, unit.start
-    entity, names = around, table.names(row)
-    for number, (name, cell) in enumerate(zip(names, row.cells, strict=True)):
+    first = row.cells[0] if row.cells else None
+    entity = (first.text, (first.start, first.end)) if first is not None and first.text else around
+    for name, cell in zip(table.names(row), row.cells, strict=True):
         low, high = max(cell.start, unit.start), min(cell.end, unit.end)
         if low >= high:
             continue
         value = text[low - offset : high - offset]
-        if number == 0:
-            entity = (value, (low, high))
         yield EntityRecord(*entity, name, value, low, high, "cell", (low, high), unit)
 
 

@@ -103,6 +103,7 @@ def test_more_is_shown_where_the_answer_may_be_lost(samples):
     assert full.sources == evidence.sources
     assert full.report.left_out == ()
     assert "less than 1" in full.report.why
+    assert compress(evidence, 0.001, min_confidence=0.0).sources
     assert sentences.text == "Getting here: The last bus back leaves at 23:10."
 
 

@@ -144,7 +144,7 @@ def compress(
             allowed -= tokens - budget
         confidence = sum(part.probability for part in kept) / whole
         tried[level] = round(confidence, 4)
-        if confidence < min_confidence or tokens >= full_tokens:
+        if not kept or confidence < min_confidence or tokens >= full_tokens:
             continue
         why = f"the answer is still there with a probability of {confidence:.2f}"
         left_out = tuple(one for source in sources for one in _left_out(source, kept))
@@ -152,6 +152,8 @@ def compress(
         return Compressed(shown, report, tuple(_kept(parts, kept)), tuple(_sections(sources, report)))
     best = max(tried.values())
     why = f"shorter contexts hold the answer with a probability of {best:.2f}, less than {min_confidence}"
+    if best >= min_confidence:
+        why = "the context is not shorter when compressed"
     return _full(sources, why, ratio, full_tokens, tried)
 
 

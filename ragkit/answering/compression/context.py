@@ -143,7 +143,7 @@ def compress(
             # Marks of gaps take tokens as well.
             allowed -= tokens - budget
         confidence = sum(part.probability for part in kept) / whole
-        tried[level] = round(confidence, 4)
+        tried[level] = confidence
         if not kept or confidence < min_confidence or tokens >= full_tokens:
             continue
         why = f"the answer is still there with a probability of {confidence:.2f}"

@@ -1,6 +1,7 @@
 """A question to an answer with citations, checked: by a chat model, by a span of the documents, or by quotes."""
 
 from ragkit.answering.assistant import Assistant
+from ragkit.answering.compression import Compressed, Compression, compress
 from ragkit.answering.events import AnswerEvent, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.extract import ExtractOptions
 from ragkit.answering.options import AnswerOptions
@@ -10,6 +11,8 @@ __all__ = [
     "AnswerEvent",
     "AnswerOptions",
     "Assistant",
+    "Compressed",
+    "Compression",
     "ExtractOptions",
     "Finished",
     "Generating",
@@ -18,4 +21,5 @@ __all__ = [
     "Retrieved",
     "TextDelta",
     "Trace",
+    "compress",
 ]

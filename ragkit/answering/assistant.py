@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from ragkit._tracing import carried, in_span, steps_in_span
 from ragkit.answering.asynchronous import stream_in_thread
 from ragkit.answering.chat import ReplyChecker, abstains, unsupported_doubt
+from ragkit.answering.compression import Compressed, compress
 from ragkit.answering.degenerate import may_loop, recent_repetition, repetition_start, without_repetition
 from ragkit.answering.events import AnswerEvent, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta
 from ragkit.answering.evidence import (
@@ -367,6 +368,21 @@ class Assistant:
             lambda: self.stream(question, where=where, mode=mode, history=history, shots=shots, kind=kind, query=query)
         )
 
+    def evidence(self, question: str, *, where: Filter | str | None = None) -> Evidence:
+        """Search for a question and rank what is found, without answering it.
+
+        ``ragkit.answering.compress`` makes a short context for another program of it.
+
+        Args:
+            question: one that stands alone.
+            where: only documents that match.
+
+        Raises:
+            QueryError: if the question is empty or too long, or the filter can't be read.
+        """
+        asked = understand(question)
+        return self._evidence(asked, search(asked, self.retriever, where), as_filter(where))
+
     def _searched(
         self, asked: Question, where: Filter | str | None, trace: Trace
     ) -> Generator[AnswerEvent, None, tuple[Found, Evidence]]:
@@ -462,9 +478,17 @@ class Assistant:
     def _extract(self, asked: Question, evidence: Evidence, trace: Trace, unsure: bool, missing: str) -> Answer:
         model = self._used_model(trace)
         ranked = span_sentences(asked.query, evidence.ranked, self.index.embedder)
+        compressed = self._compressed(evidence, self.options.extract.passages, trace)
+        sources, options = evidence.sources, self.options.extract
+        if compressed is not None and compressed.report.level != "full":
+            # What is shown of all sources is about as long as one of them.
+            sources, options = compressed.sources, replace(options, passages=len(compressed.sources))
+            ranked = compressed.only_shown(ranked)
         with trace.timed("answer"):
-            found = extract(asked.query, ranked, evidence.sources, model, self.templates, self.options.extract)
+            found = extract(asked.query, ranked, sources, model, self.templates, options)
         trace.reply, trace.prompt, trace.reader = found.reply, found.prompt, "span"
+        if compressed is not None:
+            trace.prompt = compressed.noted(found.prompt)
         trace.usage += found.usage
         trace.notes = found.notes
         trace.routed(found.route)
@@ -486,6 +510,15 @@ class Assistant:
             trace=trace,
         )
 
+    def _compressed(self, evidence: Evidence, passages: int | None, trace: Trace) -> Compressed | None:
+        """Return the first passages compressed, or None if that is not asked for."""
+        if self.options.compress is None:
+            return None
+        with trace.timed("compress"):
+            compressed = compress(evidence, self.options.compress, passages)
+        trace.compression = compressed.report
+        return compressed
+
     def _chat(
         self, asked: Question, evidence: Evidence, trace: Trace, history: Sequence[Message]
     ) -> Iterator[AnswerEvent]:
@@ -498,16 +531,19 @@ class Assistant:
                 # The prompt gives up the last ones first where its budget ends.
                 best_first = sorted(shots, key=lambda shot: -shot.score)
                 trace.shots = tuple(shot.example for shot in best_first)
+        compressed = self._compressed(evidence, self.options.prompt.passages, trace)
         with trace.timed("prompt"):
             assembler = PromptAssembler(model, self.templates, self.options.prompt)
             prompt = assembler.assemble(
                 asked.text,
-                evidence.sources,
+                evidence.sources if compressed is None else compressed.sources,
                 trace.shots,
                 history,
                 self.options.instructions,
                 self.options.json_schema,
             )
+            if compressed is not None:
+                prompt = compressed.noted(prompt)
         trace.prompt, trace.reader = prompt, "written"
         yield PromptBuilt(prompt)
         generation = GenerationOptions(

@@ -183,7 +183,7 @@ def reader_prompt(
         already = total
 
     def user(shown: Sequence[Source]) -> Message:
-        passage = "\n\n".join(source.text for source in shown)
+        passage = "\n\n".join(source.prompt_text for source in shown)
         return Message("user", templates.fill("extract_user", passage=passage, question=question))
 
     limit = model.window - options.answer_tokens
@@ -197,11 +197,13 @@ def reader_prompt(
     used = bare
     for source in sources:
         name, place = f"source {source.number}", f"{source.document.source}:{source.start}-{source.end}"
-        for cut in (source, *(trimmed(source, s.end) for s in reversed(sentences_of(source)[:-1]))):
+        shorter = reversed(sentences_of(source)[:-1]) if source.shown is None else ()
+        for cut in (source, *(trimmed(source, s.end) for s in shorter)):
             total = model.count_tokens([*messages, user([*shown, cut])])
             if total <= limit:
                 state, why = ("kept", "") if cut is source else ("trimmed", "cut at a sentence's end to fit")
-                sections.append(ReceiptSection(name, cut.text, place, total - used, state, why))  # type: ignore[arg-type]
+                state = "compressed" if cut.shown is not None else state
+                sections.append(ReceiptSection(name, cut.prompt_text, place, total - used, state, why))  # type: ignore[arg-type]
                 shown.append(cut)
                 used = total
                 break

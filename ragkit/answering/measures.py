@@ -101,7 +101,9 @@ def _read(match: re.Match[str]) -> Measure:
     value = number_of(match["number"]) * (_SCALES[match["scale"].lower()] if match["scale"] else 1)
     if match["sign"] in ("-", "−"):
         value = -value
-    bare = Measure(value, "", match.start(), match.end())
+    # The word after an amount such as "$25" is not its unit.
+    end = max(match.end("number"), match.end("scale")) if match["before"] else match.end()
+    bare = Measure(value, "", match.start(), end)
     unit = match["before"] or match["unit"] or ""
     known = _known(unit)
     if known:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ragkit.answering.compression.context import check_ratio
 from ragkit.answering.evidence import REFUSE_BELOW, UNSURE_BELOW
 from ragkit.answering.extract import ExtractOptions
 from ragkit.answering.kinds import Kind
@@ -39,6 +40,9 @@ class AnswerOptions:
     rewrite: bool = True
     """Let the model rewrite a follow-up, and translate a question in another language than the documents, before the
     search. Models with a billion parameters or more, and endpoints, do both; from 0.4 billion on they translate."""
+    compress: float | None = None
+    """Share of the tokens of the passages that the prompt shows, such as 0.25; None shows them in full. See
+    ``ragkit.answering.compress``; an answer without a model is not affected."""
     temperature: float | None = None
     """Sampling temperature of ``chat``; see ``GenerationOptions``."""
     seed: int | None = None
@@ -54,3 +58,7 @@ class AnswerOptions:
     numbers are put into the text."""
     templates: Path | None = None
     """A folder of prompt templates that replace ragkit's own."""
+
+    def __post_init__(self) -> None:
+        if self.compress is not None:
+            check_ratio(self.compress)

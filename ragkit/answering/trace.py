@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ragkit.answering.compression import Compression
 from ragkit.models.chain.route import Attempt, answering_model, why
 from ragkit.prompting import Prompt
 from ragkit.records import Example, Hit, Usage
@@ -46,6 +47,8 @@ class Trace:
     shots: tuple[Example, ...] = ()
     prompt: Prompt | None = None
     """As sent, with its receipt; None where no model was asked."""
+    compression: Compression | None = None
+    """What the passages were compressed to, and what was left out; None unless asked for."""
     model: str | None = None
     """The one that answered."""
     why_model: str = ""

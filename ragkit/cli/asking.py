@@ -137,6 +137,15 @@ def ask(
     ] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to retrieve.")] = None,
     where: Where = None,
+    compress: Annotated[
+        float | None,
+        typer.Option(
+            "--compress",
+            metavar="RATIO",
+            help="Share of the passages' tokens that the model is shown, such as 0.25; more if the answer may be lost.",
+            show_default=False,
+        ),
+    ] = None,
     show_prompt: Annotated[
         bool,
         typer.Option(
@@ -160,7 +169,7 @@ def ask(
     wanted: Any = kind  # an unknown kind is refused by the assistant, with the legal ones
     limits: dict[str, Any] = {"time_limit": time_limit, "memory_limit": memory_limit}
     with opened_index(target, settings, update=not no_update, quiet=json, partial=partial, **limits) as index:
-        assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k)
+        assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k, compress)
         if json:
             answer = assistant.ask(question, where=where, kind=wanted)
             print_json({**answer.to_dict(), "outcome": answer.outcome})
@@ -178,6 +187,7 @@ def answer_options(
     k: int | None = None,
     threshold: float | None = None,
     unsure_below: float | None = None,
+    compress: float | None = None,
 ) -> AnswerOptions:
     """Return the answer options from the settings, overridden by the command's options."""
     from ragkit.answering import AnswerOptions
@@ -192,17 +202,20 @@ def answer_options(
         retrieval=RetrievalOptions(k=k or settings.k),
         threshold=first(threshold, settings.threshold, REFUSE_BELOW),
         unsure_below=first(unsure_below, settings.unsure_below, UNSURE_BELOW),
+        compress=compress,
     )
 
 
-def _assistant(index: Index, settings: Settings, models: list[str], mode: str | None, k: int | None) -> Assistant:
+def _assistant(
+    index: Index, settings: Settings, models: list[str], mode: str | None, k: int | None, compress: float | None
+) -> Assistant:
     from ragkit.answering import Assistant
     from ragkit.models.opening import best_installed
 
     if len(models) > 1 and models[0] == "auto":
         models[0] = best_installed() or "none"
     opened = [None if name == "none" else opened_model(name, settings) for name in models]
-    options = answer_options(settings, k=k)
+    options = answer_options(settings, k=k, compress=compress)
     way: Any = mode or settings.mode  # what is none is refused by the assistant, with the legal ones
     if len(opened) == 1:
         return Assistant(index, model=opened[0], mode=way, options=options)
@@ -272,6 +285,12 @@ def _print_stats(answer: Answer) -> None:
     stages = " · ".join(f"{stage} {seconds_text(seconds)}" for stage, seconds in trace.seconds.items())
     usage = trace.usage
     tokens = f"{usage.prompt_tokens} prompt tokens ({usage.cached_tokens} cached), {usage.completion_tokens} generated"
+    if (made := trace.compression) is not None:
+        out.print(
+            f"  passages compressed to {made.level}: {made.tokens} of {made.full_tokens} tokens ({made.why})",
+            style="dim",
+            markup=False,
+        )
     out.print(f"  {answer.mode} · {trace.model or 'no model'} · {stages} · {tokens}", style="dim", markup=False)
 
 

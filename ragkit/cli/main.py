@@ -34,6 +34,7 @@ from ragkit.cli import (
     mcp,
     models,
     plan,
+    records,
     route,
     serve,
     table,
@@ -118,6 +119,7 @@ extract.register(app)
 doctor.register(app)
 formats.register(app)
 models.register(app)
+records.register(app)
 route.register(app)
 tune.register(app)
 data.register(app)

@@ -225,10 +225,12 @@ class PromptAssembler:
                 continue
             state, why = ("kept", "") if fitting.end == source.end else ("trimmed", "cut at a sentence's end to fit")
             full = state == "trimmed"
+            if fitting.shown is not None:
+                state = "compressed"
             kept.append(fitting)
             shown = "\n".join(self._source_block(one) for one in kept)
             already += tokens
-            sections.append(ReceiptSection(name, fitting.text, _where(fitting), tokens, state, why))  # type: ignore[arg-type]
+            sections.append(ReceiptSection(name, fitting.prompt_text, _where(fitting), tokens, state, why))  # type: ignore[arg-type]
         return kept
 
     def _fitting(
@@ -243,6 +245,8 @@ class PromptAssembler:
         whole = cost(source)
         if already + whole <= limit:
             return source, whole
+        if source.shown is not None:
+            return None, whole
         ends = [end for _, end in sentence_spans(source.text)][:-1]
         low, high = 0, len(ends)
         best: tuple[Source, int] | None = None
@@ -268,7 +272,7 @@ class PromptAssembler:
             number=source.number,
             title=_unfenced(source.document.title),
             place=_unfenced(f"{f', {path}' if path and path != source.document.title else ''}{page}"),
-            text=_unfenced(source.text),
+            text=_unfenced(source.prompt_text),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from ragkit.prompting.sources import Source
 from ragkit.records import Message
 
-State = Literal["kept", "trimmed", "left out"]
+State = Literal["kept", "trimmed", "compressed", "left out"]
 """What became of a part of a prompt."""
 
 
@@ -54,10 +54,10 @@ class Receipt:
 
     def render(self) -> str:
         """Return the receipt as a table for reading."""
-        lines = [f"{'section':<14}{'tokens':>7}  {'state':<9} source"]
+        lines = [f"{'section':<14}{'tokens':>7}  {'state':<10} source"]
         for section in self.sections:
             why = f" ({section.why})" if section.why else ""
-            lines.append(f"{section.name:<14}{section.tokens:>7}  {section.state:<9} {section.source}{why}")
+            lines.append(f"{section.name:<14}{section.tokens:>7}  {section.state:<10} {section.source}{why}")
         free = self.window - self.tokens - self.answer_tokens
         lines.append(f"{'prompt':<14}{self.tokens:>7}")
         lines.append(f"{'for the reply':<14}{self.answer_tokens:>7}")

@@ -24,6 +24,13 @@ class Source:
     text: str
     start: int
     end: int
+    shown: str | None = None
+    """What a prompt shows of it if the context is compressed; None for all of its text."""
+
+    @property
+    def prompt_text(self) -> str:
+        """What a prompt shows of it."""
+        return self.text if self.shown is None else self.shown
 
     @property
     def document(self) -> DocumentInfo:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ragkit.tables.asking import TableOptions, Tables, open_tables
     from ragkit.tables.base import CellCitation, Column, QueryLimits, TableAnswer, TableInfo
     from ragkit.tables.checking import check_sql
+    from ragkit.tables.record_export import RecordExport, RecordRow, export_records
     from ragkit.tables.running import CitedRows
 
 _HOMES = {
@@ -19,11 +20,14 @@ _HOMES = {
     "CitedRows": "ragkit.tables.running",
     "Column": "ragkit.tables.base",
     "QueryLimits": "ragkit.tables.base",
+    "RecordExport": "ragkit.tables.record_export",
+    "RecordRow": "ragkit.tables.record_export",
     "TableAnswer": "ragkit.tables.base",
     "TableInfo": "ragkit.tables.base",
     "TableOptions": "ragkit.tables.asking",
     "Tables": "ragkit.tables.asking",
     "check_sql": "ragkit.tables.checking",
+    "export_records": "ragkit.tables.record_export",
     "open_tables": "ragkit.tables.asking",
 }
 """Public names whose modules are loaded on first use."""
@@ -33,11 +37,14 @@ __all__ = [
     "CitedRows",
     "Column",
     "QueryLimits",
+    "RecordExport",
+    "RecordRow",
     "TableAnswer",
     "TableInfo",
     "TableOptions",
     "Tables",
     "check_sql",
+    "export_records",
     "open_tables",
 ]
 

@@ -113,6 +113,15 @@ class SqliteDatabase:
             return SourceCell("" if value is None else str(value), source=table.source)
         return source.rows[key - 1][table.columns.index(column)]
 
+    def serialized(self) -> bytes:
+        """Return the content of a database file with the tables."""
+        # SQLite serializes by a statement that the authorizer refuses.
+        self._connection.set_authorizer(None)
+        try:
+            return self._connection.serialize()
+        finally:
+            self._connection.set_authorizer(_authorizer({table.name.lower() for table in self.tables}))
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

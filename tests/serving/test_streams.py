@@ -11,6 +11,7 @@ import pytest
 
 from ragkit.errors import ModelStoppedError
 from ragkit.models import GenerationOptions, complete, open_model
+from ragkit.models.llama_cpp import stoppable
 from ragkit.records import Message
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.limits import Limits
@@ -214,12 +215,8 @@ def test_prompt_of_a_model_on_this_machine_is_left_where_nobody_wants_it(smollm2
         asked.append(1)
         return len(asked) > 1
 
-    smollm2.stopped = stopped
-    try:
-        with pytest.raises(ModelStoppedError):
-            next(smollm2.stream(messages))
-    finally:
-        smollm2.stopped = None
+    with stoppable(stopped), pytest.raises(ModelStoppedError):
+        next(smollm2.stream(messages))
     # What was read is right: the same reply comes with and without the interruption.
     options = GenerationOptions(max_tokens=4)
     fresh = complete(open_model("smollm2", threads=1), messages, options)

@@ -282,7 +282,7 @@ class LlamaCppModel:
                 try:
                     self._lanes = self._engine.lanes(self.parallel)
                 except ModelError as error:
-                    log.warning("%s generates one reply at a time: %s", self.name, error)
+                    log.warning("%s generates one reply at a time: %s", self.name, error.message)
                     self.parallel = 1
         return None if self._lanes is None else self._lanes.join(prompt, pick, most, _stopped.get())
 

@@ -135,6 +135,19 @@ def test_many_clients_are_served_one_after_another(server, endless, idle):
     assert endless.most == 1
 
 
+def test_model_that_generates_several_replies_at_once_is_given_as_many(client, endless, idle, monkeypatch):
+    monkeypatch.setattr(endless, "parallel", 2, raising=False)
+    with asking(client) as first, asking(client) as second:
+        first.next("delta")
+        second.next("delta")
+        with asking(client) as third:
+            assert third.next("queued") == {"before": 2}
+            first.response.close()
+            third.next("delta")
+            second.next("delta")
+    assert endless.most == 2
+
+
 def test_more_answers_at_once_than_allowed_are_refused(client, server, idle):
     responses = []
     with httpx.Client(base_url=server.url, timeout=30) as own:

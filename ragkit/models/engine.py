@@ -36,6 +36,9 @@ END = -1
 """Placeholder for any token that ends a reply."""
 _AT_ONCE = 2
 """Prefixes that ``choose`` evaluates in parallel."""
+_PART_BESIDE = 32
+"""Tokens of a prompt that a CPU evaluates for each token of the replies that run beside it. Larger parts are not faster
+per token, and the first sentence of a running reply takes as many steps as it has tokens."""
 _LANE_WINDOW = 4096
 """Maximum tokens of a lane; longer prompts are evaluated alone."""
 _LANES_MEMORY = 0.1
@@ -411,7 +414,8 @@ class Engine:
             ModelError: if there is not enough memory.
         """
         context = self._new_context(count * self.lane_window(count), count, unified=False)
-        return Lanes(context, count, part=self._part, using=self._using, saved_bytes=_SAVED_BYTES)
+        beside = _PART_BESIDE if self._on_cpu else BATCH
+        return Lanes(context, count, part=self._part, part_beside=beside, using=self._using, saved_bytes=_SAVED_BYTES)
 
     @_in_use
     def grammar(self, text: str) -> Grammar:

@@ -87,7 +87,8 @@ class Lanes:
     Args:
         context: of as many sequences as there are lanes, not unified. It is freed by its owner.
         count: number of lanes.
-        part: tokens of prompts that a step evaluates at most.
+        part: tokens of a prompt that a step evaluates.
+        part_beside: the same while replies are running, so that they are not held up.
         using: keeps the model in memory, and raises an error if it was closed.
         saved_bytes: memory for the states of earlier prompts.
     """
@@ -98,13 +99,15 @@ class Lanes:
         count: int,
         *,
         part: int,
+        part_beside: int,
         using: Callable[[], AbstractContextManager[None]],
         saved_bytes: int,
     ) -> None:
         self.window = context.sequence_window
         """Maximum tokens of prompt and reply together."""
         self._context = context
-        self._part = min(part, BATCH - count)
+        self._part = part
+        self._part_beside = min(part_beside, BATCH - count)
         self._using = using
         self._lanes = [_Lane(number) for number in range(count)]
         self._saved = SavedStates(saved_bytes)
@@ -182,13 +185,14 @@ class Lanes:
         begun = self._next_prompt(replies)
         # llama.cpp evaluates neighbouring sequences together if their numbers ascend.
         taken = sorted([*running, *([begun] if begun else [])], key=lambda one: one.lane.number if one.lane else 0)
+        size = self._part_beside if running else self._part
         rows: list[Row] = []
         complete: list[tuple[_Reply, int]] = []
         for reply in taken:
             assert reply.lane is not None
             lane = reply.lane
             at = len(lane.tokens)
-            part = reply.prompt[at : at + self._part] if reply is begun else [reply.token]
+            part = reply.prompt[at : at + size] if reply is begun else [reply.token]
             whole = at + len(part) >= len(reply.prompt)
             last = len(part) - 1
             rows += [(token, at + n, (lane.number,), whole and n == last) for n, token in enumerate(part)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
@@ -34,7 +35,7 @@ from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
 _PATIENCE = 60.0
-"""Maximum seconds that a call waits for its turn."""
+"""Seconds that a call waits for a stream that nobody continues to read."""
 _SHORTEST_LANE = 1024
 """Tokens below which a lane is of no use for prompts with passages."""
 _stopped: ContextVar[Callable[[], bool] | None] = ContextVar("stopped", default=None)
@@ -110,6 +111,7 @@ class LlamaCppModel:
         # Guards the context during an evaluation; the turn above only avoids repeated evaluations.
         self._lock = threading.Lock()
         self._last_thread = 0
+        self._last_active = time.monotonic()
         fits = parallel > 1 and self._engine.lane_window(parallel) >= min(_SHORTEST_LANE, self.window)
         self.parallel = parallel if fits else 1
         """Maximum number of replies that are generated at once."""
@@ -241,18 +243,24 @@ class LlamaCppModel:
     def _taking_turns(self) -> Iterator[None]:
         """Wait until no other call is running, except an unfinished stream of the same thread."""
         mine = self._turn.acquire(blocking=False)
-        if not mine and self._last_thread != threading.get_ident():
-            mine = self._turn.acquire(timeout=_PATIENCE)
+        if self._last_thread != threading.get_ident():
+            while not mine and (left := self._last_active + _PATIENCE - time.monotonic()) > 0:
+                mine = self._turn.acquire(timeout=left)
+        self._last_active = time.monotonic()
         try:
             yield
         finally:
+            self._last_active = time.monotonic()
             if mine:
                 self._turn.release()
 
     def _evaluate(self, tokens: list[int]) -> tuple[Logits, int]:
         with self._lock:
             self._last_thread = threading.get_ident()
-            return self._engine.evaluate(tokens, _stopped.get())
+            try:
+                return self._engine.evaluate(tokens, _stopped.get())
+            finally:
+                self._last_active = time.monotonic()
 
     def _stream(
         self, messages: Sequence[Message], begun: str, grammar: str | None, options: GenerationOptions

@@ -142,6 +142,20 @@ def test_more_replies_than_lanes_and_a_long_prompt_are_generated_alone(model):
     assert model._lanes.join([5] * 250, greedy, 7, None) is None
 
 
+def test_long_prompt_holds_up_neither_running_replies_nor_short_prompts(model):
+    use_lanes(model)
+    lanes = model._lanes
+    running = lanes.join([5] * 9, greedy, 60, None)
+    next(running)
+    long, short = lanes.join([7] * 190, greedy, 9, None), lanes.join([9] * 20, greedy, 9, None)
+    next(short)
+    first, second, _ = lanes._open
+    assert second.made == 0
+    already = len(first.steps)
+    next(long)
+    assert len(first.steps) >= already + 4
+
+
 def test_reply_whose_token_can_not_be_chosen_fails_alone(model):
     def fails(logits, cached):
         raise ValueError("probabilities contain NaN")

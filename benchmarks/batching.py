@@ -96,11 +96,11 @@ def llama_cpp_server(model: str, threads: int) -> Iterator[str]:
         process.wait(30)
 
 
-async def visit(client: httpx.AsyncClient, questions: Iterator[str], end: float, seen: Seen) -> None:
+async def visit(client: httpx.AsyncClient, questions: Iterator[str], k: int, end: float, seen: Seen) -> None:
     while time.monotonic() < end:
         began, waits = time.monotonic(), True
         try:
-            async with client.stream("POST", URL, json=body(next(questions))) as response:
+            async with client.stream("POST", URL, json=body(next(questions), k)) as response:
                 if response.status_code != 200:
                     seen.errors.append(str(response.status_code))
                     await asyncio.sleep(1)
@@ -126,11 +126,11 @@ async def visit(client: httpx.AsyncClient, questions: Iterator[str], end: float,
             seen.errors.append(repr(error))
 
 
-async def load(url: str, clients: int, seconds: float, questions: Iterator[str]) -> Seen:
+async def load(url: str, clients: int, seconds: float, questions: Iterator[str], k: int) -> Seen:
     seen = Seen()
     async with httpx.AsyncClient(base_url=url, timeout=None, limits=httpx.Limits(max_connections=clients)) as client:
         end = time.monotonic() + seconds
-        tasks = [asyncio.create_task(visit(client, questions, end, seen)) for _ in range(clients)]
+        tasks = [asyncio.create_task(visit(client, questions, k, end, seen)) for _ in range(clients)]
         await asyncio.wait(tasks, timeout=seconds)
         for task in tasks:
             task.cancel()
@@ -161,6 +161,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--parallel", type=int, default=4)
     parser.add_argument("--threads", type=int, default=0, help="of the model; 0 for all cores")
+    parser.add_argument("--k", type=int, default=8, help="passages in a prompt")
     parser.add_argument("--questions", choices=["samples", "xquad"], default="samples")
     parser.add_argument("--limit", type=int, default=0, help="paragraphs of XQuAD; 0 for all")
     options = parser.parse_args()
@@ -186,7 +187,7 @@ def main() -> None:
                         (1, options.alone or options.seconds / 4),
                         (options.clients, options.seconds),
                     ):
-                        seen = asyncio.run(load(url, clients, seconds, asked))
+                        seen = asyncio.run(load(url, clients, seconds, asked, options.k))
                         print(row(f"{name}, {clients} client{'s' * (clients > 1)}", seen, rss(pid)), flush=True)
 
 

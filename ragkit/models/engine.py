@@ -43,8 +43,9 @@ _LANE_WINDOW = 4096
 """Maximum tokens of a lane; longer prompts are evaluated alone."""
 _LANES_MEMORY = 0.1
 """Share of the machine's memory that the lanes' context may take."""
-_SAVED_BYTES = 2**28
-"""Memory for the states of earlier prompts: 16 of 700 tokens with SmolLM2."""
+_SAVED_BYTES, _SAVED_MEMORY = 2**28, 0.05
+"""Memory for the states of earlier prompts, and its maximum share of the machine's memory. With SmolLM2, 256 MiB hold
+16 prompts of 700 tokens."""
 _OUTPUT_CELLS = 2**24
 """Maximum number of logits of a scoring batch: 64 MiB, independent of the vocabulary size."""
 
@@ -400,7 +401,10 @@ class Engine:
     def lane_window(self, count: int) -> int:
         """Return the tokens that each of several lanes can have within their share of the machine's memory."""
         library, model = self._library, self._model
-        width = library.llama_model_n_embd(model) // max(1, library.llama_model_n_head(model))
+        kind = self.metadata("general.architecture")
+        named = self.metadata(f"{kind}.attention.key_length")
+        heads = max(1, library.llama_model_n_head(model))
+        width = int(named) if named else library.llama_model_n_embd(model) // heads
         # Keys and values of two bytes each.
         token: int = 4 * library.llama_model_n_layer(model) * library.llama_model_n_head_kv(model) * width
         fitting = int(_LANES_MEMORY * (memory() or 0)) // (count * max(1, token))
@@ -414,8 +418,9 @@ class Engine:
             ModelError: if there is not enough memory.
         """
         context = self._new_context(count * self.lane_window(count), count, unified=False)
+        saved = min(_SAVED_BYTES, int(_SAVED_MEMORY * (memory() or 0)))
         beside = _PART_BESIDE if self._on_cpu else BATCH
-        return Lanes(context, count, part=self._part, part_beside=beside, using=self._using, saved_bytes=_SAVED_BYTES)
+        return Lanes(context, count, part=self._part, part_beside=beside, using=self._using, saved_bytes=saved)
 
     @_in_use
     def grammar(self, text: str) -> Grammar:

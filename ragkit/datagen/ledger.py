@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ragkit._sqlite import SharedDatabase
 from ragkit.errors import DataError
 
 FORMAT = 1
@@ -30,8 +31,6 @@ CREATE TABLE IF NOT EXISTS reviews (
 ) STRICT;
 INSERT OR IGNORE INTO state VALUES ('format', '1');
 """
-_PATIENCE = 10.0
-"""Seconds to wait for another process that writes to the ledger."""
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
@@ -49,14 +48,10 @@ class Ledger:
         self.path = Path(path).expanduser()
         self.recorded = 0
         """Number of results that this object has added."""
-        self._connection: sqlite3.Connection | None = None
         with self._errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
-            found = self._connection.execute("SELECT value FROM state WHERE name = 'format'").fetchone()[0]
+            self._database = SharedDatabase(self.path, check=self._check)
+            self._database.script(_SCHEMA)
+            found = self._database.value("SELECT value FROM state WHERE name = 'format'")
         if found != str(FORMAT):
             self.close()
             raise DataError(
@@ -74,11 +69,11 @@ class Ledger:
     def find(self, item: str, stage: str, configuration: str) -> Any:
         """Return a recorded result, or None."""
         with self._errors():
-            row = self._open.execute(
+            rows = self._database.rows(
                 "SELECT result FROM work WHERE item = ? AND stage = ? AND configuration = ?",
                 (item, stage, configuration),
-            ).fetchone()
-        return None if row is None else json.loads(row[0])
+            )
+        return json.loads(rows[0][0]) if rows else None
 
     def result(self, item: str, stage: str, configuration: str, work: Callable[[], Any]) -> Any:
         """Return the recorded result, or do the work and record it.
@@ -95,7 +90,7 @@ class Ledger:
         made = work()
         with self._errors():
             # If another process was faster, its result counts.
-            added = self._open.execute(
+            added = self._database.change(
                 "INSERT OR IGNORE INTO work VALUES (?, ?, ?, ?)",
                 (item, stage, configuration, json.dumps(made, ensure_ascii=True)),
             ).rowcount
@@ -105,31 +100,28 @@ class Ledger:
     def count(self, stage: str) -> int:
         """Return the number of recorded results of a stage."""
         with self._errors():
-            return int(self._open.execute("SELECT count(*) FROM work WHERE stage = ?", (stage,)).fetchone()[0])
+            return int(self._database.value("SELECT count(*) FROM work WHERE stage = ?", (stage,)))
 
     def add_review(self, item: str, event: Mapping[str, Any]) -> None:
         """Append a person's decision about a row to the log; nothing is ever changed or removed in it."""
         with self._errors():
             data = json.dumps(event, ensure_ascii=True)
-            self._open.execute("INSERT INTO reviews (item, event) VALUES (?, ?)", (item, data))
+            self._database.change("INSERT INTO reviews (item, event) VALUES (?, ?)", (item, data))
 
     def reviews(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the decisions of people with the ids of the rows, in order."""
         with self._errors():
-            found = self._open.execute("SELECT item, event FROM reviews ORDER BY number").fetchall()
+            found = self._database.rows("SELECT item, event FROM reviews ORDER BY number")
         return [(item, json.loads(event)) for item, event in found]
 
     def close(self) -> None:
         """Close the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._database.close()
 
-    @property
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise DataError(f"The ledger {self.path} is closed.", "Open it again.")
-        return self._connection
+    def _check(self, connection: sqlite3.Connection) -> None:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if tables and tables.isdisjoint({"state", "work", "reviews"}):
+            raise DataError(f"{self.path} is a database, but not a ledger of ragkit.", "Use another file.")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -137,6 +129,8 @@ class Ledger:
             yield
         except OSError as error:
             raise DataError(f"{self.path} can't be created: {error}.", "Name another folder.") from error
+        except sqlite3.ProgrammingError as error:
+            raise DataError(f"The ledger {self.path} is closed.", "Open it again.") from error
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in _FULL:

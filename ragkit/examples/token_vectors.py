@@ -12,7 +12,6 @@ import math
 import os
 import re
 import sqlite3
-import threading
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragkit._progress import Progress, ProgressCallback
+from ragkit._sqlite import SharedDatabase
 from ragkit.embedding import TokenEmbedder
-from ragkit.errors import IndexDamagedError, IndexWriteError, SettingsError
+from ragkit.errors import IndexClosedError, IndexDamagedError, IndexWriteError, SettingsError
 from ragkit.indexing.store import MANY
 
 if TYPE_CHECKING:
@@ -63,22 +63,18 @@ class TokenVectors:
         self._embedder: TokenEmbedder = embedder
         self.model_id = embedder.model_id
         self._dimension = embedder.dimension
-        self._guard = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database: SharedDatabase | None = None
         if os.access(folder, os.W_OK):
             with self._errors():
-                self._connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-                self._connection.execute(f"PRAGMA mmap_size = {2**40}")
-                self._connection.execute(_SCHEMA)
+                self._database = SharedDatabase(self.path, synchronous="NORMAL")
+                self._database.rows(f"PRAGMA mmap_size = {2**40}")
+                self._database.rows(_SCHEMA)
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._guard:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
 
     def similarity(self, parts: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
         """Return, for each of some texts and each token of an input, the highest cosine to a token of that text.
@@ -136,13 +132,14 @@ class TokenVectors:
     def _kept(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """Return the rows that are kept, by key; one that fails its checksum is as good as none."""
         kept: dict[bytes, bytes] = {}
-        with self._guard, self._errors():
-            if self._connection is None:
-                return {}
+        database = self._database
+        if database is None:
+            return {}
+        with self._errors():
             for first in range(0, len(keys), MANY):
                 part = keys[first : first + MANY]
                 sql = f"SELECT hash, vectors, checksum FROM tokens WHERE hash IN ({', '.join('?' * len(part))})"  # noqa: S608
-                rows = self._connection.execute(sql, part)
+                rows = database.rows(sql, part)
                 kept |= {key: row for key, row, checksum in rows if zlib.crc32(row) == checksum}
         return kept
 
@@ -150,15 +147,13 @@ class TokenVectors:
         """Compute the rows of texts by key, and keep them."""
         vectors = self._embedder.embed_tokens(list(texts.values()), "document")
         rows = {key: _packed(one) for key, one in zip(texts, vectors, strict=True)}
-        if rows:
-            with self._guard, self._errors():
-                if self._connection is not None:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    self._connection.executemany(
-                        "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)",
-                        [(key, row, zlib.crc32(row)) for key, row in rows.items()],
-                    )
-                    self._connection.execute("COMMIT")
+        database = self._database
+        if rows and database is not None:
+            with self._errors(), database.transaction() as connection:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)",
+                    [(key, row, zlib.crc32(row)) for key, row in rows.items()],
+                )
         return rows
 
     @contextmanager
@@ -166,12 +161,12 @@ class TokenVectors:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if self._connection is not None and self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
             raise IndexWriteError(
                 f"{self.path} can't be written: {error}.",
                 "Free disk space, or use choice='keyword_coverage', which keeps nothing.",
             ) from error
+        except sqlite3.ProgrammingError as error:
+            raise IndexClosedError(f"{self.path} was closed by another thread.", "Open the pool again.") from error
         except sqlite3.DatabaseError as error:
             raise IndexDamagedError(
                 f"{self.path} is damaged: {error}.", f"Delete {self.path}: it is made again from the pool."

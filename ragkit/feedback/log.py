@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -14,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
+from ragkit._sqlite import SharedDatabase
 from ragkit.errors import IndexWriteError, SettingsError, StoreError
 from ragkit.feedback.records import EVENT, KINDS, Comparison, Correction, ExampleChoice, Rating
 
@@ -21,8 +21,6 @@ FILE_NAME = "feedback.sqlite"
 _FORMAT = 1
 _KIND_OF_FILE = 0x72666C67
 """SQLite's ``application_id``, by which a feedback log is told from other databases."""
-_PATIENCE = 5.0
-"""Seconds to wait for another writer."""
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS events (
@@ -47,13 +45,12 @@ class FeedbackLog:
 
     Args:
         path: of the file.
-        connection: to it.
+        database: its content.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, database: SharedDatabase) -> None:
         self.path = path
-        self._connection = connection
-        self._guard = threading.RLock()
+        self._database = database
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = True) -> Self:
@@ -70,19 +67,22 @@ class FeedbackLog:
         file = Path(path)
         if not create and not file.is_file():
             raise StoreError(f"There is no feedback log {file}.", "Name the file of one: --log FILE")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise IndexWriteError(f"{file} can't be opened: {error}.", "Name a file that can be written.") from error
-        log = cls(file, connection)
-        try:
-            with log._errors():
-                log._set_up()
-        except StoreError:
-            connection.close()
-            raise
-        return log
+
+        def check(connection: sqlite3.Connection) -> None:
+            kind, version, entries = (
+                connection.execute(f"SELECT * FROM {name}").fetchone()[0]  # noqa: S608
+                for name in ("pragma_application_id", "pragma_user_version", "(SELECT count(*) FROM sqlite_schema)")
+            )
+            if entries and (kind, version) != (_KIND_OF_FILE, _FORMAT):
+                raise StoreError(
+                    f"{file} is not a feedback log of format {_FORMAT}.", "Name the file of one, or a new one."
+                )
+
+        with _errors(file):
+            database = SharedDatabase(file, check=check)
+            database.rows("PRAGMA secure_delete = ON")
+            database.script(_SCHEMA)
+        return cls(file, database)
 
     def __enter__(self) -> Self:
         return self
@@ -94,8 +94,7 @@ class FeedbackLog:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._guard:
-            self._connection.close()
+        self._database.close()
 
     def __len__(self) -> int:
         return int(self._rows("SELECT count(*) FROM events")[0][0])
@@ -115,8 +114,8 @@ class FeedbackLog:
         if not checked.question.strip() or not checked.collection:
             raise SettingsError("Feedback needs a question and a collection.", "Specify both.")
         row = (checked.kind, checked.subject, checked.collection, checked.person, checked.created.timestamp(), text)
-        with self._guard, self._errors():
-            cursor = self._connection.execute(
+        with _errors(self.path):
+            cursor = self._database.change(
                 "INSERT INTO events (kind, subject, collection, person, created, event) VALUES (?, ?, ?, ?, ?, ?)", row
             )
             return replace(event, id=int(cursor.lastrowid or 0))
@@ -182,30 +181,15 @@ class FeedbackLog:
         if not named:
             raise SettingsError("The feedback to remove is not specified.", "Specify a person or a collection.")
         condition = " AND ".join(f"{name} = ?" for name in named)
-        with self._guard, self._errors():
-            gone = self._connection.execute(f"DELETE FROM events WHERE {condition}", list(named.values()))  # noqa: S608
+        with _errors(self.path):
+            gone = self._database.change(f"DELETE FROM events WHERE {condition}", list(named.values()))  # noqa: S608
             # What was deleted stands in the write-ahead log until it is emptied.
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
             return gone.rowcount
 
-    def _set_up(self) -> None:
-        run = self._connection.execute
-        found = run("PRAGMA application_id").fetchone()[0], run("PRAGMA user_version").fetchone()[0]
-        empty = run("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-        if not empty and found != (_KIND_OF_FILE, _FORMAT):
-            raise StoreError(
-                f"{self.path} is not a feedback log of format {_FORMAT}.",
-                "Name the file of one, or a new one.",
-            )
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA secure_delete = ON")
-        if empty:
-            self._connection.executescript(_SCHEMA)
-
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._guard, self._errors():
-            return self._connection.execute(sql, values).fetchall()
+        with _errors(self.path):
+            return self._database.rows(sql, values)
 
     def _event(self, number: int, text: str) -> Feedback:
         try:
@@ -216,17 +200,18 @@ class FeedbackLog:
                 "Read the log with the version of ragkit that wrote it.",
             ) from error
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise IndexWriteError(
-                f"{self.path} can't be read or written: {error}.",
-                "Free disk space or fix the folder's permissions, then try again; what was acknowledged is kept.",
-            ) from error
-        except sqlite3.Error as error:
-            raise StoreError(f"{self.path} is not a feedback log, or it is damaged: {error}.", "Restore it.") from error
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise IndexWriteError(
+            f"{path} can't be read or written: {error}.",
+            "Free disk space or fix the folder's permissions, then try again; what was acknowledged is kept.",
+        ) from error
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} is not a feedback log, or it is damaged: {error}.", "Restore it.") from error
 
 
 def _wrong(error: Exception) -> str:

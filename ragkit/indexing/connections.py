@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from ragkit._sqlite import PATIENCE, use_write_ahead_log
 from ragkit.errors import IndexChangedError, IndexClosedError, IndexDamagedError
 
-PATIENCE = 5.0
-"""Maximum seconds to wait for another connection's lock."""
 _FileState = tuple[int, int, int, int]
 
 
@@ -129,7 +127,7 @@ class Connections:
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=Connection
         )
         try:
-            _set_up(connection)
+            use_write_ahead_log(connection)
         except sqlite3.OperationalError as error:
             connection.close()
             if "locked" in str(error) or not self.path.exists():
@@ -176,18 +174,3 @@ def _read_only(address: str) -> Connection:
         connection.close()
         raise
     return connection
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            return
-        except sqlite3.OperationalError as error:
-            # If two connections create the write-ahead log at once, the second gets an error without waiting.
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The number of parameters of a GGUF file and its purpose, read from its header: the file itself is not loaded.
+"""What the header of a GGUF file says: number of parameters, purpose, format. The file itself is not loaded.
 
 The header lists metadata and then each tensor with its shape. Format: https://github.com/ggml-org/ggml, docs/gguf.md.
 """
@@ -7,16 +7,36 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ragkit.errors import ModelFileError
-from ragkit.models.llama_cpp import check_gguf
+from ragkit.errors import ModelFileError, ModelNotFoundError
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a metadata value, by the number of its type."""
 _STRING, _ARRAY = 8, 9
 _MAX_DIMENSIONS = 4
+
+
+def check_gguf(path: Path) -> None:
+    """Check that a file exists and has the header of a GGUF file.
+
+    Raises:
+        ModelNotFoundError: if it does not exist.
+        ModelFileError: if it is not a GGUF file.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise ModelNotFoundError(
+            f"The model file {path} can't be read: {error.strerror}.", "List installed models: ragkit models list"
+        ) from error
+    if head != b"GGUF":
+        raise ModelFileError(
+            f"{path} is not a GGUF file: it starts with {head!r}.", "Convert the model to GGUF, or download it again."
+        )
 
 
 def parameter_count(path: Path) -> int:
@@ -47,26 +67,42 @@ def is_embedding_model(path: Path) -> bool:
 
     A file that can't be read counts as one that generates: opening it says what is wrong.
     """
+    for key, value in _properties(path):
+        if key == "general.architecture" and isinstance(value, str):
+            if "bert" in value or value == "t5encoder":
+                return True
+        elif key.endswith(".pooling_type") and isinstance(value, int):
+            return value > 0
+    return False
+
+
+def file_type(path: Path) -> int | None:
+    """Return the ``general.file_type`` of a model file, which tells the format of most weights; None if it has none."""
+    # llama.cpp's own converter writes it behind the vocabulary.
+    for key, value in _properties(path, vocabulary=True):
+        if key == "general.file_type" and isinstance(value, int):
+            return value
+    return None
+
+
+def _properties(path: Path, *, vocabulary: bool = False) -> Iterator[tuple[str, str | int]]:
+    """Yield texts and numbers, those behind the vocabulary, which is long, on demand; a damaged header ends them."""
     try:
         with path.open("rb") as file:
             file.seek(16)
             for _ in range(_length(file)):
                 key = file.read(_length(file)).decode("utf-8", "replace")
                 kind = _unsigned(file)
-                if key.startswith("tokenizer."):
-                    # The vocabulary, which is long, follows the properties of the model.
-                    return False
-                if key == "general.architecture" and kind == _STRING:
-                    architecture = file.read(_length(file)).decode("utf-8", "replace")
-                    if "bert" in architecture or architecture == "t5encoder":
-                        return True
-                elif key.endswith(".pooling_type") and kind in _SIZES:
-                    return int.from_bytes(file.read(_SIZES[kind]), "little") > 0
+                if key.startswith("tokenizer.") and not vocabulary:
+                    return
+                if kind == _STRING:
+                    yield key, file.read(_length(file)).decode("utf-8", "replace")
+                elif kind in _SIZES:
+                    yield key, int.from_bytes(file.read(_SIZES[kind]), "little")
                 else:
                     _skip_value(file, kind)
     except (struct.error, KeyError, OSError, OverflowError, ValueError):
-        pass
-    return False
+        return
 
 
 def _unsigned(file: BinaryIO) -> int:

@@ -16,17 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from ragkit._stats import log_softmax
-from ragkit.errors import (
-    ModelError,
-    ModelFileError,
-    ModelNotFoundError,
-    PromptError,
-    PromptOverflowError,
-    SettingsError,
-)
+from ragkit.errors import ModelError, PromptError, PromptOverflowError, SettingsError
 from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
+from ragkit.models.cpu_format import cpu_file
 from ragkit.models.engine import END, Engine
+from ragkit.models.gguf_header import check_gguf
 from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.lanes import MOST_PARALLEL, Lanes, Pick, Step
 from ragkit.models.schema import held_to_schema
@@ -98,7 +93,16 @@ class LlamaCppModel:
         self.name = name or file.stem
         self.path = file
         """Path of the GGUF file."""
-        self._engine = Engine(file, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
+        open_engine = partial(Engine, window=window, threads=threads, gpu_layers=gpu_layers, lora=adapter)
+        loaded = cpu_file(file) if gpu_layers == 0 else file
+        try:
+            self._engine = open_engine(loaded)
+        except ModelFileError:
+            if loaded == file:
+                raise
+            # A damaged copy is made again at the next use.
+            loaded.unlink(missing_ok=True)
+            self._engine = open_engine(file)
         self.window = self._engine.window
         self.parameters = self._engine.parameters
         """Number of parameters."""
@@ -331,26 +335,6 @@ class LlamaCppModel:
         # Bytes of a character that is truncated by the limit are dropped.
         rest = "" if guard.stopped else guard.rest()
         yield Delta(rest, None, finish, Usage(prompt_tokens, made, cached, 0.0))
-
-
-def check_gguf(path: Path) -> None:
-    """Check that a file exists and has the header of a GGUF file.
-
-    Raises:
-        ModelNotFoundError: if it does not exist.
-        ModelFileError: if it is not a GGUF file.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise ModelNotFoundError(
-            f"The model file {path} can't be read: {error.strerror}.", "List installed models: ragkit models list"
-        ) from error
-    if head != b"GGUF":
-        raise ModelFileError(
-            f"{path} is not a GGUF file: it starts with {head!r}.", "Convert the model to GGUF, or download it again."
-        )
 
 
 def _pick(

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from ragkit._sqlite import SharedDatabase
 from ragkit.errors import SettingsError
 from ragkit.serving.failures import StorageFullError, is_full_disk
 
 FILE_NAME = "serving.sqlite"
 STATE = ".serving"
 """The folder of everything a server writes down, in the folder of indexes."""
-_PATIENCE = 5.0
-"""Seconds to wait for another process's lock."""
 
 
-class Database:
-    """One connection that threads take in turn; another process, such as ``ragkit token``, may use the file too.
+class Database(SharedDatabase):
+    """People and conversations; another process, such as ``ragkit token``, may use the file too.
 
     Args:
         path: path of the file, created if missing.
@@ -31,49 +28,30 @@ class Database:
     """
 
     def __init__(self, path: Path, schema: str) -> None:
-        self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            # SQLite gives its write-ahead log the permissions of the file.
+            path.touch(mode=0o600)
             path.chmod(0o600)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            self._connection.executescript(schema)
+            super().__init__(path)
+            self.change("PRAGMA foreign_keys = ON")
+            self.script(schema)
         except (OSError, sqlite3.Error) as error:
             raise SettingsError(
                 f"Failed to open {path}: {error}.", "Fix the folder's permissions, or move the file away."
             ) from error
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run a query and return all its rows."""
-        with self._lock:
-            return self._connection.execute(sql, parameters).fetchall()
-
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold a write transaction that commits at the end and rolls back on an error; one within another joins it.
+        """Hold a write transaction; see ``SharedDatabase.transaction``.
 
         Raises:
             StorageFullError: if the disk is full.
         """
-        with self._lock:
-            if self._connection.in_transaction:
-                yield self._connection
-                return
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                # SQLite has rolled back by itself after some errors, such as that of a full disk.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if is_full_disk(error):
-                    raise StorageFullError from error
-                raise
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._connection.close()
+        try:
+            with super().transaction() as connection:
+                yield connection
+        except (OSError, sqlite3.Error) as error:
+            if is_full_disk(error):
+                raise StorageFullError from error
+            raise

@@ -1,5 +1,8 @@
 """The ledger: results are recorded once, survive a kill, and errors say what to do."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from ragkit.datagen.ledger import Ledger, digest
@@ -44,3 +47,14 @@ def test_file_that_is_no_ledger_is_an_error_and_is_kept(tmp_path):
     assert path.read_text().startswith("Not a database")
     with pytest.raises(DataError, match="can't be"):
         Ledger(path / "below")
+
+
+def test_database_of_another_program_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="not a ledger"):
+        Ledger(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -139,5 +139,5 @@ def test_a_file_of_another_kind_is_refused_and_left_as_it_is(tmp_path):
     assert other.read_bytes() == before
     with pytest.raises(StoreError, match="There is no feedback log"):
         FeedbackLog.open(tmp_path / "none.sqlite", create=False)
-    with pytest.raises(IndexWriteError, match="can't be opened"):
+    with pytest.raises(IndexWriteError, match="can't be read or written"):
         FeedbackLog.open(text / "feedback.sqlite")

@@ -14,7 +14,7 @@ from typing import Any
 from ragkit._hub import is_hub_name
 from ragkit.errors import MissingExtraError, ModelFileError, ModelNotFoundError, SettingsError
 from ragkit.models.files import known_models, model_path
-from ragkit.models.llama_cpp import check_gguf
+from ragkit.models.gguf_header import check_gguf
 from ragkit.tuning.lora.tokens import ModelTokens, folder_tokens, gguf_tokens
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ragkit._stats import log_softmax
-from ragkit.errors import ModelError, PromptError, PromptOverflowError, SettingsError
+from ragkit.errors import ModelError, ModelFileError, PromptError, PromptOverflowError, SettingsError
 from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
 from ragkit.models.cpu_format import cpu_file

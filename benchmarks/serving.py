@@ -84,7 +84,11 @@ def server_process(
         yield found.group(), process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # a call of an endpoint is still running
+            process.kill()
+            process.wait()
 
 
 def body(question: str, k: int = 8) -> dict[str, Any]:

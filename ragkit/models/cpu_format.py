@@ -1,7 +1,7 @@
 """Copies of small models in a format that a CPU evaluates faster.
 
 llama.cpp multiplies matrices in Q4_1 and Q5_1 row by row on a CPU, while it has blocked kernels for Q8_0. A prompt of
-512 tokens is evaluated 2.0 to 2.4 times as fast by a Q8_0 copy of SmolLM2-135M (see docs/benchmarks.md), and tokens are
+512 tokens is evaluated 1.9 times as fast from a Q8_0 copy of SmolLM2-135M (see docs/benchmarks.md), and tokens are
 generated as fast as before. Q8_0 keeps the weights of the file to less than 0.4 % of the largest of a block. A larger
 model would generate more slowly, since generating is bound by the memory that it reads, so it is used as it is.
 """

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,26 +56,39 @@ def served(threads: int) -> Iterator[tuple[str, int]]:
     with tempfile.TemporaryDirectory() as folder:
         with Index.create(Path(folder) / "indexes" / "samples") as index:
             index.add(SAMPLES)
-        command = [sys.executable, "-u", "-m", "ragkit.cli", "serve", "--port", "0", "--model", "smollm2"]
-        process = subprocess.Popen([*command, "--threads", str(threads)], cwd=folder, stdout=subprocess.PIPE, text=True)
+        with server_process(Path(folder), ["--model", "smollm2", "--threads", str(threads)]) as running:
+            yield running
+
+
+@contextmanager
+def server_process(
+    folder: Path, words: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Run the server in a folder with an index ``samples``; yield its address and process id."""
+    command = [sys.executable, "-u", "-m", "ragkit.cli", "serve", "--port", "0", *words]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        found = re.search(r"http://\S+/", said)
+        assert found, said
+        with httpx.Client(base_url=found.group(), timeout=300) as client:
+            while client.get("/health").status_code != 200:
+                time.sleep(0.05)
+            # The model and the embedder are loaded by the first question.
+            client.post("/api/collections/samples/answers", json=body(WARM_UP, 1))
+        yield found.group(), process.pid
+    finally:
+        process.terminate()
         try:
-            assert process.stdout is not None
-            said = ""
-            for line in process.stdout:
-                said += line
-                if "Ctrl-C" in line:
-                    break
-            found = re.search(r"http://\S+/", said)
-            assert found, said
-            with httpx.Client(base_url=found.group(), timeout=300) as client:
-                while client.get("/health").status_code != 200:
-                    time.sleep(0.05)
-                # The model and the embedder are loaded by the first question.
-                client.post("/api/collections/samples/answers", json=body(WARM_UP, 1))
-            yield found.group(), process.pid
-        finally:
-            process.terminate()
             process.wait(30)
+        except subprocess.TimeoutExpired:  # a call of an endpoint is still running
+            process.kill()
+            process.wait()
 
 
 def body(question: str, k: int = 8) -> dict[str, Any]:

@@ -298,7 +298,7 @@ class Assistant:
             where: only documents that match.
             mode: in place of the assistant's own.
             max_workers: questions in progress at a time. More than 1 helps with models behind an API; a local model
-                answers one question at a time.
+                answers one question at a time, unless it was opened with ``parallel``.
             return_errors: return the error of a question that fails in place of its answer, instead of raising it.
 
         Returns:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from ragkit.answering import Assistant, Finished, ModelNeeded, TextDelta
+from ragkit.answering import Assistant, Finished, TextDelta
 from ragkit.answering.options import MODES
 from ragkit.cli.asking import answer_options, print_answer, short_path
 from ragkit.cli.output import one_line, out, print_error
@@ -18,13 +18,14 @@ from ragkit.cli.tasks import opened_model
 from ragkit.display import unit_name
 from ragkit.errors import ModelStoppedError, QueryError, RagkitError, SettingsError
 from ragkit.indexing.filters import as_filter
+from ragkit.models.llama_cpp import stoppable
 from ragkit.serving import conversations, people
 from ragkit.serving.asks import Ask, Config, GenerationResult
 from ragkit.serving.conversations import Conversation, Conversations, StoredMessage
 from ragkit.serving.database import FILE_NAME, STATE, Database
 from ragkit.serving.exporting import conversation_markdown
 from ragkit.serving.failures import StorageFullError, to_error_body
-from ragkit.serving.generation import AnswerState, stoppable
+from ragkit.serving.generation import AnswerState
 from ragkit.serving.names import harmless
 from ragkit.serving.people import OWNER
 from ragkit.serving.views import outcome_message, why_view
@@ -181,6 +182,7 @@ class Chat:
         """Print an answer as it is generated, and return it; None if it was stopped."""
         steps = self._assistant.stream(ask.question, where=ask.where, mode=ask.config.mode, history=ask.history)
         with ExitStack() as stack:
+            stack.enter_context(stoppable(stopped))
             stack.callback(steps.close)
             try:
                 for event in steps:
@@ -188,8 +190,6 @@ class Chat:
                         break
                     if isinstance(event, Finished):
                         return event.answer
-                    if isinstance(event, ModelNeeded):
-                        stack.enter_context(stoppable(self._assistant.model, stopped))
                     state.take(event)
                     if isinstance(event, TextDelta):
                         out.print(harmless(event.text), end="", markup=False)

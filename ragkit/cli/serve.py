@@ -53,6 +53,10 @@ def serve(
         typer.Option(help="Default answer mode: chat, extract, quotes or auto."),
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads of a local model; 0 for all cores.")] = 0,
+    parallel: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Answers that a local model generates at once; 1 for one after another."),
+    ] = 4,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Host name accepted in requests, such as that of a proxy. Can be repeated."),
@@ -155,9 +159,10 @@ def serve(
             threshold=answering.threshold,
             unsure_below=answering.unsure_below,
             threads=threads,
+            parallel=parallel,
             embedding_model=settings.embedding_model,
             templates=settings.templates,
-            opener=lambda name: _model(name, settings, threads),
+            opener=lambda name: _model(name, settings, threads, parallel),
         )
     )
     server.context.part(row_reviews)  # reports a missing file before the server starts
@@ -195,12 +200,14 @@ def _rows_file(given: str) -> tuple[str, Path]:
     return (name, Path(file)) if separator and not Path(given).exists() else ("", Path(given))
 
 
-def _model(name: str, settings: Settings, threads: int) -> ChatModel:
+def _model(name: str, settings: Settings, threads: int, parallel: int) -> ChatModel:
     from ragkit.cli.tasks import opened_model
     from ragkit.models import open_model
 
     opened = opened_model(name, settings)
-    return open_model(name, threads=threads) if opened is None or isinstance(opened, str) else opened
+    if opened is None or isinstance(opened, str):
+        return open_model(name, threads=threads, parallel=parallel)
+    return opened
 
 
 def _tell(server: Server, *, open_page: bool) -> None:

@@ -9,24 +9,26 @@ from __future__ import annotations
 import ctypes
 import heapq
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragkit._machine import cores
+from ragkit._machine import cores, memory
 from ragkit._stats import log_softmax
 from ragkit.errors import MissingExtraError, ModelError, ModelFileError, ModelStoppedError, SettingsError
+from ragkit.models.context import BATCH, Context, Row
 from ragkit.models.grammar import Grammar, Logits
+from ragkit.models.lanes import Lanes
 from ragkit.models.llama_log import log_of
 from ragkit.models.uses import Uses
 
 _SEQUENCES = 64
 """Maximum sequences of a batch, including that of the prompt."""
-_BATCH = 512
 _STOPPABLE_BATCH = 128
 """Tokens of a prompt that a CPU evaluates between checks for cancellation: a few tenths of a second for a small model.
 Smaller parts are inefficient on a busy machine. A GPU evaluates a complete batch faster."""
@@ -34,6 +36,16 @@ END = -1
 """Placeholder for any token that ends a reply."""
 _AT_ONCE = 2
 """Prefixes that ``choose`` evaluates in parallel."""
+_PART_BESIDE = 32
+"""Tokens of a prompt that a CPU evaluates for each token of the replies that run beside it. Larger parts are not faster
+per token, and the first sentence of a running reply takes as many steps as it has tokens."""
+_LANE_WINDOW = 4096
+"""Maximum tokens of a lane; longer prompts are evaluated alone."""
+_LANES_MEMORY = 0.1
+"""Share of the machine's memory that the lanes' context may take."""
+_SAVED_BYTES, _SAVED_MEMORY = 2**28, 0.05
+"""Memory for the states of earlier prompts, and its maximum share of the machine's memory. With SmolLM2, 256 MiB hold
+16 prompts of 700 tokens."""
 _OUTPUT_CELLS = 2**24
 """Maximum number of logits of a scoring batch: 64 MiB, independent of the vocabulary size."""
 
@@ -91,6 +103,7 @@ class Engine:
             )
         self._library = library
         self._using = Uses()
+        self._contexts: list[Context] = []
         log = log_of(library)
         settings = library.llama_model_default_params()
         # The first C++ exception of a thread allocates memory, and the process aborts if that fails. A file that can't
@@ -114,40 +127,25 @@ class Engine:
                 f"{path.name} supports a window of {self.trained_window:,} tokens, got {window:,}.",
                 "Use a smaller window.",
             )
-        context = library.llama_context_default_params()
-        context.n_ctx = self.window
-        context.n_batch = _BATCH
-        context.n_ubatch = _BATCH
-        context.n_seq_max = _SEQUENCES
-        context.n_threads = context.n_threads_batch = threads or cores()
-        context.kv_unified = True
-        if gpu_layers == 0:
-            # On a CPU, flash attention is not faster here, and its results depend on how a prompt is split into
-            # batches:
-            # by up to 0.7 nats, which changes greedy replies. Without it, results with a reused prefix are identical.
-            context.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        # Sliding-window models keep all cells, so that any prefix can be reused.
-        context.swa_full = True
-        self._context = library.llama_init_from_model(self._model, context)
-        if not self._context:
+        self._lora = lora
+        self._threads = threads or cores()
+        self._on_cpu = gpu_layers == 0
+        self._computing = threading.Lock()
+        try:
+            self._adapter = None if lora is None else self._load_adapter(lora)
+            self._context = self._new_context(self.window, _SEQUENCES, unified=True)
+        except ModelError:
             self.close()
-            raise ModelError(
-                f"A context of {self.window} tokens for {path.name} can't be created{log.first_error()}.",
-                "Use a smaller window.",
-            )
+            raise
         self._vocabulary = library.llama_model_get_vocab(self._model)
-        self._memory = library.llama_get_memory(self._context)
         self.vocabulary_size: int = library.llama_vocab_n_tokens(self._vocabulary)
         self.adds_start: bool = bool(library.llama_vocab_get_add_bos(self._vocabulary))
         self.start: int = library.llama_vocab_bos(self._vocabulary)
         self.end: int = library.llama_vocab_eos(self._vocabulary)
-        self._batch = library.llama_batch_init(_BATCH, 0, _SEQUENCES)
-        self._scored_rows = max(16, min(_BATCH, _OUTPUT_CELLS // self.vocabulary_size))
+        self._scored_rows = max(16, min(BATCH, _OUTPUT_CELLS // self.vocabulary_size))
         self._kept: list[int] = []
         self._last: Logits | None = None
-        self._part = _STOPPABLE_BATCH if gpu_layers == 0 else _BATCH
-        if lora is not None:
-            self._apply(lora)
+        self._part = _STOPPABLE_BATCH if self._on_cpu else BATCH
 
     def close(self) -> None:
         """Free the model once running calls have ended; later calls raise an error. A long evaluation is cancelled."""
@@ -155,10 +153,8 @@ class Engine:
             self._using.close(self._free)
 
     def _free(self) -> None:
-        if getattr(self, "_context", None):
-            self._library.llama_free(self._context)
-            self._library.llama_batch_free(self._batch)
-            self._context = None
+        for context in self._contexts:
+            context.free()
         if getattr(self, "_model", None):
             self._library.llama_model_free(self._model)
             self._model = None
@@ -246,20 +242,20 @@ class Engine:
         if shared == len(tokens) == len(kept) and self._last is not None:
             return self._last, shared
         shared = min(shared, len(tokens) - 1)
-        if not self._library.llama_memory_seq_rm(self._memory, 0, shared, -1):
+        if not self._context.keep(0, shared):
             # A recurrent model can't go back to an earlier position, so it is evaluated from the start.
-            self._library.llama_memory_clear(self._memory, True)
+            self._context.clear()
             shared = 0
         del kept[shared:]
         part: list[int] = []
-        size = _BATCH if stopped is None else self._part
+        size = BATCH if stopped is None else self._part
         for first in range(shared, len(tokens), size):
             self._check_wanted(stopped)
             part = tokens[first : first + size]
             final = first + len(part) == len(tokens)
             self._decode([(token, first + n, (0,), final and n == len(part) - 1) for n, token in enumerate(part)])
             kept += part
-        self._last = self._row(len(part) - 1).copy()
+        self._last = self._context.logits(len(part) - 1).copy()
         return self._last, shared
 
     @_in_use
@@ -337,7 +333,7 @@ class Engine:
             return numbers[path], logprob
         finally:
             for sequence in range(1, together + 1):
-                self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+                self._context.remove(sequence)
 
     def _beside(self, paths: Sequence[tuple[int, ...]]) -> list[Logits]:
         """Return the log-probabilities, float32 ``[vocabulary]``, after each path of tokens that follows the prompt."""
@@ -345,12 +341,12 @@ class Engine:
         rows: list[tuple[int, int, tuple[int, ...], bool]] = []
         last: list[int] = []
         for sequence, path in enumerate(paths, 1):
-            self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-            self._library.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+            self._context.remove(sequence)
+            self._context.copy(0, sequence)
             rows += [(token, position + n, (sequence,), n == len(path) - 1) for n, token in enumerate(path)]
             last.append(len(rows) - 1)
         self._decode(rows)
-        return [log_softmax(self._row(number)) for number in last]
+        return [log_softmax(self._context.logits(number)) for number in last]
 
     def _groups(self, continuations: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         """Yield groups of indices of continuations that fit the context together, grouped by common prefix."""
@@ -387,20 +383,44 @@ class Engine:
         try:
             if paths:
                 for sequence in range(1, len(continuations) + 1):
-                    self._library.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+                    self._context.copy(0, sequence)
             for start in range(0, len(paths), self._scored_rows):
                 part = paths[start : start + self._scored_rows]
                 self._decode([(path[-1], position + len(path) - 1, tuple(owners[path]), True) for path in part])
                 for number, path in enumerate(part):
-                    row = self._row(number)
+                    row = self._context.logits(number)
                     norm = _log_sum(row)
                     for token in followers[path]:
                         own = _log_sum(row[self._endings]) if token == END else row[token]
                         known[*path, token] = float(own - norm)
         finally:
             for sequence in range(1, len(continuations) + 1):
-                self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+                self._context.remove(sequence)
         return known
+
+    def lane_window(self, count: int) -> int:
+        """Return the tokens that each of several lanes can have within their share of the machine's memory."""
+        library, model = self._library, self._model
+        kind = self.metadata("general.architecture")
+        named = self.metadata(f"{kind}.attention.key_length")
+        heads = max(1, library.llama_model_n_head(model))
+        width = int(named) if named else library.llama_model_n_embd(model) // heads
+        # Keys and values of two bytes each.
+        token: int = 4 * library.llama_model_n_layer(model) * library.llama_model_n_head_kv(model) * width
+        fitting = int(_LANES_MEMORY * (memory() or 0)) // (count * max(1, token))
+        return min(self.window, _LANE_WINDOW, fitting // 256 * 256)
+
+    @_in_use
+    def lanes(self, count: int) -> Lanes:
+        """Return lanes for several replies at once, with a context of their own.
+
+        Raises:
+            ModelError: if there is not enough memory.
+        """
+        context = self._new_context(count * self.lane_window(count), count, unified=False)
+        saved = min(_SAVED_BYTES, int(_SAVED_MEMORY * (memory() or 0)))
+        beside = _PART_BESIDE if self._on_cpu else BATCH
+        return Lanes(context, count, part=self._part, part_beside=beside, using=self._using, saved_bytes=saved)
 
     @_in_use
     def grammar(self, text: str) -> Grammar:
@@ -411,28 +431,13 @@ class Engine:
         """
         return Grammar(self._library, self._vocabulary, text, self._using)
 
-    def _decode(self, rows: Sequence[tuple[int, int, tuple[int, ...], bool]]) -> None:
-        """Evaluate at most ``_BATCH`` rows of (token, position, sequences, wants logits)."""
-        batch = self._batch
-        batch.n_tokens = len(rows)
-        for number, (token, position, sequences, wants) in enumerate(rows):
-            batch.token[number] = token
-            batch.pos[number] = position
-            batch.n_seq_id[number] = len(sequences)
-            for slot, sequence in enumerate(sequences):
-                batch.seq_id[number][slot] = sequence
-            batch.logits[number] = wants
-        code = self._library.llama_decode(self._context, batch)
-        if code != 0:
+    def _decode(self, rows: Sequence[Row]) -> None:
+        try:
+            self._context.decode(rows)
+        except ModelError:
             self._kept.clear()
             self._last = None
-            self._library.llama_memory_clear(self._memory, True)
-            raise ModelError(f"llama.cpp could not evaluate {len(rows)} tokens (code {code}).", "Use a shorter prompt.")
-
-    def _row(self, number: int) -> Logits:
-        """Return the logits of a row of the last ``_decode`` call, valid until the next one."""
-        pointer = self._library.llama_get_logits_ith(self._context, number)
-        return np.ctypeslib.as_array(pointer, shape=(self.vocabulary_size,))
+            raise
 
     def _check_wanted(self, stopped: Callable[[], bool] | None) -> None:
         """Raise if the call was cancelled or the model is being closed."""
@@ -440,17 +445,33 @@ class Engine:
         if stopped is not None and stopped():
             raise ModelStoppedError("The call was cancelled.", "Call it again.")
 
-    def _apply(self, lora: Path) -> None:
+    def _new_context(self, window: int, sequences: int, *, unified: bool) -> Context:
+        context = Context(
+            self._library,
+            self._model,
+            window=window,
+            sequences=sequences,
+            unified=unified,
+            threads=self._threads,
+            on_cpu=self._on_cpu,
+            computing=self._computing,
+        )
+        if self._adapter is not None and not context.apply(self._adapter):
+            context.free()
+            raise ModelFileError(
+                f"{self._lora} does not fit this model.", "Use an adapter that was trained on this model."
+            )
+        self._contexts.append(context)
+        return context
+
+    def _load_adapter(self, lora: Path) -> Any:
         adapter = self._library.llama_adapter_lora_init(self._model, str(lora).encode()) if lora.is_file() else None
         if not adapter:
             raise ModelFileError(
                 f"{lora} can't be loaded as a LoRA adapter for this model.",
                 "Use an adapter in GGUF format that was trained on this model.",
             )
-        adapters = (self._library.llama_adapter_lora_p_ctypes * 1)(adapter)
-        scales = (ctypes.c_float * 1)(1.0)
-        if self._library.llama_set_adapters_lora(self._context, adapters, 1, scales) != 0:
-            raise ModelFileError(f"{lora} does not fit this model.", "Use an adapter that was trained on this model.")
+        return adapter
 
 
 def _log_sum(logits: Logits) -> np.float32:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,24 +16,42 @@ from pathlib import Path
 import numpy as np
 
 from ragkit._stats import log_softmax
-from ragkit.errors import ModelFileError, PromptError, PromptOverflowError
+from ragkit.errors import ModelError, ModelFileError, PromptError, PromptOverflowError, SettingsError
 from ragkit.models.base import Choice, Delta, GenerationOptions
 from ragkit.models.chat_template import PLAIN, ChatTemplate
 from ragkit.models.cpu_format import cpu_file
 from ragkit.models.engine import END, Engine
 from ragkit.models.gguf_header import check_gguf
 from ragkit.models.grammar import Grammar, Logits, gbnf
+from ragkit.models.lanes import MOST_PARALLEL, Lanes, Pick, Step
 from ragkit.models.schema import held_to_schema
 from ragkit.models.spans import reply_span
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
 _PATIENCE = 60.0
-"""Maximum seconds that a call waits for its turn."""
+"""Seconds that a call waits for a stream that nobody continues to read."""
+_SHORTEST_LANE = 1024
+"""Tokens below which a lane is of no use for prompts with passages."""
+_stopped: ContextVar[Callable[[], bool] | None] = ContextVar("stopped", default=None)
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def stoppable(stopped: Callable[[], bool]) -> Iterator[None]:
+    """Cancel calls of local models in this thread when ``stopped`` returns True.
+
+    It is called between the parts of a prompt and between tokens; the call then raises ``ModelStoppedError``.
+    """
+    token = _stopped.set(stopped)
+    try:
+        yield
+    finally:
+        _stopped.reset(token)
 
 
 class LlamaCppModel:
-    """A local GGUF model. Thread-safe; calls take turns.
+    """A local GGUF model. Thread-safe; calls take turns, or are generated together if ``parallel`` is more than 1.
 
     A stream holds its turn until it ends or is closed. An unfinished stream does not block: a call from the same thread
     takes precedence at once, and the stream evaluates its prompt again when it continues.
@@ -42,6 +63,8 @@ class LlamaCppModel:
         threads: number of threads; 0 for all cores.
         gpu_layers: number of layers on the GPU, -1 for all, if llama-cpp-python supports one.
         lora: LoRA adapter in GGUF format, trained on this model.
+        parallel: maximum number of replies that are generated at once; fewer if the machine has little memory.
+            Only streams without a grammar or JSON schema; other calls take turns.
 
     Raises:
         MissingExtraError: if llama-cpp-python is not installed.
@@ -58,7 +81,12 @@ class LlamaCppModel:
         threads: int = 0,
         gpu_layers: int = 0,
         lora: str | Path | None = None,
+        parallel: int = 1,
     ) -> None:
+        if not 1 <= parallel <= MOST_PARALLEL:
+            raise SettingsError(
+                f"parallel must be >= 1 and <= {MOST_PARALLEL}, got {parallel}.", "Use 1 for one reply at a time."
+            )
         file = Path(path).expanduser()
         check_gguf(file)
         adapter = Path(lora).expanduser() if lora is not None else None
@@ -87,9 +115,12 @@ class LlamaCppModel:
         # Guards the context during an evaluation; the turn above only avoids repeated evaluations.
         self._lock = threading.Lock()
         self._last_thread = 0
-        self.stopped: Callable[[], bool] | None = None
-        """Called during the evaluation of a prompt; if it returns True, the call ends with ``ModelStoppedError``. It
-        applies to any running call, so it is meant for callers that schedule calls themselves, such as the server."""
+        self._last_active = time.monotonic()
+        fits = parallel > 1 and self._engine.lane_window(parallel) >= min(_SHORTEST_LANE, self.window)
+        self.parallel = parallel if fits else 1
+        """Maximum number of replies that are generated at once."""
+        self._lanes: Lanes | None = None
+        self._opening = threading.Lock()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Return the exact number of tokens of the prompt."""
@@ -156,8 +187,8 @@ class LlamaCppModel:
         tokens = [self._engine.tokenize(self.lead + text) + end for text in replies]
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
-            _, cached = self._engine.evaluate(prompt, self.stopped)
-            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), self.stopped)
+            _, cached = self._engine.evaluate(prompt, _stopped.get())
+            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), _stopped.get())
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]) - len(end), cached, 0.0))
 
     def choose_next(
@@ -181,8 +212,8 @@ class LlamaCppModel:
         tokens = [self._engine.tokenize(text) for text in pieces]
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
-            _, cached = self._engine.evaluate(prompt, self.stopped)
-            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), self.stopped)
+            _, cached = self._engine.evaluate(prompt, _stopped.get())
+            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), _stopped.get())
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]), cached, 0.0))
 
     @property
@@ -216,74 +247,113 @@ class LlamaCppModel:
     def _taking_turns(self) -> Iterator[None]:
         """Wait until no other call is running, except an unfinished stream of the same thread."""
         mine = self._turn.acquire(blocking=False)
-        if not mine and self._last_thread != threading.get_ident():
-            mine = self._turn.acquire(timeout=_PATIENCE)
+        if self._last_thread != threading.get_ident():
+            while not mine and (left := self._last_active + _PATIENCE - time.monotonic()) > 0:
+                mine = self._turn.acquire(timeout=left)
+        self._last_active = time.monotonic()
         try:
             yield
         finally:
+            self._last_active = time.monotonic()
             if mine:
                 self._turn.release()
 
     def _evaluate(self, tokens: list[int]) -> tuple[Logits, int]:
         with self._lock:
             self._last_thread = threading.get_ident()
-            return self._engine.evaluate(tokens, self.stopped)
+            try:
+                return self._engine.evaluate(tokens, _stopped.get())
+            finally:
+                self._last_active = time.monotonic()
 
     def _stream(
         self, messages: Sequence[Message], begun: str, grammar: str | None, options: GenerationOptions
     ) -> Iterator[Delta]:
         prompt = self._prompt(messages, begun)
         self._check_room(prompt, options.max_tokens)
-        with self._taking_turns():
-            constraint = None if grammar is None else self._engine.grammar(grammar)
-            try:
-                yield from self._generate(prompt, options, constraint, strip=not (self.has_template or begun))
-            finally:
-                if constraint is not None:
-                    constraint.close()
+        constraint = None if grammar is None else self._engine.grammar(grammar)
+        pick = partial(_pick, self._engine, options, np.random.default_rng(options.seed or 0), constraint)
+        together = None if constraint is not None else self._together(prompt, pick, options.max_tokens)
+        steps = together or self._alone(prompt, pick, options.max_tokens)
+        try:
+            with closing(steps):
+                yield from self._texts(steps, len(prompt), options, strip=not (self.has_template or begun))
+        finally:
+            if constraint is not None:
+                constraint.close()
 
-    def _generate(
-        self, prompt: list[int], options: GenerationOptions, grammar: Grammar | None, *, strip: bool
+    def _together(self, prompt: list[int], pick: Pick, most: int) -> Generator[Step, None, None] | None:
+        """Return the tokens of a reply that is generated together with others, or None if it is generated alone.
+
+        The lanes are created when a call has to wait for another, so that a single client needs no memory for them.
+        """
+        if self.parallel == 1 or most < 1 or (self._lanes is None and not self._turn.locked()):
+            return None
+        with self._opening:
+            if self._lanes is None and self.parallel > 1:
+                try:
+                    self._lanes = self._engine.lanes(self.parallel)
+                except ModelError as error:
+                    log.warning("%s generates one reply at a time: %s", self.name, error.message)
+                    self.parallel = 1
+        return None if self._lanes is None else self._lanes.join(prompt, pick, most, _stopped.get())
+
+    def _alone(self, prompt: list[int], pick: Pick, most: int) -> Generator[Step, None, None]:
+        with self._taking_turns():
+            tokens = list(prompt)
+            logits, cached = self._evaluate(tokens)
+            for made in range(1, most + 1):
+                step = pick(logits, cached)
+                yield step
+                tokens.append(step.token)
+                if made < most:
+                    logits, _ = self._evaluate(tokens)
+
+    def _texts(
+        self, steps: Iterator[Step], prompt_tokens: int, options: GenerationOptions, *, strip: bool
     ) -> Iterator[Delta]:
-        logits, cached = self._evaluate(prompt)
-        tokens = list(prompt)
-        random = np.random.default_rng(options.seed or 0)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         guard = StopGuard(options.stop)
-        made = 0
+        made = cached = 0
         finish = "length"
-        logprob: float | None = None
-        while made < options.max_tokens:
-            token = _choose(logits, options, random, grammar)
-            if self._engine.ends(token):
+        for step in steps:
+            cached = step.cached
+            if step.ends:
                 finish = "stop"
                 break
-            if options.logprobs:
-                logprob = float(log_softmax(logits)[token])
             made += 1
-            piece = decoder.decode(self._engine.piece(token))
+            piece = decoder.decode(self._engine.piece(step.token))
             if made == 1 and strip:
                 piece = piece.lstrip(" ")
             text = guard.feed(piece)
             if guard.stopped:
                 finish = "stop"
-                yield Delta(text, logprob)
+                yield Delta(text, step.logprob)
                 break
             if text or options.logprobs:
-                yield Delta(text, logprob)
-            if grammar is not None:
-                grammar.accept(token)
-            tokens.append(token)
-            if made < options.max_tokens:
-                logits, _ = self._evaluate(tokens)
+                yield Delta(text, step.logprob)
         # Bytes of a character that is truncated by the limit are dropped.
         rest = "" if guard.stopped else guard.rest()
-        yield Delta(rest, None, finish, Usage(len(prompt), made, cached, 0.0))
+        yield Delta(rest, None, finish, Usage(prompt_tokens, made, cached, 0.0))
 
 
-def _choose(logits: Logits, options: GenerationOptions, random: np.random.Generator, grammar: Grammar | None) -> int:
-    """Return the most probable allowed token, or one sampled at the temperature."""
-    temperature = options.temperature or 0.0
+def _pick(
+    engine: Engine,
+    options: GenerationOptions,
+    random: np.random.Generator,
+    grammar: Grammar | None,
+    logits: Logits,
+    cached: int,
+) -> Step:
+    """Return the next token: the most probable allowed one, or one sampled at the temperature."""
+    token = _choose(logits, options.temperature or 0.0, random, grammar)
+    ends = engine.ends(token)
+    if grammar is not None and not ends:
+        grammar.accept(token)
+    return Step(token, float(log_softmax(logits)[token]) if options.logprobs and not ends else None, cached, ends)
+
+
+def _choose(logits: Logits, temperature: float, random: np.random.Generator, grammar: Grammar | None) -> int:
     if temperature <= 0:
         best = int(np.argmax(logits))
         return best if grammar is None or grammar.allows(best) else int(np.argmax(grammar.mask(logits)))

@@ -76,6 +76,8 @@ class ServeOptions:
     """Evidence below which an answer is marked as unsure."""
     threads: int = 0
     """Of a model on this machine; 0 for all cores."""
+    parallel: int = 4
+    """Answers that a model on this machine generates at once."""
     embedding_model: str = "default"
     """For new collections."""
     templates: Path | None = None
@@ -226,7 +228,9 @@ class Context:
         return open_embedder(self.options.embedding_model)
 
     def _open_model(self, name: str) -> ChatModel:
-        return open_model(name) if is_remote(name) else open_model(name, threads=self.options.threads)
+        if is_remote(name):
+            return open_model(name)
+        return open_model(name, threads=self.options.threads, parallel=self.options.parallel)
 
 
 def context(request: Request) -> Context:

@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ragkit.answering import AnswerOptions, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta, Trace
 from ragkit.answering.events import AnswerEvent
 from ragkit.errors import ModelStoppedError, RagkitError
+from ragkit.models.llama_cpp import stoppable
 from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Citation, Hit
 from ragkit.retrieval import RetrievalOptions
@@ -26,8 +27,6 @@ from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ragkit.models import ChatModel
     from ragkit.serving.collections import Collection
     from ragkit.serving.context import Context
@@ -214,11 +213,10 @@ class Generation(Generic[T]):
 
     def _advance(self) -> Answer | ModelNeeded | None:
         """Go on to where a model is needed, or to the answer; None where it was stopped."""
-        model = self._ctx.models.open(self.ask.config.model)
-        if self._steps is None:
-            self._steps = self._begun(model)
-            return self._followed(self._steps)
-        with stoppable(model, self._over):
+        # In both stages: with tracing, the steps keep the context variables of the first.
+        with stoppable(self._over):
+            if self._steps is None:
+                self._steps = self._begun(self._ctx.models.open(self.ask.config.model))
             return self._followed(self._steps)
 
     def _followed(self, steps: Generator[AnswerEvent, None, None]) -> Answer | ModelNeeded | None:
@@ -310,18 +308,3 @@ class AnswerState:
                     self.contradicted += self.unsupported[-1:]
             elif event.citation not in self.citations:
                 self.citations += (event.citation,)
-
-
-@contextmanager
-def stoppable(model: ChatModel | None, stopped: Callable[[], bool]) -> Iterator[None]:
-    """Let a model on this machine ask, while it reads a prompt, whether it is still wanted; for who has its turn."""
-    from ragkit.models.llama_cpp import LlamaCppModel
-
-    if not isinstance(model, LlamaCppModel):
-        yield
-        return
-    model.stopped = stopped
-    try:
-        yield
-    finally:
-        model.stopped = None

@@ -17,8 +17,8 @@ from ragkit.serving.turns import Line
 NONE = "none"
 Kind = Literal["local", "api", "none"]
 _AT_ONCE: dict[Kind, int] = {"local": 1, "api": 8, "none": 4}
-"""How many may use a model at once. A model on this machine answers one after another: two at once would each evaluate
-the complete prompt again for every token."""
+"""How many may use a model at once. A model on this machine answers as many questions together as it has lanes: one
+more would have to evaluate its complete prompt again for every token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,10 @@ class Models:
                 self._used[name] = 0.0
             if name in self._used:
                 self._used[name] = self._clock()
-            return self._open[name]
+            model = self._open[name]
+            if self.choices[name].kind == "local":
+                self._lines[name].at_once = getattr(model, "parallel", _AT_ONCE["local"])
+            return model
 
     def drop_idle(self) -> None:
         """Close the models that nobody has used for a while and nobody waits for."""

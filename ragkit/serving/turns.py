@@ -44,7 +44,7 @@ class Line:
     """Those who wait for a model, in the order in which they came.
 
     Args:
-        at_once: how many may use it at the same time.
+        at_once: how many may use it at the same time; can be changed.
     """
 
     def __init__(self, at_once: int) -> None:

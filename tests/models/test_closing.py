@@ -66,6 +66,13 @@ class Watched:
         return call
 
 
+def watch(model, target):
+    """Return the functions of a model, which are watched from now on."""
+    engine = model._engine
+    engine._library = engine._context.library = Watched(engine._library, target)
+    return engine._library
+
+
 @pytest.mark.parametrize(
     ("target", "use"),
     [
@@ -85,7 +92,7 @@ class Watched:
 )
 def test_memory_is_freed_when_no_call_is_inside(target, use):
     model = open_model("smollm2", threads=1, window=256)
-    library = model._engine._library = Watched(model._engine._library, target)
+    library = watch(model, target)
     errors = []
 
     def run():
@@ -110,7 +117,7 @@ def test_memory_is_freed_when_no_call_is_inside(target, use):
 
 def test_close_ends_a_long_prompt_early():
     model = open_model("smollm2", threads=1, window=2048)
-    library = model._engine._library = Watched(model._engine._library, "llama_decode")
+    library = watch(model, "llama_decode")
 
     def ask():
         with pytest.raises(ModelError, match="closed"):
@@ -148,8 +155,9 @@ def test_chain_that_closes_waits_for_the_call_it_left_behind():
         FallbackPolicy(timeout=9.0, check=lambda reply: None),
         clock=lambda: clock.now,
     )
-    engine = chain._entries[0].open()._engine
-    library = engine._library = Watched(engine._library, "llama_token_to_piece")
+    opened = chain._entries[0].open()
+    engine = opened._engine
+    library = watch(opened, "llama_token_to_piece")
     plain = engine.evaluate
 
     def late(tokens, stopped=None):

@@ -11,6 +11,7 @@ import pytest
 
 from ragkit.errors import ModelStoppedError
 from ragkit.models import GenerationOptions, complete, open_model
+from ragkit.models.llama_cpp import stoppable
 from ragkit.records import Message
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.limits import Limits
@@ -134,6 +135,19 @@ def test_many_clients_are_served_one_after_another(server, endless, idle):
     assert endless.most == 1
 
 
+def test_model_that_generates_several_replies_at_once_is_given_as_many(client, endless, idle, monkeypatch):
+    monkeypatch.setattr(endless, "parallel", 2, raising=False)
+    with asking(client) as first, asking(client) as second:
+        first.next("delta")
+        second.next("delta")
+        with asking(client) as third:
+            assert third.next("queued") == {"before": 2}
+            first.response.close()
+            third.next("delta")
+            second.next("delta")
+    assert endless.most == 2
+
+
 def test_more_answers_at_once_than_allowed_are_refused(client, server, idle):
     responses = []
     with httpx.Client(base_url=server.url, timeout=30) as own:
@@ -214,12 +228,8 @@ def test_prompt_of_a_model_on_this_machine_is_left_where_nobody_wants_it(smollm2
         asked.append(1)
         return len(asked) > 1
 
-    smollm2.stopped = stopped
-    try:
-        with pytest.raises(ModelStoppedError):
-            next(smollm2.stream(messages))
-    finally:
-        smollm2.stopped = None
+    with stoppable(stopped), pytest.raises(ModelStoppedError):
+        next(smollm2.stream(messages))
     # What was read is right: the same reply comes with and without the interruption.
     options = GenerationOptions(max_tokens=4)
     fresh = complete(open_model("smollm2", threads=1), messages, options)

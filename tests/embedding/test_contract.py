@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.runtimes import CPUID_REFUSED, build_mask, masked
 from ragkit.embedding import TokenEmbedder, locate, open_embedder, runtime_report
 from ragkit.embedding.onnx import OnnxEmbedder
 from ragkit.embedding.recent import RecentVectors
@@ -84,6 +85,22 @@ def test_int8_stays_close_to_float32():
     assert len(passages) >= 6
     assert cosines.mean() > 0.99
     assert cosines.min() > 0.97
+
+
+def test_int8_vectors_are_the_same_on_a_cpu_without_vnni(tmp_path):
+    library = build_mask(tmp_path)
+    if library is None:
+        pytest.skip("hiding instructions from a process needs gcc and a CPU with the flag cpuid_fault")
+    texts = [text for text in TEXTS if len(text) > 20]
+    script = "import sys; from ragkit.embedding import open_embedder; import numpy as np; "
+    script += "np.save(sys.argv[1], open_embedder(runtime='onnx').embed(sys.argv[2:]))"
+    command = [sys.executable, "-c", script, str(tmp_path / "v.npy"), *texts]
+    done = subprocess.run(command, env=masked("vnni", library))
+    if done.returncode == CPUID_REFUSED:
+        pytest.skip("the kernel does not let a process hide instructions")
+    assert done.returncode == 0
+    cosines = (np.load(tmp_path / "v.npy") * open_embedder(runtime="onnx").embed(texts)).sum(axis=1)
+    assert cosines.min() > 0.999
 
 
 def test_both_runtimes_have_one_model_id():

@@ -87,8 +87,8 @@ class ImitationReport:
             f"difference {style.moved.mean:.3f}, 95 % interval {style.moved.low:.3f} to {style.moved.high:.3f}."
         )
         second = (
-            f"{fact.title} went from {fact.before.mean:.3f} to {fact.after.mean:.3f} (teacher {fact.teacher.mean:.3f}); "
-            f"gain {fact.gain.mean:+.3f}, 95 % interval {fact.gain.low:+.3f} to {fact.gain.high:+.3f}."
+            f"{fact.title} went from {fact.before.mean:.3f} to {fact.after.mean:.3f} (teacher "
+            f"{fact.teacher.mean:.3f}); gain {fact.gain.mean:+.3f}, 95 % interval {fact.gain.low:+.3f} to {fact.gain.high:+.3f}."
         )
         if _direction(fact.gain) == 0:
             second += f" On {fact.gain.count:,} questions, a gain of up to {fact.gain.high:+.3f} can't be excluded."

@@ -43,6 +43,12 @@ def test_every_package_with_public_names_has_a_page(pages):
             assert public.startswith("__") or f"{public}`]" in page or f"::: {package}.{public}\n" in page, public
 
 
+def test_reference_links_to_the_page_of_every_package():
+    index = (ROOT / "docs" / "reference" / "index.md").read_text(encoding="utf-8")
+    names = {name.removeprefix("ragkit.").partition(".")[0] for name in script().packages()}
+    assert {name for name in names if name and f"[{name}]({name}.md)" not in index} == set()
+
+
 def test_every_command_setting_and_error_is_on_its_page(pages):
     for words in ("ask", "eval run", "models key set", "tune sft"):
         assert f"## ragkit {words}\n" in pages["reference/commands.md"]

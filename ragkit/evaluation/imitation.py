@@ -88,7 +88,8 @@ class ImitationReport:
         )
         second = (
             f"{fact.title} went from {fact.before.mean:.3f} to {fact.after.mean:.3f} (teacher "
-            f"{fact.teacher.mean:.3f}); gain {fact.gain.mean:+.3f}, 95 % interval {fact.gain.low:+.3f} to {fact.gain.high:+.3f}."
+            f"{fact.teacher.mean:.3f}); gain {fact.gain.mean:+.3f}, 95 % interval {fact.gain.low:+.3f} to "
+            f"{fact.gain.high:+.3f}."
         )
         if _direction(fact.gain) == 0:
             second += f" On {fact.gain.count:,} questions, a gain of up to {fact.gain.high:+.3f} can't be excluded."

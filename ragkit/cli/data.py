@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli import data_cleaning, data_instructions, data_quality, data_questions, data_tasks
+from ragkit.cli import data_cleaning, data_imitation, data_instructions, data_quality, data_questions, data_tasks
 from ragkit.cli.options import Json
 from ragkit.cli.output import err, one_line, out, print_json
 from ragkit.cli.targets import resolve_target
@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     data_cleaning.register(data)
     data_quality.register(data)
     data_instructions.register(data)
+    data_imitation.register(data)
     data_tasks.register(data)
     app.add_typer(data, name="data")
 

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ragkit.cli.asking import NoUpdate, answer_options, opened_index
+from ragkit.cli.eval_imitation import imitation
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.pools import opened_pool
@@ -64,6 +65,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(cls=_RunByDefault, help=HELP, no_args_is_help=True, rich_markup_mode="rich")
     group.command(_RUN)(evaluate)
     group.command("compare")(compare)
+    group.command("imitation")(imitation)
     app.add_typer(group, name="eval")
 
 
@@ -101,6 +103,10 @@ def evaluate(
     sycophancy: Annotated[
         bool,
         typer.Option("--sycophancy", help="Also measure whether the model follows wrong opinions of the user."),
+    ] = False,
+    as_teacher: Annotated[
+        bool,
+        typer.Option("--as-teacher", help="Ask the model to answer with quotes, as `ragkit data imitate` does."),
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions, sampled at random.")] = None,
     seed: Seed = 0,
@@ -176,6 +182,14 @@ def evaluate(
             options=options,
             examples=examples,
         )
+        if as_teacher:
+            from ragkit.datagen.imitate import teacher_assistant
+
+            if assistant.model is None or assistant.mode != "chat":
+                raise SettingsError(
+                    "A teacher writes its answers.", "Name a model: --mode chat --model NAME --as-teacher"
+                )
+            _, assistant = teacher_assistant(index, assistant.model, options)
         with progress_bar(quiet=json) as progress:
             report = evaluated(
                 assistant,

@@ -232,7 +232,7 @@ class QuestionRun:
             (_span(unit, chunk.start, chunk.end, chunk.text),),
             self.generator,
             license=self.options.license,
-            split=_split(chunk.document_id, self.options.val_fraction),
+            split=split_of(chunk.document_id, self.options.val_fraction),
             tags=(one.kind,),
         )
         why = fault(draft.question, one, f"{unit.heading} {chunk.text}")
@@ -254,7 +254,8 @@ def _span(unit: Unit, start: int, end: int, quote: str) -> TextSpan:
     return TextSpan(unit.chunk.document_id, unit.info.source, unit.info.sha256, start, end, quote)
 
 
-def _split(document_id: str, val_fraction: float) -> str:
+def split_of(document_id: str, val_fraction: float) -> str:
+    """Return the split of a document's rows: ``train`` or ``val``."""
     share = int(hashlib.sha256(document_id.encode()).hexdigest()[:8], 16) / 2**32
     return "val" if share < val_fraction else "train"
 

@@ -28,9 +28,9 @@ _TEACHER = (
     "Passage: {passage}\nQuestion: {question}\n\nExplain the answer in one or two sentences. Quote the words of the "
     'passage that support it in double quotes. End with "So the answer is" and the answer.'
 )
-_QUOTE = re.compile(r"[\"“„«]([^\"“”„«»]+)[\"”“»]")
+QUOTE = re.compile(r"[\"“„«]([^\"“”„«»]+)[\"”“»]")
 _CONCLUSION = re.compile(r"\bso the answer is\b:?\s*(.+)", re.IGNORECASE | re.DOTALL)
-_SHORTEST_QUOTE = 2
+SHORTEST_QUOTE = 2
 """Words of a quote that is checked; single words are often emphasis."""
 
 
@@ -108,8 +108,8 @@ def teacher_rationale(model: ChatModel, row: DataRow, max_tokens: int = 160) -> 
 def is_verified(rationale: str, row: DataRow) -> bool:
     """Return whether a rationale quotes its passage, all of its quotes are in it, and its last step is the answer."""
     passage = f" {' '.join(squad_words(passage_of(row)))} "
-    quotes = [squad_words(match.group(1)) for match in _QUOTE.finditer(rationale)]
-    checked = [quote for quote in quotes if len(quote) >= _SHORTEST_QUOTE]
+    quotes = [squad_words(match.group(1)) for match in QUOTE.finditer(rationale)]
+    checked = [quote for quote in quotes if len(quote) >= SHORTEST_QUOTE]
     conclusion = _CONCLUSION.search(rationale)
     if not checked or conclusion is None or not all(f" {' '.join(quote)} " in passage for quote in checked):
         return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +21,8 @@ _LOW = 0.8
 """Mean confidence of a page below which it is reported."""
 _LEAST = 0.5
 """Confidence below which a line is left out: it is mostly noise, or a part of a drawing."""
+_SHORT = 3
+"""Letters of a line below which its shape says nothing about its direction."""
 _THREADS = 2
 
 
@@ -41,35 +45,74 @@ def demand(source: Source, pages: int) -> bool:
 def read_picture(picture: Any) -> tuple[list[Line], float]:
     """Return the lines of a PIL picture in reading order, and their mean confidence, 0 to 1.
 
-    The lines' boxes are in pixels, y upwards, turned so that the text is horizontal.
+    A page that lies on its side or upside down is read upright. The lines' boxes are in pixels of the upright picture,
+    y upwards, turned so that the text is horizontal.
     """
+    best: list[_Found] = []
+    for turn in (0, 180, 90, 270):
+        found = _read(picture.rotate(turn, expand=True) if turn else picture)
+        if _confidence(found) * _upright(found) > _confidence(best) * _upright(best):
+            best = found
+        # The classifier of rapidocr takes single lines for upside down that are not, so pages are turned instead.
+        if not found or min(_confidence(best), _upright(best)) >= _LOW:
+            break
+    best = [one for one in best if one.confidence >= _LEAST]
+    if not best:
+        return [], 1.0
+    angle = statistics.median(
+        math.atan2(box[1][1] - box[0][1], box[1][0] - box[0][0]) for box in (one.box for one in best)
+    )
+    words = [_word(one.box, one.text, angle) for one in best]
+    words.sort(key=lambda word: (-word.y1, word.x0))
+    return reading_order(words), _confidence(best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A line that was found: four corners in pixels, from the top left clockwise."""
+
+    box: list[list[float]]
+    text: str
+    confidence: float
+
+
+def _read(picture: Any) -> list[_Found]:
+    """Return the lines of a picture as rapidocr finds them."""
     import numpy as np
 
     scale = min(1.0, (MOST_PIXELS / max(picture.width * picture.height, 1)) ** 0.5)
-    if scale < 1:
-        picture = picture.resize((max(1, int(picture.width * scale)), max(1, int(picture.height * scale))))
     # Few large words on an empty page are found at a lower resolution only.
     for smaller in (1, 2):
-        size = (max(1, picture.width // smaller), max(1, picture.height // smaller))
+        part = scale / smaller
+        size = (max(1, int(picture.width * part)), max(1, int(picture.height * part)))
         # OpenCV's order of colours.
         pixels = np.asarray(picture.convert("RGB").resize(size))[:, :, ::-1]
-        result = _engine()(np.ascontiguousarray(pixels))
+        result = _engine()(np.ascontiguousarray(pixels), use_cls=False)
         if result.boxes is not None and len(result.boxes):
-            break
-    else:
-        return [], 1.0
-    found = [
-        ((box * smaller / scale).tolist(), text, float(score))
-        for box, text, score in zip(result.boxes, result.txts, result.scores, strict=True)
-        if score >= _LEAST and text.strip()
-    ]
-    if not found:
-        return [], 1.0
-    angle = statistics.median(math.atan2(box[1][1] - box[0][1], box[1][0] - box[0][0]) for box, _, _ in found)
-    words = [_word(box, text, angle) for box, text, _ in found]
-    words.sort(key=lambda word: (-word.y1, word.x0))
-    letters = sum(len(text) for _, text, _ in found)
-    return reading_order(words), sum(len(text) * score for _, text, score in found) / letters
+            lines = zip(result.boxes, result.txts, result.scores, strict=True)
+            return [_Found((box / part).tolist(), text, float(score)) for box, text, score in lines if text.strip()]
+    return []
+
+
+def _confidence(found: Sequence[_Found]) -> float:
+    """Return the mean confidence of the letters; 0 if there are none."""
+    letters = sum(len(one.text) for one in found)
+    return sum(len(one.text) * one.confidence for one in found) / letters if letters else 0.0
+
+
+def _upright(found: Sequence[_Found]) -> float:
+    """Return the share of the letters in lines that are wider than high; rapidocr turns higher ones to read them."""
+    letters = sum(len(one.text) for one in found)
+    wide = sum(len(one.text) for one in found if _width(one.box) >= _height(one.box) or len(one.text) < _SHORT)
+    return wide / letters if letters else 0.0
+
+
+def _width(box: list[list[float]]) -> float:
+    return math.dist(box[0], box[1])
+
+
+def _height(box: list[list[float]]) -> float:
+    return math.dist(box[0], box[3])
 
 
 def confidence_issue(source: Source, confidence: float, page: int | None) -> list[Issue]:

@@ -303,3 +303,17 @@ def test_files_after_a_scan_are_read_too(tmp_path):
     texts = {name: [item.text for item in items if isinstance(item, Document)] for name, items in read.items()}
     assert texts == {"a.txt": [levy], "b.txt": ["Plain text after a scan."], "c.pdf": [levy]}
     assert [item.kind for item in read["a.txt"] if isinstance(item, Issue)] == ["mislabelled"]
+
+
+@pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
+@pytest.mark.parametrize("turn", [0, 90])
+def test_page_is_read_upright_however_it_lies(tmp_path, turn):
+    # rapidocr's classifier takes the second of these lines for upside down.
+    lines = [
+        "are known as primary plastids in this context: almost",
+        "the same thing as chloroplast. All primary ones, such",
+        "as the rhodophyte, belong to one of three lineages.",
+    ]
+    picture(*lines).rotate(turn, expand=True).save(tmp_path / "scan.png")
+    document, _ = loaded(tmp_path / "scan.png")
+    assert document.text.split("\n") == lines

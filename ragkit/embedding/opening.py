@@ -111,9 +111,9 @@ def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> Runtim
 def _int8_kernels() -> str:
     """Say which int8 kernels onnxruntime uses on this CPU."""
     if not cpu_flags() or "avx2" not in cpu_flags():
-        return "int8 with onnxruntime is the fastest on a CPU"
+        return "int8 with onnxruntime is the fastest that was measured on a CPU"
     if cpu_flags() & {"avx512_vnni", "avx_vnni"}:
-        return "int8 with onnxruntime is the fastest on a CPU, and this one has int8 instructions (VNNI)"
+        return "int8 with onnxruntime, and this CPU has int8 instructions (VNNI)"
     return (
         "int8 with onnxruntime, exact kernels: this CPU has no int8 instructions (VNNI), so int8 is about as fast as "
         "float32 and takes a quarter of the memory"

@@ -18,9 +18,11 @@ DPI = 200
 """At which pages are drawn. Small print needs no more, and memory grows with the square."""
 MOST_PIXELS = 12_000_000
 _LOW = 0.8
-"""Mean confidence of a page below which it is reported."""
+"""Mean confidence of a page below which it is read upside down as well, and reported."""
 _LEAST = 0.5
 """Confidence below which a line is left out: it is mostly noise, or a part of a drawing."""
+_MOSTLY = 0.5
+"""Share of the letters in upright lines below which a page is taken to lie on its side."""
 _SHORT = 3
 """Letters of a line below which its shape says nothing about its direction."""
 _THREADS = 2
@@ -48,13 +50,14 @@ def read_picture(picture: Any) -> tuple[list[Line], float]:
     A page that lies on its side or upside down is read upright. The lines' boxes are in pixels of the upright picture,
     y upwards, turned so that the text is horizontal.
     """
-    best: list[_Found] = []
-    for turn in (0, 180, 90, 270):
-        found = _read(picture.rotate(turn, expand=True) if turn else picture)
+    best = _read(picture)
+    # The classifier of rapidocr takes single lines for upside down that are not, so complete pages are turned instead.
+    turns = () if not best else (90, 270) if _upright(best) < _MOSTLY else (180,) if _confidence(best) < _LOW else ()
+    for turn in turns:
+        found = _read(picture.rotate(turn, expand=True))
         if _confidence(found) * _upright(found) > _confidence(best) * _upright(best):
             best = found
-        # The classifier of rapidocr takes single lines for upside down that are not, so pages are turned instead.
-        if not found or min(_confidence(best), _upright(best)) >= _LOW:
+        if min(_confidence(best), _upright(best)) >= _LOW:
             break
     best = [one for one in best if one.confidence >= _LEAST]
     if not best:

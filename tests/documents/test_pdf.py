@@ -306,7 +306,7 @@ def test_files_after_a_scan_are_read_too(tmp_path):
 
 
 @pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
-@pytest.mark.parametrize("turn", [0, 90])
+@pytest.mark.parametrize("turn", [0, 90, 180])
 def test_page_is_read_upright_however_it_lies(tmp_path, turn):
     # rapidocr's classifier takes the second of these lines for upside down.
     lines = [

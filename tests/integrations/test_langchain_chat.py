@@ -178,9 +178,12 @@ def test_reply_tells_tokens_and_why_it_ended(smollm2):
     chat = RagkitChat(model=smollm2, max_tokens=3)
     messages = [SystemMessage("Be brief."), HumanMessage("Count to ten."), AIMessage("One"), HumanMessage("Go on.")]
     reply = chat.invoke(messages)
-    assert reply.response_metadata["finish_reason"] == "length"
-    assert reply.usage_metadata["output_tokens"] == 3
+    made = reply.usage_metadata["output_tokens"]
+    assert reply.response_metadata["finish_reason"] == ("length" if made == 3 else "stop")
     assert reply.usage_metadata["input_tokens"] == chat.get_num_tokens_from_messages(messages)
+    for limit, reason in ((3, "length"), (9, "stop")):
+        scripted = RagkitChat(model=ScriptedModel("one two three four"), max_tokens=limit).invoke(messages)
+        assert scripted.response_metadata["finish_reason"] == reason
 
 
 def test_stop_and_schema_hold(smollm2):

@@ -16,6 +16,14 @@ def drop(page, *paths):
         session.send("Input.dispatchDragEvent", {"type": step, "x": 600, "y": 300, "data": data})
 
 
+def visit_empty(visit):
+    """Visit a collection without documents, whatever other tests have left in it."""
+    seen = visit(preferences=EMPTY)
+    remove_all(seen)
+    seen.page.reload()
+    return seen
+
+
 def remove_all(seen):
     """Leave the collection empty for the next test."""
     seen.page.evaluate(
@@ -37,7 +45,7 @@ def test_dropped_folder_is_read_with_its_folders(visit, tmp_path):
     for number in range(105):
         (folder / "letters" / f"{number}.txt").write_text(f"Letter {number} is from Vera.\n")
     (tmp_path / "lone.txt").write_text("A lone file.\n")
-    seen = visit(preferences=EMPTY)
+    seen = visit_empty(visit)
     page = seen.page
     drop(page, folder, tmp_path / "lone.txt")
     expect(page.get_by_text("107 added", exact=True)).to_be_visible()
@@ -51,7 +59,7 @@ def test_file_that_is_gone_is_told_apart_from_a_server_that_is(visit, tmp_path):
     here, gone = tmp_path / "here.md", tmp_path / "gone.md"
     for path in (here, gone):
         path.write_text(f"# {path.stem}\n\nText.\n")
-    seen = visit(preferences=EMPTY)
+    seen = visit_empty(visit)
     seen.page.evaluate(
         """() => {
           // The browser looks for the bytes only when it needs them.
@@ -80,7 +88,7 @@ def test_password_is_asked_for_on_the_page(visit):
         pdf.cell(text=secret)
         return {"name": name, "mimeType": "application/pdf", "buffer": bytes(pdf.output())}
 
-    seen = visit(preferences=EMPTY)
+    seen = visit_empty(visit)
     page = seen.page
     cut = {"name": "cut.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 and no more"}
     files = [locked("vault.pdf", "The vault code is 4711."), cut, locked("safe.pdf", "The safe holds a ruby.")]

@@ -11,7 +11,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from ragkit.answering.trace import Trace
@@ -105,6 +105,22 @@ class DocumentInfo:
     pages: int
     """0 for formats without pages."""
     chunks: int
+
+    @classmethod
+    def of(cls, document: Document, chunks: int) -> Self:
+        """Return what an index would know of a document that is cut into some chunks."""
+        return cls(
+            document.id,
+            document.source,
+            document.origin,
+            document.title,
+            document.sha256,
+            document.media_type,
+            document.metadata,
+            len(document.text),
+            len(document.pages),
+            chunks,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.asking import NoUpdate, answer_options, opened_index
+from ragkit.cli.data_options import DocumentLicense, LedgerFile, PlanOnly, RowsFile, ValFraction
 from ragkit.cli.data_questions import opened_writer
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import one_line, out, print_json, progress_bar, seconds_text
@@ -36,28 +37,16 @@ def imitate(
         ),
     ],
     teacher: Annotated[str, typer.Option(help="Model that answers.", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--out", "--output", "-o", metavar="FILE", help="File for the rows (JSON Lines).", show_default=False
-        ),
-    ],
+    output: RowsFile,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Passages to retrieve.")] = None,
     min_support: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the sentences that the passages must support.")
     ] = 1.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of questions to use.")] = None,
-    val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.99, help="Fraction of documents whose rows are for validation.")
-    ] = 0.1,
-    license: Annotated[str, typer.Option(help="License of the documents, recorded in each row.")] = "",  # noqa: A002
-    ledger: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Ledger of finished work (default: beside the rows).", show_default=False),
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show the number of model calls and the estimated time; write no rows.")
-    ] = False,
+    val_fraction: ValFraction = 0.1,
+    license: DocumentLicense = "",  # noqa: A002
+    ledger: LedgerFile = None,
+    plan: PlanOnly = False,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.asking import NoUpdate, opened_index
+from ragkit.cli.data_options import DocumentLicense, LedgerFile, PlanOnly, RowsFile, ValFraction
 from ragkit.cli.indexes import MISSING
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
@@ -30,12 +31,7 @@ def register(data: typer.Typer) -> None:
 
 def questions(
     target: TargetName,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--out", "--output", "-o", metavar="FILE", help="File for the rows (JSON Lines).", show_default=False
-        ),
-    ],
+    output: RowsFile,
     number: Annotated[int, typer.Option("--number", "-n", min=0, help="Number of questions.")] = 100,
     model: ModelName = None,
     reader: Annotated[
@@ -60,17 +56,10 @@ def questions(
         bool,
         typer.Option("--calibrate", help="Fit the weights of the gates on planted corruptions (100 rows, read twice)."),
     ] = False,
-    val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.99, help="Fraction of documents whose rows are for validation.")
-    ] = 0.1,
-    license: Annotated[str, typer.Option(help="License of the documents, recorded in each row.")] = "",  # noqa: A002
-    ledger: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Ledger of finished work (default: beside the rows).", show_default=False),
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show the number of model calls and the estimated time; write no rows.")
-    ] = False,
+    val_fraction: ValFraction = 0.1,
+    license: DocumentLicense = "",  # noqa: A002
+    ledger: LedgerFile = None,
+    plan: PlanOnly = False,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:

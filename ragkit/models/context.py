@@ -58,9 +58,8 @@ class Context:
         settings.n_threads = settings.n_threads_batch = threads
         settings.kv_unified = unified
         if on_cpu:
-            # On a CPU, flash attention is not faster here, and its results depend on how a prompt is split into
-            # batches:
-            # by up to 0.7 nats, which changes greedy replies. Without it, results with a reused prefix are identical.
+            # On a CPU, flash attention changes results by up to 0.7 nats with how a prompt is split into batches, which
+            # changes greedy replies. Without it, results with a reused prefix are identical.
             settings.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
         # Sliding-window models keep all cells, so that any prefix can be reused.
         settings.swa_full = True

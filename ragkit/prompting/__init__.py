@@ -3,7 +3,7 @@
 from ragkit.prompting.assembler import PromptAssembler, PromptOptions
 from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection
 from ragkit.prompting.shot_template import ShotTemplate
-from ragkit.prompting.sources import Source, sources_from_hits
+from ragkit.prompting.sources import Source, sources_from_hits, whole_source
 from ragkit.prompting.template_files import Templates
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Source",
     "Templates",
     "sources_from_hits",
+    "whole_source",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ragkit.records import DocumentInfo, Hit
+from ragkit.records import Chunk, Document, DocumentInfo, Hit
 from ragkit.retrieval.expansion import Expansion, expanded_span
 
 if TYPE_CHECKING:
@@ -36,6 +36,13 @@ class Source:
     def document(self) -> DocumentInfo:
         """The document that it is of."""
         return self.hit.document
+
+
+def whole_source(document: Document, number: int = 1, score: float = 1.0) -> Source:
+    """Return a document as one passage, though no search found it."""
+    text = document.text
+    hit = Hit(Chunk(document.id, 0, 0, len(text), text, 0), DocumentInfo.of(document, 1), score)
+    return Source(number, hit, text, 0, len(text))
 
 
 def sources_from_hits(index: Index, hits: Sequence[Hit], expansion: Expansion = "none") -> tuple[Source, ...]:

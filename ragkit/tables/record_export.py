@@ -22,8 +22,8 @@ from ragkit.answering.measures import measures_in
 from ragkit.answering.units import units_of
 from ragkit.chunking import has_aligned_columns, tables_in
 from ragkit.errors import SettingsError
-from ragkit.prompting import Source
-from ragkit.records import Chunk, Document, DocumentInfo, Hit
+from ragkit.prompting import whole_source
+from ragkit.records import Document
 from ragkit.tables.base import SourceCell, SourceTable
 from ragkit.tables.reading import source_tables
 from ragkit.tables.sqlite import SqliteDatabase
@@ -245,24 +245,6 @@ def _names() -> tuple[str, ...]:
 def _is_row(document: Document) -> bool:
     """Return whether a document is a row of a file, such as of a CSV file."""
     return "row" in document.metadata and document.source != document.origin
-
-
-def whole_source(document: Document) -> Source:
-    """Return a document as one passage."""
-    text = document.text
-    info = DocumentInfo(
-        document.id,
-        document.source,
-        document.origin,
-        document.title,
-        document.sha256,
-        document.media_type,
-        document.metadata,
-        len(text),
-        len(document.pages),
-        1,
-    )
-    return Source(1, Hit(Chunk(document.id, 0, 0, len(text), text, 0), info, 1.0), text, 0, len(text))
 
 
 def _key(entity: str) -> str:

@@ -55,7 +55,7 @@ class Action:
         return self.name == ANSWER
 
     def accepts(self, count: int) -> tuple[Parameter, ...] | None:
-        """Return the parameter of each of ``count`` arguments; None if the action can't have so many."""
+        """Return the parameter for each of ``count`` arguments, or None if the action does not take that many."""
         if self.is_variadic and count >= 1:
             return self.parameters * count
         return self.parameters if count == len(self.parameters) else None

@@ -66,7 +66,7 @@ class PlanWork(Protocol):
         ...
 
     def plan(self) -> Event:
-        """Return the plan, or the reason why there is none.
+        """Return the plan, or the reason that none was made.
 
         Raises:
             BudgetReachedError: if a limit is reached.

@@ -243,7 +243,7 @@ class _Live:
         return self._steps.run(ready)
 
     def _check_budget(self, calls: int) -> None:
-        """Raise if so many more calls would exceed a limit."""
+        """Raise ``BudgetReachedError`` if this number of further calls would exceed a limit."""
         budget = self._planner.options.budget
         made = sum(len(event.prompts) for event in self._trace.events)
         if calls and made + calls > budget.calls:

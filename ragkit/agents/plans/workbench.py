@@ -172,13 +172,9 @@ def _signals(evidence: Evidence) -> dict[str, float]:
 
 def _source(number: int, document: Document, citation: Citation, item: Item) -> Source:
     start, end = citation.start, citation.end
-    info = DocumentInfo(
-        document.id, document.source, document.origin, document.title, document.sha256, document.media_type,
-        document.metadata, len(document.text), len(document.pages), 0,
-    )  # fmt: skip
     text = document.text[start:end]
     chunk = Chunk(
         document.id, 0, start, end, text, 0, citation.page, citation.page, citation.heading_path, start, end,
         key=citation.chunk_key, label=citation.label,
     )  # fmt: skip
-    return Source(number, Hit(chunk, info, item.score), text, start, end)
+    return Source(number, Hit(chunk, DocumentInfo.of(document, 0), item.score), text, start, end)

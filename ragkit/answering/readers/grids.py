@@ -11,8 +11,8 @@ from ragkit.answering.readers.base import Evidence, Span
 from ragkit.answering.units import Unit
 from ragkit.chunking import Table, table_at
 from ragkit.indexing.filters import Compare
-from ragkit.prompting import Source
-from ragkit.records import Chunk, Document, DocumentInfo, Hit
+from ragkit.prompting import Source, whole_source
+from ragkit.records import Document, Hit
 
 MAX_RECORDS = 5000
 """Rows of a table that are compared; of a longer one, its first, which the reply tells."""
@@ -124,21 +124,7 @@ def _lines(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _source_of(document: Document, like: Source) -> Source:
     """Return a document as a source that can be cited, though no search found it."""
-    if document.id == like.document.id:
-        chunk, info = like.hit.chunk, like.document
-    else:
-        text = document.text
-        chunk = Chunk(document.id, 0, 0, len(text), text, 0)
-        info = DocumentInfo(
-            document.id,
-            document.source,
-            document.origin,
-            document.title,
-            document.sha256,
-            document.media_type,
-            document.metadata,
-            len(text),
-            len(document.pages),
-            1,
-        )
-    return Source(like.number, Hit(chunk, info, like.hit.score), document.text, 0, len(document.text))
+    if document.id != like.document.id:
+        return whole_source(document, like.number, like.hit.score)
+    hit = Hit(like.hit.chunk, like.document, like.hit.score)
+    return Source(like.number, hit, document.text, 0, len(document.text))

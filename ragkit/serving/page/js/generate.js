@@ -29,7 +29,7 @@ export function generation(name, state, still, ended) {
   function draw({ run, job, stopping }) {
     if (job) return drawRun(run, job, stopping);
     const failed = run?.state === "failed";
-    const last = run && !failed && `${ENDS[run.state]}: ${count(run.delivered, "row")} by ${run.model}. ${run.note}`;
+    const last = run && !failed && `${ENDS[run.state]} (${run.model}): ${run.note || `${count(run.delivered, "row")}.`}`;
     const form = drawForm(run);
     return fill(
       section,

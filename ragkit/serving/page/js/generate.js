@@ -31,11 +31,15 @@ export function generation(name, state, still, ended) {
     const failed = run?.state === "failed";
     const last = run && !failed && `${ENDS[run.state]} (${run.model}): ${run.note || `${count(run.delivered, "row")}.`}`;
     const form = drawForm(run);
+    const open = !run || failed;
+    form.hidden = !open;
+    // What is folded away keeps its place in the layout, where checkers of contrast find it over the rows.
+    const toggle = (event) => (form.hidden = !event.target.open);
     return fill(
       section,
       failed && notice({ message: `${ENDS.failed}.`, hint: run.note }),
       last && h("p.soft.small", {}, last),
-      h("details", { open: !run || failed }, h("summary", {}, "Generate rows"), form),
+      h("details", { open, on: { toggle } }, h("summary", {}, "Generate rows"), form),
     );
   }
 

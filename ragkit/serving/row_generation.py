@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ragkit._files import write_atomically
 from ragkit._progress import Progress
 from ragkit.datagen import Ledger, QuestionOptions, generate_questions
-from ragkit.serving.failures import RequestError, log
+from ragkit.errors import RagkitError
+from ragkit.serving.failures import RequestError, log, to_error_body
 from ragkit.serving.jobs import Job, Jobs
 from ragkit.serving.models import NONE
 from ragkit.serving.people import Person
@@ -162,8 +163,9 @@ class RowGeneration:
         try:
             ended = self._run(job, collection, request, stopped)
             job.emit("done", {"delivered": ended.delivered})
-        except RequestError as error:
-            ended = replace(ended, note=str(error))
+        except RagkitError as error:
+            told = to_error_body(error)["error"]
+            ended = replace(ended, note=f"{told['message']} {told['hint']}".strip())
             raise
         finally:
             with self._lock:

@@ -91,6 +91,14 @@ def test_rows_are_generated_stopped_and_continued(own):
         until(lambda: server.context.models.line("writer").running == 0)
         assert client.post(URL, json={"number": 5, "model": "none"}).status_code == 409
         assert client.post(URL, json={"number": 0}).status_code == 422
+        # A run that fails says why.
+        client.post("/api/collections", json={"name": "empty"})
+        empty = URL.replace("samples", "empty")
+        assert client.post(empty, json={}).status_code == 202
+        until(lambda: client.get(empty).json()["job"] is None)
+        failed = client.get(empty).json()["run"]
+        assert (failed["state"], failed["delivered"]) == ("failed", 0)
+        assert failed["note"].startswith("The index empty has no documents.")
 
 
 def test_run_continues_after_the_end_of_the_server(own):

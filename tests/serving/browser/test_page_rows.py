@@ -40,11 +40,7 @@ def reviewing(chromium, serve, sample_index, tmp_path):
 def serious(page):
     """Return what axe-core finds serious on the page, with the first element."""
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    return [
-        (each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
 
 
 def test_rows_are_reviewed_with_keys(reviewing):

@@ -120,6 +120,10 @@ def test_rows_are_generated_on_the_page_of_a_phone(chromium, serve, sample_index
         assert model.paused.wait(PATIENCE)
         expect(panel.get_by_role("progressbar")).to_be_visible()
         assert serious(page) == []
+        # The page goes on when the server is back.
+        page.context.set_offline(True)
+        expect(page.get_by_text("The server does not respond.")).to_be_visible()
+        page.context.set_offline(False)
         panel.get_by_role("button", name="Stop", exact=True).click()
         expect(panel.get_by_role("status")).to_contain_text("Stopping")
         model.go_on.set()

@@ -11,7 +11,7 @@ from ragkit.answering.question import Question
 from ragkit.answering.readers import Reply
 from ragkit.answering.sentences import cite
 from ragkit.answering.trace import Trace
-from ragkit.records import Answer, Citation
+from ragkit.records import UNSURE_NOTE, Answer, Citation
 
 if TYPE_CHECKING:
     from ragkit.indexing import Index
@@ -34,7 +34,7 @@ def written(index: Index, asked: Question, reply: Reply, trace: Trace, unsure: b
     missing = reply.missing or missing
     unsure = unsure or bool(reply.missing)
     if unsure:
-        text += f"\n\nNot sure: {missing}" if missing else "\n\nNot sure: these are the closest passages."
+        text += f"{UNSURE_NOTE}{missing or 'these are the closest passages.'}"
     confidence = probability_right(trace.evidence)
     return Answer(
         asked.text,

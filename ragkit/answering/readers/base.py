@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ragkit.answering.evidence import Ranked
@@ -63,8 +63,17 @@ class Reply:
     """What the evidence lacks; a reply with something missing is marked as unsure."""
     reader: str = ""
     """Name of the reader."""
+    conclusion: str = ""
+    """What the reader concludes from the parts, such as "Yes."; it comes before them."""
+    undecided: str = ""
+    """What is said instead of the conclusion if the evidence is doubtful."""
     exact: bool = False
     """Whether the question names what is quoted, such as a row and a column; then a low evidence score is ignored."""
+
+    def concluded(self, unsure: bool) -> Reply:
+        """Return the reply with its conclusion as the first part or, if the evidence is doubtful, what replaces it."""
+        said = self.undecided if unsure else self.conclusion
+        return replace(self, parts=(Part(said), *self.parts) if said else self.parts, conclusion="", undecided="")
 
 
 @dataclass(slots=True)

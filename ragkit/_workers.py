@@ -1,9 +1,9 @@
 """Work on many items by several workers at once; the results come in the order of the items.
 
-A worker does one item at a time. It is a child process, or an actor on a Ray cluster (``documents.ray_cluster``). What
-it does is a context manager ``open_work(setup)``, named ``MODULE:FUNCTION``, that yields a function ``work(item)``, which
-returns a result. Setup, items and results are JSON values, so that nothing is unpickled. If a worker's process ends, such as after it ran out of
-memory, another one is started and does the item again.
+A worker does one item at a time. It is a child process, or an actor on a Ray cluster (``documents.ray_cluster``). Its
+work is a context manager ``open_work(setup)``, named ``MODULE:FUNCTION``, which yields a function ``work(item)`` that
+returns a result. Setup, items and results are JSON values, so that nothing is unpickled. If a worker's process ends,
+such as when memory runs out, another one is started and does the item again.
 """
 
 from __future__ import annotations

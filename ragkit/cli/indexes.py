@@ -29,7 +29,7 @@ from ragkit.cli.options import (
     Where,
     Workers,
 )
-from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text, warn_of_missing
+from ragkit.cli.output import err, out, plain, print_json, progress_bar, seconds_text, size_text, warn_of_missing
 from ragkit.cli.targets import index_path, own_index, resolve_target
 
 if TYPE_CHECKING:
@@ -247,21 +247,43 @@ def list_documents(
 
 
 def verify(target: TargetName, json: Json = False) -> None:
-    """Verify the checksum of every file and row of an index. Exit code 4: the index is damaged."""
+    """Verify the checksum of every file and row of an index, and a sample of its vectors.
+
+    The sample is embedded again and compared, unless the embedding model is an API. Exit code 4: the index is damaged,
+    or has vectors that differ from those of its model.
+    """
     from ragkit.indexing import Index
     from ragkit.settings import load_settings
 
-    report = Index.verify_path(resolve_target(target, load_settings()).index)
+    settings = load_settings()
+    path = resolve_target(target, settings).index
+    report = Index.verify_path(path)
+    fault = None if report.damage else _vector_fault(path, settings)
     if json:
-        print_json(report)
-    elif not report.damage:
-        out.print("[green]No damage.[/]")
-    else:
+        print_json({**plain(report), "vectors": fault})
+    elif report.damage:
         for damage in report.damage:
             out.print(f"[red]damaged[/] {damage}", markup=True)
         out.print(f"Repair it: ragkit repair {target}", style="cyan", markup=False)
-    if report.damage:
+    else:
+        out.print("[green]No damage.[/]")
+        if fault is not None:
+            out.print(fault, style="yellow", markup=False)
+    if report.damage or fault is not None:
         raise typer.Exit(DAMAGED)
+
+
+def _vector_fault(path: Path, settings: Settings) -> str | None:
+    """Return what is wrong with an intact index's vectors; None if its model is an API or can't be opened here."""
+    from ragkit.embedding.api import ApiEmbedder
+    from ragkit.errors import RagkitError
+
+    try:
+        with _open(path, settings) as index:
+            return None if isinstance(index.embedder, ApiEmbedder) else index.vector_fault()
+    except RagkitError as error:
+        err.print(f"The vectors were not compared: {error.message}", style="yellow", markup=False)
+        return None
 
 
 def repair(target: TargetName, json: Json = False) -> None:

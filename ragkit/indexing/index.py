@@ -342,7 +342,8 @@ class Index:
     ) -> AddReport:
         """Re-embed the index with another model; documents are chunked for its window.
 
-        The old vectors are used until the new ones are complete. If interrupted, the same call continues.
+        The old vectors are used until the new ones are complete. If interrupted, the same call continues. With the same
+        model and the same chunking options, all texts are embedded again, to replace wrong vectors.
 
         Args:
             embedder: the new model, or its name for ``open_embedder``.
@@ -400,6 +401,20 @@ class Index:
         from ragkit.indexing.verify import verify_index
 
         return verify_index(self.path, self._store, progress)
+
+    def vector_fault(self) -> str | None:
+        """Compare a sample of vectors with those that the embedding model makes now; changes nothing.
+
+        Returns:
+            What is wrong and how to fix it; None if they agree.
+
+        Raises:
+            IndexDamagedError: if a row fails its checksum.
+            EmbeddingError: if the model can't be loaded or fails.
+        """
+        from ragkit.indexing.vector_check import vector_fault
+
+        return vector_fault(self.path, self._stores, self.embedder)
 
     def repair(self, progress: ProgressCallback | None = None) -> RepairReport:
         """Rebuild damaged parts from intact ones; see ``repair_path``."""

@@ -33,7 +33,9 @@ from ragkit.indexing.opening import model_name
 from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, VerifyReport
 from ragkit.indexing.sharded_view import ShardedView
 from ragkit.indexing.sharding import Shard, shards_in, write_shards
+from ragkit.indexing.snapshots import check_model
 from ragkit.indexing.store import Store
+from ragkit.indexing.vector_check import vector_fault
 from ragkit.indexing.verify import verify_index
 from ragkit.indexing.view import View
 from ragkit.records import Chunk, Document, DocumentInfo
@@ -158,6 +160,10 @@ class ShardedIndex(Index):
         damage = (*self.missing_shards, *(line for report in found for line in report.damage))
         return VerifyReport(damage, sum(report.checked for report in found))
 
+    def vector_fault(self) -> str | None:
+        """Compare a sample of vectors with those that the embedding model makes now; see ``Index.vector_fault``."""
+        return vector_fault(self.path, self._stores, self.embedder)
+
     def repair(self, progress: ProgressCallback | None = None) -> RepairReport:
         """Rebuild damaged parts of all shards from intact ones; see ``repair_path``."""
         self.close()
@@ -253,11 +259,7 @@ class ShardedIndex(Index):
         """Read one generation of each shard; see ``Index.snapshot``."""
         pinned: ShardedView | None = getattr(self._local, "view", None)
         if pinned is not None:
-            if model_id is not None and pinned.model_id not in (None, model_id):
-                raise IndexChangedError(
-                    f"{self.path} was re-embedded with {pinned.model_id}; the query's vector is by {model_id}.",
-                    "Embed the query again with index.embedder.",
-                )
+            check_model(self.path, pinned.model_id, model_id)
             yield pinned
             return
         for _ in range(_ATTEMPTS):

@@ -28,8 +28,10 @@ from ragkit.errors import (
 from ragkit.indexing.backends import EMBEDDED, Backend
 from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter
-from ragkit.indexing.index import Index, IndexOptions, absolute_source
+from ragkit.indexing.index import Index
 from ragkit.indexing.opening import model_name
+from ragkit.indexing.options import IndexOptions
+from ragkit.indexing.reading import absolute_source
 from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, VerifyReport
 from ragkit.indexing.sharded_view import ShardedView
 from ragkit.indexing.sharding import Shard, shards_in, write_shards

@@ -230,4 +230,4 @@ def test_what_is_inherited_reads_all_shards():
     expected = {"add", "add_documents", "sync", "plan_sync", "remove", "compact", "embedder", "chunking"}
     expected |= {"search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "keys"}
     expected |= {"chunk_count", "create", "open", "exists", "repair_path", "verify_path"}
-    assert {name for name in vars(Index) if not name.startswith("_") and name not in vars(ShardedIndex)} == expected
+    assert {name for name in dir(Index) if not name.startswith("_") and name not in vars(ShardedIndex)} == expected

@@ -220,7 +220,7 @@ class ChangeableIndex(ReadableIndex):
             with self._writing():
                 detach(self._store, self.options.vectors)
             return
-        opened = open_backend(backend, default_name(self._store)) if isinstance(backend, str) else backend
+        opened = open_backend(backend, default_name(self.path)) if isinstance(backend, str) else backend
         with self._writing():
             record_model(self._store, self.embedder, self._wanted, self.options.chunking)
             attach(self._store, opened, progress)

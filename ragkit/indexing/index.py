@@ -83,7 +83,9 @@ class Index(ChangeableIndex):
             if not cls.exists(folder):
                 _make_folder(folder, SHARD_PREFIX)
             if backend is not None:
-                raise BackendError(f"{folder} has shards, whose vectors stay in their folders.", "Leave `backend` out.")
+                raise BackendError(
+                    f"{folder} has shards, whose vector stores are opened by their addresses.", "Leave `backend` out."
+                )
             opened = open_shards(folder, embedder, options, partial=partial)
             return cast(Self, opened)  # an Index
         if not cls.exists(folder):

@@ -25,11 +25,13 @@ from ragkit.errors import (
     QueryError,
     StoreError,
 )
-from ragkit.indexing.backends import EMBEDDED, Backend
+from ragkit.indexing.attaching import attach, detach
+from ragkit.indexing.backends import EMBEDDED, Backend, open_backend, shard_address
+from ragkit.indexing.derived import default_name
 from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter
 from ragkit.indexing.index import Index
-from ragkit.indexing.opening import model_name
+from ragkit.indexing.opening import model_name, record_model
 from ragkit.indexing.options import IndexOptions
 from ragkit.indexing.reading import absolute_source
 from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, VerifyReport
@@ -141,20 +143,35 @@ class ShardedIndex(Index):
 
     @property
     def backend(self) -> str:
-        """Address of the vector store: that of files in the folders of the shards."""
-        return EMBEDDED
+        """Address of the vector store of the first shard; those of the others have other numbers at the end."""
+        return super().backend
 
     def attach(self, backend: Backend | str, progress: ProgressCallback | None = None) -> None:
-        """Do nothing for ``faiss``.
+        """Transfer the vectors to a vector store, in which each shard has a table or collection of its own.
+
+        If it is interrupted, some shards use the store and the others do not; the same call continues.
+
+        Args:
+            backend: an address; see ``Index.attach``.
+            progress: called with the number of transferred vectors of a shard.
 
         Raises:
-            BackendError: for other vector stores.
+            BackendError: as ``Index.attach``; or if ``backend`` is an object, which is one table or collection.
         """
-        if backend != EMBEDDED:
+        if not isinstance(backend, str):
             raise BackendError(
-                f"{self.path} has shards, whose vectors stay in their folders.",
-                "Use an index without shards for a vector store: it has shards of its own.",
+                f"{self.path} has shards, and each of them needs a table or collection of its own.",
+                "Use a vector store with an address; `ragkit backends` lists the forms.",
             )
+        with self._writing():
+            for shard, index in self._shards:
+                store = index._store
+                if backend == EMBEDDED:
+                    detach(store, self.options.vectors)
+                    continue
+                record_model(store, self.embedder, self._wanted, self.options.chunking)
+                address = shard_address(backend, default_name(self.path), shard.number)
+                attach(store, open_backend(address, default_name(self.path)), progress)
 
     def verify(self, progress: ProgressCallback | None = None) -> VerifyReport:
         """Verify the checksum of every file and row of all shards; changes nothing."""

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from ragkit.documents import LoadOptions
-from ragkit.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, IndexWriteError, QueryError
+from ragkit.errors import (
+    BackendError,
+    IndexDamagedError,
+    IndexLockedError,
+    IndexMismatchError,
+    IndexWriteError,
+    QueryError,
+)
 from ragkit.indexing import Index, IndexOptions, back_up, restore
 from ragkit.indexing.sharded import ShardedIndex
 from ragkit.retrieval import RetrievalOptions, Retriever
@@ -213,6 +220,33 @@ def test_a_backup_holds_all_shards(tmp_path, paths):
     ):
         assert index.fingerprint() == original.fingerprint()
         assert index.search(QUESTIONS[0]) == original.search(QUESTIONS[0])
+
+
+def test_each_shard_has_a_collection_of_its_own_in_a_vector_store(tmp_path, paths, make_document):
+    pytest.importorskip("qdrant_client")
+    path = tmp_path / "three"
+    shutil.copytree(paths[1], path)
+    with Index.open(paths[1], embedder=HashingEmbedder()) as index:
+        expected = [index.search(question, where="media_type = 'text/markdown'") for question in QUESTIONS]
+    with Index.open(path, embedder=HashingEmbedder()) as index:
+        index.attach(f"qdrant:{tmp_path / 'vectors'}")
+        assert index.backend == f"qdrant:{tmp_path / 'vectors'}-0#ragkit_three_0"
+        assert not list(path.glob("shard-*/segments/*.faiss"))
+        index.add(make_document("new", "Ferries sail in winter too."))
+    # They are opened again by the addresses that the shards hold.
+    with Index.open(path, embedder=HashingEmbedder()) as index:
+        assert index.search("Ferries sail in winter too.", k=1)[0].document.source == "new"
+        assert index.remove("new") == 1
+        found = [index.search(question, where="media_type = 'text/markdown'") for question in QUESTIONS]
+        assert [[hit.chunk.text for hit in hits] for hits in found] == [
+            [hit.chunk.text for hit in hits] for hits in expected
+        ]
+        assert not index.verify().damage
+        index.attach("faiss")
+        assert index.backend == "faiss"
+        assert not index.verify().damage
+        with pytest.raises(BackendError, match="each of them needs"):
+            index.attach(object())
 
 
 @pytest.mark.parametrize("shards", [0, 2])

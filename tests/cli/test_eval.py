@@ -34,10 +34,15 @@ def test_report_is_written_as_page_and_json_and_printed(folder, here):
     assert len((folder / "new" / "a.work.jsonl").read_text().splitlines()) == 3
 
 
-def test_workers_give_the_same_outcomes_in_the_same_order(folder, here):
+@pytest.mark.parametrize(
+    "more", [("--workers", "2"), pytest.param(("--ray", "local"), marks=pytest.mark.slow)], ids=["workers", "ray"]
+)
+def test_workers_give_the_same_outcomes_in_the_same_order(folder, here, more):
+    if "--ray" in more:
+        pytest.importorskip("ray")
     reports = []
-    for name, more in (("one", ()), ("two", ("--workers", "2"))):
-        here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", f"{name}.html", *more, cwd=folder)
+    for name, words in (("one", ()), ("two", more)):
+        here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", f"{name}.html", *words, cwd=folder)
         report = json.loads((folder / f"{name}.json").read_text())
         for outcome in report["outcomes"]:
             assert outcome.pop("seconds")

@@ -40,7 +40,7 @@ _UNRECORDED = frozenset({"form", "self-contained", "specific words", "retrieval"
 """Gates that call no model, or depend on other rows and documents. They are applied again in each run."""
 _CHECKED = 5
 """Questions after which a model that writes nothing is reported."""
-_CALIBRATED = 100
+CALIBRATED = 100
 """Candidates whose questions calibrate the gates."""
 
 
@@ -223,7 +223,7 @@ class QuestionRun:
 
     def _first_rows(self, units: Sequence[Unit]) -> Iterator[DataRow]:
         form = [gate for gate in self.gates if gate.name in ("form", "self-contained")]
-        for unit in units[:_CALIBRATED]:
+        for unit in units[:CALIBRATED]:
             for row in self.rows(unit)[:1]:
                 if row.kept:
                     yield apply(form, [row])[0]
@@ -254,6 +254,23 @@ class QuestionRun:
         )
         why = fault(draft.question, one, f"{unit.heading} {chunk.text}")
         return row.decided(Decision(QUESTION, False, reason=why)) if why else row
+
+
+def decide_batch(run: QuestionRun, units: Sequence[Unit]) -> tuple[list[DataRow], list[DataRow]]:
+    """Write the questions for some candidates; return the first one of each that is kept, and the rejected ones."""
+    open_rows = {number: run.rows(unit) for number, unit in enumerate(units)}
+    kept: dict[int, DataRow] = {}
+    rejected: list[DataRow] = []
+    while open_rows:
+        decided = run.decide([rows[0] for rows in open_rows.values()])
+        for number, row in zip(list(open_rows), decided, strict=True):
+            if row.kept:
+                kept[number] = row
+            else:
+                rejected.append(row)
+            open_rows[number] = [] if row.kept else open_rows[number][1:]
+        open_rows = {number: rows for number, rows in open_rows.items() if rows}
+    return [kept[number] for number in sorted(kept)], rejected
 
 
 def _decision(gate: Gate, row: DataRow) -> dict[str, object]:

@@ -32,7 +32,7 @@ def run():
         environment.setenv("RAGKIT_THREADS", "1")
         environment.setenv("RAGKIT_NOTEBOOK_LIMIT", "3")
         environment.setenv("RAGKIT_NOTEBOOK_SHOTS", "2")
-        environment.setenv("RAGKIT_NOTEBOOK_SIZES", "3,12")
+        environment.setenv("RAGKIT_NOTEBOOK_SIZES", "3,25")
         resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
         NotebookClient(notebook, timeout=280, resources=resources).execute()
     return notebook, notebook.cells[-1].outputs[0].data["application/json"]

@@ -7,6 +7,9 @@ DEMO_READY := $(VENV)/.demo-ready
 # A worker per core, each pinned to its own; a worker holds some 2 GB. Files start in the order of tests/conftest.py.
 WORKERS := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Tests start some hundred processes: each would compile ragkit again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo check test lint types quick unit browser docs clean
 
 # The demo needs the plain install only: no torch, no local language model.

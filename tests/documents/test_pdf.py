@@ -223,7 +223,8 @@ def test_owner_password_alone_keeps_no_reader_out(tmp_path):
 
 
 def picture(*lines):
-    image = Image.new("RGB", (1200, 100 + 60 * len(lines)), "white")
+    # OCR enlarges a picture until its shorter side is long enough: a narrow strip is the slowest to read.
+    image = Image.new("RGB", (1200, max(700, 100 + 60 * len(lines))), "white")
     for n, line in enumerate(lines):
         ImageDraw.Draw(image).text((60, 50 + 60 * n), line, "black", font=ImageFont.load_default(36))
     return image

@@ -7,9 +7,6 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-import torch
-from transformers import BertConfig, BertForSequenceClassification, BertModel
-
 from ragkit.embedding import locate
 
 WINDOW = 64
@@ -19,6 +16,9 @@ SIZE = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "in
 @cache
 def base():
     """Make the model and its graph once."""
+    import torch
+    from transformers import BertConfig, BertModel
+
     folder = Path(tempfile.mkdtemp(prefix="small-encoder-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     torch.manual_seed(0)
@@ -57,6 +57,9 @@ def make_encoder(folder, *, pooling="mean", prompts=None, onnx=None, weights=Tru
 
 
 def make_cross_encoder(folder):
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
     torch.manual_seed(0)
     config = BertConfig(vocab_size=30522, max_position_embeddings=WINDOW, num_labels=1, initializer_range=0.5, **SIZE)
     model = BertForSequenceClassification(config).eval()
@@ -79,6 +82,8 @@ def copy_tokenizer(folder, window):
 
 
 def export(model, path):
+    import torch
+
     class Encoder(torch.nn.Module):
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""500 bit flips and cuts over all files of an index: found before a search, and mended to identical hits."""
+"""200 bit flips and cuts over all files of an index: found before a search, and mended to identical hits."""
 
 import random
 import shutil
@@ -11,7 +11,7 @@ from ragkit.errors import IndexDamagedError
 from ragkit.indexing import Index
 from tests.indexing.hashing import HashingEmbedder
 
-DAMAGES = 500
+DAMAGES = 200
 WORDS = [f"word{number}" for number in range(400)]
 
 

@@ -194,7 +194,7 @@ def test_wrong_table_of_windows_says_what_is_wrong(tmp_path, text):
 
 @pytest.mark.parametrize(("mode", "passages"), [("chat", 4), ("extract", 8)])
 def test_model_behind_an_endpoint_is_shown_as_many_passages_as_the_mode_allows(tmp_path, mode, passages):
-    stops = [" ".join(f"It stops at corner {80 * bus + stop} of the town." for stop in range(80)) for bus in range(30)]
+    stops = [" ".join(f"It stops at corner {80 * bus + stop} of the town." for stop in range(80)) for bus in range(12)]
     text = "\n\n".join(f"Bus {bus} leaves at ten. {named}" for bus, named in enumerate(stops))
     file = tmp_path / "windows.toml"
     file.write_text('["127.0.0.1"]\ntiny = 128_000\n')

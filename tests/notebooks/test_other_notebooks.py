@@ -66,7 +66,7 @@ def test_tuning_or_prompting_is_measured_on_a_slice():
         " 'leaked': len(leaked), 'after': ask(message), 'before': before, 'head': head.predict([message])[0].label,"
         " 'by_head': by_head, 'test': [e.output for e in test]}"
     )
-    few = {"RAGKIT_NOTEBOOK_LIMIT": "5", "RAGKIT_NOTEBOOK_EXAMPLES": "70", "RAGKIT_NOTEBOOK_SIZES": ""}
+    few = {"RAGKIT_NOTEBOOK_LIMIT": "5", "RAGKIT_NOTEBOOK_EXAMPLES": "70", "RAGKIT_NOTEBOOK_SIZES": "20"}
     told = seen("03_tune_or_prompt", look, **few)
     assert set(told["methods"]) == {"neighbours", "examples", "head"}
     assert all(accuracy >= 0.4 for accuracy in told["methods"].values())
@@ -115,9 +115,9 @@ def test_rows_from_documents_are_exact_reviewed_and_measured():
         " 'calls': again.calls, 'first': report.calls, 'before': before, 'after': after, "
         "'seen': [d.text for d in known], 'asked': [q.sources[0].passage for q in asked]}"
     )
-    told = seen("06_from_documents_to_a_tuned_model", look, RAGKIT_NOTEBOOK_LIMIT="4")
+    told = seen("06_from_documents_to_a_tuned_model", look, RAGKIT_NOTEBOOK_LIMIT="3")
     assert told["faults"] == 0
-    assert told["rows"] == len(told["before"]) == len(told["after"]) == 4
+    assert told["rows"] == len(told["before"]) == len(told["after"]) == 3
     assert told["gone"].startswith("Rejected by you.")
     assert told["calls"] < told["first"]
     assert not set(told["seen"]) & set(told["asked"])

@@ -24,6 +24,8 @@ from tests.tuning.tiny import write_tiny_model
 from tests.tuning.tiny_dpo_run import OPTIONS, run
 
 ROOT = Path(__file__).resolve().parents[2]
+# Only a run that is to be killed needs a checkpoint at each step.
+UNBROKEN = replace(OPTIONS, checkpoint_seconds=3600.0)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unbroken(model, tmp_path_factory):
-    # Only a run that is to be killed needs a checkpoint at each step.
-    return run(model, tmp_path_factory.mktemp("adapters"), options=replace(OPTIONS, checkpoint_seconds=3600.0))
+    return run(model, tmp_path_factory.mktemp("adapters"), options=UNBROKEN)
 
 
 def weights(report):
@@ -78,7 +79,7 @@ def test_killed_run_goes_on_to_the_same_adapter(model, unbroken, tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert AdapterStore(tmp_path).versions() == []
-    report = run(model, tmp_path)
+    report = run(model, tmp_path, options=UNBROKEN)
     assert 10 <= report.training.resumed_at < 108
     assert report.training.steps == 108
     found, wanted = weights(report), weights(unbroken)
@@ -135,7 +136,7 @@ def test_adapter_of_the_default_model_is_used_by_llama_cpp(tmp_path):
     train = [Ranking(text, "down", "up", {"key": f"lesson {text}"}) for text in (asked, "Up or down?")]
     held = [Ranking("Is it up or is it down that you would go?", "down", "up", {"key": "exam"})]
     options = DpoOptions(
-        epochs=4, batch_size=2, layers=4, modules="attention", rank=4, alpha=8, learning_rate=5e-3, threads=1
+        epochs=3, batch_size=2, layers=4, modules="attention", rank=4, alpha=8, learning_rate=5e-3, threads=1
     )
     report = tune_dpo("down", train, held, options, folder=tmp_path)
     base = base_model()

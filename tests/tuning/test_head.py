@@ -47,7 +47,7 @@ NAMED = [
         strict=True,
     )
 ]
-TUNING = EmbedderOptions(epochs=12, layers=6, learning_rate=3e-4, seconds=600)
+TUNING = EmbedderOptions(epochs=8, layers=6, learning_rate=3e-4, seconds=600)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from tests.tuning.tiny import COLOURS, tiny_config, write_tiny_model
 from tests.tuning.tiny_run import OPTIONS, records, run
 
 ROOT = Path(__file__).resolve().parents[2]
+# Only a run that is to be killed needs a checkpoint at each step.
+UNBROKEN = replace(OPTIONS, checkpoint_seconds=3600.0)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +34,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unbroken(model, tmp_path_factory):
-    # Only a run that is to be killed needs a checkpoint at each step.
-    return run(model, tmp_path_factory.mktemp("adapters"), options=replace(OPTIONS, checkpoint_seconds=3600.0))
+    return run(model, tmp_path_factory.mktemp("adapters"), options=UNBROKEN)
 
 
 def weights(report):
@@ -86,7 +87,7 @@ def test_killed_run_goes_on_to_the_same_adapter(model, unbroken, tmp_path):
     torn = checkpoints / "checkpoint-1000"
     torn.mkdir()
     (torn / "trainer_state.json").write_text('{"global_step": 1000')
-    report = run(model, tmp_path)
+    report = run(model, tmp_path, options=UNBROKEN)
     assert 10 <= report.training.resumed_at < report.training.planned
     assert report.training.steps == report.training.planned == unbroken.training.planned
     found, wanted = weights(report), weights(unbroken)

@@ -191,6 +191,9 @@ def begin_run(work: Path, run: dict[str, Any], restart: bool) -> None:
         write_atomically(file, json.dumps(run).encode())
         return
     found, wanted = json.loads(file.read_text()), json.loads(json.dumps(run))
+    for one in (found, wanted):
+        # The result does not depend on it.
+        one.get("options", {}).pop("checkpoint_seconds", None)
     if found != wanted:
         flat = {**found, **found.get("options", {})}, {**wanted, **wanted["options"]}
         keys = sorted({*flat[0], *flat[1]} - {"options"})

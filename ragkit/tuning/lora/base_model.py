@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ragkit._hub import is_hub_name
 from ragkit.errors import MissingExtraError, ModelFileError, ModelNotFoundError, SettingsError
 from ragkit.models.files import known_models, model_path
 from ragkit.models.gguf_header import check_gguf
+from ragkit.tuning.lora.gguf_reading import fast_gguf
 from ragkit.tuning.lora.tokens import ModelTokens, folder_tokens, gguf_tokens
 
 
@@ -61,13 +63,13 @@ class BaseModel:
                 given["quantization_config"] = transformers.GgufConfig(dequantize=True)
         try:
             # Its progress bars are always printed to stderr.
-            with quiet(), redirect_stderr(io.StringIO()):
+            with quiet(), redirect_stderr(io.StringIO()), fast_gguf() if self.is_gguf else nullcontext():
                 model = transformers.AutoModelForCausalLM.from_pretrained(
                     str(folder), local_files_only=True, attn_implementation="sdpa", **given
                 )
         except ImportError as error:
             raise MissingExtraError("gguf", "tune", "to read a GGUF model for tuning") from error
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, IndexError, RuntimeError, struct.error) as error:
             raise ModelFileError(
                 f"{self.path} can't be loaded for tuning: {str(error)[:300]}",
                 "Specify a GGUF file that transformers supports, or a Hugging Face folder.",

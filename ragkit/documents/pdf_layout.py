@@ -48,6 +48,17 @@ class _Boxed:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A word that OCR read, with its box: fractions of the picture, from its top left."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
 class Word(_Boxed):
     """A word, or a form's value, with its box turned so that its text is horizontal; y grows upwards."""
 
@@ -58,6 +69,8 @@ class Word(_Boxed):
     y1: float
     turn: int = 0
     """Quarter turns, counterclockwise, of its text."""
+    parts: tuple[Part, ...] = ()
+    """What OCR knows of it; empty for text of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,8 @@ class Line(_Boxed):
     x1: float
     y1: float
     cells: int
+    parts: tuple[Part, ...] = ()
+    """Of its words, in the order of its text."""
 
 
 @dataclass(slots=True)
@@ -278,12 +293,14 @@ def _line(row: Sequence[_Segment]) -> Line:
     letters = "".join(word.text for segment in row for word in segment.words)
     reverse = _right_to_left(letters)
     text, cells = "", 0
+    parts: list[Part] = []
     previous: _Segment | None = None
     for segment in sorted(row, key=lambda s: -s.x1 if reverse else s.x0):
         gap = 0.0 if previous is None else max(segment.x0 - previous.x1, previous.x0 - segment.x1)
         wide = gap > _WORD_GAP * segment.height
         text += ("" if previous is None else "  " if wide else " ") + " ".join(word.text for word in segment.words)
         cells += previous is None or wide
+        parts += [part for word in segment.words for part in word.parts]
         previous = segment
     return Line(
         text,
@@ -292,6 +309,7 @@ def _line(row: Sequence[_Segment]) -> Line:
         max(segment.x1 for segment in row),
         max(segment.y1 for segment in row),
         cells,
+        tuple(parts),
     )
 
 

@@ -223,7 +223,8 @@ def test_owner_password_alone_keeps_no_reader_out(tmp_path):
 
 
 def picture(*lines):
-    image = Image.new("RGB", (1200, 100 + 60 * len(lines)), "white")
+    # As high as rapidocr needs it: it enlarges smaller pictures, which takes longer.
+    image = Image.new("RGB", (1200, 736), "white")
     for n, line in enumerate(lines):
         ImageDraw.Draw(image).text((60, 50 + 60 * n), line, "black", font=ImageFont.load_default(36))
     return image
@@ -293,6 +294,16 @@ def test_pictures_are_read_and_each_frame_is_a_page(tmp_path):
 
 
 @pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
+def test_text_on_a_transparent_picture_is_read(tmp_path):
+    drawn = picture("Deed of the mill, 1911")
+    clear = Image.new("RGBA", drawn.size, (0, 0, 0, 0))
+    clear.paste("black", mask=drawn.convert("L").point(lambda value: 255 - value))
+    clear.save(tmp_path / "clear.png")
+    document, _ = loaded(tmp_path / "clear.png")
+    assert document.text == "Deed of the mill, 1911"
+
+
+@pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
 def test_files_after_a_scan_are_read_too(tmp_path):
     scan(tmp_path / "a.txt", [""])
     (tmp_path / "b.txt").write_text("Plain text after a scan.")
@@ -314,6 +325,20 @@ def test_page_is_read_upright_however_it_lies(tmp_path, turn):
         "the same thing as chloroplast. All primary ones, such",
         "as the rhodophyte, belong to one of three lineages.",
     ]
-    picture(*lines).rotate(turn, expand=True).save(tmp_path / "scan.png")
+    lying = picture(*lines).rotate(turn, expand=True)
+    lying.save(tmp_path / "scan.png")
     document, _ = loaded(tmp_path / "scan.png")
     assert document.text.split("\n") == lines
+    # The boxes of a line lie on it: on the page as it lies, and so on the one that is turned upright again.
+    at = document.text.index("the same thing as chloroplast.")
+    boxes = document.boxes.within(at, at + len("the same thing as chloroplast."))
+    assert [document.text[box.start : box.end] for box in boxes] == ["the", "same", "thing", "as", "chloroplast."]
+    marks = Image.new("1", lying.size)
+    for box in boxes:
+        sides = (box.left * lying.width, box.top * lying.height, box.right * lying.width, box.bottom * lying.height)
+        marks.paste(1, tuple(map(round, sides)))
+    font = ImageFont.load_default(36)
+    left, top, right, bottom = marks.rotate(-turn, expand=True).getbbox()
+    width = font.getlength("the same thing as chloroplast.")
+    assert (left, right) == (pytest.approx(60, abs=15), pytest.approx(60 + width, abs=15))
+    assert (top, bottom) == (pytest.approx(115, abs=12), pytest.approx(150, abs=12))

@@ -23,7 +23,7 @@ RED = """() => {
   const brush = canvas.getContext("2d", { willReadFrequently: true });
   brush.drawImage(image, 0, 0);
   const scale = image.naturalWidth / image.clientWidth;
-  const [left, top, width, height] = [mark.offsetLeft, mark.offsetTop, mark.offsetWidth, mark.offsetHeight].map((n) => n * scale);
+  const [left, top, width, height] = ["Left", "Top", "Width", "Height"].map((side) => mark[`offset${side}`] * scale);
   const counts = { red: [0, 0], black: [0, 0] };
   const { data } = brush.getImageData(0, 0, canvas.width, canvas.height);
   for (let at = 0; at < data.length; at += 4) {

@@ -36,7 +36,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import loader_fuzz, loader_truth, loader_truth_office
+from benchmarks import loader_fuzz, loader_truth, loader_truth_legacy, loader_truth_office
 from benchmarks.common import DATA
 from benchmarks.loader_truth_pdf import pdf_words
 from benchmarks.machine import versions
@@ -62,6 +62,10 @@ def _csv(path: Path) -> list[str]:
 TRUTH: dict[str, Callable[[Path], list[str]]] = {
     "docx": loader_truth_office.docx_words,
     "xlsx": loader_truth_office.xlsx_words,
+    "xls": loader_truth_legacy.xls_words,
+    "ods": loader_truth_legacy.ods_words,
+    "rtf": loader_truth_legacy.rtf_words,
+    "msg": loader_truth_legacy.msg_words,
     "pptx": loader_truth_office.pptx_words,
     "odt": loader_truth_office.opendocument_words,
     "odp": loader_truth_office.opendocument_words,
@@ -78,6 +82,8 @@ TRUTH: dict[str, Callable[[Path], list[str]]] = {
 }
 STRINGS: dict[str, Callable[[Path], list[str]]] = {
     "xlsx": loader_truth_office.xlsx_strings,
+    "xls": loader_truth_legacy.xls_strings,
+    "ods": loader_truth_legacy.ods_strings,
     "csv": lambda path: loader_truth.csv_strings(path, ENCODINGS.get(path.name, "")),
     "json": loader_truth.json_strings,
 }

@@ -21,21 +21,8 @@ _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TOKEN = re.compile(rb"\\'([0-9a-fA-F]{2})|\\([a-zA-Z]+)(-?\d+)? ?|\\([^a-zA-Z])|([{}])|([^\\{}\r\n]+)", re.DOTALL)
 _HIDDEN = frozenset(
-    (
-        *(b"fonttbl", b"colortbl", b"stylesheet", b"info", b"pict", b"fldinst", b"listtable", b"listoverridetable"),
-        *(
-            b"objdata",
-            b"sp",
-            b"xe",
-            b"tc",
-            b"datafield",
-            b"template",
-            b"filetbl",
-            b"revtbl",
-            b"nonesttables",
-            b"generator",
-        ),
-    )
+    b"fonttbl colortbl stylesheet info pict fldinst listtable listoverridetable generator objdata sp xe tc datafield "
+    b"template filetbl revtbl nonesttables".split()
 )
 _SHOWN = frozenset((b"shpinst", b"shptxt", b"footnote", b"annotation", b"nesttableprops", b"pntext"))
 """Destinations with a star that have text; a footnote has none, and stands here for files that write one."""
@@ -185,8 +172,8 @@ def _rtf_text(data: bytes, usual: str) -> Iterator[str]:
             if len(groups) > 1:
                 groups.pop()
         elif symbol:
-            if not hidden and symbol in b"~_\r\n":
-                yield {b"~": " ", b"_": "-"}.get(symbol, " ")
+            if not hidden:
+                yield symbol.decode() if symbol in b"\\{}" else {b"_": "-", b"-": "", b"*": ""}.get(symbol, " ")
         elif word in (b"f", b"fcharset") and table:
             if word == b"f":
                 groups[-1] = (hidden, table, value, count)

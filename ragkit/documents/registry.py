@@ -79,7 +79,7 @@ BUILT_IN = (
         requires=("rapidocr",),
     ),
     Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=3),
-    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=3, kinds=("docx",)),
+    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=4, kinds=("docx",)),
     Format(
         "spreadsheet",
         (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".ods", ".ots"),

@@ -25,7 +25,7 @@ _HIDDEN = frozenset(
     b"template filetbl revtbl nonesttables".split()
 )
 _SHOWN = frozenset((b"shpinst", b"shptxt", b"footnote", b"annotation", b"nesttableprops", b"pntext"))
-"""Destinations with a star that have text; a footnote has none, and stands here for files that write one."""
+"""Destinations that have text although a star may stand before them."""
 _BREAKS = frozenset((b"par", b"line", b"tab", b"cell", b"nestcell", b"row", b"page", b"sect", b"emspace", b"enspace"))
 _SIGNS = {b"emdash": "—", b"endash": "–", b"lquote": "‘", b"rquote": "’", b"ldblquote": "“", b"rdblquote": "”"}
 _CHARSETS = {
@@ -136,7 +136,7 @@ def msg_words(path: Path) -> list[str]:
 
 
 def rtf_words(path: Path) -> list[str]:
-    """Words outside of hidden destinations, bytes decoded by the character set of their font."""
+    """Words outside of hidden destinations up to the end of the first group, bytes decoded by their font's charset."""
     data = re.sub(rb"\\bin(\d+) ?", b"", path.read_bytes())
     page = re.search(rb"\\ansicpg(\d+)", data)
     usual = f"cp{page.group(1).decode()}" if page and page.group(1) != b"0" else "cp1252"
@@ -169,8 +169,9 @@ def _rtf_text(data: bytes, usual: str) -> Iterator[str]:
         if brace == b"{":
             groups.append(groups[-1])
         elif brace:
-            if len(groups) > 1:
-                groups.pop()
+            groups.pop()
+            if len(groups) == 1:
+                return
         elif symbol:
             if not hidden:
                 yield symbol.decode() if symbol in b"\\{}" else {b"_": "-", b"-": "", b"*": ""}.get(symbol, " ")

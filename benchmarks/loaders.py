@@ -2,6 +2,7 @@
 
 Run: python benchmarks/loaders.py [--formats pdf docx] [--peers markitdown kreuzberg=PYTHON] [--limit N]
      python benchmarks/loaders.py --ocr
+     python benchmarks/loaders.py --ocr-seconds 10
      python benchmarks/loaders.py --fuzz 1000 [--formats rtf]
 
 A peer is read in a process of its own, by the interpreter that is given for it, such as that of its own virtual
@@ -123,12 +124,16 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="worst files to print per format")
     parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="read N mutated files per format, and bombs")
     parser.add_argument("--ocr", action="store_true", help="error rates of OCR, and which pages it reads")
+    parser.add_argument("--ocr-seconds", type=int, default=0, metavar="N", help="processor time of OCR on N pages")
     args = parser.parse_args()
-    if args.ocr:
+    if args.ocr or args.ocr_seconds:
         from benchmarks import loader_ocr
 
         print(versions("rapidocr", "onnxruntime"), time.strftime("%Y-%m-%d"))
-        loader_ocr.run(args.files[0])
+        if args.ocr_seconds:
+            loader_ocr.run_seconds(args.files[0], args.ocr_seconds)
+        else:
+            loader_ocr.run(args.files[0])
         return
     if args.fuzz:
         loader_fuzz.run(args.fuzz, args.formats if args.formats != list(TRUTH) else FUZZED, args.files)

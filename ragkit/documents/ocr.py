@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -25,6 +25,8 @@ _MOSTLY = 0.5
 """Share of the letters in upright lines below which a page is taken to lie on its side."""
 _SHORT = 3
 """Letters of a line below which its shape says nothing about its direction."""
+_LINE_HEIGHT = 11.0
+"""Points that most lines of a page are taken to be high."""
 _THREADS = 2
 
 
@@ -65,9 +67,16 @@ def read_picture(picture: Any) -> tuple[list[Line], float]:
     angle = statistics.median(
         math.atan2(box[1][1] - box[0][1], box[1][0] - box[0][0]) for box in (one.box for one in best)
     )
-    words = [_word(one, angle) for one in best]
+    # The layout is found in points, and the resolution of a picture is unknown.
+    point = max(statistics.median(_height(one.box) for one in best) / _LINE_HEIGHT, 0.01)
+    words = [_word(one, angle, point) for one in best]
     words.sort(key=lambda word: (-word.y1, word.x0))
-    return reading_order(words), _confidence(best)
+    lines = [
+        replace(line, x0=line.x0 * point, y0=line.y0 * point, x1=line.x1 * point, y1=line.y1 * point)
+        # Each word is a line as it was found, which does not reach over a gutter.
+        for line in reading_order(words, gap=0.0)
+    ]
+    return lines, _confidence(best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +164,11 @@ def confidence_issue(source: Source, confidence: float, page: int | None) -> lis
     return [source.issue("low_confidence", detail, page, "Scan it again at 300 dpi.")]
 
 
-def _word(found: _Found, angle: float) -> Word:
-    """Return a line's box, with the skew of the page taken out and y upwards."""
+def _word(found: _Found, angle: float, point: float) -> Word:
+    """Return a line's box, with the skew of the page taken out and y upwards, in points of so many pixels."""
     cos, sin = math.cos(-angle), math.sin(-angle)
-    xs = [x * cos - y * sin for x, y in found.box]
-    ys = [-(x * sin + y * cos) for x, y in found.box]
+    xs = [(x * cos - y * sin) / point for x, y in found.box]
+    ys = [-(x * sin + y * cos) / point for x, y in found.box]
     return Word(" ".join(found.text.split()), min(xs), min(ys), max(xs), max(ys), parts=found.parts)
 
 

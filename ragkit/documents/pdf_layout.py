@@ -145,11 +145,16 @@ def turned(box: tuple[float, float, float, float], turn: int) -> tuple[float, fl
     return box
 
 
-def reading_order(words: Sequence[Word]) -> list[Line]:
-    """Return the lines of a page's words as a person reads them; text of each direction is read on its own."""
+def reading_order(words: Sequence[Word], gap: float = _WORD_GAP) -> list[Line]:
+    """Return the lines of a page's words as a person reads them; text of each direction is read on its own.
+
+    Args:
+        words: of the page.
+        gap: line heights between two words up to which they can't be in two columns.
+    """
     lines: list[Line] = []
     for turn in dict.fromkeys(word.turn for word in words):
-        segments = _segments(word for word in words if word.turn == turn)
+        segments = _segments((word for word in words if word.turn == turn), gap)
         lines += _ordered(segments, 0)
     return lines
 
@@ -179,7 +184,7 @@ def _follows(last: tuple[float, float, float, float], box: tuple[float, float, f
     return overlap > _SAME_ROW * min(last[3] - last[1], box[3] - box[1]) and box[0] >= last[0]
 
 
-def _segments(words: Iterable[Word]) -> list[_Segment]:
+def _segments(words: Iterable[Word], most: float) -> list[_Segment]:
     """Return runs of words that follow each other in the file and stand side by side."""
     found: list[_Segment] = []
     for order, word in enumerate(words):
@@ -188,7 +193,7 @@ def _segments(words: Iterable[Word]) -> list[_Segment]:
             gap = max(word.x0 - last.x1, last.x0 - word.x1)
             height = max(last.height, word.height)
             backwards = word.x1 < last.x1 and not _right_to_left(word.text)
-            if _overlap(last, word) and -0.5 * height <= gap <= _WORD_GAP * height and not backwards:
+            if _overlap(last, word) and -0.5 * height <= gap <= most * height and not backwards:
                 last.add(word)
                 continue
         found.append(_Segment([word], order, word.x0, word.y0, word.x1, word.y1))

@@ -12,6 +12,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObjec
 
 from ragkit.documents import Issue, Loader, LoadOptions, discover, load, ocr, pdf
 from ragkit.documents.base import Source
+from ragkit.documents.pdf_layout import Word, reading_order
 from ragkit.records import Document
 
 LEFT = ["The ferry leaves the harbour at ten past", "eight on weekdays. On Sundays the first"]
@@ -342,3 +343,11 @@ def test_page_is_read_upright_however_it_lies(tmp_path, turn):
     width = font.getlength("the same thing as chloroplast.")
     assert (left, right) == (pytest.approx(60, abs=15), pytest.approx(60 + width, abs=15))
     assert (top, bottom) == (pytest.approx(115, abs=12), pytest.approx(150, abs=12))
+
+
+def test_columns_of_a_scan_with_a_narrow_gutter_are_read_one_after_the_other():
+    # Lines as OCR finds them, row by row: edges differ by some points, and the gutter is narrower than a line is high.
+    left = [Word(line, 40 + n % 3, 700 - 14 * n, 232 + n % 2, 711 - 14 * n) for n, line in enumerate(LEFT)]
+    right = [Word(line, 240 + n % 2, 701 - 14 * n, 430, 712 - 14 * n) for n, line in enumerate(RIGHT)]
+    rows = [word for pair in zip(left, right, strict=True) for word in pair]
+    assert [line.text for line in reading_order(rows, gap=0.0)] == LEFT + RIGHT

@@ -4,6 +4,9 @@
 with matplotlib, at 10 points: clean at 150, 200 and 300 dpi, and at 200 dpi with noise, turned by 2 degrees, and in two
 columns. The error rate is the edit distance of characters, white space aside, over the length of the paragraph.
 
+``--ocr-seconds 10`` takes the processor time for ten of the public PDF pages, drawn at 200 dpi, after one page that
+loads the models; tesseract reads the same pictures with one thread and with its usual ones.
+
 Pages: of the public PDFs, pages with at least 100 words are taken as they are (digital), drawn to a picture (scanned),
 and drawn with a stamp as text over the picture (stamped); garbled ones have fonts that map letters to the private use
 area. None but digital pages may be read without OCR.
@@ -12,19 +15,23 @@ area. None but digital pages may be read without OCR.
 from __future__ import annotations
 
 import io
+import os
 import random
+import resource
 import shutil
+import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import xquad
-from ragkit.documents import Loader, SourceFile, pdf
+from ragkit.documents import Loader, SourceFile, ocr, pdf
 from ragkit.documents.base import LoadOptions, OcrNeededError, Source
 from ragkit.records import Document
 
@@ -67,6 +74,57 @@ def run(folder: Path) -> None:
     print("\n| pages | of | read by OCR |\n|---|---|---|")
     for kind, pages in page_sets(folder).items():
         print(f"| {kind} | {len(pages)} | {sum(map(needs_ocr, pages))} |", flush=True)
+
+
+def run_seconds(folder: Path, count: int) -> None:
+    """Print the processor time for a page, of all threads."""
+    pages = page_pictures(folder, count + 1)
+    ocr.read_picture(pages.pop())
+    print("| reader | pages | median s per page | worst s | letters |\n|---|---|---|---|---|")
+    readers = {"ragkit": _own_seconds}
+    if shutil.which("tesseract"):
+        readers |= {"tesseract, 1 thread": partial(_tesseract_seconds, threads="1"), "tesseract": _tesseract_seconds}
+    for name, read in readers.items():
+        found = [read(page) for page in pages]
+        seconds = sorted(each for each, _ in found)
+        letters = sum(each for _, each in found)
+        row = [name, len(pages), f"{statistics.median(seconds):.1f}", f"{seconds[-1]:.1f}", f"{letters:,}"]
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
+def page_pictures(folder: Path, count: int) -> list[Any]:
+    """Return pages with text of the public PDFs, one page of a file, as pictures."""
+    import pypdfium2
+
+    found: list[Any] = []
+    for path in sorted(folder.rglob("*.pdf")):
+        try:
+            page = pypdfium2.PdfDocument(path)[0]
+            if len(page.get_textpage().get_text_range().split()) >= WORDS:
+                found.append(page.render(scale=ocr.DPI / 72).to_pil())
+        except pypdfium2.PdfiumError:
+            continue
+        if len(found) == count:
+            break
+    return found
+
+
+def _own_seconds(picture: Any) -> tuple[float, int]:
+    start = time.process_time()
+    lines, _ = ocr.read_picture(picture)
+    return time.process_time() - start, sum(len("".join(line.text.split())) for line in lines)
+
+
+def _tesseract_seconds(picture: Any, threads: str = "") -> tuple[float, int]:
+    environment = {**os.environ, **({"OMP_THREAD_LIMIT": threads} if threads else {})}
+    with tempfile.NamedTemporaryFile(suffix=".png") as file:
+        picture.save(file, "PNG")
+        file.flush()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = ["tesseract", file.name, "-"]
+        text = subprocess.run(command, check=True, capture_output=True, env=environment).stdout.decode()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, len("".join(text.split()))
 
 
 def drawn(text: str, condition: str, font_name: str) -> Any:

@@ -2,6 +2,7 @@
 
 Run: python benchmarks/loaders.py [--formats pdf docx] [--peers markitdown kreuzberg=PYTHON] [--limit N]
      python benchmarks/loaders.py --ocr
+     python benchmarks/loaders.py --ocr-seconds 10
      python benchmarks/loaders.py --fuzz 1000 [--formats rtf]
 
 A peer is read in a process of its own, by the interpreter that is given for it, such as that of its own virtual
@@ -36,7 +37,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import loader_fuzz, loader_truth, loader_truth_office
+from benchmarks import loader_fuzz, loader_truth, loader_truth_legacy, loader_truth_office
 from benchmarks.common import DATA
 from benchmarks.loader_truth_pdf import pdf_words
 from benchmarks.machine import versions
@@ -62,6 +63,10 @@ def _csv(path: Path) -> list[str]:
 TRUTH: dict[str, Callable[[Path], list[str]]] = {
     "docx": loader_truth_office.docx_words,
     "xlsx": loader_truth_office.xlsx_words,
+    "xls": loader_truth_legacy.xls_words,
+    "ods": loader_truth_legacy.ods_words,
+    "rtf": loader_truth_legacy.rtf_words,
+    "msg": loader_truth_legacy.msg_words,
     "pptx": loader_truth_office.pptx_words,
     "odt": loader_truth_office.opendocument_words,
     "odp": loader_truth_office.opendocument_words,
@@ -78,6 +83,8 @@ TRUTH: dict[str, Callable[[Path], list[str]]] = {
 }
 STRINGS: dict[str, Callable[[Path], list[str]]] = {
     "xlsx": loader_truth_office.xlsx_strings,
+    "xls": loader_truth_legacy.xls_strings,
+    "ods": loader_truth_legacy.ods_strings,
     "csv": lambda path: loader_truth.csv_strings(path, ENCODINGS.get(path.name, "")),
     "json": loader_truth.json_strings,
 }
@@ -117,12 +124,16 @@ def main() -> None:
     parser.add_argument("--show", type=int, default=0, help="worst files to print per format")
     parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="read N mutated files per format, and bombs")
     parser.add_argument("--ocr", action="store_true", help="error rates of OCR, and which pages it reads")
+    parser.add_argument("--ocr-seconds", type=int, default=0, metavar="N", help="processor time of OCR on N pages")
     args = parser.parse_args()
-    if args.ocr:
+    if args.ocr or args.ocr_seconds:
         from benchmarks import loader_ocr
 
         print(versions("rapidocr", "onnxruntime"), time.strftime("%Y-%m-%d"))
-        loader_ocr.run(args.files[0])
+        if args.ocr_seconds:
+            loader_ocr.run_seconds(args.files[0], args.ocr_seconds)
+        else:
+            loader_ocr.run(args.files[0])
         return
     if args.fuzz:
         loader_fuzz.run(args.fuzz, args.formats if args.formats != list(TRUTH) else FUZZED, args.files)

@@ -7,9 +7,12 @@ border (files, HTTP, settings) ``pydantic.TypeAdapter(Document)`` validates them
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import struct
+import zlib
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -56,6 +59,59 @@ class HeadingSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class WordBox:
+    """Where a word stands on its page."""
+
+    start: int
+    end: int
+    left: float
+    """The sides are fractions of the page as it is shown, from its top left."""
+    top: float
+    right: float
+    bottom: float
+
+
+_WORD_BOX = struct.Struct("<IHHHHH")
+_UNITS = 65_535
+"""Parts that a page's width and height are divided into."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordBoxes:
+    """Where the words that OCR read stand on their pages, in the order of the text."""
+
+    packed: str = ""
+    """``WordBox`` after ``WordBox`` in 14 bytes each, zlib-compressed, as base64: a page takes a few kilobytes."""
+
+    @classmethod
+    def of(cls, boxes: Iterable[WordBox]) -> Self:
+        """Return the boxes in packed form."""
+        data = b"".join(
+            _WORD_BOX.pack(
+                box.start,
+                min(box.end - box.start, _UNITS),
+                *(round(_UNITS * min(max(side, 0.0), 1.0)) for side in (box.left, box.top, box.right, box.bottom)),
+            )
+            for box in boxes
+        )
+        return cls(base64.b64encode(zlib.compress(data)).decode() if data else "")
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+        return bool(self.packed)
+
+    def __iter__(self) -> Iterator[WordBox]:
+        """Yield all boxes."""
+        data = zlib.decompress(base64.b64decode(self.packed)) if self.packed else b""
+        for start, length, *sides in _WORD_BOX.iter_unpack(data):
+            yield WordBox(start, start + length, *(side / _UNITS for side in sides))
+
+    def within(self, start: int, end: int) -> list[WordBox]:
+        """Return the boxes of the words that lie in ``document.text[start:end]`` or reach into it."""
+        return [box for box in self if box.start < end and box.end > start]
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One text with everything needed to point back into its source."""
 
@@ -76,6 +132,8 @@ class Document:
     """Empty for formats without pages."""
     headings: tuple[HeadingSpan, ...] = ()
     """In the order of the text; sections nest by level."""
+    boxes: WordBoxes = WordBoxes()
+    """Of the words of pages and pictures that OCR read; empty for other pages."""
 
     def unit_at(self, offset: int) -> PageSpan | None:
         """Return the page, slide or other unit that holds ``offset``, or None for a document without pages."""

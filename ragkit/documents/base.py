@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ragkit.errors import SettingsError
-from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, document_id
+from ragkit.records import Document, HeadingSpan, Metadata, PageSpan, WordBoxes, document_id
 
 IssueKind = Literal[
     "refused",
@@ -131,6 +131,7 @@ class Source:
         metadata: Metadata | None = None,
         pages: tuple[PageSpan, ...] = (),
         headings: tuple[HeadingSpan, ...] = (),
+        boxes: WordBoxes | None = None,
     ) -> Document:
         """Return the file as one document; without a title, the first heading or the file's name is one."""
         if not title.strip():
@@ -146,6 +147,7 @@ class Source:
             metadata={"name": self.path.name, "suffix": self.path.suffix.lower(), **(metadata or {})},
             pages=pages,
             headings=headings,
+            boxes=boxes or WordBoxes(),
         )
 
     def issue(self, kind: IssueKind, detail: str, page: int | None = None, hint: str = "") -> Issue:

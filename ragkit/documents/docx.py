@@ -10,6 +10,7 @@ from ragkit.documents.archives import local_name, open_archive
 from ragkit.documents.base import Issue, Source, TextBuilder, plain_metadata
 from ragkit.documents.completeness import check_complete
 from ragkit.documents.docx_numbering import Numbering
+from ragkit.documents.docx_objects import embedded_files
 from ragkit.documents.docx_package import Package, attribute, child, is_on, value
 from ragkit.documents.docx_styles import Styles
 from ragkit.documents.docx_text import visible_text
@@ -25,7 +26,7 @@ _SEPARATORS = ("separator", "continuationSeparator", "continuationNotice")
 
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:
-    """Yield the file as one document."""
+    """Yield the file as one document, and the documents of the files that are embedded in it."""
     with open_archive(source, max_unpacked=_MAX_UNPACKED, small=_SMALL) as archive:
         package = Package(source, archive)
         main = package.main_part()
@@ -40,6 +41,9 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
                 f"Its main part {main} is damaged or has no body.", "Open it in its program and save it again."
             )
         yield from _document(source, package, main, body)
+        reported = len(package.issues)
+        yield from embedded_files(package, main)
+        yield from package.issues[reported:]
 
 
 def _document(source: Source, package: Package, main: str, body: Any) -> Iterator[Document | Issue | None]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ragkit._process import Child, describe_exit, ended_by_cpu_limit
 from ragkit.documents.base import MORE_MEMORY, MORE_TIME, Issue, LoadOptions, SourceFile
-from ragkit.records import Document, HeadingSpan, PageSpan
+from ragkit.records import Document, HeadingSpan, PageSpan, WordBoxes
 
 OCR_MEMORY = 2 * 2**30
 """Bytes that a parser may use at least for files that need OCR; the models and a page at 200 dpi take 1.5 GB of
@@ -139,4 +139,5 @@ def load(path: str | Path, options: LoadOptions | None = None) -> list[Document 
 def _document(value: dict[str, Any]) -> Document:
     value["pages"] = tuple(PageSpan(**page) for page in value["pages"])
     value["headings"] = tuple(HeadingSpan(**heading) for heading in value["headings"])
+    value["boxes"] = WordBoxes(**value["boxes"])
     return Document(**value)

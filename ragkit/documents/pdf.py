@@ -22,8 +22,9 @@ from ragkit.documents.pdf_text import (
     running_heads,
     tidy,
 )
+from ragkit.documents.word_boxes import locate
 from ragkit.errors import EncryptedFileError, UnreadableFileError
-from ragkit.records import Document, PageSpan
+from ragkit.records import Document, PageSpan, WordBoxes
 
 _STAMP = 80
 """Characters up to which text over a picture of the page is a stamp, and not its text."""
@@ -39,6 +40,8 @@ _NEITHER = "Run the file through another OCR, such as ocrmypdf, and add the resu
 @dataclass(slots=True)
 class _Page:
     lines: list[Line] = field(default_factory=list)
+    body: list[Line] = field(default_factory=list)
+    """The lines without running heads."""
     notes: list[str] = field(default_factory=list)
     expected: str = ""
     unread: str = ""
@@ -105,6 +108,8 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
     if confidences:
         metadata["ocr_pages"] = len(confidences)
         metadata["ocr_confidence"] = round(sum(confidences) / len(confidences), 3)
+    read = ((page, span) for page, span in zip(pages, spans, strict=True) if page.confidence is not None)
+    boxes = WordBoxes.of(box for page, span in read for box in locate(whole, span.start, span.end, page.body))
     title = metadata.pop("title", "")
     yield source.document(
         whole,
@@ -113,6 +118,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
         metadata={**metadata, "pages": count},
         pages=tuple(spans),
         headings=outline(structure, whole, spans) if structure else (),
+        boxes=boxes,
     )
 
 
@@ -176,7 +182,7 @@ def _read_by_ocr(pdf: Any, number: int, page: _Page) -> None:
     if lines:
         # In points, as the lines of other pages are.
         page.lines = [
-            Line(line.text, line.x0 / scale, line.y0 / scale, line.x1 / scale, line.y1 / scale, line.cells)
+            Line(line.text, line.x0 / scale, line.y0 / scale, line.x1 / scale, line.y1 / scale, line.cells, line.parts)
             for line in lines
         ]
         page.confidence = confidence
@@ -214,10 +220,9 @@ def _covered(page: Any) -> float:
 def _texts(pages: list[_Page]) -> tuple[list[str], list[str], list[list[str]]]:
     """Return the text of each page, what stands between two pages, and the running heads that were left out."""
     left_out = running_heads([page.lines for page in pages])
-    texts = [
-        page_text([line for index, line in enumerate(page.lines) if index not in out])
-        for page, out in zip(pages, left_out, strict=True)
-    ]
+    for page, out in zip(pages, left_out, strict=True):
+        page.body = [line for index, line in enumerate(page.lines) if index not in out]
+    texts = [page_text(page.body) for page in pages]
     known = known_words(texts)
     texts = [
         "\n\n".join(filter(None, (join_hyphens(text, known), *map(tidy, page.notes))))

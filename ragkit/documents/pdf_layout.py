@@ -48,6 +48,17 @@ class _Boxed:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A word that OCR read, with its box: fractions of the picture, from its top left."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
 class Word(_Boxed):
     """A word, or a form's value, with its box turned so that its text is horizontal; y grows upwards."""
 
@@ -58,6 +69,8 @@ class Word(_Boxed):
     y1: float
     turn: int = 0
     """Quarter turns, counterclockwise, of its text."""
+    parts: tuple[Part, ...] = ()
+    """What OCR knows of it; empty for text of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,8 @@ class Line(_Boxed):
     x1: float
     y1: float
     cells: int
+    parts: tuple[Part, ...] = ()
+    """Of its words, in the order of its text."""
 
 
 @dataclass(slots=True)
@@ -130,11 +145,16 @@ def turned(box: tuple[float, float, float, float], turn: int) -> tuple[float, fl
     return box
 
 
-def reading_order(words: Sequence[Word]) -> list[Line]:
-    """Return the lines of a page's words as a person reads them; text of each direction is read on its own."""
+def reading_order(words: Sequence[Word], gap: float = _WORD_GAP) -> list[Line]:
+    """Return the lines of a page's words as a person reads them; text of each direction is read on its own.
+
+    Args:
+        words: of the page.
+        gap: line heights between two words up to which they can't be in two columns.
+    """
     lines: list[Line] = []
     for turn in dict.fromkeys(word.turn for word in words):
-        segments = _segments(word for word in words if word.turn == turn)
+        segments = _segments((word for word in words if word.turn == turn), gap)
         lines += _ordered(segments, 0)
     return lines
 
@@ -164,7 +184,7 @@ def _follows(last: tuple[float, float, float, float], box: tuple[float, float, f
     return overlap > _SAME_ROW * min(last[3] - last[1], box[3] - box[1]) and box[0] >= last[0]
 
 
-def _segments(words: Iterable[Word]) -> list[_Segment]:
+def _segments(words: Iterable[Word], most: float) -> list[_Segment]:
     """Return runs of words that follow each other in the file and stand side by side."""
     found: list[_Segment] = []
     for order, word in enumerate(words):
@@ -173,7 +193,7 @@ def _segments(words: Iterable[Word]) -> list[_Segment]:
             gap = max(word.x0 - last.x1, last.x0 - word.x1)
             height = max(last.height, word.height)
             backwards = word.x1 < last.x1 and not _right_to_left(word.text)
-            if _overlap(last, word) and -0.5 * height <= gap <= _WORD_GAP * height and not backwards:
+            if _overlap(last, word) and -0.5 * height <= gap <= most * height and not backwards:
                 last.add(word)
                 continue
         found.append(_Segment([word], order, word.x0, word.y0, word.x1, word.y1))
@@ -278,12 +298,14 @@ def _line(row: Sequence[_Segment]) -> Line:
     letters = "".join(word.text for segment in row for word in segment.words)
     reverse = _right_to_left(letters)
     text, cells = "", 0
+    parts: list[Part] = []
     previous: _Segment | None = None
     for segment in sorted(row, key=lambda s: -s.x1 if reverse else s.x0):
         gap = 0.0 if previous is None else max(segment.x0 - previous.x1, previous.x0 - segment.x1)
         wide = gap > _WORD_GAP * segment.height
         text += ("" if previous is None else "  " if wide else " ") + " ".join(word.text for word in segment.words)
         cells += previous is None or wide
+        parts += [part for word in segment.words for part in word.parts]
         previous = segment
     return Line(
         text,
@@ -292,6 +314,7 @@ def _line(row: Sequence[_Segment]) -> Line:
         max(segment.x1 for segment in row),
         max(segment.y1 for segment in row),
         cells,
+        tuple(parts),
     )
 
 

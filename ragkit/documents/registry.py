@@ -67,18 +67,19 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz")
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 BUILT_IN = (
-    Format("pdf", (".pdf",), "application/pdf", "page", version=4, kinds=("pdf",)),
+    Format("pdf", (".pdf",), "application/pdf", "page", version=5, kinds=("pdf",)),
     Format(
         "images",
         _PICTURES,
         "image/png",
         "page",
+        version=2,
         kinds=("png", "jpeg", "tiff", "webp", "bmp"),
         extra="ocr",
         requires=("rapidocr",),
     ),
     Format("html", (".html", ".htm", ".xhtml"), "text/html", "", version=3),
-    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=3, kinds=("docx",)),
+    Format("docx", (".docx", ".docm", ".dotx", ".dotm"), _DOCX, "", version=4, kinds=("docx",)),
     Format(
         "spreadsheet",
         (".xlsx", ".xlsm", ".xltx", ".xltm", ".xls", ".ods", ".ots"),

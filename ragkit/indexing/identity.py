@@ -96,6 +96,6 @@ def _content(document: Document) -> tuple[object, ...]:
     # Metadata as JSON, in which 1, 1.0 and true differ, as in filters.
     return (
         *(document.id, document.source, document.origin, document.title, document.sha256, document.media_type),
-        *(document.text, tuple(document.pages), tuple(document.headings)),
+        *(document.text, tuple(document.pages), tuple(document.headings), document.boxes),
         json.dumps(dict(document.metadata), sort_keys=True),
     )

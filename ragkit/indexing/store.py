@@ -17,7 +17,7 @@ import numpy as np
 from ragkit.embedding.base import Vectors
 from ragkit.errors import DocumentError
 from ragkit.indexing.database import LABELS_FORMAT, Database
-from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan
+from ragkit.records import Chunk, Document, DocumentInfo, HeadingSpan, PageSpan, WordBoxes
 
 if TYPE_CHECKING:
     from ragkit.indexing.backends import Backend
@@ -124,6 +124,7 @@ class Store(Database):
             text=values[8],
             pages=tuple(PageSpan(*page) for page in spans["pages"]),
             headings=tuple(HeadingSpan(*heading) for heading in spans["headings"]),
+            boxes=WordBoxes(spans.get("boxes", "")),
         )
 
     def put_document(self, document: Document) -> None:
@@ -143,6 +144,7 @@ class Store(Database):
                 [page.number, page.start, page.end, *([page.label] if page.label else [])] for page in document.pages
             ],
             "headings": [[head.title, head.level, head.start, head.end] for head in document.headings],
+            **({"boxes": document.boxes.packed} if document.boxes else {}),
         }
         values = (
             document.id,

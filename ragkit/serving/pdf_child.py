@@ -1,4 +1,4 @@
-"""The process that draws pages of PDF: requests and results are lines of JSON; see ``ragkit._child.serve``."""
+"""The process that draws pages of PDF and pictures: requests and results are JSON; see ``ragkit._child.serve``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ragkit._child import serve
@@ -29,6 +30,8 @@ def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    if request["picture"]:
+        return _picture(request)
     import pypdfium2  # type: ignore[import-untyped]
 
     with open(request["path"], "rb") as file, pypdfium2.PdfDocument(file) as document:  # noqa: PTH123
@@ -37,21 +40,44 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"error": "no such page"}
         page = document[number - 1]
         if request["do"] == "draw":
-            return {"png": base64.b64encode(_png(page, request["width"])).decode()}
+            return {"png": _png(page, request["width"])}
         width, height = page.get_size()
+        if request["do"] == "measure":
+            return {"width": width, "height": height}
         rects = _rects(page, request["text"], request["start"], request["end"])
         return {"width": width, "height": height, "rects": rects}
 
 
-def _png(page: Any, width: int) -> bytes:
+def _picture(request: dict[str, Any]) -> dict[str, Any]:
+    """Draw or measure a frame of a picture as OCR read it."""
+    from ragkit.documents.images import open_picture, upright
+
+    with open_picture(Path(request["path"])) as picture:
+        if not 1 <= request["number"] <= getattr(picture, "n_frames", 1):
+            return {"error": "no such page"}
+        picture.seek(request["number"] - 1)
+        if request["do"] == "draw":
+            # JPEG is decoded at a lower resolution.
+            picture.draft("RGB", (request["width"], request["width"]))
+        frame = upright(picture)
+        if request["do"] == "measure":
+            return {"width": frame.width, "height": frame.height}
+        scale = min(request["width"] / frame.width, (_MOST_PIXELS / (frame.width * frame.height)) ** 0.5)
+        return {"png": _encoded(frame.resize((max(1, int(frame.width * scale)), max(1, int(frame.height * scale)))))}
+
+
+def _png(page: Any, width: int) -> str:
     across, down = page.get_size()
     scale = width / across
     # A page may claim to be a millimetre wide and a kilometre long.
     scale = min(scale, (_MOST_PIXELS / (across * down)) ** 0.5)
-    picture = page.render(scale=scale, may_draw_forms=False).to_pil()
+    return _encoded(page.render(scale=scale, may_draw_forms=False).to_pil())
+
+
+def _encoded(picture: Any) -> str:
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=3)
-    return out.getvalue()
+    return base64.b64encode(out.getvalue()).decode()
 
 
 def _rects(page: Any, text: str, start: int, end: int) -> list[Box]:

@@ -1,4 +1,4 @@
-"""Pages of PDF as pictures, and where quotes stand on them: by a child process with limits on time and memory."""
+"""Pages of PDF and pictures, and where quotes stand on them: by a child process with limits on time and memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ragkit.documents import file_sha256
 from ragkit.errors import DocumentError, MissingExtraError, ProcessStartError
 from ragkit.records import Document
 from ragkit.serving.failures import log
+from ragkit.serving.quote_boxes import word_lines
 
 WIDTHS = (100, 2000)
 """Pixels of the narrowest and the widest picture."""
@@ -88,8 +89,8 @@ class PdfPages:
         key = (str(path), document.sha256, number, width)
         kept = self._kept.get(key)
         if kept is None:
-            request = {"do": "draw", "path": str(path.absolute()), "number": number, "width": width}
-            kept = base64.b64decode(self._ask(request, document)["png"])
+            request = _request("draw", path, document, number)
+            kept = base64.b64decode(self._ask(request | {"width": width}, document)["png"])
         self._keep(key, kept)
         return kept
 
@@ -102,10 +103,16 @@ class PdfPages:
         self._check(path, document, number)
         page = next(page for page in document.pages if page.number == number)
         first, last = max(start, page.start), min(end, page.end)
-        text = document.text[page.start : page.end]
-        request: dict[str, Any] = {"do": "find", "path": str(path.absolute()), "number": number, "text": text}
-        quote = {"start": max(0, first - page.start), "end": max(0, last - page.start)}
-        found = self._ask(request | quote, document)
+        if _is_picture(document) or document.boxes.within(page.start, page.end):
+            found = self._ask(_request("measure", path, document, number), document)
+            rects = tuple(word_lines(document.boxes.within(first, last)))
+            return QuotePlace(number, found["width"], found["height"], rects)
+        quote: dict[str, Any] = {
+            "text": document.text[page.start : page.end],
+            "start": max(0, first - page.start),
+            "end": max(0, last - page.start),
+        }
+        found = self._ask(_request("find", path, document, number) | quote, document)
         rects = tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in found["rects"])
         return QuotePlace(number, found["width"], found["height"], rects)
 
@@ -119,7 +126,8 @@ class PdfPages:
 
     def _check(self, path: Path, document: Document, number: int) -> None:
         """Check that the page exists and the file is unchanged."""
-        if document.media_type != "application/pdf" or all(page.number != number for page in document.pages):
+        drawn = document.media_type == "application/pdf" or _is_picture(document)
+        if not drawn or all(page.number != number for page in document.pages):
             raise DocumentError("The page does not exist.", _FALL_BACK)
         try:
             stat = path.stat()
@@ -201,3 +209,11 @@ class PdfPages:
         child, self._child = self._child, None
         if child is not None:
             child.close()
+
+
+def _request(do: str, path: Path, document: Document, number: int) -> dict[str, Any]:
+    return {"do": do, "path": str(path.absolute()), "number": number, "picture": _is_picture(document)}
+
+
+def _is_picture(document: Document) -> bool:
+    return document.media_type.startswith("image/")

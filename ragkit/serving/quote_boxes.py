@@ -1,15 +1,19 @@
 """Where a quote stands on a page: the text of a document, found among the characters of a page.
 
-Both come from pdfium. ragkit's text is in reading order, with ligatures expanded and hyphens at line ends joined; text
-of OCR differs more. Therefore both are compared without white space, hyphens and accents, ligatures expanded, and a
-quote whose parts are not in the same order is found part by part.
+Both come from pdfium. ragkit's text is in reading order, with ligatures expanded and hyphens at line ends joined.
+Therefore both are compared without white space, hyphens and accents, ligatures expanded, and a quote whose parts are
+not in the same order is found part by part. Words that OCR read have their boxes in the document.
 """
 
 from __future__ import annotations
 
+import statistics
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from ragkit.records import WordBox
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -27,6 +31,8 @@ _SAME_LINE = 0.5
 """Share of the lower of two boxes that must lie beside the other for both to be on one line."""
 _GAP = 2.0
 """Line heights between two boxes of a line beyond which they are marked apart, as over a column's border."""
+_CROOKED = 1.5
+"""Heights of a word up to which its line is marked as one box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,44 @@ def find_quote(page_text: str, start: int, end: int, characters: Sequence[str]) 
     return [(page.origin[first], page.origin[last - 1]) for first, last in runs]
 
 
-def lines(boxes: Sequence[Box]) -> list[Box]:
-    """Return the boxes of characters in reading order as one box a line."""
+def lines(boxes: Sequence[Box], highest: float = 1.0) -> list[Box]:
+    """Return the boxes of characters or words in reading order as one box a line.
+
+    Args:
+        boxes: of the characters or words.
+        highest: height above which boxes are not merged: the line of a crooked scan would cover its neighbours.
+    """
     merged: list[Box] = []
     for box in boxes:
         if merged and _on_one_line(merged[-1], box):
             last = merged[-1]
-            merged[-1] = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
-        else:
-            merged.append(box)
+            both = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
+            if both[3] - both[1] <= highest:
+                merged[-1] = both
+                continue
+        merged.append(box)
     return merged
+
+
+def word_lines(boxes: Sequence[WordBox]) -> list[Box]:
+    """Return the boxes of words that OCR read as one box a line."""
+    if not boxes:
+        return []
+    across = sum(abs(after.left - before.left) for before, after in pairwise(boxes))
+    down = sum(abs(after.top - before.top) for before, after in pairwise(boxes))
+    found = [(box.left, box.top, box.right, box.bottom) for box in boxes]
+    if down > across:
+        # The text lies on its side.
+        return [_transposed(box) for box in _even_lines([_transposed(box) for box in found])]
+    return _even_lines(found)
+
+
+def _even_lines(boxes: Sequence[Box]) -> list[Box]:
+    return lines(boxes, _CROOKED * statistics.median(box[3] - box[1] for box in boxes))
+
+
+def _transposed(box: Box) -> Box:
+    return box[1], box[0], box[3], box[2]
 
 
 def _places(quote: str, text: str) -> list[int]:

@@ -1,8 +1,10 @@
 """DOCX: numbers, notes, boxes, tables, fields and formulas as a reader of the file sees them."""
 
 import zipfile
+from pathlib import Path
 
 import pytest
+import xlwt
 
 from ragkit.documents import Issue, LoadOptions, load
 from ragkit.records import Document
@@ -54,13 +56,17 @@ def field(code, result):
 
 
 def write(path, body, main="word/document.xml", type_=MAIN_TYPE, spaces=SPACES, **parts):
-    """Write a DOCX file; ``parts`` by their kind, such as ``footnotes``, hold XML without namespaces."""
+    """Write a DOCX file; ``parts`` by their kind, such as ``footnotes``, hold XML without namespaces, or are files."""
     related, types = "", ""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         for kind, xml in parts.items():
             name = kind.rstrip("0123456789")
             file = f"{kind}.html" if name == "aFChunk" else f"{kind}.xml"
-            out.writestr(f"word/{file}", xml.replace(">", f" {spaces}>", 1))
+            if isinstance(xml, Path):
+                file = xml.name
+                out.write(xml, f"word/{file}")
+            else:
+                out.writestr(f"word/{file}", xml.replace(">", f" {spaces}>", 1))
             related += f'<Relationship Id="{kind}" Type="{NAMES["r"]}/{name}" Target="{file}"/>'
         types += f'<Override PartName="/{main}" ContentType="{type_}"/>'
         kinds = f'<Default Extension="xml" ContentType="application/xml"/>{types}'
@@ -354,6 +360,33 @@ def test_an_embedded_page_is_read_with_its_headings(tmp_path):
     )
     assert document.text == "Before.\n\nTerms\n\nPay in ten days.\n\nAfter."
     assert [(heading.title, heading.level) for heading in document.headings] == [("Terms", 2)]
+
+
+def test_embedded_documents_are_read_in_their_place_and_objects_as_files(tmp_path):
+    inner = write(tmp_path / "inner.docx", p("Terms", properties='<w:outlineLvl w:val="0"/>') + p("Pay in ten days."))
+    (tmp_path / "inner.rtf").write_text(r"{\rtf1\ansi The valve is blue.\par}")
+    (tmp_path / "inner.xyz").write_bytes(b"\0\1\2")
+    book = xlwt.Workbook()
+    book.add_sheet("Prices").write(0, 0, "A valve costs 12 euros.")
+    book.save(str(tmp_path / "object.bin"))
+    chunks = "".join(f'<w:altChunk r:id="aFChunk{number}"/>' for number in (1, 2, 3))
+    path = write(
+        tmp_path / "a.docx",
+        p("Before.") + chunks + p("After."),
+        aFChunk1=inner,
+        aFChunk2=tmp_path / "inner.rtf",
+        aFChunk3=tmp_path / "inner.xyz",
+        oleObject=tmp_path / "object.bin",
+    )
+    items = load(path)
+    document, sheet = sorted((each for each in items if isinstance(each, Document)), key=lambda each: each.source)
+    (refused,) = (each for each in items if isinstance(each, Issue))
+    assert document.text == "Before.\n\nTerms\n\nPay in ten days.\n\nThe valve is blue.\n\nAfter."
+    assert [(heading.title, heading.level) for heading in document.headings] == [("Terms", 1)]
+    assert sheet.source == f"{path}#object.xls"
+    assert "A valve costs 12 euros." in sheet.text
+    assert refused.kind == "member_refused"
+    assert "inner.xyz" in refused.detail
 
 
 @pytest.mark.parametrize(

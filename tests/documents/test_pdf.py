@@ -12,6 +12,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObjec
 
 from ragkit.documents import Issue, Loader, LoadOptions, discover, load, ocr, pdf
 from ragkit.documents.base import Source
+from ragkit.documents.pdf_layout import Word, reading_order
 from ragkit.records import Document
 
 LEFT = ["The ferry leaves the harbour at ten past", "eight on weekdays. On Sundays the first"]
@@ -224,7 +225,7 @@ def test_owner_password_alone_keeps_no_reader_out(tmp_path):
 
 def picture(*lines):
     # OCR enlarges a picture until its shorter side is long enough: a narrow strip is the slowest to read.
-    image = Image.new("RGB", (1200, max(700, 100 + 60 * len(lines))), "white")
+    image = Image.new("RGB", (1200, max(736, 100 + 60 * len(lines))), "white")
     for n, line in enumerate(lines):
         ImageDraw.Draw(image).text((60, 50 + 60 * n), line, "black", font=ImageFont.load_default(36))
     return image
@@ -294,6 +295,16 @@ def test_pictures_are_read_and_each_frame_is_a_page(tmp_path):
 
 
 @pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
+def test_text_on_a_transparent_picture_is_read(tmp_path):
+    drawn = picture("Deed of the mill, 1911")
+    clear = Image.new("RGBA", drawn.size, (0, 0, 0, 0))
+    clear.paste("black", mask=drawn.convert("L").point(lambda value: 255 - value))
+    clear.save(tmp_path / "clear.png")
+    document, _ = loaded(tmp_path / "clear.png")
+    assert document.text == "Deed of the mill, 1911"
+
+
+@pytest.mark.skipif(not ocr.available(), reason="pip install 'ragkit[ocr]'")
 def test_files_after_a_scan_are_read_too(tmp_path):
     scan(tmp_path / "a.txt", [""])
     (tmp_path / "b.txt").write_text("Plain text after a scan.")
@@ -315,6 +326,28 @@ def test_page_is_read_upright_however_it_lies(tmp_path, turn):
         "the same thing as chloroplast. All primary ones, such",
         "as the rhodophyte, belong to one of three lineages.",
     ]
-    picture(*lines).rotate(turn, expand=True).save(tmp_path / "scan.png")
+    lying = picture(*lines).rotate(turn, expand=True)
+    lying.save(tmp_path / "scan.png")
     document, _ = loaded(tmp_path / "scan.png")
     assert document.text.split("\n") == lines
+    # The boxes of a line lie on it: on the page as it lies, and so on the one that is turned upright again.
+    at = document.text.index("the same thing as chloroplast.")
+    boxes = document.boxes.within(at, at + len("the same thing as chloroplast."))
+    assert [document.text[box.start : box.end] for box in boxes] == ["the", "same", "thing", "as", "chloroplast."]
+    marks = Image.new("1", lying.size)
+    for box in boxes:
+        sides = (box.left * lying.width, box.top * lying.height, box.right * lying.width, box.bottom * lying.height)
+        marks.paste(1, tuple(map(round, sides)))
+    font = ImageFont.load_default(36)
+    left, top, right, bottom = marks.rotate(-turn, expand=True).getbbox()
+    width = font.getlength("the same thing as chloroplast.")
+    assert (left, right) == (pytest.approx(60, abs=15), pytest.approx(60 + width, abs=15))
+    assert (top, bottom) == (pytest.approx(115, abs=12), pytest.approx(150, abs=12))
+
+
+def test_columns_of_a_scan_with_a_narrow_gutter_are_read_one_after_the_other():
+    # Lines as OCR finds them, row by row: edges differ by some points, and the gutter is narrower than a line is high.
+    left = [Word(line, 40 + n % 3, 700 - 14 * n, 232 + n % 2, 711 - 14 * n) for n, line in enumerate(LEFT)]
+    right = [Word(line, 240 + n % 2, 701 - 14 * n, 430, 712 - 14 * n) for n, line in enumerate(RIGHT)]
+    rows = [word for pair in zip(left, right, strict=True) for word in pair]
+    assert [line.text for line in reading_order(rows, gap=0.0)] == LEFT + RIGHT

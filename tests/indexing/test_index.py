@@ -22,7 +22,7 @@ from ragkit.errors import (
 )
 from ragkit.examples import ExamplePool
 from ragkit.indexing import Field, Index, IndexOptions, VectorOptions
-from ragkit.records import PageSpan
+from ragkit.records import PageSpan, WordBox, WordBoxes
 from tests.indexing.hashing import HashingEmbedder
 
 
@@ -493,13 +493,17 @@ def test_several_make_the_same_index_at_once(tmp_path):
 def test_page_labels_are_kept_and_an_index_without_them_stays_of_the_first_format(tmp_path, hashing, make_document):
     text = "Prices rise in May.\n\nThe boat sails at noon."
     pages = (PageSpan(1, 0, 19, "slide 1"), PageSpan(2, 21, len(text)))
+    boxes = WordBoxes.of([WordBox(0, 6, 0.25, 0.1, 0.5, 0.125), WordBox(7, 11, 0.55, 0.1, 0.75, 0.125)])
     with Index.create(tmp_path / "index", embedder=hashing) as index:
         index.add_documents([make_document("plain", "No pages.")])
         assert index._store.state("format") == "1"
-        index.add_documents([replace(make_document("talk", text), pages=pages)])
+        index.add_documents([replace(make_document("talk", text), pages=pages, boxes=boxes)])
         assert index._store.state("format") == "2"
     with Index.open(tmp_path / "index", embedder=hashing) as index:
         assert index.document("talk").pages == pages
+        (rise,) = index.document("talk").boxes.within(7, 8)
+        assert (rise.start, rise.end) == (7, 11)
+        assert (rise.left, rise.bottom) == (pytest.approx(0.55, abs=1e-4), pytest.approx(0.125, abs=1e-4))
         (first,) = (chunk for chunk in index.each_chunk() if chunk.document_id == index.document("talk").id)
         assert (first.page, first.label) == (1, "slide 1")
         (citation,) = Assistant(index, None, "quotes").ask("When do prices rise?").citations[:1]

@@ -11,14 +11,18 @@ from ragkit.agents import (
     Action,
     AgentTrace,
     Item,
+    MinedAction,
     Parameter,
     Plan,
     PlanBudget,
     Planner,
     PlannerOptions,
     Value,
+    load_actions,
+    mine_actions,
     refine,
     replay_plan,
+    save_actions,
 )
 from ragkit.agents.plans.computing import quantity_of
 from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
@@ -103,6 +107,7 @@ def test_the_grammar_allows_only_steps_that_fit():
     third = step_grammar(ACTIONS, ["passages", "items"], [2], last=False)
     assert '"answer(s2)"' in third
     assert '"count_items(" ("s2") ")"' in third
+    assert '"largest_item(" ("s2") (", " text)? ")"' in third
     assert "difference" not in third
     assert "find_passages" not in step_grammar(ACTIONS, ["passages"], [1], last=False)
     assert step_grammar(ACTIONS, ["passages"], [1], last=True).startswith('root ::= "answer(s1)"\n')
@@ -255,7 +260,7 @@ def test_an_own_action_runs_beside_the_built_in_ones(index):
     )
     assert "FIRST, VISITORS: 7,410" in result.answer
     assert same(replay_plan(result.trace, own), result)
-    with pytest.raises(ToolError, match="table of actions"):
+    with pytest.raises(ToolError, match="not known: "):
         replay_plan(result.trace)
     failed = planner.ask("?", Plan.parse(VISITORS, VISITORS_PLAN.replace("answer(s4)", "shout(s4)\ns6 = answer(s5)")))
     assert "KeyError" in failed.reason
@@ -272,6 +277,8 @@ def items(*texts):
         ("combine", (items("Star map"), items("star map", "Lift")), "Star map\nLift"),
         ("count_items", (items("a", "b", "c"),), "3"),
         ("largest_item", (items("Tour: 9 euros", "Show: 12.50 EUR"),), "Show: 12.50 EUR"),
+        ("largest_item", (items("third, visitors: 9,650, tours: 81", "first, visitors: 7,410, tours: 92"), "tours"),
+         "first, visitors: 7,410, tours: 92"),
         ("smallest_item", (items("opened 3 May 1999", "rebuilt on March 16, 1987"),), "rebuilt on March 16, 1987"),
         ("difference", (items("3 May 1999"), items("1 May 1999")), "2 days"),
         ("difference", (items("2 hours"), items("30 minutes")), "1.5 hours"),
@@ -290,6 +297,7 @@ def test_values_without_a_common_unit_are_not_compared(index):
     for action, arguments in [
         ("difference", (items("9 euros"), items("3 km"))),
         ("largest_item", (items("9 euros", "3 km"),)),
+        ("largest_item", (items("third, visitors: 9,650", "first, visitors: 7,410"), "price")),
         ("count_items", (replace(items("a"), note="More rows follow."),)),
     ]:
         with pytest.raises(PlanError):
@@ -341,3 +349,59 @@ def test_a_document_longer_than_the_window_is_cited_exactly(tmp_path):
             for citation in (citation for value in values for citation in value.citations()):
                 assert text[citation.start : citation.end] == citation.quote
     assert values[1].text == "guest 840"
+
+
+QUESTIONS = """\
+What is the price of the evening tour?
+What's the price for a school visit?
+What is the cost of the star map?
+What is the price of the membership?
+How do I submit a time card?
+How can I request a new laptop?
+How do we book a meeting room?
+Summarise the visitor rules.
+What is the colour of the dome?
+"""
+
+
+def test_actions_are_mined_from_questions_and_run_in_plans(index, tmp_path):
+    report = mine_actions(QUESTIONS.splitlines(), index.embedder)
+    assert [(one.name, one.returns, one.support) for one in report.actions] == [
+        ("find_price", "value", 4),
+        ("find_steps", "items", 3),
+    ]
+    assert report.actions[0].question == "What is the price for {subject}?"
+    assert "cost" in report.actions[0].purpose
+    assert (report.built_in, report.dropped) == ({"summarise": 1}, {"colour": 1})
+    visitors = MinedAction("find_quarter", "value", "Find the visitors.", "How many visitors came in the {subject}?")
+    save_actions([*report.actions, visitors], tmp_path / "actions.json")
+    actions = load_actions(tmp_path / "actions.json")
+    plan = Plan.parse(
+        "How many visitors came in the third quarter?",
+        's1 = find_section("Visitors")\ns2 = find_quarter("third quarter", s1)\ns3 = answer(s2)',
+    )
+    result = Planner(index, None, actions=actions).ask(plan.question, plan)
+    assert result.outcome == "plan", result.reason
+    assert "14,650" in result.answer
+    assert "14,650" in result.citations[0].quote
+    again = replay_plan(result.trace, actions)
+    assert (again.answer, again.citations) == (result.answer, result.citations)
+    with pytest.raises(ToolError, match="not known: "):
+        replay_plan(result.trace)
+    with pytest.raises(PlanError, match="Invalid action name: 'answer'"):
+        MinedAction("answer", "value", "", "What is {subject}?")
+    (tmp_path / "actions.json").write_text("[]")
+    with pytest.raises(PlanError, match="not a file of actions"):
+        load_actions(tmp_path / "actions.json")
+
+
+def test_a_model_that_writes_answers_a_mined_action_with_citations(index):
+    action = MinedAction(
+        "find_bus", "value", "Find the last bus.", "When does the last bus to {subject} leave?"
+    ).action()
+    plan = Plan.parse("Last bus?", 's1 = find_passages("last bus back")\ns2 = find_bus("town", s1)\ns3 = answer(s2)')
+    model = ScriptedModel("The last bus back leaves at 23:10 [1].", window=100_000)
+    result = Planner(index, model, actions={**ACTIONS, "find_bus": action}).ask(plan.question, plan)
+    assert result.outcome == "plan", result.reason
+    assert "23:10" in result.answer
+    assert any("23:10" in citation.quote for citation in result.citations)

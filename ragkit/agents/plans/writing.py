@@ -109,9 +109,11 @@ def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: 
             arguments = []
             for parameter in action.parameters:
                 fitting = [f'"s{number}"' for number, kind in enumerate(earlier, 1) if kind in parameter.kinds]
-                arguments.append("text" if not parameter.kinds else f"({' | '.join(fitting)})" if fitting else "")
+                written = "text" if not parameter.kinds else f"({' | '.join(fitting)})" if fitting else ""
+                comma = '", " ' if arguments else ""
+                arguments.append(f"({comma}{written})?" if parameter.optional else written and comma + written)
             if all(arguments):
-                calls.append(f'"{action.name}(" ' + ' ", " '.join(arguments) + ' ")"')
+                calls.append(f'"{action.name}(" {" ".join(arguments)} ")"')
     if not calls:
         raise PlanError("No action can be the next step.", f"Offer {ANSWER} and an action with text arguments only.")
     text = rf'text ::= "\"" [^"\\\x00-\x20] [^"\\\x00-\x1f]{{2,{MAX_TEXT}}} "\""'

@@ -1,4 +1,4 @@
-"""Calls of tools and steps of plans on the page, on a phone: confirmed, followed again after a reload, and explained."""
+"""Calls of tools and steps of plans on a phone: confirmed, followed again after a reload, and explained."""
 
 import json
 import shutil

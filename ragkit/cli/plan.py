@@ -281,7 +281,6 @@ def _opened(
     from dataclasses import replace
 
     from ragkit.agents import ACTIONS, Planner, load_actions
-    from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
     from ragkit.cli.pools import opened_pool
     from ragkit.settings import load_settings
 
@@ -294,7 +293,7 @@ def _opened(
             options=replace(options, answers=answer_options(settings)),
             actions=ACTIONS if actions is None else load_actions(actions),
             confirm=confirm,
-            demonstrations=DEMONSTRATIONS if pool is None else stack.enter_context(opened_pool(pool, settings)),
+            demonstrations=None if pool is None else stack.enter_context(opened_pool(pool, settings)),
         )
 
 

@@ -25,7 +25,7 @@ from ragkit.agents import (
     save_actions,
 )
 from ragkit.agents.plans.computing import quantity_of
-from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
+from ragkit.agents.plans.demonstrations import DEMONSTRATIONS, SHOWN, demonstrations_for
 from ragkit.agents.plans.plan import PlanStep, Ref
 from ragkit.agents.plans.writing import step_grammar, write_plan
 from ragkit.answering import AnswerOptions, ExtractOptions
@@ -69,6 +69,9 @@ def test_a_plan_is_read_as_it_is_written():
     assert Plan.parse("?", str(plan)) == plan
     for plan in DEMONSTRATIONS:
         assert plan.problems(ACTIONS) == []
+        # A question is shown the plan for its form last.
+        assert demonstrations_for(plan.question)[-1] == plan
+        assert len(set(demonstrations_for(plan.question))) == SHOWN
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,8 @@ def test_the_grammar_allows_only_steps_that_fit():
     assert '"largest_item(" ("s2") (", " text)? ")"' in third
     assert "difference" not in third
     assert "find_passages" not in step_grammar(ACTIONS, ["passages"], [1], last=False)
+    # Passages are read before the answer, unless no step is left.
+    assert '"answer' not in step_grammar(ACTIONS, ["passages"], [1], last=False)
     assert step_grammar(ACTIONS, ["passages"], [1], last=True).startswith('root ::= "answer(s1)"\n')
 
 
@@ -119,6 +124,14 @@ def test_a_small_model_writes_a_valid_plan(smollm2):
     assert written.plan is not None
     assert written.plan.problems(few, 3) == []
     assert len(written.attempts) == 1
+    # What the form of a question needs is in the plan, whatever the model prefers.
+    steps = ("find_passages", "extract_value", "compare", "difference", "answer")
+    few = {name: ACTIONS[name] for name in steps}
+    [shown] = [plan for plan in DEMONSTRATIONS if plan.steps[-2].action == "difference"]
+    question = "How many more tours were there in May than in April?"
+    written = write_plan(smollm2, question, few, (shown,), max_steps=6)
+    assert written.plan is not None
+    assert [step.action for step in written.plan.steps][-2:] == ["difference", "answer"]
 
 
 def test_a_small_model_extracts_from_a_part_of_a_document(index, smollm2):
@@ -330,7 +343,7 @@ def test_plans_that_worked_become_demonstrations(index, tmp_path):
         planner.plan("How many prices are listed?")
         [messages] = prompts
         assert messages[-3].content == f"Question: {question}"
-        assert len(messages) == 2 + 2 * len(DEMONSTRATIONS)
+        assert len(messages) == 2 + 2 * SHOWN
 
 
 def test_a_document_longer_than_the_window_is_cited_exactly(tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.agents.plans.actions import ACTIONS, Action, fingerprint
-from ragkit.agents.plans.demonstrations import DEMONSTRATIONS, select_demonstrations
+from ragkit.agents.plans.demonstrations import select_demonstrations
 from ragkit.agents.plans.outcome import METHOD, PlanResult, answered
 from ragkit.agents.plans.plan import MAX_STEPS, Plan
 from ragkit.agents.plans.quoting import PlanQuote, quote_plan
@@ -79,7 +79,7 @@ class Planner:
         actions: what steps can do, by name; ``ACTIONS`` and your own.
         confirm: asks a person before a plan runs, with the estimate of what it takes.
         demonstrations: plans that the model is shown, or a pool of them (see ``refine``), of which those for the most
-            similar questions are shown.
+            similar questions are shown; by default, built-in ones for the form of the question.
 
     Example:
         >>> planner = Planner(index, "smollm2")
@@ -94,7 +94,7 @@ class Planner:
         options: PlannerOptions | None = None,
         actions: Mapping[str, Action] = ACTIONS,
         confirm: ConfirmPlan | None = None,
-        demonstrations: Sequence[Plan] | ExamplePool = DEMONSTRATIONS,
+        demonstrations: Sequence[Plan] | ExamplePool | None = None,
     ) -> None:
         self.options = options or PlannerOptions()
         self.actions = dict(actions)

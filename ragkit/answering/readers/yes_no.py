@@ -32,7 +32,13 @@ class YesNoReader:
         decisive = _decisive(question, span.text, unit.flat)
         verdict = verdict_of(question, decisive)
         condition = " There are conditions." if _CONDITION.search(decisive) else ""
-        return Reply((Part(f"{verdict.capitalize()}.{condition}", None), Part("", span)), reader=self.name)
+        return Reply(
+            (Part("", span),),
+            reader=self.name,
+            conclusion=f"{verdict.capitalize()}.{condition}",
+            # Of passages below the threshold, more than half are about something else (docs/benchmarks.md).
+            undecided=f"{verdict.capitalize()}, if this applies:",
+        )
 
 
 def _decisive(question: str, passage: str, best: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,7 @@ def generate_questions(
     gates: Sequence[Gate] | None = None,
     seconds: float | None = None,
     progress: ProgressCallback | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> GenerationReport:
     """Generate questions with answers from the documents of an index.
 
@@ -77,6 +78,7 @@ def generate_questions(
         gates: gates in the order in which they are applied; by default ``standard_gates``.
         seconds: time after which no further questions are begun. Work in the ledger takes almost none of it.
         progress: called with a ``Progress`` after each question.
+        stop: called before each few questions; once it returns True, no further ones are begun.
 
     Returns:
         The rows, kept and rejected, and what was done.
@@ -97,9 +99,13 @@ def generate_questions(
     rejected: list[DataRow] = []
     tried = 0
     until = math.inf if seconds is None else started + seconds
-    while tried < len(units) and len(kept) < options.number and time.monotonic() < until:
-        # With a time limit in small steps, as the time is checked between them.
-        size = _BATCH if seconds is None else _TIMED_BATCH
+
+    def ended() -> bool:
+        return time.monotonic() >= until or (stop is not None and stop())
+
+    while tried < len(units) and len(kept) < options.number and not ended():
+        # In small steps if the run may end early, which is checked between them.
+        size = _BATCH if seconds is None and stop is None else _TIMED_BATCH
         batch = units[tried : tried + min(size, 2 * (options.number - len(kept)))]
         tried += len(batch)
         good, bad = _decide_batch(run, batch)
@@ -123,7 +129,7 @@ def generate_questions(
         (UNANSWERABLE, options.unanswerable, unanswerable_rows(singles, index)),
     )
     for kind, number, made in wanted:
-        missing[kind] = number - _take(number, made, run, kept, rejected)
+        missing[kind] = number - _take(number, made, run, kept, rejected, stop)
     return GenerationReport(
         asked=options.number + options.multi_hop + options.follow_ups + options.unanswerable,
         missing={kind: count for kind, count in missing.items() if count},
@@ -177,10 +183,17 @@ def _decide_batch(run: QuestionRun, units: Sequence[Unit]) -> tuple[list[DataRow
     return [kept[number] for number in sorted(kept)], rejected
 
 
-def _take(number: int, made: Iterator[DataRow], run: QuestionRun, kept: list[DataRow], rejected: list[DataRow]) -> int:
+def _take(
+    number: int,
+    made: Iterator[DataRow],
+    run: QuestionRun,
+    kept: list[DataRow],
+    rejected: list[DataRow],
+    stop: Callable[[], bool] | None,
+) -> int:
     """Decide composed rows until a number of them is kept, and return how many are."""
     taken = 0
-    while taken < number and (row := next(made, None)) is not None:
+    while taken < number and not (stop is not None and stop()) and (row := next(made, None)) is not None:
         (decided,) = run.decide([row])
         (kept if decided.kept else rejected).append(decided)
         taken += decided.kept

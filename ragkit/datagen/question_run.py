@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from ragkit.datagen.candidates import Candidate, candidates
 from ragkit.datagen.composed import MULTI_HOP
-from ragkit.datagen.gates import Calibration, Gate, QualityGate, RetrievalGate, apply, calibrate, standard_gates
+from ragkit.datagen.gates import (
+    Calibration,
+    Gate,
+    QualityGate,
+    RetrievalGate,
+    RowReader,
+    apply,
+    calibrate,
+    standard_gates,
+)
+from ragkit.datagen.gates.both_passages import BothPassagesGate
 from ragkit.datagen.ledger import Ledger, digest
 from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes, fault
 from ragkit.datagen.review import MIN_LABELS, Review, current_reviews, labelled, reviewed
@@ -124,6 +134,8 @@ class QuestionRun:
     gates: list[Gate] = field(init=False)
     _recorded_gates: frozenset[str] = field(init=False)
     """Names of the gates that call a model; their decisions are recorded."""
+    _composed_gates: list[Gate] = field(default_factory=list)
+    """Further gates for rows that need two passages."""
     _drafts: list[Draft] = field(default_factory=list)
     _reviews: dict[str, Review | None] = field(init=False)
 
@@ -136,7 +148,9 @@ class QuestionRun:
             self.gates, self._recorded_gates = list(self.own_gates), frozenset()
             return
         self.gates = standard_gates(self.index, self.reader, retriever_rows=retriever_rows)
-        self._recorded_gates = frozenset(gate.name for gate in self.gates) - _UNRECORDED
+        self._composed_gates = [BothPassagesGate(RowReader(self.index, self.reader))]
+        names = {gate.name for gate in (*self.gates, *self._composed_gates)}
+        self._recorded_gates = frozenset(names) - _UNRECORDED
 
     def recorded(self, unit: Unit) -> bool:
         """Return whether the questions for a candidate are in the ledger."""
@@ -167,8 +181,8 @@ class QuestionRun:
         Gate by gate, so that a local model reuses the beginning of a gate's prompt.
         """
         decided = list(rows)
-        for gate in self.gates:
-            decided = [self._decided(gate, row) if row.kept else row for row in decided]
+        for gate in (*self.gates, *self._composed_gates):
+            decided = [self._decided(gate, row) if row.kept and self._concerns(gate, row) else row for row in decided]
         return [reviewed(row, self._reviews) for row in decided]
 
     @property
@@ -176,6 +190,9 @@ class QuestionRun:
         """Rows that people kept and rejected; both empty if there are too few of either."""
         kept, rejected = labelled(self._reviews.values())
         return (kept, rejected) if min(len(kept), len(rejected)) >= MIN_LABELS else ([], [])
+
+    def _concerns(self, gate: Gate, row: DataRow) -> bool:
+        return gate not in self._composed_gates or MULTI_HOP in row.tags
 
     def _decided(self, gate: Gate, row: DataRow) -> DataRow:
         if gate.name == "retrieval" and MULTI_HOP in row.tags and self.own_gates is None:

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import DATA, versions
 from ragkit import Index
 from ragkit.agents import ACTIONS, Plan, Planner, PlannerOptions
+from ragkit.agents.plans.demonstrations import demonstrations_for
 from ragkit.agents.plans.writing import plan_messages, write_plan
 from ragkit.answering import AnswerOptions
 from ragkit.errors import PlanError
@@ -61,7 +62,7 @@ def problem_of(question: str, reply: str) -> str:
 
 def write_freely(model: ChatModel, question: str, retries: int) -> tuple[int, int]:
     """Return how many attempts a valid plan took without a grammar, 0 if none was valid, and how many were made."""
-    messages = plan_messages(question, ACTIONS)
+    messages = plan_messages(question, ACTIONS, demonstrations_for(question))
     for attempt in range(1, retries + 2):
         if model.count_tokens(messages) + REPLY_TOKENS > model.window:
             return 0, attempt - 1

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ragkit.agents.mcp_client import McpTools, tools_from_mcp
     from ragkit.agents.openapi import tools_from_openapi
     from ragkit.agents.plans.actions import ACTIONS, Action, Parameter
+    from ragkit.agents.plans.mined import MinedAction, load_actions, save_actions
+    from ragkit.agents.plans.mining import MiningReport, mine_actions
     from ragkit.agents.plans.outcome import PlanResult
     from ragkit.agents.plans.plan import Plan, PlanStep
     from ragkit.agents.plans.planner import PlanBudget, Planner, PlannerOptions
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from ragkit.agents.plans.replaying import replay_plan
     from ragkit.agents.plans.values import Item, Value
     from ragkit.agents.probing import ProbeResult, probe
-    from ragkit.agents.running import Call, Outcome, RunLimits, ToolRunner
+    from ragkit.agents.running import Call, CallRefusedError, Outcome, RunLimits, ToolRunner
     from ragkit.agents.searching import SearchBudget, SearchResult, Step, search
     from ragkit.agents.sources import tools_from_file
     from ragkit.agents.tool import Tool
@@ -41,9 +43,12 @@ _HOMES = {
     "AgentTrace": "ragkit.agents.trace",
     "ArgumentOptions": "ragkit.agents.arguments",
     "Call": "ragkit.agents.running",
+    "CallRefusedError": "ragkit.agents.running",
     "CallOptions": "ragkit.agents.choosing",
     "Item": "ragkit.agents.plans.values",
     "McpTools": "ragkit.agents.mcp_client",
+    "MinedAction": "ragkit.agents.plans.mined",
+    "MiningReport": "ragkit.agents.plans.mining",
     "Outcome": "ragkit.agents.running",
     "Parameter": "ragkit.agents.plans.actions",
     "Plan": "ragkit.agents.plans.plan",
@@ -66,10 +71,13 @@ _HOMES = {
     "Value": "ragkit.agents.plans.values",
     "choose_call": "ragkit.agents.choosing",
     "choose_calls": "ragkit.agents.choosing",
+    "load_actions": "ragkit.agents.plans.mined",
+    "mine_actions": "ragkit.agents.plans.mining",
     "probe": "ragkit.agents.probing",
     "refine": "ragkit.agents.plans.refining",
     "replay": "ragkit.agents.agent",
     "replay_plan": "ragkit.agents.plans.replaying",
+    "save_actions": "ragkit.agents.plans.mined",
     "search": "ragkit.agents.searching",
     "tool_records": "ragkit.agents.tuning_rows",
     "tools_from_file": "ragkit.agents.sources",
@@ -88,8 +96,11 @@ __all__ = [
     "ArgumentOptions",
     "Call",
     "CallOptions",
+    "CallRefusedError",
     "Item",
     "McpTools",
+    "MinedAction",
+    "MiningReport",
     "Outcome",
     "Parameter",
     "Plan",
@@ -112,10 +123,13 @@ __all__ = [
     "Value",
     "choose_call",
     "choose_calls",
+    "load_actions",
+    "mine_actions",
     "probe",
     "refine",
     "replay",
     "replay_plan",
+    "save_actions",
     "search",
     "tool_records",
     "tools_from_file",

@@ -14,6 +14,7 @@ from ragkit.agents.tool import Tool
 from ragkit.agents.toolbox import ToolBox
 from ragkit.agents.trace import (
     AgentTrace,
+    Event,
     Recorder,
     Replayer,
     call_dict,
@@ -69,7 +70,7 @@ class Agent:
     """Runs tasks with a model and tools.
 
     Tools that write run only if ``confirm`` returns true for the call; they are never explored: without ``confirm``
-    they are not offered.
+    they are not offered. ``confirm`` can raise ``CallRefusedError`` with the reason of a refusal.
 
     Args:
         model: local model, API model, or any other chat model.
@@ -95,8 +96,12 @@ class Agent:
         self._confirm = confirm
         self.options = options or AgentOptions()
 
-    def run(self, task: str) -> AgentResult:
+    def run(self, task: str, *, listen: Callable[[Event], None] | None = None) -> AgentResult:
         """Run a task.
+
+        Args:
+            task: what a person asks for.
+            listen: gets each event of the trace as soon as it has ended; what it raises ends the run.
 
         Raises:
             PromptOverflowError: if task and tools do not fit the model's window.
@@ -111,7 +116,7 @@ class Agent:
             asdict(self.options.budget),
             {tool.name: tool.fingerprint() for tool in offered},
         )
-        recorder = Recorder(trace)
+        recorder = Recorder(trace, listen)
         runner = ToolRunner(self.options.limits, self._confirm)
         policy = _ModelPolicy(self._model, box, task, self.options, recorder)
 

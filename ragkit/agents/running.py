@@ -68,7 +68,11 @@ class RunLimits:
 
 
 Confirm = Callable[[Tool, Call], bool]
-"""Asks a person whether a tool that writes may run."""
+"""Asks a person whether a tool that writes may run; raises ``CallRefusedError`` to say why it may not."""
+
+
+class CallRefusedError(Exception):
+    """A call that writes is refused for the reason in the argument. It becomes an outcome and reaches no caller."""
 
 
 @dataclass(slots=True)
@@ -93,8 +97,7 @@ class ToolRunner:
         problem = tool.problem(call.arguments)
         if problem:
             return Outcome("invalid_call", f"Invalid arguments for {tool.name}: {problem}")
-        if tool.writes and (self.confirm is None or not self.confirm(tool, call)):
-            reason = "it was not confirmed" if self.confirm is not None else "there is nobody to confirm it"
+        if tool.writes and (reason := self._refused(tool, call)):
             return Outcome("refused", f"{tool.name} changes something, and {reason}.")
         started = time.monotonic()
         operation = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool.name}
@@ -113,6 +116,15 @@ class ToolRunner:
         if problem:
             return Outcome("invalid_result", f"The result does not match the tool's schema: {problem}", None, seconds)
         return Outcome("ok", text, value, seconds)
+
+    def _refused(self, tool: Tool, call: Call) -> str:
+        """Return why a call that writes may not run; empty if it may."""
+        if self.confirm is None:
+            return "there is nobody to confirm it"
+        try:
+            return "" if self.confirm(tool, call) else "it was not confirmed"
+        except CallRefusedError as error:
+            return str(error)
 
     def close(self) -> None:
         """End the child processes."""

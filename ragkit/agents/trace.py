@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -108,10 +108,16 @@ class AgentTrace:
 
 
 class Recorder:
-    """Adds events to a trace, with the prompts and tokens of the model calls inside them."""
+    """Adds events to a trace, with the prompts and tokens of the model calls inside them.
 
-    def __init__(self, trace: AgentTrace) -> None:
+    Args:
+        trace: gets the events.
+        listen: gets each event after it was added. What it raises ends the run.
+    """
+
+    def __init__(self, trace: AgentTrace, listen: Callable[[Event], None] | None = None) -> None:
         self.trace = trace
+        self._listen = listen
         self._prompts: list[str] = []
         self._tokens = 0
 
@@ -131,7 +137,13 @@ class Recorder:
         started = time.monotonic()
         yield event
         event.tokens, event.seconds = self._tokens, round(time.monotonic() - started, 3)
+        self.add(event)
+
+    def add(self, event: Event) -> None:
+        """Add an event that has ended."""
         self.trace.events.append(event)
+        if self._listen is not None:
+            self._listen(event)
 
 
 class Replayer:

@@ -180,7 +180,7 @@ class Chat:
 
     def _streamed(self, ask: Ask, state: AnswerState, stopped: Callable[[], bool]) -> Answer | None:
         """Print an answer as it is generated, and return it; None if it was stopped."""
-        steps = self._assistant.stream(ask.question, where=ask.where, mode=ask.config.mode, history=ask.history)
+        steps = self._assistant.stream(ask.question, where=ask.where, mode=self._mode, history=ask.history)
         with ExitStack() as stack:
             stack.enter_context(stoppable(stopped))
             stack.callback(steps.close)

@@ -34,12 +34,19 @@ PoolOption = Annotated[
 ]
 
 
+ActionsFile = Annotated[
+    Path | None,
+    typer.Option("--actions", metavar="FILE", help="File of further actions, made by `plan mine`."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     plan = typer.Typer(help="Answer questions in several checked steps.", no_args_is_help=True)
     plan.command()(show)
     plan.command()(run)
     plan.command()(refine)
+    plan.command()(mine)
     app.add_typer(plan, name="plan")
 
 
@@ -49,6 +56,7 @@ def show(
     model: ModelName = None,
     file: PlanFile = None,
     pool: PoolOption = None,
+    actions: ActionsFile = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
@@ -56,7 +64,7 @@ def show(
     from ragkit.agents import PlannerOptions
     from ragkit.errors import PlanError
 
-    with _opened(target, model, PlannerOptions(), None, pool, update=not no_update, json=json) as planner:
+    with _opened(target, model, PlannerOptions(), None, pool, actions, update=not no_update, json=json) as planner:
         plan = _read(file, question)
         attempts = 0
         if plan is None:
@@ -82,6 +90,7 @@ def run(
     model: ModelName = None,
     file: PlanFile = None,
     pool: PoolOption = None,
+    actions: ActionsFile = None,
     if_unsure: Annotated[
         bool, typer.Option("--if-unsure", help="Run a plan only if the direct answer is unsure or an abstention.")
     ] = False,
@@ -114,7 +123,7 @@ def run(
         err.print(_quote_text(quote), markup=False)
         return not asks or quote.calls == 0 or typer.confirm("Run the plan?", default=True, err=True)
 
-    with _opened(target, model, options, confirm, pool, update=not no_update, json=json) as planner:
+    with _opened(target, model, options, confirm, pool, actions, update=not no_update, json=json) as planner:
         result = planner.ask(question, _read(file, question), where=where)
     if trace is not None:
         result.trace.save(trace)
@@ -132,6 +141,7 @@ def refine(
     pool: Annotated[str, typer.Option("--pool", "-p", metavar="NAME", help="Example pool that the plans go into.")],
     model: ModelName = None,
     tries: Annotated[int, typer.Option(min=1, help="Maximum plans per question.")] = 3,
+    actions: ActionsFile = None,
     input_field: InputField = "question",
     output_field: OutputField = "answer",
     no_update: NoUpdate = False,
@@ -146,7 +156,7 @@ def refine(
     examples = read_test(file, input_field, output_field)
     with (
         opened_pool(pool, load_settings(), create=True) as opened,
-        _opened(target, model, PlannerOptions(), None, None, update=not no_update, json=json) as planner,
+        _opened(target, model, PlannerOptions(), None, None, actions, update=not no_update, json=json) as planner,
     ):
         report = refine_plans(planner, examples, opened, tries=tries)
     if json:
@@ -159,6 +169,69 @@ def refine(
     )
     for question in report.failed:
         out.print(harmless(f"  no plan: {one_line(question, 160)}"), style="yellow", markup=False)
+
+
+def mine(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="QUESTIONS",
+            help="Text file with a question per line, or CSV, TSV or JSON Lines with a column of questions.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="JSON file of the actions.")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Local model that names what questions ask for if the rules find nothing."),
+    ] = None,
+    least: Annotated[
+        int, typer.Option("--min-questions", min=1, help="Questions that must ask for the same thing.")
+    ] = 3,
+    most: Annotated[int, typer.Option("--max-actions", min=1, help="Maximum number of actions.")] = 12,
+    input_field: InputField = "question",
+    json: Json = False,
+) -> None:
+    """Propose actions from the questions that people ask, for `plan run --actions FILE`.
+
+    What several questions ask for, such as a deadline or a responsible person, becomes an action with a name. Questions
+    that ask for the same in other words are merged. Check the file, and edit names and questions as you like.
+    """
+    from ragkit.agents import mine_actions, save_actions
+    from ragkit.cli.pools import read_questions
+    from ragkit.embedding import open_embedder
+    from ragkit.errors import SettingsError
+    from ragkit.models import ConstrainedModel, open_model
+    from ragkit.settings import load_settings
+
+    settings = load_settings()
+    namer: ConstrainedModel | None = None
+    if model is not None and model != "none":
+        found = opened_model(model, settings)
+        opened = open_model(found or "auto") if found is None or isinstance(found, str) else found
+        if not isinstance(opened, ConstrainedModel):
+            raise SettingsError(f"{model} does not follow a grammar.", "Specify a local model, or none.")
+        namer = opened
+    report = mine_actions(
+        read_questions(file, input_field),
+        open_embedder(settings.embedding_model),
+        model=namer,
+        least_support=least,
+        most=most,
+    )
+    save_actions(report.actions, output)
+    if json:
+        print_json(report)
+        return
+    for action in report.actions:
+        line = f"{action.name} ({action.support:,} questions): {action.question}"
+        out.print(harmless(line), markup=False)
+        out.print(harmless(f"  such as: {one_line(action.examples[0], 120)}"), style="dim", markup=False)
+    for name, count in report.built_in.items():
+        err.print(f"Built in: {name} ({count:,} {'question' if count == 1 else 'questions'})", markup=False)
+    dropped, unread = len(report.dropped), len(report.unread)
+    err.print(f"Asked for too rarely: {dropped:,}. Questions in which nothing was found: {unread:,}.", markup=False)
+    out.print(f"{len(report.actions):,} {'action' if len(report.actions) == 1 else 'actions'}: {output}", markup=False)
 
 
 def print_plan_result(result: PlanResult, json: bool) -> None:
@@ -199,6 +272,7 @@ def _opened(
     options: PlannerOptions,
     confirm: ConfirmPlan | None,
     pool: str | None,
+    actions: Path | None,
     *,
     update: bool,
     json: bool,
@@ -206,8 +280,7 @@ def _opened(
     from contextlib import ExitStack
     from dataclasses import replace
 
-    from ragkit.agents import Planner
-    from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
+    from ragkit.agents import ACTIONS, Planner, load_actions
     from ragkit.cli.pools import opened_pool
     from ragkit.settings import load_settings
 
@@ -218,8 +291,9 @@ def _opened(
             index,
             None if name == "none" else opened_model(name, settings),
             options=replace(options, answers=answer_options(settings)),
+            actions=ACTIONS if actions is None else load_actions(actions),
             confirm=confirm,
-            demonstrations=DEMONSTRATIONS if pool is None else stack.enter_context(opened_pool(pool, settings)),
+            demonstrations=None if pool is None else stack.enter_context(opened_pool(pool, settings)),
         )
 
 

@@ -108,6 +108,25 @@ def read_test(file: Path, input_field: str, output_field: str) -> list[Example]:
     return whole
 
 
+def read_questions(file: Path, field: str) -> list[str]:
+    """Read questions of a text file, one per line, or of a column of a CSV, TSV or JSON Lines file.
+
+    Raises:
+        ExamplePoolError: if there are none, or the file can't be read.
+    """
+    if file.suffix.lower() in (".csv", ".tsv", ".jsonl", ".ndjson"):
+        found = [row.input for row in read_files([file], field, field)]
+    else:
+        try:
+            found = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ExamplePoolError(f"{file} can't be read: {error}.", "Specify a text file in UTF-8.") from error
+    questions = [question for question in found if question.strip()]
+    if not questions:
+        raise ExamplePoolError(f"{file} has no question.", "Name the column of the questions: --input-field NAME")
+    return questions
+
+
 def print_leaks(leaks: Sequence[Leak], rows: int) -> None:
     """Print which rows of a test split duplicate or nearly duplicate an example of a pool."""
     if not leaks:

@@ -104,6 +104,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    tools: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Collection of tools, made by `ragkit tools add`, that the model may call in the answer mode agent.",
+            show_default=False,
+        ),
+    ] = None,
     unload_after: Annotated[
         float, typer.Option(min=0, metavar="MINUTES", help="Unload unused indexes and models; 0 to keep them loaded.")
     ] = 30,
@@ -130,6 +138,7 @@ def serve(
         from ragkit.serving.limits import Limits
         from ragkit.serving.reviewing import row_reviews
         from ragkit.serving.running import Server
+        from ragkit.serving.served_tools import ServedTools
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "to serve the chat page and the API") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -162,10 +171,13 @@ def serve(
             parallel=parallel,
             embedding_model=settings.embedding_model,
             templates=settings.templates,
+            tools=tools,
             opener=lambda name: _model(name, settings, threads, parallel),
         )
     )
     server.context.part(row_reviews)  # reports a missing file before the server starts
+    if tools is not None:
+        out.print(f"  tools: {', '.join(tool.name for tool in server.context.part(ServedTools).all)}", markup=False)
     # The server stops on Ctrl-C, and then raises the signal again.
     with suppress(KeyboardInterrupt), updates:
         server.run(lambda: _tell(server, open_page=open_page))

@@ -11,7 +11,7 @@ import typer
 from ragkit.cli.agent import print_agent_result
 from ragkit.cli.options import Json
 from ragkit.cli.output import one_line, out, print_json
-from ragkit.cli.plan import print_plan_result
+from ragkit.cli.plan import ActionsFile, print_plan_result
 from ragkit.serving.names import harmless
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ def show(file: TraceFile, json: Json = False) -> None:
     out.print(harmless(f"{trace.outcome}: {trace.answer}"), style="bold", markup=False)
 
 
-def replay(file: TraceFile, json: Json = False) -> None:
+def replay(file: TraceFile, actions: ActionsFile = None, json: Json = False) -> None:
     """Replay a trace without a model, tools or documents; the answer is the same."""
-    from ragkit.agents import AgentTrace, replay_plan
+    from ragkit.agents import ACTIONS, AgentTrace, load_actions, replay_plan
     from ragkit.agents import replay as replay_agent
     from ragkit.agents.plans.outcome import METHOD
 
     trace = AgentTrace.load(file)
     if trace.method == METHOD:
-        print_plan_result(replay_plan(trace), json)
+        print_plan_result(replay_plan(trace, ACTIONS if actions is None else load_actions(actions)), json)
     else:
         print_agent_result(replay_agent(trace), json)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ragkit.agents.trace import AgentTrace
 from ragkit.answering.options import MODES, Mode
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.prompting import Prompt
@@ -16,6 +17,9 @@ from ragkit.serving.models import NONE
 if TYPE_CHECKING:
     from ragkit.serving.context import Context
 
+StepMode = Literal["agent", "plan"]
+STEP_MODES: tuple[StepMode, ...] = get_args(StepMode)
+"""Modes that answer in several steps: with tools, or by a plan over the documents."""
 _SHOTS = 4
 MOST_SHOTS = 64
 MOST_HITS = 100
@@ -27,8 +31,8 @@ class Config:
 
     collection: str
     model: str
-    mode: Mode
-    """``chat``, ``extract`` or ``quotes``."""
+    mode: Mode | StepMode
+    """``chat``, ``extract``, ``quotes``, ``agent`` or ``plan``."""
     shots: int
     """Of the collection's answered examples at most; 0 in any mode but ``chat``."""
 
@@ -70,6 +74,8 @@ class GenerationResult:
     """Why it failed: ``{message, hint, code}``."""
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
+    steps: AgentTrace | None = None
+    """Of the modes ``agent`` and ``plan``: the calls or steps; partial if it was stopped or failed."""
     cut: bool = False
     """Whether the reply took all the tokens that it was given."""
 
@@ -91,8 +97,11 @@ def checked_ask(
     stop: tuple[str, ...] = (),
     instructions: str = "",
     json_schema: Mapping[str, Any] | None = None,
+    in_steps: bool = False,
 ) -> Ask:
     """Return a question with what it is answered with; None takes what the server was started with.
+
+    ``in_steps`` allows the modes ``agent`` and ``plan``.
 
     Raises:
         RequestError: if the question is empty or too long, or there is no such model or mode.
@@ -111,7 +120,7 @@ def checked_ask(
         )
     name = ctx.models.name(model)
     wanted = mode or ctx.options.mode
-    taken_mode, why = _resolved(wanted, name)
+    taken_mode, why = _resolved(available_modes(ctx) if in_steps else MODES, wanted, name)
     if wanted != "auto":
         why = "asked for" if mode else "as the server was started"
     taken = min(_SHOTS if shots is None else shots, MOST_SHOTS) if taken_mode == "chat" else 0
@@ -132,11 +141,18 @@ def checked_ask(
     )
 
 
-def _resolved(wanted: str, model: str) -> tuple[Mode, str]:
+def available_modes(ctx: Context) -> tuple[Mode | StepMode, ...]:
+    """Return the answer modes of a server: ``agent`` only if it has tools."""
+    return tuple(mode for mode in (*MODES, *STEP_MODES) if mode != "agent" or ctx.options.tools is not None)
+
+
+def _resolved(modes: Sequence[Mode | StepMode], wanted: str, model: str) -> tuple[Mode | StepMode, str]:
     """Return the answer mode, and the reason for ``auto``."""
-    found = next((mode for mode in MODES if mode == wanted), None)
+    found = next((mode for mode in modes if mode == wanted), None)
     if found is None:
-        raise RequestError(f"Unknown mode {wanted!r}.", f"Legal values: {', '.join(MODES)}.")
+        if wanted == "agent" and "plan" in modes:
+            raise RequestError("The server has no tools.", "Start it with some: ragkit serve --tools FILE")
+        raise RequestError(f"Unknown mode {wanted!r}.", f"Legal values: {', '.join(modes)}.")
     if found == "auto":
         return ("quotes", "auto: no model") if model == NONE else ("auto", "")
     if model == NONE and found != "quotes":

@@ -81,6 +81,8 @@ class ServeOptions:
     embedding_model: str = "default"
     """For new collections."""
     templates: Path | None = None
+    tools: Path | None = None
+    """Collection of tools, made by ``ragkit tools add``, for the answer mode ``agent``."""
     opener: Callable[[str], ChatModel] | None = None
     """Makes a model of a name; ``open_model`` by default."""
     limits: Limits = field(default_factory=Limits)

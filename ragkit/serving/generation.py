@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from ragkit.answering import AnswerOptions, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta, Trace
 from ragkit.answering.events import AnswerEvent
@@ -27,6 +27,7 @@ from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
+    from ragkit.answering.options import Mode
     from ragkit.models import ChatModel
     from ragkit.serving.collections import Collection
     from ragkit.serving.context import Context
@@ -255,7 +256,8 @@ class Generation(Generic[T]):
             threshold=serve.threshold,
             unsure_below=serve.unsure_below,
         )
-        assistant = self._collection.assistant(model, ask.config.mode, options, ask.config.shots)
+        mode = cast("Mode", ask.config.mode)  # the other modes are those of StepRun
+        assistant = self._collection.assistant(model, mode, options, ask.config.shots)
         return assistant.stream(ask.question, where=ask.where, history=ask.history)
 
     def _emit(self, event: GenerationEvent[T] | BaseException) -> None:

@@ -29,6 +29,8 @@ class Limits:
     """Requests per person and minute."""
     away: float = 15.0
     """Seconds for which an answer that can be followed again goes on although nobody follows it."""
+    confirmation: float = 300.0
+    """Seconds for which a call of a tool that writes waits for a person's decision."""
     streams: int = 64
     """Answers of one person that are made or waited for at once."""
     all_streams: int = 512

@@ -36,6 +36,11 @@ def harmless(text: str) -> str:
     return _UNSEEN.sub("", text)
 
 
+def visible(text: str) -> str:
+    """Return ``text`` with such characters written as escapes, so that a person sees all of what is done with it."""
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
 def clean_name(given: str | None) -> str:
     """Return the display and download name of an uploaded file.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ragkit.answering import Generating, PromptBuilt, Retrieved, TextDelta
@@ -10,10 +11,13 @@ from ragkit.indexing import Index
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Citation, Hit
 from ragkit.serving.asks import GenerationResult
+from ragkit.serving.confirming import CallAsked, CallDecided
 from ragkit.serving.conversations import StoredMessage, new_message
 from ragkit.serving.generation import Queued
 from ragkit.serving.names import document_name
 from ragkit.serving.rendering import to_html
+from ragkit.serving.step_runs import StepEnded
+from ragkit.serving.step_views import asked_view, step_view
 
 _REDRAWN = 0.02
 """Share of a text that must be new before a stream shows it as HTML again."""
@@ -48,8 +52,17 @@ class StepViews:
         self._drawn = 0
         self._citations: dict[int, Citation] = {}
 
-    def event(self, event: Queued | Retrieved | PromptBuilt | Generating | TextDelta) -> tuple[str, dict[str, Any]]:
+    def event(
+        self,
+        event: Queued | Retrieved | PromptBuilt | Generating | TextDelta | StepEnded | CallAsked | CallDecided,
+    ) -> tuple[str, dict[str, Any]]:
         """Return a step as the name and the data of an event."""
+        if isinstance(event, StepEnded):
+            return "step", step_view(event.event)
+        if isinstance(event, CallAsked):
+            return "confirm", asked_view(event)
+        if isinstance(event, CallDecided):
+            return "decided", asdict(event)
         if isinstance(event, Queued):
             return "queued", {"before": event.before}
         if isinstance(event, Retrieved):
@@ -173,6 +186,7 @@ def why_view(outcome: GenerationResult) -> dict[str, Any]:
         "threshold": 0.0,
         "seconds": {},
         "usage": None,
+        "steps": [] if outcome.steps is None else [step_view(event) for event in outcome.steps.events],
     }
     if trace is not None:
         default = "the one that was chosen"

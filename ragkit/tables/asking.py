@@ -20,6 +20,7 @@ from ragkit.tables.opening import open_database
 from ragkit.tables.proposing import Proposal, propose
 from ragkit.tables.running import CitedRows, run_cited
 from ragkit.tables.scopes import Scope, scopes_of
+from ragkit.tables.synonyms import ColumnSynonyms
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -66,6 +67,7 @@ class Tables:
         self.database = database
         self.issues = tuple(issues)
         self._scopes = scopes_of(database.tables, database.dialect)
+        self._synonyms = ColumnSynonyms(self._scopes)
 
     @property
     def tables(self) -> tuple[TableInfo, ...]:
@@ -110,6 +112,10 @@ class Tables:
         """
         proposals = propose(question, self._scopes)
         fitting = [one for one in proposals if one.coverage >= options.least_coverage and not one.names_missing]
+        if not fitting and (synonyms := self._synonyms.of(question)):
+            proposals = propose(question, self._scopes, synonyms=synonyms)
+            # A guess at one word allows no other word to be missing.
+            fitting = [one for one in proposals if one.coverage >= options.least_coverage and not one.missing]
         considered = tuple(one.sql for one in proposals)
         if fitting:
             close = [one for one in fitting if one.score >= fitting[0].score - options.margin]

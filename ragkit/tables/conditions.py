@@ -75,6 +75,14 @@ class Conditions:
             if table and all(table):
                 tokens |= set().union(*table)
                 share = len(column.terms)
+        synonyms = {
+            token.number
+            for token in self.question.tokens
+            if token.number not in used and column.column.title in self.question.synonyms.get(token.term, ())
+        }
+        if synonyms:
+            tokens |= synonyms
+            share = max(share, LEAST_NAMED * len(column.terms))
         if column.column.unit:
             own_unit = measure_of(f"1 {column.column.unit}")
             for comparison in self.question.comparisons:
@@ -125,6 +133,8 @@ class Conditions:
             for tokens in best:
                 full = [value for value, complete in matches[tokens] if complete]
                 values = full or [value for value, _ in matches[tokens]]
+                if not full and len(values) == 1 and self._names_rows(tokens, values[0]):
+                    continue
                 if len(values) <= _MAX_VALUES:
                     yield Condition(_among(column.sql, values), column, tokens, bool(full))
             complete = [tokens for tokens in best if any(full for _, full in matches[tokens])]
@@ -139,6 +149,15 @@ class Conditions:
                     if word.lower() in values[0].lower():
                         escaped = literal(f"%{word}%")
                         yield Condition(f"{column.sql} LIKE {escaped}", column, numbers, full=False)
+
+    def _names_rows(self, tokens: frozenset[int], value: str) -> bool:
+        """Return whether a word of a value asks for rows, as in "which tickets": it does not mean "Family ticket"."""
+        words = [self.question.tokens[number] for number in tokens]
+        if len(words) > 1 or words[0].weight != 1.0:
+            return False
+        word = words[0]
+        written = set(re.findall(r"[^\W_]+", value.lower()))
+        return word.number in self.question.head | self.question.counted or word.text.lower() not in written
 
     def _joined(self, sets: Sequence[frozenset[int]]) -> bool:
         """Return whether "and", "or", "than" or a comma stands between the words of each two values."""

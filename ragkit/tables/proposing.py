@@ -7,7 +7,7 @@ noun that occurs in no table is never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ragkit.tables.conditions import LEAST_NAMED, Condition, Conditions
@@ -46,15 +46,18 @@ class Proposal:
         return has_name(self.missing)
 
 
-def propose(question: str, scopes: Sequence[Scope], limit: int = 8) -> list[Proposal]:
+def propose(
+    question: str, scopes: Sequence[Scope], limit: int = 8, synonyms: Mapping[str, frozenset[str]] | None = None
+) -> list[Proposal]:
     """Return the queries that a question may mean, best first.
 
     Args:
         question: question of a person.
         scopes: tables and joins that can be asked.
         limit: maximum number of queries.
+        synonyms: titles of columns that words of the question mean; see ``ColumnSynonyms``.
     """
-    asked = Question(question)
+    asked = Question(question, synonyms or {})
     found: dict[str, Proposal] = {}
     for scope in scopes:
         for proposal in _ScopeProposer(asked, scope).proposals():

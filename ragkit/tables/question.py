@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -124,6 +124,8 @@ class Question:
     """A question on tables, as read by rules."""
 
     text: str
+    synonyms: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Titles of columns that a stem means although it is not in them."""
 
     @cached_property
     def tokens(self) -> tuple[Token, ...]:

@@ -11,17 +11,21 @@ from ragkit.agents import (
     Action,
     AgentTrace,
     Item,
+    MinedAction,
     Parameter,
     Plan,
     PlanBudget,
     Planner,
     PlannerOptions,
     Value,
+    load_actions,
+    mine_actions,
     refine,
     replay_plan,
+    save_actions,
 )
 from ragkit.agents.plans.computing import quantity_of
-from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
+from ragkit.agents.plans.demonstrations import DEMONSTRATIONS, SHOWN, demonstrations_for
 from ragkit.agents.plans.plan import PlanStep, Ref
 from ragkit.agents.plans.writing import step_grammar, write_plan
 from ragkit.answering import AnswerOptions, ExtractOptions
@@ -65,6 +69,9 @@ def test_a_plan_is_read_as_it_is_written():
     assert Plan.parse("?", str(plan)) == plan
     for plan in DEMONSTRATIONS:
         assert plan.problems(ACTIONS) == []
+        # A question is shown the plan for its form last.
+        assert demonstrations_for(plan.question)[-1] == plan
+        assert len(set(demonstrations_for(plan.question))) == SHOWN
 
 
 @pytest.mark.parametrize(
@@ -103,8 +110,11 @@ def test_the_grammar_allows_only_steps_that_fit():
     third = step_grammar(ACTIONS, ["passages", "items"], [2], last=False)
     assert '"answer(s2)"' in third
     assert '"count_items(" ("s2") ")"' in third
+    assert '"largest_item(" ("s2") (", " text)? ")"' in third
     assert "difference" not in third
     assert "find_passages" not in step_grammar(ACTIONS, ["passages"], [1], last=False)
+    # Passages are read before the answer, unless no step is left.
+    assert '"answer' not in step_grammar(ACTIONS, ["passages"], [1], last=False)
     assert step_grammar(ACTIONS, ["passages"], [1], last=True).startswith('root ::= "answer(s1)"\n')
 
 
@@ -114,6 +124,14 @@ def test_a_small_model_writes_a_valid_plan(smollm2):
     assert written.plan is not None
     assert written.plan.problems(few, 3) == []
     assert len(written.attempts) == 1
+    # What the form of a question needs is in the plan, whatever the model prefers.
+    steps = ("find_passages", "extract_value", "compare", "difference", "answer")
+    few = {name: ACTIONS[name] for name in steps}
+    [shown] = [plan for plan in DEMONSTRATIONS if plan.steps[-2].action == "difference"]
+    question = "How many more tours were there in May than in April?"
+    written = write_plan(smollm2, question, few, (shown,), max_steps=6)
+    assert written.plan is not None
+    assert [step.action for step in written.plan.steps][-2:] == ["difference", "answer"]
 
 
 def test_a_small_model_extracts_from_a_part_of_a_document(index, smollm2):
@@ -255,7 +273,7 @@ def test_an_own_action_runs_beside_the_built_in_ones(index):
     )
     assert "FIRST, VISITORS: 7,410" in result.answer
     assert same(replay_plan(result.trace, own), result)
-    with pytest.raises(ToolError, match="table of actions"):
+    with pytest.raises(ToolError, match="not known: "):
         replay_plan(result.trace)
     failed = planner.ask("?", Plan.parse(VISITORS, VISITORS_PLAN.replace("answer(s4)", "shout(s4)\ns6 = answer(s5)")))
     assert "KeyError" in failed.reason
@@ -272,6 +290,8 @@ def items(*texts):
         ("combine", (items("Star map"), items("star map", "Lift")), "Star map\nLift"),
         ("count_items", (items("a", "b", "c"),), "3"),
         ("largest_item", (items("Tour: 9 euros", "Show: 12.50 EUR"),), "Show: 12.50 EUR"),
+        ("largest_item", (items("third, visitors: 9,650, tours: 81", "first, visitors: 7,410, tours: 92"), "tours"),
+         "first, visitors: 7,410, tours: 92"),
         ("smallest_item", (items("opened 3 May 1999", "rebuilt on March 16, 1987"),), "rebuilt on March 16, 1987"),
         ("difference", (items("3 May 1999"), items("1 May 1999")), "2 days"),
         ("difference", (items("2 hours"), items("30 minutes")), "1.5 hours"),
@@ -290,6 +310,7 @@ def test_values_without_a_common_unit_are_not_compared(index):
     for action, arguments in [
         ("difference", (items("9 euros"), items("3 km"))),
         ("largest_item", (items("9 euros", "3 km"),)),
+        ("largest_item", (items("third, visitors: 9,650", "first, visitors: 7,410"), "price")),
         ("count_items", (replace(items("a"), note="More rows follow."),)),
     ]:
         with pytest.raises(PlanError):
@@ -322,7 +343,7 @@ def test_plans_that_worked_become_demonstrations(index, tmp_path):
         planner.plan("How many prices are listed?")
         [messages] = prompts
         assert messages[-3].content == f"Question: {question}"
-        assert len(messages) == 2 + 2 * len(DEMONSTRATIONS)
+        assert len(messages) == 2 + 2 * SHOWN
 
 
 def test_a_document_longer_than_the_window_is_cited_exactly(tmp_path):
@@ -341,3 +362,59 @@ def test_a_document_longer_than_the_window_is_cited_exactly(tmp_path):
             for citation in (citation for value in values for citation in value.citations()):
                 assert text[citation.start : citation.end] == citation.quote
     assert values[1].text == "guest 840"
+
+
+QUESTIONS = """\
+What is the price of the evening tour?
+What's the price for a school visit?
+What is the cost of the star map?
+What is the price of the membership?
+How do I submit a time card?
+How can I request a new laptop?
+How do we book a meeting room?
+Summarise the visitor rules.
+What is the colour of the dome?
+"""
+
+
+def test_actions_are_mined_from_questions_and_run_in_plans(index, tmp_path):
+    report = mine_actions(QUESTIONS.splitlines(), index.embedder)
+    assert [(one.name, one.returns, one.support) for one in report.actions] == [
+        ("find_price", "value", 4),
+        ("find_steps", "items", 3),
+    ]
+    assert report.actions[0].question == "What is the price for {subject}?"
+    assert "cost" in report.actions[0].purpose
+    assert (report.built_in, report.dropped) == ({"summarise": 1}, {"colour": 1})
+    visitors = MinedAction("find_quarter", "value", "Find the visitors.", "How many visitors came in the {subject}?")
+    save_actions([*report.actions, visitors], tmp_path / "actions.json")
+    actions = load_actions(tmp_path / "actions.json")
+    plan = Plan.parse(
+        "How many visitors came in the third quarter?",
+        's1 = find_section("Visitors")\ns2 = find_quarter("third quarter", s1)\ns3 = answer(s2)',
+    )
+    result = Planner(index, None, actions=actions).ask(plan.question, plan)
+    assert result.outcome == "plan", result.reason
+    assert "14,650" in result.answer
+    assert "14,650" in result.citations[0].quote
+    again = replay_plan(result.trace, actions)
+    assert (again.answer, again.citations) == (result.answer, result.citations)
+    with pytest.raises(ToolError, match="not known: "):
+        replay_plan(result.trace)
+    with pytest.raises(PlanError, match="Invalid action name: 'answer'"):
+        MinedAction("answer", "value", "", "What is {subject}?")
+    (tmp_path / "actions.json").write_text("[]")
+    with pytest.raises(PlanError, match="not a file of actions"):
+        load_actions(tmp_path / "actions.json")
+
+
+def test_a_model_that_writes_answers_a_mined_action_with_citations(index):
+    action = MinedAction(
+        "find_bus", "value", "Find the last bus.", "When does the last bus to {subject} leave?"
+    ).action()
+    plan = Plan.parse("Last bus?", 's1 = find_passages("last bus back")\ns2 = find_bus("town", s1)\ns3 = answer(s2)')
+    model = ScriptedModel("The last bus back leaves at 23:10 [1].", window=100_000)
+    result = Planner(index, model, actions={**ACTIONS, "find_bus": action}).ask(plan.question, plan)
+    assert result.outcome == "plan", result.reason
+    assert "23:10" in result.answer
+    assert any("23:10" in citation.quote for citation in result.citations)

@@ -89,6 +89,13 @@ def test_questions_of_several_kinds(machines, question, rows):
     assert answer.rows == rows, answer.sql
 
 
+@pytest.mark.parametrize("question", ["How many tickets are there?", "What are the three cheapest tickets?"])
+def test_word_for_the_rows_is_not_one_value(question):
+    with open_tables(SAMPLES / "prices.csv") as tables:
+        assert not tables.ask(question).answered
+        assert tables.ask("How much is the family ticket?").rows[0][:2] == ("Family ticket", "46.00")
+
+
 STAFF = """Name,Department,Salary,Start date,Country
 Ana Ruiz,Engineering,"$91,000",2019-05-01,Spain
 Bob Stone,Engineering,"$85,500",2021-02-15,USA
@@ -111,6 +118,12 @@ Eve Adams,Support,"$52,000",2020-01-10,USA
         ("What is the sum of all salaries?", ((363750,),)),
         ("What is the bonus of Ana Ruiz?", ()),
         ("Who works in Marketing?", ()),
+        # No column is named; "earns", "pay" and "wage" mean the salary.
+        ("Who earns the most?", (("Ana Ruiz", "$91,000"),)),
+        ("What is the average pay?", ((72750,),)),
+        ("Who earns more than $75,000?", (("Ana Ruiz",), ("Bob Stone",))),
+        ("Who is the tallest?", ()),
+        ("Which employee is best paid?", ()),
     ],
 )
 def test_questions_on_a_table_of_persons(tmp_path, question, rows):

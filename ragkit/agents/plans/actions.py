@@ -24,6 +24,8 @@ class Parameter:
     name: str
     kinds: tuple[Kind, ...] = ()
     """Kinds of earlier steps that it accepts; empty for a text in quotes."""
+    optional: bool = False
+    """Whether it can be left out; only the last one can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class Action:
     @property
     def signature(self) -> str:
         """Name, parameters and result on one line."""
-        shown = [f"{one.name}: {'|'.join(one.kinds) or 'text'}" for one in self.parameters]
+        shown = [
+            f"{one.name}: {'|'.join(one.kinds) or 'text'}{' (optional)' if one.optional else ''}"
+            for one in self.parameters
+        ]
         more = ", ..." if self.is_variadic else ""
         return f"{self.name}({', '.join(shown)}{more}) -> {self.returns}"
 
@@ -58,6 +63,8 @@ class Action:
         """Return the parameter for each of ``count`` arguments, or None if the action does not take that many."""
         if self.is_variadic and count >= 1:
             return self.parameters * count
+        if count == len(self.parameters) - 1 and self.parameters[-1].optional:
+            return self.parameters[:-1]
         return self.parameters if count == len(self.parameters) else None
 
 
@@ -74,7 +81,9 @@ def _action(
     name: str = "",
     pure: bool = False,
 ) -> Action:
-    typed = tuple(Parameter(key, tuple(kinds)) for key, kinds in parameters.items())
+    typed = tuple(
+        Parameter(key.removesuffix("?"), tuple(kinds), key.endswith("?")) for key, kinds in parameters.items()
+    )
     return Action(name or run.__name__, typed, returns, purpose, run, model, pure)
 
 
@@ -103,10 +112,10 @@ _BUILT_IN = (
     _action(combine, {"first": ("items",), "second": ("items",)}, "items", "Join two lists, each item once.",
             pure=True),
     _action(count_items, {"items": ("items",)}, "value", "Count the items.", pure=True),
-    _action(extreme("largest_item", 1), {"items": ("items",)}, "value",
+    _action(extreme("largest_item", 1), {"items": ("items",), "column?": ()}, "value",
             "Choose the item with the largest number, amount, duration or latest date.", name="largest_item",
             pure=True),
-    _action(extreme("smallest_item", -1), {"items": ("items",)}, "value",
+    _action(extreme("smallest_item", -1), {"items": ("items",), "column?": ()}, "value",
             "Choose the item with the smallest number, amount, duration or earliest date.", name="smallest_item",
             pure=True),
     _action(difference, {"first": ("value",), "second": ("value",)}, "value", "Subtract the second from the first.",

@@ -23,6 +23,8 @@ _DATES = (
     re.compile(rf"\b{_MONTH}\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})\b", re.IGNORECASE),
     re.compile(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?\s+{_MONTH},?\s+(?P<year>\d{{4}})\b", re.IGNORECASE),
 )
+_FIELD = re.compile(r"(?:^|[,;]\s+)([^:,;]{1,60}):\s+(.*?)(?=[,;]\s+[^:,;]{1,60}:\s|$)")
+"""A column of a row with its value."""
 _ALIKE = 0.8
 """Share of the words of the shorter of two items that the other has, from which they are the same."""
 _UNITS = {"time": (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))}
@@ -73,11 +75,21 @@ def count_items(bench: Workbench, items: Value) -> Value:
     return Value.single(str(len(items.items)), items)
 
 
-def extreme(name: str, sign: int) -> Callable[[Workbench, Value], Value]:
-    """Return the action that chooses the item with the largest (``sign`` 1) or smallest (-1) measure or date."""
+def extreme(name: str, sign: int) -> Callable[..., Value]:
+    """Return the action that chooses the item with the largest (``sign`` 1) or smallest (-1) measure or date.
 
-    def choose(bench: Workbench, items: Value) -> Value:
-        measured = [(item, quantity_of(item.text)) for item in items.items]
+    It compares the first measure of each item, or that of a column of its row.
+    """
+
+    def choose(bench: Workbench, items: Value, column: str = "") -> Value:
+        texts = [_cell(item.text, column) if column else item.text for item in items.items]
+        if column and not any(texts):
+            titles = dict.fromkeys(title for item in items.items for title, _ in _FIELD.findall(item.text))
+            raise PlanError(
+                f"No item has the column {column!r}; columns: {', '.join(titles) or 'none'}.",
+                "Name one of them, or no column.",
+            )
+        measured = [(item, quantity_of(text)) for item, text in zip(items.items, texts, strict=True)]
         known = [(item, measure) for item, measure in measured if measure is not None]
         dimensions = {measure.dimension for _, measure in known}
         if not known or len(dimensions) > 1:
@@ -90,6 +102,15 @@ def extreme(name: str, sign: int) -> Callable[[Workbench, Value], Value]:
 
     choose.__name__ = name
     return choose
+
+
+def _cell(text: str, column: str) -> str:
+    """Return the value of a column in a row that is shown as ``title: value, title: value``; empty without it."""
+    wanted = set(content_terms(column)) or {column.casefold()}
+    for title, value in _FIELD.findall(text):
+        if wanted <= {*content_terms(title.replace("_", " ")), title.casefold()}:
+            return str(value)
+    return ""
 
 
 def difference(bench: Workbench, first: Value, second: Value) -> Value:

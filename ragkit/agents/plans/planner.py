@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.agents.plans.actions import ACTIONS, Action, fingerprint
-from ragkit.agents.plans.demonstrations import DEMONSTRATIONS, select_demonstrations
+from ragkit.agents.plans.demonstrations import select_demonstrations
 from ragkit.agents.plans.outcome import METHOD, PlanResult, answered
 from ragkit.agents.plans.plan import MAX_STEPS, Plan
 from ragkit.agents.plans.quoting import PlanQuote, quote_plan
@@ -79,7 +79,7 @@ class Planner:
         actions: what steps can do, by name; ``ACTIONS`` and your own.
         confirm: asks a person before a plan runs, with the estimate of what it takes.
         demonstrations: plans that the model is shown, or a pool of them (see ``refine``), of which those for the most
-            similar questions are shown.
+            similar questions are shown; by default, built-in ones for the form of the question.
 
     Example:
         >>> planner = Planner(index, "smollm2")
@@ -94,7 +94,7 @@ class Planner:
         options: PlannerOptions | None = None,
         actions: Mapping[str, Action] = ACTIONS,
         confirm: ConfirmPlan | None = None,
-        demonstrations: Sequence[Plan] | ExamplePool = DEMONSTRATIONS,
+        demonstrations: Sequence[Plan] | ExamplePool | None = None,
     ) -> None:
         self.options = options or PlannerOptions()
         self.actions = dict(actions)
@@ -131,13 +131,21 @@ class Planner:
         plan.check(self.actions, self.options.max_steps)
         return quote_plan(plan, self.actions, self._bench(plan.question, None), _tokens_per_second(self._timed))
 
-    def ask(self, question: str, plan: Plan | None = None, *, where: str | None = None) -> PlanResult:
+    def ask(
+        self,
+        question: str,
+        plan: Plan | None = None,
+        *,
+        where: str | None = None,
+        listen: Callable[[Event], None] | None = None,
+    ) -> PlanResult:
         """Answer a question.
 
         Args:
             question: as a person asks it.
             plan: a plan that runs in place of one that the model writes, whatever the direct answer is.
             where: only documents that match.
+            listen: gets each event of the trace as soon as it has ended; what it raises ends the run.
 
         Raises:
             QueryError: if the question is empty or too long, or the filter can't be read.
@@ -153,7 +161,7 @@ class Planner:
              "max_steps": self.options.max_steps},
             {action.name: fingerprint(action) for action in self.actions.values()},
         )  # fmt: skip
-        return answered(trace, _Live(self, trace, plan, where), self.actions)
+        return answered(trace, _Live(self, trace, plan, where, listen), self.actions)
 
     def _model(self) -> ChatModel:
         model = self.assistant.model
@@ -190,16 +198,28 @@ def _tokens_per_second(events: Sequence[Event]) -> float | None:
 class _Live:
     """Asks the assistant, the model and the index, and records events."""
 
-    def __init__(self, planner: Planner, trace: AgentTrace, plan: Plan | None, where: str | None) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        trace: AgentTrace,
+        plan: Plan | None,
+        where: str | None,
+        listen: Callable[[Event], None] | None,
+    ) -> None:
         self._planner = planner
         self._trace = trace
-        self._recorder = Recorder(trace)
+        self._recorder = Recorder(trace, listen)
         self._given = plan
         self._where = where
         self._started = time.monotonic()
         self._bench = planner._bench(trace.task, where)
         self._steps = LiveSteps(
-            self._bench, planner.actions, trace, planner._cache, self._check_budget, planner.options.max_workers
+            self._bench,
+            planner.actions,
+            self._recorder.add,
+            planner._cache,
+            self._check_budget,
+            planner.options.max_workers,
         )
 
     def direct(self) -> Event:

@@ -12,7 +12,7 @@ from ragkit.answering.chat import check_reply
 from ragkit.answering.evidence import HOPELESS_BELOW
 from ragkit.answering.extract import extract, span_sentences
 from ragkit.answering.kinds import Kind as QuestionKind
-from ragkit.answering.readers import Span, SummaryReader
+from ragkit.answering.readers import Evidence, Span, SummaryReader
 from ragkit.answering.readers.quotes import best_of
 from ragkit.answering.units import Unit
 from ragkit.errors import PlanError
@@ -71,12 +71,9 @@ def list_items(bench: Workbench, topic: str, source: Value) -> Value:
 def summarise(bench: Workbench, topic: str, source: Value) -> Value:
     """Return what the passages say about a topic; of a complete document or section, sentences of all its parts."""
     evidence = bench.evidence(topic, source, kind="summary", threshold=0.0)
-    if bench.able == "judges" and bench.model is not None:
-        sources = bench.shown(evidence)
-        text = bench.write(text_of(sources), f"Summarise in at most five short sentences: {topic}")
-        checked = check_reply(text, sources, bench.index.embedder)
-        if checked.supported_share == 1.0:
-            return Value("items", (Item(_without_marks(checked.text), checked.citations),), confidence=1.0)
+    written = _checked(bench, evidence, f"Summarise in at most five short sentences: {topic}")
+    if written is not None:
+        return Value("items", (written,), confidence=1.0)
     if len(evidence.sources) == 1:
         reply = SummaryReader().read(evidence)
         if reply is not None and evidence.sources[0].start == 0:
@@ -85,6 +82,23 @@ def summarise(bench: Workbench, topic: str, source: Value) -> Value:
     ordered = sorted((one.unit for one in best), key=lambda unit: (unit.source.number, unit.start))
     items = tuple(Item(unit.named, bench.cited(Span.of(unit))) for unit in ordered)
     return Value("items", items, confidence=bench.confidence(evidence))
+
+
+def write_cited(bench: Workbench, question: str, source: Value) -> Value | None:
+    """Return what a model that can write answers, with citations; None without one, or if a sentence has no support."""
+    evidence = bench.evidence(question, source)
+    written = _checked(bench, evidence, f"Answer in at most three short sentences: {question}")
+    confidence = min(source.confidence, bench.confidence(evidence))
+    return None if written is None else Value("value", (written,), confidence=confidence)
+
+
+def _checked(bench: Workbench, evidence: Evidence, task: str) -> Item | None:
+    """Return what the model writes for a task on the evidence, if it can write and all its sentences are supported."""
+    if bench.able != "judges" or bench.model is None:
+        return None
+    sources = bench.shown(evidence)
+    checked = check_reply(bench.write(text_of(sources), task), sources, bench.index.embedder)
+    return Item(_without_marks(checked.text), checked.citations) if checked.supported_share == 1.0 else None
 
 
 def answer(bench: Workbench, *results: Value) -> Value:

@@ -12,6 +12,7 @@ from ragkit.agents.plans.plan import Plan
 from ragkit.agents.plans.running import LIMITS, Ready, ReplayedSteps, changed_trace
 from ragkit.agents.searching import BudgetReachedError
 from ragkit.agents.trace import AgentTrace, Event
+from ragkit.errors import ToolError
 
 
 def replay_plan(trace: AgentTrace, actions: Mapping[str, Action] = ACTIONS) -> PlanResult:
@@ -24,6 +25,12 @@ def replay_plan(trace: AgentTrace, actions: Mapping[str, Action] = ACTIONS) -> P
     Raises:
         ToolError: if the trace was changed, or another version of ragkit wrote it.
     """
+    unknown = [name for name in trace.tools if name not in actions]
+    if trace.method == METHOD and unknown:
+        raise ToolError(
+            f"The trace has actions that are not known: {', '.join(unknown)}.",
+            "Specify the file of actions with which it was made: --actions FILE",
+        )
     known = {name: fingerprint(actions[name]) for name in trace.tools if name in actions}
     if trace.method != METHOD or known != trace.tools:
         raise changed_trace("the table of actions")

@@ -108,7 +108,7 @@ class LiveSteps:
     Args:
         bench: what actions work with; its model is the plain one.
         actions: by name.
-        trace: gets the events.
+        add: adds an event to the trace.
         cache: results of earlier runs.
         check_budget: called before each group of steps with the number of them that ask the model; raises if a limit
             is reached.
@@ -119,14 +119,14 @@ class LiveSteps:
         self,
         bench: Workbench,
         actions: Mapping[str, Action],
-        trace: AgentTrace,
+        add: Callable[[Event], None],
         cache: StepCache,
         check_budget: Callable[[int], None],
         max_workers: int,
     ) -> None:
         self._bench = bench
         self._actions = actions
-        self._trace = trace
+        self._add = add
         self._cache = cache
         self._check_budget = check_budget
         # A local model answers one prompt at a time.
@@ -139,13 +139,14 @@ class LiveSteps:
             with ThreadPoolExecutor(self._max_workers) as pool:
                 running = [pool.submit(carried(partial(self._run_one, one))) for one in ready]
                 events = [one.result() for one in running]
-            self._trace.events += events
+            for event in events:
+                self._add(event)
             return events
         made: dict[int, Event] = {}
         for place in sorted(range(len(ready)), key=lambda place: _text_key(ready[place][2])):
             self._check_budget(asks_model(self._actions[ready[place][1].action], self._bench))
             made[place] = self._run_one(ready[place])
-            self._trace.events.append(made[place])
+            self._add(made[place])
         return [made[place] for place in range(len(ready))]
 
     def _run_one(self, ready: Ready) -> Event:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ragkit.agents.plans.actions import Action, table_of
-from ragkit.agents.plans.demonstrations import DEMONSTRATIONS
+from ragkit.agents.plans.demonstrations import Form, demonstrations_for, form_of
 from ragkit.agents.plans.plan import ANSWER, MAX_STEPS, Plan, PlanStep, Ref
+from ragkit.answering.routes import capability_of
 from ragkit.errors import ModelOutputError, PlanError
 from ragkit.models import ChatModel, ConstrainedModel, GenerationOptions, complete
 from ragkit.records import Message
@@ -27,6 +28,20 @@ _REPLY_TOKENS = 700
 _TEMPERATURE = 0.7
 """Sampling temperature of a plan after one that gave a wrong answer."""
 _FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
+_READERS = frozenset({"extract_value", "list_items", "summarise"})
+_READS: dict[Form, frozenset[str]] = {
+    "fact": frozenset({"extract_value"}),
+    "linked": frozenset({"extract_value"}),
+    "comparison": frozenset({"extract_value"}),
+    "difference": frozenset({"extract_value"}),
+    "superlative": frozenset({"list_items"}),
+    "list": frozenset({"list_items"}),
+    "summary": frozenset({"summarise"}),
+    "count": frozenset({"list_items", "extract_value"}),
+}
+"""Built-in actions with which a small model may read passages, by the form of the question."""
+_CLOSING: dict[Form, str] = {"comparison": "compare", "difference": "difference"}
+"""The action that follows two values, by the form of the question."""
 _PROMPT = (
     "Write a plan that answers the question from documents. Each step calls one action; its arguments are texts in "
     "quotes or earlier steps. Use few steps. The last step is answer.\n\nActions:\n"
@@ -59,7 +74,7 @@ def write_plan(
     model: ChatModel,
     question: str,
     actions: Mapping[str, Action],
-    demonstrations: Sequence[Plan] = DEMONSTRATIONS,
+    demonstrations: Sequence[Plan] | None = None,
     *,
     max_steps: int = MAX_STEPS,
     retries: int = 3,
@@ -71,7 +86,7 @@ def write_plan(
         model: local model, API model, or any other chat model.
         question: to answer.
         actions: by name.
-        demonstrations: plans that the model is shown.
+        demonstrations: plans that the model is shown; by default, built-in ones for the form of the question.
         max_steps: maximum steps, ``answer`` included.
         retries: how often the problems of a plan are sent back to a model that does not follow a grammar.
         rejected: valid plans that gave a wrong answer; the model is asked for another one, and samples it.
@@ -80,15 +95,19 @@ def write_plan(
         PromptOverflowError: if actions and demonstrations do not fit the window.
         ModelError: if the model fails.
     """
+    if demonstrations is None:
+        demonstrations = demonstrations_for(question)
+    fitting = dict(actions) if capability_of(model) == "judges" else _fitting(actions, question)
     if isinstance(model, ConstrainedModel):
-        return _constrained(model, question, actions, demonstrations, max_steps, rejected)
+        return _constrained(model, question, actions, fitting, demonstrations, max_steps, rejected)
     return _free(model, question, actions, demonstrations, max_steps, retries, rejected)
 
 
 def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: Sequence[int], *, last: bool) -> str:
     """Return the grammar of the next step, in llama.cpp's GBNF.
 
-    Passages have to be read before the next search: small models else search for the same thing again and again.
+    Passages have to be read before the next search and before the answer, unless no other step is left: small models
+    else search for the same thing again and again, or answer like the direct answer.
 
     Args:
         actions: by name.
@@ -100,18 +119,23 @@ def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: 
         PlanError: if no action fits.
     """
     calls: list[str] = []
+    answer = json.dumps(f"{ANSWER}({', '.join(f's{number}' for number in unused)})")
     unread = any(earlier[number - 1] == "passages" for number in unused)
     for action in actions.values():
         if action.name == ANSWER:
-            if unused:
-                calls.append(json.dumps(f"{ANSWER}({', '.join(f's{number}' for number in unused)})"))
+            if unused and (last or not unread):
+                calls.append(answer)
         elif not last and not (unread and action.returns == "passages"):
-            arguments = []
+            arguments: list[str] = []
             for parameter in action.parameters:
                 fitting = [f'"s{number}"' for number, kind in enumerate(earlier, 1) if kind in parameter.kinds]
-                arguments.append("text" if not parameter.kinds else f"({' | '.join(fitting)})" if fitting else "")
+                written = "text" if not parameter.kinds else f"({' | '.join(fitting)})" if fitting else ""
+                comma = '", " ' if arguments else ""
+                arguments.append(f"({comma}{written})?" if parameter.optional else written and comma + written)
             if all(arguments):
-                calls.append(f'"{action.name}(" ' + ' ", " '.join(arguments) + ' ")"')
+                calls.append(f'"{action.name}(" {" ".join(arguments)} ")"')
+    if not calls and unused and ANSWER in actions:
+        calls.append(answer)
     if not calls:
         raise PlanError("No action can be the next step.", f"Offer {ANSWER} and an action with text arguments only.")
     text = rf'text ::= "\"" [^"\\\x00-\x20] [^"\\\x00-\x1f]{{2,{MAX_TEXT}}} "\""'
@@ -153,7 +177,7 @@ def plan_from_json(question: str, text: str, actions: Mapping[str, Action]) -> P
 def plan_messages(
     question: str,
     actions: Mapping[str, Action],
-    demonstrations: Sequence[Plan] = DEMONSTRATIONS,
+    demonstrations: Sequence[Plan],
     *,
     as_json: bool = False,
     rejected: Sequence[Plan] = (),
@@ -172,6 +196,7 @@ def _constrained(
     model: ConstrainedModel,
     question: str,
     actions: Mapping[str, Action],
+    fitting: Mapping[str, Action],
     demonstrations: Sequence[Plan],
     max_steps: int,
     rejected: Sequence[Plan],
@@ -180,34 +205,67 @@ def _constrained(
     steps: list[PlanStep] = []
     kinds: list[str] = []
     unused: list[int] = []
-    offered = dict(actions)
+    closing = _CLOSING.get(form_of(question), "")
+    offered = _next_actions(fitting, closing, steps, [])
     temperature = _TEMPERATURE if rejected else None
     while not steps or steps[-1].action != ANSWER:
-        grammar = step_grammar(offered, kinds, unused, last=len(steps) == max_steps - 1)
+        last = len(steps) == max_steps - 1
+        grammar = step_grammar(actions if last else offered, kinds, unused, last=last)
         begun = "".join(f"s{number} = {step}\n" for number, step in enumerate(steps, 1)) + f"s{len(steps) + 1} = "
         options = GenerationOptions(_STEP_TOKENS, temperature, seed=len(rejected), stop=("\n",), grammar=grammar)
         made = model.continue_reply(messages, begun, options)
         line = "".join(delta.text for delta in made).strip()
+        only = list(offered) == [closing]
         earlier = "".join(f"s{number} = {ANSWER}()\n" for number in range(1, len(steps) + 1))
         try:
             step = Plan.parse(question, f"{earlier}s{len(steps) + 1} = {line}").steps[-1]
         except PlanError:
             # Cut by the limit of tokens, inside a text.
             step = PlanStep(line.partition("(")[0], ())
+        if only and len(set(step.refs)) == 1 < len(step.refs):
+            # The two values in their order: one of them can't be compared with itself.
+            texts = tuple(one for one in step.arguments if isinstance(one, str))
+            step = PlanStep(step.action, (*texts, *map(Ref, unused)))
         incomplete = step.action in actions and actions[step.action].accepts(len(step.arguments)) is None
         if step in steps or incomplete:
             # A repeated or truncated step: the model chooses another action. ``answer`` remains, or a search.
-            offered.pop(step.action)
+            offered.pop(step.action, None)
+            if unused:
+                offered[ANSWER] = actions[ANSWER]
             if not any(action.parameters[0].kinds == () for action in offered.values()) and not unused:
                 break
             continue
-        offered = dict(actions)
         steps.append(step)
         kinds.append(actions[step.action].returns)
         unused = [number for number in unused if Ref(number) not in step.refs] + [len(steps)]
+        offered = _next_actions(fitting, closing, steps, [kinds[number - 1] for number in unused])
     plan = Plan(question, tuple(steps))
     problems = tuple(plan.problems(actions, max_steps))
     return WrittenPlan(None if problems else plan, (PlanAttempt(str(plan), problems),))
+
+
+def _next_actions(
+    fitting: Mapping[str, Action], closing: str, steps: Sequence[PlanStep], unused: Sequence[str]
+) -> dict[str, Action]:
+    """Return the actions that may come next: two values are compared at once, since small models else search on.
+
+    Args:
+        fitting: actions that the question may need.
+        closing: the action that compares two values; empty if the question has no such form.
+        steps: steps so far.
+        unused: kinds of the results that no step uses yet.
+    """
+    if closing not in fitting or any(step.action == closing for step in steps):
+        return dict(fitting)
+    if list(unused) == ["value", "value"]:
+        return {closing: fitting[closing]}
+    return {name: action for name, action in fitting.items() if name not in (closing, ANSWER)}
+
+
+def _fitting(actions: Mapping[str, Action], question: str) -> dict[str, Action]:
+    """Return the actions without the built-in ones that read passages in another way than the question's form needs."""
+    reads = _READS.get(form_of(question), _READERS)
+    return {name: action for name, action in actions.items() if name not in _READERS - reads}
 
 
 def _free(

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from ragkit.errors import RagkitError
-from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
+from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, STEP_MODES, Ask, GenerationResult, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context, Ctx, Who
 from ragkit.serving.conversations import Conversation, StoredMessage, new_message, not_stored
@@ -18,6 +18,7 @@ from ragkit.serving.failures import StorageFullError, to_error_body, unexpected
 from ragkit.serving.generation import Ended, Generation
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse
+from ragkit.serving.step_runs import StepRun
 from ragkit.serving.views import StepViews, message_view, outcome_message, why_view
 
 router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
@@ -46,11 +47,19 @@ async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) 
 
     Each delta is a sentence of the answer that has been checked; the numbers in it are those of its citations. Its
     ``html`` is the answer so far, sanitised, or null in a long answer that has hardly grown.
+    In the modes ``agent`` and ``plan``, the events are conversation, queued, step, confirm, decided, finished, error. A
+    call of a tool that changes something waits after ``confirm`` for
+    ``POST /api/messages/{question}/calls/{id}``.
+
     Disconnecting stops the answer; the partial answer is kept. A resumable answer goes on for some seconds, and
     ``GET /api/messages/{question}/events`` follows it again.
     """
     turn = await asyncio.to_thread(_Turn.prepared, ctx, person, collection, wanted)
-    generation = Generation(ctx, turn.collection, turn.ask, turn.keep)
+    generation: Generation[StoredMessage] | StepRun[StoredMessage]
+    if turn.ask.config.mode in STEP_MODES:
+        generation = StepRun(ctx, turn.collection, turn.ask, wanted.where, lambda: turn.question.id, turn.keep)
+    else:
+        generation = Generation(ctx, turn.collection, turn.ask, turn.keep)
     try:
         await asyncio.to_thread(turn.begin)
     except BaseException:
@@ -84,6 +93,7 @@ class _Turn:
             k=wanted.k,
             where=wanted.where,
             history=history,
+            in_steps=True,
         )
         return cls(ctx, collection, ask, conversation)
 
@@ -108,7 +118,7 @@ class _Turn:
             return not_stored(message)
 
 
-async def _events(turn: _Turn, generation: Generation[StoredMessage]) -> AsyncIterator[bytes]:
+async def _events(turn: _Turn, generation: Generation[StoredMessage] | StepRun[StoredMessage]) -> AsyncIterator[bytes]:
     steps, conversation = StepViews(), turn.conversation
     try:
         if conversation is not None:

@@ -16,6 +16,7 @@ from ragkit.serving.exporting import conversation_markdown
 from ragkit.serving.ongoing import Broadcast
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream
+from ragkit.serving.step_runs import StepRuns
 from ragkit.serving.views import message_view
 
 router = APIRouter(prefix="/api", tags=["conversations"])
@@ -89,6 +90,23 @@ async def follow(message: str, ctx: Ctx, person: Who) -> EventStream:
 async def stop(message: str, ctx: Ctx, person: Who) -> Response:
     """Stop the answer to a question, by the question's id; the partial answer is kept, and its events end with it."""
     (await _ongoing(ctx, person, message)).stop()
+    return Response(status_code=204)
+
+
+class Decision(BaseModel):
+    """What a person decides about a call."""
+
+    allow: bool
+
+
+@router.post("/messages/{message}/calls/{call}", status_code=204)
+async def decide(message: str, call: str, wanted: Decision, ctx: Ctx, person: Who) -> Response:
+    """Allow or refuse a call of a tool that changes something, by the question's id and the call's id.
+
+    Only the person who asked can decide.
+    """
+    found, _ = await asyncio.to_thread(ctx.message, person, message)
+    ctx.part(StepRuns).confirmations(found.id).decide(call, allow=wanted.allow)
     return Response(status_code=204)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ragkit.answering.options import MODES
+from ragkit.serving.asks import available_modes
 from ragkit.serving.context import Ctx, Who
 
 router = APIRouter(prefix="/api/models", tags=["models"])
@@ -18,6 +18,6 @@ def list_models(ctx: Ctx, person: Who) -> dict[str, Any]:
     choices = ctx.models.choices.values()
     return {
         "models": [{"name": one.name, "kind": one.kind, "default": one.default} for one in choices],
-        "modes": list(MODES),
+        "modes": list(available_modes(ctx)),
         "default_mode": ctx.options.mode,
     }

@@ -3,7 +3,7 @@
 import { button, fill, h, icon, say } from "./dom.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { ask, busy, stop } from "./thread.js";
-import { MODES, askOnly, chosen, collection, current, may, modeName, models, modesOf, on, prefer, prefs, world } from "./state.js";
+import { MODES, askOnly, chosen, collection, current, inSteps, may, modeName, models, modesOf, on, prefer, prefs, world } from "./state.js";
 import { chooseFiles } from "./uploads.js";
 
 const form = document.getElementById("composer");
@@ -152,6 +152,7 @@ function drawChoices() {
     modesOf(now.model).map((each) => h("option", { value: each, selected: each === now.mode }, modeName(each))),
   );
   mode.title = MODES[now.mode]?.[1] ?? "";
+  two.hidden = inSteps(now.mode);
   shots.hidden = now.mode !== "chat" || !collection()?.examples;
   fill(
     shots,

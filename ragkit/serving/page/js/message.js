@@ -7,6 +7,7 @@ import { button, fill, h, icon, say } from "./dom.js";
 import { finishProse, growingProse, proseOf } from "./prose.js";
 import { openSource, quoteIn } from "./source.js";
 import { collection, configName, may, tell } from "./state.js";
+import { callsView, stepStatus } from "./steps.js";
 import { timeOf } from "./times.js";
 import { openWhy } from "./why.js";
 
@@ -25,11 +26,16 @@ export function questionView(text, { edit }) {
   );
 }
 
-/** An answer that is being made: shows what happens, then the words as they come. */
-export function pendingView(label = "Answer") {
+/**
+ * An answer that is being made: shows what happens, then the words as they come.
+ * @param {string} label
+ * @param {(call: string, allow: boolean) => Promise} decide sends a decision about a call to the server.
+ */
+export function pendingView(label = "Answer", decide = null) {
   const status = h("p.status", {}, "Asking…");
   const prose = growingProse((citation, chip) => show(null, citation, chip));
-  const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, status, prose.element);
+  const calls = callsView(decide);
+  const element = h("article.answer", { "aria-label": label, "aria-busy": "true" }, calls.element, status, prose.element);
   return {
     element,
     /** Take one event of the stream. */
@@ -38,6 +44,14 @@ export function pendingView(label = "Answer") {
       else if (event === "retrieved") status.textContent = readingOf(data.hits);
       else if (event === "prompt") status.textContent = `Processing ${data.tokens.toLocaleString()} prompt tokens…`;
       else if (event === "generating") status.textContent = "Writing…";
+      else if (event === "step") status.textContent = stepStatus(data);
+      else if (event === "confirm") {
+        calls.ask(data);
+        status.textContent = "Waiting for your decision…";
+      } else if (event === "decided") {
+        calls.decided(data);
+        status.textContent = "Continuing…";
+      }
       else if (event === "delta") {
         status.hidden = true;
         prose.take(data);
@@ -51,6 +65,7 @@ export function pendingView(label = "Answer") {
     end(...why) {
       element.removeAttribute("aria-busy");
       status.remove();
+      calls.end();
       prose.end();
       if (why.length) element.append(...why);
     },
@@ -88,6 +103,7 @@ export function answerView(message, { retry = null, tools = true } = {}) {
   if (message.error) element.append(notice(message.error));
   else if (message.stopped) element.append(note("stop", "Stopped. The partial answer is saved."));
   if (doubted) element.append(note("warning", unsupportedNote(doubted)));
+  if (message.config?.mode === "plan" && answer?.missing) element.append(note("warning", `Direct answer, not that of a plan. ${answer.missing}`));
   if (answer?.citations.length) element.append(sources(message));
   const corrected = h("p.note.correction");
   element.append(corrected);

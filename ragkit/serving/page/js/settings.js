@@ -4,7 +4,7 @@ import { remove } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { forgetDrafts } from "./drafts.js";
 import { button, h } from "./dom.js";
-import { MODES, chosen, configName, models, prefer, prefs, modesOf, world } from "./state.js";
+import { MODES, chosen, configName, inSteps, models, prefer, prefs, modesOf, world } from "./state.js";
 
 const THEMES = { auto: "System", light: "Light", dark: "Dark" };
 const KEYS = [
@@ -78,11 +78,12 @@ export function rivalOf(config) {
 
 /** Every other configuration that differs from the chosen one in one thing; the likeliest first. */
 function rivals(config) {
+  if (inSteps(config.mode)) return [];
   const hasModel = modesOf(config.model).includes("extract");
   const meant = config.mode !== "auto" ? config.mode : hasModel ? "extract" : "quotes";
   const others = models().filter(({ name }) => name !== config.model && modesOf(name).includes(meant));
   const found = meant === "quotes" ? [] : others.map(({ name }) => ({ ...config, model: name }));
-  const modes = modesOf(config.model).filter((mode) => mode !== meant && mode !== "auto");
+  const modes = modesOf(config.model).filter((mode) => mode !== meant && mode !== "auto" && !inSteps(mode));
   found.push(...modes.map((mode) => ({ ...config, mode })));
   if (config.mode === "chat") found.push({ ...config, shots: config.shots ? 0 : 4 });
   return found;

@@ -82,6 +82,9 @@ export function modesOf(model) {
   return world.modes.filter((mode) => asks || mode === "auto" || mode === "quotes");
 }
 
+/** Whether a mode answers in several steps; its answers are not compared with others. */
+export const inSteps = (mode) => mode === "plan" || mode === "agent";
+
 /** The configuration that is chosen for answers; what is null is left to the server. */
 export function chosen() {
   const model = models().find((each) => each.name === prefs.model) ?? models().find((each) => each.default);
@@ -95,6 +98,8 @@ export const MODES = {
   quotes: ["Quotes", "The best matching sentences, verbatim. Needs no model."],
   extract: ["Short answer", "A short quote from a document."],
   chat: ["Chat", "Free text. Each sentence is checked against the sources."],
+  plan: ["Plan", "Several checked steps over the documents, for questions that one passage does not answer. Takes longer."],
+  agent: ["Agent", "The model may call the server's tools. Calls that change something wait for your decision."],
 };
 
 export function modeName(mode) {

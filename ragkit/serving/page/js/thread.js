@@ -240,7 +240,7 @@ export function stop() {
 }
 
 function answering(run, json, [method, url] = ["POST", path(["collections", run.collection, "answers"])]) {
-  const pending = pendingView();
+  const pending = pendingView("Answer", (call, allow) => post(path(["messages", run.asked, "calls", call]), { allow }));
   async function done(onConversation) {
     try {
       const body = method === "POST" ? { json: { ...json, resumable: true } } : {};

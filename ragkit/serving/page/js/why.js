@@ -2,7 +2,7 @@
 
 import { get, path } from "./api.js";
 import { notice } from "./dialogs.js";
-import { drawing, fill, h } from "./dom.js";
+import { count, drawing, fill, h } from "./dom.js";
 import { openPanel } from "./panel.js";
 import { openSource } from "./source.js";
 import { modeName } from "./state.js";
@@ -41,12 +41,13 @@ function draw(body, why, message) {
       ["Question type", why.kind && [why.kind.replaceAll("_", " "), why.why_kind].filter(Boolean).join(" — ")],
       ["Answer mode", [modeName(why.mode), why.why_mode].filter(Boolean).join(" — ")],
       ["Model", why.model ? [why.model, why.why_model].filter(Boolean).join(" — ") : "none"],
-      ["Confidence", confidence === undefined ? null : percent(confidence)],
-      ["Relevance", why.relevance === undefined ? null : `${percent(why.relevance)}; below ${least} there is no answer`],
+      ["Confidence", confidence === undefined || why.mode === "agent" ? null : percent(confidence)],
+      ["Relevance", !why.threshold ? null : `${percent(why.relevance)}; below ${least} there is no answer`],
       ["Tokens", usage && usage.prompt_tokens + usage.completion_tokens > 0 ? tokens(usage) : null],
       ["Cost", usage ? cost(usage.cost) : null],
     ]),
     why.attempts?.length > 0 && block("Models tried", attempts(why.attempts)),
+    why.steps?.length > 0 && block(`Steps (${why.steps.length})`, steps(why.steps, message.config.collection, again)),
     why.hits?.length > 0 && block(`Retrieved passages (${why.hits.length})`, hits(why.hits, message.config.collection, again)),
     signals.length > 0 && block("Confidence signals", bars(signals, number)),
     why.shots?.length > 0 && block("Examples in the prompt", shots(why.shots)),
@@ -125,6 +126,33 @@ export function hits(found, collection, back) {
 function placeOf({ title, page, label, heading_path: headings }) {
   const parts = [title, label || (page && `page ${page}`), headings?.at(-1)];
   return parts.filter((part, n) => part && parts.indexOf(part) === n).join(" · ");
+}
+
+/** Steps of a plan, or calls of tools: folded, in their order. */
+function steps(made, collection, back) {
+  const open = (citation) => openSource(collection, citation, { back });
+  const each = (step) =>
+    h(
+      "li.card.step",
+      {},
+      h(
+        "details",
+        {},
+        h(
+          "summary",
+          {},
+          h("span.title", { dir: "auto" }, step.title),
+          h("span.soft.small", {}, [step.state !== "ok" && step.state.replaceAll("_", " "), seconds(step.seconds)].filter(Boolean).join(" · ")),
+        ),
+        Object.keys(step.arguments).length > 0 && facts(Object.entries(step.arguments)),
+        step.output && h("pre", { tabindex: 0, dir: "auto" }, step.output),
+        step.citations.map((citation) =>
+          h("p", {}, h("button.link", { type: "button", on: { click: () => open(citation) } }, placeOf(citation))),
+        ),
+        step.tokens > 0 && h("p.soft.small", {}, count(step.tokens, "token")),
+      ),
+    );
+  return h("ol.cards.steps", {}, made.map(each));
 }
 
 function attempts(tried) {

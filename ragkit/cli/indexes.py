@@ -286,7 +286,9 @@ def print_report(report: AddReport, console: Console) -> None:
     if report.complete:
         console.print("[green]Complete:[/] all content of the documents was indexed.")
     else:
-        console.print("[yellow]Incomplete:[/] the content listed above is missing or, if read with low confidence, may be wrong.")
+        console.print(
+            "[yellow]Incomplete:[/] the content listed above is missing or, if read with low confidence, may be wrong."
+        )
 
 
 def _print_issues(issues: Sequence[Issue], console: Console) -> None:

@@ -9,7 +9,7 @@ from ragkit.chunking import ChunkingOptions
 from ragkit.documents import Issue
 
 REMARKS = frozenset({"encoding_guessed", "mislabelled", "row_irregular"})
-"""Kinds of issue for guesses; all other kinds mean that content is missing or, with ``low_confidence``, may be wrong."""
+"""Kinds of issue for guesses; others mean that content is missing or, with ``low_confidence``, may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ragkit.agents.tool import Tool
 from ragkit.agents.trace import AgentTrace, Event
 from ragkit.answering import AnswerOptions, Trace
 from ragkit.errors import ModelStoppedError, RagkitError
-from ragkit.models.llama_cpp import stoppable
+from ragkit.models.stopping import stoppable
 from ragkit.records import Answer
 from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.asks import Ask, GenerationResult

@@ -15,6 +15,7 @@ from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
     from ragkit.serving.context import Context
+    from ragkit.serving.tools import ToolCall, ToolRequest
 
 _SHOTS = 4
 MOST_SHOTS = 64
@@ -53,6 +54,7 @@ class Ask:
     stop: tuple[str, ...] = ()
     instructions: str = ""
     json_schema: Mapping[str, Any] | None = None
+    tools: ToolRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class GenerationResult:
     prompt: Prompt | None = None
     cut: bool = False
     """Whether the reply took all the tokens that it was given."""
+    calls: tuple[ToolCall, ...] = ()
+    """Calls of tools that the client is asked to make, instead of an answer."""
 
 
 def checked_ask(
@@ -91,6 +95,7 @@ def checked_ask(
     stop: tuple[str, ...] = (),
     instructions: str = "",
     json_schema: Mapping[str, Any] | None = None,
+    tools: ToolRequest | None = None,
 ) -> Ask:
     """Return a question with what it is answered with; None takes what the server was started with.
 
@@ -129,6 +134,7 @@ def checked_ask(
         stop,
         instructions,
         json_schema,
+        tools,
     )
 
 

@@ -205,9 +205,7 @@ def asked(
     return Asked(collection, ask, (*ignored, *unused))
 
 
-def _results(
-    messages: Sequence[ChatMessage], last: int, names: set[str]
-) -> tuple[list[tuple[Call, str]], set[int]]:
+def _results(messages: Sequence[ChatMessage], last: int, names: set[str]) -> tuple[list[tuple[Call, str]], set[int]]:
     """Return the calls since the question that have results, with these, and the positions of their messages.
 
     If there are names of tools, calls of others are left out: with them, one agent handed the question to another.

@@ -52,7 +52,7 @@ class AgentOptions:
 
 @dataclass(frozen=True, slots=True)
 class AgentResult:
-    """What an agent found."""
+    """Result of an agent."""
 
     answer: str
     """Answer, or why there is none."""
@@ -141,7 +141,7 @@ def replay(trace: AgentTrace) -> AgentResult:
         return read_outcome(replayer.next("call", {"call": call.key()}).output)
 
     again = AgentTrace(trace.task, trace.model, trace.method, trace.budget, trace.tools, trace.events)
-    # Time has passed in the recording; the events themselves hold its effect.
+    # Time has passed in the recording; the events themselves contain its effect.
     budget = SearchBudget(**{**trace.budget, "seconds": 1e9})
     return _finish(again, _ReplayPolicy(replayer, trace.task), run, trace.method, budget)  # type: ignore[arg-type]
 

@@ -668,7 +668,7 @@ class Index:
             return view.search_keywords(text, k, view.selection(self._store, self._filter(where)))
 
     def search_similar(self, word: str, distance: int, k: int, where: Filter | str | None = None) -> Keys:
-        """Return keys of at most ``k`` chunks that hold a term at most ``distance`` edits, 1 or 2, from a word's."""
+        """Return keys of at most ``k`` chunks that contain a term at most ``distance`` edits, 1 or 2, from a word's."""
         with self.snapshot() as view:
             if view.keywords is None:
                 return empty()[0]

@@ -59,13 +59,13 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """What came of an ask."""
+    """Result of an ask."""
 
     ask: Ask
     text: str
     """The answer's text, partial if it was stopped or failed."""
     answer: Answer | None = None
-    """None where it was stopped or failed."""
+    """None if it was stopped or failed."""
     partial: Answer | None = None
     """In its place, the checked sentences that had come; None if there are none."""
     error: Mapping[str, Any] | None = None

@@ -216,7 +216,7 @@ class Generation(Generic[T]):
         self._emit(Ended(outcome, self._keep(outcome)))
 
     def _advance(self) -> Answer | ModelNeeded | None:
-        """Go on to where a model is needed, or to the answer; None where it was stopped."""
+        """Go on to where a model is needed, or to the answer; None if it was stopped."""
         # In both stages: with tracing, the steps keep the context variables of the first.
         with stoppable(self._over):
             if self._steps is None:

@@ -20,7 +20,7 @@ from ragkit.serving.people import Person
 from ragkit.serving.tools import MODE, MOST_CALLS, ToolRequest, offered
 
 Kept = tuple[GenerationResult, dict[str, Any] | None]
-"""What came of a request, and the answer as clients see it; None where it was stopped."""
+"""Result of a request, and the answer as clients see it; None if it was stopped."""
 _TEXTS = ("text", "input_text", "output_text")
 _SYSTEM = ("system", "developer")
 
@@ -58,7 +58,7 @@ class ChatMessage(BaseModel):
         """Return the text.
 
         Raises:
-            RequestError: if it holds something else.
+            RequestError: if it contains something other than text.
         """
         if not isinstance(self.content, list):
             return self.content or ""
@@ -77,7 +77,7 @@ class Extension(BaseModel):
     k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
     where: Annotated[str | None, Field(max_length=2000)] = None
     kind: Literal["query", "document"] = "document"
-    """Of embeddings: what the texts are."""
+    """Kind of the texts to embed."""
 
 
 MaxTokens = Annotated[int | None, Field(ge=-1)]
@@ -270,7 +270,7 @@ def refuse(unsupported: Mapping[str, object]) -> None:
 
 
 def ignored_in(request: BaseModel) -> list[str]:
-    """Return the names of what a request holds beyond its known fields."""
+    """Return the names of unknown fields of a request."""
     return [name for name, value in (request.model_extra or {}).items() if value is not None]
 
 

@@ -41,7 +41,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI's"])
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds besides the reply."""
+    """Options of a stream."""
 
     include_usage: bool = False
 

@@ -9,8 +9,9 @@ model, over the same hits, in the same run.
 found    every gold passage is among the hits (60 % of a gold quote's words stand in one hit)
 refused  answered with "Not in the documents."
 unsure   answered with the closest passages and what they lack
-right    an accepted answer stands in the reply as whole words; of several required items, the share that does; to a
-         yes/no question the reply begins with it; a question without an answer is refused
+right    an accepted answer stands in the reply as whole words; of several required items, the share that does; an
+         accepted yes or no is what the reply begins with; a question without an answer is refused. What an unsure
+         answer says that it lacks is not part of the reply
 cited    a citation shares half of its words with a gold quote
 """
 
@@ -38,6 +39,7 @@ from ragkit.models import open_model
 from ragkit.models.base import ChatModel, GenerationOptions, complete
 from ragkit.records import Hit, Message
 
+VERDICT = re.compile(r"(?:yes|no|ja|nein|sí|oui|non)(?:,|$)", re.IGNORECASE)
 PLAIN = (
     "Answer the question from the passages only, in one sentence. If the passages do not contain the answer, say: "
     "Not in the documents."
@@ -70,10 +72,10 @@ def right(question: dict[str, Any], text: str, refused: bool) -> float:
     answers = question["answers"]
     if answers and isinstance(answers[0], list):
         return fmean(any(holds(text, variant) for variant in item) for item in answers)
-    if question["kind"] == "yesno":
-        said = words(text)
-        return float(bool(said) and said[0] == words(answers[0])[0])
-    return float(any(holds(text, variant) for variant in answers))
+    said = words(text)[:1]
+    verdicts = [words(variant)[:1] for variant in answers if VERDICT.match(variant)]
+    others = [variant for variant in answers if not VERDICT.match(variant)]
+    return float(said in verdicts or any(holds(text, variant) for variant in others))
 
 
 def found(question: dict[str, Any], hits: Iterable[str]) -> float | None:
@@ -101,7 +103,7 @@ def ask(assistant: Assistant, question: dict[str, Any]) -> dict[str, Any]:
     answer = assistant.ask(question["question"], history=history)
     seconds = time.perf_counter() - started
     quotes = [citation.quote for citation in answer.citations]
-    text = answer.text if answer.mode != "quotes" else " ".join([answer.text, *quotes])
+    text = answer.reply if answer.mode != "quotes" else " ".join([answer.reply, *quotes])
     return {
         "found": found(question, [hit.chunk.text for hit in answer.trace.hits]),
         "refused": float(answer.abstained),

@@ -20,6 +20,8 @@ MetadataValue = str | int | float | bool
 Metadata = Mapping[str, MetadataValue]
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["answered", "unsure", "not_found"]
+UNSURE_NOTE = "\n\nNot sure: "
+"""What separates the text of an unsure answer from the note on what the passages lack."""
 
 
 def document_id(source: str) -> str:
@@ -269,6 +271,11 @@ class Answer:
     """Kind of the question, such as ``yes_no`` or ``procedure``; see ``ragkit.answering.kinds``."""
     trace: Trace = field(kw_only=True)
     """Query, hits, prompt receipt, model, timings and usage."""
+
+    @property
+    def reply(self) -> str:
+        """The text without the note that an unsure answer ends with."""
+        return self.text.partition(UNSURE_NOTE)[0] if self.unsure else self.text
 
     @property
     def outcome(self) -> Outcome:

@@ -258,6 +258,7 @@ class Assistant:
                 reply = self._read(evidence)
                 if reply.exact:
                     unsure, missing = False, ""
+                reply = reply.concluded(unsure)
         yield Finished(written(self.index, asked, reply, trace, unsure, missing))
 
     @overload
@@ -472,7 +473,7 @@ class Assistant:
                 replies.append((question, None))
                 continue
             scores.append(evidence_score(signs))
-            replies.append((question, self._read(own)))
+            replies.append((question, self._read(own).concluded(scores[-1] < self.options.unsure_below)))
         return joined(replies, self.templates.texts["abstention"]), min(scores, default=0.0)
 
     def _extract(self, asked: Question, evidence: Evidence, trace: Trace, unsure: bool, missing: str) -> Answer:

@@ -8,6 +8,7 @@ that looks at few of them. Of any other model the free reply is looked up in the
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,6 +21,7 @@ from ragkit.errors import PromptOverflowError
 from ragkit.models.base import ChatModel, GenerationOptions, ScoringModel, complete
 from ragkit.models.chain.route import Attempt
 from ragkit.prompting import Prompt, Receipt, ReceiptSection, Source, Templates
+from ragkit.prompting.receipt import State
 from ragkit.prompting.sources import trimmed
 from ragkit.records import Example, Message, Usage
 from ragkit.retrieval.terms import content_terms, words
@@ -197,18 +199,23 @@ def reader_prompt(
     used = bare
     for source in sources:
         name, place = f"source {source.number}", f"{source.document.source}:{source.start}-{source.end}"
-        shorter = reversed(sentences_of(source)[:-1]) if source.shown is None else ()
-        for cut in (source, *(trimmed(source, s.end) for s in shorter)):
-            total = model.count_tokens([*messages, user([*shown, cut])])
-            if total <= limit:
-                state, why = ("kept", "") if cut is source else ("trimmed", "cut at a sentence's end to fit")
-                state = "compressed" if cut.shown is not None else state
-                sections.append(ReceiptSection(name, cut.prompt_text, place, total - used, state, why))  # type: ignore[arg-type]
-                shown.append(cut)
-                used = total
-                break
-        else:
+        cuts = [trimmed(source, s.end) for s in sentences_of(source)[:-1]] if source.shown is None else []
+        cuts.append(source)
+
+        def tokens_with(cut: Source, before: tuple[Source, ...] = tuple(shown)) -> int:
+            return model.count_tokens([*messages, user([*before, cut])])
+
+        fitting = len(cuts) if tokens_with(source) <= limit else bisect_right(cuts[:-1], limit, key=tokens_with)
+        if not fitting:
             sections.append(ReceiptSection(name, source.text, place, 0, "left out", "the window is full"))
+            continue
+        cut = cuts[fitting - 1]
+        total = tokens_with(cut)
+        state: State = "compressed" if cut.shown is not None else "kept" if cut is source else "trimmed"
+        why = "cut at a sentence's end to fit" if state == "trimmed" else ""
+        sections.append(ReceiptSection(name, cut.prompt_text, place, total - used, state, why))
+        shown.append(cut)
+        used = total
     sections.append(ReceiptSection("question", question, "the caller, in extract_user.txt", bare - already, "kept"))
     receipt = Receipt(tuple(sections), used, model.window, options.answer_tokens)
     return Prompt((*messages, user(shown)), tuple(shown), receipt)

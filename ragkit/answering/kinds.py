@@ -114,6 +114,7 @@ _LIST = _compiled(
     r"\bwhat (?:all|else) (?:do|does|is|are|can|must|should)\b",
     r"\bwhat (?:should|must|do|does|can|may|could) (?:\w+ ){1,4}(?:include|contain|bring|pack|cover|consist of|"
     r"provide)\b",
+    r"\bwhat (?:has|have|needs?|must|should|ought) (?:to )?be (?:in|on|part of|included|enclosed|attached)\b",
 )
 _NUMBER = _compiled(
     r"\bhow (?:many|much|long|often|far|old|big|large|tall|high|deep|heavy|fast|early|late|soon|wide|hot|cold|"
@@ -144,6 +145,8 @@ _YES_NO = _compiled(
     r"^(?:darf|kann|können|muss|müssen|soll|sollen|ist|sind|hat|haben|gibt es|werde|wird|brauche|bekomme|"
     r"est-ce que|puis-je|peut-on|dois-je|faut-il|¿?(?:puedo|puede|debo|hay|es|está|tengo|se puede)|posso|devo)\b",
 )
+_PERMISSION = re.compile(r"(?:and |but |so )?(?:can|could|may|might|am i allowed)\b", re.IGNORECASE)
+"""Asks whether either of two is possible ("Can I pay by card or cheque?"), not which of them."""
 _CONDITION = re.compile(
     r"^(?:and |but |so )?(?:what )?(?:if|when) (?:i|we|you|he|she|they|it|there|my|the)\b[^?,]*\?$", re.IGNORECASE
 )
@@ -205,7 +208,8 @@ def kind_of(question: str) -> KindGuess:
     part = " ".join(asking_part(question).replace("’", "'").split()).lstrip("¿¡ ")
     bare = part.rstrip("?？؟!. ")
     if _YES_NO.search(part if part.endswith("?") else bare):
-        if re.search(r"\w,? or \w", bare) and not re.search(r"\bor (?:not|is it|do i|can i|no)\b", bare):
+        either = re.search(r"\w,? or \w", bare) and not re.search(r"\bor (?:not|is it|do i|can i|no)\b", bare)
+        if either and not _PERMISSION.match(bare):
             return KindGuess("comparison", "a choice of two")
         return KindGuess("yes_no", "begins with an auxiliary verb")
     governing = first_question_word(bare)

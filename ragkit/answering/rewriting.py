@@ -28,6 +28,8 @@ _LONGER = 4
 """Times the length of the question that a rewritten question may have."""
 _NEW_WORDS = 0.5
 """Share of the content words of a rewritten follow-up that may be new."""
+_VAGUE_KINDS = frozenset({"fact", "keywords", "identifier"})
+"""Kinds that a question is given if its wording states no other."""
 _QUESTION_MARKS = ("?", "？", "؟")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _CODE = re.compile(r"\b(?=\w*[A-Z])(?=\w*\d)\w[\w-]*\b|\b[A-Z]{2,}\b")
@@ -107,6 +109,9 @@ def rewrite(
     said = " ".join([question.text, *(turn.content for turn in turns)])
     if reply.finish == "length" or not _faithful(line, question.text, said, same_language=language is None):
         return Rewriting(None, reply.usage)
+    if kind is None and language is not None and question.kind not in _VAGUE_KINDS:
+        # The wording of the question says more about its kind than that of a translation.
+        kind = question.kind
     made = understand(line, kind=kind)
     # The reading by rules is searched as well, so that a rewritten follow-up loses nothing that it would have found.
     also = (question.query,) if language is None else ()

@@ -105,7 +105,8 @@ def blocks_of(text: str, titles: Collection[int] = (), rows: Collection[int] = (
         first, last = at + len(line) - len(line.lstrip()), at + len(line.rstrip())
         at += len(line)
         if first >= last:
-            flush()
+            if not fenced:
+                flush()
             continue
         if fenced or _FENCE.match(line):
             opens = _FENCE.match(line) is not None
@@ -149,6 +150,17 @@ def bounded_spans(text: str, start: int, end: int, limit: int = MAX_CHARS) -> It
                 first += 1
         if first < last:
             yield first, last
+
+
+def _code_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of code: all of it or, if it is long, its pieces, cut at line ends."""
+    while end - start > MAX_CHARS:
+        cut = text.rfind("\n", start + 1, start + MAX_CHARS + 1)
+        cut = cut if cut > 0 and text[start:cut].strip() else start + MAX_CHARS
+        yield _stripped(text, start, cut)
+        start = cut
+    if text[start:end].strip():
+        yield _stripped(text, start, end)
 
 
 def _cut(text: str, first: int, limit: int) -> int:
@@ -198,7 +210,8 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = (), tables: Seque
             lead = ""
             continue
         piece = ""
-        for start, end in bounded_spans(text, block.start, block.end):
+        cut = _code_spans if block.kind == "code" else bounded_spans
+        for start, end in cut(text, block.start, block.end):
             piece = text[start:end]
             introduced = lead if block.kind == "item" else ""
             units.append(Unit(piece, offset + start, offset + end, source, block.kind, number, introduced, context))

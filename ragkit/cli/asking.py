@@ -257,7 +257,7 @@ def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -
 
 def print_answer(answer: Answer, *, streamed: bool) -> None:
     """Print an answer, unless its text was printed as it was generated, and then its warnings and citations."""
-    text, _, _ = answer.text.partition("\n\nNot sure: ") if answer.unsure else (answer.text, "", "")
+    text = answer.reply
     if streamed:
         out.print()
     else:

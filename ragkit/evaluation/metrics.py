@@ -17,6 +17,7 @@ from ragkit.tasks.metrics import exact_match, squad_words, token_f1
 
 Relevant = Mapping[Any, int]
 """What is relevant, with its grade; 0 and below is not."""
+_VERDICT = re.compile(r"(?:yes|no|ja|nein|sí|oui|non)(?:[,.!]|$)", re.IGNORECASE)
 _MARKS = re.compile(r"\s*\[\d+\]")
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)?")
 
@@ -118,9 +119,20 @@ def contains(text: str, answers: Sequence[str]) -> float:
 
 
 def share_right(text: str, items: Sequence[Sequence[str]]) -> float:
-    """Return the share of an answer's items of which an accepted wording stands in a text as whole words."""
-    said = f" {' '.join(_words(unmarked(text)))} "
-    right = [any(words and f" {' '.join(words)} " in said for words in map(_words, item)) for item in items]
+    """Return the share of an answer's items of which an accepted wording stands in a text as whole words.
+
+    A wording that is yes or no, alone or before a comma ("no, it is closed"), counts only if the text begins with it.
+    """
+    words = _words(unmarked(text))
+    said = f" {' '.join(words)} "
+
+    def accepts(wording: str) -> bool:
+        wanted = _words(wording)
+        if _VERDICT.match(wording.strip()):
+            return words[:1] == wanted[:1]
+        return bool(wanted) and f" {' '.join(wanted)} " in said
+
+    right = [any(map(accepts, item)) for item in items]
     return sum(right) / len(right) if right else 0.0
 
 

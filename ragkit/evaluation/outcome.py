@@ -266,9 +266,9 @@ def _right(question: Question, answer: Answer) -> float:
     if answer.abstained:
         return 0.0
     if question.yes_no:
-        return begins_with(answer.text, question.wordings)
+        return begins_with(answer.reply, question.wordings)
     quotes = [citation.quote for citation in answer.citations] if answer.mode == "quotes" else []
-    return share_right(" ".join([answer.text, *quotes]), question.items)
+    return share_right(" ".join([answer.reply, *quotes]), question.items)
 
 
 def failed(question: Question, gold: Gold, error: RagkitError) -> QuestionResult:
@@ -282,7 +282,7 @@ def said(answer: Answer) -> str:
         return ""
     if answer.mode == "quotes":
         return " ".join(citation.quote for citation in answer.citations)
-    return answer.text
+    return answer.reply
 
 
 def _retrieval(gold: Gold, hits: tuple[Hit, ...]) -> dict[str, float]:

@@ -61,6 +61,16 @@ def test_foreign_question_is_not_answered(samples, question):
     assert answer.confidence < answer.trace.threshold
 
 
+def test_yes_or_no_is_not_concluded_from_doubtful_evidence(samples):
+    question = "Is the observatory open on Mondays?"
+    certain = Assistant(samples, model=None).ask(question)
+    doubtful = Assistant(samples, model=None, options=AnswerOptions(unsure_below=1.0)).ask(question)
+    assert certain.reply.startswith("No. ")
+    assert doubtful.unsure
+    assert doubtful.reply.startswith("Not stated. ")
+    assert doubtful.citations == certain.citations
+
+
 def test_threshold_of_zero_answers_always(samples):
     options = AnswerOptions(threshold=0.0)
     assert not Assistant(samples, model=None, options=options).ask(FOREIGN[0]).abstained

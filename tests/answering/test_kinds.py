@@ -19,6 +19,8 @@ from ragkit.answering.kinds import KINDS, asking_part, kind_of
         ("Which is heavier, the Meridian 40 or the Meridian 60?", "comparison"),
         ("Is it the red or the blue line?", "comparison"),
         ("Which telescope has the longest focal length?", "comparison"),
+        ("Can I pay by card or cheque at the desk?", "yes_no"),
+        ("I need a doctor's note. What has to be in it?", "list"),
         ("How do I get my money back?", "procedure"),
         ("My ticket is lost. What do I have to do?", "procedure"),
         ("What is a Barlow lens?", "definition"),

@@ -45,6 +45,12 @@ def test_question_in_another_language_is_searched_in_that_of_the_documents(sampl
     assert trace.usage.prompt_tokens > trace.prompt.receipt.tokens
 
 
+def test_translation_does_not_change_the_kind_that_the_question_states(samples):
+    line = "How long does it take, and how long do I wait, for the money or a refund?"
+    trace = Assistant(samples, rewriting(line), "chat").ask(GERMAN).trace
+    assert (trace.query, trace.kind) == (line, "number")
+
+
 def test_follow_up_is_rewritten_with_the_conversation(samples):
     line = "When does the first bus leave?"
     answer = Assistant(samples, rewriting(line), "chat").ask(FOLLOW_UP, history=HISTORY)

@@ -53,6 +53,14 @@ def test_items_and_rows_know_what_introduces_them():
     assert item.unmarked == "Day pass, for one day."
 
 
+def test_long_code_is_cut_at_line_ends():
+    lines = [f"print('line {n}? Yes. No.')" for n in range(40)]
+    text = "```python\n" + "\n".join(lines) + "\n```"
+    units = units_of(source(text))
+    assert {unit.kind for unit in units} == {"code"}
+    assert [line for unit in units for line in unit.text.splitlines()] == text.splitlines()
+
+
 def test_headings_of_the_document_are_the_context():
     text = "Tickets\n\nA day pass is 12 euros."
     units = units_of(source(text, 0), [HeadingSpan("Tickets", 1, 0, len(text))])

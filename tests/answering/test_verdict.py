@@ -37,6 +37,7 @@ no | Does the warranty cover water damage? | The warranty does not cover damage 
 no | Does the warranty cover water damage? | The warranty covers all damage except water damage.
 no | Is water damage covered? | Water damage is excluded from the warranty.
 yes | Can children go on the tour? | Children under 12 must be accompanied by an adult.
+yes | Is the locker a place for cameras? | Use a tray that is only open to staff, as the locker is a place for cameras.
 no | Can I enter without a ticket? | Entry is only possible with a valid ticket.
 yes | Can part-time staff join the plan? | The plan is open to all employees, full-time and part-time.
 no | Can contractors join the plan? | The plan is limited to permanent employees.

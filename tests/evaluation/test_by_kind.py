@@ -67,6 +67,23 @@ def test_yes_or_no_must_begin_the_reply():
     assert not begins_with("", ["no"])
 
 
+def test_yes_or_no_among_other_wordings_counts_only_where_the_reply_begins_with_it():
+    answers = [["no", "no, do not turn it off", "leave it on"]]
+    assert share_right("No. The computer stays on.", answers) == 1
+    assert share_right("Please leave it on [1].", answers) == 1
+    assert share_right("Yes. There is no other way.", answers) == 0
+    assert share_right("No appointment is needed.", [["no appointment is needed"]]) == 1
+
+
+def test_what_an_unsure_answer_lacks_is_no_part_of_its_reply(samples):
+    question = Question("Is the Lighthouse keeper called Cornelius Vane?", answers=("no",))
+    assistant = Assistant(samples, model=None, options=AnswerOptions(threshold=0.0, unsure_below=1.0))
+    (result,) = evaluate(assistant, [question]).outcomes
+    assert result.unsure
+    assert "\n\nNot sure: no " in result.text
+    assert result.scores["right"] == 0
+
+
 def test_place_that_supports_the_answer_as_well_counts_as_gold():
     gold, also = [[Place("a", 0, 10)], [Place("a", 20, 30)]], [Place("b", 0, 10)]
     found = citation_scores([Place("b", 0, 10)], gold, also)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from textwrap import dedent
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ragkit.answering.evidence import Ranked
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
 
 Layout = Literal["sentences", "items", "steps"]
+
+
+_FENCED = re.compile(
+    r"^[ \t]*(?P<fence>```|~~~)[^\n]*(?P<code>\n.*?)?(?P<end>^[ \t]*(?P=fence)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+"""Code between fences; the second one is missing where a unit or passage ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,8 @@ class Part:
 
     @property
     def shown(self) -> str:
-        """The text, or that of the span in one line."""
-        return self.text or (" ".join(self.span.text.split()) if self.span is not None else "")
+        """The text, or that of the span in one line, in which only fenced code keeps its lines."""
+        return self.text or (_one_line(self.span.text) if self.span is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,17 @@ class Reply:
     """What the evidence lacks; a reply with something missing is marked as unsure."""
     reader: str = ""
     """Name of the reader."""
+    conclusion: str = ""
+    """What the reader concludes from the parts, such as "Yes."; it comes before them."""
+    undecided: str = ""
+    """What is said instead of the conclusion if the evidence is doubtful."""
     exact: bool = False
     """Whether the question names what is quoted, such as a row and a column; then a low evidence score is ignored."""
+
+    def concluded(self, unsure: bool) -> Reply:
+        """Return the reply with its conclusion as the first part or, if the evidence is doubtful, what replaces it."""
+        said = self.undecided if unsure else self.conclusion
+        return replace(self, parts=(Part(said), *self.parts) if said else self.parts, conclusion="", undecided="")
 
 
 @dataclass(slots=True)
@@ -112,6 +129,19 @@ class Evidence:
             aligned = has_aligned_columns(source.document.media_type)
             self._tables[key] = tables_in(self.document(source).text, aligned=aligned)
         return self._tables[key]
+
+
+def _one_line(text: str) -> str:
+    """Return a text with white space as single blanks, except in fenced code, which stands on lines of its own."""
+    pieces, at = [], 0
+    for match in _FENCED.finditer(text):
+        pieces.append(" ".join(text[at : match.start()].split()))
+        if (match["code"] or "").strip():
+            code = dedent(match.group().expandtabs(4))
+            pieces.append(code if match["end"] else f"{code.rstrip()}\n{match['fence']}")
+        at = match.end()
+    pieces.append(" ".join(text[at:].split()))
+    return "\n".join(piece for piece in pieces if piece)
 
 
 class Reader(Protocol):

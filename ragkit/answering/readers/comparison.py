@@ -43,9 +43,7 @@ class ComparisonReader:
                 for part in parts
             ):
                 parts.append(Part("", span))
-        verdict = _verdict(evidence.question.text, quantities)
-        head = (Part(verdict),) if verdict else ()
-        return Reply((*head, *parts), reader=self.name)
+        return Reply(tuple(parts), reader=self.name, conclusion=_verdict(evidence.question.text, quantities))
 
 
 def _verdict(question: str, sides: list[tuple[str, tuple[float, str] | None]]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from ragkit.answering.evidence import Ranked
 from ragkit.answering.readers.base import Evidence, Part, Reply, Span
@@ -68,8 +69,9 @@ class ListReader:
         units = _steps(section) if self.steps else _items(section)
         if len(units) < 2:
             return None
-        parts = [Part(unit.unmarked, Span.of(unit)) for unit in units[:MAX_ITEMS]]
-        missing = "" if len(units) <= MAX_ITEMS else f"{len(units) - MAX_ITEMS} more items follow in the document."
+        parts = _parts(units)
+        missing = "" if len(parts) <= MAX_ITEMS else f"{len(parts) - MAX_ITEMS} more items follow in the document."
+        parts = parts[:MAX_ITEMS]
         return Reply(tuple(parts), "steps" if self.steps else "items", missing=missing, reader=self.name)
 
     def _rows(self, evidence: Evidence) -> Reply | None:
@@ -85,6 +87,18 @@ class ListReader:
         more = len(grid.records) - MAX_ITEMS
         missing = f"{more:,}{' or more' if grid.cut else ''} more rows follow in the table." if more > 0 else ""
         return Reply(tuple(parts), "items", missing=missing, reader=self.name)
+
+
+def _parts(units: Sequence[Unit]) -> list[Part]:
+    """Return a part for each unit; code is one part, however long it is."""
+    parts = []
+    for (is_code, _), group in groupby(units, lambda unit: (unit.kind == "code", unit.block)):
+        some = list(group)
+        if is_code:
+            parts.append(Part("", Span(some[0].source, some[0].start, some[-1].end)))
+        else:
+            parts += [Part(unit.unmarked, Span.of(unit)) for unit in some]
+    return parts
 
 
 def _headings_below(evidence: Evidence) -> tuple[Part, ...] | None:

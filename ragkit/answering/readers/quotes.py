@@ -41,7 +41,8 @@ class QuotesReader:
             if any(_overlap(span, other) or span.text in other.text for other in taken):
                 continue
             taken.append(span)
-            parts.append(Part(one.unit.named if span == Span.of(one.unit) else "", span))
+            alone = span == Span.of(one.unit) and one.unit.kind != "code"
+            parts.append(Part(one.unit.named if alone else "", span))
         return Reply(tuple(parts), reader=self.name) if parts else None
 
 
@@ -79,8 +80,8 @@ def _near_units(evidence: Evidence, unit: Unit) -> list[Unit]:
     """Return the units that belong with one: its block; the list after a lead-in; the items beside a very short one."""
     units = evidence.units(unit.source)
     after = [other for other in units if other.start > unit.start]
-    if unit.introduces and after and after[0].kind == "item":
-        listed = next((n for n, other in enumerate(after) if other.kind != "item"), len(after))
+    if unit.introduces and after and after[0].kind in ("item", "code"):
+        listed = next((n for n, other in enumerate(after) if other.kind != after[0].kind), len(after))
         return [unit, *after[:listed]]
     same = [other for other in units if other.block == unit.block]
     if unit.kind == "item" and same[-1].end - same[0].start < _SHORT_ITEM:

@@ -49,7 +49,7 @@ _EXCEPT = re.compile(
 _ONLY = re.compile(
     r"(?:^|[.;:]\s+)only (?P<subject>[^,;.()]+?) (?:are|is|may|can|have|has|will|must|get|do|does)\b"
     r"|\b(?:limited|restricted|reserved|open only|available only|exclusively|solely) (?:to|for) (?P<group>[^,;.()]+)"
-    r"|\b(?:on|in|with|for|by|to|accepts?|uses?|supports?|takes?) (?P<list>[^;.()]{2,80}?) only\b",
+    r"|\b(?:on|in|with|for|by|to|accepts?|uses?|supports?|takes?) (?P<list>[^;.()]{2,80}?)(?<!\bis)(?<!\bare) only\b",
     re.IGNORECASE,
 )
 _WITHOUT = re.compile(r"\bwithout (?P<what>(?:an? |any |the )?[\w-]+(?: [\w-]+)?)", re.IGNORECASE)

@@ -32,7 +32,12 @@ class YesNoReader:
         decisive = _decisive(question, span.text, unit.flat)
         verdict = verdict_of(question, decisive)
         condition = " There are conditions." if _CONDITION.search(decisive) else ""
-        return Reply((Part(f"{verdict.capitalize()}.{condition}", None), Part("", span)), reader=self.name)
+        return Reply(
+            (Part("", span),),
+            reader=self.name,
+            conclusion=f"{verdict.capitalize()}.{condition}",
+            undecided="Not stated.",
+        )
 
 
 def _decisive(question: str, passage: str, best: str) -> str:

@@ -67,7 +67,7 @@ def test_yes_or_no_is_not_concluded_from_doubtful_evidence(samples):
     doubtful = Assistant(samples, model=None, options=AnswerOptions(unsure_below=1.0)).ask(question)
     assert certain.reply.startswith("No. ")
     assert doubtful.unsure
-    assert doubtful.reply.startswith("Not stated. ")
+    assert doubtful.reply.startswith("No, if this applies: ")
     assert doubtful.citations == certain.citations
 
 

@@ -2,46 +2,36 @@
 
     python benchmarks/datagen_questions.py [--model qwen2.5-coder-0.5b] [--number 100] [--limit 240]
     python benchmarks/datagen_questions.py --peers /path/to/other/python
-    python benchmarks/datagen_questions.py --kills 50
 
 The passages are XQuAD-en's paragraphs, without their questions. The plain prompt asks for a question and its answer as
 JSON, one pair per passage, held to the schema. ``--peers`` runs synthetic-data-kit and LlamaIndex's generator with the
 Python of another environment (pip install synthetic-data-kit==0.0.5 llama-index-core llama-index-llms-openai-like),
 against the same model behind a local endpoint. A row counts as verified if its answer occurs in its passage and all
 gates keep it; all rows pass the same gates. The gates' time counts for ragkit, and not for the others.
-
-``--kills`` kills a run of scripted replies at that many random calls, and compares the result with that of a run that
-was never killed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.common import versions, xquad
 from benchmarks.datagen_peers import peer_pairs
 from ragkit import Document, Index
-from ragkit.datagen import DataRow, Ledger, QuestionOptions, TextSpan, generate_questions, read_data_rows, verify_rows
+from ragkit.datagen import DataRow, Ledger, QuestionOptions, TextSpan, generate_questions, verify_rows
 from ragkit.datagen.gates import DuplicatesGate, apply, standard_gates
 from ragkit.errors import ModelError
 from ragkit.models import ChatModel, GenerationOptions, complete, open_model
 from ragkit.records import Message
 
-ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -110,42 +100,6 @@ def measure(given: argparse.Namespace) -> None:
             print(f"  {row.question} -> {row.answer}")
 
 
-def kill(count: int) -> None:
-    """Kill a run at random calls, and compare its result with that of a run that was never killed."""
-    draw = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        with Index.create(place / "index") as index:
-            index.add(ROOT / "docs" / "samples")
-
-        def run(name: str, limit: int) -> int:
-            child = ROOT / "tests" / "datagen" / "question_child.py"
-            command = [
-                sys.executable,
-                child,
-                place / "index",
-                place / f"{name}.ledger",
-                place / f"{name}.jsonl",
-                str(limit),
-            ]
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            return subprocess.run(list(map(str, command)), env=environment, capture_output=True, check=False).returncode
-
-        assert run("whole", 10**6) == 0
-        whole = [row.to_dict() for row in read_data_rows(place / "whole.jsonl")]
-        killed = lost = doubled = runs = 0
-        while killed < count:
-            runs += 1
-            for file in place.glob("killed*"):
-                file.unlink()
-            while run("killed", draw.randint(1, 6)) == -signal.SIGKILL:
-                killed += 1
-            rows: list[dict[str, Any]] = [row.to_dict() for row in read_data_rows(place / "killed.jsonl")]
-            lost += sum(row not in rows for row in whole)
-            doubled += len(rows) - len({row["id"] for row in rows})
-        print(f"{killed} kills in {runs} runs of {len(whole)} rows: {lost} rows lost, {doubled} doubled")
-
-
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,12 +108,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=240, help="passages")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--peers", help="Python of an environment with the other generators")
-    parser.add_argument("--kills", type=int, default=0, help="only test the ledger, with this many kills")
     given = parser.parse_args()
-    if given.kills:
-        kill(given.kills)
-    else:
-        measure(given)
+    measure(given)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from ragkit._machine import cores
 from ragkit.chunking import ChunkingOptions, sentence_spans
 from ragkit.embedding import locate, open_embedder
 from ragkit.embedding.tokenizer import FastTokenizer
-from ragkit.indexing.index import IndexOptions
+from ragkit.indexing.options import IndexOptions
 from ragkit.records import document_id
 
 TARGET = 2.5

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
-from ragkit.indexing.index import Index, IndexOptions
+from ragkit.indexing.index import Index
 from ragkit.indexing.opening import record_model
+from ragkit.indexing.options import IndexOptions
 from ragkit.indexing.sharding import shard_of
 from ragkit.indexing.writing import Changes, commit, content_hash, settle
 from ragkit.records import Chunk, Document, document_id

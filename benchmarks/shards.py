@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.recombined import fill, sentences, versions
 from ragkit.embedding import open_embedder
-from ragkit.indexing.index import Index, IndexOptions
+from ragkit.indexing.index import Index
+from ragkit.indexing.options import IndexOptions
 from ragkit.indexing.vectors import VectorOptions, best
 from ragkit.records import Hit
 from ragkit.retrieval.retriever import RetrievalOptions, Retriever

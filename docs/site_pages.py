@@ -31,6 +31,10 @@ def packages() -> list[str]:
     return ["ragkit", *(name for name in below if public_names(name))]
 
 
+_INHERITED = {"ragkit.indexing.Index": "\n    options:\n      inherited_members: true"}
+"""Options of classes whose methods are in base classes without an entry of their own."""
+
+
 def public_names(package: str) -> list[str]:
     """Return the names of a package's ``__all__`` that are not dunder names, in its order."""
     return [name for name in getattr(importlib.import_module(package), "__all__", ()) if not name.startswith("__")]
@@ -44,7 +48,7 @@ def package_page(package: str) -> str:
         # Each name is described on the page of the package that owns it.
         parts += [f"- [`{name}`][{_path(package, name)}]" for name in names]
         return "\n\n".join(parts[:2]) + "\n\n" + "\n".join(parts[2:]) + "\n"
-    parts += [f"::: {package}.{name}" for name in names]
+    parts += [f"::: {package}.{name}" + _INHERITED.get(f"{package}.{name}", "") for name in names]
     return "\n\n".join(parts) + "\n"
 
 

@@ -71,17 +71,18 @@ class Child:
     Args:
         module: that calls ``serve`` when it is run.
         memory: bytes that a request may take.
+        keep: prefixes of further environment variables that it gets; ``""`` for all.
 
     Raises:
         ProcessStartError: if it ends, or hangs, before it is ready.
     """
 
-    def __init__(self, module: str, memory: int) -> None:
+    def __init__(self, module: str, memory: int, keep: Iterable[str] = ()) -> None:
         try:
             self._process = subprocess.Popen(
                 _command(module, (str(memory),)),
                 cwd=_FOLDER,
-                env={**_environment(()), "OMP_NUM_THREADS": "1"},
+                env={**_environment(keep), "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

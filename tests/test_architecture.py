@@ -26,6 +26,7 @@ PACKAGES = [
     "errors",
     "_child",
     "_process",
+    "_workers",
     "_hub",
     "_hub_client",
     "_providers",

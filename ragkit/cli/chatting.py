@@ -18,7 +18,7 @@ from ragkit.cli.tasks import opened_model
 from ragkit.display import unit_name
 from ragkit.errors import ModelStoppedError, QueryError, RagkitError, SettingsError
 from ragkit.indexing.filters import as_filter
-from ragkit.models.llama_cpp import stoppable
+from ragkit.models.stopping import stoppable
 from ragkit.serving import conversations, people
 from ragkit.serving.asks import Ask, Config, GenerationResult
 from ragkit.serving.conversations import Conversation, Conversations, StoredMessage

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,8 +36,13 @@ from ragkit.cli.tasks import (
     task_name,
     training_examples,
 )
+from ragkit.cli.workers import Processes, WorkersOnRay, opened_workers, worker_settings
+from ragkit.errors import RagkitError, TaskError
 
 if TYPE_CHECKING:
+    from ragkit._workers import Work, WorkerPool
+    from ragkit.cli.rows import Predict
+    from ragkit.settings import Settings
     from ragkit.tasks import Prediction
 
 HELP = """Classify texts by labelled examples. The result is always one of their labels.
@@ -134,6 +141,8 @@ def predict(
     input_field: InputField = "input",
     output: OutputFile = None,
     model: ModelName = None,
+    workers: Processes = 1,
+    ray: WorkersOnRay = None,
     json: Json = False,
 ) -> None:
     """Classify texts, or each row of a file into a JSON Lines file.
@@ -143,22 +152,68 @@ def predict(
     or an ``error``. Exit code 3: some rows have an error.
     """
     from ragkit.settings import load_settings
+    from ragkit.tasks.base import task_kind
+    from ragkit.tuning.heads.classifier import KIND
+
+    check_inputs(texts, file, output)
+    settings, is_head = load_settings(), task_kind(folder) == KIND
+    with ExitStack() as opened:
+        predicted, name = opened.enter_context(_opened_predictor(folder, model, settings))
+        setup = {"task": str(folder.resolve()), "model": model, "name": name}
+        pool = opened.enter_context(opened_workers("ragkit.cli.classify:open_predictor", setup, workers, ray))
+        print_predictions(
+            predicted if pool is None else partial(_predicted_by, pool),
+            name,
+            texts,
+            file,
+            input_field,
+            output,
+            json,
+            _labelled if is_head else _prediction_text,
+        )
+
+
+@contextmanager
+def _opened_predictor(folder: Path, model: str | None, settings: Settings) -> Iterator[tuple[Predict, str]]:
+    """Open a task or a head, and yield a function that predicts rows with it, and the task's name."""
     from ragkit.tasks import Classifier
     from ragkit.tasks.base import task_kind
     from ragkit.tuning.heads.classifier import KIND, HeadClassifier
 
-    check_inputs(texts, file, output)
     if task_kind(folder) == KIND:
-        head, name = HeadClassifier.open(folder), task_name(folder)
-        print_predictions(
-            lambda inputs: _rows(head.predict(inputs)), name, texts, file, input_field, output, json, _labelled
-        )
+        head = HeadClassifier.open(folder)
+        yield lambda inputs: _rows(head.predict(inputs)), task_name(folder)
         return
-    with Classifier.open(folder, opened_model(model, load_settings())) as task:
-        name = task_name(folder, model, task.pool)
-        print_predictions(
-            lambda inputs: _rows(task.predict(inputs)), name, texts, file, input_field, output, json, _prediction_text
+    with Classifier.open(folder, opened_model(model, settings)) as task:
+        yield lambda inputs: _rows(task.predict(inputs)), task_name(folder, model, task.pool)
+
+
+@contextmanager
+def open_predictor(setup: Any) -> Iterator[Work]:
+    """Open a task or a head in a worker, and yield a function that predicts one text."""
+    opened = _opened_predictor(Path(setup["task"]), setup["model"], worker_settings(setup))
+    with opened as (predicted, name):
+        _check_task(setup, name)
+        yield lambda text: dict(*predicted([text]))
+
+
+def _check_task(setup: Any, name: str) -> None:
+    if name != setup["name"]:
+        raise TaskError(
+            f"The task {setup['task']} of a worker has other settings, examples or model than that of the command.",
+            "Copy it to all machines, and run the command again.",
         )
+
+
+def _predicted_by(pool: WorkerPool, inputs: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of inputs that the workers predict; equal inputs are predicted once."""
+    found: dict[str, dict[str, Any]] = {}
+    texts = list(dict.fromkeys(inputs))
+    for text, row in zip(texts, pool.map(texts), strict=True):
+        if isinstance(row, RagkitError):
+            raise row
+        found[text] = row
+    return [found[text] for text in inputs]
 
 
 def evaluate(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,13 +17,17 @@ from ragkit.cli.indexes import MISSING
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
 from ragkit.cli.tasks import ModelName, opened_model
-from ragkit.errors import SettingsError
+from ragkit.cli.workers import Processes, WorkersOnRay, check_same, opened_workers, worker_settings
+from ragkit.errors import RagkitError, SettingsError
 
 if TYPE_CHECKING:
+    from ragkit._workers import Work, WorkerPool
     from ragkit.datagen import GenerationReport
+    from ragkit.datagen.question_workers import PreparedUnit
     from ragkit.models import ChatModel
     from ragkit.settings import Settings
 
+_WORK = "ragkit.cli.data_questions:open_preparer"
 _SHOWN = 3
 _CONTEXTS = ("auto", "sentence", "passage")
 
@@ -60,6 +68,8 @@ def questions(
     license: DocumentLicense = "",  # noqa: A002
     ledger: LedgerFile = None,
     plan: PlanOnly = False,
+    workers: Processes = 1,
+    ray: WorkersOnRay = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
@@ -107,8 +117,16 @@ def questions(
                 markup=False,
             )
             return
-        with progress_bar(quiet=json) as progress:
-            report = generate_questions(index, writer, done, options, reader=other, progress=progress)
+        setup = {
+            "index": str(index.path.resolve()),
+            "fingerprint": index.fingerprint(),
+            "model": model or settings.model,
+            "reader": reader,
+            "options": asdict(options),
+        }
+        with opened_workers(_WORK, setup, workers, ray) as pool, progress_bar(quiet=json) as progress:
+            prepare = None if pool is None else partial(_prepared_by, pool)
+            report = generate_questions(index, writer, done, options, reader=other, prepare=prepare, progress=progress)
     rejected, card = report.save(output)
     if json:
         print_json({"output": output, "rejected_rows": rejected, **report.card()})
@@ -116,6 +134,35 @@ def questions(
         _print_report(report, output, rejected, card)
     if report.shortfall:
         raise typer.Exit(MISSING)
+
+
+@contextmanager
+def open_preparer(setup: Any) -> Iterator[Work]:
+    """Open index and models in a worker, and yield a function that does the model calls for one candidate answer."""
+    from ragkit.datagen.question_run import QuestionOptions
+    from ragkit.datagen.question_workers import UnitPreparer
+    from ragkit.indexing import Index
+
+    settings = worker_settings(setup)
+    with Index.open(setup["index"], embedder=settings.embedding_model) as index:
+        check_same(index, setup["fingerprint"])
+        writer = opened_writer(setup["model"], settings)
+        reader = writer if setup["reader"] is None else opened_writer(setup["reader"], settings)
+        yield UnitPreparer(index, writer, QuestionOptions(**setup["options"]), reader).prepare
+
+
+def _prepared_by(pool: WorkerPool, numbers: Sequence[int]) -> Generator[PreparedUnit, None, None]:
+    """Yield what the workers did; an error ends the run after everything else is recorded."""
+    from ragkit.datagen.question_workers import PreparedUnit
+
+    failure: RagkitError | None = None
+    for found in pool.map(numbers):
+        if isinstance(found, RagkitError):
+            failure = failure or found
+        else:
+            yield PreparedUnit(tuple(map(tuple, found["entries"])), found["calls"])
+    if failure is not None:
+        raise failure
 
 
 def _print_report(report: GenerationReport, output: Path, rejected: Path, card: Path) -> None:

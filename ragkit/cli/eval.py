@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ragkit.cli.asking import NoUpdate, answer_options, opened_index
+from ragkit.cli.asking import NoUpdate, opened_index
+from ragkit.cli.eval_assistant import WORK, AssistantSetup, judge_by, opened_assistant, worker_setup
 from ragkit.cli.eval_imitation import imitation
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
-from ragkit.cli.pools import Shots, ShownPool, opened_pool
+from ragkit.cli.pools import Shots, ShownPool
 from ragkit.cli.targets import own_index
-from ragkit.cli.tasks import ModelName, Seed, opened_model
+from ragkit.cli.tasks import ModelName, Seed
+from ragkit.cli.workers import Processes, WorkersOnRay, opened_workers
 from ragkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -113,6 +116,8 @@ def evaluate(
             show_default="FILE.work.jsonl",
         ),
     ] = None,
+    workers: Processes = 1,
+    ray: WorkersOnRay = None,
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
@@ -164,41 +169,37 @@ def evaluate(
     if limit is not None and limit < len(asked):
         chosen = set(random.Random(seed).sample(range(len(asked)), limit))  # noqa: S311
         asked = [question for number, question in enumerate(asked) if number in chosen]
+    setup = AssistantSetup(
+        model=model or settings.model,
+        mode=mode or settings.mode,
+        k=k,
+        search=search,
+        threshold=threshold,
+        unsure_below=unsure_below,
+        pool=pool,
+        shots=shots,
+        retrieval_only=retrieval_only,
+        as_teacher=as_teacher,
+    )
     with (
         _opened(target, settings, update=not no_update, quiet=json) as index,
-        nullcontext() if pool is None else opened_pool(pool, settings) as examples,
+        opened_assistant(index, settings, setup) as assistant,
     ):
-        from ragkit.answering import Assistant
-
-        options = answer_options(settings, k=k, threshold=threshold, unsure_below=unsure_below)
-        retrieval = replace(options.retrieval, mode=search)  # type: ignore[arg-type]
-        options = replace(options, retrieval=retrieval, shots=shots)
-        wanted = model or settings.model
-        assistant = Assistant(
-            index,
-            model=None if wanted == "none" or retrieval_only else opened_model(wanted, settings),
-            mode="quotes" if retrieval_only else mode or settings.mode,  # type: ignore[arg-type]
-            options=options,
-            examples=examples,
-        )
-        if as_teacher:
-            from ragkit.datagen.imitate import teacher_assistant
-
-            if assistant.model is None or assistant.mode != "chat":
-                raise SettingsError(
-                    "A teacher writes its answers.", "Name a model: --mode chat --model NAME --as-teacher"
-                )
-            _, assistant = teacher_assistant(index, assistant.model, options)
-        with progress_bar(quiet=json) as progress:
+        with (
+            opened_workers(WORK, worker_setup(index, setup), workers, ray) as pool_of_workers,
+            progress_bar(quiet=json) as progress,
+        ):
             report = evaluated(
                 assistant,
                 asked,
                 retrieval_only=retrieval_only,
                 name=name,
                 work=work or out_file.with_suffix(".work.jsonl"),
+                judge_all=None if pool_of_workers is None else partial(judge_by, pool_of_workers),
                 progress=progress,
             )
-            if sycophancy:
+        if sycophancy:
+            with progress_bar(quiet=json) as progress:
                 report = replace(report, sycophancy=_sycophancy(assistant, asked, seed, progress))
     write_text(out_file, report_page(report))
     report.write(out_file.with_suffix(".json"))

@@ -1,4 +1,4 @@
-"""The commands that create and maintain an index: add, sync, remove, list, verify, repair, compact, reembed."""
+"""The commands that change and list an index: add, sync, remove, list."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ from ragkit.cli.options import (
     Password,
     RayAddress,
     Shards,
-    TargetName,
     TimeLimit,
     Where,
     Workers,
 )
-from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, size_text, warn_of_missing
+from ragkit.cli.output import err, out, print_json, progress_bar, seconds_text, warn_of_missing
 from ragkit.cli.targets import index_path, own_index, resolve_target
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from ragkit.settings import Settings
 
 MISSING = 3
-DAMAGED = 4
+
 ISSUES_SHOWN = 20
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.", show_default=False)]
@@ -54,10 +53,6 @@ def register(app: typer.Typer) -> None:
     app.command()(sync)
     app.command()(remove)
     app.command("list")(list_documents)
-    app.command()(verify)
-    app.command()(repair)
-    app.command()(compact)
-    app.command()(reembed)
 
 
 def add(
@@ -96,7 +91,7 @@ def add(
         comments=comments,
     )
     path = index_path(index, settings)
-    with _open(path, settings, create=True, shards=shards) as opened, progress_bar(quiet=json) as progress:
+    with open_index(path, settings, create=True, shards=shards) as opened, progress_bar(quiet=json) as progress:
         report = opened.add(*paths, load=options, progress=progress, force=force, workers=workers, ray=ray)
     _finish(report, path, json)
 
@@ -150,7 +145,7 @@ def sync(
         comments=comments,
     )
     where = own_index(path, settings) if index is None else index_path(index, settings)
-    with _open(where, settings, create=True, shards=shards) as opened:
+    with open_index(where, settings, create=True, shards=shards) as opened:
         if plan:
             _print_plan(opened.plan_sync(path, load=options), json)
             return
@@ -196,7 +191,7 @@ def remove(
     from ragkit.settings import load_settings
 
     settings = load_settings()
-    with _open(index_path(index, settings), settings) as opened:
+    with open_index(index_path(index, settings), settings) as opened:
         removed = opened.remove(*sources)
     if not removed:
         raise QueryError(
@@ -234,7 +229,7 @@ def list_documents(
         else:
             out.print("\n".join(names) or f"No index in {settings.indexes}/. Create one: ragkit add PATH")
         return
-    with _open(resolve_target(target, settings).index, settings, partial=partial) as opened:
+    with open_index(resolve_target(target, settings).index, settings, partial=partial) as opened:
         warn_of_missing(opened)
         documents = opened.documents(where=where)
     if json:
@@ -244,86 +239,6 @@ def list_documents(
     for info in documents:
         table.add_row(info.source, info.title, str(info.pages or ""), str(info.chunks), f"{info.characters:,}")
     out.print(table)
-
-
-def verify(target: TargetName, json: Json = False) -> None:
-    """Verify the checksum of every file and row of an index. Exit code 4: the index is damaged."""
-    from ragkit.indexing import Index
-    from ragkit.settings import load_settings
-
-    report = Index.verify_path(resolve_target(target, load_settings()).index)
-    if json:
-        print_json(report)
-    elif not report.damage:
-        out.print("[green]No damage.[/]")
-    else:
-        for damage in report.damage:
-            out.print(f"[red]damaged[/] {damage}", markup=True)
-        out.print(f"Repair it: ragkit repair {target}", style="cyan", markup=False)
-    if report.damage:
-        raise typer.Exit(DAMAGED)
-
-
-def repair(target: TargetName, json: Json = False) -> None:
-    """Rebuild damaged parts of an index from intact ones, and list what is lost."""
-    from ragkit.indexing import Index
-    from ragkit.settings import load_settings
-
-    with progress_bar(quiet=json) as progress:
-        report = Index.repair_path(resolve_target(target, load_settings()).index, progress=progress)
-    if json:
-        print_json(report)
-    else:
-        for line in report.actions:
-            out.print(line, markup=False)
-        for lost in report.lost:
-            out.print(f"[red]lost[/] {lost}")
-        if not report.actions and not report.lost:
-            out.print("[green]Nothing to repair.[/]")
-    if report.lost:
-        raise typer.Exit(MISSING)
-
-
-def compact(target: TargetName, json: Json = False) -> None:
-    """Merge the files of an index and drop deleted data, for faster search and less disk space."""
-    from ragkit.settings import load_settings
-
-    settings = load_settings()
-    path = resolve_target(target, settings).index
-    before = _folder_size(path)
-    with _open(path, settings) as opened:
-        opened.compact()
-    after = _folder_size(path)
-    if json:
-        print_json({"bytes_before": before, "bytes_after": after})
-    else:
-        out.print(f"{size_text(before)} before, {size_text(after)} after.")
-
-
-def reembed(
-    target: TargetName,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Embedding model: default, hf:OWNER/REPO, a local folder, or PROVIDER:NAME for an endpoint.",
-            show_default=False,
-        ),
-    ],
-    json: Json = False,
-) -> None:
-    """Re-embed an index with another model; the old vectors are used until the new ones are complete."""
-    from ragkit.embedding import open_embedder
-    from ragkit.settings import load_settings
-
-    settings = load_settings()
-    embedder = open_embedder(model, runtime=settings.embedding_runtime, device=settings.device)
-    path = resolve_target(target, settings).index
-    with _open(path, settings) as opened, progress_bar(quiet=json) as progress:
-        report = opened.reembed(embedder, progress=progress)
-    if json:
-        print_json(report)
-    else:
-        out.print(f"{path} now uses {embedder.model_id}.")
 
 
 def load_options(
@@ -390,7 +305,10 @@ def _print_skipped(skipped: Mapping[str, int], console: Console) -> None:
         console.print(f"Files skipped in the folders: {counts}", style="dim", markup=False)
 
 
-def _open(path: Path, settings: Settings, *, create: bool = False, shards: int = 0, partial: bool = False) -> Index:
+def open_index(
+    path: Path, settings: Settings, *, create: bool = False, shards: int = 0, partial: bool = False
+) -> Index:
+    """Open an index with the embedding model of the settings, or create it."""
     from ragkit.indexing import Index, IndexOptions
 
     options = IndexOptions(shards=shards)
@@ -422,7 +340,3 @@ def _print_plan(plan: SyncPlan, as_json: bool) -> None:
         markup=False,
     )
     err.print("Nothing was changed.", style="dim")
-
-
-def _folder_size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -31,6 +31,7 @@ from ragkit.cli import (
     feedback,
     formats,
     indexes,
+    maintenance,
     mcp,
     models,
     plan,
@@ -111,6 +112,7 @@ def _log_to_stderr(level: str | None) -> None:
 asking.register(app)
 chat.register(app)
 indexes.register(app)
+maintenance.register(app)
 backends.register(app)
 backup.register(app)
 examples.register(app)

@@ -162,8 +162,10 @@ class InstructionGate:
             ]
             beside = rng.sample(others, min(_OTHERS, len(others)))
             try:
-                own = mutual_information(model, row.question, row.answer)
-                best = max((mutual_information(model, one, row.answer) for one in beside), default=0.0)
+                # The likelihood without an instruction is the same for all, and need not be subtracted.
+                text = row.answer[:_SCORED_CHARACTERS]
+                own, *rest = (_likelihood(model, one, text) for one in (row.question, *beside))
+                best = max(rest, default=own)
             except PromptOverflowError:
                 found.append(GateScore(None, "The section does not fit the model's window."))
                 continue

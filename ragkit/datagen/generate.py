@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ from ragkit.datagen.composed import (
 )
 from ragkit.datagen.gates import Gate
 from ragkit.datagen.ledger import Ledger
-from ragkit.datagen.question_run import QuestionOptions, QuestionRun, Unit, units_of_index
+from ragkit.datagen.question_run import CALIBRATED, QuestionOptions, QuestionRun, decide_batch, units_of_index
+from ragkit.datagen.question_workers import Prepare
 from ragkit.datagen.report import GenerationReport
 from ragkit.datagen.rows import DataRow
 from ragkit.errors import DataError
@@ -63,7 +65,9 @@ def generate_questions(
     reader: ChatModel | None = None,
     gates: Sequence[Gate] | None = None,
     seconds: float | None = None,
+    prepare: Prepare | None = None,
     progress: ProgressCallback | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> GenerationReport:
     """Generate questions with answers from the documents of an index.
 
@@ -76,7 +80,9 @@ def generate_questions(
             with itself.
         gates: gates in the order in which they are applied; by default ``standard_gates``.
         seconds: time after which no further questions are begun. Work in the ledger takes almost none of it.
+        prepare: does the model calls for the next candidates in workers; the rows do not depend on it.
         progress: called with a ``Progress`` after each question.
+        stop: called before each few questions; once it returns True, no further ones are begun.
 
     Returns:
         The rows, kept and rejected, and what was done.
@@ -92,17 +98,34 @@ def generate_questions(
     if not units:
         raise _nothing_to_ask(index)
     run = QuestionRun(index, model, ledger, options, reader or model, gates)
-    calibration = run.calibrate(units) if options.calibrate or run.labels[0] else None
+
+    def prepare_units(numbers: range) -> None:
+        if prepare is None:
+            return
+        with closing(prepare([number for number in numbers if not run.recorded(units[number])])) as prepared:
+            for one in prepared:
+                ledger.put(one.entries)
+                run.writer.calls += one.calls
+
+    calibration = None
+    if options.calibrate or run.labels[0]:
+        prepare_units(range(min(CALIBRATED, len(units))))
+        calibration = run.calibrate(units)
     kept: list[DataRow] = []
     rejected: list[DataRow] = []
     tried = 0
     until = math.inf if seconds is None else started + seconds
-    while tried < len(units) and len(kept) < options.number and time.monotonic() < until:
-        # With a time limit in small steps, as the time is checked between them.
-        size = _BATCH if seconds is None else _TIMED_BATCH
+
+    def ended() -> bool:
+        return time.monotonic() >= until or (stop is not None and stop())
+
+    while tried < len(units) and len(kept) < options.number and not ended():
+        # In small steps if the run may end early, which is checked between them.
+        size = _BATCH if seconds is None and stop is None else _TIMED_BATCH
         batch = units[tried : tried + min(size, 2 * (options.number - len(kept)))]
+        prepare_units(range(tried, tried + len(batch)))
         tried += len(batch)
-        good, bad = _decide_batch(run, batch)
+        good, bad = decide_batch(run, batch)
         kept += good[: options.number - len(kept)]
         rejected += bad
         if progress is not None:
@@ -123,7 +146,7 @@ def generate_questions(
         (UNANSWERABLE, options.unanswerable, unanswerable_rows(singles, index)),
     )
     for kind, number, made in wanted:
-        missing[kind] = number - _take(number, made, run, kept, rejected)
+        missing[kind] = number - _take(number, made, run, kept, rejected, stop)
     return GenerationReport(
         asked=options.number + options.multi_hop + options.follow_ups + options.unanswerable,
         missing={kind: count for kind, count in missing.items() if count},
@@ -151,7 +174,7 @@ def plan_questions(
     recorded = sum(run.recorded(unit) for unit in units)
     fresh = [unit for unit in units if not run.recorded(unit)][:_SAMPLED]
     started = time.monotonic()
-    _decide_batch(run, fresh)
+    decide_batch(run, fresh)
     each = (time.monotonic() - started) / max(1, len(fresh))
     needed = min(len(units), 2 * options.number)
     left = max(0, needed - recorded)
@@ -160,27 +183,17 @@ def plan_questions(
     )
 
 
-def _decide_batch(run: QuestionRun, units: Sequence[Unit]) -> tuple[list[DataRow], list[DataRow]]:
-    """Write the questions for some candidates; return the first one of each that is kept, and the rejected ones."""
-    open_rows = {number: run.rows(unit) for number, unit in enumerate(units)}
-    kept: dict[int, DataRow] = {}
-    rejected: list[DataRow] = []
-    while open_rows:
-        decided = run.decide([rows[0] for rows in open_rows.values()])
-        for number, row in zip(list(open_rows), decided, strict=True):
-            if row.kept:
-                kept[number] = row
-            else:
-                rejected.append(row)
-            open_rows[number] = [] if row.kept else open_rows[number][1:]
-        open_rows = {number: rows for number, rows in open_rows.items() if rows}
-    return [kept[number] for number in sorted(kept)], rejected
-
-
-def _take(number: int, made: Iterator[DataRow], run: QuestionRun, kept: list[DataRow], rejected: list[DataRow]) -> int:
+def _take(
+    number: int,
+    made: Iterator[DataRow],
+    run: QuestionRun,
+    kept: list[DataRow],
+    rejected: list[DataRow],
+    stop: Callable[[], bool] | None,
+) -> int:
     """Decide composed rows until a number of them is kept, and return how many are."""
     taken = 0
-    while taken < number and (row := next(made, None)) is not None:
+    while taken < number and not (stop is not None and stop()) and (row := next(made, None)) is not None:
         (decided,) = run.decide([row])
         (kept if decided.kept else rejected).append(decided)
         taken += decided.kept

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,10 @@ CREATE TABLE IF NOT EXISTS reviews (
 INSERT OR IGNORE INTO state VALUES ('format', '1');
 """
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
+Entry = tuple[str, str, str, Any]
+"""Item, stage, configuration and result; see ``Ledger.result``."""
 
 
 class Ledger:
@@ -102,6 +107,18 @@ class Ledger:
         with self._errors():
             return int(self._database.value("SELECT count(*) FROM work WHERE stage = ?", (stage,)))
 
+    def take(self) -> list[Entry]:
+        """Remove all results, and return them."""
+        with self._errors():
+            found = self._database.rows("SELECT item, stage, configuration, result FROM work")
+            self._database.change("DELETE FROM work")
+        return [(item, stage, configuration, json.loads(result)) for item, stage, configuration, result in found]
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Record results; those that are recorded already stay as they are."""
+        for item, stage, configuration, result in entries:
+            self.result(item, stage, configuration, partial(_same, result))
+
     def add_review(self, item: str, event: Mapping[str, Any]) -> None:
         """Append a person's decision about a row to the log; nothing is ever changed or removed in it."""
         with self._errors():
@@ -142,6 +159,10 @@ class Ledger:
                 f"{self.path} is not a ledger of ragkit, or is damaged: {error}.",
                 "Delete it to generate from the start, or use another file.",
             ) from error
+
+
+def _same(result: Any) -> Any:
+    return result
 
 
 def digest(*values: object) -> str:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from ragkit.datagen.candidates import Candidate, candidates
 from ragkit.datagen.composed import MULTI_HOP
-from ragkit.datagen.gates import Calibration, Gate, QualityGate, RetrievalGate, apply, calibrate, standard_gates
+from ragkit.datagen.gates import (
+    Calibration,
+    Gate,
+    QualityGate,
+    RetrievalGate,
+    RowReader,
+    apply,
+    calibrate,
+    standard_gates,
+)
+from ragkit.datagen.gates.both_passages import BothPassagesGate
 from ragkit.datagen.ledger import Ledger, digest
 from ragkit.datagen.question_writer import Context, Draft, QuestionWriter, check_writes, fault
 from ragkit.datagen.review import MIN_LABELS, Review, current_reviews, labelled, reviewed
@@ -30,7 +40,7 @@ _UNRECORDED = frozenset({"form", "self-contained", "specific words", "retrieval"
 """Gates that call no model, or depend on other rows and documents. They are applied again in each run."""
 _CHECKED = 5
 """Questions after which a model that writes nothing is reported."""
-_CALIBRATED = 100
+CALIBRATED = 100
 """Candidates whose questions calibrate the gates."""
 
 
@@ -124,6 +134,8 @@ class QuestionRun:
     gates: list[Gate] = field(init=False)
     _recorded_gates: frozenset[str] = field(init=False)
     """Names of the gates that call a model; their decisions are recorded."""
+    _composed_gates: list[Gate] = field(default_factory=list)
+    """Further gates for rows that need two passages."""
     _drafts: list[Draft] = field(default_factory=list)
     _reviews: dict[str, Review | None] = field(init=False)
 
@@ -136,7 +148,9 @@ class QuestionRun:
             self.gates, self._recorded_gates = list(self.own_gates), frozenset()
             return
         self.gates = standard_gates(self.index, self.reader, retriever_rows=retriever_rows)
-        self._recorded_gates = frozenset(gate.name for gate in self.gates) - _UNRECORDED
+        self._composed_gates = [BothPassagesGate(RowReader(self.index, self.reader))]
+        names = {gate.name for gate in (*self.gates, *self._composed_gates)}
+        self._recorded_gates = frozenset(names) - _UNRECORDED
 
     def recorded(self, unit: Unit) -> bool:
         """Return whether the questions for a candidate are in the ledger."""
@@ -167,8 +181,8 @@ class QuestionRun:
         Gate by gate, so that a local model reuses the beginning of a gate's prompt.
         """
         decided = list(rows)
-        for gate in self.gates:
-            decided = [self._decided(gate, row) if row.kept else row for row in decided]
+        for gate in (*self.gates, *self._composed_gates):
+            decided = [self._decided(gate, row) if row.kept and self._concerns(gate, row) else row for row in decided]
         return [reviewed(row, self._reviews) for row in decided]
 
     @property
@@ -176,6 +190,9 @@ class QuestionRun:
         """Rows that people kept and rejected; both empty if there are too few of either."""
         kept, rejected = labelled(self._reviews.values())
         return (kept, rejected) if min(len(kept), len(rejected)) >= MIN_LABELS else ([], [])
+
+    def _concerns(self, gate: Gate, row: DataRow) -> bool:
+        return gate not in self._composed_gates or MULTI_HOP in row.tags
 
     def _decided(self, gate: Gate, row: DataRow) -> DataRow:
         if gate.name == "retrieval" and MULTI_HOP in row.tags and self.own_gates is None:
@@ -206,7 +223,7 @@ class QuestionRun:
 
     def _first_rows(self, units: Sequence[Unit]) -> Iterator[DataRow]:
         form = [gate for gate in self.gates if gate.name in ("form", "self-contained")]
-        for unit in units[:_CALIBRATED]:
+        for unit in units[:CALIBRATED]:
             for row in self.rows(unit)[:1]:
                 if row.kept:
                     yield apply(form, [row])[0]
@@ -237,6 +254,23 @@ class QuestionRun:
         )
         why = fault(draft.question, one, f"{unit.heading} {chunk.text}")
         return row.decided(Decision(QUESTION, False, reason=why)) if why else row
+
+
+def decide_batch(run: QuestionRun, units: Sequence[Unit]) -> tuple[list[DataRow], list[DataRow]]:
+    """Write the questions for some candidates; return the first one of each that is kept, and the rejected ones."""
+    open_rows = {number: run.rows(unit) for number, unit in enumerate(units)}
+    kept: dict[int, DataRow] = {}
+    rejected: list[DataRow] = []
+    while open_rows:
+        decided = run.decide([rows[0] for rows in open_rows.values()])
+        for number, row in zip(list(open_rows), decided, strict=True):
+            if row.kept:
+                kept[number] = row
+            else:
+                rejected.append(row)
+            open_rows[number] = [] if row.kept else open_rows[number][1:]
+        open_rows = {number: rows for number, rows in open_rows.items() if rows}
+    return [kept[number] for number in sorted(kept)], rejected
 
 
 def _decision(gate: Gate, row: DataRow) -> dict[str, object]:

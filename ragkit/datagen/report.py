@@ -71,7 +71,7 @@ class GenerationReport:
         if "questions" in self.missing:
             stopped = self.tried < self.candidates
             tried = f"{self.tried:,} of" if stopped else "All"
-            text += f" {tried} {self.candidates:,} candidate answers were tried{' in the time given' * stopped}."
+            text += f" {tried} {self.candidates:,} candidate answers were tried{' before the run ended' * stopped}."
         if set(self.missing) != {"questions"}:
             text += f" Other rows are composed of the {self.delivered:,} rows that were kept; ask for more questions."
         rejected = ", ".join(f"{name} {count:,}" for name, count in self.rejected_by.items())

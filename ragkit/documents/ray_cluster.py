@@ -1,17 +1,20 @@
-"""A Ray cluster that reads files: each worker has a loader of its own, which parses in a child process as always.
+"""A Ray cluster that reads files and does the items of a ``WorkerPool``.
 
-The machines need the same version of ragkit, and the files at the same paths. Ray's processes exchange pickles, and
-everyone who reaches its ports can run code: use a cluster in a private network.
+Each reader has a loader of its own, which parses in a child process as always. The machines need the same version of
+ragkit, and the files at the same paths. Ray's processes exchange pickles, and everyone who reaches its ports can run
+code: use a cluster in a private network.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from ragkit._workers import Work, WorkerEndedError, answer, open_work
 from ragkit.documents.base import Issue, LoadOptions, SourceFile
 from ragkit.documents.loader import Loader
 from ragkit.errors import MissingExtraError, ProcessStartError
@@ -92,6 +95,10 @@ class RayCluster:
         for worker in workers:
             self._ray.kill(worker)
 
+    def workers(self, work: str, setup: object, count: int) -> list[RayWorker]:
+        """Return workers that do items; ``work`` and ``setup`` as for ``LocalWorker``."""
+        return [RayWorker(self, work, setup) for _ in range(count)]
+
     def loaders(self, options: LoadOptions, count: int) -> list[RayLoader]:
         """Start workers that read files."""
         return [RayLoader(self, options) for _ in range(count)]
@@ -128,6 +135,41 @@ class RayLoader:
         self._cluster.stop([self._worker])
 
 
+class RayWorker:
+    """A ``Worker`` of a pool, as an actor of a cluster, which starts with the first item.
+
+    Args:
+        cluster: the cluster.
+        work: ``MODULE:FUNCTION``.
+        setup: argument of the function.
+    """
+
+    def __init__(self, cluster: RayCluster, work: str, setup: object) -> None:
+        self._cluster = cluster
+        self._arguments = work, setup
+        self._actor: Any = None
+
+    def call(self, item: Any) -> Mapping[str, Any]:
+        """Do an item on the cluster."""
+        if self._actor is None:
+            self._actor = self._cluster.start(ItemWorker, *self._arguments)
+        try:
+            answered: dict[str, Any] = self._cluster.result(self._actor.call.remote(item))
+        except self._cluster.failure as error:
+            self.kill()
+            raise WorkerEndedError(reason_of(error)) from error
+        return answered
+
+    def close(self) -> None:
+        """Nothing is left of an actor that was stopped."""
+
+    def kill(self) -> None:
+        """Stop the actor."""
+        actor, self._actor = self._actor, None
+        if actor is not None:
+            self._cluster.stop([actor])
+
+
 def _check_reachable(address: str) -> None:
     """Check that a cluster listens at an address; Ray itself tries for minutes.
 
@@ -143,6 +185,29 @@ def reason_of(error: Exception) -> str:
     """Return why a call on a cluster failed, in one line."""
     cause = getattr(error, "cause", None) or error
     return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+
+
+class ItemWorker:
+    """The part of ``RayWorker`` that runs on the cluster.
+
+    Args:
+        work: ``MODULE:FUNCTION``.
+        setup: argument of the function.
+    """
+
+    def __init__(self, work: str, setup: object) -> None:
+        self._arguments = work, setup
+        self._opened = ExitStack()
+        self._work: Work | None = None
+
+    def call(self, item: Any) -> dict[str, Any]:
+        """Return the result of an item, or its error."""
+        return answer(self._do, item)
+
+    def _do(self, item: Any) -> Any:
+        if self._work is None:
+            self._work = self._opened.enter_context(open_work(*self._arguments))
+        return self._work(item)
 
 
 class FileReader:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from ragkit.indexing.database import write_errors
 from ragkit.records import Answer
 from ragkit.retrieval import Retriever
 
+JudgeAll = Callable[[Iterable[tuple[Question, Gold]]], Generator[QuestionResult | RagkitError, None, None]]
+"""Yields the result of each question in order, or the error that it raised."""
 _DEPTH = 10
 """Passages that are judged, however many the answer is made from: as far down as the measures look."""
 
@@ -38,6 +42,7 @@ def evaluate(
     retrieval_only: bool = False,
     name: str = "",
     work: str | Path | None = None,
+    judge_all: JudgeAll | None = None,
     progress: ProgressCallback | None = None,
 ) -> EvalReport:
     """Ask every question and judge what comes.
@@ -51,6 +56,8 @@ def evaluate(
         retrieval_only: only search; no answer is made and no model is needed.
         name: run name shown in reports; derived from the configuration by default.
         work: a JSON Lines file that outcomes are added to as they come.
+        judge_all: asks the questions that have no stored result, in place of ``assistant`` in this thread; it must give
+            the same results, such as by the same assistant in several processes.
         progress: called after each question, with the stage ``questions``.
 
     Raises:
@@ -76,18 +83,22 @@ def evaluate(
     kept = _Work(None if work is None else Path(work).expanduser(), config, about)
     outcomes: list[QuestionResult] = []
     last: RagkitError | None = None
-    for number, question in enumerate(questions):
-        if progress is not None:
-            progress(Progress("questions", number, len(questions), question.question))
-        outcome = kept.get(question)
-        if outcome is None:
-            try:
-                outcome = _outcome(assistant, question, gold[question.id], retrieval_only=retrieval_only)
-            except RagkitError as error:
-                outcome, last = failed(question, gold[question.id], error), error
-            else:
-                kept.put(question, outcome)
-        outcomes.append(outcome)
+    asked = [(question, gold[question.id]) for question in questions if kept.get(question) is None]
+    if judge_all is None:
+        judge_all = partial(_judge_each, assistant, retrieval_only)
+    with closing(judge_all(asked)) as judged:
+        for number, question in enumerate(questions):
+            if progress is not None:
+                progress(Progress("questions", number, len(questions), question.question))
+            outcome = kept.get(question)
+            if outcome is None:
+                found = next(judged)
+                if isinstance(found, RagkitError):
+                    outcome, last = failed(question, gold[question.id], found), found
+                else:
+                    outcome = found
+                    kept.put(question, outcome)
+            outcomes.append(outcome)
     if progress is not None:
         progress(Progress("questions", len(questions), len(questions)))
     if last is not None and all(outcome.error for outcome in outcomes):
@@ -110,7 +121,18 @@ def groundedness(answer: Answer, assistant: Assistant) -> float | None:
     return sum(there) / len(there) if there else 0.0
 
 
-def _outcome(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> QuestionResult:
+def _judge_each(
+    assistant: Assistant, retrieval_only: bool, asked: Iterable[tuple[Question, Gold]]
+) -> Generator[QuestionResult | RagkitError, None, None]:
+    for question, gold in asked:
+        try:
+            yield judge(assistant, question, gold, retrieval_only=retrieval_only)
+        except RagkitError as error:
+            yield error
+
+
+def judge(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> QuestionResult:
+    """Ask a question, and judge what comes."""
     options = assistant.options.retrieval
     if retrieval_only:
         asked = understand(question.question, question.history)

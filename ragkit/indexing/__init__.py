@@ -7,7 +7,8 @@ from ragkit._progress import Progress, ProgressCallback
 from ragkit.indexing.backups import Backup, back_up, restore
 from ragkit.indexing.filter_text import parse_filter
 from ragkit.indexing.filters import Field, Filter
-from ragkit.indexing.index import Index, IndexOptions
+from ragkit.indexing.index import Index
+from ragkit.indexing.options import IndexOptions
 from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, SyncPlan, VerifyReport
 from ragkit.indexing.vectors import VectorOptions
 

@@ -41,13 +41,13 @@ def backend_of(store: Store) -> Backend | None:
     if address is None:
         return None
     if store.backend is None or store.backend.address != address:
-        store.backend = open_backend(address, default_name(store))
+        store.backend = open_backend(address, default_name(store.path.parent))
     return store.backend
 
 
-def default_name(store: Store) -> str:
+def default_name(folder: Path) -> str:
     """Return the default name of the table or collection of an index: that of its folder."""
-    name = store.path.parent.absolute().name
+    name = folder.absolute().name
     return "ragkit_" + (re.sub(r"[^a-z0-9]+", "_", name.lower())[:40].strip("_") or "index")
 
 

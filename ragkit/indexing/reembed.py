@@ -55,6 +55,8 @@ def embed_again(
     old = store.edition
     new = old + 1
     plan = json.dumps([embedder.model_id, asdict(chunking)])
+    # With nothing else to change, the vectors themselves are to be replaced.
+    again = plan == json.dumps([store.state("model_id"), json.loads(store.state("chunking") or "null")])
     with store.transaction() as connection:
         if store.state("reembedding") != plan:
             connection.execute("DELETE FROM chunks WHERE edition <> ?", (old,))
@@ -70,9 +72,9 @@ def embed_again(
             continue
         waiting += chunk_document(document, embedder.tokenizer, embedder.window, chunking)
         if len(waiting) >= _BATCH_CHUNKS:
-            _put(store, embedder, waiting, new, report)
+            _put(store, embedder, waiting, new, report, again)
             waiting = []
-    _put(store, embedder, waiting, new, report)
+    _put(store, embedder, waiting, new, report, again)
     report.replaced = len(names)
     if progress is not None:
         progress(Progress("documents", len(names), len(names)))
@@ -101,12 +103,12 @@ def switch(
     report.chunks = store.rows("SELECT count(*) FROM chunks")[0][0]
 
 
-def _put(store: Store, embedder: Embedder, chunks: list[Chunk], edition: int, report: AddReport) -> None:
+def _put(store: Store, embedder: Embedder, chunks: list[Chunk], edition: int, report: AddReport, again: bool) -> None:
     """Embed and store chunks of complete documents; they are not searchable yet."""
     started = time.perf_counter()
     new: dict[bytes, Vectors] = {}
     for first in range(0, len(chunks), 256):
-        new |= embed_missing(store, embedder, chunks[first : first + 256], new)
+        new |= embed_missing(store, embedder, chunks[first : first + 256], new, again=again)
     report.embedded += len(new)
     report.seconds["embed"] += time.perf_counter() - started
     started = time.perf_counter()

@@ -82,7 +82,7 @@ def repair_index(
         store.backend = backend
         try:
             if address is not None:
-                attach(store, backend or open_backend(address, default_name(store)), progress, afresh=True)
+                attach(store, backend or open_backend(address, default_name(store.path.parent)), progress, afresh=True)
                 report.actions.append(f"{address}: all vectors were replaced.")
             report.actions += repair_backend(store, progress)
         finally:

@@ -25,15 +25,21 @@ from ragkit.errors import (
     QueryError,
     StoreError,
 )
-from ragkit.indexing.backends import EMBEDDED, Backend
+from ragkit.indexing.attaching import attach, detach
+from ragkit.indexing.backends import EMBEDDED, Backend, open_backend, shard_address
+from ragkit.indexing.derived import default_name
 from ragkit.indexing.fields import KnownFields
 from ragkit.indexing.filters import Filter
-from ragkit.indexing.index import Index, IndexOptions, absolute_source
-from ragkit.indexing.opening import model_name
+from ragkit.indexing.index import Index
+from ragkit.indexing.opening import model_name, record_model
+from ragkit.indexing.options import IndexOptions
+from ragkit.indexing.reading import absolute_source
 from ragkit.indexing.reports import AddReport, IndexStats, RepairReport, VerifyReport
 from ragkit.indexing.sharded_view import ShardedView
 from ragkit.indexing.sharding import Shard, shards_in, write_shards
+from ragkit.indexing.snapshots import check_model
 from ragkit.indexing.store import Store
+from ragkit.indexing.vector_check import vector_fault
 from ragkit.indexing.verify import verify_index
 from ragkit.indexing.view import View
 from ragkit.records import Chunk, Document, DocumentInfo
@@ -137,26 +143,45 @@ class ShardedIndex(Index):
 
     @property
     def backend(self) -> str:
-        """Address of the vector store: that of files in the folders of the shards."""
-        return EMBEDDED
+        """Address of the vector store of the first shard; those of the others have other numbers at the end."""
+        return super().backend
 
     def attach(self, backend: Backend | str, progress: ProgressCallback | None = None) -> None:
-        """Do nothing for ``faiss``.
+        """Transfer the vectors to a vector store, in which each shard has a table or collection of its own.
+
+        If it is interrupted, some shards use the store and the others do not; the same call continues.
+
+        Args:
+            backend: an address; see ``Index.attach``.
+            progress: called with the number of transferred vectors of a shard.
 
         Raises:
-            BackendError: for other vector stores.
+            BackendError: as ``Index.attach``; or if ``backend`` is an object, which is one table or collection.
         """
-        if backend != EMBEDDED:
+        if not isinstance(backend, str):
             raise BackendError(
-                f"{self.path} has shards, whose vectors stay in their folders.",
-                "Use an index without shards for a vector store: it has shards of its own.",
+                f"{self.path} has shards, and each of them needs a table or collection of its own.",
+                "Use a vector store with an address; `ragkit backends` lists the forms.",
             )
+        with self._writing():
+            for shard, index in self._shards:
+                store = index._store
+                if backend == EMBEDDED:
+                    detach(store, self.options.vectors)
+                    continue
+                record_model(store, self.embedder, self._wanted, self.options.chunking)
+                address = shard_address(backend, default_name(self.path), shard.number)
+                attach(store, open_backend(address, default_name(self.path)), progress)
 
     def verify(self, progress: ProgressCallback | None = None) -> VerifyReport:
         """Verify the checksum of every file and row of all shards; changes nothing."""
         found = [verify_index(index.path, index._store, progress) for index in self._indexes()]
         damage = (*self.missing_shards, *(line for report in found for line in report.damage))
         return VerifyReport(damage, sum(report.checked for report in found))
+
+    def vector_fault(self) -> str | None:
+        """Compare a sample of vectors with those that the embedding model makes now; see ``Index.vector_fault``."""
+        return vector_fault(self.path, self._stores, self.embedder)
 
     def repair(self, progress: ProgressCallback | None = None) -> RepairReport:
         """Rebuild damaged parts of all shards from intact ones; see ``repair_path``."""
@@ -253,11 +278,7 @@ class ShardedIndex(Index):
         """Read one generation of each shard; see ``Index.snapshot``."""
         pinned: ShardedView | None = getattr(self._local, "view", None)
         if pinned is not None:
-            if model_id is not None and pinned.model_id not in (None, model_id):
-                raise IndexChangedError(
-                    f"{self.path} was re-embedded with {pinned.model_id}; the query's vector is by {model_id}.",
-                    "Embed the query again with index.embedder.",
-                )
+            check_model(self.path, pinned.model_id, model_id)
             yield pinned
             return
         for _ in range(_ATTEMPTS):

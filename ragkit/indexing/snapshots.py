@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ragkit.errors import IndexChangedError, StoreError
 from ragkit.indexing.store import Store
@@ -42,7 +43,7 @@ class Snapshots:
         """
         pinned: View | None = getattr(self._local, "view", None)
         if pinned is not None:
-            self._check(pinned, model_id)
+            check_model(self._store.path.parent, pinned.model_id, model_id)
             yield pinned
             return
         with self._store.using():
@@ -54,7 +55,7 @@ class Snapshots:
                     except StoreError as error:
                         wrong = error
                     else:
-                        self._check(view, model_id)
+                        check_model(self._store.path.parent, view.model_id, model_id)
                         self._local.view = view
                         try:
                             yield view
@@ -70,13 +71,6 @@ class Snapshots:
         """Close the files of the newest view."""
         self._newest = None
 
-    def _check(self, view: View, model_id: str | None) -> None:
-        if model_id is not None and view.model_id not in (None, model_id):
-            raise IndexChangedError(
-                f"{self._store.path.parent} was re-embedded with {view.model_id}; the query's vector is by {model_id}.",
-                "Embed the query again with index.embedder.",
-            )
-
     def _view_of(self, generation: int) -> View:
         """Return the view of the current thread's generation."""
         newest = self._newest
@@ -90,3 +84,21 @@ class Snapshots:
             if newest is None or newest.generation < generation:
                 self._newest = view
             return view
+
+
+def check_model(path: Path, own: str | None, wanted: str | None) -> None:
+    """Check that a view can be searched with the vectors of a model.
+
+    Args:
+        path: folder of the index.
+        own: id of the view's model.
+        wanted: id of the query vector's model; None for a search without a vector.
+
+    Raises:
+        IndexChangedError: if they differ.
+    """
+    if wanted is not None and own not in (None, wanted):
+        raise IndexChangedError(
+            f"{path} was re-embedded with {own}; the query's vector is by {wanted}.",
+            "Embed the query again with index.embedder.",
+        )

@@ -220,15 +220,18 @@ def _keywords_are_old(store: Store) -> bool:
 
 
 def embed_missing(
-    store: Store, embedder: Embedder, chunks: Iterable[Chunk], pending: dict[bytes, Vectors]
+    store: Store, embedder: Embedder, chunks: Iterable[Chunk], pending: dict[bytes, Vectors], *, again: bool = False
 ) -> dict[bytes, Vectors]:
-    """Return the vectors of chunks that are neither in the index nor in ``pending``, by content hash."""
+    """Return the vectors of chunks that are neither in the index nor in ``pending``, by content hash.
+
+    With ``again``, vectors in the index do not count.
+    """
     wanted: dict[bytes, str] = {}
     for chunk in chunks:
         content = content_hash(chunk)
         if content not in pending:
             wanted[content] = chunk.embedded_text
-    known = store.known_hashes(embedder.model_id, list(wanted))
+    known = set() if again else store.known_hashes(embedder.model_id, list(wanted))
     hashes = [content for content in wanted if content not in known]
     vectors = embedder.embed([wanted[content] for content in hashes], "document")
     return dict(zip(hashes, vectors, strict=True))

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +35,7 @@ from ragkit.models.pacing import LONGEST_WAIT, Pace, asked_seconds, retry_wait
 from ragkit.models.prices import Price, find_price
 from ragkit.models.schema import held_to_schema
 from ragkit.models.spans import reply_span
+from ragkit.models.stopping import until_stopped
 from ragkit.models.unsupported import STATUSES, unsupported_parameter
 from ragkit.models.watch import Watch, late_error, silence_error, watching
 from ragkit.records import Message, Usage
@@ -180,6 +182,9 @@ class EndpointModel(ABC):
         """
         if not messages:
             raise PromptError("There are no messages.", "Pass at least one user message.")
+        yield from until_stopped(partial(self._retried, messages, options))
+
+    def _retried(self, messages: Sequence[Message], options: GenerationOptions) -> Iterator[Delta]:
         total = self.options.total_timeout
         deadline = None if total is None else time.monotonic() + total
         attempt = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ragkit.errors import (
     ModelNotFoundError,
     ModelRateLimitError,
     ModelRequestError,
+    ModelStoppedError,
     ModelTimeoutError,
     ModelUnavailableError,
     PromptError,
@@ -24,6 +26,7 @@ from ragkit.models.base import Delta, GenerationOptions
 from ragkit.models.model_windows import UNKNOWN_WINDOW, find_window
 from ragkit.models.prices import Price, find_price
 from ragkit.models.spans import reply_span
+from ragkit.models.stopping import until_stopped
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
@@ -93,7 +96,7 @@ class LangChainModel:
         counts: Any = None
         guard = StopGuard(options.stop)
         try:
-            for chunk in self._model.stream(chat, stop=list(options.stop) or None):
+            for chunk in until_stopped(partial(self._model.stream, chat, stop=list(options.stop) or None)):
                 counts = chunk.usage_metadata or counts
                 told = chunk.response_metadata
                 if str(told.get("finish_reason") or told.get("stop_reason")).lower() in _CUT:
@@ -109,6 +112,8 @@ class LangChainModel:
                 if made >= options.max_tokens:
                     finish = "length"
                     break
+        except ModelStoppedError:
+            raise
         except Exception as error:  # noqa: BLE001  # each integration raises its own errors
             shown = without_secrets(str(error), self._model)
             # The original error may contain the key, so it is not chained.

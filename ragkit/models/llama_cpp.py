@@ -6,9 +6,8 @@ import codecs
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from ragkit.models.grammar import Grammar, Logits, gbnf
 from ragkit.models.lanes import MOST_PARALLEL, Lanes, Pick, Step
 from ragkit.models.schema import held_to_schema
 from ragkit.models.spans import reply_span
+from ragkit.models.stopping import stopped_by
 from ragkit.models.stops import StopGuard
 from ragkit.records import Message, Usage
 
@@ -33,21 +33,7 @@ _PATIENCE = 60.0
 """Seconds that a call waits for a stream that nobody continues to read."""
 _SHORTEST_LANE = 1024
 """Tokens below which a lane is of no use for prompts with passages."""
-_stopped: ContextVar[Callable[[], bool] | None] = ContextVar("stopped", default=None)
 log = logging.getLogger(__name__)
-
-
-@contextmanager
-def stoppable(stopped: Callable[[], bool]) -> Iterator[None]:
-    """Cancel calls of local models in this thread when ``stopped`` returns True.
-
-    It is called between the parts of a prompt and between tokens; the call then raises ``ModelStoppedError``.
-    """
-    token = _stopped.set(stopped)
-    try:
-        yield
-    finally:
-        _stopped.reset(token)
 
 
 class LlamaCppModel:
@@ -187,8 +173,8 @@ class LlamaCppModel:
         tokens = [self._engine.tokenize(self.lead + text) + end for text in replies]
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
-            _, cached = self._engine.evaluate(prompt, _stopped.get())
-            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), _stopped.get())
+            _, cached = self._engine.evaluate(prompt, stopped_by())
+            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), stopped_by())
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]) - len(end), cached, 0.0))
 
     def choose_next(
@@ -212,8 +198,8 @@ class LlamaCppModel:
         tokens = [self._engine.tokenize(text) for text in pieces]
         self._check_room(prompt, max(map(len, tokens)))
         with self._taking_turns(), self._lock:
-            _, cached = self._engine.evaluate(prompt, _stopped.get())
-            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), _stopped.get())
+            _, cached = self._engine.evaluate(prompt, stopped_by())
+            number, logprob = self._engine.choose(tokens, biases or [0.0] * len(tokens), stopped_by())
         return Choice(number, logprob, Usage(len(prompt), len(tokens[number]), cached, 0.0))
 
     @property
@@ -262,7 +248,7 @@ class LlamaCppModel:
         with self._lock:
             self._last_thread = threading.get_ident()
             try:
-                return self._engine.evaluate(tokens, _stopped.get())
+                return self._engine.evaluate(tokens, stopped_by())
             finally:
                 self._last_active = time.monotonic()
 
@@ -296,7 +282,7 @@ class LlamaCppModel:
                 except ModelError as error:
                     log.warning("%s generates one reply at a time: %s", self.name, error.message)
                     self.parallel = 1
-        return None if self._lanes is None else self._lanes.join(prompt, pick, most, _stopped.get())
+        return None if self._lanes is None else self._lanes.join(prompt, pick, most, stopped_by())
 
     def _alone(self, prompt: list[int], pick: Pick, most: int) -> Generator[Step, None, None]:
         with self._taking_turns():

@@ -18,6 +18,7 @@ from ragkit.errors import RagkitError
 from ragkit.serving import routes
 from ragkit.serving.context import Context, ServeOptions
 from ragkit.serving.failures import RequestError, error_body, log_error, status_of, to_error_body
+from ragkit.serving.routes.generation import row_generation
 from ragkit.serving.routes.jobs import resume_uploads
 from ragkit.serving.security import Gate
 from ragkit.serving.tracing import Tracing
@@ -40,6 +41,7 @@ def make_app(options: ServeOptions) -> FastAPI:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         resume_uploads(ctx)
+        ctx.part(row_generation).resume()
         yield
         ctx.close()
 

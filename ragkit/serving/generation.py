@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ragkit.answering import AnswerOptions, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta, Trace
 from ragkit.answering.events import AnswerEvent
 from ragkit.errors import ModelStoppedError, RagkitError
-from ragkit.models.llama_cpp import stoppable
+from ragkit.models.stopping import stoppable
 from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Citation, Hit
 from ragkit.retrieval import RetrievalOptions

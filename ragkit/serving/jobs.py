@@ -91,25 +91,27 @@ class Job:
 
 
 class Jobs:
-    """Runs jobs: those of a collection one after another, those of different collections side by side."""
+    """Runs jobs: those of a collection and queue one after another, all others side by side."""
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._threads: dict[tuple[str, str], ThreadPoolExecutor] = {}
         self._starting = threading.Lock()
 
-    def start(self, collection: str, person: str, work: Callable[[Job], None]) -> Job:
+    def start(self, collection: str, person: str, work: Callable[[Job], None], *, queue: str = "") -> Job:
         """Begin a job, at once or when those before it are done.
 
         Args:
             collection: that it works on.
             person: the id of who begins it.
             work: runs in a thread; an error that it raises is the job's last event.
+            queue: jobs of one collection and queue run one after another.
 
         Raises:
             RequestError: 429 where too many wait.
         """
         job = Job(collection, person)
+        line = collection, queue
         with self._starting:
             waiting = sum(other.state == "waiting" and other.collection == collection for other in self._jobs.values())
             if waiting >= _MOST_WAITING:
@@ -122,9 +124,9 @@ class Jobs:
             self._jobs[job.id] = job
             for old in [other.id for other in self._jobs.values() if other.ended][: max(0, len(self._jobs) - _KEPT)]:
                 del self._jobs[old]
-            if collection not in self._threads:
-                self._threads[collection] = ThreadPoolExecutor(1, "job")
-            self._threads[collection].submit(self._run, job, work)
+            if line not in self._threads:
+                self._threads[line] = ThreadPoolExecutor(1, "job")
+            self._threads[line].submit(self._run, job, work)
         return job
 
     def get(self, identity: str) -> Job | None:

@@ -48,6 +48,9 @@ def test_file_goes_on_where_it_was_killed(here, workplace):
     assert [(line["row"], line["input"]) for line in lines] == list(enumerate(ASKED, 1))
     assert set(lines[0]) == {"row", "input", "label", "probability", "likeliest", "used_llm", "task"}
     assert [line["label"] for line in lines] == [example.output for example in EXAMPLES] * 2
+    divided = here(*words[:-1], "divided.jsonl", "--workers", "2", cwd=workplace)
+    assert "40 rows, 0 failed" in divided.stdout
+    assert (workplace / "divided.jsonl").read_bytes() == whole
     for end in (whole.index(b'"row": 8') + 30, whole.index(b'{"row": 8'), 0):
         (workplace / "got.jsonl").write_bytes(whole[:end])
         report = json.loads(here(*words, "--json", cwd=workplace).stdout)

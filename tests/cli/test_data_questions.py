@@ -1,6 +1,7 @@
 """``ragkit data questions``, ``verify`` and ``show`` as a person types them."""
 
 import json
+import threading
 
 from ragkit.datagen import Decision, Ledger, TextSpan, add_review, read_data_rows, write_rows
 from tests.datagen.test_gates import BRIDGE, row
@@ -38,6 +39,33 @@ def test_rows_of_an_endpoint_are_verified_and_shown_with_reasons(here, tmp_path,
     (tmp_path / "docs" / "bridge.txt").write_text("Another text.")
     failed = here("data", "verify", rejected, cwd=tmp_path, check=1)
     assert "has changed since the row was generated" in failed.stderr
+
+
+def test_workers_ask_an_endpoint_at_once_and_give_the_same_rows(here, tmp_path, monkeypatch):
+    both = threading.Barrier(2)
+
+    def reply(_):
+        if workers == "2" and not both.broken:
+            try:
+                both.wait(20)  # passes only while two requests are open
+            except threading.BrokenBarrierError:
+                pass
+            else:
+                together.append(True)
+        yield event("Which engineer designed the Stone Viaduct?") + event("", finish_reason="stop") + DONE
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "bridge.txt").write_text(BRIDGE.text)
+    together, found = [], []
+    for workers in ("1", "2"):
+        with Endpoint((200, {"Content-Type": "text/event-stream"}, reply)) as server:
+            monkeypatch.setenv("RAGKIT_BASE_URL", server.url)
+            command = ["data", "questions", "docs", "--out", f"{workers}.jsonl", "-n", "2", "--model", "openai:local"]
+            told = json.loads(here(*command, "--workers", workers, "--json", cwd=tmp_path, check=3).stdout)
+        rows = [(tmp_path / f"{workers}.rejected.jsonl").read_text().splitlines()]
+        found.append((rows, told["calls"], told["gates"]))
+    assert together
+    assert found[0] == found[1]
 
 
 def test_faults_of_spans_are_named(here, tmp_path):

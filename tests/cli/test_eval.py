@@ -34,6 +34,23 @@ def test_report_is_written_as_page_and_json_and_printed(folder, here):
     assert len((folder / "new" / "a.work.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize(
+    "more", [("--workers", "2"), pytest.param(("--ray", "local"), marks=pytest.mark.slow)], ids=["workers", "ray"]
+)
+def test_workers_give_the_same_outcomes_in_the_same_order(folder, here, more):
+    if "--ray" in more:
+        pytest.importorskip("ray")
+    reports = []
+    for name, words in (("one", ()), ("two", more)):
+        here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", f"{name}.html", *words, cwd=folder)
+        report = json.loads((folder / f"{name}.json").read_text())
+        for outcome in report["outcomes"]:
+            assert outcome.pop("seconds")
+        reports.append(report)
+    assert reports[0]["outcomes"] == reports[1]["outcomes"]
+    assert reports[0]["config"] == reports[1]["config"]
+
+
 def test_two_runs_are_compared(folder, here):
     here("eval", SAMPLES, "q.jsonl", "--model", "none", "-o", "b.html", cwd=folder)
     here("eval", SAMPLES, "q.jsonl", "--model", "none", "--threshold", "1", "-o", "c.html", cwd=folder)

@@ -6,10 +6,14 @@ import pty
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import docx
+import numpy as np
 import pytest
+
+from ragkit.indexing.store import Store
 
 CASES = {
     "café in two characters.txt": "On se retrouve au cafe\N{COMBINING ACUTE ACCENT}",
@@ -196,3 +200,22 @@ def test_report_shows_what_is_missing_before_mere_remarks(here, docs, tmp_path):
     assert lines[0].startswith("refused:")
     assert "zzz.pdf" in lines[0]
     assert len(lines) == 20
+
+
+def test_vectors_that_differ_from_the_model_are_found_and_made_again(here, tmp_path):
+    """As of a CPU whose int8 kernels saturate: the checksums are right, the vectors are not."""
+    (tmp_path / "a.txt").write_text("The lighthouse was built in 1911.\n")
+    (tmp_path / "b.txt").write_text("The ferry takes 40 minutes.\n")
+    here("add", "a.txt", "b.txt", "--index", "mine", cwd=tmp_path)
+    with closing(Store(tmp_path / "indexes" / "mine", create=False)) as store:
+        model = store.state("model_id")
+        (content, vector), *_ = store.rows("SELECT hash, vector FROM vectors ORDER BY hash")
+        wrong = np.frombuffer(vector, dtype=np.float32) + np.float32(0.02)
+        with store.transaction():
+            store.put_vectors(model, [(content, wrong / np.linalg.norm(wrong))])
+    told = here("verify", "mine", cwd=tmp_path, check=4).stdout
+    assert "No damage" in told
+    assert "1 of 2 vectors of a sample differ" in told
+    assert "ragkit reembed indexes/mine default" in told.replace("\n", " ")
+    here("reembed", "mine", "default", cwd=tmp_path)
+    here("verify", "mine", cwd=tmp_path)

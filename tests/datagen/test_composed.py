@@ -5,8 +5,10 @@ import shutil
 import pytest
 
 from ragkit import Index
-from ragkit.datagen import DataRow, TextSpan, verify_rows
+from ragkit.datagen import DataRow, Ledger, QuestionOptions, TextSpan, verify_rows
 from ragkit.datagen.composed import describe, follow_up_rows, multi_hop_rows, unanswerable_rows
+from ragkit.datagen.question_run import QuestionRun
+from ragkit.models import ScriptedModel
 from ragkit.records import Document, Message
 
 BRIDGE = "The bridge of Arlen was paid for by Paul Reyne. He opened the bridge of Arlen in 1904."
@@ -76,3 +78,35 @@ def test_near_miss_is_not_answered_by_any_passage(sample_index, tmp_path):
         assert one.question != parent.question
         assert (one.answer_span, one.evidence, one.parents) == (None, (), (parent.id,))
         assert "unanswerable" in one.tags
+
+
+@pytest.mark.parametrize(
+    ("needed", "kept", "reason"),
+    [
+        (("bridge of Arlen was paid", "born in Halden"), True, ""),
+        # Only one person in the second passage was born anywhere.
+        (("born in Halden",), False, "Passage 2 alone answers the question."),
+        (("no such text",), False, "The reader does not find the answer in the passages."),
+    ],
+)
+def test_question_over_two_passages_is_kept_only_if_it_needs_both(sample_index, tmp_path, needed, kept, reason):
+    """The reader answers once it sees certain texts; every other gate keeps the row, or has no say."""
+    shutil.copytree(sample_index, tmp_path / "index")
+
+    def read(messages):
+        shown = messages[-1].content
+        return "Halden" if all(text in shown for text in needed) else "1904"
+
+    first = row("a", "Who paid for the bridge of Arlen?", "Paul Reyne")
+    second = row("b", "Where was Paul Reyne born?", "Halden")
+    (made,) = multi_hop_rows([first], lambda name, other: iter([second]))
+    with Index.open(tmp_path / "index") as index, Ledger(tmp_path / "ledger") as ledger:
+        index.add_documents(DOCUMENTS.values())
+        model = ScriptedModel(read)
+        run = QuestionRun(index, model, ledger, QuestionOptions(), model, None)
+        run.gates = []
+        (decided,) = run.decide([made])
+        assert [one.gate for one in decided.decisions] == ["both passages"]
+        assert (decided.kept, decided.decisions[-1].reason) == (kept, reason)
+        # Rows with one passage are not asked for two.
+        assert run.decide([second])[0].decisions == ()

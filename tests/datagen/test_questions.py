@@ -141,7 +141,7 @@ def test_model_without_words_and_documents_without_candidates_are_errors(index, 
 
 @pytest.mark.slow
 def test_killed_runs_lose_and_double_nothing(sample_index, index, tmp_path):
-    """A child is killed after random numbers of calls; benchmarks/datagen_questions.py --kills does so 50 times."""
+    """A child is killed after random numbers of calls; benchmarks/datagen_kills.py does so at random times."""
     with Ledger(tmp_path / "whole") as ledger:
         whole = run(index, ledger, 15)
     draw = random.Random(7)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from ragkit.documents import LoadOptions
-from ragkit.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, IndexWriteError, QueryError
+from ragkit.errors import (
+    BackendError,
+    IndexDamagedError,
+    IndexLockedError,
+    IndexMismatchError,
+    IndexWriteError,
+    QueryError,
+)
 from ragkit.indexing import Index, IndexOptions, back_up, restore
 from ragkit.indexing.sharded import ShardedIndex
 from ragkit.retrieval import RetrievalOptions, Retriever
@@ -215,6 +222,33 @@ def test_a_backup_holds_all_shards(tmp_path, paths):
         assert index.search(QUESTIONS[0]) == original.search(QUESTIONS[0])
 
 
+def test_each_shard_has_a_collection_of_its_own_in_a_vector_store(tmp_path, paths, make_document):
+    pytest.importorskip("qdrant_client")
+    path = tmp_path / "three"
+    shutil.copytree(paths[1], path)
+    with Index.open(paths[1], embedder=HashingEmbedder()) as index:
+        expected = [index.search(question, where="media_type = 'text/markdown'") for question in QUESTIONS]
+    with Index.open(path, embedder=HashingEmbedder()) as index:
+        index.attach(f"qdrant:{tmp_path / 'vectors'}")
+        assert index.backend == f"qdrant:{tmp_path / 'vectors'}-0#ragkit_three_0"
+        assert not list(path.glob("shard-*/segments/*.faiss"))
+        index.add(make_document("new", "Ferries sail in winter too."))
+    # They are opened again by the addresses that the shards hold.
+    with Index.open(path, embedder=HashingEmbedder()) as index:
+        assert index.search("Ferries sail in winter too.", k=1)[0].document.source == "new"
+        assert index.remove("new") == 1
+        found = [index.search(question, where="media_type = 'text/markdown'") for question in QUESTIONS]
+        assert [[hit.chunk.text for hit in hits] for hits in found] == [
+            [hit.chunk.text for hit in hits] for hits in expected
+        ]
+        assert not index.verify().damage
+        index.attach("faiss")
+        assert index.backend == "faiss"
+        assert not index.verify().damage
+        with pytest.raises(BackendError, match="each of them needs"):
+            index.attach(object())
+
+
 @pytest.mark.parametrize("shards", [0, 2])
 def test_an_open_index_is_changed_after_its_repair(tmp_path, make_document, shards):
     options = IndexOptions(shards=shards)
@@ -230,4 +264,4 @@ def test_what_is_inherited_reads_all_shards():
     expected = {"add", "add_documents", "sync", "plan_sync", "remove", "compact", "embedder", "chunking"}
     expected |= {"search", "search_vectors", "search_keywords", "search_similar", "term_frequency", "keys"}
     expected |= {"chunk_count", "create", "open", "exists", "repair_path", "verify_path"}
-    assert {name for name in vars(Index) if not name.startswith("_") and name not in vars(ShardedIndex)} == expected
+    assert {name for name in dir(Index) if not name.startswith("_") and name not in vars(ShardedIndex)} == expected

@@ -11,8 +11,9 @@ import pytest
 from ragkit.errors import ModelError, ModelStoppedError, SettingsError
 from ragkit.models import GenerationOptions, complete, open_model
 from ragkit.models.lanes import Step
-from ragkit.models.llama_cpp import LlamaCppModel, stoppable
+from ragkit.models.llama_cpp import LlamaCppModel
 from ragkit.models.prefixes import SavedState, SavedStates
+from ragkit.models.stopping import stoppable
 from ragkit.records import Message
 from tests.models.small_gguf import write_model
 from tests.models.test_closing import watch

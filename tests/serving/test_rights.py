@@ -58,6 +58,9 @@ RULES = {
     ("GET", "/api/collections/{collection}/rows"): WRITE,
     ("GET", "/api/collections/{collection}/rows/{row_id}"): WRITE,
     ("POST", "/api/collections/{collection}/rows/{row_id}/reviews"): WRITE,
+    ("GET", "/api/collections/{collection}/generation"): WRITE,
+    ("POST", "/api/collections/{collection}/generation"): WRITE,
+    ("DELETE", "/api/collections/{collection}/generation"): WRITE,
     ("GET", "/v1/models/{model:path}"): READ,
     ("POST", "/v1/chat/completions"): READ,
     ("POST", "/v1/responses"): READ,
@@ -82,6 +85,7 @@ BODIES = {
     "/api/collections/{collection}/comparisons": {"question": QUESTION, "a": {"mode": "quotes"}, "b": {"mode": "chat"}},
     "/api/collections/{collection}/examples": {"input": QUESTION, "output": "Much."},
     "/api/collections/{collection}/rows/{row_id}/reviews": {"verdict": "keep"},
+    "/api/collections/{collection}/generation": {"number": 1},
     "/api/conversations/{conversation}": {"title": "Mine"},
     "/api/messages/{message_id}/rating": {"thumb": "up"},
     "/api/comparisons/{comparison_id}/vote": {"winner": "a"},
@@ -231,8 +235,9 @@ def test_each_right_allows_what_it_says_and_no_more(place, person):
         got = send(clients[person], method, path, "notes", ids)
         if levels.index(person) >= levels.index(rule):
             assert got.status_code not in (401, 403) and got.status_code < 500, (method, path, got.text)
-            # A text has no pages; all else is there.
-            assert got.status_code < 300 or "pages" in path, (method, path, got.text)
+            # A text has no pages, and rows of a file are not generated; all else is there.
+            refused = "pages" in path or (method == "POST" and path.endswith("/generation"))
+            assert got.status_code < 300 or refused, (method, path, got.text)
         else:
             assert got.status_code == 403, (method, path, got.text)
     assert server.context.collections.open("notes", server.context.people.by_token("owner's own token"))

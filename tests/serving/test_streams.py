@@ -11,10 +11,11 @@ import pytest
 
 from ragkit.errors import ModelStoppedError
 from ragkit.models import GenerationOptions, complete, open_model
-from ragkit.models.llama_cpp import stoppable
+from ragkit.models.stopping import stoppable
 from ragkit.records import Message
 from ragkit.serving.context import ServeOptions
 from ragkit.serving.limits import Limits
+from tests.models.endpoints import Endpoint, event
 from tests.serving.conftest import running, until
 from tests.serving.events import events
 from tests.serving.slow import Endless
@@ -218,6 +219,33 @@ def test_server_that_ends_stops_what_runs_and_keeps_it(tmp_path, sample_index):
         *_, stopped = own.get(f"/api/conversations/{conversation['id']}").json()["messages"]
         assert stopped["stopped"]
         assert stopped["text"].startswith("word")
+
+
+def test_server_ends_while_an_endpoint_hangs(tmp_path, sample_index):
+    shutil.copytree(sample_index, tmp_path / "samples")
+    hanging = threading.Event()
+
+    def hang(endpoint):
+        yield event("The focal length is 40 mm. ")
+        hanging.set()
+        endpoint.released.wait()
+
+    got = []
+
+    def listen(url):
+        with httpx.Client(base_url=url, timeout=30) as own, own.stream("POST", URL, json=BODY) as response:
+            got.extend(events(response))
+
+    with Endpoint((200, {"Content-Type": "text/event-stream"}, hang)) as endpoint:
+        model = open_model("openai:local", base_url=endpoint.url)
+        with running(ServeOptions(indexes=tmp_path, port=0, models=(model,))) as server:
+            thread = threading.Thread(target=listen, args=(server.url,))
+            thread.start()
+            assert hanging.wait(60)
+        # The server has ended, and the endpoint still holds the connection.
+        assert not endpoint.released.is_set()
+        thread.join(10)
+    assert got[-1][0] == "error"
 
 
 def test_prompt_of_a_model_on_this_machine_is_left_where_nobody_wants_it(smollm2):

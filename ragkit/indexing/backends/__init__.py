@@ -69,6 +69,21 @@ KINDS = (
 )
 
 
+def shard_address(address: str, name: str, number: int) -> str:
+    """Return the address of the table or collection of one shard; local stores have a folder or file for each.
+
+    Args:
+        address: that of the complete index; see ``open_backend``.
+        name: as for ``open_backend``.
+        number: of the shard, from 0.
+    """
+    place, _, chosen = address.partition("#")
+    if place.partition(":")[0] in ("qdrant", "milvus"):
+        file = Path(place)
+        place = f"{file.with_suffix('')}-{number}{file.suffix}"
+    return f"{place}#{chosen or name}_{number}"
+
+
 def open_backend(address: str, name: str) -> Backend:
     """Open a vector store by its address; it is connected to on first use.
 

@@ -9,6 +9,7 @@ from ragkit.datagen import Ledger, current_reviews, write_rows
 from tests.serving.browser.conftest import PATIENCE
 from tests.serving.browser.test_page_access import AXE, LOOKS
 from tests.serving.test_reviewing import sample_rows
+from tests.serving.test_row_generation import Writer
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def reviewing(chromium, serve, sample_index, tmp_path):
 
 
 def serious(page):
-    """Return what axe-core finds serious on the page."""
+    """Return what axe-core finds serious on the page, with the first element."""
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    return [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
 
 
 def test_rows_are_reviewed_with_keys(reviewing):
@@ -100,3 +101,42 @@ def test_axe_finds_nothing_serious_in_rows(reviewing, look):
     panel.get_by_role("button", name="Edit", exact=True).click()
     assert serious(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_rows_are_generated_on_the_page_of_a_phone(chromium, serve, sample_index, tmp_path):
+    """Start, stop and continue a run, then review; axe-core checks each state."""
+    shutil.copytree(sample_index, tmp_path / "samples")
+    model = Writer(tmp_path / "samples", pause_at=6)
+    with serve(indexes=tmp_path, models=(model,)) as url:
+        page = chromium.new_page(base_url=url, reduced_motion="reduce", bypass_csp=True, **LOOKS["phone"])
+        page.goto("/")
+        page.add_script_tag(content=AXE)
+        page.get_by_role("button", name="Conversations", exact=True).click()
+        page.get_by_role("button", name="Rows", exact=True).click()
+        panel = page.get_by_role("complementary")
+        panel.get_by_label("Questions").fill("8")
+        assert serious(page) == []
+        panel.get_by_role("button", name="Generate", exact=True).click()
+        assert model.paused.wait(PATIENCE)
+        expect(panel.get_by_role("progressbar")).to_be_visible()
+        assert serious(page) == []
+        # The page goes on when the server is back.
+        page.context.set_offline(True)
+        expect(page.get_by_text("The server does not respond.")).to_be_visible()
+        page.context.set_offline(False)
+        panel.get_by_role("button", name="Stop", exact=True).click()
+        expect(panel.get_by_role("status")).to_contain_text("Stopping")
+        model.go_on.set()
+        expect(panel.get_by_text("Stopped (writer)")).to_be_visible()
+        panel.get_by_text("Generate rows").click()
+        panel.get_by_role("button", name="Continue", exact=True).click()
+        expect(panel.get_by_text("Last run (writer): 8 rows.")).to_be_visible()
+        assert serious(page) == []
+        panel.get_by_label("State").select_option("kept")
+        expect(panel.get_by_role("listitem")).to_have_count(8)
+        panel.get_by_role("listitem").first.get_by_role("button").click()
+        expect(panel.locator("mark")).to_be_visible()
+        panel.get_by_role("button", name="Keep", exact=True).click()
+        expect(panel.get_by_text("2 of 8")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.close()

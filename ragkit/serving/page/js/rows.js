@@ -3,6 +3,7 @@
 import { get, path, post } from "./api.js";
 import { ask, notice, problem } from "./dialogs.js";
 import { arrowKeys, button, count, fill, h, say } from "./dom.js";
+import { generation } from "./generate.js";
 import { openPanel } from "./panel.js";
 import { openSource } from "./source.js";
 import { collection } from "./state.js";
@@ -19,15 +20,19 @@ export function openRows({ focus = null } = {}) {
   return openPanel("Rows", async (body, still) => {
     fill(body, h("p.status", {}, "Loading…"));
     try {
-      const found = await get(path(["collections", chosen.name, "rows"], { ...filters, limit: 500 }));
-      if (still()) drawList(body, chosen, found, focus);
+      const query = { ...filters, limit: 500 };
+      const [found, made] = await Promise.all([
+        get(path(["collections", chosen.name, "rows"], query)),
+        get(path(["collections", chosen.name, "generation"])),
+      ]);
+      if (still()) drawList(body, chosen, found, generation(chosen.name, made, still, openRows), focus);
     } catch (error) {
       if (still()) fill(body, notice(error));
     }
   });
 }
 
-function drawList(body, chosen, { total, counts, rows }, focus) {
+function drawList(body, chosen, { total, counts, rows }, generator, focus) {
   listed = rows.map((row) => row.id);
   const list = h(
     "ul.cards.block",
@@ -38,22 +43,26 @@ function drawList(body, chosen, { total, counts, rows }, focus) {
   fill(
     body,
     h("p.soft", {}, `Generated questions for ${chosen.title}. Your decisions take precedence over those of the gates.`),
-    h(
-      "div.bar.block",
-      { role: "group", "aria-label": "Filters" },
-      filter("State", "state", Object.entries(STATES).map(([key, name]) => [key, `${name} (${counts.states[key]})`])),
-      filter("Rejected by", "gate", [["", "Any gate"], ...withCounts(counts.gates)]),
-      filter("Kind", "kind", [["", "Any kind"], ...withCounts(counts.kinds)]),
-    ),
-    h(
-      "p.soft.small",
-      {},
-      total > rows.length ? `The first ${rows.length} of ${count(total, "row")}` : count(total, "row"),
-      ". Keys: ",
-      ...["j", "k"].flatMap((key) => [h("kbd", {}, key), " "]),
-      "move between rows.",
-    ),
-    total ? list : h("p.block", {}, "No rows match these filters."),
+    generator,
+    // Without any rows there is nothing to filter.
+    counts.states.all > 0 && [
+      h(
+        "div.bar.block",
+        { role: "group", "aria-label": "Filters" },
+        filter("State", "state", Object.entries(STATES).map(([key, name]) => [key, `${name} (${counts.states[key]})`])),
+        filter("Rejected by", "gate", [["", "Any gate"], ...withCounts(counts.gates)]),
+        filter("Kind", "kind", [["", "Any kind"], ...withCounts(counts.kinds)]),
+      ),
+      h(
+        "p.soft.small",
+        {},
+        total > rows.length ? `The first ${rows.length} of ${count(total, "row")}` : count(total, "row"),
+        ". Keys: ",
+        ...["j", "k"].flatMap((key) => [h("kbd", {}, key), " "]),
+        "move between rows.",
+      ),
+      total ? list : h("p.block", {}, "No rows match these filters."),
+    ],
   );
   if (focus) list.querySelector(`[data-row="${focus}"]`)?.focus();
   listen((key) => {

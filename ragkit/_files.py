@@ -13,7 +13,7 @@ from typing import Any
 def write_atomically(file: Path, content: bytes) -> None:
     """Replace a file in one step; the new content is on disk when this returns.
 
-    After a crash the file holds either its old or its new content.
+    After a crash the file contains either its old or its new content.
 
     Raises:
         OSError: if it can't be written.

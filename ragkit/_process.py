@@ -28,7 +28,7 @@ _START = (
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 _FOLDER = os.sep
-"""The working folder of every child: it exists everywhere and holds no code."""
+"""The working folder of every child: it exists everywhere and contains no code."""
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_", "TZ", "TMPDIR", "XDG_CACHE_HOME", "LD_", "DYLD_")
 """Prefixes of the environment variables that every child gets: folders, language and the dynamic linker's."""
 _STARTUP = 60.0

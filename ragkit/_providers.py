@@ -18,9 +18,9 @@ class Provider:
     key_variable: str | None = None
     """The environment variable of its key; None for a local server, which needs none."""
     window: int | None = None
-    """Tokens of a server's usual window; None where ragkit's own assumption holds."""
+    """Tokens of a server's usual window; None if ragkit's own assumption holds."""
     owner: str | None = None
-    """What a local server calls itself in its list of models; None where its port alone is distinctive."""
+    """What a local server calls itself in its list of models; None if its port alone is distinctive."""
 
     @property
     def local(self) -> bool:

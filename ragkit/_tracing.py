@@ -1,7 +1,7 @@
 """OpenTelemetry spans and metrics.
 
 ragkit uses the API alone, and only if the program has imported it: without it, or without an SDK, nothing is recorded.
-Names and attributes are those of OpenTelemetry's semantic conventions for generative AI where there is one. Texts of
+Names and attributes are those of OpenTelemetry's semantic conventions for generative AI if there is one. Texts of
 people and documents are recorded only if ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``true``.
 """
 
@@ -27,7 +27,7 @@ _END: Any = object()
 
 
 class Span:
-    """A span, or nothing where no span is recorded.
+    """A span, or nothing if no span is recorded.
 
     Args:
         span: of the API; None for nothing.
@@ -73,7 +73,7 @@ class Span:
             self._span.update_name(name)
 
     def failed(self, error: BaseException) -> None:
-        """Note the type of an error; a closed generator is not an error. The message may hold texts and is left out."""
+        """Note the type of an error, not its message, which may contain texts. A closed generator is not an error."""
         if isinstance(error, GeneratorExit):
             if not self.complete:
                 self.set({"ragkit.abandoned": True})

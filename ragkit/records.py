@@ -124,7 +124,7 @@ class Document:
     text: str
     title: str
     sha256: str
-    """Of the origin's bytes, or of the row's own content where ``source`` is a row."""
+    """SHA-256 of the file's bytes, or of the row's own content if ``source`` is a row."""
     media_type: str
     """Such as ``application/pdf`` or ``text/markdown``."""
     metadata: Metadata = field(default_factory=dict)
@@ -152,7 +152,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """What an index knows of a document without reading its text."""
+    """A document's entry in an index, without its text."""
 
     id: str
     source: str
@@ -194,7 +194,7 @@ class Chunk:
     end: int
     text: str
     tokens: int
-    """Of what is embedded (header and text), counted by the embedder's tokenizer, specials included."""
+    """Number of tokens of header and text, counted by the embedder's tokenizer, with special tokens."""
     page: int | None = None
     """Page of ``start``."""
     last_page: int | None = None
@@ -213,7 +213,7 @@ class Chunk:
 
     @property
     def embedded_text(self) -> str:
-        """What the embedder and the keyword index read: the header, a line break and the text."""
+        """Text that is embedded and indexed: the header, a line break and the text."""
         return f"{self.header}\n{self.text}" if self.header else self.text
 
 
@@ -224,7 +224,7 @@ class Hit:
     chunk: Chunk
     document: DocumentInfo
     score: float
-    """What the hits are ordered by; higher is better. Comparable within one search only."""
+    """Score by which the hits are ordered; higher is better. Comparable within one search only."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """By stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; absent if unseen."""
 
@@ -276,7 +276,7 @@ class Citation:
     heading_path: tuple[str, ...] = ()
     chunk_key: int = -1
     before: str = ""
-    """What stands before the quote in its sentence."""
+    """Text before the quote in its sentence."""
     after: str = ""
     label: str = ""
     """``PageSpan.label`` of ``page``; see ``ragkit.display.unit_name``."""
@@ -284,14 +284,14 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and money that an answer took."""
+    """Tokens and cost of an answer."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     """Of the prompt tokens, those that the model had evaluated before and reused."""
     cost: float | None = None
-    """In US dollars; None where the price is not known, 0.0 for a local model."""
+    """In US dollars; None if the price is not known, 0.0 for a local model."""
 
     def __add__(self, other: Usage) -> Usage:
         """Add up two usages; the cost is known only where both are."""
@@ -306,7 +306,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question."""
+    """The answer to a question."""
 
     question: str
     text: str
@@ -314,17 +314,17 @@ class Answer:
     """Answer mode: ``chat``, ``extract`` or ``quotes``."""
     citations: tuple[Citation, ...]
     abstained: bool
-    """True where nothing that was retrieved supports an answer; ``text`` then says so."""
+    """True if nothing that was retrieved supports an answer; ``text`` then says so."""
     confidence: float
     """0 to 1: probability that the answer is right."""
     unsupported: tuple[tuple[int, int], ...] = ()
     """Spans of ``text`` (sentences) that no cited source supports."""
     contradicted: tuple[tuple[int, int], ...] = ()
-    """Those of ``unsupported`` that a source contradicts."""
+    """The spans of ``unsupported`` that a source contradicts."""
     unsure: bool = False
-    """True where the closest passages are shown, which may not answer; ``missing`` says what is missing."""
+    """True if the closest passages are shown, which may not answer; ``missing`` says what is missing."""
     missing: str = ""
-    """What the passages lack, in a sentence; empty where nothing is known to be missing."""
+    """A sentence on what the passages lack; empty if nothing is known to be missing."""
     kind: str = ""
     """Kind of the question, such as ``yes_no`` or ``procedure``; see ``ragkit.answering.kinds``."""
     trace: Trace = field(kw_only=True)

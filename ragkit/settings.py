@@ -30,9 +30,9 @@ class Settings(BaseSettings):
     """The embedding model of new indexes: ``default``, ``hf:OWNER/REPO`` (after `ragkit models pull`), a
     sentence-transformers folder, or ``PROVIDER:NAME`` such as ``openai:text-embedding-3-small``."""
     embedding_runtime: Literal["auto", "onnx", "torch"] = "auto"
-    """What embedding models run on; ``auto`` is torch with a GPU and ONNX without."""
+    """Runtime of embedding models; ``auto`` is torch with a GPU and ONNX without."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """What embeds, trains and searches vectors; ``auto`` is the GPU if torch can use one."""
+    """Device for embedding, training and vector search; ``auto`` is the GPU if torch can use one."""
     model: str = "auto"
     """The language model: ``auto`` (the best installed), ``none``, a name from `ragkit models list`, a .gguf
     file, ``hf:OWNER/REPO``, ``openai:NAME``, ``anthropic:NAME``, ``ollama:NAME``, ``lmstudio:NAME``,
@@ -46,9 +46,9 @@ class Settings(BaseSettings):
     unsure_below: float | None = Field(default=None, ge=0, le=1)
     """Evidence below which an answer is marked as unsure; None for ragkit's own. ``ragkit calibrate`` fits it."""
     base_url: str | None = None
-    """Of an OpenAI-compatible endpoint, such as ``http://localhost:8080/v1``; ``openai:NAME`` asks it then."""
+    """Address of an OpenAI-compatible endpoint for ``openai:NAME``, such as ``http://localhost:8080/v1``."""
     api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable, or the name in the keyring, that holds the key of ``openai:NAME``; the key itself is
+    """The environment variable, or the name in the keyring, that contains the key of ``openai:NAME``; the key itself is
     never a setting."""
     prices: Path | None = None
     """A TOML file of what models cost, which goes before ragkit's own; it has the form of

@@ -64,6 +64,11 @@ PHRASES = (
     r"\bnone is given\b",
     r"\blet go of\b",
     r"\bno whole\b",
+    r"\b(None|[Ee]mpty|True|False) where (there|it|they|none|no|nothing|that)\b",
+    r"\bholds (no|the answer|an answer|a value|text)\b(?! more)",
+    r"(?<![Tt]here )\b(is|are) no (documents?|text|sign|unit|names?|feedback log|whole|gain)\b",
+    r"^What came of an? ",
+    r"^As (sent|shown|it was asked)\b",
 )
 PATTERN = re.compile("|".join(PHRASES), re.MULTILINE)
 HELP_CALLS = {"Option", "Argument", "Typer", "Field", "Query", "command"}

@@ -1,6 +1,6 @@
 """What an adaptation has changed, with what is needed to undo it.
 
-``changes.json`` holds the state before the first adaptation. It is written before anything is changed.
+``changes.json`` contains the state before the first adaptation. It is written before anything is changed.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def adapt_reader(
             if len(row.messages) == 1
         ]
         cite = "[1]" in templates.texts["chat_system"]
-        # Whether the documents hold an answer is decided before the model is asked, so no row has an abstention.
+        # Whether the documents contain an answer is decided before the model is asked, so no row has an abstention.
         made = raft_records(
             rows, index, assembler, RaftOptions(k=options.passages, unanswerable_fraction=0.0, cite=cite)
         )

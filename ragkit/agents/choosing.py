@@ -96,6 +96,8 @@ class CallOptions:
     """Weight of the log-odds of the name against "none" in the relevance."""
     max_tokens: int = 512
     """Maximum tokens of the reply of a model that is not local."""
+    required: bool = False
+    """Whether one of the tools must be called, however little it fits."""
     arguments: ArgumentOptions = field(default_factory=ArgumentOptions)
 
 
@@ -151,11 +153,13 @@ def choose_calls(
     done: Sequence[Call] = (),
     results: str = "",
     tried: Collection[str] = (),
+    history: Sequence[Message] = (),
     options: CallOptions = CallOptions(),
 ) -> list[Call]:
     """Return the valid calls that a request needs, at most ``most``; those of a local model are of one tool.
 
-    The arguments and errors are those of ``choose_call``.
+    The other arguments and the errors are those of ``choose_call``. Models that are not local read ``history``, the
+    instructions and the chat before the request.
     """
     box = tools if isinstance(tools, ToolBox) else ToolBox(tools)
     found = box.search(request, options.k)
@@ -164,16 +168,17 @@ def choose_calls(
     if isinstance(model, ConstrainedModel):
         calls: list[Call] = []
         for candidate in rank(model, request, box, found, done=done, options=options):
-            if candidate.relevance < options.none_below or (done and candidate.log_odds <= 0):
+            unfit = candidate.relevance < options.none_below or (done and candidate.log_odds <= 0)
+            if unfit and not options.required:
                 break
             calls = decode(model, request, candidate.tool, most=most, results=results, tried=tried, options=options)
             if calls:
                 break
         return calls
     if isinstance(model, FunctionCallingModel):
-        asked = _called(model, request, found, done, results, options)
+        asked = _called(model, request, found, done, results, history, options)
     else:
-        asked = _replied(model, request, found, done, results, options)
+        asked = _replied(model, request, found, done, results, history, options)
     valid = [call for call in asked if call.key() not in tried]
     return list({call.key(): call for call in valid}.values())[:most]
 
@@ -279,6 +284,7 @@ def _called(
     tools: Sequence[Tool],
     done: Sequence[Call],
     results: str,
+    history: Sequence[Message],
     options: CallOptions,
 ) -> list[Call]:
     """Ask a model with its own function calling; calls that are not valid are dropped."""
@@ -291,7 +297,9 @@ def _called(
         ] = tool
     functions = [FunctionSpec(name, tool.description, tool.parameters) for name, tool in by_name.items()]
     reply = model.call_functions(
-        [Message("user", _task(request, done, results))], functions, GenerationOptions(max_tokens=options.max_tokens)
+        [*history, Message("user", _task(request, done, results))],
+        functions,
+        GenerationOptions(max_tokens=options.max_tokens, call_required=options.required),
     )
     return [
         call for item in reply.calls if (call := _valid(by_name.get(item.name), _parsed(item.arguments))) is not None
@@ -299,7 +307,13 @@ def _called(
 
 
 def _replied(
-    model: ChatModel, request: str, tools: Sequence[Tool], done: Sequence[Call], results: str, options: CallOptions
+    model: ChatModel,
+    request: str,
+    tools: Sequence[Tool],
+    done: Sequence[Call],
+    results: str,
+    history: Sequence[Message],
+    options: CallOptions,
 ) -> list[Call]:
     """Ask any model for JSON."""
     forms: list[dict[str, Any]] = [
@@ -310,9 +324,15 @@ def _replied(
         }
         for tool in tools
     ]
-    forms.append({"type": "object", "properties": {"name": {"const": NONE}}, "required": ["name"]})
+    if not options.required:
+        forms.append({"type": "object", "properties": {"name": {"const": NONE}}, "required": ["name"]})
     cards = "\n\n".join(tool.card() for tool in tools)
-    messages = [Message("system", _CALL_PROMPT + cards), Message("user", _task(request, done, results))]
+    own = [message.content for message in history if message.role == "system"]
+    messages = [
+        Message("system", "\n\n".join([_CALL_PROMPT + cards, *own])),
+        *(message for message in history if message.role != "system"),
+        Message("user", _task(request, done, results)),
+    ]
     try:
         reply = complete(
             model, messages, GenerationOptions(max_tokens=options.max_tokens, json_schema={"anyOf": forms})

@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a call."""
+    """Outcome of a call."""
 
     kind: OutcomeKind
     text: str

@@ -68,7 +68,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found."""
+    """Result of a search."""
 
     answer: str | None
     """Accepted answer; None if there is none."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ragkit.agents.running import Call, Outcome
 from ragkit.agents.searching import BudgetReachedError, Step
@@ -107,6 +107,14 @@ class AgentTrace:
         return sum(event.tokens for event in self.events)
 
 
+class CallObserver(Protocol):
+    """Is told of each call of a model."""
+
+    def note(self, messages: Sequence[Message], begun: str, usage: Usage | None) -> None:
+        """Note a call of the model: its prompt, the beginning of its reply, and what it used, if that is known."""
+        ...
+
+
 class Recorder:
     """Adds events to a trace, with the prompts and tokens of the model calls inside them.
 
@@ -197,7 +205,7 @@ def read_outcome(value: Mapping[str, Any]) -> Outcome:
     return Outcome(**value)
 
 
-def recorded(model: ChatModel, recorder: Recorder) -> ChatModel:
+def recorded(model: ChatModel, recorder: CallObserver) -> ChatModel:
     """Return a model whose calls are noted by a recorder."""
     if isinstance(model, ConstrainedModel) and isinstance(model, ScoringModel):
         return _RecordedLocal(model, recorder)
@@ -207,7 +215,7 @@ def recorded(model: ChatModel, recorder: Recorder) -> ChatModel:
 
 
 class _Recorded:
-    def __init__(self, model: Any, recorder: Recorder) -> None:
+    def __init__(self, model: Any, recorder: CallObserver) -> None:
         self._model = model
         self._recorder = recorder
         self.name: str = model.name

@@ -125,7 +125,7 @@ _WANTS = tuple((name, re.compile(pattern, re.I)) for name, pattern in _WORDINGS)
 
 
 def wanted_type(question: str) -> AnswerType | None:
-    """Return the type of answer that the wording of a question asks for, or None where it asks for none of these.
+    """Return the type of answer that the wording of a question asks for, or None if it asks for none of these.
 
     Args:
         question: the sentence that asks, without what sets the scene.
@@ -138,7 +138,7 @@ def wanted_type(question: str) -> AnswerType | None:
 
 
 def holds_type(text: str, wanted: AnswerType) -> bool:
-    """Return whether a text holds something of the wanted type."""
+    """Return whether a text contains something of the wanted type."""
     if wanted == "date" and _HOLDS["clock"].search(text):
         return True
     return _HOLDS[wanted].search(text) is not None

@@ -35,7 +35,7 @@ class Checked:
     supported_share: float
     """Share of the sentences that a source supports."""
     contradicted: tuple[tuple[int, int], ...] = ()
-    """Those of ``unsupported`` that a source contradicts."""
+    """The spans of ``unsupported`` that a source contradicts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class TextDelta:
     text: str
     """With the number of its citation, which is a number of ``Answer.citations``."""
     citation: Citation | None = None
-    """Of the source that supports the sentence; None if no source does."""
+    """Citation of the source that supports the sentence; None if no source does."""
     contradicted: bool = False
     """Whether a source contradicts the sentence."""
 

@@ -72,7 +72,7 @@ class Ranked:
     coverage: float
     """Share of the question's terms in the unit, weighted by rarity, 0 to 1."""
     typed: bool
-    """Whether the unit holds the type of answer that the question wants; True where it wants none."""
+    """Whether the unit contains the type of answer that the question wants; True if it wants none."""
     by_word: tuple[float, ...] = ()
     """For each content word of the question, the highest cosine of its tokens to tokens of the unit, on average."""
 
@@ -249,7 +249,7 @@ def relevance(found: Mapping[str, float]) -> float:
 
 
 def evidence_score(found: Mapping[str, float]) -> float:
-    """Return the probability, 0 to 1, that the units hold the answer, from their ``signals``."""
+    """Return the probability, 0 to 1, that the units contain the answer, from their ``signals``."""
     return _logistic(_EVIDENCE, found)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _COMPETING = 12
 """Units, the best ones, whose spans may be the answer."""
 _LONGEST = 80
-"""Characters of a span; longer ones are taken only where there are no others."""
+"""Characters of a span; longer ones are taken only if there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +49,23 @@ class ExtractOptions:
     sentences: int = 6
     """The best ones, whose spans may be the answer."""
     sentence_weight: float = 16.0
-    """What a sentence's score (0 to 1) counts beside the log-probability of a span."""
+    """Weight of a sentence's score (0 to 1) beside the log-probability of a span."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What came of an extraction."""
+    """Result of an extraction."""
 
     span: tuple[Source, int, int] | None
-    """The source and the span's offsets in its document; None where nothing in the passages answers."""
+    """The source and the span's offsets in its document; None if nothing in the passages answers."""
     reply: str
-    """What the model said."""
+    """The model's reply."""
     usage: Usage
     prompt: Prompt
     route: tuple[Attempt, ...] = ()
-    """Of a chain of models: who was tried, in order, and why."""
+    """Attempts of a fallback chain, in order, with the reason for each."""
     notes: tuple[str, ...] = ()
-    """What the reply was made without although it was asked for."""
+    """Notes on requested parameters that were not used."""
 
 
 def extract(

@@ -74,7 +74,7 @@ def announces_shift(question: str) -> bool:
 
 
 def refers_back(question: str) -> str | None:
-    """Return how a question refers to what was said before, or None where its words do not say that it does."""
+    """Return how a question refers to what was said before, or None if its words do not say that it does."""
     text = opening_removed(question)
     if _ELLIPSIS.match(text):
         return "ellipsis"

@@ -38,7 +38,7 @@ class KindGuess:
     rule: str
     """Name of the rule."""
     sure: bool = True
-    """Whether the wording states the kind; False where it was only assumed."""
+    """Whether the wording states the kind; False if it was only assumed."""
 
 
 def _compiled(*patterns: str) -> re.Pattern[str]:
@@ -223,7 +223,7 @@ def kind_of(question: str) -> KindGuess:
         return KindGuess("fact", "question word")
     tokens = bare.split()
     if any(_CODE.fullmatch(token) for token in tokens) and len(tokens) <= 4:
-        return KindGuess("identifier", "holds a code")
+        return KindGuess("identifier", "contains a code")
     if not part.endswith(("?", "？", "؟")) and len(tokens) <= 6:
         return KindGuess("keywords", "no verb and no question word", sure=len(tokens) <= 4)
     return KindGuess("fact", "no rule matches", sure=False)

@@ -90,7 +90,7 @@ def _common_words() -> dict[str, frozenset[str]]:
 
 
 def language_of(text: str) -> str | None:
-    """Return the language of a text as an ISO 639-1 code, or None where the text does not say.
+    """Return the language of a text as an ISO 639-1 code, or None if the text does not say.
 
     Knows English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish and Turkish by their words, and
     Japanese, Korean, Chinese, Thai, Arabic, Hebrew, Hindi, Greek and Russian by their scripts.

@@ -53,18 +53,18 @@ class Measure:
     value: float
     """In the base unit of its dimension, such as metres."""
     dimension: str
-    """Such as ``length`` or ``EUR``, the unit itself where it is not known, or empty for a bare number."""
+    """Such as ``length`` or ``EUR``, the unit itself if it is not known, or empty for a bare number."""
     start: int = 0
     end: int = 0
     """Its span in the text."""
 
 
 def measure_of(cell: str, column: str = "") -> Measure | None:
-    """Return the measure that a cell of a table begins with, or None where it begins with none.
+    """Return the measure that a cell of a table begins with, or None if it begins with none.
 
     Args:
         cell: such as ``4.2 kg``, ``$12,500.00``, ``2026-03-16`` or ``7,410``.
-        column: name of its column, which may hold the unit: ``Mass (kg)``, ``price_eur``.
+        column: name of its column, which may contain the unit: ``Mass (kg)``, ``price_eur``.
     """
     text = cell.strip()
     text = text[found.end() :] if (found := _LEADING.match(text)) else text
@@ -92,7 +92,7 @@ def unit_in(column: str) -> str:
 
 
 def common_dimension(measures: Sequence[Measure | None]) -> str | None:
-    """Return the dimension that most of the measures have, or None where there are none."""
+    """Return the dimension that most of the measures have, or None if there are none."""
     dimensions = [one.dimension for one in measures if one is not None]
     return max(dimensions, key=dimensions.count) if dimensions else None
 

@@ -48,7 +48,7 @@ class Question:
     """A question, understood."""
 
     text: str
-    """As it was asked."""
+    """The question as it was asked."""
     query: str
     """The question as one that stands alone; what is searched and read with."""
     kind: Kind
@@ -57,15 +57,15 @@ class Question:
     why_query: str = ALONE
     """How the question was read with the history."""
     sides: tuple[str, ...] = ()
-    """Of a comparison: what is compared."""
+    """Sides of a comparison; empty for other kinds."""
     focus: str = ""
-    """Of a follow-up that refers back: its own words."""
+    """Own words of a follow-up that refers back."""
     told: str = ""
-    """Of a follow-up: what the last reply said."""
+    """Text of the last reply, for a follow-up."""
     also: tuple[str, ...] = ()
-    """Of a follow-up: other readings that are searched too."""
+    """Other readings of a follow-up that are searched too."""
     language: str | None = None
-    """ISO 639-1 code; None where the wording does not say."""
+    """ISO 639-1 code; None if the wording does not say."""
 
 
 def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:

@@ -21,12 +21,12 @@ _ABOUT_HITS = 24
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the searches for a question found."""
+    """Hits of the searches for a question."""
 
     hits: tuple[Hit, ...]
     """Best first, each chunk once."""
     by_side: tuple[tuple[Hit, ...], ...] = ()
-    """Of a comparison: the hits for each side."""
+    """Hits for each side of a comparison; empty for other kinds."""
     num_candidates: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion, of the first query."""
 

@@ -13,7 +13,7 @@ _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')
 
 
 def check_json(reply: str, checker: ReplyChecker) -> Checked:
-    """Cite for each text in a JSON reply the sentence of a source that holds it or supports it.
+    """Cite for each text in a JSON reply the sentence of a source that contains it or supports it.
 
     Args:
         reply: valid JSON.

@@ -17,10 +17,10 @@ from ragkit.retrieval import Link
 
 @dataclass(slots=True)
 class Trace:
-    """What was searched, found, shown and asked, and what it took."""
+    """The steps of an answer: query, hits, prompt, model, timings and usage."""
 
     query: str
-    """What was searched for: the question, or a follow-up as one that stands alone."""
+    """The search query: the question, or a follow-up rewritten as a stand-alone question."""
     why_query: str = ""
     """How the question was read with the history."""
     corrections: Mapping[str, str] = field(default_factory=dict)
@@ -30,12 +30,12 @@ class Trace:
     why_kind: str = ""
     """The rule that decided the kind."""
     language: str | None = None
-    """Of the question: ISO 639-1 code; None where its words do not say."""
+    """Language of the question as an ISO 639-1 code; None if it is not recognised."""
     reader: str = ""
     """Name of the reader that made the answer."""
     mode: str = ""
     why_mode: str = ""
-    """Why this way of answering was taken."""
+    """Reason for the mode."""
     hits: tuple[Hit, ...] = ()
     """With their scores from each searcher."""
     found: Mapping[str, int] = field(default_factory=dict)
@@ -46,25 +46,25 @@ class Trace:
     """Hits that were found by a name in another hit."""
     shots: tuple[Example, ...] = ()
     prompt: Prompt | None = None
-    """As sent, with its receipt; None where no model was asked."""
+    """The prompt as sent, with its receipt; None if no model was called."""
     compression: Compression | None = None
-    """What the passages were compressed to, and what was left out; None unless asked for."""
+    """Report of the compression of the passages; None if it was not requested."""
     model: str | None = None
-    """The one that answered."""
+    """Name of the model that answered."""
     why_model: str = ""
     """Why that one; of a chain of models, also what was the matter with those before it."""
     attempts: tuple[Attempt, ...] = ()
-    """Of a chain of models: who was tried, in order, and why."""
+    """Attempts of a fallback chain, in order, with the reason for each."""
     notes: tuple[str, ...] = ()
-    """What the reply was made without although it was asked for, such as a parameter that the endpoint refuses."""
+    """Notes on requested parameters that were not used, such as one that the endpoint rejects."""
     reply: str = ""
-    """What the model said, before anything was checked."""
+    """The model's reply before any check."""
     signals: Mapping[str, float] = field(default_factory=dict)
-    """What relevance and evidence are made of."""
+    """Signals from which relevance and evidence are computed."""
     relevance: float = 0.0
     """Probability, 0 to 1, that the passages are about what was asked."""
     evidence: float = 0.0
-    """Probability, 0 to 1, that the passages hold the answer."""
+    """Probability, 0 to 1, that the passages contain the answer."""
     threshold: float = 0.0
     """Relevance below which the answer is an abstention."""
     unsure_below: float = 0.0
@@ -72,7 +72,7 @@ class Trace:
     trace_id: str | None = None
     """Id of the OpenTelemetry trace; None if none was recorded."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """By stage, in the order in which they ran."""
+    """Seconds by stage, in the order in which the stages ran."""
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))
 
     @contextmanager

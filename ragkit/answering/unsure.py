@@ -47,7 +47,7 @@ def other_language(question: Question, language: str) -> str:
 
 
 def shares_words(question: Question, evidence: Evidence) -> bool:
-    """Return whether a source holds a name, a number or a cognate of a question in another language.
+    """Return whether a source contains a name, a number or a cognate of a question in another language.
 
     A cognate begins or ends as a word of the question does, for five letters or more: "Dienstlaptop" and "laptop".
     """

@@ -63,7 +63,7 @@ class ChunkingOptions:
 def chunk_document(
     document: Document, tokenizer: Tokenizer, window: int, options: ChunkingOptions | None = None
 ) -> list[Chunk]:
-    """Cut a document into chunks that hold all of its text that is not white space.
+    """Cut a document into chunks that contain all of its text that is not white space.
 
     Args:
         document: what to cut.
@@ -125,7 +125,7 @@ def chunk_document(
 
 
 def _token_spans(text: str, tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Return the spans of the tokens, which together hold all text but white space: int64 ``[tokens, 2]``."""
+    """Return the spans of the tokens, which together contain all text but white space: int64 ``[tokens, 2]``."""
     parts = []
     for start, end in _blocks(text):
         block = text[start:end]

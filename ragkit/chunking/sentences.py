@@ -43,7 +43,7 @@ def sentence_ends(text: str) -> Iterator[int]:
 def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
     """Return the spans of the sentences of ``text[start:end]``, without the white space around them.
 
-    The spans are offsets into ``text``, in order, and hold all that is not white space.
+    The spans are offsets into ``text``, in order, and contain all that is not white space.
     """
     part = text[start : len(text) if end is None else end]
     spans = []

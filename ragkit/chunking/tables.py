@@ -77,7 +77,7 @@ class Table:
         return self.rows[after - 1] if after and offset < self.rows[after - 1].end else None
 
     def names(self, row: Row) -> tuple[str, ...]:
-        """Return the name of the column of each cell of a row, empty where it has none.
+        """Return the name of the column of each cell of a row, empty if it has none.
 
         A row with another number of cells than the header can't be matched to it, so that its names are empty.
         """
@@ -87,7 +87,7 @@ class Table:
 
 
 def has_aligned_columns(media_type: str) -> bool:
-    """Return whether documents of a type hold tables whose columns are aligned by spaces."""
+    """Return whether documents of a type contain tables whose columns are aligned by spaces."""
     return media_type.startswith(_ALIGNED_MEDIA)
 
 

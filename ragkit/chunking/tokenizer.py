@@ -19,7 +19,7 @@ class Tokenizer(Protocol):
         ...
 
     splits_on_whitespace: bool
-    """True where the tokens of two words are the same apart as together, so that counts add up at a space."""
+    """True if the tokens of two words are the same apart as together, so that counts add up at a space."""
 
     def count(self, text: str) -> int:
         """Return the number of tokens of ``text``, specials left out."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from ragkit.cli.options import Json, MemoryLimit, Partial, TargetName, TimeLimit, Where
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text, warn_of_missing
+from ragkit.cli.pools import Shots, ShownPool, opened_pool
 from ragkit.cli.targets import resolve_target
 from ragkit.cli.tasks import opened_model
 from ragkit.display import unit_name
@@ -21,6 +23,7 @@ from ragkit.serving.names import harmless
 
 if TYPE_CHECKING:
     from ragkit.answering import AnswerOptions, Assistant
+    from ragkit.examples import ExamplePool
     from ragkit.indexing import Index
     from ragkit.records import Answer, Citation
     from ragkit.settings import Settings
@@ -146,6 +149,8 @@ def ask(
             show_default=False,
         ),
     ] = None,
+    pool: ShownPool = None,
+    shots: Shots = 4,
     show_prompt: Annotated[
         bool,
         typer.Option(
@@ -168,8 +173,12 @@ def ask(
     settings = load_settings()
     wanted: Any = kind  # an unknown kind is refused by the assistant, with the legal ones
     limits: dict[str, Any] = {"time_limit": time_limit, "memory_limit": memory_limit}
-    with opened_index(target, settings, update=not no_update, quiet=json, partial=partial, **limits) as index:
-        assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, k, compress)
+    with (
+        opened_index(target, settings, update=not no_update, quiet=json, partial=partial, **limits) as index,
+        nullcontext() if pool is None else opened_pool(pool, settings) as examples,
+    ):
+        options = replace(answer_options(settings, k=k, compress=compress), shots=shots)
+        assistant = _assistant(index, settings, [model or settings.model, *(fallback or [])], mode, options, examples)
         if json:
             answer = assistant.ask(question, where=where, kind=wanted)
             print_json({**answer.to_dict(), "outcome": answer.outcome})
@@ -207,7 +216,12 @@ def answer_options(
 
 
 def _assistant(
-    index: Index, settings: Settings, models: list[str], mode: str | None, k: int | None, compress: float | None
+    index: Index,
+    settings: Settings,
+    models: list[str],
+    mode: str | None,
+    options: AnswerOptions,
+    examples: ExamplePool | None,
 ) -> Assistant:
     from ragkit.answering import Assistant
     from ragkit.models.opening import best_installed
@@ -215,15 +229,15 @@ def _assistant(
     if len(models) > 1 and models[0] == "auto":
         models[0] = best_installed() or "none"
     opened = [None if name == "none" else opened_model(name, settings) for name in models]
-    options = answer_options(settings, k=k, compress=compress)
     way: Any = mode or settings.mode  # what is none is refused by the assistant, with the legal ones
     if len(opened) == 1:
-        return Assistant(index, model=opened[0], mode=way, options=options)
+        return Assistant(index, model=opened[0], mode=way, options=options, examples=examples)
     if None in opened:
         raise SettingsError(
             "--fallback needs a model to fall back from, got none.", "Specify the first model: --model NAME"
         )
-    return Assistant(index, models=[one for one in opened if one is not None], mode=way, options=options)
+    chain = [one for one in opened if one is not None]
+    return Assistant(index, models=chain, mode=way, options=options, examples=examples)
 
 
 def _stream(assistant: Assistant, question: str, where: str | None, kind: Any) -> Answer:

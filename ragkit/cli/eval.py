@@ -18,6 +18,7 @@ from ragkit.cli.eval_assistant import WORK, AssistantSetup, judge_by, opened_ass
 from ragkit.cli.eval_imitation import imitation
 from ragkit.cli.options import Json, TargetName
 from ragkit.cli.output import err, one_line, out, print_json, progress_bar, seconds_text
+from ragkit.cli.pools import Shots, ShownPool
 from ragkit.cli.targets import own_index
 from ragkit.cli.tasks import ModelName, Seed
 from ragkit.cli.workers import Processes, WorkersOnRay, opened_workers
@@ -92,13 +93,8 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="Mark answers as unsure below this evidence.", show_default="0.3"),
     ] = None,
-    pool: Annotated[
-        str | None,
-        typer.Option(
-            "--pool", "-p", metavar="NAME", help="With --mode chat: pool of answered questions to show as examples."
-        ),
-    ] = None,
-    shots: Annotated[int, typer.Option(min=0, help="With --pool: examples per question.")] = 4,
+    pool: ShownPool = None,
+    shots: Shots = 4,
     retrieval_only: Annotated[
         bool, typer.Option("--retrieval-only", help="Evaluate search only; needs no model.")
     ] = False,
@@ -164,6 +160,10 @@ def evaluate(
 
     if out_file.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"{out_file} is not an HTML file.", "Use a name that ends in .html: --output report.html")
+    if as_teacher and pool is not None:
+        raise SettingsError(
+            "--as-teacher and --pool can't be combined: a teacher is shown no examples.", "Omit one of them."
+        )
     settings = load_settings()
     asked = read_questions(questions)
     if limit is not None and limit < len(asked):

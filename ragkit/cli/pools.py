@@ -26,6 +26,13 @@ PoolName = Annotated[
     str,
     typer.Argument(metavar="POOL", help="Example pool: a name in the indexes folder, or a path.", show_default=False),
 ]
+ShownPool = Annotated[
+    str | None,
+    typer.Option(
+        "--pool", "-p", metavar="NAME", help="With --mode chat: pool of answered questions to show as examples."
+    ),
+]
+Shots = Annotated[int, typer.Option(min=0, help="With --pool: examples per question.")]
 InputField = Annotated[str, typer.Option("--input-field", metavar="NAME", help="Column or key of the input.")]
 OutputField = Annotated[
     str, typer.Option("--output-field", metavar="NAME", help="Column or key of the expected output.")

@@ -270,6 +270,6 @@ def _spread(ones: list[Candidate], digest: int) -> list[Candidate]:
 
 
 def _sentence(passage: str, start: int, end: int = 0) -> tuple[int, int]:
-    """Return the span of the sentence at ``start``, or of all sentences up to ``end``: "on the 3. May" holds no end."""
+    """Return the span of the sentence at ``start``, or of all sentences up to ``end``: "on the 3. May" has no end."""
     touched = [span for span in sentence_spans(passage) if span[0] < max(end, start + 1) and start < span[1]]
     return (touched[0][0], touched[-1][1]) if touched else (0, len(passage))

@@ -44,7 +44,7 @@ _SAMPLED = 3
 
 @dataclass(frozen=True, slots=True)
 class QuestionPlan:
-    """What a run would do."""
+    """Plan of a run."""
 
     passages: int
     candidates: int

@@ -66,7 +66,7 @@ class ImitationOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImitationPlan:
-    """What a run would do."""
+    """Plan of a run."""
 
     questions: int
     skipped: int

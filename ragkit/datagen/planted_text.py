@@ -1,6 +1,6 @@
 """Bad text made from good text: navigation, OCR noise, shuffled words, tables of numbers, and boilerplate.
 
-A quality filter learns from it where nobody has labelled anything.
+A quality filter learns from it if nobody has labelled anything.
 """
 
 from __future__ import annotations

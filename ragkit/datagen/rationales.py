@@ -76,7 +76,7 @@ def rationale_rows(
 
 
 def supporting_sentence(row: DataRow) -> TextSpan | None:
-    """Return the sentences that hold the row's answer span, or None if no passage of the row holds it."""
+    """Return the sentences that contain the row's answer span, or None if no passage of the row contains it."""
     answer = row.answer_span
     if answer is None:
         return None

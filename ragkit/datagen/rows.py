@@ -52,7 +52,7 @@ class Generator:
     template: str = ""
     """Name and hash of the prompt template."""
     sampling: Mapping[str, float] = field(default_factory=dict)
-    """Such as ``temperature`` and ``top_p``."""
+    """Sampling parameters, such as ``temperature`` and ``top_p``."""
     seed: int = 0
 
 
@@ -92,7 +92,7 @@ class DataRow:
     split: str = ""
     """``train`` or ``val``; rows of one document are always in the same split."""
     tags: tuple[str, ...] = ()
-    """Such as ``multi-hop``, ``follow-up``, ``unanswerable`` or ``hard``."""
+    """Labels, such as ``multi-hop``, ``follow-up``, ``unanswerable`` or ``hard``."""
     weight: float = 1.0
     """Factor of the row's loss in training, such as for tasks with long replies."""
 

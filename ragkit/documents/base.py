@@ -47,14 +47,14 @@ class LoadOptions:
     text_columns: tuple[str, ...] = ()
     """Columns of a table file that make a row's text; empty for all."""
     metadata_columns: tuple[str, ...] = ()
-    """Columns that become metadata; empty for all that hold short values."""
+    """Columns that become metadata; empty for all that contain short values."""
     time_limit: float = 30.0
     """Seconds of processor time that the parser may take for a file of up to 1 MB; a larger one gets as many more for
     each further MB. A parser that waits, without a result and without work, for as long is stopped too."""
     memory_limit: int = 512 * 2**20
     """Bytes that a parser may use."""
     encoding: str | None = None
-    """Of text files; None to find out."""
+    """Encoding of text files; None to detect it."""
     main_text: bool = False
     """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
     is kept except navigation."""

@@ -14,7 +14,7 @@ _CHARTS = (
 
 
 def chart_texts(root: Any) -> Iterator[str]:
-    """Yield a chart's titles, and its cached values as a table; every kind of chart holds them alike."""
+    """Yield a chart's titles, and its cached values as a table; every kind of chart contains them alike."""
     for title in root.iter("{*}title"):
         yield from drawing_texts(title)
     series = list(root.iter(*(f"{each}ser" for each in _CHARTS)))

@@ -20,7 +20,7 @@ from ragkit.records import Document
 
 
 def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what a file holds and what is wrong with it, and ``alive`` during long work."""
+    """Yield the contents of a file, its issues, and ``alive`` during long work."""
     results = _parse(Path(request["path"]), request["origin"], _options(request["options"]), request.get("ocr", False))
     for item in results:
         if isinstance(item, OcrNeededError):
@@ -47,7 +47,7 @@ def _parse(
             found = found or isinstance(item, Document)
             yield item
         if not found:
-            yield source.issue("refused", "It holds no text.", hint="If it is a scan, run it through OCR first.")
+            yield source.issue("refused", "It contains no text.", hint="If it is a scan, run it through OCR first.")
     except OcrNeededError as error:
         yield error
     except DocumentError as error:

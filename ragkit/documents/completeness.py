@@ -50,7 +50,7 @@ def check_complete(
 
 @dataclass(slots=True)
 class TextBalance:
-    """The same check for text that comes in pieces, such as the rows of a large file; it holds counts and no text."""
+    """The same check for text that comes in pieces, such as the rows of a large file; it keeps counts and no text."""
 
     _wanted: Counter[str] = field(default_factory=Counter)
     _found: Counter[str] = field(default_factory=Counter)

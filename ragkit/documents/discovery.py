@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ragkit.documents.gitignore import GitIgnore
 
 INDEX_FILE = "index.sqlite"
-"""What makes a folder an index: its files are no documents, and change while they are read."""
+"""File that makes a folder an index, whose files are not documents and change while they are read."""
 SHARDS_FILE = "ragkit-shards.json"
 """What makes a folder an index with shards, which are the indexes in it."""
 _DEAD = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -28,7 +28,7 @@ _DEAD = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What paths and folders hold."""
+    """Files of paths and folders."""
 
     files: tuple[SourceFile, ...]
     """Each once, by path."""
@@ -48,7 +48,7 @@ def survey(paths: Iterable[Path], options: LoadOptions | None = None) -> Discove
     """Return the files that ``paths`` name, folders walked, and what was left out.
 
     A file that is named itself is taken whatever the patterns say. Links to files are followed, links to folders are
-    not, and folders that hold an index are left out.
+    not, and folders that contain an index are left out.
 
     Raises:
         DocumentError: if a path does not exist.
@@ -134,7 +134,7 @@ class _Walk:
                     self.take(path)
 
     def _reason(self, entry: os.DirEntry[str], path: Path, root: Path, ignore: GitIgnore | None) -> str | None:
-        """Return why an entry of a folder is left out; None where it is taken."""
+        """Return why an entry of a folder is left out; None if it is taken."""
         relative = path.relative_to(root).as_posix()
         is_folder = _is_folder(entry)
         if any(_excludes(pattern, relative, is_folder) for pattern in self.options.exclude):

@@ -1,4 +1,4 @@
-"""Fields of a DOCX file: which text is their code, and the values of old form fields, which are no text."""
+"""Fields of a DOCX file: which text is their code, and the values of old form fields, which are not text."""
 
 from __future__ import annotations
 

@@ -45,10 +45,10 @@ class Block:
 
     text: str
     level: int = 0
-    """Of a heading, from 1; 0 for other blocks."""
+    """Level of a heading, from 1; 0 for other blocks."""
     is_title: bool = False
     depth: int | None = None
-    """Of an item of a list, from 0; None for other blocks."""
+    """Level of a list item, from 0; None for other blocks."""
     place: str = BODY
     """The story that it belongs to: ``BODY``, ``footnotes``, ``endnotes`` or ``comments``."""
     rows: tuple[tuple[str, ...], ...] = ()

@@ -38,7 +38,7 @@ def front_matter_end(text: str, metadata: Mapping[str, object]) -> int:
 
     Args:
         text: of a document, as its loader returns it.
-        metadata: of the document, which holds the values of its front matter.
+        metadata: of the document, which contains the values of its front matter.
     """
     first = _FIRST_KEY.match(text)
     if first is None or not any(key == first[1] or key.startswith(f"{first[1]}.") for key in metadata):

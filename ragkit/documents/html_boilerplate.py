@@ -23,7 +23,7 @@ _BAR = 400
 
 
 def navigation(tree: Any) -> list[Any]:
-    """Return the outermost elements of a page that hold nothing but links to elsewhere."""
+    """Return the outermost elements of a page that contain nothing but links to elsewhere."""
     from lxml import etree
 
     found: dict[Any, None] = {}

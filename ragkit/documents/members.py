@@ -23,7 +23,7 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
     A member that can't be read is an issue ``member_refused``; the others go on.
 
     Args:
-        outer: the file that holds it.
+        outer: the file that contains it.
         name: of the member; a path in an archive. It is part of the source and never used as a path.
         data: its bytes.
 
@@ -60,7 +60,7 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
                 found = found or isinstance(item, Document)
                 yield _within(outer, name, item)
             if not found:
-                yield refused(outer, name, "It holds no text.")
+                yield refused(outer, name, "It contains no text.")
         except ParserLimitError:
             raise
         except OcrNeededError:

@@ -28,7 +28,7 @@ def broken() -> tuple[type[Exception], ...]:
 
 
 def open_structure(path: str, password: str) -> Any | None:
-    """Return pypdf's reader, or None where the file is too damaged for it."""
+    """Return pypdf's reader, or None if the file is too damaged for it."""
     import pypdf
 
     try:
@@ -65,7 +65,7 @@ def about(reader: Any) -> dict[str, str | int | float | bool]:
 
 
 def page_labels(reader: Any, count: int) -> list[str]:
-    """Return how each page is named by its printed number, such as ``page iv``; empty where that is its number."""
+    """Return how each page is named by its printed number, such as ``page iv``; empty if that is its number."""
     try:
         if "/PageLabels" not in reader.trailer["/Root"]:
             return [""] * count

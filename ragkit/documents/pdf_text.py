@@ -137,7 +137,7 @@ def join_hyphens(text: str, known: Counter[str]) -> str:
 def join_pages(before: str, after: str, known: Counter[str]) -> tuple[str, str]:
     """Return the text of a page and what stands between it and the next.
 
-    That is nothing where a word is broken over the two, and the page then ends in its first part without the hyphen.
+    That is nothing if a word is broken over the two, and the page then ends in its first part without the hyphen.
     """
     left, right = _BROKEN_END.search(before[-_LONGEST_WORD:]), _WORD.match(after)
     if left and right:

@@ -159,7 +159,7 @@ def _note_shapes(slide: Any) -> list[Any]:
 
 
 def _related(slide: Any, node: Any, name: str) -> bytes:
-    """Return the part that an element refers to; empty where it is missing."""
+    """Return the part that an element refers to; empty if it is missing."""
     key = next((value for each, value in node.attrib.items() if each.endswith(f"relationships}}{name}")), "")
     relation = slide.part.rels.get(key)
     return b"" if relation is None or relation.is_external else bytes(relation.target_part.blob)

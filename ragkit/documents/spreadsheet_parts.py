@@ -42,7 +42,7 @@ class SheetParts:
     """What a sheet holds; rows count from 1 and columns from 0."""
 
     cells: int = 0
-    """Cells that hold a value or an error."""
+    """Cells that contain a value or an error."""
     errors: dict[int, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
     """Error values by row and column."""
     hidden_rows: set[int] = field(default_factory=set)
@@ -160,7 +160,7 @@ def ods_parts(archive: zipfile.ZipFile) -> dict[str, SheetParts]:
 
 
 def _ods_row(row: Any, number: int, repeated: int, parts: SheetParts) -> int:
-    """Add the cells of a row to its sheet's parts, and return how many of them hold a value."""
+    """Add the cells of a row to its sheet's parts, and return how many of them contain a value."""
     column = filled = 0
     for cell in row.iterchildren(f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
         times = _repeated(cell, "number-columns-repeated")

@@ -1,4 +1,4 @@
-"""SVG: the title, the descriptions and the labels of a drawing; its shapes hold no text."""
+"""SVG: the title, the descriptions and the labels of a drawing; its shapes contain no text."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
         yield source.issue(
             "row_irregular",
             f"{_rows(longer)} more values than there are columns; they are kept under 'column N'.",
-            hint=f"Quote values that hold the delimiter {delimiter!r}.",
+            hint=f"Quote values that contain the delimiter {delimiter!r}.",
         )
     if lost_quotes:
         yield source.issue(

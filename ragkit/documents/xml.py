@@ -45,7 +45,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
     is_text = bool(names & _PARAGRAPHS)
     _walk(root, builder, is_text, 0)
     if not builder.text():
-        # Some files hold all of their values in attributes.
+        # Some files contain all of their values in attributes.
         builder.add("\n".join(_attributes(root)))
     yield from check_complete(source, " ".join(_text_nodes(root)), builder.text())
     unexpanded = sorted({node.text for node in root.iter(_entity()) if _expanded(node) == node.text})

@@ -35,7 +35,7 @@ def model_files(repo: Repository) -> tuple[HubFile, ...]:
     ragkit never runs.
 
     Raises:
-        ModelNotFoundError: if it holds no model that ragkit runs.
+        ModelNotFoundError: if it contains no model that ragkit runs.
     """
     by_path = {file.path: file for file in repo.files}
     missing = [name for name in ("config.json", "tokenizer.json") if name not in by_path]
@@ -44,7 +44,7 @@ def model_files(repo: Repository) -> tuple[HubFile, ...]:
     graph = next((by_path[name] for name in GRAPHS if name in by_path), None)
     if missing or (not weights and graph is None):
         raise ModelNotFoundError(
-            f"{repo.name} holds no model that ragkit runs: it has no {', '.join(missing) or 'weights or ONNX graph'}.",
+            f"{repo.name} contains no model for ragkit: it has no {', '.join(missing) or 'weights or ONNX graph'}.",
             "Name a repository with GGUF files, an embedding model or a cross-encoder.",
         )
     if repo.custom_code and graph is None:
@@ -60,7 +60,7 @@ def model_files(repo: Repository) -> tuple[HubFile, ...]:
 
 
 def is_model_folder(entry: Downloaded) -> bool:
-    """Return whether a downloaded repository holds an embedding model or a cross-encoder, complete."""
+    """Return whether a downloaded repository contains an embedding model or a cross-encoder, complete."""
     paths = {file.path for file in entry.files if entry.path(file).is_file()}
     model = paths & {*WEIGHTS, *GRAPHS} or any(map(_is_shard, paths))
     return "config.json" in paths and "tokenizer.json" in paths and bool(model)
@@ -86,7 +86,7 @@ def weights_sha256(entry: Downloaded) -> str | None:
 
 
 def has_weights(folder: Path) -> bool:
-    """Return whether a model folder holds weights for torch."""
+    """Return whether a model folder contains weights for torch."""
     return any(file.is_file() for file in (*(folder / name for name in WEIGHTS), *folder.glob("model-*.safetensors")))
 
 

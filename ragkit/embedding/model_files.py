@@ -147,7 +147,7 @@ def _read(folder: Path, name: str, sha256: str | None, graph: Path | None = None
     architecture = " ".join(config.get("architectures") or ())
     if "SequenceClassification" in architecture:
         raise EmbeddingError(
-            f"{folder} holds a cross-encoder ({architecture}), which scores pairs of texts and embeds none.",
+            f"{folder} contains a cross-encoder ({architecture}), which scores pairs of texts and embeds none.",
             "Use it as a reranker, and an embedding model here.",
         )
     pooling_config = _json(folder / "1_Pooling" / "config.json")

@@ -49,7 +49,7 @@ def set_default_runtime(runtime: Runtime = "auto", device: Device = "auto") -> N
 
     Args:
         runtime: ``onnx``, ``torch``, or ``auto``: torch with a GPU, ONNX without.
-        device: ``cpu``, ``cuda``, or ``auto``: the GPU where there is one that torch can use.
+        device: ``cpu``, ``cuda``, or ``auto``: the GPU if there is one that torch can use.
 
     Raises:
         SettingsError: if one is not a legal value, or the two exclude each other.
@@ -67,7 +67,7 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
             endpoint, such as ``openai:text-embedding-3-small`` (see ``ApiEmbedder``).
         runtime: ``onnx``, ``torch``, or ``auto``: what ``set_default_runtime`` set; else torch with a GPU and ONNX
             without.
-        device: ``cpu``, ``cuda``, or ``auto``: what ``set_default_runtime`` set; else the GPU where there is one that
+        device: ``cpu``, ``cuda``, or ``auto``: what ``set_default_runtime`` set; else the GPU if there is one that
             torch can use.
 
     Raises:

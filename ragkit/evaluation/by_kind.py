@@ -11,7 +11,7 @@ from ragkit.tuning.comparison import Estimate, estimate
 
 COLUMNS: Final = {
     "found": "every passage that the answer needs is among the hits",
-    "refused": "said that the documents do not hold the answer",
+    "refused": "said that the documents do not contain the answer",
     "unsure": "answered, and marked as unsure",
     "right": "share of the answer's items in the reply; refused, for unanswerable questions",
     "cited": "a citation touches what supports the answer",
@@ -27,7 +27,7 @@ class KindRow:
     count: int
     """Questions, without those that failed."""
     estimates: Mapping[str, Estimate | None]
-    """By the names in ``COLUMNS``; None where it is known for no question."""
+    """Figures by their names in ``COLUMNS``; None if a figure is known for no question."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -70,7 +70,7 @@ class Calibration:
     at_fitted: Split
     """On the questions that the thresholds were fitted on; too favourable."""
     held_out: Split
-    """By cross-validation: each question with thresholds that were fitted on others."""
+    """Figures by cross-validation: each question with thresholds that were fitted on other questions."""
     max_refused: float
     max_unsure: float
     skipped: int = 0

@@ -73,7 +73,7 @@ class Comparison:
     after: EvalReport
     gains: tuple[MetricGain, ...]
     seconds: Estimate | None
-    """How much longer a question takes; None where no question was answered in both runs."""
+    """How much longer a question takes; None if no question was answered in both runs."""
     changes: tuple[Change, ...]
     """Every question that both have: what lost most first, and last what gained most."""
     only_before: tuple[str, ...]

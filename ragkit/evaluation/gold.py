@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What an index holds of a question's answer."""
+    """What an index contains of a question's answer."""
 
     evidence: tuple[tuple[Place, ...], ...] = ()
     """For each source that is in the index, the places that will do."""
     relevant: Mapping[int, int] | None = None
-    """Keys of the chunks that overlap one, each with grade 1; None where a source is missing, so that what a search
+    """Keys of the chunks that overlap one, each with grade 1; None if a source is missing, so that what a search
     should find is not known."""
     missing: tuple[str, ...] = ()
-    """Sources that the index does not hold, in words."""
+    """Descriptions of sources that are not in the index."""
     also: tuple[Place, ...] = ()
     """Places that support the answer as well as the whole evidence does."""
     chunks: tuple[frozenset[int], ...] = ()
@@ -34,7 +34,7 @@ class Gold:
     """The same for ``also``."""
 
     def found_in(self, keys: Iterable[int]) -> bool:
-        """Return whether chunks hold the whole evidence, or a place that supports the answer as well."""
+        """Return whether chunks contain the whole evidence, or a place that supports the answer as well."""
         held = frozenset(keys)
         return all(held & chunks for chunks in self.chunks) or bool(held & self.also_chunks)
 

@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\W_]+(?:\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """What a metric is called and what it tells."""
+    """Name and description of a metric."""
 
     name: str
     title: str
@@ -56,13 +56,13 @@ METRICS: tuple[MetricInfo, ...] = (
 
 
 def recall_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
-    """Return the share of what is relevant that is among the first ``k``; 0 where nothing is relevant."""
+    """Return the share of what is relevant that is among the first ``k``; 0 if nothing is relevant."""
     total = sum(grade > 0 for grade in relevant.values())
     return _found(ranking, relevant, k) / total if total else 0.0
 
 
 def precision_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
-    """Return the share of the first ``k`` places that hold something relevant; places left empty count as wrong."""
+    """Return the share of the first ``k`` places that contain something relevant; places left empty count as wrong."""
     return _found(ranking, relevant, k) / k
 
 

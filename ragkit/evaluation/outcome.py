@@ -24,8 +24,8 @@ from ragkit.evaluation.questions import Question
 from ragkit.records import Answer, Citation, Hit, Usage
 
 _RIGHT = 0.5
-"""Token F1 from which an answer counts as right in a verdict, as does one that holds a right answer whole; the metrics
-themselves know no such border."""
+"""Token F1 from which an answer counts as right in a verdict, as does one that contains a complete right answer. The
+metrics themselves have no such threshold."""
 _SHOWN = 400
 """Characters of a hit that are kept."""
 
@@ -60,7 +60,7 @@ class SeenHit:
     text: str
     """Its beginning."""
     relevant: bool | None
-    """None where that is not known."""
+    """Whether it is relevant; None if that is not known."""
     label: str = ""
     """Name of the page where it is not a numbered page."""
 
@@ -78,21 +78,21 @@ class SeenCitation:
     page: int | None
     quote: str
     right: bool | None
-    """Whether it touches what bears the right answer out; None where that is not known."""
+    """Whether it overlaps a source of the right answer; None if that is not known."""
     label: str = ""
     """Name of the page where it is not a numbered page."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionResult:
-    """What came of one question."""
+    """Result of one question."""
 
     question: Question
     missing: tuple[str, ...] = ()
     """Sources of the question that the index does not hold."""
     hits: tuple[SeenHit, ...] = ()
     shown: int = 0
-    """How many of the first hits the answer was made from; 0 where none was asked for."""
+    """How many of the first hits the answer was made from; 0 if none was asked for."""
     text: str = ""
     mode: str = ""
     abstained: bool = False
@@ -103,12 +103,12 @@ class QuestionResult:
     model: str | None = None
     why_model: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """By stage."""
+    """Seconds by stage."""
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))
     scores: Mapping[str, float] = field(default_factory=dict)
     """Values of the metrics that apply to this question."""
     error: str = ""
-    """Why there is no outcome; empty where there is one."""
+    """Why there is no outcome; empty if there is one."""
     unsure: bool = False
     """Whether the answer was marked as unsure."""
     kind: str = ""
@@ -144,7 +144,7 @@ class QuestionResult:
 
     @property
     def score(self) -> float | None:
-        """What tells most of the question in one number: token F1, or what else can be told of it."""
+        """Main score of the question: token F1, or another metric if there is none."""
         for name in ("f1", "declined", "right"):
             if name in self.scores:
                 return self.scores[name]
@@ -219,7 +219,7 @@ def answered(
         gold: of the index.
         hits: best first; at least those that the answer was made from.
         answer: with its trace.
-        grounded: share of its sentences that its sources support; None where it has none.
+        grounded: share of its sentences that its sources support; None if it has none.
     """
     trace = answer.trace
     scores = _retrieval(gold, hits)

@@ -199,7 +199,7 @@ def _warnings(report: EvalReport) -> str:
         parts.append(f"{_count(len(report.errors), 'question')} failed; run the same command again to ask them again.")
     if report.missing:
         parts.append(
-            f"The index does not hold what {_count(len(report.missing), 'question')} should be answered from; "
+            f"The index does not contain what {_count(len(report.missing), 'question')} should be answered from; "
             "these tell nothing of retrieval and citations."
         )
     return "".join(f"<p class='no'>{part}</p>" for part in parts)

@@ -49,7 +49,7 @@ class GoldSource:
     passage: str = ""
     """Text around the quote, to tell which of several places is meant."""
     start: int | None = None
-    """Of the span in characters: in the passage where there is one, else in the document."""
+    """Of the span in characters: in the passage if there is one, else in the document."""
     end: int | None = None
 
 
@@ -60,14 +60,14 @@ class Question:
 
     question: str
     id: str = ""
-    """By which two runs are compared; unlike any other in the file."""
+    """Unique id, by which two runs are compared."""
     answers: tuple[str | tuple[str, ...], ...] = ()
     """Strings: each is right, and the best match counts. Tuples: the items of the answer, each with its accepted
     wordings."""
     sources: tuple[GoldSource, ...] = ()
     """Each is needed."""
     unanswerable: bool = False
-    """True where the documents hold no answer, so that to abstain is right."""
+    """True if the documents contain no answer, so that to abstain is right."""
     kind: str = ""
     """Any name; the report groups questions by it."""
     history: tuple[Message, ...] = ()
@@ -137,7 +137,7 @@ def read_questions(path: str | Path) -> list[Question]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
     if not found:
-        raise SettingsError(f"{file} holds no questions.", 'Write one a line: {"question": "…", "answers": ["…"]}')
+        raise SettingsError(f"{file} contains no questions.", 'Write one a line: {"question": "…", "answers": ["…"]}')
     seen: dict[str, int] = {}
     for number, question in enumerate(found, 1):
         if question.id in seen:
@@ -205,7 +205,7 @@ def _checked(row: Mapping[str, Any], place: str, identity: str) -> Question:
 
 
 def _contradiction(question: Question) -> str:
-    """Return the field that can't be as it is, and why; empty where all can."""
+    """Return the field that can't be as it is, and why; empty if all can."""
     if not question.question.strip():
         return "question: it is empty."
     if question.unanswerable and (question.answers or question.sources):

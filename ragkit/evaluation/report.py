@@ -27,7 +27,7 @@ FORMAT: Final = "ragkit evaluation 1"
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """What a stage took, in seconds a question."""
+    """Seconds per question of a stage."""
 
     stage: str
     mean: float
@@ -45,7 +45,7 @@ class EvalReport:
     config: Mapping[str, Any]
     """Everything that was set, as plain values."""
     index: Mapping[str, Any]
-    """What was asked: ``path``, ``fingerprint``, ``documents``, ``chunks``, ``embedding_model``."""
+    """The index: ``path``, ``fingerprint``, ``documents``, ``chunks``, ``embedding_model``."""
     outcomes: tuple[QuestionResult, ...]
     format: Literal["ragkit evaluation 1"] = field(default=FORMAT, kw_only=True)
     sycophancy: SycophancyReport | None = field(default=None, kw_only=True)
@@ -92,17 +92,17 @@ class EvalReport:
 
     @property
     def usage(self) -> Usage:
-        """All tokens and money; the cost is None where that of one question is not known."""
+        """All tokens and money; the cost is None if that of one question is not known."""
         return sum((outcome.usage for outcome in self.outcomes), Usage(cost=0.0))
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """By question, the sources that the index does not hold; these questions tell nothing of retrieval."""
+        """Sources that are not in the index, by question; these questions do not count for retrieval."""
         return {o.question.id: o.missing for o in self.outcomes if o.missing}
 
     @property
     def errors(self) -> dict[str, str]:
-        """By question, why it could not be asked."""
+        """Reasons why questions could not be asked, by question."""
         return {o.question.id: o.error for o in self.outcomes if o.error}
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def read_report(path: str | Path) -> EvalReport:
     """Return a report that ``EvalReport.write`` wrote.
 
     Raises:
-        SettingsError: if the file can't be read or holds something else.
+        SettingsError: if the file can't be read or contains something else.
     """
     file = Path(path).expanduser()
     hint = "Make one: ragkit eval TARGET QUESTIONS --output report.html writes report.json beside it."

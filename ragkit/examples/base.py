@@ -1,4 +1,4 @@
-"""What every example selector keeps to."""
+"""Protocol of example selectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Shot:
 
     example: Example
     score: float
-    """What it was chosen by; comparable within one selection only."""
+    """Score by which it was chosen; comparable within one selection only."""
     reason: str
     """In words, for a reader: what was alike, and what else counted."""
 

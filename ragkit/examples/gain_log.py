@@ -78,6 +78,6 @@ class GainLog:
             if number == 1 and found != first:
                 other = [name for name in first if found.get(name) != first[name]]
                 raise ExamplePoolError(
-                    f"{self.path} holds gains that were asked for with another {', '.join(other) or 'setting'}.",
+                    f"{self.path} contains gains that were asked for with another {', '.join(other) or 'setting'}.",
                     "Name another file (log=...), or go on with the settings of before.",
                 )

@@ -25,7 +25,7 @@ class Leak:
     found: Example
     """The example of the pool with the most similar input; its output may differ."""
     cosine: float
-    """Of the inputs; 1 where they are the same, white space and case aside."""
+    """Similarity of the inputs; 1 if they are the same, white space and case aside."""
 
 
 def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0.95) -> list[Leak]:

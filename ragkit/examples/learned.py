@@ -85,7 +85,7 @@ class LearnedSelector(DynamicSelector):
 
         Raises:
             ExamplePoolError: if the pool is empty or too small to learn from, or the log is another one's.
-            SettingsError: if the numbers can't be, or ``gain`` gives what is no gain a candidate.
+            SettingsError: if a number is out of range, or ``gain`` does not return one gain per candidate.
         """
         options = options or SelectorOptions()
         if queries < 1 or not 2 <= candidates <= options.candidates:
@@ -146,7 +146,7 @@ class LearnedSelector(DynamicSelector):
             raise ExamplePoolError(f"There is no file {file}.", "Save a selector there: selector.save(path)") from error
         except (OSError, ValidationError, SettingsError, QueryError) as error:
             raise ExamplePoolError(
-                f"{file} holds no learned selector that can be read: {_first_line(error)}.",
+                f"{file} contains no learned selector that can be read: {_first_line(error)}.",
                 "Fit it again, and save it: LearnedSelector.fit(...).save(path)",
             ) from error
         opened = pool if pool is not None else ExamplePool.open(file.resolve().parent / saved.pool)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder
 
 OUTPUT = "output"
-"""The metadata field that holds an example's output; an example's own metadata can't have it."""
+"""The metadata field that contains an example's output; an example's own metadata can't have it."""
 _MEDIA_TYPE = "text/x-example"
 _ORIGIN = "example-input:"
 _SIGNS = re.compile(r"[\W_]+")
@@ -34,11 +34,11 @@ _OPTIONS = IndexOptions(chunking=ChunkingOptions(header=False))
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
-    """What came of an addition."""
+    """Result of an addition."""
 
     added: int
     known: int
-    """That the pool had before, or that came twice."""
+    """Number of examples that were already in the pool, or that were added twice."""
     refused: tuple[str, ...] = ()
     """Why, a line for each that was not taken."""
     contradictions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

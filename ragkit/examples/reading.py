@@ -37,7 +37,7 @@ def examples_from_rows(
         if missing:
             raise ExamplePoolError(
                 f"Row {number} has no field {missing[0]!r}; it has {', '.join(map(repr, row))}.",
-                "Name the fields that hold them: input_field=..., output_field=...",
+                "Name the fields that contain them: input_field=..., output_field=...",
             )
         own = (input_field, output_field)
         rest = {key: _scalar(value) for key, value in row.items() if key not in own and value is not None}

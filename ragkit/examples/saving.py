@@ -81,7 +81,7 @@ def read_selector(path: str | Path, options: type[Options]) -> SavedSelector[Opt
     """Read a selector's file; nothing in it is trusted.
 
     Raises:
-        ExamplePoolError: if it is missing or holds no selector.
+        ExamplePoolError: if it is missing or contains no selector.
     """
     file = Path(path)
     try:
@@ -100,4 +100,4 @@ def read_selector(path: str | Path, options: type[Options]) -> SavedSelector[Opt
     except OSError as error:
         raise ExamplePoolError(f"{file} can't be read: {error.strerror}.", _HINT) from error
     except (ValueError, KeyError, TypeError, ValidationError, QueryError, SettingsError) as error:
-        raise ExamplePoolError(f"{file} holds no selector that can be read: {error}.", _HINT) from error
+        raise ExamplePoolError(f"{file} contains no selector that can be read: {error}.", _HINT) from error

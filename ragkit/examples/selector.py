@@ -62,7 +62,7 @@ class SelectorOptions:
     """The guard also hides what is this near to the input, or differs in its signs only; from 1 on only the same text,
     white space and case aside."""
     seed: int = 0
-    """Of chance, together with the input: the same input gets the same examples."""
+    """Random seed, combined with the input: the same input gets the same examples."""
 
     def __post_init__(self) -> None:
         for name, legal in _LEGAL.items():

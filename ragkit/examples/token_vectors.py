@@ -84,7 +84,7 @@ class TokenVectors:
             texts: of the pool.
 
         Returns:
-            float32 ``[texts, tokens]``, 0 where a text has no tokens.
+            float32 ``[texts, tokens]``, 0 if a text has no tokens.
         """
         asked = np.concatenate(self._embedder.embed_tokens(parts, "document"))
         rows = self._rows(texts)

@@ -27,7 +27,7 @@ class Approved:
     """Without numbers of citations."""
     way: Way
     reply: Reply | None
-    """What was answered; None for an example written by hand."""
+    """The answer; None for an example written by hand."""
     event: int
     """The number of the event in the log."""
 

@@ -1,4 +1,4 @@
-"""Feedback as questions to measure with: the answer that is wanted, and the passages that hold it."""
+"""Feedback as questions to measure with: the answer that is wanted, and the passages that contain it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class GoldQuestion:
     """16 hexadecimal digits, the same for the same question of a collection."""
     question: str
     answer: str
-    """Empty where the right answer is that there is none."""
+    """Empty if the right answer is that there is none."""
     sources: tuple[Quote, ...]
-    """Passages that hold the answer; empty where none is known to."""
+    """Passages that contain the answer; empty if none is known to."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of a question file, as ``ragkit eval`` reads it."""
@@ -48,8 +48,8 @@ def questions_of(
 ) -> Reading[GoldQuestion]:
     """Return the questions that are kept to measure with and have an answer that a person stands behind.
 
-    A liked answer brings its citations as passages; a correction brings those of the answer's citations that hold the
-    corrected text, for the others may be why the answer was wrong.
+    A liked answer brings its citations as passages; a correction brings those of the answer's citations that contain
+    the corrected text, because the others may be the reason for the wrong answer.
 
     Args:
         log: to read.

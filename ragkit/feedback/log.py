@@ -58,10 +58,10 @@ class FeedbackLog:
 
         Args:
             path: of its file.
-            create: make it where there is none.
+            create: make it if there is none.
 
         Raises:
-            StoreError: if there is none and it is not to be made, or the file is no feedback log.
+            StoreError: if there is none and ``create`` is False, or the file is not a feedback log.
             IndexWriteError: if it can't be made.
         """
         file = Path(path)

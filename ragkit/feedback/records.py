@@ -1,4 +1,4 @@
-"""What is kept of a person's feedback: events that hold all that their readers need, checked where they come in."""
+"""What is kept of a person's feedback: events that contain all that their readers need, checked where they come in."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class Reply:
     text: str
     configuration: Configuration
     prompt: tuple[Message, ...] = ()
-    """As sent; empty where no model was asked."""
+    """The prompt as sent; empty if no model was called."""
     said: str = ""
     """What the model said, before it was checked: its ``[n]`` are the sources of the prompt, those of ``text`` the
-    citations. Empty where that is not known."""
+    citations. Empty if that is not known."""
     quotes: tuple[Quote, ...] = ()
-    """What the text cites."""
+    """Citations of the text."""
     abstained: bool = False
     message: str = ""
     """The id of the message that shows it."""
@@ -122,7 +122,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackEvent(ABC):
-    """What every event has."""
+    """Fields of every event."""
 
     collection: str
     question: str
@@ -160,7 +160,7 @@ class Rating(FeedbackEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction(FeedbackEvent):
-    """What the answer should have been."""
+    """A correction: the right answer."""
 
     kind: Literal["correction"] = "correction"
     reply: Reply
@@ -200,7 +200,7 @@ class ExampleChoice(FeedbackEvent):
     kept: bool = True
     """False takes it out again."""
     reply: Reply | None = None
-    """The answer that it was made of; None where it was written by hand."""
+    """The answer that it was made of; None if it was written by hand."""
 
     @property
     def subject(self) -> str:

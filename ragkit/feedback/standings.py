@@ -23,7 +23,7 @@ class Standing:
     ties: int
     """Comparisons in which it was as good as the other one, or neither was good."""
     rate: float | None
-    """Wins and half of the ties over all its comparisons; None where there are none."""
+    """Wins and half of the ties over all its comparisons; None if there are none."""
     low: float | None
     """The win rate lies from here…"""
     high: float | None

@@ -166,7 +166,7 @@ class KeywordFile:
             limit *= 4
 
     def search_similar(self, word: str, distance: int, k: int, allowed: Keys | None = None) -> Keys:
-        """Return keys of chunks that hold a term like a word's, those of the word itself included.
+        """Return keys of chunks that contain a term like a word's, those of the word itself included.
 
         Args:
             word: its first term counts.

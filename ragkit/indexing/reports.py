@@ -23,7 +23,7 @@ class IndexStats:
     model_id: str | None
     """Embedding model; None before the first document."""
     dimension: int
-    """Of the vectors; 0 before the first document."""
+    """Dimension of the vectors; 0 before the first document."""
     chunking: ChunkingOptions
     bytes: int
     """Size of the index folder on disk."""

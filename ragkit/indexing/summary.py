@@ -11,7 +11,7 @@ from ragkit.indexing.store import Store
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary:
-    """What an index holds."""
+    """Contents of an index."""
 
     documents: int
     files: int
@@ -24,7 +24,7 @@ class IndexSummary:
 
 
 def summarize_index(path: str | Path) -> IndexSummary:
-    """Return what the index in a folder holds; nothing stays open.
+    """Return a summary of the index in a folder; nothing stays open.
 
     Raises:
         StoreError: if it is missing, damaged or not an index.

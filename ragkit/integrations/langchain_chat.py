@@ -28,7 +28,7 @@ from pydantic import ConfigDict
 
 from ragkit.errors import PromptError, SettingsError
 from ragkit.integrations.keywords import refuse_unknown
-from ragkit.integrations.langchain_tools import Tools, call_text, result_text
+from ragkit.integrations.langchain_tools import ReplyParts, Tools, call_text, new_call_id, result_text
 from ragkit.models import GenerationOptions, complete, open_model
 from ragkit.records import Message, Usage
 
@@ -42,8 +42,9 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
     """Any ragkit model in LangChain's chains: local models, endpoints, tuned ones, and chains of them.
 
     It streams, and its async methods run in a thread. Tools and structured output use constrained decoding, so that
-    small local models return valid calls and objects: a reply has at most one call, and a reply with tools is not
-    streamed. ``chat.bind(json_schema=…)`` constrains replies to a schema that the prompt describes.
+    small local models return valid calls and objects: a reply has at most one call. Its arguments are streamed as they
+    are generated, and the complete call is checked at its end. ``chat.bind(json_schema=…)`` constrains replies to a
+    schema that the prompt describes.
 
     Args:
         model: a ragkit chat model, or its name for ``open_model``.
@@ -180,7 +181,7 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = _Request(self, messages, stop, kwargs)
-        for piece in self._call_chunks(messages, stop, kwargs) if request.tools else self._text_chunks(request):
+        for piece in self._call_chunks(request, request.tools) if request.tools else self._text_chunks(request):
             chunk = ChatGenerationChunk(message=piece)
             if run_manager is not None:
                 run_manager.on_llm_new_token(str(piece.content), chunk=chunk)
@@ -196,22 +197,36 @@ class RagkitChat(BaseChatModel):  # type: ignore[misc]  # langchain_core is not 
                 chunk_position=None if delta.finish is None else "last",
             )
 
-    def _call_chunks(
-        self, messages: list[BaseMessage], stop: list[str] | None, given: Mapping[str, Any]
-    ) -> Iterator[AIMessageChunk]:
-        """Yield a reply with tools as one chunk, since it is only known at its end whether it is a call."""
-        message = self._generate(messages, stop, **given).generations[0].message
-        calls = [
-            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=number)
-            for number, call in enumerate(message.tool_calls)
-        ]
-        yield AIMessageChunk(
-            message.content,
-            tool_call_chunks=calls,
-            usage_metadata=message.usage_metadata,
-            response_metadata=message.response_metadata,
-            chunk_position="last",
-        )
+    def _call_chunks(self, request: _Request, tools: Tools) -> Iterator[AIMessageChunk]:
+        """Yield a reply with tools: the name of the tool and then its arguments, or an answer."""
+        parts, identity, text = ReplyParts(), new_call_id(), ""
+
+        def chunk(part: str, *, first: bool) -> AIMessageChunk:
+            if not parts.tool:
+                return AIMessageChunk(part)
+            name, own = (parts.tool, identity) if first else (None, None)
+            return AIMessageChunk("", tool_call_chunks=[tool_call_chunk(name=name, args=part, id=own, index=0)])
+
+        for delta in self.model.stream(request.messages, request.options):
+            text += delta.text
+            first = not parts.begun
+            if part := parts.add(delta.text):
+                yield chunk(part, first=first)
+            if delta.finish is not None:
+                answer, calls = tools.parsed(text)
+                if parts.begun and (rest := parts.rest()):
+                    yield chunk(rest, first=False)
+                last = AIMessageChunk("" if parts.begun else answer)
+                if calls and not parts.begun:
+                    called = tool_call_chunk(
+                        name=calls[0]["name"], args=json.dumps(calls[0]["args"]), id=identity, index=0
+                    )
+                    last = AIMessageChunk("", tool_call_chunks=[called])
+                finish = "tool_calls" if calls else delta.finish
+                last.response_metadata = {"finish_reason": finish, "model_name": self.model.name}
+                last.usage_metadata = None if delta.usage is None else _usage(delta.usage)
+                last.chunk_position = "last"
+                yield last
 
 
 class _Request:

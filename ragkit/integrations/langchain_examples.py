@@ -27,7 +27,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
     Args:
         selector: chooses the examples; they come in its order.
         k: how many.
-        input_key: the variable that holds the input, and the key of an example's input.
+        input_key: the variable that contains the input, and the key of an example's input.
         output_key: the key of an example's output.
         fields: metadata fields of the examples that are returned as further keys.
         budget: token budget for all examples.
@@ -74,7 +74,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
             there = ", ".join(map(repr, input_variables)) or "none"
             raise QueryError(
                 f"The variables have no {self.input_key!r}; they have {there}.",
-                "Name the one that holds the input: RagkitExampleSelector(..., input_key=...)",
+                "Name the one that contains the input: RagkitExampleSelector(..., input_key=...)",
             )
         shots = self.selector.select(str(input_variables[self.input_key]), self.k, self.budget)
         return [self._row(shot.example) for shot in shots]

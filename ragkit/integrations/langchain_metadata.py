@@ -1,7 +1,7 @@
 """LangChain's metadata as fields of an index, and back without a loss.
 
-An index holds text, numbers and booleans. LangChain's metadata also holds None, dates, lists and dictionaries. Their
-exact values are stored as JSON in the field ``_langchain``, and beside it what filters need:
+An index contains text, numbers and booleans. LangChain's metadata also contains None, dates, lists and dictionaries.
+Their exact values are stored as JSON in the field ``_langchain``, and beside it what filters need:
 
 | value | fields |
 |---|---|

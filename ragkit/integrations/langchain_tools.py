@@ -9,15 +9,19 @@ mistaken for an instruction of the user's own.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import ToolMessage
 from langchain_core.messages.tool import ToolCall
+from pydantic_core import from_json
 
 from ragkit.errors import ModelOutputError, SettingsError
 
+_CALL = re.compile(r'\s*\{\s*"next"\s*:\s*\{\s*"tool"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)')
+_ANSWER = re.compile(r'\s*\{\s*"next"\s*:\s*\{\s*"reply"\s*:\s*"')
 _REPLY_SCHEMA = {
     "type": "object",
     "properties": {"reply": {"type": "string"}},
@@ -94,13 +98,66 @@ class Tools:
                 return str(value["reply"]), []
             arguments = value.get("arguments", {})
             if value["tool"] in self._functions and isinstance(arguments, dict):
-                return "", [ToolCall(name=value["tool"], args=arguments, id=f"call_{uuid4().hex[:24]}")]
+                return "", [ToolCall(name=value["tool"], args=arguments, id=new_call_id())]
         except (ValueError, KeyError, AttributeError, TypeError):
             pass
         raise ModelOutputError(
             f"The reply is neither a call of a tool nor an answer: {text[:200]!r}.",
             "Try again, or use a model with structured output.",
         )
+
+
+class ReplyParts:
+    """Takes a reply apart while it is generated.
+
+    Until the model has written whether it calls a tool or answers, nothing comes of it. Nor does anything if its keys
+    are in another order than in the schema; ``Tools.parsed`` then has the complete reply.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._arguments = -1
+        self._sent = 0
+        self.tool = ""
+        """Name of the tool that is called; empty until it is known."""
+
+    def add(self, text: str) -> str:
+        """Add generated text, and return the next part of the answer or of the arguments."""
+        self._text += text
+        if not self.tool and (call := _CALL.match(self._text)):
+            self.tool, self._arguments = json.loads(call[1]), call.end()
+        if self.tool:
+            # Closing braces may be those around the arguments.
+            return self._next(self._text[self._arguments :].rstrip(" \t\r\n}"))
+        if not _ANSWER.match(self._text):
+            return ""
+        try:
+            answer = from_json(self._text, allow_partial="trailing-strings")["next"]["reply"]
+        except (ValueError, KeyError):
+            return ""  # in the middle of an escape sequence, or no JSON
+        return self._next(answer)
+
+    def rest(self) -> str:
+        """Return the rest of the arguments, after the complete reply; empty for an answer."""
+        if not self.tool:
+            return ""
+        _, end = json.JSONDecoder().raw_decode(self._text, self._arguments)
+        return self._next(self._text[self._arguments : end])
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part was returned."""
+        return self._sent > 0
+
+    def _next(self, known: str) -> str:
+        part = known[self._sent :]
+        self._sent = max(self._sent, len(known))
+        return part
+
+
+def new_call_id() -> str:
+    """Return an id for a call."""
+    return f"call_{uuid4().hex[:24]}"
 
 
 def call_text(call: ToolCall) -> str:

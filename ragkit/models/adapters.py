@@ -36,7 +36,7 @@ class AdapterVersion:
     folder: Path
     card: Mapping[str, Any]
     promoted: bool
-    """Whether it is in use."""
+    """Whether the adapter is in use."""
 
     @property
     def lora(self) -> Path | None:

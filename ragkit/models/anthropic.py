@@ -65,6 +65,8 @@ class AnthropicModel(EndpointModel):
                 }
                 for function in options.functions
             ]
+            if options.call_required:
+                own["tool_choice"] = {"type": "any"}
         return self._client.messages.create(
             model=self.name,
             messages=turns,

@@ -83,6 +83,8 @@ class OpenAICompatibleModel(EndpointModel):
                 }
                 for function in options.functions
             ]
+            if options.call_required:
+                own["tool_choice"] = "required"
         chat: Any = [{"role": message.role, "content": message.content} for message in messages]
         return self._client.chat.completions.create(
             model=self.name,

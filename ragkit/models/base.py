@@ -51,6 +51,8 @@ class GenerationOptions:
     """Whether to return the log-probability of each token."""
     functions: tuple[FunctionSpec, ...] = ()
     """Functions that the model may call instead of replying; for models with ``call_functions`` only."""
+    call_required: bool = False
+    """Whether the reply must be a call of one of the functions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def parameter_count(path: Path) -> int:
 
 
 def is_embedding_model(path: Path) -> bool:
-    """Return whether a model file holds a model that embeds or ranks texts, and does not generate any.
+    """Return whether a model file contains a model that embeds or ranks texts, and does not generate any.
 
     A file that can't be read counts as one that generates: opening it says what is wrong.
     """

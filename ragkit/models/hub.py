@@ -14,7 +14,7 @@ from ragkit._machine import memory
 from ragkit.errors import ModelFileError, ModelNotFoundError
 
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q5_K_S", "Q8_0", "Q6_K", "IQ4_XS", "Q4_1", "Q3_K_M", "BF16", "F16")
-"""The quantisations to take where none is named, the first that a repository has."""
+"""The quantisations to take if none is named, the first that a repository has."""
 _QUANTISATION = re.compile(
     r"(?<![A-Za-z0-9])((?:UD-)?I?Q\d(?:_[A-Z0-9]+)*|BF16|FP?16|FP?32|MXFP4)(?![A-Za-z0-9])", re.I
 )

@@ -36,7 +36,7 @@ class ModelInfo:
     about: str = ""
     license: str = ""
     memory_bytes: int = 0
-    """Memory that it takes when it runs, estimated; 0 where its size is unknown."""
+    """Memory that it takes when it runs, estimated; 0 if its size is unknown."""
     embedding: bool = False
     """Whether it embeds or ranks texts, and does not generate any."""
 

@@ -10,7 +10,7 @@ from ragkit.prompting.sources import Source
 from ragkit.records import Message
 
 State = Literal["kept", "trimmed", "compressed", "left out"]
-"""What became of a part of a prompt."""
+"""State of a part of a prompt."""
 
 
 class Counter(Protocol):
@@ -36,18 +36,18 @@ class ReceiptSection:
     source: str
     """Where it is from: a template, a document with its span, the caller."""
     tokens: int
-    """By the model's tokenizer, in its place in the prompt; 0 for what was left out."""
+    """Tokens by the model's tokenizer, in its place in the prompt; 0 if it was left out."""
     state: State
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a prompt is made of."""
+    """Receipt of a prompt: its parts and their tokens."""
 
     sections: tuple[ReceiptSection, ...]
     tokens: int
-    """Of the whole prompt: the sum of the sections, exactly."""
+    """Tokens of the prompt: exactly the sum of the sections."""
     window: int
     answer_tokens: int
     """Kept free for the reply."""
@@ -75,7 +75,7 @@ class Prompt:
 
     messages: tuple[Message, ...]
     sources: tuple[Source, ...]
-    """As shown: those kept, trimmed ones as trimmed."""
+    """Sources as shown: those that were kept, trimmed ones as trimmed."""
     receipt: Receipt
 
     def _repr_html_(self) -> str:

@@ -23,7 +23,7 @@ class ShotTemplate:
     """
 
     instruction: str = ""
-    """What to do; the system message. None where empty."""
+    """Instructions for the system message; there is none if they are empty."""
     style: Style = "turns"
     """``turns``: each example is a turn of the user and a reply. ``lines``: all are written into one message, each as
     two named lines, which takes a third fewer tokens with short examples."""

@@ -32,10 +32,10 @@ class CrossEncoderReranker:
     def __init__(self, model: str | Path, device: str = "cpu") -> None:
         folder = _folder(model)
         if not (folder / "config.json").is_file():
-            raise SettingsError(f"{folder} holds no cross-encoder.", "Name the folder of a saved CrossEncoder.")
+            raise SettingsError(f"{folder} contains no cross-encoder.", "Name the folder of a saved CrossEncoder.")
         if _embeds(folder):
             # It would load, with a head of random numbers.
-            raise SettingsError(f"{folder} holds an embedding model.", "Name the folder of a saved CrossEncoder.")
+            raise SettingsError(f"{folder} contains an embedding model.", "Name the folder of a saved CrossEncoder.")
         self._onnx: OnnxPairScorer | None = None
         graph = find_graph(folder)
         if graph is not None and not has_weights(folder):

@@ -13,7 +13,7 @@ Expansion = Literal["none", "neighbours", "section"]
 
 
 def expanded_span(index: Index, chunk: Chunk, expansion: Expansion) -> tuple[int, int]:
-    """Return the span of the document's text to show for a chunk; it always holds the chunk.
+    """Return the span of the document's text to show for a chunk; it always contains the chunk.
 
     Args:
         index: that the chunk is from.

@@ -44,7 +44,7 @@ class RetrievalOptions:
     """Hits that each searcher gives to the fusion; at least ``k`` are taken in any case."""
     fusion: Literal["convex", "rrf"] = "convex"
     keyword_weight: float = 0.5
-    """Of the keyword searcher in the fusion, 0 to 1; the vector searcher has the rest."""
+    """Weight of the keyword searcher in the fusion, 0 to 1; the vector searcher has the rest."""
     rerank: str | None = None
     """``late`` for late interaction, or a cross-encoder: its folder, or ``hf:OWNER/REPO``."""
     rerank_candidates: int = 20
@@ -68,14 +68,14 @@ class RetrievalOptions:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What a query found, and how."""
+    """Hits of a query, with the number of candidates and the timings."""
 
     query: str
     hits: tuple[Hit, ...]
     timings: Mapping[str, float]
     """Seconds by stage: ``embed``, ``dense``, ``keyword``, ``fuse``, ``fetch``, ``rerank``, ``diversify``."""
     best_cosine: float = 0.0
-    """Of any chunk to the query, whatever the hits are ordered by; 0 where no vectors were searched."""
+    """Highest cosine of any chunk to the query, independent of the order of the hits; 0 if no vectors were searched."""
     found: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion."""
     missing_shards: tuple[str, ...] = ()

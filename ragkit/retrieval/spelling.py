@@ -27,7 +27,7 @@ def corrections(text: str, index: Index, where: Filter | str | None = None) -> d
     """Return the misspelt words of a text with the word of the documents that each one stands for.
 
     A word is misspelt if no document holds it, the embedding model's tokenizer does not know it as a word, and some
-    document holds a word at most one edit away, or two from eight letters on. An edit inserts, deletes or replaces a
+    document contains a word at most one edit away, or two from eight letters on. An edit inserts, deletes or replaces a
     letter or swaps two neighbours. Names, which begin with a capital within a sentence, are left alone.
 
     Args:

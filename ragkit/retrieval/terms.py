@@ -70,7 +70,7 @@ def rarity(frequency: int, total: int) -> float:
 
 
 def coverage(wanted: Iterable[str], present: set[str], weights: Mapping[str, float]) -> float:
-    """Return the share of the wanted terms that are present, weighted by rarity: 0 to 1; 1 where none is wanted."""
+    """Return the share of the wanted terms that are present, weighted by rarity: 0 to 1; 1 if none is wanted."""
     total = covered = 0.0
     for term in set(wanted):
         weight = weights.get(term, 1.0)

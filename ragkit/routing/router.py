@@ -36,7 +36,7 @@ class Chance:
     """Logistic regression on signals, with a calibrated outcome."""
 
     weights: tuple[float, ...]
-    """Of the standardised signals, then of each being missing."""
+    """Weights of the standardised signals, then of each being missing."""
     bias: float
     slope: float = 1.0
     """Platt's calibration: log-odds times this ..."""
@@ -71,7 +71,7 @@ class Router:
     threshold: Threshold
     blend: float = 0.0
     """After falling back the primary's log-probabilities of labels still count with this weight, the fallback's with
-    the rest; 0 where the fallback alone is asked."""
+    the rest; 0 if the fallback alone is asked."""
 
     @classmethod
     def fit(
@@ -160,7 +160,7 @@ class Router:
                 raise TaskError(f"{file} is not a {FORMAT!r} file.", hint)
             made: Self = TypeAdapter(cls).validate_python(found)
         except (OSError, ValueError, ValidationError) as error:
-            raise TaskError(f"{file} holds no router that can be read: {error}.", hint) from error
+            raise TaskError(f"{file} contains no router that can be read: {error}.", hint) from error
         count = len(made.names)
         sizes = {len(made.centres), len(made.scales), len(made.gain.weights) / 2}
         if sizes != {count}:

@@ -41,7 +41,7 @@ def signals(
     groundedness: float | None = None,
     used_llm: bool | None = None,
 ) -> dict[str, float]:
-    """Return what is known of a reply, by name; nothing where nothing is known.
+    """Return what is known of a reply, by name; nothing if nothing is known.
 
     Args:
         probabilities: of all labels. They give ``probability`` (of the likeliest), ``margin`` (over the second, as a

@@ -16,6 +16,7 @@ from ragkit.serving.models import NONE
 
 if TYPE_CHECKING:
     from ragkit.serving.context import Context
+    from ragkit.serving.tools import ToolCall, ToolRequest
 
 StepMode = Literal["agent", "plan"]
 STEP_MODES: tuple[StepMode, ...] = get_args(StepMode)
@@ -57,17 +58,18 @@ class Ask:
     stop: tuple[str, ...] = ()
     instructions: str = ""
     json_schema: Mapping[str, Any] | None = None
+    tools: ToolRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """What came of an ask."""
+    """Result of an ask."""
 
     ask: Ask
     text: str
     """The answer's text, partial if it was stopped or failed."""
     answer: Answer | None = None
-    """None where it was stopped or failed."""
+    """None if it was stopped or failed."""
     partial: Answer | None = None
     """In its place, the checked sentences that had come; None if there are none."""
     error: Mapping[str, Any] | None = None
@@ -78,6 +80,8 @@ class GenerationResult:
     """Of the modes ``agent`` and ``plan``: the calls or steps; partial if it was stopped or failed."""
     cut: bool = False
     """Whether the reply took all the tokens that it was given."""
+    calls: tuple[ToolCall, ...] = ()
+    """Calls of tools that the client is asked to make, instead of an answer."""
 
 
 def checked_ask(
@@ -98,6 +102,7 @@ def checked_ask(
     instructions: str = "",
     json_schema: Mapping[str, Any] | None = None,
     in_steps: bool = False,
+    tools: ToolRequest | None = None,
 ) -> Ask:
     """Return a question with what it is answered with; None takes what the server was started with.
 
@@ -138,6 +143,7 @@ def checked_ask(
         stop,
         instructions,
         json_schema,
+        tools,
     )
 
 

@@ -74,7 +74,7 @@ class Collection:
         person: whose rights hold.
         people: who knows the rights.
         index: the collection's own, shared by all.
-        pool: opens the index of its answered examples; None where it has none and none is to be made.
+        pool: opens the index of its answered examples; None if it has none and none is to be made.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Collection:
         return Assistant(self.index, model, mode, replace(options or AnswerOptions(), shots=shots), examples)
 
     def pool(self, *, create: bool = False) -> ExamplePool | None:
-        """Return the collection's answered examples; None where there are none and ``create`` is False.
+        """Return the collection's answered examples; None if there are none and ``create`` is False.
 
         Every use of the pool checks the person's permission, like every use of the index.
         """
@@ -247,7 +247,7 @@ class Collections:
         return self.open(name, person, "admin")
 
     def summary(self, name: str) -> tuple[IndexSummary, int] | None:
-        """Return what a collection holds and how many answered examples it has, without opening it; None if it is gone.
+        """Return a summary of a collection and its number of answered examples, without opening it; None if it is gone.
 
         Permissions are not checked: take the name from ``names``.
         """

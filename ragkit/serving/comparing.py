@@ -156,7 +156,7 @@ class Pair:
         self._guard = threading.Lock()
 
     def begin(self) -> Conversation:
-        """Write the question down, in a new conversation where there is none."""
+        """Write the question down, in a new conversation if there is none."""
         person, question = self.collection.person.id, self.asks["a"].question
         self.conversation, self._question = self._ctx.conversations.ask(
             person, self.collection.name, question, self.conversation
@@ -164,7 +164,7 @@ class Pair:
         return self.conversation
 
     def keep(self, side: Side, outcome: GenerationResult) -> Made | None:
-        """Take what came of a side; None where its asker left before the question was written down."""
+        """Take what came of a side; None if its asker left before the question was written down."""
         if self._question is None or self.conversation is None:
             return None
         message = outcome_message(self.conversation.id, outcome, self.collection.index)

@@ -75,7 +75,7 @@ class ServeOptions:
     unsure_below: float = UNSURE_BELOW
     """Evidence below which an answer is marked as unsure."""
     threads: int = 0
-    """Of a model on this machine; 0 for all cores."""
+    """Threads of a model on this machine; 0 for all cores."""
     parallel: int = 4
     """Answers that a model on this machine generates at once."""
     embedding_model: str = "default"
@@ -96,7 +96,7 @@ class ServeOptions:
 
     @property
     def public(self) -> SplitResult | None:
-        """The parts of the public address; None where there is none.
+        """The parts of the public address; None if there is none.
 
         Raises:
             SettingsError: if it is not an address.
@@ -180,7 +180,7 @@ class Context:
     def resume_conversation(
         self, person: Person, identity: str | None, collection: str
     ) -> tuple[Conversation | None, tuple[Message, ...]]:
-        """Return a conversation to go on with and what was said in it; None and nothing where none is named.
+        """Return a conversation to go on with and what was said in it; None and nothing if none is named.
 
         Raises:
             RequestError: 404 if it is none of the person's, or one with another collection: what was said of one is no

@@ -88,7 +88,7 @@ class Conversations:
     """The conversations of a server.
 
     Args:
-        database: that holds them.
+        database: that contains them.
     """
 
     def __init__(self, database: Database) -> None:
@@ -114,7 +114,7 @@ class Conversations:
     def ask(
         self, person: str, collection: str, question: str, conversation: Conversation | None
     ) -> tuple[Conversation, StoredMessage]:
-        """Store a question, in a new conversation where there is none to go on with, and return both."""
+        """Store a question, in a new conversation if there is none to go on with, and return both."""
         with self._database.transaction():
             conversation = conversation or self.start(person, collection, question)
             return conversation, self.add(new_message(conversation.id, "user", question))

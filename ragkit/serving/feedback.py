@@ -1,4 +1,4 @@
-"""The server's feedback log, and messages as its events hold them."""
+"""The server's feedback log, and messages as its events contain them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def configuration_view(config: Configuration) -> dict[str, Any]:
 
 
 def reply_of(message: StoredMessage, why: Mapping[str, Any] | None) -> Reply:
-    """Return an answer as an event holds it: with its prompt and its citations, documents by name.
+    """Return an answer as an event contains it: with its prompt and its citations, documents by name.
 
     Args:
         message: an answer, complete or stopped.

@@ -25,9 +25,11 @@ from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.asks import Ask, GenerationResult
 from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
+from ragkit.serving.tools import ToolCall, ToolCalls, with_tools
 
 if TYPE_CHECKING:
     from ragkit.answering.options import Mode
+    from ragkit.embedding import Embedder
     from ragkit.models import ChatModel
     from ragkit.serving.collections import Collection
     from ragkit.serving.context import Context
@@ -86,7 +88,7 @@ class Generation(Generic[T]):
         self._held.enter_context(ctx.rates.stream(collection.person.id))
         self._ticket = ctx.models.line(NONE).join()
         self._state = AnswerState()
-        self._steps: Generator[AnswerEvent, None, None] | None = None
+        self._steps: Generator[AnswerEvent | ToolCalls, None, None] | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[GenerationEvent[T] | ModelNeeded | BaseException] = asyncio.Queue()
 
@@ -209,18 +211,20 @@ class Generation(Generic[T]):
         self._ctx.metrics.tokens.labels("written").inc(answer.trace.usage.completion_tokens)
         prompt = answer.trace.prompt
         cut = prompt is not None and answer.trace.usage.completion_tokens >= prompt.receipt.answer_tokens
-        outcome = GenerationResult(self.ask, answer.text, answer, hits=state.hits, prompt=prompt, cut=cut)
+        outcome = GenerationResult(
+            self.ask, answer.text, answer, hits=state.hits, prompt=prompt, cut=cut, calls=state.calls
+        )
         self._emit(Ended(outcome, self._keep(outcome)))
 
     def _advance(self) -> Answer | ModelNeeded | None:
-        """Go on to where a model is needed, or to the answer; None where it was stopped."""
+        """Go on to where a model is needed, or to the answer; None if it was stopped."""
         # In both stages: with tracing, the steps keep the context variables of the first.
         with stoppable(self._over):
             if self._steps is None:
                 self._steps = self._begun(self._ctx.models.open(self.ask.config.model))
             return self._followed(self._steps)
 
-    def _followed(self, steps: Generator[AnswerEvent, None, None]) -> Answer | ModelNeeded | None:
+    def _followed(self, steps: Generator[AnswerEvent | ToolCalls, None, None]) -> Answer | ModelNeeded | None:
         for event in steps:
             if self._over():
                 return None
@@ -232,11 +236,14 @@ class Generation(Generic[T]):
                 if self.ask.why_mode:
                     event.answer.trace.why_mode = self.ask.why_mode
                 return event.answer
+            if isinstance(event, ToolCalls):
+                self._state.calls = event.calls
+                continue
             self._state.take(event)
             self._emit(event)
         raise AssertionError("a stream ends with Finished")
 
-    def _begun(self, model: ChatModel | None) -> Generator[AnswerEvent, None, None]:
+    def _begun(self, model: ChatModel | None) -> Generator[AnswerEvent | ToolCalls, None, None]:
         ask = self.ask
         prompt = PromptOptions()
         if model is not None and (ask.max_tokens is not None or ask.json_schema is not None):
@@ -258,7 +265,10 @@ class Generation(Generic[T]):
         )
         mode = cast("Mode", ask.config.mode)  # the other modes are those of StepRun
         assistant = self._collection.assistant(model, mode, options, ask.config.shots)
-        return assistant.stream(ask.question, where=ask.where, history=ask.history)
+        steps = assistant.stream(ask.question, where=ask.where, history=ask.history)
+        if ask.tools is None or model is None:
+            return steps
+        return with_tools(ask, model, self._ctx.part(_tool_embedder), serve.unsure_below, steps)
 
     def _emit(self, event: GenerationEvent[T] | BaseException) -> None:
         self._on_loop(lambda: self._queue.put_nowait(event))
@@ -266,6 +276,13 @@ class Generation(Generic[T]):
     def _on_loop(self, call: Callable[[], object]) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call)
+
+
+def _tool_embedder(ctx: Context) -> Embedder:
+    """Return the bundled embedding model, whichever the collections have."""
+    from ragkit.embedding import open_embedder
+
+    return open_embedder("default")
 
 
 @dataclass(slots=True)
@@ -278,6 +295,7 @@ class AnswerState:
     citations: tuple[Citation, ...] = ()
     unsupported: tuple[tuple[int, int], ...] = ()
     contradicted: tuple[tuple[int, int], ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
     def partial(self, ask: Ask) -> Answer | None:
         """Return the sentences that came as an answer; None if there are none."""

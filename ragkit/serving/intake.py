@@ -28,7 +28,7 @@ from ragkit.serving.names import NAME, UPLOAD, harmless
 from ragkit.serving.uploads import Upload, Uploads
 
 STORED = "upload"
-"""The metadata field that holds the name under which an uploaded document's file is kept."""
+"""The metadata field that contains the name under which an uploaded document's file is kept."""
 Emit = Callable[[str, dict[str, Any]], None]
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes to the collection."""
@@ -130,7 +130,7 @@ class Intake:
                 accepted.done()
 
     def remove(self, collection: Collection, identity: str, *, whole_file: bool = False) -> int:
-        """Take a document out, and its file with it where it was uploaded and no other document is from it.
+        """Take a document out, and its file with it if it was uploaded and no other document is from it.
 
         Args:
             collection: opened for the person who asks.

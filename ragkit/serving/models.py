@@ -75,7 +75,7 @@ class Models:
 
     @property
     def default(self) -> str:
-        """The name of the model that answers where none is chosen."""
+        """The name of the model that answers if none is chosen."""
         return next(iter(self.choices))
 
     def name(self, wanted: str | None) -> str:

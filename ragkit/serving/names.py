@@ -24,7 +24,7 @@ _UNSEEN = re.compile(
 UPLOAD = "upload:"
 """What the origin of an uploaded document begins with; its name follows, and no path of the server's."""
 NAME = "name"
-"""The metadata field that holds the name of a document's file."""
+"""The metadata field that contains the name of a document's file."""
 _NO_NAME = "document"
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\.|$)")
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
@@ -81,7 +81,7 @@ def collection_title(name: str, origin: str | None) -> str:
 
     Args:
         name: of the index.
-        origin: one of its files; None where there is none.
+        origin: one of its files; None if there is none.
     """
     source = None if origin is None else source_of_name(name, Path(origin))
     return name if source is None else harmless(source.name)

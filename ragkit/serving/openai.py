@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ragkit.agents.running import Call
 from ragkit.records import Message
 from ragkit.serving.asks import MOST_HITS, MOST_SHOTS, Ask, GenerationResult, checked_ask
 from ragkit.serving.collections import Collection
 from ragkit.serving.context import Context
 from ragkit.serving.failures import RequestError
+from ragkit.serving.models import NONE
 from ragkit.serving.people import Person
+from ragkit.serving.tools import MODE, MOST_CALLS, ToolRequest, offered
 
 Kept = tuple[GenerationResult, dict[str, Any] | None]
-"""What came of a request, and the answer as clients see it; None where it was stopped."""
+"""Result of a request, and the answer as clients see it; None if it was stopped."""
 _TEXTS = ("text", "input_text", "output_text")
 _SYSTEM = ("system", "developer")
 
@@ -28,17 +32,33 @@ class Part(BaseModel):
     text: str | None = None
 
 
+class CalledFunction(BaseModel):
+    """A function with the arguments of a call."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class MessageCall(BaseModel):
+    """A call of a tool in an assistant's message."""
+
+    id: str
+    function: CalledFunction
+
+
 class ChatMessage(BaseModel):
     """A turn of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
+    tool_calls: Annotated[list[MessageCall] | None, Field(max_length=MOST_CALLS)] = None
+    tool_call_id: str | None = None
 
     def said(self) -> str:
         """Return the text.
 
         Raises:
-            RequestError: if it holds something else.
+            RequestError: if it contains something other than text.
         """
         if not isinstance(self.content, list):
             return self.content or ""
@@ -57,7 +77,7 @@ class Extension(BaseModel):
     k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
     where: Annotated[str | None, Field(max_length=2000)] = None
     kind: Literal["query", "document"] = "document"
-    """Of embeddings: what the texts are."""
+    """Kind of the texts to embed."""
 
 
 MaxTokens = Annotated[int | None, Field(ge=-1)]
@@ -83,6 +103,9 @@ class Asked:
     def more(self, kept: Kept) -> dict[str, Any]:
         """Return what OpenAI's form has no place for."""
         view = kept[1] or {}
+        if view.get("mode") == MODE:
+            # Neither calls nor results of tools are compared with the documents.
+            return {"mode": MODE, "ignored": list(self.ignored)}
         names = ("mode", "abstained", "unsure", "missing", "confidence", "unsupported", "contradicted")
         # Only a model reads instructions and obeys stop sequences.
         chat = view.get("mode") == "chat"
@@ -103,6 +126,9 @@ def asked(
     seed: int | None = None,
     stop: str | Sequence[str] | None = None,
     output: object = None,
+    tools: Sequence[Any] | None = None,
+    tool_choice: object = None,
+    parallel: bool = True,
     ignored: Sequence[str] = (),
 ) -> Asked:
     """Return what a request asks for.
@@ -122,6 +148,9 @@ def asked(
         seed: of sampling.
         stop: stop sequences.
         output: form of the answer: ``{"type": "text"}``, ``json_object``, or ``json_schema`` with its schema.
+        tools: functions that the client can call.
+        tool_choice: which of them may or must be called.
+        parallel: whether several may be called at once.
         ignored: parts of the request that have no effect.
 
     Raises:
@@ -136,10 +165,12 @@ def asked(
         for message in messages[:last]
         if message.role in ("user", "assistant") and message.content
     )
+    may_call, required = offered(tools, tool_choice)
+    done, used = _results(messages, last, set() if required else {tool.name for tool in may_call})
     unused = [
         f"messages[{n}]"
         for n, message in enumerate(messages)
-        if message.role in ("tool", "function") or (n > last and message.role == "assistant")
+        if n not in used and (message.role in ("tool", "function") or (n > last and message.role == "assistant"))
     ]
     system = [message.said() for message in messages if message.role in _SYSTEM]
     schema = _schema(output)
@@ -161,8 +192,54 @@ def asked(
         stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
         instructions="\n\n".join(text for text in (instructions, *system) if text.strip()),
         json_schema=schema,
+        tools=ToolRequest(may_call, required, parallel, tuple(done)) if may_call or done else None,
     )
+    if ask.config.model == NONE and may_call:
+        raise RequestError(
+            "Tools require a model.",
+            "Choose a model as COLLECTION/MODEL and a mode other than quotes, or set tool_choice to none.",
+            code="unsupported",
+        )
+    if ask.config.model == NONE:
+        unused = sorted({*unused, *(f"messages[{n}]" for n in used)})
     return Asked(collection, ask, (*ignored, *unused))
+
+
+def _results(messages: Sequence[ChatMessage], last: int, names: set[str]) -> tuple[list[tuple[Call, str]], set[int]]:
+    """Return the calls since the question that have results, with these, and the positions of their messages.
+
+    If there are names of tools, calls of others are left out: with them, one agent handed the question to another.
+
+    Raises:
+        RequestError: if a result belongs to no call, or the arguments of a call are not a JSON object.
+    """
+    calls: dict[str, tuple[int, CalledFunction]] = {}
+    done: list[tuple[Call, str]] = []
+    used: set[int] = set()
+    for n, message in enumerate(messages[last + 1 :], last + 1):
+        for item in message.tool_calls or ():
+            calls[item.id] = (n, item.function)
+        if message.role != "tool":
+            continue
+        if message.tool_call_id not in calls:
+            raise RequestError(
+                f"messages[{n}] has the result of an unknown call: {message.tool_call_id!r}.",
+                "Send the assistant's message with the call before its result.",
+            )
+        place, function = calls[message.tool_call_id]
+        try:
+            arguments = json.loads(function.arguments or "{}")
+        except ValueError:
+            arguments = None
+        if not isinstance(arguments, dict):
+            raise RequestError(
+                f"The arguments of the call {message.tool_call_id!r} are not a JSON object.",
+                "Send them as they were received.",
+            )
+        if not names or function.name in names:
+            done.append((Call(function.name, arguments), message.said()))
+            used |= {place, n}
+    return done, used
 
 
 def opened(ctx: Context, person: Person, model: str) -> Collection:
@@ -193,7 +270,7 @@ def refuse(unsupported: Mapping[str, object]) -> None:
 
 
 def ignored_in(request: BaseModel) -> list[str]:
-    """Return the names of what a request holds beyond its known fields."""
+    """Return the names of unknown fields of a request."""
     return [name for name, value in (request.model_extra or {}).items() if value is not None]
 
 

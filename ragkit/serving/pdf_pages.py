@@ -51,7 +51,7 @@ class QuotePlace:
     """Of the page as it is shown, in points."""
     height: float
     rects: tuple[tuple[float, float, float, float], ...]
-    """A line each: left, top, right and bottom as fractions of width and height from the top left; empty where the
+    """A line each: left, top, right and bottom as fractions of width and height from the top left; empty if the
     quote is not found on the page."""
 
 

@@ -20,7 +20,7 @@ from ragkit.serving.names import harmless
 
 Right = Literal["read", "write", "admin"]
 RIGHTS: tuple[Right, ...] = get_args(Right)
-"""Each holds those before it."""
+"""Each includes those before it."""
 OWNER = "owner"
 """The id of who runs the server: everyone on this machine while no token is made, the one with ``RAGKIT_TOKEN``, and
 the first who is given an owner's token."""
@@ -50,7 +50,7 @@ class People:
     """The people of a server.
 
     Args:
-        database: that holds them.
+        database: that contains them.
         token: the owner's, from the environment; it is not written down.
         open_to_all: take everyone for the owner as long as there is no token at all; for this machine only.
     """
@@ -188,7 +188,7 @@ class People:
 
 
 def allows(has: Right | None, needed: Right) -> bool:
-    """Return whether a right holds the one that is needed."""
+    """Return whether a right includes the one that is needed."""
     return has is not None and RIGHTS.index(has) >= RIGHTS.index(needed)
 
 

@@ -113,7 +113,7 @@ def is_forwarded(scope: Scope, headers: Mapping[str, str], origins: Container[st
     Args:
         scope: of the request.
         headers: of the request.
-        origins: of other sites whose pages may send requests; such a page is no sign of a proxy.
+        origins: of other sites whose pages may send requests; such a page is not a sign of a proxy.
     """
     host = headers.get("host", "")
     origin = headers.get("origin")

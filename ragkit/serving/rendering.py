@@ -94,7 +94,7 @@ def _leads_out(address: str) -> bool:
 
 
 def _citation(state: StateInline, silent: bool) -> bool:
-    """Take ``[n]`` for a citation where there is one of this number; within a link it stays text."""
+    """Take ``[n]`` for a citation if there is one of this number; within a link it stays text."""
     if state.src[state.pos] != "[" or state.linkLevel:
         return False
     end = state.src.find("]", state.pos, state.pos + _LONGEST_NUMBER + 2)

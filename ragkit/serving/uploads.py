@@ -20,7 +20,7 @@ from ragkit.serving.names import clean_name, safe_suffix
 FOLDER = "uploads"
 _INCOMING = ".incoming"
 _UNLOCKS = b"password"
-"""Name of the part of an upload that holds a password; it may come several times."""
+"""Name of the part of an upload that contains a password; it may come several times."""
 _LONGEST_PASSWORD = 1024
 """Bytes."""
 _STALE = 24 * 3600.0
@@ -82,14 +82,14 @@ class Uploads:
     async def receive(self, content_type: str, body: AsyncIterator[bytes]) -> list[Upload]:
         """Take the files of a multipart body; where it breaks off or is refused, nothing of it stays.
 
-        Parts named ``password`` hold passwords for encrypted files.
+        Parts named ``password`` contain passwords for encrypted files.
 
         Args:
             content_type: of the request, with the boundary.
             body: its bytes as they come.
 
         Raises:
-            RequestError: 413 past a limit, 400 for a body that is no multipart, breaks off or holds no file.
+            RequestError: 413 past a limit, 400 for a body that is not multipart, is incomplete or contains no file.
         """
         receiver = _Receiver(self.folder / _INCOMING, self.limits, content_type)
         try:
@@ -195,7 +195,7 @@ class _Receiver:
         if not self._done:
             raise _bad("The body broke off.")
         if not self.uploads:
-            raise _bad("The body holds no file.")
+            raise _bad("The body contains no file.")
         return [replace(upload, passwords=tuple(self._passwords)) for upload in self.uploads]
 
     def discard(self) -> None:

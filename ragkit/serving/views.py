@@ -111,7 +111,7 @@ def outcome_message(conversation: str, outcome: GenerationResult, index: Index) 
 
 
 def answer_view(answer: Answer, index: Index) -> dict[str, Any]:
-    """Return an answer as messages hold it."""
+    """Return an answer as messages contain it."""
     names = {c.document_id: document_name(index.document(c.document_id)) for c in answer.citations}
     return {
         "mode": answer.mode,

@@ -49,7 +49,7 @@ class TableInfo:
     title: str
     """Title, headings or file name above the table."""
     source: str
-    """File, document or database that holds it."""
+    """File, document or database that contains it."""
     columns: tuple[Column, ...]
     rows: int
     """Number of rows; of a PostgreSQL table, the server's estimate."""

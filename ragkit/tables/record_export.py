@@ -63,7 +63,7 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordExport:
-    """What was exported."""
+    """Result of an export."""
 
     file: Path
     records: int

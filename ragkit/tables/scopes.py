@@ -87,7 +87,7 @@ class Scope:
 
     tables: tuple[TableInfo, ...]
     source: str
-    """What follows FROM."""
+    """SQL after FROM."""
     columns: tuple[ScopedColumn, ...]
 
     @property

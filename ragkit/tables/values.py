@@ -61,7 +61,7 @@ def typed(title: str, cells: Sequence[str]) -> TypedColumn:
     """Return the kind, the unit and the values of a column.
 
     Args:
-        title: name of the column, which may hold a unit, such as ``Mass (kg)``.
+        title: name of the column, which may contain a unit, such as ``Mass (kg)``.
         cells: texts of its cells.
     """
     plain = [" ".join(visible(cell).split()) for cell in cells]

@@ -90,6 +90,9 @@ def test_chat_is_shown_answered_questions_of_a_pool(folder, here):
     assert found["name"] == "chat, smollm2, shots: 1"
     assert found["config"]["examples"]["selector"] == "DynamicSelector"
     assert found["usage"]["completion_tokens"] > 0
+    asked = ("ask", SAMPLES, "Who founded the observatory?", "--mode", "chat", "--model", "scripted", "--show-prompt")
+    assert "Who built the dome?" in here(*asked, "--pool", "answered", "--shots", "1", cwd=folder).stdout
+    assert "Who built the dome?" not in here(*asked, cwd=folder).stdout
 
 
 def test_squad_file_is_asked_of_its_own_paragraphs(folder, here):

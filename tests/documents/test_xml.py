@@ -120,4 +120,4 @@ def test_svg_is_its_title_descriptions_and_labels(tmp_path):
     assert document.title == "Water cycle"
     (tmp_path / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><path d="M 0 0 L 9 9"/></svg>')
     (issue,) = load(tmp_path / "b.svg")
-    assert (issue.kind, issue.detail) == ("refused", "It holds no text.")
+    assert (issue.kind, issue.detail) == ("refused", "It contains no text.")

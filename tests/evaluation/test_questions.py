@@ -136,7 +136,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, questions):
         ("q.jsonl", '{"question": "a?"}\n{', "line 2 is not valid JSON"),
         ("q.jsonl", "[]", "line 1 is not a JSON object"),
         ("q.jsonl", '{"id": "x", "question": "a?"}\n{"id": "x", "question": "b?"}', "same id, 'x'"),
-        ("q.jsonl", "", "holds no questions"),
+        ("q.jsonl", "", "contains no questions"),
         ("q.jsonl", '{"question": "a?", "answers": [["x"], []]}', "answers: one is empty"),
         ("q.jsonl", '{"question": "a?", "answers": [["x"], [" "]]}', "answers: one is empty"),
         ("q.jsonl", '{"question": "a?", "also": [{"source": "x"}]}', "also: it names further sources"),

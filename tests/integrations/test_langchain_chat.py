@@ -263,7 +263,36 @@ def test_tool_choice_limits_the_reply(choice, reply, calls):
     said = chat.invoke("When?")
     assert len(said.tool_calls) == calls
     assert said.content == ("" if calls else "plain text")
-    assert sum(len(piece.tool_call_chunks) for piece in chat.stream("When?")) == calls
+    first, *rest = chat.stream("When?")
+    assert len(sum(rest, first).tool_calls) == calls
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"tool": "opening", "arguments": {"day": 'Monday {"}} \\ \u2192 ä'}},
+        {"tool": "opening", "arguments": {"day": ""}},
+        {"reply": 'It opens at "9".\nReally \U0001f600 {so} \u2192 it does.'},
+        {"arguments": {"day": "Monday"}, "tool": "opening"},
+    ],
+    ids=["call", "empty", "answer", "other-order"],
+)
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_calls_and_answers_are_streamed_in_pieces(reply, ascii_only):
+    text = json.dumps({"next": reply}, ensure_ascii=ascii_only)
+    chat = RagkitChat(model=ScriptedModel(text)).bind_tools([opening])
+    pieces = list(chat.stream("When?"))
+    whole = sum(pieces[1:], pieces[0])
+    assert whole.content == reply.get("reply", "")
+    assert [call["args"] for call in whole.tool_calls] == ([reply["arguments"]] if "tool" in reply else [])
+    assert whole.response_metadata["finish_reason"] == ("tool_calls" if "tool" in reply else "stop")
+    assert whole.usage_metadata["output_tokens"] > 0
+    if whole.tool_calls:
+        (call,) = whole.tool_call_chunks
+        assert json.loads(call["args"]) == reply["arguments"]
+        assert next(piece.tool_call_chunks[0]["name"] for piece in pieces if piece.tool_call_chunks) == "opening"
+    expected = 1 if next(iter(reply)) == "arguments" else 3
+    assert sum(bool(piece.content or piece.tool_call_chunks) for piece in pieces) >= expected
 
 
 def test_reply_that_is_no_call_is_an_error():

@@ -191,7 +191,7 @@ def test_absent_repository_file_and_revision_are_named(hub, gguf):
     with pytest.raises(ModelNotFoundError, match="no revision 'old'"):
         pull("hf:Acme/Tiny-GGUF@old")
     hub.add("Acme/Data", {"data.csv": b"a,b"})
-    with pytest.raises(ModelNotFoundError, match="holds no model"):
+    with pytest.raises(ModelNotFoundError, match="contains no model"):
         pull("hf:Acme/Data")
 
 
@@ -205,7 +205,7 @@ def test_name_of_another_form_is_refused(name):
 
 def test_file_outside_of_the_folder_is_never_written(hub, gguf, tmp_path):
     hub.add("Acme/Evil-GGUF", {"../../evil.gguf": gguf[0], "/tmp/evil.gguf": gguf[0]})
-    with pytest.raises(ModelNotFoundError, match="holds no model"):
+    with pytest.raises(ModelNotFoundError, match="contains no model"):
         pull("hf:Acme/Evil-GGUF")
     assert not list(tmp_path.rglob("evil.gguf"))
 

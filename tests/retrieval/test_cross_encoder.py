@@ -82,16 +82,16 @@ def test_cross_encoder_orders_the_head_and_the_tail_stays(samples, folder):
 
 def test_cross_encoder_folder_that_is_not_there_says_so(samples, tmp_path):
     missing = tmp_path / "no-such-model"
-    with pytest.raises(SettingsError, match="no-such-model holds no cross-encoder"):
+    with pytest.raises(SettingsError, match="no-such-model contains no cross-encoder"):
         CrossEncoderReranker(missing)
-    with pytest.raises(SettingsError, match="no-such-model holds no cross-encoder"):
+    with pytest.raises(SettingsError, match="no-such-model contains no cross-encoder"):
         Retriever(samples, RetrievalOptions(rerank=str(missing))).search("bus")
 
 
 @pytest.mark.parametrize("rerank", ["lat", "Late", ""])
 def test_cross_encoder_unknown_rerank_is_taken_for_a_folder(samples, rerank, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="holds no cross-encoder"):
+    with pytest.raises(SettingsError, match="contains no cross-encoder"):
         Retriever(samples, RetrievalOptions(rerank=rerank)).search("bus")
 
 
@@ -113,7 +113,7 @@ def test_cross_encoder_that_is_damaged_says_which(folder, tmp_path, damage):
 
 
 def test_cross_encoder_refuses_an_embedding_model():
-    with pytest.raises(SettingsError, match="holds an embedding model"):
+    with pytest.raises(SettingsError, match="contains an embedding model"):
         CrossEncoderReranker(locate(weights=True).folder)
 
 

@@ -1,4 +1,4 @@
-"""What a plan will take: calls, tokens and minutes, estimated before it runs."""
+"""Estimated cost of a plan before it runs: calls, tokens and minutes."""
 
 from __future__ import annotations
 

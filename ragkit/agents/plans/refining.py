@@ -17,7 +17,7 @@ _MARKS = re.compile(r"\s*\[\d+\]")
 
 @dataclass(frozen=True, slots=True)
 class RefineReport:
-    """What came of a refinement."""
+    """Result of a refinement."""
 
     questions: int
     kept: int

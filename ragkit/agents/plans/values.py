@@ -21,7 +21,7 @@ class Item:
     citations: tuple[Citation, ...] = ()
     """Spans that support it; those of a passage, the passage itself."""
     score: float = 1.0
-    """Of a passage: score of its hit."""
+    """Score of the hit, for a passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Value:
     confidence: float = 1.0
     """0 to 1: probability that it is right; the lowest of the values that it is made from."""
     note: str = ""
-    """What was left out, in a sentence."""
+    """A sentence on what was left out."""
 
     @classmethod
     def single(cls, text: str, *parents: Value, citations: tuple[Citation, ...] = ()) -> Value:

@@ -1,6 +1,6 @@
-"""Which records a context keeps: those that most probably hold the answer, for each token that they take.
+"""Which records a context keeps: those that most probably contain the answer, for each token that they take.
 
-A softmax of the scores of the units gives the probability that a unit holds the answer. Within a unit it is shared
+A softmax of the scores of the units gives the probability that a unit contains the answer. Within a unit it is shared
 among its clauses by their words that the question does not have, more for a clause with the type of answer that the
 question wants. The sum over the kept clauses is the probability that the answer is still there.
 """
@@ -46,7 +46,7 @@ class Part:
     text: str
     """As the context shows it, in one line."""
     probability: float
-    """That it holds the answer, 0 to 1."""
+    """That it contains the answer, 0 to 1."""
     worth: float
     """Probability and share of the question's words, by which parts are chosen."""
     tokens: int
@@ -64,7 +64,7 @@ def key_of(unit: Unit) -> Key:
 
 
 def unit_probabilities(ranked: Sequence[Ranked]) -> dict[Key, float]:
-    """Return for each unit the probability that it holds the answer, if any unit does."""
+    """Return for each unit the probability that it contains the answer, if any unit does."""
     scores = np.array([one.score for one in ranked])
     odds = np.exp((scores - scores.max(initial=0.0)) / _TEMPERATURE)
     return {key_of(one.unit): float(value) for one, value in zip(ranked, odds / odds.sum(), strict=True)}

@@ -52,7 +52,7 @@ _LONGEST_SUBJECT = 12
 
 
 def clause_spans(text: str) -> list[tuple[int, int]]:
-    """Return the spans of the clauses of a sentence, in order; together they hold all but white space.
+    """Return the spans of the clauses of a sentence, in order; together they contain all but white space.
 
     A list or a date stays in one clause: a piece with fewer than four words is never cut off.
     """
@@ -73,7 +73,7 @@ def clause_spans(text: str) -> list[tuple[int, int]]:
 
 
 def subject_span(text: str) -> tuple[int, int] | None:
-    """Return the span of what a sentence is about, or None where it names nothing, such as after a pronoun."""
+    """Return the span of what a sentence is about, or None if it names nothing, such as after a pronoun."""
     found = copula_span(text)
     verb = _VERB.search(text)
     end = min([one for one in (found[0] if found else None, verb.start() if verb else None) if one is not None] or [0])

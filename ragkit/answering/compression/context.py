@@ -97,9 +97,9 @@ def compress(
 ) -> Compressed:
     """Compress the sources of a question.
 
-    The first of three levels is used that probably still holds the answer: records (clauses, lines and cells with what
-    they are about), then as many of the best sentences as are needed, up to half of the tokens, then the full text. All
-    shown text is from the sources, in their order.
+    The first of three levels is used that probably still contains the answer: records (clauses, lines and cells with
+    what they are about), then as many of the best sentences as are needed, up to half of the tokens, then the full
+    text. All shown text is from the sources, in their order.
 
     Args:
         evidence: of the question, with ranked units.
@@ -151,7 +151,7 @@ def compress(
         report = Compression(level, why, ratio, tokens, full_tokens, confidence, tried, left_out)
         return Compressed(shown, report, tuple(_kept(parts, kept)), tuple(_sections(sources, report)))
     best = max(tried.values())
-    why = f"shorter contexts hold the answer with a probability of {best:.2f}, less than {min_confidence}"
+    why = f"shorter contexts contain the answer with a probability of {best:.2f}, less than {min_confidence}"
     if best >= min_confidence:
         why = "the context is not shorter when compressed"
     return _full(sources, why, ratio, full_tokens, tried)

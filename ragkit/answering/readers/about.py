@@ -24,7 +24,7 @@ class AboutReader:
     name = "about"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the documents; None where the index is empty."""
+        """Return the documents; None if the index is empty."""
         topic = set(content_terms(asking_part(evidence.question.query))) - _META
         best: dict[str, Ranked] = {}
         for one in evidence.ranked:

@@ -51,9 +51,9 @@ class Part:
     """A sentence, item or step of a reply."""
 
     text: str
-    """What is shown; empty for the span's own text."""
+    """Text to show; empty for the text of the span."""
     span: Span | None = None
-    """What supports it; None for words that only connect, such as a heading."""
+    """Span that supports the text; None for connecting words, such as a heading."""
 
     @property
     def shown(self) -> str:
@@ -63,7 +63,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a reader made of the evidence."""
+    """Reply of a reader."""
 
     parts: tuple[Part, ...]
     layout: Layout = "sentences"
@@ -86,7 +86,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Evidence:
-    """What was found for a question, ranked, with the documents it is from."""
+    """Ranked units for a question, with their documents."""
 
     question: Question
     index: Index
@@ -94,7 +94,7 @@ class Evidence:
     ranked: Sequence[Ranked]
     """Units of the sources, best first."""
     sides: tuple[Sequence[Ranked], ...] = ()
-    """Of a comparison: the ranking for each side."""
+    """Ranking for each side of a comparison; empty for other kinds."""
     where: Filter | None = None
     """Only documents that match were searched."""
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -149,9 +149,9 @@ class Reader(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in traces."""
+        """Name of the reader in traces."""
         ...
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return a reply, or None where the evidence has not the form that this reader needs."""
+        """Return a reply, or None if the evidence has not the form that this reader needs."""
         ...

@@ -76,7 +76,7 @@ class _Said:
 
 
 def calendar_verdict(question: str, sentence: str) -> Verdict | None:
-    """Return what a sentence's days, months and times say to those of a question; None where one of them has none.
+    """Return what a sentence's days, months and times say to those of a question; None if one of them has none.
 
     Args:
         question: the sentence that asks; "closed" in it asks for the opposite of "open".
@@ -158,7 +158,7 @@ def _time_verdict(question: str, sentence: str) -> Verdict | None:
 
 
 def _hours(sentence: str, times: Sequence[tuple[int, int, int]]) -> tuple[int, int] | None:
-    """Return the minutes of the day from which and until which something holds, or None where that is not said."""
+    """Return the minutes of the day from which and until which something holds, or None if that is not said."""
     for (first, _, end), (last, start, _) in pairwise(times):
         if re.fullmatch(_TO, sentence[end:start]):
             return first, last if last > first else last + _DAY_MINUTES

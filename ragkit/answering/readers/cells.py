@@ -35,7 +35,7 @@ class CellReader:
     name = "cell"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the cells; None where the question names no row of a table among the best units."""
+        """Return the cells; None if the question names no row of a table among the best units."""
         question = asking_part(evidence.question.query)
         for grid in grids_of(evidence):
             named = named_in(grid, question)
@@ -99,7 +99,7 @@ def _explains(evidence: Evidence, grid: Grid, named: Named) -> bool:
 
 
 def _sum(question: str, named: Named) -> Part | None:
-    """Return the sum of the cells, with what was added; None where it is not asked for or they can't be added."""
+    """Return the sum of the cells, with what was added; None if it is not asked for or they can't be added."""
     if len(named.records) < 2 or len(named.columns) != 1 or not _TOGETHER.search(question):
         return None
     (column,) = named.columns

@@ -26,7 +26,7 @@ class ComparisonReader:
     name = "comparison"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return both sides; None where the question names no two sides or one has no evidence."""
+        """Return both sides; None if the question names no two sides or one has no evidence."""
         sides = evidence.question.sides
         if len(sides) < 2 or len(evidence.sides) < 2:
             return None
@@ -59,6 +59,6 @@ def _verdict(question: str, sides: list[tuple[str, tuple[float, str] | None]]) -
 
 
 def asks_for_most(question: str) -> bool | None:
-    """Return whether a question asks which has more (True) or less (False), or None where its words do not say."""
+    """Return whether a question asks which has more (True) or less (False), or None if its words do not say."""
     more, less = _MORE.search(question), _LESS.search(question)
     return None if bool(more) == bool(less) else bool(more)

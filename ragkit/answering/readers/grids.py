@@ -25,7 +25,7 @@ class Record:
     """A row of a table."""
 
     names: tuple[str, ...]
-    """Of its columns, empty where they have none."""
+    """Of its columns, empty if they have none."""
     values: tuple[str, ...]
     """As many, some empty."""
     span: Span

@@ -54,7 +54,7 @@ class _Interval:
 
 
 def quantity_verdict(question: str, sentence: str) -> Literal["no"] | None:
-    """Return "no" where no value that a sentence states is one that a question asks about; None where that is open.
+    """Return "no" where no value that a sentence states is one that a question asks about; None if that is open.
 
     Args:
         question: the sentence that asks; only a quantity with a comparison counts, or one that the question ends with.
@@ -91,7 +91,7 @@ def _compared(text: str, quantity: Quantity) -> _Interval | None:
 
 
 def _stated(text: str, quantity: Quantity) -> _Interval | None:
-    """Return the values that a sentence states, or None where it denies them in a way that no bound explains."""
+    """Return the values that a sentence states, or None if it denies them in a way that no bound explains."""
     compared = _compared(text, quantity)
     after = text[quantity.end : quantity.end + _BEFORE]
     if (

@@ -58,7 +58,7 @@ class ListReader:
         return "steps" if self.steps else "list"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the items; None where no section among the best holds two or more."""
+        """Return the items; None if no section among the best contains two or more."""
         if not self.steps and (headings := _headings_below(evidence)) is not None:
             return Reply(headings, "items", reader=self.name)
         if not self.steps and (rows := self._rows(evidence)) is not None:
@@ -102,7 +102,7 @@ def _parts(units: Sequence[Unit]) -> list[Part]:
 
 
 def _headings_below(evidence: Evidence) -> tuple[Part, ...] | None:
-    """Return the headings directly below the one that the question names, or None where it names none."""
+    """Return the headings directly below the one that the question names, or None if it names none."""
     asked = set(content_terms(evidence.question.query))
     best: tuple[float, int] = (0.0, 0)
     found: tuple[Source, list[HeadingSpan]] | None = None
@@ -168,7 +168,7 @@ def best_section(evidence: Evidence, *, by_lead: bool = False) -> Section | None
 
 
 def _section_span(document: Document, unit: Unit) -> tuple[int, int]:
-    """Return the innermost section around a unit that is long enough to hold a list, cut to ``MAX_CHARS``."""
+    """Return the innermost section around a unit that is long enough to contain a list, cut to ``MAX_CHARS``."""
     inner = document.headings_at(unit.start)
     start, end = (inner[-1].start, inner[-1].end) if inner else (unit.source.start, unit.source.end)
     if end - start <= MAX_CHARS:

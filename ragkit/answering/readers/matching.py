@@ -98,7 +98,7 @@ def share_named(name: str, asked: set[str], weights: dict[str, float] | None = N
 
 
 def named_in(grid: Grid, question: str) -> Named | None:
-    """Return the rows and columns that a question names, or None where it names no row.
+    """Return the rows and columns that a question names, or None if it names no row.
 
     A row is named by its label, or by the complete text of another cell.
     """

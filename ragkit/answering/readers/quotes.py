@@ -33,7 +33,7 @@ class QuotesReader:
     name = "quotes"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the quotes, best first; None where there is nothing to quote."""
+        """Return the quotes, best first; None if there is nothing to quote."""
         parts: list[Part] = []
         taken: list[Span] = []
         for one in best_of(evidence.ranked, MAX_QUOTES, _NEAR):

@@ -31,7 +31,7 @@ class SummaryReader:
     name = "summary"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the sentences in the order of the document; None where nothing was found."""
+        """Return the sentences in the order of the document; None if nothing was found."""
         target = _target(evidence)
         if target is None:
             return None
@@ -80,7 +80,7 @@ def _share(wanted: set[str], text: str) -> float:
 
 
 def _representative(units: Sequence[Unit], wanted: set[str], document: Document) -> list[Unit]:
-    """Return the units to show, by section: those that hold what is frequent in their section and asked for."""
+    """Return the units to show, by section: those that contain what is frequent in their section and asked for."""
     if len(units) <= MAX_SENTENCES:
         return list(units)
     everywhere = Counter(term for unit in units for term in set(content_terms(unit.text)))

@@ -58,7 +58,7 @@ class SuperlativeReader:
     name = "superlative"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the winner, or all that tie; None where the question has no superlative or names what to compare."""
+        """Return the winner, or all that tie; None if the question has no superlative or names what to compare."""
         question = asking_part(evidence.question.query)
         found = _SUPERLATIVE.search(question)
         if found is None or _NO_COMPARISON.search(question) or evidence.question.sides:

@@ -134,7 +134,7 @@ def _polarity(question: str, sentence: str) -> Verdict:
 
 
 def _has_negative_form(question: str, clause: str) -> bool:
-    """Return whether a clause holds a word of the question with a negative prefix, such as "unpaid" for "paid"."""
+    """Return whether a clause contains a word of the question with a negative prefix, such as "unpaid" for "paid"."""
     asked = {word for word in words(question) if len(word) > 3}
     for word in words(clause.replace("non-", "non")):
         if word not in asked and any(

@@ -22,7 +22,7 @@ class YesNoReader:
     name = "yes or no"
 
     def read(self, evidence: Evidence) -> Reply | None:
-        """Return the verdict with the sentence that decides; None where nothing is found."""
+        """Return the verdict with the sentence that decides; None if nothing is found."""
         best = best_of(evidence.ranked, 1, 0.0)
         if not best:
             return None

@@ -88,7 +88,7 @@ def _load(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ...], floa
         return _row(record["entailed"]), _row(record["contradicted"]), float(record["threshold"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"{path} does not hold the weights of a support verifier: {error}.",
+            f"{path} does not contain the weights of a support verifier: {error}.",
             "Write the file with `python benchmarks/support.py --fit FILE`, or leave weights out.",
         ) from error
 

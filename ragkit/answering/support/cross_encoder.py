@@ -28,7 +28,7 @@ class CrossEncoderVerifier:
         device: as torch names it; chosen by sentence-transformers if None.
 
     Raises:
-        SettingsError: if the folder holds no model, or its labels do not tell which one is entailment.
+        SettingsError: if the folder contains no model, or its labels do not tell which one is entailment.
     """
 
     def __init__(self, folder: Path, threshold: float = 0.5, device: str | None = None) -> None:
@@ -47,7 +47,7 @@ class CrossEncoderVerifier:
         except (OSError, ValueError) as error:
             raise SettingsError(
                 f"The cross-encoder in {folder} can't be opened: {error}",
-                "Check that the folder holds a complete sequence-classification model that needs no code of its own.",
+                "Check that the folder has a complete sequence-classification model that needs no code of its own.",
             ) from error
         self._identity = torch.nn.Identity()
         self._count = int(self._model.model.config.num_labels)

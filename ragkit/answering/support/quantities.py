@@ -63,7 +63,7 @@ class Quantity:
     counted: tuple[int, ...] = ()
     """Indices of the tokens that name what is counted, without the unit."""
     bound: str = ""
-    """``>=``, ``>``, ``<=``, ``<`` or ``~``; empty where it is exact."""
+    """``>=``, ``>``, ``<=``, ``<`` or ``~``; empty if it is exact."""
 
     @property
     def family(self) -> str:
@@ -72,7 +72,7 @@ class Quantity:
 
 
 def normal_unit(lemma: str) -> str:
-    """Return one name for a unit however it is written, or an empty string for what is no unit."""
+    """Return one name for a unit however it is written, or an empty string if it is not a unit."""
     unit = _SAME_UNIT.get(lemma, lemma)
     return unit if unit in UNITS else ""
 

@@ -33,7 +33,7 @@ _GENERIC: Final = {
 _PRONOUNS: Final = {"en": "it", "de": "es", "fr": "il", "es": "él", "it": "esso", "pt": "ele", "nl": "het"}
 _NAME = re.compile(r"(?:(?:the|The) )?[^\W\da-z_][\w.'’-]*(?: (?:(?:of|the|de|von|van) )?[^\W\da-z_][\w.'’-]*)*")
 _TRIES = 20
-"""Other rows that are looked at for a passage that does not hold the answer."""
+"""Other rows that are looked at for a passage that does not contain the answer."""
 
 
 @dataclass(frozen=True, slots=True)

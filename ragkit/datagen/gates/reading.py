@@ -28,7 +28,7 @@ class Reading:
     answer: str
     """The reader's answer; empty if it found none."""
     sentence_margin: float | None
-    """Score of the sentence that holds the row's answer minus that of the sentence that fits the question best; None
+    """Score of the sentence that contains the row's answer minus that of the sentence that fits the question best; None
     if the row has no answer span."""
     answer_logprobs: tuple[float, ...] = ()
     """Of the tokens of the row's answer, its end included; empty for models that return no log-probabilities."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _STAMP_KEY = 0
-"""Key of the document that holds the stamp; the keys of chunks begin at 1."""
+"""Key of the document that contains the stamp; the keys of chunks begin at 1."""
 _PROBES = 2**62
 """Keys of the vectors that measure the scale begin here."""
 _DUPLICATES = 16

@@ -6,7 +6,8 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -33,13 +34,14 @@ from ragkit.serving.openai import (
 )
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, unless_gone
+from ragkit.serving.tools import ToolCall
 from ragkit.serving.views import StepViews
 
 router = APIRouter(prefix="/v1", tags=["OpenAI's"])
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds besides the reply."""
+    """Options of a stream."""
 
     include_usage: bool = False
 
@@ -47,7 +49,8 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """A chat: the user's last message is the question, the turns before it are the chat so far.
 
-    System messages are instructions on style and form. Other parameters of OpenAI's have no effect; the reply lists
+    System messages are instructions on style and form. With ``tools``, the reply may ask for calls, whose results are
+    sent with the next request. Other parameters of OpenAI's have no effect; the reply lists
     them in ``ragkit.ignored``.
     """
 
@@ -67,6 +70,7 @@ class ChatRequest(BaseModel):
     tool_choice: Any = None
     functions: list[Any] | None = None
     function_call: Any = None
+    parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     stop: str | list[str] | None = None
     logprobs: bool | None = None
@@ -92,7 +96,6 @@ def _asked(ctx: Context, person: Person, wanted: ChatRequest) -> Asked:
     refuse(
         {
             "n": (wanted.n or 1) > 1,
-            "tools": wanted.tools and wanted.tool_choice != "none",
             "functions": wanted.functions and wanted.function_call != "none",
             "logprobs": wanted.logprobs,
         }
@@ -108,6 +111,9 @@ def _asked(ctx: Context, person: Person, wanted: ChatRequest) -> Asked:
         seed=wanted.seed,
         stop=wanted.stop,
         output=wanted.response_format,
+        tools=wanted.tools,
+        tool_choice=wanted.tool_choice,
+        parallel=wanted.parallel_tool_calls is not False,
         ignored=ignored_in(wanted),
     )
 
@@ -125,14 +131,22 @@ class _Reply:
         return self._object("chat.completion", [choice]) | {"usage": _usage(kept), "ragkit": self._made.more(kept)}
 
     def content(self, kept: Kept) -> dict[str, Any]:
-        """Return the text, which is a refusal where JSON was asked for and there is no answer."""
-        text = kept[0].text
+        """Return the text or the calls; the text is a refusal if JSON was requested and there is no answer."""
+        text, calls = kept[0].text, kept[0].calls
+        if calls:
+            return {"content": None, "refusal": None, "tool_calls": [_call(call) for call in calls]}
         no_answer = refused(kept, self._made.ask)
         return {"content": None if no_answer else text, "refusal": text if no_answer else None}
 
     def chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         return _line(self._object("chat.completion.chunk", [choice]) | more)
+
+    def calls(self, kept: Kept) -> Iterator[bytes]:
+        """Yield calls of tools: each with its name first, then its arguments."""
+        for index, call in enumerate(kept[0].calls):
+            yield self.chunk({"tool_calls": [{"index": index, **_call(replace(call, arguments=""))}]})
+            yield self.chunk({"tool_calls": [{"index": index, "function": {"arguments": call.arguments}}]})
 
     def last(self, kept: Kept) -> bytes:
         return self.chunk({"citations": citations_of(kept)}, _finish(kept), ragkit=self._made.more(kept))
@@ -157,7 +171,9 @@ async def _chunks(generation: Generation[Kept], reply: _Reply, *, usage: bool) -
             elif isinstance(event, Queued):
                 yield f": {event.before} before this one\n\n".encode()
             elif isinstance(event, Ended):
-                if not said:
+                for piece in reply.calls(event.kept):
+                    yield piece
+                if not said and not event.kept[0].calls:
                     content = reply.content(event.kept)
                     yield reply.chunk({name: text for name, text in content.items() if text is not None})
                 yield reply.last(event.kept)
@@ -178,7 +194,13 @@ async def _completion(generation: Generation[Kept], reply: _Reply) -> dict[str, 
 
 
 def _finish(kept: Kept) -> str:
+    if kept[0].calls:
+        return "tool_calls"
     return "length" if kept[0].cut else "stop"
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _usage(kept: Kept) -> dict[str, Any]:

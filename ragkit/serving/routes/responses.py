@@ -1,4 +1,4 @@
-"""OpenAI's responses, with text only: the newer form of chat completions, which newer clients use by default."""
+"""OpenAI's responses: the newer form of chat completions, with text and calls, which newer clients use by default."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +33,7 @@ from ragkit.serving.openai import (
 )
 from ragkit.serving.people import Person
 from ragkit.serving.sse import EventStream, sse, unless_gone
+from ragkit.serving.tools import ToolCall
 from ragkit.serving.views import StepViews
 
 router = APIRouter(prefix="/v1", tags=["OpenAI's"])
@@ -59,6 +60,7 @@ class ResponsesRequest(BaseModel):
     """``{"format": …}``: form of the answer, as ``response_format`` of chat completions."""
     tools: list[Any] | None = None
     tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     conversation: Any = None
     background: bool | None = None
@@ -84,7 +86,7 @@ def _asked(ctx: Context, person: Person, wanted: ResponsesRequest) -> Asked:
         raise RequestError(
             "Responses are not stored.", "Send the chat so far as input, without an earlier id.", code="unsupported"
         )
-    refuse({"tools": wanted.tools and wanted.tool_choice != "none", "background": wanted.background})
+    refuse({"background": wanted.background})
     messages, ignored = _messages(wanted.input)
     return asked(
         ctx,
@@ -96,6 +98,9 @@ def _asked(ctx: Context, person: Person, wanted: ResponsesRequest) -> Asked:
         max_tokens=wanted.max_output_tokens,
         temperature=wanted.temperature,
         output=(wanted.text or {}).get("format"),
+        tools=wanted.tools,
+        tool_choice=wanted.tool_choice,
+        parallel=wanted.parallel_tool_calls is not False,
         ignored=(*ignored_in(wanted), *ignored),
     )
 
@@ -107,16 +112,36 @@ def _messages(given: str | list[dict[str, Any]]) -> tuple[list[ChatMessage], lis
     messages: list[ChatMessage] = []
     ignored = []
     for n, item in enumerate(given):
-        if item.get("type", "message") != "message":
+        read = _READ.get(item.get("type", "message"))
+        if read is None:
             ignored.append(f"input[{n}]")
             continue
         try:
-            messages.append(ChatMessage.model_validate(item))
+            messages.append(ChatMessage.model_validate(read(item)))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, ("input", n, *first["loc"])))
-            raise RequestError(f"{place}: {first['msg']}.", "Send messages with role and content.") from error
+            raise RequestError(
+                f"{place}: {first['msg']}.", "Send messages with role and content, and calls as they were received."
+            ) from error
     return messages, ignored
+
+
+def _as_call(item: dict[str, Any]) -> dict[str, Any]:
+    function = {name: item[name] for name in ("name", "arguments") if name in item}
+    return {"role": "assistant", "tool_calls": [{"id": item.get("call_id"), "function": function}]}
+
+
+def _as_result(item: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
+
+
+_READ: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "message": dict,
+    "function_call": _as_call,
+    "function_call_output": _as_result,
+}
+"""How items of the input are read as messages of a chat; items of other types have no effect."""
 
 
 class _Reply:
@@ -135,9 +160,9 @@ class _Reply:
             "max_output_tokens": wanted.max_output_tokens,
             "temperature": wanted.temperature,
             "text": wanted.text or {"format": {"type": "text"}},
-            "tools": [],
-            "tool_choice": "none",
-            "parallel_tool_calls": False,
+            "tools": wanted.tools or [],
+            "tool_choice": wanted.tool_choice or ("auto" if wanted.tools else "none"),
+            "parallel_tool_calls": bool(wanted.tools) and wanted.parallel_tool_calls is not False,
             "previous_response_id": None,
             "store": False,
             "metadata": {},
@@ -153,14 +178,14 @@ class _Reply:
             **self._common,
             "status": "incomplete" if cut else "completed",
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "output": [self.message(kept)],
+            "output": [_call(call) for call in kept[0].calls] or [self.message(kept)],
             "usage": _usage(kept),
             "citations": citations_of(kept),
             "ragkit": self._made.more(kept),
         }
 
     def message(self, kept: Kept | None = None) -> dict[str, Any]:
-        """Return the one item of the output."""
+        """Return the one item of an output without calls."""
         status = "in_progress" if kept is None else "incomplete" if kept[0].cut else "completed"
         content = [] if kept is None else [self.part(kept)]
         return {"id": self._message, "type": "message", "role": "assistant", "status": status, "content": content}
@@ -187,12 +212,12 @@ async def _events(generation: Generation[Kept], reply: _Reply) -> AsyncIterator[
     try:
         for kind in ("response.created", "response.in_progress"):
             yield reply.event(kind, response=reply.response())
-        yield reply.event("response.output_item.added", output_index=0, item=reply.message())
         async for event in generation.events():
             if isinstance(event, Retrieved):
                 steps.event(event)
             elif isinstance(event, TextDelta):
                 if not said:
+                    yield reply.event("response.output_item.added", output_index=0, item=reply.message())
                     yield reply.event("response.content_part.added", **place, part=_text_part("", []))
                 support = steps.support(event)
                 yield reply.event("response.output_text.delta", **place, delta=event.text, logprobs=[], ragkit=support)
@@ -207,12 +232,44 @@ async def _events(generation: Generation[Kept], reply: _Reply) -> AsyncIterator[
                     annotated += 1
                 said += event.text
             elif isinstance(event, Ended):
-                for last in _ending(reply, event.kept, said=bool(said)):
+                kept = event.kept
+                for last in _call_events(reply, kept) if kept[0].calls else _ending(reply, kept, said=bool(said)):
                     yield last
     except RagkitError as error:
         yield _failed(reply, to_error_body(error))
     except Exception as error:  # noqa: BLE001 - the response has started, so the error is sent in it
         yield _failed(reply, unexpected(error, "a response"))
+
+
+def _call_events(reply: _Reply, kept: Kept) -> list[bytes]:
+    """Return the events of a response with calls of tools."""
+    events = []
+    for index, call in enumerate(kept[0].calls):
+        item, place = _call(call), {"item_id": _item_id(call), "output_index": index}
+        begun = {**item, "arguments": "", "status": "in_progress"}
+        events.append(reply.event("response.output_item.added", output_index=index, item=begun))
+        events.append(reply.event("response.function_call_arguments.delta", **place, delta=call.arguments))
+        events.append(
+            reply.event("response.function_call_arguments.done", **place, name=call.name, arguments=call.arguments)
+        )
+        events.append(reply.event("response.output_item.done", output_index=index, item=item))
+    events.append(reply.event("response.completed", response=reply.response(kept)))
+    return events
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": _item_id(call),
+        "type": "function_call",
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "status": "completed",
+    }
+
+
+def _item_id(call: ToolCall) -> str:
+    return f"fc_{call.id.removeprefix('call_')}"
 
 
 def _ending(reply: _Reply, kept: Kept, *, said: bool) -> list[bytes]:
@@ -225,6 +282,7 @@ def _ending(reply: _Reply, kept: Kept, *, said: bool) -> list[bytes]:
     events = []
     if not said:
         empty = {"type": "refusal", "refusal": ""} if kind == "refusal" else _text_part("", [])
+        events.append(reply.event("response.output_item.added", output_index=0, item=reply.message()))
         events.append(reply.event("response.content_part.added", **place, part=empty))
         events.append(reply.event(f"response.{kind}.delta", **place, delta=text, **logprobs))
         for n, annotation in enumerate(part.get("annotations", ())):

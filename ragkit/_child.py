@@ -1,4 +1,4 @@
-"""What a child process does for itself: it limits itself and answers requests; ``ragkit._process`` starts it.
+"""The code of a child process: it limits itself and answers requests. ``ragkit._process`` starts it.
 
 The kernel holds the limits where it can. Where it can't (macOS has no limit on memory that holds), a thread watches.
 """
@@ -55,7 +55,7 @@ def serve(answer: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
 
 
 class Limits:
-    """What this process may use; it is ended when it uses more processor time."""
+    """Resource limits of this process. It is ended when it exceeds its processor time."""
 
     def __init__(self) -> None:
         self._cpu = math.inf

@@ -34,7 +34,7 @@ class HubName:
 
     @property
     def folder(self) -> Path:
-        """Where the repository's files live on this machine."""
+        """Local folder with the repository's files."""
         revision = f"@{self.revision.replace('/', '--')}" if self.revision else ""
         return hub_folder() / f"{self.repo}{revision}"
 
@@ -53,14 +53,14 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What the Hub says about a repository."""
+    """Information about a repository, from the Hub."""
 
     name: HubName
     commit: str
     license: str | None
     gated: bool
     custom_code: bool
-    """Whether its models need Python code of the repository, which ragkit never runs."""
+    """Whether its models need Python code from the repository, which ragkit never runs."""
     files: tuple[HubFile, ...]
 
 

@@ -1,4 +1,4 @@
-"""How far a long operation is, as its callback receives it."""
+"""Progress of a long operation, as its callback receives it."""
 
 from __future__ import annotations
 

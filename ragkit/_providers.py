@@ -11,7 +11,7 @@ class Provider:
     """A hosted provider or a local server."""
 
     name: str
-    """What stands before the colon in ``PROVIDER:NAME``."""
+    """Prefix before the colon in ``PROVIDER:NAME``."""
     title: str
     base_url: str
     protocol: Literal["openai", "anthropic"] = "openai"
@@ -20,7 +20,7 @@ class Provider:
     window: int | None = None
     """Tokens of a server's usual window; None if ragkit's own assumption holds."""
     owner: str | None = None
-    """What a local server calls itself in its list of models; None if its port alone is distinctive."""
+    """Name by which a local server identifies itself in its list of models; None if its port alone is distinctive."""
 
     @property
     def local(self) -> bool:

@@ -62,7 +62,7 @@ class RagkitError(Exception):
     """
 
     exit_code = 1
-    """What the command line exits with."""
+    """Exit code of the command line."""
     retry = False
     """Whether the same call may succeed later."""
 
@@ -227,7 +227,7 @@ class TemplateError(PromptError):
 
 
 class PromptOverflowError(PromptError):
-    """What must be in the prompt does not fit the model's window."""
+    """The required parts of a prompt do not fit the model's window."""
 
 
 class ModelError(RagkitError):
@@ -236,7 +236,8 @@ class ModelError(RagkitError):
     given = 0
     """Characters of the reply that a chain of models had given out before the error; nothing follows them."""
     attempts: tuple[Any, ...] = ()
-    """Of a chain of models: a ``ragkit.models.chain.route.Attempt`` for each that was tried, in order."""
+    """A ``ragkit.models.chain.route.Attempt`` for each model of a chain that was tried, in order; empty without a
+    chain."""
 
 
 class ModelNotFoundError(ModelError):

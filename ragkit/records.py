@@ -24,7 +24,7 @@ Metadata = Mapping[str, MetadataValue]
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["answered", "unsure", "not_found"]
 UNSURE_NOTE = "\n\nNot sure: "
-"""What separates the text of an unsure answer from the note on what the passages lack."""
+"""Separator between the text of an unsure answer and the note on what the passages lack."""
 
 
 def document_id(source: str) -> str:
@@ -34,15 +34,15 @@ def document_id(source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PageSpan:
-    """Where one page of a paginated document lies in its text."""
+    """Span of one page in the text of a paginated document."""
 
     number: int
     """Counted from 1, as a reader counts."""
     start: int
     end: int
     label: str = ""
-    """How a citation names the unit, such as ``slide 3``, ``Prices!A2:D51`` or ``page iv``; empty for
-    ``page <number>``."""
+    """Name of the unit in citations, such as ``slide 3``, ``Prices!A2:D51`` or ``page iv``; empty for ``page
+    <number>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class HeadingSpan:
     level: int
     """1 for the highest."""
     start: int
-    """Where the heading's own line begins."""
+    """Start of the heading's own line."""
     end: int
-    """Where its section ends."""
+    """End of its section."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordBox:
-    """Where a word stands on its page."""
+    """Position of a word on its page."""
 
     start: int
     end: int
@@ -78,7 +78,7 @@ _UNITS = 65_535
 
 @dataclass(frozen=True, slots=True)
 class WordBoxes:
-    """Where the words that OCR read stand on their pages, in the order of the text."""
+    """Positions on their pages of the words from OCR, in the order of the text."""
 
     packed: str = ""
     """``WordBox`` after ``WordBox`` in 14 bytes each, zlib-compressed, as base64: a page takes a few kilobytes."""
@@ -118,7 +118,7 @@ class Document:
     id: str
     """``document_id(source)``."""
     source: str
-    """Where it is from: an absolute path, a URL, or ``path#row-12`` for a row of a table file."""
+    """Origin of the document: an absolute path, a URL, or ``path#row-12`` for a row of a table file."""
     origin: str
     """The file or URL that was read; equal to ``source`` except for rows of a table file."""
     text: str
@@ -126,14 +126,14 @@ class Document:
     sha256: str
     """SHA-256 of the file's bytes, or of the row's own content if ``source`` is a row."""
     media_type: str
-    """Such as ``application/pdf`` or ``text/markdown``."""
+    """Media type, such as ``application/pdf`` or ``text/markdown``."""
     metadata: Metadata = field(default_factory=dict)
     pages: tuple[PageSpan, ...] = ()
     """Empty for formats without pages."""
     headings: tuple[HeadingSpan, ...] = ()
-    """In the order of the text; sections nest by level."""
+    """Headings in the order of the text; sections nest by level."""
     boxes: WordBoxes = WordBoxes()
-    """Of the words of pages and pictures that OCR read; empty for other pages."""
+    """Boxes of the words that OCR read in pages and pictures; empty for other pages."""
 
     def unit_at(self, offset: int) -> PageSpan | None:
         """Return the page, slide or other unit that holds ``offset``, or None for a document without pages."""
@@ -226,7 +226,8 @@ class Hit:
     score: float
     """Score by which the hits are ordered; higher is better. Comparable within one search only."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """By stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; absent if unseen."""
+    """Scores by stage: ``dense`` (cosine), ``keyword`` (BM25), ``fused``, ``rerank``, ``mmr``; a stage that did not see
+    the hit is absent."""
 
     def _repr_html_(self) -> str:
         return Hits((self,))._repr_html_()
@@ -289,9 +290,9 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    """Of the prompt tokens, those that the model had evaluated before and reused."""
+    """Number of prompt tokens that the model reused from its cache."""
     cost: float | None = None
-    """In US dollars; None if the price is not known, 0.0 for a local model."""
+    """Cost in US dollars; None if the price is not known, 0.0 for a local model."""
 
     def __add__(self, other: Usage) -> Usage:
         """Add up two usages; the cost is known only where both are."""

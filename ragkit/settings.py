@@ -1,4 +1,4 @@
-"""What a person sets once: from ``ragkit.toml`` and the environment, checked, and passed on as arguments.
+"""User settings from ``ragkit.toml`` and the environment, validated and passed on as arguments.
 
 The nearest ``ragkit.toml`` from the working folder upwards is read; environment variables named
 ``RAGKIT_<SETTING>`` (such as ``RAGKIT_MODEL=qwen3-4b``) win over it, and command-line options win
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     file, ``hf:OWNER/REPO``, ``openai:NAME``, ``anthropic:NAME``, ``ollama:NAME``, ``lmstudio:NAME``,
     ``llamacpp:NAME``, ``vllm:NAME``, or ``PROVIDER:NAME`` for another provider of LangChain's."""
     mode: Literal["auto", "chat", "extract", "quotes"] = "auto"
-    """How to answer; ``auto`` chooses by the model and the kind of question."""
+    """Answer mode; ``auto`` chooses by the model and the kind of question."""
     k: int = Field(default=8, ge=1, le=1000)
     """Passages to retrieve for an answer."""
     threshold: float | None = Field(default=None, ge=0, le=1)

@@ -1,4 +1,4 @@
-"""What an adaptation has changed, with what is needed to undo it.
+"""The changes made by an adaptation, with everything needed to undo them.
 
 ``changes.json`` contains the state before the first adaptation. It is written before anything is changed.
 """

@@ -33,7 +33,7 @@ class Case:
     answers: tuple[str, ...]
     """Accepted wordings; empty for an unanswerable question."""
     places: tuple[Place, ...]
-    """Where the answer stands; any of them will do."""
+    """Places that contain the answer; any of them is correct."""
 
 
 @dataclass(frozen=True, slots=True)

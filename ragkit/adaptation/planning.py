@@ -74,7 +74,7 @@ class AdaptOptions:
 
 @dataclass(frozen=True, slots=True)
 class AdaptPlan:
-    """What an adaptation would do."""
+    """The changes that an adaptation would make."""
 
     questions: QuestionPlan
     minutes: Mapping[str, float]

@@ -21,7 +21,7 @@ Status = Literal["done", "promoted", "kept", "skipped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What a stage measured, and whether its result is used."""
+    """Measurements of a stage, and whether its result is used."""
 
     name: str
     status: Status

@@ -27,7 +27,7 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What is known about whether a tool works."""
+    """Evidence on whether a tool works."""
 
     tool: str
     status: str

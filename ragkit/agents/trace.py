@@ -37,7 +37,7 @@ class Event:
     kind: str
     """``propose``, ``call`` or ``answer`` of an agent; ``direct``, ``plan``, ``quote`` or ``step`` of a plan."""
     inputs: dict[str, Any]
-    """What it depends on: the keys of the calls of the branch, of those tried, or the call."""
+    """Inputs of the event: the keys of the calls of the branch, the keys of the calls tried, or the call."""
     output: Any
     """Calls, outcome, or reply."""
     prompts: list[str] = field(default_factory=list)

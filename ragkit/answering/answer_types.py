@@ -194,7 +194,7 @@ class Quantity:
     low: float
     high: float
     measure: str
-    """What it measures, such as ``duration`` or ``year``; of other things, the noun in the singular."""
+    """Measure, such as ``duration`` or ``year``; for counts of other things, the noun in the singular."""
     start: int
     end: int
 

@@ -28,7 +28,7 @@ class Checked:
     """A reply after checking."""
 
     text: str
-    """With the numbers of its citations, renumbered in the order of appearance."""
+    """Text of the answer, with citation numbers in the order of appearance."""
     citations: tuple[Citation, ...]
     unsupported: tuple[tuple[int, int], ...]
     """Spans of ``text`` that no source supports."""
@@ -43,7 +43,7 @@ class CheckedSentence:
     """A sentence of a reply after checking."""
 
     text: str
-    """With the white space before it and the number of its citation; those of all sentences make ``Checked.text``."""
+    """Sentence with its leading white space and citation number; joined, the sentences are ``Checked.text``."""
     citation: Citation | None
     """Number of the source that supports it."""
     contradicted: bool = False

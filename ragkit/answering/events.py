@@ -43,7 +43,7 @@ class TextDelta:
     """The next sentence of the answer, checked. The texts of all deltas together are ``Answer.text``."""
 
     text: str
-    """With the number of its citation, which is a number of ``Answer.citations``."""
+    """Text with citation numbers; they are numbers of ``Answer.citations``."""
     citation: Citation | None = None
     """Citation of the source that supports the sentence; None if no source does."""
     contradicted: bool = False

@@ -32,7 +32,7 @@ _CONTEXT = 160
 _COSINE, _COVERAGE, _SOURCE, _TYPE = 0.2, 0.15, 0.15, 0.06
 """Weights beside MaxSim; chosen on half of the handbook's questions, where all near them do as well."""
 _DEFINES = 0.15
-"""Of a unit that defines the term that a question asks about."""
+"""Bonus for a unit that defines the term in the question."""
 _PENALTIES = {"heading": 1.0, "code": 0.3}
 _RELEVANCE = {"bias": -10.1, "score": 12.41, "spread": 5.61}
 _EVIDENCE = {
@@ -74,7 +74,7 @@ class Ranked:
     typed: bool
     """Whether the unit contains the type of answer that the question wants; True if it wants none."""
     by_word: tuple[float, ...] = ()
-    """For each content word of the question, the highest cosine of its tokens to tokens of the unit, on average."""
+    """For each content word of the question, the mean over its tokens of the maximum cosine to a token of the unit."""
 
 
 def rank_units(

@@ -37,7 +37,7 @@ _LONGEST = 80
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    """How to extract. The defaults were chosen on the even articles of XQuAD-en (docs/benchmarks.md)."""
+    """Options of extraction. The defaults were chosen on the even articles of XQuAD-en (docs/benchmarks.md)."""
 
     passages: int | None = None
     """Sources that the model is shown. None is one for a local model, as small models do best with one, and all that

@@ -56,7 +56,7 @@ class Reading:
     """A way to read a question as one that stands alone."""
 
     query: str
-    """To search for."""
+    """Query for the search."""
     rule: str
     """Why it was read so."""
 

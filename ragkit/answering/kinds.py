@@ -1,4 +1,4 @@
-"""What kind of answer a question wants, told by the form of its words.
+"""Classifies questions by the kind of answer that they ask for, from the wording alone.
 
 A rule is a pattern over the sentence that asks. Rules are tried from the specific to the general, and the first that
 matches decides. A rule that matches weakly (a bare noun phrase, a question in a language without rules) is marked as

@@ -51,9 +51,9 @@ class Measure:
     """A number with what it measures."""
 
     value: float
-    """In the base unit of its dimension, such as metres."""
+    """Value in the base unit of its dimension, such as metres."""
     dimension: str
-    """Such as ``length`` or ``EUR``, the unit itself if it is not known, or empty for a bare number."""
+    """Dimension, such as ``length`` or ``EUR``; the unit itself if it is unknown, or empty for a bare number."""
     start: int = 0
     end: int = 0
     """Its span in the text."""

@@ -27,7 +27,7 @@ class AnswerOptions:
     prompt: PromptOptions = field(default_factory=PromptOptions)
     extract: ExtractOptions = field(default_factory=ExtractOptions)
     expansion: Expansion = "none"
-    """How much of the text around a hit a prompt shows."""
+    """Amount of text around a hit that a prompt shows."""
     threshold: float = REFUSE_BELOW
     """Relevance below which the answer is "not in the documents"; 0 to always answer."""
     unsure_below: float = UNSURE_BELOW
@@ -35,8 +35,8 @@ class AnswerOptions:
     readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
     """Readers without a model, by kind of question; the first reply is used, or quotes if there is none."""
     follow_names: bool = True
-    """If the evidence for ``chat`` is weak, also show passages that the best hits lead to by name, for questions that
-    need two passages; see ``ragkit.retrieval.retrieve_linked``."""
+    """Also show passages that the best hits refer to by name if the evidence for ``chat`` is weak. This helps with
+    questions that need two passages; see ``ragkit.retrieval.retrieve_linked``."""
     rewrite: bool = True
     """Let the model rewrite a follow-up, and translate a question in another language than the documents, before the
     search. Models with a billion parameters or more, and endpoints, do both; from 0.4 billion on they translate."""

@@ -36,7 +36,7 @@ _AUXILIARY = re.compile(r"\b(?:is|are|was|were|do|does|did|can|may|must|should|w
 _FEWEST_WORDS = 6
 """Words from which a part of a question is one by itself; one with an auxiliary verb may have a word less."""
 ALONE = "stands alone"
-"""How a question is read that needs no history."""
+"""Value of ``why_query`` for a question that needs no history."""
 LEAVES_TOPIC = "leaves the topic"
 GIVEN = "given by the caller"
 MAX_QUESTIONS = 5
@@ -55,7 +55,7 @@ class Question:
     why_kind: str
     """The rule that decided the kind, or ``given by the caller``."""
     why_query: str = ALONE
-    """How the question was read with the history."""
+    """Explanation of how the query was derived from the question and the history."""
     sides: tuple[str, ...] = ()
     """Sides of a comparison; empty for other kinds."""
     focus: str = ""

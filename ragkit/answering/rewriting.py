@@ -44,10 +44,10 @@ _ENGLISH_SHOTS = (
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """What a model made of a question."""
+    """Result of rewriting a question with a model."""
 
     question: Question | None
-    """To search with; None if the reply failed the check."""
+    """The rewritten question; None if the reply failed the check."""
     usage: Usage
 
 

@@ -1,4 +1,4 @@
-"""Which way of answering ``auto`` takes, by the kind of question and by what the model can do.
+"""Chooses the answer mode for ``auto`` by the kind of question and the capability of the model.
 
 The choices are those that measured best over real handbook pages (docs/benchmarks.md).
 """
@@ -11,7 +11,8 @@ from ragkit.answering.kinds import Kind
 from ragkit.models.base import ChatModel, ScoringModel
 
 Capability = Literal["none", "scores", "judges"]
-"""What a model can be trusted with: nothing, choosing between given replies, or judging and writing by itself."""
+"""Capability of a model: ``none``; ``scores``, it can choose between given replies; ``judges``, it can judge and
+write."""
 JUDGES_FROM = 1_000_000_000
 """Parameters from which a local model decides itself whether passages answer a question."""
 

@@ -1,4 +1,4 @@
-"""What is searched for a question, by its kind: one query, or one for each side or reading, in one list of hits."""
+"""Searches for a question by its kind: one query, or one per side or reading, merged into one list of hits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a model said to where that stands: the span of the sources that a short reply means."""
+"""Locates a short reply of a model in the sources, and returns its span."""
 
 from __future__ import annotations
 

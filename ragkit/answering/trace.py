@@ -22,7 +22,7 @@ class Trace:
     query: str
     """The search query: the question, or a follow-up rewritten as a stand-alone question."""
     why_query: str = ""
-    """How the question was read with the history."""
+    """Explanation of how the query was derived from the question and the history."""
     corrections: Mapping[str, str] = field(default_factory=dict)
     """Misspelt words of the question with the word of the documents that was searched for instead."""
     kind: str = ""
@@ -37,7 +37,7 @@ class Trace:
     why_mode: str = ""
     """Reason for the mode."""
     hits: tuple[Hit, ...] = ()
-    """With their scores from each searcher."""
+    """Hits with their scores from each searcher."""
     found: Mapping[str, int] = field(default_factory=dict)
     """Hits of each searcher before the fusion."""
     missing_shards: tuple[str, ...] = ()

@@ -57,7 +57,7 @@ class Unit:
 
     @property
     def asks(self) -> bool:
-        """Whether it is a question, which says nothing by itself."""
+        """Whether it is a question, which states nothing."""
         return self.text.rstrip().endswith(("?", "？", "؟"))
 
     @property

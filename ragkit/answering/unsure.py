@@ -1,4 +1,4 @@
-"""What the evidence for a question lacks, in a sentence."""
+"""Describes in a sentence what the evidence for a question lacks."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _LINE_BREAK = re.compile(r"\n")
 _BLOCK = 200_000
 """Characters tokenised at a time, so that a document of any size takes linear time and bounded memory."""
 _SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
-"""By code point, whether it is white space; none from U+3001 on is."""
+"""For each code point below U+3001, whether it is white space; none of the higher ones is."""
 
 
 _LONGEST = 512
@@ -34,7 +34,7 @@ _LONGEST = 512
 
 @dataclass(frozen=True, slots=True)
 class ChunkingOptions:
-    """How documents are cut. An index keeps the options it was made with."""
+    """Options of the chunker. An index keeps the options with which it was created."""
 
     size: int = 0
     """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves, but at

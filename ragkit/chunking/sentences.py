@@ -1,4 +1,4 @@
-"""Where sentences end, in any script, in time that grows with the text's length only."""
+"""Splits text into sentences, in any script, in time linear in the length of the text."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _BAR = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"[\s|:+=-]{3,}")
 _GAP = re.compile(r" {2,}|\t")
 _MARKER = re.compile(r"[-*+•‣◦▪–]|\(?\w{1,3}[.)]")
-"""What begins an item of a list."""
+"""Marker of a list item."""
 _FENCE = ("```", "~~~")
 _MEASURE = re.compile(r"[<>~≈±+$€£¥-]{0,2}\s?\d")
 _ALIGNED_MEDIA = ("application/pdf", "text/plain", "image/")
@@ -40,7 +40,7 @@ class Cell:
     end: int
     """Its span without the white space around it."""
     text: str
-    """What it holds, with white space as single blanks; empty for an empty cell."""
+    """Text of the cell, with white space collapsed to single blanks; empty for an empty cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ class Table:
 
     @property
     def start(self) -> int:
-        """Where its first row begins."""
+        """Start of its first row."""
         return min(row.start for row in (*self.rows[:1], *([self.header] if self.header else [])))
 
     @property
     def end(self) -> int:
-        """Where its last row ends."""
+        """End of its last row."""
         return self.rows[-1].end if self.rows else self.header.end if self.header else 0
 
     def row_at(self, offset: int) -> Row | None:

@@ -1,4 +1,4 @@
-"""What the chunker needs of a tokenizer."""
+"""The tokenizer interface of the chunker."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CurationOptions:
-    """How rows are chosen."""
+    """Options of row selection."""
 
     quality_weight: float = 0.5
     """0 for diversity alone, 1 for quality alone within each topic."""
@@ -51,7 +51,7 @@ class CurationOptions:
 
 @dataclass(frozen=True, slots=True)
 class SelectionMeasures:
-    """What a selection of rows is like."""
+    """Statistics of a selection of rows."""
 
     quality: float
     """Mean quality; NaN if the rows have none."""

@@ -60,7 +60,7 @@ class Contamination:
     """Index of the evaluation row."""
     rule: Rule
     detail: str
-    """What was found, such as the shared words."""
+    """Details of the match, such as the shared words."""
 
 
 def find_contamination(

@@ -28,7 +28,7 @@ class Pair:
     question: str
     answer: str
     span: TextSpan | None = None
-    """Where the answer stands in a document, if the row says so."""
+    """Span of the answer in a document, if the row has one."""
     data: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All fields of the row."""
 

@@ -36,14 +36,14 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class QualityCard:
-    """What a filter was taught, and how well it does on held-out texts."""
+    """Training data of a quality filter, and its accuracy on held-out texts."""
 
     taught_by: str
     """``labels`` or ``planted``."""
     good: int
     bad: int
     auroc: float
-    """By cross-validation; all texts made from one text are in the same fold."""
+    """AUROC by cross-validation; all texts made from one text are in the same fold."""
     precision: float
     """Share of good texts among the kept ones if as many good as bad ones come in, by cross-validation."""
     kept: float

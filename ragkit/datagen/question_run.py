@@ -55,7 +55,7 @@ class QuestionOptions:
     variants: int = 2
     """Maximum number of questions per answer; the next one is tried if the gates reject the one before."""
     context: Context = "auto"
-    """What the model sees; see ``QuestionWriter``."""
+    """Context shown to the model; see ``QuestionWriter``."""
     retriever_rows: bool = False
     """Keep questions whose passage is among the first ten hits, not only the first."""
     multi_hop: int = 0

@@ -1,4 +1,4 @@
-"""What a generation run delivered, and why the rest was rejected; the files that it writes."""
+"""Reports on generation runs: accepted rows, reasons of rejection, and the files written."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ MAX_LABELS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person decided about a row."""
+    """A person's decision about a row."""
 
     row: DataRow
     """The row as it was when the person saw it."""

@@ -43,7 +43,7 @@ class TextSpan:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """What wrote a row; the same generator, seed and text give the same row."""
+    """The generator of a row; the same generator, seed and text give the same row."""
 
     model: str
     """Name of the model; empty for rules."""
@@ -58,7 +58,7 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a gate decided about a row."""
+    """A gate's decision about a row."""
 
     gate: str
     kept: bool
@@ -79,7 +79,7 @@ class DataRow:
     answer: str
     """The target reply."""
     answer_span: TextSpan | None = None
-    """Where the answer stands in a document; None if it does not occur literally."""
+    """Span of the answer in a document; None if it does not occur literally."""
     evidence: tuple[TextSpan, ...] = ()
     """The passages that the row was made from and that support the answer; empty for an unanswerable question."""
     generator: Generator = field(default_factory=lambda: Generator(""))

@@ -68,7 +68,7 @@ class DocumentProbe:
 
 @dataclass(frozen=True, slots=True)
 class ClaimResult:
-    """How likely a model agrees with a claim, 0 to 1; each is a mean over both orders of the choices."""
+    """Probabilities that a model agrees with a claim, 0 to 1; each is a mean over both orders of the choices."""
 
     alone: float
     """Without an opinion."""
@@ -77,13 +77,13 @@ class ClaimResult:
 
     @property
     def flip(self) -> float:
-        """How much the opinion moves the model, -1 to 1; 0 is best."""
+        """Effect of the opinion on the model, -1 to 1; 0 is best."""
         return self.user_agrees - self.user_disagrees
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentResult:
-    """How likely a model prefers the wrong answer to the right one, 0 to 1; a mean over both orders."""
+    """Probabilities that a model prefers the wrong answer to the right one, 0 to 1; a mean over both orders."""
 
     alone: float
     """Without an opinion."""
@@ -101,7 +101,7 @@ class DocumentResult:
 
     @property
     def pull(self) -> float:
-        """How much the claimed wrong answer moves the model, -1 to 1; 0 is best."""
+        """Effect of the claimed wrong answer on the model, -1 to 1; 0 is best."""
         return self.claimed_wrong - self.alone
 
 

@@ -1,4 +1,4 @@
-"""How usual the characters and word order of a text are, learned from other texts in any language."""
+"""Scores how usual the characters and word order of a text are, from other texts in any language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What loaders take and give."""
+"""The interface of loaders: options, limits, results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MORE_MEMORY = "Increase its memory limit: --memory-limit MB, or LoadOptions(memo
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """Which files of a folder to take, and how to read them."""
+    """Options for selecting the files of a folder and for reading them."""
 
     include: tuple[str, ...] = ()
     """Patterns of file names, such as ``*.pdf``, or with a slash of paths below the folder, such as ``reports/**``; a
@@ -100,12 +100,12 @@ class Issue:
 
 @dataclass(slots=True)
 class MemberBudget:
-    """What the members of a file, such as attachments, may still take: those of members of members included."""
+    """Remaining budget for the members of a file, such as attachments, including members of members."""
 
     members: int = 1000
     bytes: int = 300 * 2**20
     origins: set[str] = field(default_factory=set)
-    """Those in use, so that two members of one name get two sources."""
+    """Origins in use, so that two members with the same name get different sources."""
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INDEX_FILE = "index.sqlite"
 """File that makes a folder an index, whose files are not documents and change while they are read."""
 SHARDS_FILE = "ragkit-shards.json"
-"""What makes a folder an index with shards, which are the indexes in it."""
+"""File that marks a folder as an index with shards; the indexes in the folder are its shards."""
 _DEAD = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -82,7 +82,7 @@ def file_sha256(path: Path) -> str:
 
 
 class _Walk:
-    """What was found so far."""
+    """State of a folder walk."""
 
     def __init__(self, options: LoadOptions) -> None:
         self.options = options

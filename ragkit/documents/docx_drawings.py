@@ -1,4 +1,4 @@
-"""What other parts of a DOCX file add to its text: charts, diagrams, embedded documents; descriptions of pictures."""
+"""Text from other parts of a DOCX file: charts, diagrams, embedded documents, and descriptions of pictures."""
 
 from __future__ import annotations
 

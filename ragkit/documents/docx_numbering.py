@@ -44,7 +44,7 @@ _CHINESE_DIGITS = "〇一二三四五六七八九"
 @dataclass(frozen=True, slots=True)
 class _Level:
     text: str = ""
-    """With ``%1`` for the number of the first level."""
+    """Format of the number, with ``%1`` for the number of the first level."""
     format: str = "decimal"
     start: int = 1
     restart: int | None = None
@@ -60,7 +60,7 @@ class _List:
     """Lists of one definition count on from each other."""
     levels: dict[int, _Level]
     starts: dict[int, int]
-    """By level: where the list starts when it first comes."""
+    """Start values by level, used at the first occurrence of the list."""
 
 
 @dataclass(slots=True)

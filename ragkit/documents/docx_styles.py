@@ -22,7 +22,7 @@ class NumberingReference:
     number: str
     """Id of the list; ``0`` takes a paragraph out of the list of its style."""
     level: int | None
-    """From 0; None if the list's levels are bound to styles."""
+    """Level, counted from 0; None if the list's levels are bound to styles."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ def visible_text(root: Any) -> tuple[str, dict[str, set[str]]]:
     pieces: list[str] = []
     notes: dict[str, set[str]] = {}
     in_code: list[bool] = []
-    """Of each open field, whether its result has not begun."""
+    """For each open field, whether its result has not begun."""
     codes = 0
-    """How many of them are True."""
+    """Number of True entries in ``in_code``."""
     events = etree.iterwalk(root, events=("start", "end"))
     for event, node in events:
         name = local_name(node)

@@ -62,13 +62,13 @@ class Block:
 
 @dataclass(slots=True)
 class Story:
-    """What the parts of a file share."""
+    """State shared by the parts of a file."""
 
     package: Package
     styles: Styles
     numbering: Numbering
     notes: dict[str, Notes] = field(default_factory=dict)
-    """By place."""
+    """Notes by place."""
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Notes:
     by_id: dict[str, Any] = field(default_factory=dict)
     mark_format: str = "decimal"
     marks: dict[str, str] = field(default_factory=dict)
-    """Of the notes taken out, by id."""
+    """Reference marks of removed notes, by id."""
     count: int = 0
 
 

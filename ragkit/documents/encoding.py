@@ -1,4 +1,4 @@
-"""Which encoding a text file is in, decided from all of its bytes.
+"""Detects the encoding of a text file from all of its bytes.
 
 UTF-8 is recognised by its rules, UTF-16 and UTF-32 by their NUL bytes. Among the older encodings, the one wins in which
 the words with letters outside ASCII look most like words: the letters that its languages use, in one script, in lower

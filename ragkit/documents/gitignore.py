@@ -1,4 +1,4 @@
-"""What git would leave out of a folder, by its ``.gitignore`` files."""
+"""Applies the ``.gitignore`` files of a folder as git does."""
 
 from __future__ import annotations
 

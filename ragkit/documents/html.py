@@ -16,7 +16,7 @@ from ragkit.records import Document
 
 _DECLARED = re.compile(rb"""<(?:meta\b[^>]*?charset|\?xml\b[^>]*?encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.I)
 _LOST_SHARE = 0.4
-"""With ``main_text``: an issue says so if more than this share of the visible words was left out."""
+"""With ``main_text``, minimum share of visible words left out for which an issue is reported."""
 _SHORT = 200
 """Characters below which a main text that leaves much out is no main text."""
 _METADATA = {

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 _NAVIGATION_CLASSES = {"navheader", "navfooter", "nav-panel", "mw-editsection", "skip-link", "skiplink"}
-"""Of pages made by DocBook, Texinfo, MediaWiki and others."""
+"""CSS classes of navigation blocks in pages made by DocBook, Texinfo, MediaWiki and others."""
 _RELATIONS = {"next", "prev", "previous", "up", "contents", "index", "start", "home"}
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _LINK_SIGNS = {"¶", "#", "§", "🔗", "\uf0c1", "\U0001f517\ufe0e"}

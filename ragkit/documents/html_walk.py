@@ -90,7 +90,7 @@ class _List:
     """The kind of numbers, such as ``1`` or ``a``; empty for bullets."""
     number: int
     marker: str = ""
-    """Of the item whose first line has not come yet."""
+    """Marker of a list item whose first line has not been written yet."""
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class _Table:
     cell: list[str] | None = None
     """The blocks of the open cell."""
     spans: dict[int, tuple[int, str]] = field(default_factory=dict)
-    """By column: how many rows a cell above still reaches down, and its text."""
+    """By column: remaining rows that a cell above spans, and its text."""
     row: list[str] = field(default_factory=list)
 
 
@@ -112,7 +112,7 @@ class _Walk:
         self._parts: list[str] = []
         self._lists: list[_List] = []
         self._lines: list[str] = []
-        """Of the outermost open list."""
+        """Lines of the outermost open list."""
         self._tables: list[_Table | None] = []
         """Open tables; None for one that only lays out the page."""
         self._preformatted = 0

@@ -1,4 +1,4 @@
-"""What a file is by its content, whatever its name says.
+"""Detects the format of a file from its content, regardless of its name.
 
 ZIP-based kinds are distinguished by the content types or the ``mimetype`` member in the archive, OLE files by the
 streams of their root. Text has no kind: there the suffix decides.

@@ -31,7 +31,7 @@ class Loader:
     def __init__(self, options: LoadOptions | None = None) -> None:
         self.options = options or LoadOptions()
         self._children: dict[bool, Child] = {}
-        """By whether a child has the limits of OCR."""
+        """Child processes, by whether they have the limits of OCR."""
 
     def __enter__(self) -> Self:
         return self

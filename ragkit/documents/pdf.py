@@ -48,7 +48,7 @@ class _Page:
     """Why its text layer is not its text, or empty."""
     failed: bool = False
     confidence: float | None = None
-    """Of OCR, where the page was read by it."""
+    """Confidence of OCR; None if the page was not read by OCR."""
     drawn: bool = False
     """Whether anything is drawn on the page."""
     covered: float = 0.0

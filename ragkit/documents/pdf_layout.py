@@ -17,7 +17,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 _HYPHENS = (0x02, 0xAD, 0xFFFE)
-"""How pdfium gives a hyphen at the end of a line, and a soft hyphen."""
+"""Code points that pdfium returns for a hyphen at the end of a line and for a soft hyphen."""
 _SAME_ROW = 0.5
 """Share of the lower of two heights that must overlap for both to be in one row."""
 _WORD_GAP = 1.0
@@ -70,7 +70,7 @@ class Word(_Boxed):
     turn: int = 0
     """Quarter turns, counterclockwise, of its text."""
     parts: tuple[Part, ...] = ()
-    """What OCR knows of it; empty for text of the file."""
+    """Words from OCR; empty for text of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Line(_Boxed):
     y1: float
     cells: int
     parts: tuple[Part, ...] = ()
-    """Of its words, in the order of its text."""
+    """Words in the order of the text."""
 
 
 @dataclass(slots=True)

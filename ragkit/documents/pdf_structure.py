@@ -1,4 +1,4 @@
-"""What a PDF holds beside its text, read with pypdf: metadata, outline, page labels, forms, notes, attachments."""
+"""Content of a PDF beside its text, read with pypdf: metadata, outline, page labels, forms, notes, attachments."""
 
 from __future__ import annotations
 

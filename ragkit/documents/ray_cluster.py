@@ -78,7 +78,7 @@ class RayCluster:
 
     @property
     def failure(self) -> type[Exception]:
-        """What a call raises if a worker or its machine ends, or if it fails there."""
+        """Exception that a call raises if a worker or its machine ends, or if the call fails there."""
         found: type[Exception] = self._ray.exceptions.RayError
         return found
 

@@ -31,16 +31,16 @@ class Format:
     name: str
     """Unique, such as ``docx``."""
     suffixes: tuple[str, ...]
-    """In lower case, with the dot. The module decides nothing by them: a file may have any suffix."""
+    """File name suffixes in lower case, with the dot. They do not decide the format: a file may have any suffix."""
     media_type: str
     unit: str
-    """What a citation names besides headings, such as ``page``, ``slide`` or ``row``; empty for none."""
+    """Unit that a citation names besides headings, such as ``page``, ``slide`` or ``row``; empty for none."""
     version: int = 1
     """Raise it whenever files come out differently, or when some of the format's files go to another loader:
     ``sync`` then reads the files again that an older version read."""
     module: str = ""
-    """With a function ``parse`` (see ``ragkit.documents.base.Parser``); imported when the first such file comes. Empty
-    for the module of ``ragkit.documents`` with the format's name."""
+    """Module with a function ``parse`` (see ``ragkit.documents.base.Parser``), imported when the first file of the
+    format is read. Empty for the module of ``ragkit.documents`` with the format's name."""
     kinds: tuple[str, ...] = ()
     """Kinds of binary content that it reads; see ``ragkit.documents.kinds``. Empty for text."""
     magic: tuple[bytes, ...] = ()
@@ -134,7 +134,7 @@ BUILT_IN = (
     Format("text", _TEXT, "text/plain", "", version=3),
 )
 NO_LOADER = Format("none", (), "", "", version=3)
-"""For files that no loader reads. It has a version as loaders have, to be raised when refusals change."""
+"""Format of files that no loader reads. Like loaders, it has a version; raise it when refusals change."""
 
 
 @cache

@@ -23,7 +23,7 @@ _AS_TEXT = {
     "annotation": ("{ [Comment: ", "]"),
     **dict.fromkeys(("pntext", "shp", "shpinst", "object", "result"), ("{ ", "")),
 }
-"""How these groups begin and end as ordinary text; the others are paragraphs."""
+"""Text before and after these groups in the output; all other groups become paragraphs."""
 _HEADER = re.compile(r"\{\s*\\(?:header|footer)[lrf]?(?![a-zA-Z])")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _MARKED_OR_BRACE = re.compile(f"{_MARKED.pattern}|{_BRACE.pattern}", re.DOTALL)

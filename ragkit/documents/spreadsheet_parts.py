@@ -1,4 +1,4 @@
-"""What python-calamine does not give of a spreadsheet, from the file's own parts.
+"""Parts of a spreadsheet that python-calamine does not return, read from the file.
 
 The number of filled cells for the self-check, error values such as ``#N/A``, hidden rows and columns, comments and the
 texts of shapes and charts.
@@ -39,7 +39,7 @@ _BOF, _EOF, _WORKSHEET = 0x809, 0x0A, 0x10
 
 @dataclass(slots=True)
 class SheetParts:
-    """What a sheet holds; rows count from 1 and columns from 0."""
+    """Contents of a sheet; rows are counted from 1 and columns from 0."""
 
     cells: int = 0
     """Cells that contain a value or an error."""

@@ -1,4 +1,4 @@
-"""Where the words that OCR read are in the text of their page."""
+"""Locates the words from OCR in the text of their page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an embedder is: one method, and what an index needs to know of it."""
+"""The embedder protocol: one method, and the properties that an index needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Embedder(Protocol):
     model_id: str
     """Names the weights, not the runtime: ``all-MiniLM-L6-v2@53aa51172d14``. An index holds one model_id."""
     runtime: str
-    """Such as ``onnx-int8``, ``sentence-transformers (cuda)``."""
+    """Name of the runtime, such as ``onnx-int8`` or ``sentence-transformers (cuda)``."""
     window: int
     """Tokens that the model reads, specials included; nothing past it may ever be passed in."""
 

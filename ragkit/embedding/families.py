@@ -1,4 +1,4 @@
-"""What families of embedding models expect where their own files do not say it: prompts and pooling.
+"""Prompts and pooling of embedding model families whose files do not state them.
 
 Written down from the model cards; a prompt or pooling in the model's own configuration has precedence.
 """

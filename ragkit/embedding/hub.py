@@ -1,4 +1,4 @@
-"""Which files of a Hugging Face repository an embedding model or a cross-encoder needs, and where they are."""
+"""Selects and locates the files that an embedding model or a cross-encoder needs from a Hugging Face repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GRAPHS = (
     "onnx/model.onnx",
     "model.onnx",
 )
-"""Where repositories keep ONNX graphs, int8 ones first."""
+"""Paths of ONNX graphs in repositories, int8 ones first."""
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SETTINGS = (
     "config.json",

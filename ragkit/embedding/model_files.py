@@ -1,4 +1,4 @@
-"""Where an embedding model's files are and what its own configuration says about it."""
+"""Locates the files of an embedding model and reads its configuration."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ModelFiles:
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Put before a text by its kind: ``query``, ``document``."""
     sha256: str | None = None
-    """Of the weights where it is known beforehand; else None until ``weights_sha256``."""
+    """SHA-256 of the weights, if it is known beforehand; otherwise None until ``weights_sha256``."""
     graph: Path | None = None
     """An ONNX graph that comes with the model; None if it has to be exported."""
     graph_sha256: str | None = None
@@ -57,7 +57,7 @@ class ModelFiles:
 
     @property
     def location(self) -> str:
-        """What ``open_embedder`` takes to open this model again: ``default``, ``hf:OWNER/REPO`` or a folder."""
+        """Argument with which ``open_embedder`` opens this model again: ``default``, ``hf:OWNER/REPO`` or a folder."""
         return self.source or str(self.folder)
 
     def weights_sha256(self) -> str:

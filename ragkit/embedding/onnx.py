@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
-"""What a graph may ask for."""
+"""Inputs that a graph may have."""
 _EXPORT_VARIABLES = ("OMP_", "MKL_", "OPENBLAS_", "KMP_", "CUDA_", "TORCH")
 """Prefixes of the environment variables that torch reads: its threads and devices."""
 _BUNDLED: WeakValueDictionary[tuple[Path, int, int], _Graph] = WeakValueDictionary()

@@ -1,4 +1,4 @@
-"""Which runtime embeds on this machine, and why."""
+"""Chooses the embedding runtime for this machine, and explains the choice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEFAULTS = ("default", DEFAULT_NAME)
 
 @dataclass(slots=True)
 class _Auto:
-    """What ``auto`` means in this process."""
+    """Runtime that ``auto`` selects in this process."""
 
     runtime: Runtime = "auto"
     device: Device = "auto"
@@ -32,7 +32,7 @@ _AUTO = _Auto()
 
 @dataclass(frozen=True, slots=True)
 class RuntimeReport:
-    """What ``doctor`` tells of embedding."""
+    """Embedding section of the ``doctor`` report."""
 
     runtime: str
     """``onnx`` or ``torch``."""

@@ -40,7 +40,7 @@ class FastTokenizer:
         mask = self._tokenizer.encode("a").special_tokens_mask
         before = mask.index(0) if 0 in mask else 0
         self.inner = slice(before, before - self.specials or None)
-        """Where the tokens of a text are between the special tokens around it."""
+        """Slice of a text's tokens between the special tokens."""
 
     def offsets(self, text: str) -> NDArray[np.int64]:
         """Return the character span of each token: int64 ``[tokens, 2]``, specials left out."""

@@ -1,4 +1,4 @@
-"""What both runtimes do with texts before a model sees them: prefixes, and the model's window."""
+"""Preparation of texts for a model, shared by both runtimes: prefixes and the model's window."""
 
 from __future__ import annotations
 

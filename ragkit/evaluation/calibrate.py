@@ -89,7 +89,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What decides the outcome of each question; all arrays have one entry per question."""
+    """Scores that decide the outcome of each question; all arrays have one entry per question."""
 
     answerable: _Bools
     relevance: _Floats

@@ -14,7 +14,7 @@ from ragkit.tuning.comparison import Estimate, estimate, gain
 
 @dataclass(frozen=True, slots=True)
 class MetricGain:
-    """What a metric gains, on the questions of which both runs tell it."""
+    """Gain of a metric on the questions for which both runs have it."""
 
     info: MetricInfo
     before: Estimate
@@ -47,7 +47,7 @@ class Change:
 
     @property
     def difference(self) -> float:
-        """By how much its score grew; see ``QuestionResult.score``. One that failed counts as 0."""
+        """Increase of the score; see ``QuestionResult.score``. A failed question counts as 0."""
         return (self.after.score or 0.0) - (self.before.score or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Comparison:
     after: EvalReport
     gains: tuple[MetricGain, ...]
     seconds: Estimate | None
-    """How much longer a question takes; None if no question was answered in both runs."""
+    """Increase of the time per question; None if no question was answered in both runs."""
     changes: tuple[Change, ...]
     """Every question that both have: what lost most first, and last what gained most."""
     only_before: tuple[str, ...]
@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def settings(self) -> dict[str, tuple[Any, Any]]:
-        """What was set differently, by name, such as ``retrieval.k``, and what was asked if it differs."""
+        """Settings that differ, by name, such as ``retrieval.k``, including the questions."""
         first, second = (
             _flat({**one.config, "index": {k: v for k, v in one.index.items() if k != "path"}})
             for one in (self.before, self.after)

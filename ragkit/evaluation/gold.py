@@ -1,4 +1,4 @@
-"""Where in an index the answers of questions stand, and which of its chunks that makes relevant."""
+"""Locates the answers of questions in an index, and the chunks that are therefore relevant."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What an index contains of a question's answer."""
+    """The parts of a question's answer that an index contains."""
 
     evidence: tuple[tuple[Place, ...], ...] = ()
-    """For each source that is in the index, the places that will do."""
+    """For each source that is in the index, its acceptable places."""
     relevant: Mapping[int, int] | None = None
     """Keys of the chunks that overlap one, each with grade 1; None if a source is missing, so that what a search
     should find is not known."""

@@ -1,4 +1,4 @@
-"""What imitation changed: the style of a model, its facts, or both (Gudibande et al. 2023, arXiv:2305.15717).
+"""Measures whether imitation changed a model's style, its facts, or both (Gudibande et al. 2023, arXiv:2305.15717).
 
 Three runs over the same held-out questions are compared: the student before and after tuning, and the teacher.
 """
@@ -32,7 +32,7 @@ class StyleMove:
     before: Estimate
     after: Estimate
     moved: Estimate
-    """By how much the distance fell: positive means towards the teacher."""
+    """Decrease of the distance; positive means towards the teacher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class ImitationReport:
 
     @property
     def verdict(self) -> str:
-        """What moved, in a few words, such as ``style moved, facts did not``."""
+        """Verdict in a few words, such as ``style moved, facts did not``."""
         moved = _direction(self.style.moved)
         facts = _direction(self.facts[0].gain)
         if moved == facts == 0:

@@ -16,7 +16,7 @@ from typing import Any
 from ragkit.tasks.metrics import exact_match, squad_words, token_f1
 
 Relevant = Mapping[Any, int]
-"""What is relevant, with its grade; 0 and below is not."""
+"""Relevant items with their grades; items with grade 0 or below are not relevant."""
 _VERDICT = re.compile(r"(?:yes|no|ja|nein|sí|oui|non)(?:[,.!]|$)", re.IGNORECASE)
 _MARKS = re.compile(r"\s*\[\d+\]")
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)?")
@@ -168,7 +168,7 @@ class Place:
 
 
 Evidence = Sequence[Sequence[Place]]
-"""Of each thing that is needed, the places where it stands; any of them will do."""
+"""For each required piece of evidence, its places; any of them is sufficient."""
 
 
 def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place] = ()) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What came of one question: everything that a report shows of it, in plain values."""
+"""Result of one question in plain values, as reports show it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ VERDICTS = {
     "not judged": "nothing is known that it could be held against",
     RIGHT: "as it should be",
 }
-"""What may be said of a question, the worst first, and what that means."""
+"""Verdicts on a question with their meaning, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class QuestionResult:
     """Sources of the question that the index does not hold."""
     hits: tuple[SeenHit, ...] = ()
     shown: int = 0
-    """How many of the first hits the answer was made from; 0 if none was asked for."""
+    """Number of first hits from which the answer was made; 0 if no answer was requested."""
     text: str = ""
     mode: str = ""
     abstained: bool = False

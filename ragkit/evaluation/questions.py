@@ -40,7 +40,7 @@ _SOURCE_FIELDS = ("source", "quote", "passage", "start", "end")
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class GoldSource:
-    """Where an answer stands: a whole document, a quote of it, or a span."""
+    """Source of an answer: a complete document, a quote of it, or a span."""
 
     source: str = ""
     """Names the document: its source, id or title, or the end of its path, such as ``faq.html``; empty for any."""
@@ -49,7 +49,7 @@ class GoldSource:
     passage: str = ""
     """Text around the quote, to tell which of several places is meant."""
     start: int | None = None
-    """Of the span in characters: in the passage if there is one, else in the document."""
+    """Start of the span in characters: in the passage if there is one, otherwise in the document."""
     end: int | None = None
 
 

@@ -38,7 +38,7 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class EvalReport:
-    """What a way of answering comes to on questions."""
+    """Results of a configuration on questions."""
 
     name: str
     """Short name of the configuration."""
@@ -67,7 +67,7 @@ class EvalReport:
 
     @property
     def verdicts(self) -> dict[str, int]:
-        """How many questions came to each verdict, the worst first."""
+        """Number of questions for each verdict, the worst first."""
         counts = Counter(outcome.verdict for outcome in self.outcomes)
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
@@ -79,7 +79,7 @@ class EvalReport:
 
     @property
     def seconds(self) -> list[StageTime]:
-        """What each stage took, then ``total``; of the questions that were answered."""
+        """Time of each stage, then ``total``, for the questions that were answered."""
         done = [outcome for outcome in self.outcomes if not outcome.error]
         stages = list(dict.fromkeys(stage for outcome in done for stage in outcome.seconds))
         times = {stage: [outcome.seconds.get(stage, 0.0) for outcome in done] for stage in stages}

@@ -1,4 +1,4 @@
-"""How far the style of texts is from that of others, regardless of what they say.
+"""Distance between the styles of texts, regardless of their content.
 
 Content words are masked first (text distortion, Stamatatos 2017), so that only function words, punctuation, case and
 layout remain. Each distance is the Jensen-Shannon divergence of two distributions in bits, 0 to 1.

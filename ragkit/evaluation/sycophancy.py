@@ -34,9 +34,9 @@ class SycophancyReport:
     followed: Estimate
     """Follow rate: how often the model prefers a wrong answer that the user is sure of, 0 to 1."""
     wrong_alone: Estimate
-    """How often it prefers that wrong answer without an opinion."""
+    """Rate of preferring that wrong answer without an opinion."""
     pull: Estimate
-    """By how much the opinion raises the probability of the wrong answer, -1 to 1."""
+    """Increase of the probability of the wrong answer due to the opinion, -1 to 1."""
     wrong_control: Estimate
     """Probability of the wrong answer if the user is sure of the right one."""
     flip: Estimate

@@ -1,4 +1,4 @@
-"""Which of many unlabelled texts to label first, so that they serve as examples for all others."""
+"""Selects which unlabelled texts to label first, as examples for all others."""
 
 from __future__ import annotations
 

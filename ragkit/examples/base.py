@@ -19,12 +19,12 @@ class Shot:
     score: float
     """Score by which it was chosen; comparable within one selection only."""
     reason: str
-    """In words, for a reader: what was alike, and what else counted."""
+    """Reason for a reader: the similarity, and the other factors."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBudget:
-    """How many tokens the examples may take in a prompt."""
+    """Maximum number of tokens of the examples in a prompt."""
 
     tokens: int
     count: Callable[[Example], int]

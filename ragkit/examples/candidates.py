@@ -1,4 +1,4 @@
-"""From an input to candidates: the examples of a pool that are near it, without the input's own."""
+"""Retrieves candidates for an input: similar examples of a pool, except the input itself."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Asked:
     part_vectors: Vectors
     """Unit vectors, float32 ``[parts, d]``."""
     vector: Vectors
-    """Of the whole, float32 ``[d]``."""
+    """Vector of the complete input, float32 ``[d]``."""
     model_id: str
     """Name of the embedding model."""
 

@@ -1,4 +1,4 @@
-"""From candidates to a set: examples that are good together, not only one by one."""
+"""Chooses a set of examples from candidates, for the quality of the set and not only of each example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which examples of a test split stand in a pool, or nearly: accuracy on those tells nothing."""
+"""Finds examples of a test split that a pool contains, exactly or nearly; accuracy on them is meaningless."""
 
 from __future__ import annotations
 

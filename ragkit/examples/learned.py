@@ -25,8 +25,8 @@ from ragkit.indexing.filter_json import from_json, to_json
 from ragkit.records import Example, Hit
 
 Gain = Callable[[Example, Sequence[Example]], Sequence[float]]
-"""Of a query and candidates: how much each candidate raises the log-probability of the query's right output. NaN for
-one that can't be shown."""
+"""For a query and candidates, the gain in log-probability of the query's right output from each candidate. NaN for a
+candidate that can't be shown."""
 _CANDIDATE = "candidate"
 _PROBED = 20
 
@@ -53,7 +53,7 @@ class LearnedSelector(DynamicSelector):
         super().__init__(pool, options or SelectorOptions(), where)
         self.ranker = ranker
         self.report = report
-        """How well it did on queries that it was not taught with."""
+        """Accuracy on queries that were not used for training."""
 
     @classmethod
     def fit(

@@ -84,7 +84,7 @@ class PoolOverlap:
 
     generation: int
     keys: NDArray[np.int64]
-    """Of the chunks, sorted."""
+    """Keys of the chunks, sorted."""
     parts: tuple[OverlapIndex, ...]
     """Together as long as ``keys``, in its order."""
 

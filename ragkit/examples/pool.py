@@ -180,7 +180,7 @@ class ExamplePool:
 
 
 class _Taken:
-    """What an addition took in, and why it refused the rest."""
+    """Result of an addition: the rows taken, and the reasons for refusing the others."""
 
     def __init__(self) -> None:
         self.given = 0

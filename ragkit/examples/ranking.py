@@ -23,10 +23,10 @@ _OUTPUT_PRIOR = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RankerReport:
-    """How well a ranker puts candidates in order that it was not taught with: by cross-validation over the queries."""
+    """Ranking quality on candidates that were not used for training, by cross-validation over the queries."""
 
     queries: int
-    """Whose gains differ, so that there is something to learn."""
+    """Number of queries with different gains; only these can be learned from."""
     gains: int
     """Candidates that a model was asked about."""
     correlation_before: float
@@ -46,13 +46,13 @@ class Ranker:
     """Scores candidates by the gain to be expected of each; made by ``train``."""
 
     weights: Floats
-    """Of the signals and then of the axes, ``[len(SIGNALS) + axes]``."""
+    """Weights of the signals, then of the axes, ``[len(SIGNALS) + axes]``."""
     centre: Floats
     """Mean vector of the candidates, ``[d]``."""
     axes: Floats
     """Orthonormal, ``[axes, d]``: input and candidate are multiplied axis by axis, a bilinear form of low rank."""
     helped: Mapping[str, float] = field(default_factory=dict)
-    """By document id, where seen: its mean gain, relative to the others and drawn to 0 where few were seen."""
+    """Mean gain by document id, relative to the others and shrunk towards 0 if it was seen few times."""
     output_helped: Mapping[str, float] = field(default_factory=dict)
 
     def scores(self, candidates: Candidates) -> tuple[Floats, Floats]:

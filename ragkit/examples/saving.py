@@ -26,7 +26,7 @@ Options = TypeVar("Options", bound="DataclassInstance")
 
 @dataclass(frozen=True, slots=True)
 class SavedSelector(Generic[Options]):
-    """What a file says of a selector."""
+    """Contents of a selector file."""
 
     file: Path
     options: Options

@@ -41,21 +41,21 @@ _ALSO = {
 
 @dataclass(frozen=True, slots=True)
 class SelectorOptions:
-    """How to choose."""
+    """Options of example selection."""
 
     by: By = "dense"
-    """What makes an example a candidate: nearness of vectors, keywords, both, the Jaccard index of words or of runs of
-    up to three words, or chance."""
+    """Similarity that selects candidates: vectors, keywords, both, the Jaccard index of words or of word n-grams up to
+    3, or random choice."""
     choice: Choice = "best"
-    """How a set is made of the candidates: the best, or a set that is also varied (``mmr``, ``dpp``), that covers the
-    input token by token (``coverage``, by the token vectors of Set-BSR) or word by word (``keyword_coverage``), or that
-    has its labels in turns (``balanced``)."""
+    """Method of choosing a set from the candidates: the best ones, or a set that is also diverse (``mmr``, ``dpp``),
+    that covers the input token by token (``coverage``, by the token vectors of Set-BSR) or word by word
+    (``keyword_coverage``), or that alternates its labels (``balanced``)."""
     candidates: int = 100
-    """From which a set is chosen, where it is not simply the best."""
+    """Number of candidates from which a set is chosen, unless ``choice`` is ``best``."""
     order: Order = "best_last"
-    """In which they are shown: a model heeds most what stands last."""
+    """Order in the prompt. Models weight the last examples most."""
     diversity: float = 0.3
-    """Of ``mmr``: 0 for the nearest, towards 1 for those that differ."""
+    """Diversity of ``mmr``: 0 for the nearest examples, towards 1 for more different ones."""
     exclude_self: bool = True
     """The leakage guard: an example with the very input that is asked about is never chosen."""
     duplicate_threshold: float = 0.995

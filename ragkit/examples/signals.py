@@ -1,4 +1,4 @@
-"""What is known of an input and a candidate example without asking a model."""
+"""Signals of an input and a candidate example that need no model call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ SIGNALS = (
     "helped",
     "output_helped",
 )
-"""What the ranker weighs; the last two are the gains of an example, and of all with its output, on other inputs."""
+"""Signals that the ranker weights; the last two are the gains of an example, and of all examples with its output, on
+other inputs."""
 NAMES = {
     "cosine": "near to the input",
     "candidate_score": "a high score as a candidate",
@@ -46,12 +47,12 @@ NAMES = {
     "output_helped": "its output helped with other inputs",
     "vectors": "fits the input by their vectors",
 }
-"""Of the parts of a score, in words; ``vectors`` stands for all axes together."""
+"""Descriptions of the parts of a score; ``vectors`` is the sum of all axes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What is known of the candidates of one input without asking a model."""
+    """Signals of the candidates of one input, computed without a model call."""
 
     keys: tuple[str, ...]
     """Document ids in the pool."""
@@ -60,9 +61,9 @@ class Candidates:
     signals: Floats
     """``[n, len(SIGNALS) - 2]``."""
     vector: Floats
-    """Of the input, ``[d]``."""
+    """Vector of the input, ``[d]``."""
     vectors: Floats
-    """Of the candidates, ``[n, d]``."""
+    """Vectors of the candidates, ``[n, d]``."""
 
     def some(self, numbers: Sequence[int]) -> Candidates:
         """Return some of them; what was measured among all of them stays."""

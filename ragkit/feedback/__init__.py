@@ -1,4 +1,4 @@
-"""What people say of answers, kept in one log that three read: the example pool, the evaluation set, and tuning.
+"""People's feedback on answers, in one log that the example pool, the evaluation set and tuning read.
 
 ``FeedbackLog.open(path).add(Rating(...))``, then ``examples_of(log)``, ``questions_of(log)``, ``records_of(log)`` and
 ``rankings_of(log)``; a question that measures is in none of what teaches.

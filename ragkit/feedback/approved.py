@@ -14,7 +14,7 @@ from ragkit.feedback.split import LeftOut
 
 Way = Literal["chosen", "corrected", "liked"]
 _ORDER: tuple[Way, ...] = ("chosen", "corrected", "liked")
-"""What counts most first."""
+"""Kinds of approval in descending order of priority."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is kept of a person's feedback: events that contain all that their readers need, checked where they come in."""
+"""Records of feedback: self-contained events, validated on input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What made an answer: what is compared where people rank."""
+    """Configuration of an answer, compared in people's rankings."""
 
     model: str
     """Its name; ``none`` where no model was asked."""
@@ -34,7 +34,7 @@ class Configuration:
     shots: int = 0
     """Examples that the model was to be shown, at most."""
     other: Metadata = field(default_factory=dict)
-    """What else was set, such as ``k`` or ``templates``."""
+    """Other settings, such as ``k`` or ``templates``."""
 
     @property
     def label(self) -> str:
@@ -82,8 +82,8 @@ class Reply:
     prompt: tuple[Message, ...] = ()
     """The prompt as sent; empty if no model was called."""
     said: str = ""
-    """What the model said, before it was checked: its ``[n]`` are the sources of the prompt, those of ``text`` the
-    citations. Empty if that is not known."""
+    """Reply of the model before it was checked: its ``[n]`` refer to the sources of the prompt, those of ``text`` to
+    the citations. Empty if unknown."""
     quotes: tuple[Quote, ...] = ()
     """Citations of the text."""
     abstained: bool = False
@@ -115,7 +115,7 @@ class Reply:
 
     @property
     def generated(self) -> str:
-        """What a model is to be taught to say after the prompt, or not to say."""
+        """Reply that training makes more or less likely after the prompt."""
         chat = self.configuration.mode == "chat"
         return (self.said.strip() or self.plain) if chat else self.plain
 
@@ -127,7 +127,7 @@ class FeedbackEvent(ABC):
     collection: str
     question: str
     person: str = ""
-    """Who; empty for the owner of a log that has no people."""
+    """Name of the person; empty for the owner of a log without people."""
     created: AwareDatetime = field(default_factory=_now)
     id: int = 0
     """Its number in the log, in the order in which events came; 0 before it is added."""
@@ -135,7 +135,7 @@ class FeedbackEvent(ABC):
     @property
     @abstractmethod
     def subject(self) -> str:
-        """What it is about: of the events of one kind with the same subject, the last one holds."""
+        """Subject of the event. The last event of a kind with the same subject replaces the earlier ones."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for ``json.dumps``."""

@@ -1,4 +1,4 @@
-"""Which questions teach and which measure, for good: a question that measures is in none of what is learned from."""
+"""Permanently assigns questions to training or measurement: nothing is learned from a question that measures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[Row]):
-    """What a reader made of the log, and what it did not."""
+    """Rows that a reader produced from the log, and the events that it left out."""
 
     rows: list[Row]
     left_out: list[LeftOut]
@@ -53,9 +53,9 @@ class Split:
     measuring: Mapping[str, str]
     """The questions that measure, by their letters."""
     shown: Mapping[str, str]
-    """Those that would measure, by their letters, and the example that each of them is, or nearly is."""
+    """Questions that would measure, by their letters, with the identical or nearly identical example."""
     teaching: int
-    """How many others there are."""
+    """Number of other questions."""
 
     @classmethod
     def of(cls, log: FeedbackLog, val_fraction: float = VAL_FRACTION) -> Self:

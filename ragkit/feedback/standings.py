@@ -1,4 +1,4 @@
-"""How each configuration fares with people: wins, losses and thumbs, with the interval of the win rate."""
+"""Leaderboard of configurations: wins, losses and thumbs, with the interval of the win rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ragkit.feedback.records import Comparison, Configuration, Correction, Examp
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What people think of a configuration."""
+    """People's ratings of a configuration."""
 
     config: Configuration
     answers: int

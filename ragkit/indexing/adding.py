@@ -26,7 +26,7 @@ from ragkit.indexing.vectors import VectorOptions
 from ragkit.records import Document, document_id
 
 _BATCH_CHUNKS = 2000
-"""Of each shard."""
+"""Chunks per batch, for each shard."""
 _BATCH_SECONDS = 10.0
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class _Task:
     file: SourceFile
     sha256: str
     known: FileRecord | None
-    """What the index knows of it."""
+    """The index's record of the file."""
     read: bool
     """Whether it must be read; otherwise it is unchanged, or has an issue."""
     issue: Issue | None = None

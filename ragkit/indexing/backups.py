@@ -46,7 +46,7 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup file contains."""
+    """Contents of a backup file."""
 
     path: Path
     kind: str

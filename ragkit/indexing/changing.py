@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ChangeableIndex(ReadableIndex):
-    """What reads and changes documents and vectors; see ``Index``."""
+    """Methods that read and change documents and vectors; see ``Index``."""
 
     def add(
         self,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ReadableIndex:
-    """What only reads; see ``Index``."""
+    """Methods that only read; see ``Index``."""
 
     def __init__(self, path: Path, embedder: Embedder | str | None, options: IndexOptions, store: Store) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""What an index holds, read from its SQLite file alone: without its vectors, its keywords and its embedding model."""
+"""Summary of an index from its SQLite file alone, without its vectors, its keywords and its embedding model."""
 
 from __future__ import annotations
 

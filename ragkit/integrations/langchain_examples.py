@@ -16,7 +16,7 @@ from ragkit.examples.reading import examples_from_rows
 from ragkit.records import Example
 
 _SPARE = 8
-"""What is asked for beyond k, since the leakage guard may hide some."""
+"""Number of examples requested beyond k, since the leakage guard may exclude some."""
 _CANDIDATES = 100
 """Number of candidates under a token budget, so that short examples can replace long ones."""
 

@@ -15,7 +15,7 @@ _SHARE = 0.6
 FAST_ON_CPU = 4.0
 """Billions of parameters up to which a model answers at about reading speed on a CPU."""
 _RECOMMENDED = ("qwen2.5-14b", "qwen2.5-7b", "qwen3-4b", "qwen2.5-1.5b", "qwen2.5-0.5b", "smollm2-360m")
-"""What ``recommend`` chooses from, the best first: general, in many languages, under a free licence."""
+"""Candidates of ``recommend``, the best first: general, multilingual, under a free licence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class CatalogueModel:
 
     name: str
     hf: str
-    """What it is pulled as: ``hf:OWNER/REPO``."""
+    """Name for ``models pull``: ``hf:OWNER/REPO``."""
     parameters: float
-    """In billions."""
+    """Number of parameters, in billions."""
     bytes: int
     """Approximate size of the file."""
     license: str

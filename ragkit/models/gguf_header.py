@@ -1,4 +1,4 @@
-"""What the header of a GGUF file says: number of parameters, purpose, format. The file itself is not loaded.
+"""Reads the header of a GGUF file: number of parameters, purpose, format. The model itself is not loaded.
 
 The header lists metadata and then each tensor with its shape. Format: https://github.com/ggml-org/ggml, docs/gguf.md.
 """

@@ -25,10 +25,10 @@ _OVERHEAD = 400_000_000
 
 @dataclass(frozen=True, slots=True)
 class PullPlan:
-    """What a pull downloads, and whether this machine can use it."""
+    """The files that a pull downloads, and whether this machine can run the model."""
 
     name: str
-    """What opens the model afterwards."""
+    """Name that opens the model afterwards."""
     kind: Literal["language model", "embedding model or cross-encoder"]
     files: tuple[str, ...]
     bytes: int
@@ -41,7 +41,7 @@ class PullPlan:
     license: str | None
     gated: bool
     note: str = ""
-    """Which file was chosen and why, if the name left it open."""
+    """Note on the chosen file, if the name left the choice open."""
     folder: str = ""
 
     @property

@@ -76,7 +76,7 @@ class _Reply:
 class _Lane:
     number: int
     tokens: list[int] = field(default_factory=list)
-    """What is evaluated; kept after a reply, for prompts that begin alike."""
+    """Evaluated tokens, kept after a reply for prompts with the same beginning."""
     reply: _Reply | None = None
     used: int = 0
 

@@ -28,9 +28,9 @@ class ModelInfo:
     name: str
     bytes: int
     path: str | None = None
-    """Where it lies; None while it is not installed."""
+    """Path of the model file; None while it is not installed."""
     sha256: str | None = None
-    """What the file must have; None for a file of the user's own."""
+    """Expected SHA-256 of the file; None for a file of the user's own."""
     chat: bool = True
     """False for a base model, which has no chat template, and for an embedding model."""
     about: str = ""
@@ -47,7 +47,7 @@ class Packaged:
 
     info: ModelInfo
     requirements: tuple[str, ...]
-    """What to install, or to download, for it."""
+    """Requirements to install, or files to download."""
     parts: tuple[tuple[str, str], ...]
     """Package folder and file in it (a pattern), in the order in which they are joined."""
 

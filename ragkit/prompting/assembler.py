@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from ragkit.prompting.receipt import Counter
 
 _INSTRUCTIONS_SHARE = 0.25
-"""Of what ragkit's instructions, question and reply leave, instructions of the caller get at most this."""
+"""Maximum share of the window for the caller's instructions, after ragkit's instructions, question and reply."""
 _LEAST_SHARE = 0.3
 """A passage is trimmed only where at least this share of it stays; else it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """How a window is shared. What shots and history leave goes to the passages."""
+    """Division of a window. Passages get what shots and history leave."""
 
     answer_tokens: int = 160
     """Kept free for the reply."""
     shots_share: float = 0.25
-    """Of what instructions, question and reply leave, shots get at most this."""
+    """Maximum share of the window for shots, after ragkit's instructions, question and reply."""
     history_share: float = 0.25
-    """And the chat so far at most this."""
+    """Maximum share for the chat history."""
     passages: int = 4
     """At most so many sources."""
 

@@ -14,7 +14,7 @@ State = Literal["kept", "trimmed", "compressed", "left out"]
 
 
 class Counter(Protocol):
-    """What a prompt needs of a model; every ``ChatModel`` has it."""
+    """Interface that a prompt needs from a model; every ``ChatModel`` has it."""
 
     @property
     def window(self) -> int:
@@ -34,7 +34,7 @@ class ReceiptSection:
     """``instructions``, ``caller's instructions``, ``shot 1``, ``history 1``, ``source 1``, ``question``."""
     text: str
     source: str
-    """Where it is from: a template, a document with its span, the caller."""
+    """Origin of the section: a template, a document with its span, or the caller."""
     tokens: int
     """Tokens by the model's tokenizer, in its place in the prompt; 0 if it was left out."""
     state: State

@@ -16,7 +16,7 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class ShotTemplate:
-    """How examples and an input are shown.
+    """Format of examples and inputs in a prompt.
 
     Forms name fields in braces: ``{input}`` and ``{output}``, or any field of an example's metadata. What the fields
     hold is data: braces in it mean nothing.
@@ -30,7 +30,7 @@ class ShotTemplate:
     input_form: str = "{input}"
     output_form: str = "{output}"
     input_name: str = "Input"
-    """Of ``lines``, before each input."""
+    """Label before each input, with ``lines``."""
     output_name: str = "Output"
 
     def __post_init__(self) -> None:

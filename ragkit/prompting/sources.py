@@ -25,11 +25,11 @@ class Source:
     start: int
     end: int
     shown: str | None = None
-    """What a prompt shows of it if the context is compressed; None for all of its text."""
+    """Text that a prompt shows if the context is compressed; None for the complete text."""
 
     @property
     def prompt_text(self) -> str:
-        """What a prompt shows of it."""
+        """Text that a prompt shows."""
         return self.text if self.shown is None else self.shown
 
     @property

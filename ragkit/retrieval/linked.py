@@ -45,7 +45,7 @@ _LOWER = re.compile(r"^(?:[a-z0-9]\S*\s*)+")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a passage was found."""
+    """The reference by which a passage was found."""
 
     name: str
     """Name in the text of another hit, which was searched for."""

@@ -29,14 +29,14 @@ Mode = Literal["hybrid", "dense", "keyword"]
 LONGEST_QUERY = 100_000
 """Characters."""
 _LATE_SHARE = 0.7
-"""Of late interaction in the order it makes; the search that found the passages has the rest. Alone it is worse."""
+"""Weight of late interaction in its ranking; the search that found the passages has the rest. Alone it is worse."""
 _DIVERSIFIED = 500
 """Hits at most that are chosen one by one for difference, which takes time in the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalOptions:
-    """How to find passages. The defaults are what measured best (docs/benchmarks.md)."""
+    """Options of retrieval. The defaults are those that measured best (docs/benchmarks.md)."""
 
     k: int = 8
     mode: Mode = "hybrid"

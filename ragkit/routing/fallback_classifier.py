@@ -37,11 +37,11 @@ class Routed:
     score: float
     """The chance that the fallback is right and the primary wrong, as the router has it."""
     why: str
-    """In words, with the numbers."""
+    """Explanation in words, with the numbers."""
 
     @property
     def label(self) -> str:
-        """What the input was put into."""
+        """Label of the input."""
         return self.prediction.label
 
 

@@ -1,4 +1,4 @@
-"""What falling back is worth: accuracy against the share of inputs that go to the fallback, and against cost."""
+"""Measures a fallback: accuracy against the share of inputs that are deferred, and against cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATES = tuple(number / 20 for number in range(21))
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What one way of choosing comes to at each share of deferral."""
+    """Results of a deferral rule at each share of deferral."""
 
     name: str
     """``router``, ``margin``, ``random`` (what chance comes to on average) or ``best possible``."""
@@ -30,7 +30,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """What one of the two comes to without the other."""
+    """Results of one of the two models without the other."""
 
     name: str
     accuracy: float
@@ -39,7 +39,7 @@ class Alone:
 
 @dataclass(frozen=True, slots=True)
 class RouteReport:
-    """How a router does on rows."""
+    """Results of a router on rows."""
 
     rows: int
     rates: tuple[float, ...]

@@ -24,9 +24,9 @@ _FOLDS = 5
 _FEWEST = 40
 """Rows below which nothing can be learned."""
 _ENOUGH = 30
-"""With fewer cases of a kind their chance is learned by way of a commoner one: that the primary is wrong."""
+"""Minimum number of cases of a kind for a model of its own; with fewer, it is derived from that of a wrong primary."""
 _FEW = 3
-"""With fewer cases it is taken to be the same for all inputs."""
+"""Minimum number of cases; with fewer, the probability is the same for all inputs."""
 _STRENGTH = 0.3
 """The inverse of the regularisation."""
 

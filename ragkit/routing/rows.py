@@ -1,4 +1,4 @@
-"""What a router learns from: inputs on which it is known who was right, and what each cost."""
+"""Training rows of a router: inputs with known results of both models, and the cost of each."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class RouteRow:
     """An input whose answer is known, and how both did on it."""
 
     signals: Signals
-    """What the primary told of itself; those that it did not tell are left out."""
+    """Signals of the primary; signals that it did not provide are left out."""
     primary_right: bool
     fallback_right: bool
-    """Whether what is said after falling back is right."""
+    """Whether the answer after falling back is right."""
     primary_cost: float = 0.0
-    """In any unit, such as US dollars or seconds, so long as it is the same in all rows."""
+    """Cost in any unit, such as US dollars or seconds, that is the same in all rows."""
     fallback_cost: float = 0.0
     """On top of the primary's, which is asked first in any case."""
 

@@ -1,4 +1,4 @@
-"""From which score on to fall back: as little as keeps a promise, with a confidence bound."""
+"""Chooses a threshold for falling back: the lowest deferral that meets a target, with a confidence bound."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RATES = tuple(number / 20 for number in range(21))
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From which score on an input goes to the fallback, and what that did on rows held out."""
+    """Score from which inputs go to the fallback, and its results on held-out rows."""
 
     score: float
     rate: float
@@ -28,9 +28,9 @@ class Threshold:
     confidence: float
     rows: int
     target: float | None = None
-    """What the lower bound was to reach."""
+    """Target of the lower bound."""
     reached: bool = True
-    """Whether it did; else this is the threshold with the highest lower bound."""
+    """Whether the target was reached; if not, this is the threshold with the highest lower bound."""
 
 
 def lower_bound(right: int, rows: int, confidence: float = 0.95) -> float:

@@ -28,14 +28,14 @@ MOST_HITS = 100
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What an answer was made with: what people's rankings compare."""
+    """Configuration of an answer, compared in people's rankings."""
 
     collection: str
     model: str
     mode: Mode | StepMode
     """``chat``, ``extract``, ``quotes``, ``agent`` or ``plan``."""
     shots: int
-    """Of the collection's answered examples at most; 0 in any mode but ``chat``."""
+    """Maximum number of the collection's answered examples; 0 in any mode but ``chat``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -71,15 +71,15 @@ class GenerationResult:
     answer: Answer | None = None
     """None if it was stopped or failed."""
     partial: Answer | None = None
-    """In its place, the checked sentences that had come; None if there are none."""
+    """Answer from the checked sentences so far, if it was stopped or failed; None if there are none."""
     error: Mapping[str, Any] | None = None
     """Why it failed: ``{message, hint, code}``."""
     hits: tuple[Hit, ...] = ()
     prompt: Prompt | None = None
     steps: AgentTrace | None = None
-    """Of the modes ``agent`` and ``plan``: the calls or steps; partial if it was stopped or failed."""
+    """Calls or steps of the modes ``agent`` and ``plan``; partial if it was stopped or failed."""
     cut: bool = False
-    """Whether the reply took all the tokens that it was given."""
+    """Whether the reply reached the maximum number of tokens."""
     calls: tuple[ToolCall, ...] = ()
     """Calls of tools that the client is asked to make, instead of an answer."""
 

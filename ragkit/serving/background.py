@@ -70,7 +70,7 @@ class BackgroundIndex:
 
     @property
     def note(self) -> str:
-        """What a user should know about the state of the documents; empty if they are up to date."""
+        """Note on the state of the documents for users; empty if they are up to date."""
         if not self._updated.is_set():
             return f"The documents are being indexed{self._step}. Results are incomplete; try again later."
         if self._error is not None:

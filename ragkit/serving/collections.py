@@ -35,7 +35,7 @@ _READS = frozenset(
         *("chunking", "snapshot", "path", "missing_shards"),
     }
 )
-"""What of an index a person with the right to read may use; anything else needs the right to write."""
+"""Members of an index that a person with read permission may use; all others need write permission."""
 _NAME = re.compile(r"[\w][\w .-]{0,63}")
 
 

@@ -1,4 +1,4 @@
-"""What a running server holds, and how routes get at it."""
+"""State of a running server, and access to it from routes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _WORKERS = 24
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How to serve."""
+    """Options of a server."""
 
     indexes: Path = Path("indexes")
     """The folder of collections; the server writes its own state into ``.serving`` in it."""
@@ -67,7 +67,7 @@ class ServeOptions:
     models: tuple[ChatModel | str, ...] = ("auto",)
     """Available models besides the installed ones; the first is the default."""
     mode: Mode = "auto"
-    """How to answer where a request does not say."""
+    """Answer mode if a request does not set one."""
     k: int = 8
     """Passages to retrieve for an answer."""
     threshold: float = REFUSE_BELOW
@@ -79,7 +79,7 @@ class ServeOptions:
     parallel: int = 4
     """Answers that a model on this machine generates at once."""
     embedding_model: str = "default"
-    """For new collections."""
+    """Embedding model of new collections."""
     templates: Path | None = None
     tools: Path | None = None
     """Collection of tools, made by ``ragkit tools add``, for the answer mode ``agent``."""
@@ -119,7 +119,7 @@ class ServeOptions:
 
 
 class Context:
-    """What a running server holds. Made once by ``make_app``.
+    """State of a running server. Created once by ``make_app``.
 
     Args:
         options: how to serve.

@@ -68,15 +68,15 @@ class StoredMessage:
     stopped: bool = False
     """Whether it was stopped before it was complete."""
     question: str = ""
-    """Of an answer: what was asked."""
+    """Question that the answer is for."""
     config: Mapping[str, Any] | None = None
-    """Of an answer: ``{collection, model, mode, shots}``."""
+    """Configuration of an answer: ``{collection, model, mode, shots}``."""
     answer: Mapping[str, Any] | None = None
-    """Of an answer, as far as it came: ``{mode, abstained, confidence, citations, unsupported}``."""
+    """Answer so far: ``{mode, abstained, confidence, citations, unsupported}``."""
     thumb: str | None = None
     correction: str | None = None
     error: Mapping[str, Any] | None = None
-    """Of an answer that failed: ``{message, hint, code}``."""
+    """Error of a failed answer: ``{message, hint, code}``."""
 
     @property
     def complete(self) -> bool:

@@ -52,7 +52,7 @@ class Ended(Generic[T]):
 
     outcome: GenerationResult
     kept: T
-    """What ``keep`` returned of it."""
+    """Value that ``keep`` returned."""
 
 
 GenerationEvent = Queued | Retrieved | PromptBuilt | Generating | TextDelta | Ended[T]
@@ -287,7 +287,7 @@ def _tool_embedder(ctx: Context) -> Embedder:
 
 @dataclass(slots=True)
 class AnswerState:
-    """What has come of an answer so far."""
+    """State of an answer so far."""
 
     text: str = ""
     hits: tuple[Hit, ...] = ()

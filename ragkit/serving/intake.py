@@ -39,7 +39,7 @@ _GROUP_FILES = 25
 
 @dataclass(slots=True)
 class FileResult:
-    """What becomes of a file."""
+    """Result of a file."""
 
     file: Upload
     status: str = "refused"
@@ -48,13 +48,13 @@ class FileResult:
     """Why, or what of it is missing."""
     hint: str = ""
     locked: bool = False
-    """Whether a password, or another one, would open it or a part of it."""
+    """Whether a password, or another one, would open the file or a part of it."""
     documents: int = 0
     chunks: int = 0
     seen: set[str] = field(default_factory=set)
     """Ids of the documents that were read from it."""
     old: list[DocumentInfo] = field(default_factory=list)
-    """What there was of its name before."""
+    """Documents under its name before the upload."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a client sees it."""

@@ -1,4 +1,4 @@
-"""How much one person may ask: requests in a minute, streams at once, and the size of what is sent."""
+"""Limits per person: requests per minute, concurrent streams, and the size of requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PEOPLE_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a server takes."""
+    """Limits of a server."""
 
     body: int = 2**20
     """Bytes of a request's body, uploads aside."""

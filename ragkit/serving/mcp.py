@@ -54,7 +54,7 @@ class Passage(BaseModel):
 
 
 class Passages(BaseModel):
-    """What a search found, best first."""
+    """Passages that a search found, best first."""
 
     passages: list[Passage]
 

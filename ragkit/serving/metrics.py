@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus. No label names a collection, a person or a file."""
+"""Metrics of a server for Prometheus. No label names a collection, a person or a file."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from ragkit.serving.turns import Line
 NONE = "none"
 Kind = Literal["local", "api", "none"]
 _AT_ONCE: dict[Kind, int] = {"local": 1, "api": 8, "none": 4}
-"""How many may use a model at once. A model on this machine answers as many questions together as it has lanes: one
-more would have to evaluate its complete prompt again for every token."""
+"""Number of concurrent requests per model. A model on this machine answers as many questions together as it has lanes:
+one more would have to evaluate its complete prompt again for every token."""
 
 
 @dataclass(frozen=True, slots=True)

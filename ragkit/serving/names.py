@@ -22,7 +22,7 @@ _UNSEEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 UPLOAD = "upload:"
-"""What the origin of an uploaded document begins with; its name follows, and no path of the server's."""
+"""Prefix of the origin of an uploaded document. The document's name follows, and never a path of the server."""
 NAME = "name"
 """The metadata field that contains the name of a document's file."""
 _NO_NAME = "document"

@@ -1,4 +1,4 @@
-"""What OpenAI's routes have in common: messages, what a request asks for, and how an answer's parts are named there."""
+"""Common parts of OpenAI's routes: messages, options of requests, and the fields of an answer."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _DEVICE = 1_000_000
 """Units that a page's width and height are divided into when places on it are asked for."""
 _MOST_PIXELS = 8_000_000
 _MOST_CHARACTERS = 200_000
-"""Of a page; what stands after them is not found."""
+"""Maximum number of characters of a page that are searched."""
 
 
 def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -28,14 +28,14 @@ _FALL_BACK = "Read the text of the source instead."
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What drawing a page may take."""
+    """Limits of drawing a page."""
 
     seconds: float = 10.0
-    """Of processor time; the process may also neither work nor answer for as long."""
+    """Maximum processor time in seconds, and maximum time without work or an answer."""
     memory: int = 512 * 2**20
     """Bytes, of the process that draws."""
     file_bytes: int = 500 * 2**20
-    """Of a file; a larger one is not looked into."""
+    """Maximum size of a file; larger files are not opened."""
     rest: float = 300.0
     """Seconds until a page that reached a limit is tried again."""
     kept_bytes: int = 64 * 2**20
@@ -44,11 +44,11 @@ class PageLimits:
 
 @dataclass(frozen=True, slots=True)
 class QuotePlace:
-    """Where a quote stands on a page."""
+    """Place of a quote on a page."""
 
     number: int
     width: float
-    """Of the page as it is shown, in points."""
+    """Width of the page as shown, in points."""
     height: float
     rects: tuple[tuple[float, float, float, float], ...]
     """A line each: left, top, right and bottom as fractions of width and height from the top left; empty if the

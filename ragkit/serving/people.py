@@ -1,4 +1,4 @@
-"""Who may do what: people with tokens, and their rights on collections.
+"""Authorization: people with tokens, and their permissions on collections.
 
 A token is 256 random bits; what is kept of it is its SHA-256. Rights are read from the file each time they are asked
 for, so that one that was taken away, by this process or another, holds no more at once.

@@ -15,7 +15,7 @@ _SIGNS = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-c
 """Headers that proxies add, besides those that begin with ``X-Forwarded-``."""
 _PORTS = {"http": 80, "https": 443}
 _OWN = ("/api", "/v1", "/page", "/docs", "/docs.css", "/health", "/metrics", "/openapi.json")
-"""Where the server's own routes begin: below such a prefix, two addresses could not be told apart."""
+"""First parts of the server's own routes: with such a prefix, addresses would be ambiguous."""
 
 
 def public_address(url: str) -> SplitResult:

@@ -1,4 +1,4 @@
-"""Where a quote stands on a page: the text of a document, found among the characters of a page.
+"""Locates a quote on a page: matches the text of a document with the characters of the page.
 
 Both come from pdfium. ragkit's text is in reading order, with ligatures expanded and hyphens at line ends joined.
 Therefore both are compared without white space, hyphens and accents, ligatures expanded, and a quote whose parts are

@@ -56,7 +56,7 @@ class RowRequest:
 
     @property
     def options(self) -> QuestionOptions:
-        """What to generate."""
+        """Options of the generation."""
         return QuestionOptions(
             number=self.number,
             multi_hop=self.multi_hop,

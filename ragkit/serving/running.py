@@ -51,13 +51,13 @@ class Server:
 
     @property
     def context(self) -> Context:
-        """What the server holds."""
+        """State of the server."""
         context: Context = self.app.state.context
         return context
 
     @property
     def started(self) -> bool:
-        """Whether requests are taken."""
+        """Whether the server accepts requests."""
         return self._server.started
 
     def run(self, before: Callable[[], None] = lambda: None) -> None:

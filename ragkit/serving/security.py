@@ -1,4 +1,4 @@
-"""What every request and response passes: hosts, origins, sizes, headers. Plain ASGI, so that streams stay streams."""
+"""Middleware for all requests and responses: hosts, origins, sizes, headers. Plain ASGI, so streams are not buffered."""
 
 from __future__ import annotations
 

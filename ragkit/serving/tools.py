@@ -54,7 +54,7 @@ class ToolCall:
     id: str
     name: str
     arguments: str
-    """As JSON."""
+    """Arguments as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Who may use a model now: first come, first served.
+"""Queue for the use of a model: first come, first served.
 
 Everything here runs on the event loop, so that nothing needs a lock; the work itself runs in threads.
 """
@@ -14,7 +14,7 @@ class Ticket:
 
     def __init__(self, line: Line) -> None:
         self.before = 0
-        """How many are served before; 0 once it is this one's turn."""
+        """Number of requests ahead in the queue; 0 when it is this request's turn."""
         self._line = line
         self._moved = asyncio.Event()
         self._left = False
@@ -41,7 +41,7 @@ class Ticket:
 
 
 class Line:
-    """Those who wait for a model, in the order in which they came.
+    """Queue of requests for a model, in order of arrival.
 
     Args:
         at_once: how many may use it at the same time; can be changed.
@@ -54,12 +54,12 @@ class Line:
 
     @property
     def running(self) -> int:
-        """How many have their turn."""
+        """Number of requests that use the model."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """How many wait for it."""
+        """Number of requests that wait for the model."""
         return len(self._waiting)
 
     def join(self) -> Ticket:

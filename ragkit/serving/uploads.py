@@ -30,12 +30,12 @@ _STORED = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,10})?")
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:
-    """What an upload may hold."""
+    """Limits of an upload."""
 
     file_bytes: int = 100 * 2**20
-    """Of a file; a larger one is refused, and the others are taken."""
+    """Maximum size of a file; a larger one is refused, and the others are accepted."""
     whole_bytes: int = 512 * 2**20
-    """Of all files of a request; beyond it all are refused."""
+    """Maximum size of all files of a request; beyond it, all are refused."""
     files: int = 500
 
 
@@ -44,7 +44,7 @@ class Upload:
     """A completely uploaded file that is in no collection yet."""
 
     name: str
-    """As it is shown; harmless, and never used to open a file."""
+    """Display name; sanitised, and never used to open a file."""
     stored: str
     """The name it is kept under: the sha256 of its content and a suffix of letters and digits."""
     size: int

@@ -87,7 +87,7 @@ class SourceTable:
     header: tuple[str, ...]
     """Titles of the columns; empty strings if there is no header."""
     rows: tuple[tuple[SourceCell, ...], ...]
-    """As many cells per row as the header has."""
+    """Rows with as many cells as the header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class CellCitation:
     """A cell that an answer rests on."""
 
     number: int
-    """From 1."""
+    """Number of the citation, from 1."""
     source: str
     """File, document or database."""
     table: str

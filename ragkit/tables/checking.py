@@ -31,7 +31,7 @@ class CheckedQuery:
 
     sql: str
     tree: exp.Query
-    """With each column under the name of its table."""
+    """Parsed query, with each column qualified by its table."""
     tables: tuple[TableInfo, ...]
     """Tables that it reads."""
 

@@ -1,4 +1,4 @@
-"""Which rows a question means: conditions on values, numbers, dates and yes-or-no columns that its words name."""
+"""Conditions of a question on rows: values, numbers, dates and yes-or-no columns that its words name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a question a query accounts for: the share of the question's words, and the words that are missing."""
+"""Coverage of a question by a query: the share of the question's words, and the missing words."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ragkit.tables.question import ORDINALS, Question
 from ragkit.tables.scopes import Scope
 
 _WEAK = 0.7
-"""What a word counts that occurs only in titles, headings or other columns of the table."""
+"""Weight of a word that occurs only in titles, headings or other columns of the table."""
 _VERB = 0.5
-"""What a participle counts that occurs nowhere in the table."""
+"""Weight of a participle that does not occur in the table."""
 
 
 def has_name(words: Sequence[str]) -> bool:

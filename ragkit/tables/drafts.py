@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ragkit.tables.scopes import Scope, ScopedColumn, literal
 
 Named = dict[str, tuple[float, frozenset[int]]]
-"""By column as a query names it: the share of its title that the question names, and the words that do."""
+"""By column as in a query: the share of the column's title that the question names, and the words that name it."""
 
 
 @dataclass(slots=True)

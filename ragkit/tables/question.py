@@ -1,4 +1,4 @@
-"""What the words of a question say: numbers with comparisons, superlatives, sums, counts, groups, names."""
+"""Parses the words of a question: numbers with comparisons, superlatives, sums, counts, groups, names."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Comparison:
     unit: str
     """The word or sign after or before the number."""
     dimension: str
-    """Of its unit, or empty."""
+    """Dimension of the unit; empty if it has none."""
     base: float
     """Factor of the unit to the base unit of its dimension."""
     tokens: frozenset[int]

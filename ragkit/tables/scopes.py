@@ -1,4 +1,4 @@
-"""What a query can read: one table, or two tables joined along a foreign key."""
+"""Scopes of queries: one table, or two tables joined along a foreign key."""
 
 from __future__ import annotations
 

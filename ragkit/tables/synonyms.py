@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LEAST_COSINE = 0.45
 """Cosine from which a word means a column; chosen on half ``a`` of benchmarks/table_questions.py."""
 _MARGIN = 0.05
-"""How much more similar the column must be than any other column of its table."""
+"""Minimum margin in similarity over any other column of the table."""
 
 
 class ColumnSynonyms:

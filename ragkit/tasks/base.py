@@ -1,4 +1,4 @@
-"""What all tasks share: a folder that stores them, and explanations of predictions."""
+"""Common parts of all tasks: a folder that stores them, and explanations of predictions."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ClassifierOptions:
     setting: ShotSetting = field(default_factory=lambda: ShotSetting(k=8))
     """Selection, number, order and template of the examples in the prompt."""
     direction: Direction = "direct"
-    """What the model scores: ``direct``, each label given the input; ``channel``, the input given ``k`` examples of a
+    """Direction of scoring: ``direct``, each label given the input; ``channel``, the input given ``k`` examples of a
     label (Min et al., *Noisy channel prompting*, arXiv:2108.04106)."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8

@@ -30,13 +30,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a step of a plan can do."""
+    """An action that a step of a plan can run."""
 
     name: str
     parameters: tuple[Parameter, ...]
     returns: Kind
     purpose: str
-    """What it does, in a sentence that models are shown."""
+    """Description in one sentence, shown to models."""
     run: Callable[..., Value]
     """Gets the ``Workbench`` and the arguments in order."""
     model: ModelUse = "none"

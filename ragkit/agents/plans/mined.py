@@ -33,9 +33,9 @@ class MinedAction:
     """Lower-case letters, digits and ``_``; not that of a built-in action."""
     returns: Literal["value", "items"]
     purpose: str
-    """What it does, in a sentence that models are shown."""
+    """Description in one sentence, shown to models."""
     question: str
-    """What the passages are asked; ``{subject}`` stands for the argument."""
+    """Question put to the passages; ``{subject}`` is replaced by the argument."""
     support: int = 0
     """Number of questions that it was mined from."""
     examples: tuple[str, ...] = ()

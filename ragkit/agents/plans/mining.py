@@ -55,7 +55,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^\W*(?:can|may|am|are|is|do|does|must|should|will)\b", "rule"),
     )
 )
-"""What a question asks for; ``=`` stands before a built-in action, and an empty phrase for the noun of the match."""
+"""Information that a question form asks for: ``=`` marks a built-in action, an empty phrase the noun of the match."""
 _LISTS = frozenset({"step", "requirement", "condition", "reason", "rule", "document", "option", "example", "type"})
 """Phrases that are answered by several items."""
 _NOT_NOUNS = frozenset({"way", "thing", "one", "best", "following", "kind", "type", "name", "maximum", "minimum"})
@@ -67,7 +67,7 @@ _KINDS: dict[Kind, str] = {
     "comparison": "=compare",
     "definition": "definition",
 }
-"""What a question asks for by its kind, if no form fits."""
+"""Information that a kind of question asks for, if no form fits."""
 _MOST = 12
 _PROMPT = (
     "Name the kind of information that a question asks for, in one or two common words, such as: deadline, contact "
@@ -83,10 +83,10 @@ _GRAMMAR = 'root ::= word (" " word)?\nword ::= [a-z] [a-z] [a-z] [a-z]? [a-z]? 
 
 @dataclass(frozen=True, slots=True)
 class MiningReport:
-    """What was mined."""
+    """Result of mining."""
 
     actions: tuple[MinedAction, ...]
-    """By the number of questions, the largest first."""
+    """Mined actions, in descending order of the number of questions."""
     built_in: dict[str, int]
     """Questions that ask for what a built-in action does, by its name."""
     dropped: dict[str, int]

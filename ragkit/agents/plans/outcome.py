@@ -1,4 +1,4 @@
-"""From a direct answer and a plan to one result; the same for a live run and a replay."""
+"""Combines a direct answer and a plan into one result, in the same way for live runs and replays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PlanResult:
     """The answer to a question, with the plan if there was one."""
 
     answer: str
-    """With the numbers of its citations."""
+    """Text of the answer, with citation numbers."""
     citations: tuple[Citation, ...]
     outcome: PlanOutcome
     """``direct``: the direct answer, which was sure enough. ``plan``: the answer of the plan. ``fallback``: the direct

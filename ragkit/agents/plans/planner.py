@@ -57,7 +57,7 @@ class PlannerOptions:
     budget: PlanBudget = field(default_factory=PlanBudget)
     max_steps: int = MAX_STEPS
     retries: int = 3
-    """How often the problems of a plan are sent back to a model that does not follow a grammar."""
+    """Maximum number of times that the problems of a plan are sent back to a model without grammar support."""
     max_workers: int = 4
     """Steps at a time with an API model."""
     read_all: bool | None = None

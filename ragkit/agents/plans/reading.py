@@ -23,7 +23,7 @@ from ragkit.retrieval.terms import content_terms
 _SUMMARY = 5
 """Maximum sentences of a summary that is not of a complete document."""
 _NEAR = 0.3
-"""How much lower than the best sentence another one of a summary may score."""
+"""Maximum difference in score between the best sentence of a summary and another one."""
 _ASKS_STEPS = re.compile(r"\b(?:steps?|instructions|procedure|how to)\b", re.IGNORECASE)
 
 

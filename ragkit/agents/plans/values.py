@@ -26,11 +26,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a step returns."""
+    """The result of a step."""
 
     kind: Kind
     items: tuple[Item, ...]
-    """Of a ``value``, one."""
+    """Items of the value; a ``value`` has exactly one."""
     label: str = ""
     """First text argument of the step, such as its question."""
     confidence: float = 1.0

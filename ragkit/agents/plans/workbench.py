@@ -1,4 +1,4 @@
-"""What actions work with: the index, its search, the readers, and the model behind one prompt."""
+"""The resources of actions: the index, its search, the readers, and the model behind one prompt."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Workbench:
     retriever: Retriever
     model: ChatModel | None
     able: Capability
-    """What the model can do."""
+    """Capability of the model."""
     options: AnswerOptions
     question: str
     """Question of the plan."""

@@ -58,12 +58,12 @@ class PlanAttempt:
 
     text: str
     problems: tuple[str, ...]
-    """What is wrong with it; empty for a valid plan."""
+    """Problems found in the plan; empty for a valid plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenPlan:
-    """What came of writing a plan."""
+    """Result of writing a plan."""
 
     plan: Plan | None
     """None if no attempt was valid."""

@@ -1,4 +1,4 @@
-"""Which records a context keeps: those that most probably contain the answer, for each token that they take.
+"""Chooses the records of a compressed context by their probability of containing the answer, per token.
 
 A softmax of the scores of the units gives the probability that a unit contains the answer. Within a unit it is shared
 among its clauses by their words that the question does not have, more for a clause with the type of answer that the
@@ -24,7 +24,7 @@ from ragkit.prompting import Source
 from ragkit.retrieval.terms import content_terms
 
 _TEMPERATURE = 0.06
-"""Of the softmax; the likelihood of the gold sentences of XQuAD's even articles is flat from .05 to .07."""
+"""Softmax temperature; the likelihood of the gold sentences of XQuAD's even articles is flat from .05 to .07."""
 _TYPED = 3.0
 """Weight of a clause with the wanted type of answer, relative to others; chosen on the same articles."""
 _QUESTION_WORDS = 1.0
@@ -44,9 +44,9 @@ class Part:
 
     record: EntityRecord
     text: str
-    """As the context shows it, in one line."""
+    """The record as the context shows it, on one line."""
     probability: float
-    """That it contains the answer, 0 to 1."""
+    """Probability that it contains the answer, 0 to 1."""
     worth: float
     """Probability and share of the question's words, by which parts are chosen."""
     tokens: int

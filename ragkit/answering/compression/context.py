@@ -36,7 +36,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """What a context was compressed to, for the trace."""
+    """A record of how a context was compressed, for the trace."""
 
     level: Level
     why: str
@@ -63,12 +63,12 @@ class Compressed:
     """The sources of a compressed context."""
 
     sources: tuple[Source, ...]
-    """Those of which something is shown; ``Source.prompt_text`` is what."""
+    """Sources of which at least a part is shown; ``Source.prompt_text`` is that part."""
     report: Compression
     kept: tuple[Stretch, ...]
     """Stretches that are shown, in the order of the sources; clauses that follow each other are one."""
     omitted: tuple[ReceiptSection, ...] = ()
-    """What was left out, by source, as sections of a receipt."""
+    """Omitted text by source, as sections of a receipt."""
 
     @property
     def text(self) -> str:

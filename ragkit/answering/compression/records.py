@@ -49,7 +49,7 @@ class EntityRecord:
     """One fact of a passage; ``document.text[start:end] == value``."""
 
     entity: str
-    """What it is about: a span of the document, or its title if the passage names nothing."""
+    """Subject of the record: a span of the document, or its title if the passage names nothing."""
     entity_span: tuple[int, int] | None
     """Span of the entity in the document; None for a title."""
     attribute: str

@@ -1,4 +1,4 @@
-"""What a reader is: one method, from the evidence for a question to a reply made of parts with citations."""
+"""The interface of readers: one method, from the evidence for a question to a reply with cited parts."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Reply:
     parts: tuple[Part, ...]
     layout: Layout = "sentences"
     missing: str = ""
-    """What the evidence lacks; a reply with something missing is marked as unsure."""
+    """Information that the evidence lacks; if not empty, the reply is marked as unsure."""
     reader: str = ""
     """Name of the reader."""
     conclusion: str = ""
-    """What the reader concludes from the parts, such as "Yes."; it comes before them."""
+    """Conclusion from the parts, such as "Yes."; it precedes them."""
     undecided: str = ""
-    """What is said instead of the conclusion if the evidence is doubtful."""
+    """Replacement for the conclusion if the evidence is doubtful."""
     exact: bool = False
     """Whether the question names what is quoted, such as a row and a column; then a low evidence score is ignored."""
 

@@ -25,7 +25,7 @@ _GENERIC = frozenset(
         "located found come belong list show tell give please"
     )
 )
-"""What a question says that needs not stand in the table."""
+"""Words of a question that need not occur in the table."""
 _TOGETHER = re.compile(r"\b(?:together|in total|altogether|combined|sum|add(?:ed)? up|both cost)\b", re.IGNORECASE)
 
 

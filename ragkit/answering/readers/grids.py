@@ -25,9 +25,9 @@ class Record:
     """A row of a table."""
 
     names: tuple[str, ...]
-    """Of its columns, empty if they have none."""
+    """Column names; empty if the columns have none."""
     values: tuple[str, ...]
-    """As many, some empty."""
+    """Cell values, one per column; some may be empty."""
     span: Span
     """The row, which a citation quotes."""
 

@@ -26,7 +26,7 @@ MAX_ITEMS = 24
 _LOOKED_AT = 8
 """Best units whose sections compete."""
 _MORE, _LIST, _LEAD = 0.03, 0.08, 0.3
-"""What a section gains for each further unit among the best, for holding a list, and for a lead-in with all words of
+"""Bonus of a section for each further unit among the best, for containing a list, and for a lead-in with all words of
 the question."""
 _NAMED = 0.75
 """Share of the words of a heading from which a question names it."""

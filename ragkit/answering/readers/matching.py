@@ -1,4 +1,4 @@
-"""Which rows and columns of a table the words of a question name."""
+"""Matches the words of a question to rows and columns of a table."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ for _number, _group in enumerate(_GROUPS):
     for _word in _group.split():
         _MEANS.setdefault(stem(_word), set()).add(_number)
 _SYNONYM = 0.7
-"""What a word of the same meaning counts beside the word itself."""
+"""Weight of a synonym relative to the word itself."""
 _LEAST = 0.5
 """Share of the words of a name from which a question names it."""
 _BRACKETS = re.compile(r"\s*[\[(][^\])]*[\])]\s*$")
@@ -45,7 +45,7 @@ _BRACKETS = re.compile(r"\s*[\[(][^\])]*[\])]\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a question names in a table."""
+    """Rows and columns of a table that a question names."""
 
     records: tuple[Record, ...]
     """The rows that it names equally well, in order."""

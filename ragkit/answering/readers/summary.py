@@ -17,7 +17,7 @@ MAX_SENTENCES = 10
 _MAX_CHARS = 200_000
 """Characters of a document that are read; of a longer one, its first, which the reply tells."""
 _TITLE = 0.5
-"""What a document gains where its title or a heading has all terms of the question."""
+"""Bonus of a document whose title or a heading has all terms of the question."""
 _COMMAND = frozenset(
     content_terms(
         "summary summarise summarize gist overview short brief key main points page document section tl dr please"

@@ -1,4 +1,4 @@
-"""Which word of the evidence each word of a claim stands for."""
+"""Aligns the words of a claim with the words of the evidence."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Alignment:
     spare: list[int]
     """Content words of the evidence that no word of the claim stands for."""
     similarity: dict[int, float] = field(default_factory=dict)
-    """For each missing word, how near the nearest word of the evidence is in meaning, 0 to 1."""
+    """For each missing word, similarity in meaning to the nearest word of the evidence, 0 to 1."""
     nearest: dict[int, int] = field(default_factory=dict)
     by_synonym: int = 0
     by_similarity: int = 0

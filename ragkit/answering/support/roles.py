@@ -1,4 +1,4 @@
-"""Who does what to whom: words that hold each other's places in a claim and its evidence."""
+"""Semantic roles: detects words that are swapped between a claim and its evidence."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ragkit.datagen.rows import DataRow, Decision
 
 @dataclass(frozen=True, slots=True)
 class GateScore:
-    """What a gate found out about a row."""
+    """Result of a gate for a row."""
 
     value: float | None
     """Higher is better. None if the gate abstains, for example because it has no word list of the row's language."""

@@ -1,4 +1,4 @@
-"""How likely a model finds the questions of rows: given passage and answer, given the passage, and alone."""
+"""Likelihood of rows' questions under a model: given passage and answer, given the passage, and alone."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class QuestionLikelihoods:
     given_passage: float
     alone: float
     ending: float
-    """Of the question mark and the end of the text alone, given the answer; low for truncated questions."""
+    """Log-probability of the question mark and the end of the text alone, given the answer; low for truncated
+    questions."""
     weakest: float
-    """Of the least likely token before them, given the answer; low for a wrong word."""
+    """Log-probability of the least likely token before them, given the answer; low for a wrong word."""
 
 
 class QuestionScorer:

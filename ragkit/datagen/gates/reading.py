@@ -1,4 +1,4 @@
-"""What a reader makes of rows: its own answer from the row's passage, and how likely it finds the row's answer."""
+"""Reads rows with a model: its own answer from the row's passage, and the likelihood of the row's answer."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Reading:
     """Score of the sentence that contains the row's answer minus that of the sentence that fits the question best; None
     if the row has no answer span."""
     answer_logprobs: tuple[float, ...] = ()
-    """Of the tokens of the row's answer, its end included; empty for models that return no log-probabilities."""
+    """Log-probabilities of the tokens of the row's answer, including its end; empty if the model returns none."""
     own_logprobs: tuple[float, ...] = ()
-    """Of the tokens of the reader's answer, its end included."""
+    """Log-probabilities of the tokens of the reader's answer, including its end."""
     blind_logprobs: tuple[float, ...] = ()
-    """Of the tokens of the row's answer if the reader does not see the passage."""
+    """Log-probabilities of the tokens of the row's answer if the reader does not see the passage."""
 
 
 class RowReader:

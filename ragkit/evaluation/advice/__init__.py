@@ -1,1 +1,1 @@
-"""Which approach to take for a task, measured at several numbers of examples: ``advise``."""
+"""Recommends an approach for a task from measurements at several numbers of examples: ``advise``."""

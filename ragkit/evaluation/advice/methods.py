@@ -37,7 +37,7 @@ _EPOCHS = 10.0
 _PASSES = 3
 """Timed passes over the held-out part, for methods without a language model."""
 _MANY = 10
-"""With fewer examples per label than this, a head needs a larger validation fraction."""
+"""Minimum number of examples per label for the usual validation fraction of a head; with fewer, it is larger."""
 
 Predict = Callable[[Sequence[str]], tuple[list[str | None], str]]
 """Takes inputs; returns their labels, None for one that is too long, and a note."""

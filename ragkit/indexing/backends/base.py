@@ -1,4 +1,4 @@
-"""What a vector store has to do: the protocol, and the records that it takes and returns.
+"""The protocol of vector stores, and the records that they take and return.
 
 SQLite is the source of truth of an index. A backend is derived from it: it can be dropped and rebuilt at any time, and
 its stamp tells from which commit it was made.

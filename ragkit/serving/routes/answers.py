@@ -31,7 +31,7 @@ class AnswerRequest(BaseModel):
 
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None
-    """To go on with; a new one is begun without it."""
+    """Conversation to continue; if it is absent, a new one begins."""
     model: Annotated[str | None, Field(max_length=500)] = None
     mode: Annotated[str | None, Field(max_length=50)] = None
     shots: Annotated[int | None, Field(ge=0, le=MOST_SHOTS)] = None

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/api", tags=["feedback"])
 
 
 class WayBody(BaseModel):
-    """What one of the two is answered with; what is left out is as the server was started."""
+    """Configuration of one of the two answers; for absent fields, the server's defaults apply."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,7 +41,7 @@ class ComparisonBody(BaseModel):
 
     question: str
     conversation: Annotated[str | None, Field(max_length=100)] = None
-    """To go on with; a new one is begun without it."""
+    """Conversation to continue; if it is absent, a new one begins."""
     a: WayBody
     b: WayBody
     k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
@@ -49,7 +49,7 @@ class ComparisonBody(BaseModel):
 
 
 class VoteBody(BaseModel):
-    """Which of the two is better, as they were shown."""
+    """Which of the two answers is better, as shown."""
 
     winner: Literal["a", "b", "tie", "neither"]
 

@@ -94,7 +94,7 @@ async def stop(message: str, ctx: Ctx, person: Who) -> Response:
 
 
 class Decision(BaseModel):
-    """What a person decides about a call."""
+    """A person's decision about a call."""
 
     allow: bool
 

@@ -1,4 +1,4 @@
-"""What a person thinks of an answer: a thumb, and what it should have been."""
+"""Ratings of answers: a thumb, and a correction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/api", tags=["feedback"])
 
 
 class RatingBody(BaseModel):
-    """What is left out stays as it is; null takes it back."""
+    """Absent fields stay unchanged; null removes a value."""
 
     model_config = ConfigDict(extra="forbid")
 

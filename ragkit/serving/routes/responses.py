@@ -141,7 +141,7 @@ _READ: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "function_call": _as_call,
     "function_call_output": _as_result,
 }
-"""How items of the input are read as messages of a chat; items of other types have no effect."""
+"""Conversion of input items to messages of a chat; items of other types have no effect."""
 
 
 class _Reply:

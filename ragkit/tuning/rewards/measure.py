@@ -32,7 +32,7 @@ class RewardModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often the better of two answers has the higher score."""
+    """Rate at which the better of two answers has the higher score."""
 
     right: float
     """Number of pairs in the correct order; a tie counts as half."""

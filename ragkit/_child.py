@@ -1,6 +1,6 @@
 """The code of a child process: it limits itself and answers requests. ``ragkit._process`` starts it.
 
-The kernel holds the limits where it can. Where it can't (macOS has no limit on memory that holds), a thread watches.
+The kernel enforces the limits if it can. If it can't (macOS has no effective memory limit), a thread monitors usage.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Limits:
 
 
 def _limit(name: str, value: int, *, fixed: bool) -> bool:
-    """Set a limit of the kernel's, for good if ``fixed``, and tell whether it holds."""
+    """Set a kernel limit, permanently if ``fixed``, and return whether it is in effect."""
     kind = getattr(resource, name, None)
     if kind is None:
         return False

@@ -27,7 +27,7 @@ def write_atomically(file: Path, content: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Write what the system holds back of a file, or of the entries of a folder, to the disk.
+    """Flush the system's buffers of a file, or of the entries of a folder, to the disk.
 
     Raises:
         OSError: if it can't be written.

@@ -77,7 +77,7 @@ class Downloaded:
     """The sha256 of every large file of the repository by path, downloaded or not."""
 
     def path(self, file: HubFile) -> Path:
-        """Return where a file lies."""
+        """Return the path of a file."""
         return self.name.folder / file.path
 
 

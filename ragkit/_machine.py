@@ -20,7 +20,7 @@ def cores() -> int:
 
 
 def memory() -> int | None:
-    """Return the bytes of memory that the machine has, or None if the system does not tell."""
+    """Return the machine's memory in bytes, or None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -115,7 +115,7 @@ class Child:
 
         Args:
             request: as JSON.
-            cpu: seconds of processor time that it may take; ``ended_by_cpu_limit`` tells if they were used up.
+            cpu: maximum processor time in seconds; ``ended_by_cpu_limit`` says whether it was exceeded.
 
         Raises:
             OSError: if the process has ended.
@@ -219,7 +219,7 @@ def describe_exit(code: int) -> str:
 def search_path() -> list[str]:
     """Return the folders that a child imports from: this process's own, without the working folder.
 
-    The working folder stays if ragkit itself lies in it, as in a checkout that is not installed.
+    The working folder stays if it contains ragkit itself, as in a checkout that is not installed.
     """
     home = os.path.realpath(Path(__file__).parents[1])
     try:

@@ -18,7 +18,7 @@ class Provider:
     key_variable: str | None = None
     """The environment variable of its key; None for a local server, which needs none."""
     window: int | None = None
-    """Tokens of a server's usual window; None if ragkit's own assumption holds."""
+    """Usual window of the server in tokens; None if ragkit's own default applies."""
     owner: str | None = None
     """Name by which a local server identifies itself in its list of models; None if its port alone is distinctive."""
 

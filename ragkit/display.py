@@ -161,7 +161,7 @@ def unit_name(page: int | None, label: str = "") -> str:
 
 
 def _place(title: str, unit: str, headings: Sequence[str]) -> str:
-    """Return where something stands: the document, its page, and the headings above."""
+    """Return a location: the document, its page, and the headings above."""
     parts = [f"<b>{_text(title)}</b>"]
     if unit:
         parts.append(_text(unit))

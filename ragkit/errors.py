@@ -207,7 +207,7 @@ class DataError(RagkitError):
 
 
 class TaskError(RagkitError):
-    """A task can't be fitted, or a folder holds none."""
+    """A task can't be fitted, or a folder contains none."""
 
 
 class ToolError(RagkitError):

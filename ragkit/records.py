@@ -107,7 +107,7 @@ class WordBoxes:
             yield WordBox(start, start + length, *(side / _UNITS for side in sides))
 
     def within(self, start: int, end: int) -> list[WordBox]:
-        """Return the boxes of the words that lie in ``document.text[start:end]`` or reach into it."""
+        """Return the boxes of the words that overlap ``document.text[start:end]``."""
         return [box for box in self if box.start < end and box.end > start]
 
 
@@ -136,12 +136,12 @@ class Document:
     """Boxes of the words that OCR read in pages and pictures; empty for other pages."""
 
     def unit_at(self, offset: int) -> PageSpan | None:
-        """Return the page, slide or other unit that holds ``offset``, or None for a document without pages."""
+        """Return the page, slide or other unit that contains ``offset``, or None for a document without pages."""
         after = bisect_right(self.pages, offset, key=lambda page: page.start)
         return self.pages[after - 1] if after else None
 
     def page_at(self, offset: int) -> int | None:
-        """Return the number of the page that holds ``offset``, or None for a document without pages."""
+        """Return the number of the page that contains ``offset``, or None for a document without pages."""
         unit = self.unit_at(offset)
         return None if unit is None else unit.number
 
@@ -263,7 +263,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A quote and exactly where it stands: ``document.text[start:end] == quote``."""
+    """A quote and its exact location: ``document.text[start:end] == quote``."""
 
     number: int
     """The n of ``[n]`` in the answer's text, from 1."""

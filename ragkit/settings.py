@@ -51,10 +51,10 @@ class Settings(BaseSettings):
     """The environment variable, or the name in the keyring, that contains the key of ``openai:NAME``; the key itself is
     never a setting."""
     prices: Path | None = None
-    """A TOML file of what models cost, which goes before ragkit's own; it has the form of
+    """A TOML file with prices of models, which takes precedence over ragkit's own; it has the form of
     ``ragkit/models/prices.toml``."""
     windows: Path | None = None
-    """A TOML file of how many tokens models take, which goes before ragkit's own; it has the form of
+    """A TOML file with windows of models, which takes precedence over ragkit's own; it has the form of
     ``ragkit/models/windows.toml``."""
     templates: Path | None = None
     """A folder of prompt templates that replace the ones ragkit ships."""

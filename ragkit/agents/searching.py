@@ -52,7 +52,7 @@ class Policy(Protocol):
         ...
 
     def propose(self, steps: Sequence[Step], tried: frozenset[str], width: int) -> Sequence[Call | None]:
-        """Return up to ``width`` calls, best first; None stands for answering now.
+        """Return up to ``width`` calls, best first; None means to answer now.
 
         Args:
             steps: calls of this branch with their outcomes.

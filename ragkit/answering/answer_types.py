@@ -1,4 +1,4 @@
-"""The type of answer that a question wants (an amount, a date, a person …) and where a text holds one."""
+"""The type of answer that a question wants (an amount, a date, a person …) and where a text contains one."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ class Assistant:
         options: how.
         examples: answered questions; ``chat`` is shown those that are most like the one that is asked.
         models: in place of ``model``: models, or names of them, that back each other up; the first is asked first, and
-            ``trace.attempts`` tells of each.
-        policy: when to go on from one of the ``models`` to the next.
+            ``trace.attempts`` has an entry for each.
+        policy: when to continue from one of the ``models`` with the next.
         verifier: decides which sentences of ``chat`` a source supports; ``ComposedVerifier`` if None.
         retriever: finds the passages, such as one with a reranker or searcher of your own; by default one for
             ``options.retrieval``.
@@ -149,7 +149,7 @@ class Assistant:
             history: the chat so far, oldest first; a question that refers back is searched for together with it.
             shots: answered questions to show the model in place of the assistant's own; ``chat`` only.
             kind: kind of the question, in place of the one that is recognised; see ``ragkit.answering.kinds.KINDS``.
-            query: the question as one that stands alone, in place of the one that is made from the history.
+            query: the question as a standalone question, instead of the one that is made from the history.
 
         Raises:
             QueryError: if the question is empty or too long, or the filter can't be read.
@@ -375,7 +375,7 @@ class Assistant:
         ``ragkit.answering.compress`` makes a short context for another program of it.
 
         Args:
-            question: one that stands alone.
+            question: a standalone question.
             where: only documents that match.
 
         Raises:

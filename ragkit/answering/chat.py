@@ -104,7 +104,7 @@ class ReplyChecker:
         self._text = text
 
     def add_value(self, value: str, start: int, end: int) -> None:
-        """Check a value that stands at a span of the text, which is left as it is."""
+        """Check a value at a span of the text; the text is not changed."""
         self._total += 1
         written = re.compile(rf"(?<!\w){re.escape(' '.join(value.split()))}(?!\w)", re.IGNORECASE)
         holding = (one for one in self._candidates if written.search(" ".join(one.text.split())))

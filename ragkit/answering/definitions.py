@@ -55,7 +55,7 @@ def defines(text: str, term: str) -> bool:
 
 
 def _spelled_out(text: str, acronym: str) -> bool:
-    """Return whether an acronym stands in brackets after words with its initials, or before them in brackets."""
+    """Return whether an acronym is in brackets after words with its initials, or before them in brackets."""
     letters = [letter.lower() for letter in acronym if letter.isalnum()]
     for match in re.finditer(rf"\(\s*{re.escape(acronym)}s?\s*\)", text):
         before = re.findall(r"\w+", text[: match.start()])[-len(letters) - 3 :]

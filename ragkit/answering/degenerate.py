@@ -14,7 +14,7 @@ MAX_PHRASE = 24
 _MIN_WORDS = 4
 """Words of a cycle of sentences; a shorter one, such as "Yes. Yes.", may be meant."""
 _PHRASE_REPEATS = 4
-"""Times that a phrase within a sentence must stand in a row."""
+"""Minimum number of times that a phrase must be repeated in a row within a sentence."""
 _RECENT = 4000
 """Characters in which a repetition is looked for while a reply is generated."""
 _MARK = re.compile(r"\[\d+(?:\s*,\s*\d+)*\]|^\s*(?:[-*•]|\d+[.)])\s+")

@@ -90,7 +90,7 @@ def rank_units(
     """Return the units, the one that fits the question best first.
 
     Args:
-        question: one that stands alone.
+        question: a standalone question.
         units: of the sources, the best source first.
         embedder: of the index. One without token vectors ranks by cosine.
         weights: rarity of each of the question's terms.
@@ -207,7 +207,7 @@ def signals(
     They compare the units with each other and with what the question wants; none is a collection's own scale.
 
     Args:
-        question: one that stands alone.
+        question: a standalone question.
         ranked: units, best first; not empty.
         kind: of the question; only short answers have a type.
         weights: rarity of each of the question's terms.

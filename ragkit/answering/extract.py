@@ -115,7 +115,7 @@ def span_sentences(question: str, ranked: Sequence[Ranked], embedder: Embedder) 
     is decided by their rank as evidence.
 
     Args:
-        question: one that stands alone.
+        question: a standalone question.
         ranked: units, best first.
         embedder: of the index.
     """

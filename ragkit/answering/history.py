@@ -1,4 +1,4 @@
-"""A follow-up question as one that stands alone, by rules.
+"""Rewrites a follow-up question as a standalone question, by rules.
 
 A question that refers back (a pronoun, an ellipsis, a comparison with what was said) is read together with what the
 last turns were about. Its words decide whether it does; if they leave it open, the caller decides between the
@@ -53,7 +53,7 @@ _SHIFT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A way to read a question as one that stands alone."""
+    """A standalone reading of a question."""
 
     query: str
     """Query for the search."""

@@ -159,7 +159,7 @@ _CODE = re.compile(
     r"\b(?=[A-Za-z0-9_./-]*\d)(?=[A-Za-z0-9_./-]*[A-Za-z])[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*\b|\b[A-Z]{2,}-?\d+\b"
 )
 _LEADS = 4
-"""Characters that may stand between the first question word and the wording of a kind: "which of the kinds"."""
+"""Maximum number of characters between the first question word and the wording of a kind: "which of the kinds"."""
 _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("about", _ABOUT),
     ("summary", _SUMMARY),
@@ -197,7 +197,7 @@ def kind_of(question: str) -> KindGuess:
     """Return the kind of a question by its wording.
 
     Args:
-        question: as a person asks it; a follow-up should stand alone already.
+        question: as a person asks it; a follow-up should already be a standalone question.
     """
     whole = " ".join(question.replace("’", "'").split())
     if _CONDITION.match(whole):

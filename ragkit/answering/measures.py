@@ -1,4 +1,4 @@
-"""Numbers with units as they stand in tables and sentences, as values that can be compared and added."""
+"""Parses numbers with units in tables and sentences into values that can be compared and added."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def measures_in(text: str) -> list[Measure]:
 
 
 def unit_in(column: str) -> str:
-    """Return the unit that the name of a column holds, or an empty string."""
+    """Return the unit in the name of a column, or an empty string."""
     match = _HEADER_UNIT.search(column)
     unit = next((group for group in match.groups() if group), "") if match else ""
     return unit if _known(unit) else ""

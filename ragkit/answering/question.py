@@ -1,4 +1,4 @@
-"""A question, understood: as one that stands alone, its kind, its language and, of a comparison, its sides."""
+"""Analysis of a question: its standalone form, its kind, its language and, for a comparison, its sides."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Question:
     text: str
     """The question as it was asked."""
     query: str
-    """The question as one that stands alone; what is searched and read with."""
+    """The standalone question, used for search and reading."""
     kind: Kind
     why_kind: str
     """The rule that decided the kind, or ``given by the caller``."""
@@ -128,7 +128,7 @@ def understand(
 
 
 def questions_in(text: str) -> tuple[str, ...]:
-    """Return the questions that a text asks, each as one that stands alone; one or none gives the text itself.
+    """Return the standalone questions in a text; for one or none, return the text itself.
 
     A question that needs the one before it ("And why?") is not split off.
 

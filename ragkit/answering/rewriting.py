@@ -1,8 +1,8 @@
-"""A question rewritten by a model for the search: a follow-up as one that stands alone, a translation.
+"""Rewrites a question for the search with a model: a follow-up as a standalone question, or a translation.
 
 The reply of the model is only searched with, and only if it passes a check: one line, not much longer than what it was
 made from, with every number and identifier of the question, and without names or numbers that nobody mentioned.
-Otherwise the reading by rules stands.
+Otherwise, the reading by rules is used.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def rewrite(
 
 
 def _faithful(line: str, asked: str, said: str, *, same_language: bool) -> bool:
-    """Return whether a rewritten question may stand for the one that was asked.
+    """Return whether a rewritten question may replace the original one.
 
     Args:
         line: the rewritten question.

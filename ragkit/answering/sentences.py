@@ -55,7 +55,7 @@ def term_weights(index: Index, text: str) -> dict[str, float]:
 
 
 def absent_terms(index: Index, weights: Mapping[str, float]) -> list[str]:
-    """Return the terms, with their ``term_weights``, that no document of the index holds."""
+    """Return the terms, with their ``term_weights``, that no document of the index contains."""
     total = max(1, index.chunk_count)
     return [term for term, weight in weights.items() if weight >= rarity(0, total)]
 

@@ -82,7 +82,7 @@ def what_is_missing(question: Question, evidence: Evidence, absent: Collection[s
     Args:
         question: understood.
         evidence: for it; some unit must be ranked.
-        absent: terms of the question that no document holds.
+        absent: terms of the question that no document contains.
     """
     best = evidence.ranked[0]
     if (language := language_differs(question, evidence)) is not None:

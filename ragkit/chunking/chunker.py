@@ -37,8 +37,8 @@ class ChunkingOptions:
     """Options of the chunker. An index keeps the options with which it was created."""
 
     size: int = 0
-    """Tokens of text a chunk holds at most, header and specials not counted; 0 for all that the window leaves, but at
-    most 512: passages of several pages are found less well and leave a language model no space for others."""
+    """Maximum number of text tokens per chunk, without header and special tokens; 0 for all that the window leaves, but
+    at most 512: passages of several pages are found less well and leave a language model no space for others."""
     overlap: int = 32
     """Tokens that a chunk repeats of the one before it, where the cut fell inside a paragraph."""
     header: bool = True

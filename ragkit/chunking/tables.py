@@ -29,7 +29,7 @@ _MANY_COLUMNS = 4
 _SAMPLE = 100
 """Rows that the header is compared with."""
 _MEASURED = 0.7
-"""Share of the cells of a column that begin with a number, from which the column holds measures."""
+"""Minimum share of cells beginning with a number for a column of measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Table:
         return self.rows[-1].end if self.rows else self.header.end if self.header else 0
 
     def row_at(self, offset: int) -> Row | None:
-        """Return the row, not the header, that holds ``offset``."""
+        """Return the row, excluding the header, that contains ``offset``."""
         after = bisect_right(self.rows, offset, key=lambda row: row.start)
         return self.rows[after - 1] if after and offset < self.rows[after - 1].end else None
 
@@ -112,7 +112,7 @@ def tables_in(text: str, *, aligned: bool = False, offset: int = 0) -> list[Tabl
 
 
 def table_at(tables: Sequence[Table], offset: int) -> Table | None:
-    """Return the table that holds ``offset``.
+    """Return the table that contains ``offset``.
 
     Args:
         tables: of a text, in order.

@@ -198,7 +198,7 @@ class Chat:
         return None
 
     def _keep(self, asked: StoredMessage | None, outcome: GenerationResult) -> None:
-        """Store what came of a question; a full disk is no reason to lose the conversation."""
+        """Store the result of a question; a full disk does not end the conversation."""
         if asked is None:
             return
         message = outcome_message(asked.conversation, outcome, self._index)

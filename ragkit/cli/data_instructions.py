@@ -36,9 +36,10 @@ def instructions(
 ) -> None:
     """Write instructions to which sections of the documents are the answers.
 
-    A row is kept if the instruction stands alone, if the section is more likely after it than after the instructions of
-    other sections, and if a search for it finds the section. Rejected rows are written to OUTPUT.rejected.jsonl with
-    the reason. Finished work is kept in OUTPUT.ledger, so that the same command continues where it was stopped.
+    A row is kept if the instruction is self-contained, if the section is more likely after it than after the
+    instructions of other sections, and if a search for it finds the section. Rejected rows are written to
+    OUTPUT.rejected.jsonl with the reason. Finished work is kept in OUTPUT.ledger, so that the same command continues
+    where it was stopped.
 
         ragkit data instructions ./docs -o instructions.jsonl --model smollm2
     """

@@ -65,7 +65,7 @@ def add(
     else:
         out.print(f"{report.added:,} added, {report.known:,} known, {len(report.refused):,} refused.")
         print_issues(report.refused, report.contradictions)
-        out.print(f"The pool holds {size:,} examples with {len(labels):,} different outputs.")
+        out.print(f"The pool contains {size:,} examples with {len(labels):,} different outputs.")
         out.print(f'Show the selection for an input: ragkit examples search {pool} "…"', style="cyan", markup=False)
     if report.refused:
         raise typer.Exit(MISSING)

@@ -66,7 +66,7 @@ def replay(file: TraceFile, actions: ActionsFile = None, json: Json = False) -> 
 
 
 def _lines(event: Event) -> list[str]:
-    """Return what an event depends on and what came of it, one line each."""
+    """Return the inputs and the output of an event, one line each."""
     output: Any = event.output
     if isinstance(output, dict) and "value" in output and isinstance(output["value"], dict):
         from ragkit.agents import Value

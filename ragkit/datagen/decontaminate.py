@@ -211,7 +211,7 @@ def _answer(pair: Pair) -> tuple[str, ...]:
 
 
 def _texts(pair: Pair) -> list[list[str]]:
-    """Return the words of the question, and of an answer that is long enough to tell a copy from a short fact."""
+    """Return the words of the question, and of an answer long enough to distinguish a copy from a short fact."""
     answer = words(pair.answer)
     return [words(pair.question), *([answer] if len(answer) >= LONG else [])]
 

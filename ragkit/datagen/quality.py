@@ -1,6 +1,6 @@
 """A classifier for good text, after phi-1 (Gunasekar et al. 2023, https://arxiv.org/abs/2306.11644).
 
-It reads a text's vector and a dozen cheap features, and is taught by labels of a person or a model, or by bad text that
+It uses a text's vector and a dozen cheap features. It learns from labels of a person or a model, or from bad text that
 is made from good text. The file is JSON.
 """
 
@@ -61,7 +61,7 @@ class QualityFilter:
         scale: of the inputs.
         threshold: minimum score of a kept text.
         model_id: embedding model of the vectors.
-        card: what it was taught.
+        card: its training data and accuracy.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ def rationale_rows(
 
     Args:
         rows: rows of kind ``qa``; those without an answer span in their evidence are left out.
-        style: how the rationale is taught.
+        style: format of the rationale in the training rows.
         templates: templates of the reader's prompts; those that ship with ragkit by default.
     """
     texts = templates or Templates.load()

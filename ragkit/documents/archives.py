@@ -1,4 +1,4 @@
-"""Reading ZIP-based files within limits: a small archive can unpack to more than a machine holds."""
+"""Reads ZIP-based files within limits: a small archive can unpack to more than the memory of a machine."""
 
 from __future__ import annotations
 

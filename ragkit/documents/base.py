@@ -59,7 +59,7 @@ class LoadOptions:
     """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
     is kept except navigation."""
     comments: bool = True
-    """Read the comments of DOCX files; each stands after the paragraph that it is about."""
+    """Read the comments of DOCX files; each follows the paragraph that it refers to."""
 
     def __post_init__(self) -> None:
         """Check the limits.

@@ -119,7 +119,7 @@ class _Walk:
                     listed = list(entries)
                 ignore = ignore.within(here) if ignore is not None else None
             except OSError as error:
-                detail = f"This folder can't be read: {error.strerror}. What it holds is not looked at."
+                detail = f"This folder can't be read: {error.strerror}. Its files are skipped."
                 hint = f"Fix its permissions, or leave it out: --exclude '{here.name}'"
                 self.issues.append(Issue(_origin(here), "refused", detail, hint=hint))
                 continue

@@ -43,7 +43,7 @@ def drawn(node: Any, package: Package, part: str) -> Iterator[str]:
 
 
 def embedded(node: Any, package: Package, part: str) -> Iterator[tuple[str, int]]:
-    """Yield the blocks of a document that stands in a part of its own (``altChunk``), with the levels of headings."""
+    """Yield the blocks of a document embedded as a separate part (``altChunk``), with the levels of headings."""
     relation = package.relations(part).get(attribute(node, "id"))
     data = None if relation is None or relation.external else package.read(relation.target)
     if relation is None or data is None:

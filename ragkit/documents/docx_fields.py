@@ -11,7 +11,7 @@ from ragkit.documents.docx_package import attribute, child, integer, is_on, valu
 def field_code(root: Any) -> set[Any]:
     """Return the text elements of a part that are within the code of a field, which nobody sees.
 
-    Code stands between a field's begin and its separator, or its end if it has no result. A field that never ends,
+    Code is between a field's begin and its separator, or its end if it has no result. A field that never ends,
     as in a damaged file, hides nothing.
     """
     hidden: set[Any] = set()

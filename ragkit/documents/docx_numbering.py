@@ -98,7 +98,7 @@ class Numbering:
         return numbering
 
     def label(self, reference: NumberingReference | None, styles: Sequence[str]) -> tuple[str, int]:
-        """Count a paragraph and return what stands before it, such as ``2.1`` or ``BULLET``, and its level from 0.
+        """Count a paragraph and return its label, such as ``2.1`` or ``BULLET``, and its level from 0.
 
         Args:
             reference: the list of the paragraph; None for none.

@@ -43,7 +43,7 @@ def embedded_files(package: Package, main: str) -> Iterator[Document | Issue | N
 
 
 def _unpacked(name: str, data: bytes) -> tuple[str, bytes]:
-    """Return the name and the bytes of the file that an OLE object holds; no bytes for a picture or control."""
+    """Return the name and the bytes of the file in an OLE object; no bytes for a picture or control."""
     import olefile
 
     stem = posixpath.splitext(name)[0]

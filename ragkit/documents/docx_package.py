@@ -156,7 +156,7 @@ def is_on(node: Any, name: str) -> bool:
 
 
 def chosen(node: Any) -> Any:
-    """Return the alternative of an ``AlternateContent`` that is read: the first choice, or what stands in for it."""
+    """Return the alternative of an ``AlternateContent`` that is read: the first choice, or the fallback."""
     found = child(node, "Choice")
     if found is None:
         found = child(node, "Fallback")

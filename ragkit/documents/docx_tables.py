@@ -62,7 +62,7 @@ def grid(table: Any, text_of: Callable[[Any], str]) -> list[list[str]]:
 def _columns(rows: list[dict[int, tuple[str, int]]]) -> list[int]:
     """Return the columns with text, after cells were moved from those that only wider cells begin in.
 
-    Such columns are margins of a row: what stands in them belongs to the column beside.
+    Such columns are margins of a row: their text belongs to the adjacent column.
     """
     columns = {column for row in rows for column in row}
     for column in range(max(columns, default=0) + 1):

@@ -1,7 +1,7 @@
-"""One walk over a part of a DOCX file in document order: everything that a reader sees, wherever it stands.
+"""Walks a part of a DOCX file in document order and returns everything that a reader sees.
 
-Content controls, insertions, fields, smart tags and unknown elements are gone through; only deletions, what stands in
-for newer content, the code of fields and properties are left out.
+Content controls, insertions, fields, smart tags and unknown elements are walked through. Only deletions, fallbacks for
+newer content, and the code of fields and properties are left out.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Story:
 
 @dataclass(slots=True)
 class Notes:
-    """Footnotes, endnotes or comments, taken out as they are referred to."""
+    """Footnotes, endnotes or comments, removed when they are referred to."""
 
     part: str
     by_id: dict[str, Any] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Walk:
         self._part = part
         self._code = field_code(root)
         self._carried: _Line | None = None
-        """A paragraph whose end is deleted: it goes on in the next one."""
+        """A paragraph whose end is deleted: it continues in the next one."""
 
     def blocks(self, node: Any) -> list[Block]:
         """Return the blocks below an element in document order."""

@@ -264,7 +264,7 @@ def _bytes(char: str, encoding: str) -> bytes:
 
 _NATIONAL = {"gb18030": "gb2312", "cp932": "shift_jis", "euc_jp": "shift_jis", "big5hkscs": "big5", "cp949": "euc_kr"}
 _EVERYDAY = {"gb2312": (0xB0, 0xD7), "shift_jis": (0x88, 0x97), "big5": (0xA4, 0xC6), "euc_kr": (0, 0)}
-"""Lead bytes of the ideographs of everyday use, which stand first in each national table."""
+"""Lead bytes of common ideographs, which come first in each national table."""
 
 
 def _ideograph(char: str, encoding: str) -> float:

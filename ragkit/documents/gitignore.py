@@ -36,7 +36,7 @@ class GitIgnore:
         return own
 
     def within(self, folder: Path) -> Self:
-        """Return what holds in ``folder``, which is below those so far.
+        """Return the rules for ``folder``, a descendant of the folders so far.
 
         Raises:
             OSError: if its file can't be read.

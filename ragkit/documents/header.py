@@ -22,7 +22,7 @@ _SAMPLE = 200
 
 
 def split_header(rows: Sequence[Sequence[str]], width: int) -> tuple[int, bool]:
-    """Return how many rows stand before the table, and whether its first row names the columns.
+    """Return the number of rows before the table, and whether its first row names the columns.
 
     Args:
         rows: the first rows of the file.

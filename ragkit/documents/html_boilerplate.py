@@ -62,7 +62,7 @@ def is_heading_link(node: Any) -> bool:
 
 
 def _is_page_bar(node: Any) -> bool:
-    """Return whether a block holds links to the next or last page, and little besides."""
+    """Return whether a block contains little but links to the next or previous page."""
     if len(_letters(node)) > _BAR or next(node.iter(*HEADINGS), None) is not None:
         return False
     links = [a for a in node.iter("a") if _RELATIONS.intersection((a.get("rel") or "").lower().split())]

@@ -69,7 +69,7 @@ def parse(source: Source) -> Iterator[Document | Issue | None]:
 
 
 def open_picture(path: Path) -> Any:
-    """Return a PIL picture of any size: it is scaled down, and the limit on memory holds for it."""
+    """Return a PIL picture of any size; it is scaled down to comply with the memory limit."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None

@@ -160,7 +160,7 @@ def _text_of(value: object) -> str:
 
 
 def _damaged(source: Source, text: str, error: json.JSONDecodeError) -> Iterator[Document | Issue]:
-    """Yield the records of a file that holds one value after another, or its text as it is."""
+    """Yield the records of a file with concatenated values, or its text unchanged."""
     from ragkit.documents.json_lines import parse_lines
 
     # Several values, one after another.

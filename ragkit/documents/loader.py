@@ -1,4 +1,4 @@
-"""Runs parsers in a child process that can be stopped: no file, however made, holds up or brings down the rest."""
+"""Runs parsers in a child process that can be stopped, so that no malformed file blocks or crashes the others."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MAX_DEPTH = 3
 def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Issue | None]:
     """Yield the documents of a member, with sources such as ``mail.eml#plan.pdf``, and what is wrong with it.
 
-    A member that can't be read is an issue ``member_refused``; the others go on.
+    A member that can't be read is an issue ``member_refused``; the others are read.
 
     Args:
         outer: the file that contains it.

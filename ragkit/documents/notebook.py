@@ -96,7 +96,7 @@ def _strings(value: Any, name: str = "") -> Iterator[str]:
 
 
 def _output(source: Source, output: Any) -> tuple[str, int]:
-    """Return an output as text, and how many pictures it holds."""
+    """Return an output as text, and the number of pictures in it."""
     if not isinstance(output, dict):
         return "", 0
     if output.get("output_type") in ("error", "pyerr"):

@@ -165,7 +165,7 @@ def confidence_issue(source: Source, confidence: float, page: int | None) -> lis
 
 
 def _word(found: _Found, angle: float, point: float) -> Word:
-    """Return a line's box, with the skew of the page taken out and y upwards, in points of so many pixels."""
+    """Return a line's box, with the skew of the page removed and y upwards, in points of so many pixels."""
     cos, sin = math.cos(-angle), math.sin(-angle)
     xs = [(x * cos - y * sin) / point for x, y in found.box]
     ys = [-(x * sin + y * cos) / point for x, y in found.box]

@@ -218,7 +218,7 @@ def _covered(page: Any) -> float:
 
 
 def _texts(pages: list[_Page]) -> tuple[list[str], list[str], list[list[str]]]:
-    """Return the text of each page, what stands between two pages, and the running heads that were left out."""
+    """Return the text of each page, the separators of pages, and the running heads that were left out."""
     left_out = running_heads([page.lines for page in pages])
     for page, out in zip(pages, left_out, strict=True):
         page.body = [line for index, line in enumerate(page.lines) if index not in out]

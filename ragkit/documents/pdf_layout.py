@@ -179,13 +179,13 @@ def _word(codes: list[int], boxes: list[tuple[float, float, float, float]], turn
 
 
 def _follows(last: tuple[float, float, float, float], box: tuple[float, float, float, float]) -> bool:
-    """Return whether a character stands beside the last one, to its right."""
+    """Return whether a character is next to the last one, to its right."""
     overlap = min(last[3], box[3]) - max(last[1], box[1])
     return overlap > _SAME_ROW * min(last[3] - last[1], box[3] - box[1]) and box[0] >= last[0]
 
 
 def _segments(words: Iterable[Word], most: float) -> list[_Segment]:
-    """Return runs of words that follow each other in the file and stand side by side."""
+    """Return runs of words that follow each other in the file and are side by side."""
     found: list[_Segment] = []
     for order, word in enumerate(words):
         if found:

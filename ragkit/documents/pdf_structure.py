@@ -125,7 +125,7 @@ def filled_in(reader: Any, number: int) -> tuple[list[Word], list[str]]:
 
 
 def outline(reader: Any, text: str, pages: Sequence[PageSpan]) -> tuple[HeadingSpan, ...]:
-    """Return the outline's entries as headings where their titles stand on the pages that they name."""
+    """Return the outline's entries as headings if their titles occur on the pages that they name."""
     found: list[tuple[str, int, int]] = []
 
     def walk(items: list[Any], level: int) -> None:

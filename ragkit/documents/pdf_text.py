@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d+|\b(?=[ivxlc])(?:x[lc]|l?x{0,3})(?:i[xv]|v?i{0,3})\b",
 _PARTICLES = frozenset(("up", "off", "out", "down", "by", "based", "free", "like", "only", "sized", "specific"))
 """Last parts of English compounds; hyphenation does not leave them at a line's beginning."""
 _CONJUNCTIONS = frozenset(("and", "or", "und", "oder", "bzw", "et", "ou", "y", "o", "e", "en", "of"))
-"""After these a hyphen stands for a word that is left out, as in "pre- and post-war"."""
+"""Words after which a hyphen replaces an omitted word, as in "pre- and post-war"."""
 _EDGE_LINES = 3
 """Lines at the top and at the bottom of a page among which running heads are looked for."""
 _NEIGHBOURS = 6
@@ -135,7 +135,7 @@ def join_hyphens(text: str, known: Counter[str]) -> str:
 
 
 def join_pages(before: str, after: str, known: Counter[str]) -> tuple[str, str]:
-    """Return the text of a page and what stands between it and the next.
+    """Return the text of a page and the separator before the next one.
 
     That is nothing if a word is broken over the two, and the page then ends in its first part without the hyphen.
     """

@@ -216,7 +216,7 @@ def _pieces(paragraph: Any) -> Iterator[str]:
 
 
 def _in_fallback(node: Any, within: Any) -> bool:
-    """Return whether a node is the stand-in for programs that do not know what stands beside it."""
+    """Return whether a node is the fallback for programs that do not support the preceding element."""
     while node is not None and node is not within:
         if local_name(node) == "Fallback":
             return True

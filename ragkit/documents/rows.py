@@ -76,7 +76,7 @@ def row_document(
 
 
 def text_before(source: Source, text: str, media_type: str) -> Document:
-    """Return the text that stands before a table as a document of its own."""
+    """Return the text before a table as a separate document."""
     before = f"{source.origin}#before"
     return Document(
         id=document_id(before),

@@ -1,11 +1,11 @@
 """XLSX, XLS and ODS with python-calamine.
 
-A long table becomes a document per row, as in CSV files: each value stands beside its column's name, search finds row
+A long table becomes a document per row, as in CSV files: each value follows its column's name, search finds row
 300 as well as row 3, and columns can be filtered by. Everything else of a workbook is one document: a heading per
 sheet, tables as ``| a | b |`` lines in units of rows that citations name by their cell range. A short table stays in
 one piece there, so that questions about the entire table find it together.
 
-The header row is found and not assumed: titles may stand above it, and a table may have none.
+The header row is detected, not assumed: titles may precede it, and a table may have none.
 """
 
 from __future__ import annotations

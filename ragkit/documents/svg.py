@@ -51,5 +51,5 @@ def _text(node: Any) -> str:
 
 
 def _goes_on(node: Any) -> bool:
-    """Return whether a piece of a label stands beside the piece before it."""
+    """Return whether a piece of a label is adjacent to the piece before it."""
     return local_name(node) == "tspan" and not {"x", "y", "dy"} & set(node.attrib)

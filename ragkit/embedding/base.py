@@ -18,7 +18,7 @@ class Embedder(Protocol):
     """Turns texts into unit vectors."""
 
     model_id: str
-    """Names the weights, not the runtime: ``all-MiniLM-L6-v2@53aa51172d14``. An index holds one model_id."""
+    """Names the weights, not the runtime: ``all-MiniLM-L6-v2@53aa51172d14``. An index has one model_id."""
     runtime: str
     """Name of the runtime, such as ``onnx-int8`` or ``sentence-transformers (cuda)``."""
     window: int

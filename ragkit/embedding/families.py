@@ -46,7 +46,7 @@ FAMILIES = (
     Family(r"gte-(multilingual|modernbert|.*-v1\.5)", pooling="cls"),
     Family(r"gte-"),
 )
-"""The first whose pattern is in the name holds."""
+"""Families by name pattern; the first match is used."""
 _NONE = Family("")
 
 

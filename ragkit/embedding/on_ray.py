@@ -79,7 +79,7 @@ class TextEmbedder:
         model_id: id of its weights.
 
     Raises:
-        EmbeddingError: if the name stands for another model there.
+        EmbeddingError: if the name refers to another model there.
     """
 
     def __init__(self, name: str, model_id: str) -> None:

@@ -45,7 +45,7 @@ def set_default_runtime(runtime: Runtime = "auto", device: Device = "auto") -> N
 
     How models run is a property of the machine and not of an index, a pool or a task, so it is set once per process, as
     with ``torch.set_default_device``, and not passed through everything that opens one of these. The command line calls
-    this with its settings. A runtime or device that a call names goes before it.
+    this with its settings. A runtime or device argument of a call takes precedence.
 
     Args:
         runtime: ``onnx``, ``torch``, or ``auto``: torch with a GPU, ONNX without.

@@ -28,7 +28,7 @@ class MetricGain:
 
     @property
     def significant(self) -> bool:
-        """Whether the whole interval lies on one side of 0: chance alone hardly does that."""
+        """Whether the interval excludes 0, which is unlikely by random variation alone."""
         return self.gain.low > 0 or self.gain.high < 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Change:
         return (self.after.score or 0.0) - (self.before.score or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what tells the two apart."""
+        """Return the differences between the two."""
         both = {"before": self.before, "after": self.after}
         shown = {
             name: {"verdict": one.verdict, "text": one.text, "score": one.score, "scores": dict(one.scores)}

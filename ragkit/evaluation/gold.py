@@ -44,7 +44,7 @@ class Gold:
 
 
 def find_gold(index: Index, questions: Sequence[Question]) -> dict[str, Gold]:
-    """Return for each question, by id, where its answer stands.
+    """Return the location of each question's answer, by question id.
 
     Reads all documents and chunks once, if any question names a source.
     """

@@ -1,7 +1,7 @@
 """The measures, a question at a time, each 0 to 1 and higher is better.
 
-Those of retrieval are trec_eval's and take any ranking with any judgements; a test holds them to ``ir-measures``. Words
-of answers are compared as SQuAD compares them.
+Those of retrieval are trec_eval's and take any ranking with any judgements; a test compares them with ``ir-measures``.
+Words of answers are compared as SQuAD compares them.
 """
 
 from __future__ import annotations
@@ -113,13 +113,13 @@ def is_exact(text: str, answers: Sequence[str]) -> float:
 
 
 def contains(text: str, answers: Sequence[str]) -> float:
-    """Return 1 where the words of one of the answers stand in a text, in their order and together."""
+    """Return 1 if the words of one of the answers occur in a text, in order and contiguously."""
     said = f" {' '.join(squad_words(unmarked(text)))} "
     return float(any(words and f" {' '.join(words)} " in said for words in map(squad_words, answers)))
 
 
 def share_right(text: str, items: Sequence[Sequence[str]]) -> float:
-    """Return the share of an answer's items of which an accepted wording stands in a text as whole words.
+    """Return the share of an answer's items of which an accepted wording occurs in a text as whole words.
 
     A wording that is yes or no, alone or before a comma ("no, it is closed"), counts only if the text begins with it.
     """
@@ -176,7 +176,7 @@ def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place
 
     Args:
         cited: places that an answer cites; they may overlap.
-        gold: what bears the right answer out.
+        gold: evidence that supports the right answer.
         also: places that support the answer as well as all of ``gold`` does.
 
     Returns:

@@ -202,7 +202,7 @@ def seen_hits(hits: tuple[Hit, ...], gold: Gold) -> tuple[SeenHit, ...]:
 def retrieved(
     question: Question, gold: Gold, hits: tuple[Hit, ...], seconds: Mapping[str, float], kind: str = ""
 ) -> QuestionResult:
-    """Return what came of searching for a question of a recognised kind, without an answer."""
+    """Return the result of searching for a question of a recognised kind, without an answer."""
     scores = _retrieval(gold, hits)
     if gold.relevant is not None:
         scores["found"] = float(gold.found_in(hit.chunk.key for hit in hits))
@@ -212,7 +212,7 @@ def retrieved(
 def answered(
     question: Question, gold: Gold, hits: tuple[Hit, ...], answer: Answer, grounded: float | None
 ) -> QuestionResult:
-    """Return what came of a question that was answered.
+    """Return the result of a question that was answered.
 
     Args:
         question: that was asked.
@@ -272,7 +272,7 @@ def _right(question: Question, answer: Answer) -> float:
 
 
 def failed(question: Question, gold: Gold, error: RagkitError) -> QuestionResult:
-    """Return what came of a question that could not be asked."""
+    """Return the result of a question that could not be asked."""
     return QuestionResult(question, gold.missing, error=f"{type(error).__name__}: {error.message}")
 
 

@@ -289,7 +289,7 @@ def _hit(place: int, hit: SeenHit) -> str:
 
 
 def _marked(text: str, unsupported: Sequence[tuple[int, int]]) -> str:
-    """Return a text with what no source bears out marked."""
+    """Return a text in which unsupported parts are marked."""
     parts, at = [], 0
     for start, end in unsupported:
         parts.append(escape(text[at:start]))

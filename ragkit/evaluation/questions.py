@@ -1,4 +1,4 @@
-"""Question files: what to ask, what the answer is, and where it stands.
+"""Question files: questions, their answers, and where the answers occur.
 
 JSON Lines, CSV or TSV, a question a row, or SQuAD's JSON (also of SQuAD 2 and XQuAD). The fields of a row::
 
@@ -6,7 +6,7 @@ JSON Lines, CSV or TSV, a question a row, or SQuAD's JSON (also of SQuAD 2 and X
      "sources": [{"source": "faq.html", "quote": "The last bus leaves at 23:10."}], "unanswerable": false}
 
 Only ``question`` must be there. In CSV and TSV ``answers`` is one answer, or a JSON list of them, and the columns
-``source``, ``quote``, ``passage``, ``start`` and ``end`` tell of one source.
+``source``, ``quote``, ``passage``, ``start`` and ``end`` describe one source.
 
 Optional fields: ``kind``, by which the report is grouped; ``history``, the messages before the question, each with
 ``role`` and ``content``; ``also``, further sources that support the answer equally well. ``answers`` may be a list of
@@ -47,7 +47,7 @@ class GoldSource:
     quote: str = ""
     """The text in it that supports the answer; white space may differ. If it occurs twice, either place counts."""
     passage: str = ""
-    """Text around the quote, to tell which of several places is meant."""
+    """Text around the quote, to identify one of several places."""
     start: int | None = None
     """Start of the span in characters: in the passage if there is one, otherwise in the document."""
     end: int | None = None
@@ -119,7 +119,7 @@ def read_questions(path: str | Path) -> list[Question]:
     """Return the questions of a file; one without an id gets its line's number.
 
     Raises:
-        SettingsError: if the file can't be read or holds none; it names the line and the field.
+        SettingsError: if the file can't be read or contains none; it names the line and the field.
     """
     file = Path(path).expanduser()
     kind = file.suffix.lower()
@@ -267,14 +267,14 @@ def _squad_data(file: Path) -> Sequence[Mapping[str, Any]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"{file} is not in SQuAD's format: {type(error).__name__}: {error}.",
-            'It holds {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}; '
+            'It contains {"data": [{"title", "paragraphs": [{"context", "qas": [{"id", "question", "answers"}]}]}]}; '
             "other questions go into JSON Lines.",
         ) from error
     return data  # type: ignore[no-any-return]
 
 
 def _squad(data: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Question]]:
-    """Yield each question with its paragraph; the first of several annotators tells where the answer stands."""
+    """Yield each question with its paragraph; the first of several annotators gives the place of the answer."""
     number = 0
     for article in data:
         for paragraph in article["paragraphs"]:

@@ -57,7 +57,7 @@ class EvalReport:
 
     @property
     def metrics(self) -> dict[str, Estimate]:
-        """The mean of each metric with its interval; one that no question tells is left out."""
+        """The mean of each metric with its interval; a metric without a value for any question is left out."""
         return {info.name: estimate(list(own.values())) for info in METRICS if (own := self.scores(info.name))}
 
     @property
@@ -162,7 +162,7 @@ def read_report(path: str | Path) -> EvalReport:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all, and the folder it stands in.
+    """Write a text file atomically, and create its folder.
 
     Raises:
         IndexWriteError: if it can't be written.

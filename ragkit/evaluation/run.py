@@ -110,7 +110,7 @@ def groundedness(answer: Answer, assistant: Assistant) -> float | None:
     """Return the share of an answer's sentences that its sources support; None for an abstention.
 
     Of ``chat`` each sentence is checked against the sources that the model was shown, as answering itself does; of the
-    other ways it is the share of quotes that stand in their documents word for word.
+    other ways it is the share of quotes that occur verbatim in their documents.
     """
     if answer.abstained:
         return None

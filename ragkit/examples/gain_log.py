@@ -79,5 +79,5 @@ class GainLog:
                 other = [name for name in first if found.get(name) != first[name]]
                 raise ExamplePoolError(
                     f"{self.path} contains gains that were asked for with another {', '.join(other) or 'setting'}.",
-                    "Name another file (log=...), or go on with the settings of before.",
+                    "Name another file (log=...), or continue with the previous settings.",
                 )

@@ -35,7 +35,7 @@ class LearnedSelector(DynamicSelector):
     """Puts the candidates of a ``DynamicSelector`` in the order in which they can be expected to help.
 
     What helps was learned from a model: on inputs of the pool, by how much each candidate raised the log-probability
-    of the right answer; a light ranker foretells that for new inputs. Choosing calls no model but the pool's embedder.
+    of the right answer; a light ranker predicts that for new inputs. Choosing calls no model but the pool's embedder.
     After Rubin, Herzig and Berant, *Learning to retrieve prompts for in-context learning*, arXiv:2112.08633, with a
     ridge regression in place of the encoder that is trained there.
 
@@ -79,7 +79,7 @@ class LearnedSelector(DynamicSelector):
                 ``options.candidates``, so that the ranker knows all that it will put in order.
             options: of the candidates, of how a set is made of them once they are ranked, and of its order.
             seed: of what is drawn.
-            log: a JSON Lines file that keeps the gains; a fit that was broken off goes on from there.
+            log: a JSON Lines file that keeps the gains; an interrupted fit resumes from there.
             where: only examples whose fields match are candidates.
             progress: called with a ``Progress`` after each query.
 

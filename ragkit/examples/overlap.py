@@ -26,8 +26,8 @@ def grams(text: str, longest: int) -> set[str]:
 class OverlapIndex:
     """The Jaccard index of an input with each of many texts: shared grams over all grams of the two.
 
-    A gram is known by its 64-bit hash, and all lists lie in one array: 4 bytes for each gram of each text and 16 for
-    each different gram.
+    A gram is identified by its 64-bit hash, and all lists are stored in one array: 4 bytes for each gram of each text
+    and 16 for each different gram.
 
     Args:
         texts: of the examples.

@@ -138,7 +138,7 @@ class ExamplePool:
         return self._contradictions(self.index.shared_origins())
 
     def example(self, info: DocumentInfo, chunk: Chunk | None = None) -> Example:
-        """Return the example that a document of the index holds.
+        """Return the example in a document of the index.
 
         Args:
             info: the document.

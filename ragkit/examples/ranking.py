@@ -1,4 +1,4 @@
-"""A light ranker of examples, taught by how much each helped a model: ridge regression on pairs, in numpy."""
+"""A light ranker of examples, trained on the gain of each for a model: ridge regression on pairs, in numpy."""
 
 from __future__ import annotations
 
@@ -162,13 +162,13 @@ class _Table:
         return max(sums, key=lambda setting: sums[setting])
 
     def predicted(self, within: NDArray[np.bool_], ridge: float, axes: int) -> Floats:
-        """Return the scores of all rows by a ranker that was taught with some of the queries."""
+        """Return the scores of all rows by rankers trained on the other queries."""
         rows = self._rows(within, axes)
         scores: Floats = rows @ self._solved(rows, within, ridge)
         return scores
 
     def ranker(self, ridge: float, axes: int) -> Ranker:
-        """Return the ranker that is taught with all queries."""
+        """Return the ranker trained on all queries."""
         every = np.ones(self.groups, dtype=bool)
         rows = self._rows(every, axes)
         helped = self._means(self.item, len(self.keys), _HELPED_PRIOR)
@@ -213,7 +213,7 @@ class _Table:
         return ranks - means[self.group]
 
     def _rows(self, learned: NDArray[np.bool_], axes: int) -> Floats:
-        """Return the signals with what the learned queries tell of each example; a query's own gains left out."""
+        """Return the signals with each example's gains on the training queries, excluding a query's own gains."""
         rows = self.rows[:, : len(SIGNALS) + axes].copy()
         seen = learned[self.group]
         rows[:, len(SIGNALS) - 2] = self._others(self.item, seen, _HELPED_PRIOR)

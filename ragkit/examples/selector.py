@@ -121,7 +121,7 @@ class DynamicSelector:
 
         Args:
             path: of the file.
-            pool: to choose from, whatever it holds; by default the one that it was saved with, which must have the
+            pool: pool to choose from, with any contents; by default the one that it was saved with, which must have the
                 examples that it had then.
 
         Raises:

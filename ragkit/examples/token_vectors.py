@@ -45,7 +45,7 @@ class TokenVectors:
     """Token vectors by text; safe to share between threads.
 
     Args:
-        folder: where the file lies; where it can't be written, vectors are computed and not kept.
+        folder: folder of the file; if it can't be written, vectors are computed and not kept.
         embedder: one that gives a vector a token.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Answers that a person stands behind: chosen as an example, given as a correction, or liked."""
+"""Answers that a person approved: chosen as an example, given as a correction, or liked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ORDER: tuple[Way, ...] = ("chosen", "corrected", "liked")
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """A question with an answer that a person stands behind."""
+    """A question with an answer that a person approved."""
 
     collection: str
     question: str
@@ -33,7 +33,7 @@ class Approved:
 
 
 def approved(events: Sequence[Feedback]) -> tuple[list[Approved], list[LeftOut]]:
-    """Return the answers that people stand behind, in the order of the events, and what was left out.
+    """Return the answers that people approved, in the order of the events, and the events left out.
 
     An answer is liked where more people put a thumb up than down, and nobody has corrected it.
     """

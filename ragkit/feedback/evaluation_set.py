@@ -46,7 +46,7 @@ def questions_of(
     since: datetime | None = None,
     val_fraction: float = VAL_FRACTION,
 ) -> Reading[GoldQuestion]:
-    """Return the questions that are kept to measure with and have an answer that a person stands behind.
+    """Return the questions that are reserved for measurement and have an approved answer.
 
     A liked answer brings its citations as passages; a correction brings those of the answer's citations that contain
     the corrected text, because the others may be the reason for the wrong answer.

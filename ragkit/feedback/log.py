@@ -161,7 +161,7 @@ class FeedbackLog:
         return [self._event(*row) for row in rows]
 
     def last(self, kind: str, subject: str) -> Feedback | None:
-        """Return the event that holds on a subject, or None; see ``FeedbackEvent.subject``."""
+        """Return the current event of a subject, or None; see ``FeedbackEvent.subject``."""
         sql = "SELECT id, event FROM events WHERE kind = ? AND subject = ? ORDER BY id DESC LIMIT 1"
         rows = self._rows(sql, (kind, subject))
         return self._event(*rows[0]) if rows else None

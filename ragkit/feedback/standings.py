@@ -25,9 +25,9 @@ class Standing:
     rate: float | None
     """Wins and half of the ties over all its comparisons; None if there are none."""
     low: float | None
-    """The win rate lies from here…"""
+    """Lower end of the interval of the win rate."""
     high: float | None
-    """…to here with 95 % confidence (Wilson's interval)."""
+    """Upper end of the interval, with 95 % confidence (Wilson's interval)."""
     up: int
     """Thumbs; so is the next one."""
     down: int

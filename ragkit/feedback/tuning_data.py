@@ -25,7 +25,7 @@ def records_of(
     since: datetime | None = None,
     val_fraction: float = VAL_FRACTION,
 ) -> Reading[TuningRecord]:
-    """Return the prompts as they were sent, each with the reply that a person stands behind, for ``tune sft``.
+    """Return the prompts as they were sent, each with the reply that a person approved, for ``tune sft``.
 
     None of them asks a question that is kept to measure with, or nearly one.
 
@@ -61,8 +61,8 @@ def rankings_of(
     """Return which of two answers people prefer, for ``tune reward`` and ``tune dpo``.
 
     They come of comparisons; of an answer that was liked and one that was disliked after the same prompt; and of a
-    correction, which goes before what it corrects. Votes against each other cancel one another. None of them answers a
-    question that is kept to measure with, or nearly one.
+    correction, which is preferred to what it corrects. Votes against each other cancel one another. None of them
+    answers a question that is kept to measure with, or nearly one.
 
     Args:
         log: to read.

@@ -121,7 +121,7 @@ class LangChainSelector:
         input_key: the variable that it reads the input from, and the key of an example's input.
         output_key: the key of an example's output; further keys become metadata.
         variables: what else it reads, the same for every input.
-        best_last: turn its order round, so that the nearest example stands next to the input.
+        best_last: reverse the order, so that the nearest example is next to the input.
         exclude_self: the leakage guard: an example with the very input that is asked about is never chosen.
 
     Raises:

@@ -110,7 +110,7 @@ class Tools:
 class ReplyParts:
     """Takes a reply apart while it is generated.
 
-    Until the model has written whether it calls a tool or answers, nothing comes of it. Nor does anything if its keys
+    Until the model has written whether it calls a tool or answers, nothing is streamed. The same applies if its keys
     are in another order than in the schema; ``Tools.parsed`` then has the complete reply.
     """
 

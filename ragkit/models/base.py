@@ -173,7 +173,7 @@ class ConstrainedModel(Protocol):
         Args:
             messages: messages of the prompt.
             begun: beginning of the reply; empty for none.
-            pieces: possible continuations, at least one; none is a prefix of another, and the reply may go on after
+            pieces: possible continuations, at least one; none is a prefix of another, and the reply may continue after
                 each.
             biases: values added to the log-probability of each piece before the comparison; none by default.
         """

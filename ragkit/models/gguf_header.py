@@ -77,7 +77,7 @@ def is_embedding_model(path: Path) -> bool:
 
 
 def file_type(path: Path) -> int | None:
-    """Return the ``general.file_type`` of a model file, which tells the format of most weights; None if it has none."""
+    """Return the ``general.file_type`` of a model file, the format of most weights; None if it has none."""
     # llama.cpp's own converter writes it behind the vocabulary.
     for key, value in _properties(path, vocabulary=True):
         if key == "general.file_type" and isinstance(value, int):

@@ -131,7 +131,7 @@ def parameters_of(name: str) -> int | None:
 
 
 def best_installed() -> str | None:
-    """Return the name of the model that ``auto`` stands for, or None if none is installed.
+    """Return the name of the model that ``auto`` selects, or None if none is installed.
 
     It is the largest chat model that fits this machine's memory and answers at about reading speed on a CPU. A larger
     one is used only if it is named.

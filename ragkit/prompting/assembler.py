@@ -263,7 +263,7 @@ class PromptAssembler:
         return None, whole
 
     def _source_block(self, source: Source) -> str:
-        """Return a source as the prompt shows it; the marks of the fence can't stand in its text."""
+        """Return a source as the prompt shows it; the marks of the fence can't occur in its text."""
         path = " > ".join(source.hit.chunk.heading_path)
         unit = unit_name(source.hit.chunk.page, source.hit.chunk.label)
         page = f", {unit}" if unit else ""

@@ -20,7 +20,7 @@ class Source:
     number: int
     """The n of ``[n]``, from 1."""
     hit: Hit
-    """The best of the hits that lie in it."""
+    """The best hit in the source."""
     text: str
     start: int
     end: int

@@ -1,6 +1,6 @@
 """Prompt templates: plain text files that a user can replace, one by one.
 
-A field stands in braces, ``{question}``; ``{{`` and ``}}`` are braces. What is put into a field is never read as a
+A field is written in braces, ``{question}``; ``{{`` and ``}}`` are braces. What is put into a field is never read as a
 template.
 """
 
@@ -42,7 +42,7 @@ class Templates:
         """Read the templates that ship with ragkit, those in ``folder`` in their place where it has them.
 
         Args:
-            folder: holds files such as ``chat_system.txt``; each that is missing falls back to ragkit's own.
+            folder: folder with files such as ``chat_system.txt``; ragkit's own replaces a missing one.
 
         Raises:
             TemplateError: if the folder is missing, or a template names an unknown field.

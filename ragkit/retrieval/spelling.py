@@ -24,9 +24,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def corrections(text: str, index: Index, where: Filter | str | None = None) -> dict[str, str]:
-    """Return the misspelt words of a text with the word of the documents that each one stands for.
+    """Return the misspelt words of a text with their corrections from the documents.
 
-    A word is misspelt if no document holds it, the embedding model's tokenizer does not know it as a word, and some
+    A word is misspelt if no document contains it, the embedding model's tokenizer does not know it as a word, and some
     document contains a word at most one edit away, or two from eight letters on. An edit inserts, deletes or replaces a
     letter or swaps two neighbours. Names, which begin with a capital within a sentence, are left alone.
 
@@ -84,7 +84,7 @@ def _is_name(text: str, match: re.Match[str]) -> bool:
 def _nearest(word: str, index: Index, where: Filter | str | None) -> str | None:
     """Return the word of the documents with the fewest edits; of several, one with the same initial, then a common one.
 
-    The index holds stems, whose distance differs from that of the words: those of the chunks found are compared.
+    The index contains stems, whose distance differs from that of the words: those of the chunks found are compared.
     """
     allowed = 2 if len(word) >= LONG else 1
     near: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""When to fall back: a small calibrated model learns from what the primary tells of itself.
+"""When to fall back: a small calibrated model learns from signals of the primary.
 
 ``Router.fit(rows)`` on inputs whose answers are known, then ``FallbackClassifier(primary, fallback, router)``; what it
-is worth, ``route_report(router, other_rows)`` tells beside chance, the margin alone, and either model alone.
+is worth, ``route_report(router, other_rows)`` reports beside random choice, the margin alone, and either model alone.
 """
 
 from ragkit.routing.fallback_classifier import FallbackClassifier, Routed, route_rows

@@ -51,7 +51,7 @@ class FallbackClassifier:
     Args:
         primary: asked for every input.
         fallback: asked for those that the router defers.
-        router: decides by what the primary tells of itself.
+        router: decides from the signals of the primary.
     """
 
     def __init__(self, primary: Predicts, fallback: Predicts, router: Router) -> None:

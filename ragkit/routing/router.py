@@ -1,4 +1,4 @@
-"""Learns when to fall back: from what the primary tells of itself to whether the fallback would be right."""
+"""Learns when to fall back: predicts from signals of the primary whether the fallback would be right."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class Chance:
 class Router:
     """Tells which inputs should go to the fallback.
 
-    By the primary's signals it tells the calibrated chance that the fallback is right and the primary wrong.
+    From the primary's signals, it predicts the calibrated probability that the fallback is right and the primary wrong.
     """
 
     names: tuple[str, ...]
     """Names of the signals, in the order of the weights."""
     centres: tuple[float, ...]
-    """Their means, which also stand for those that are missing."""
+    """Means of the signals, which also replace missing ones."""
     scales: tuple[float, ...]
     """Their standard deviations."""
     gain: Chance

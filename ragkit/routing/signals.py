@@ -1,4 +1,4 @@
-"""Numbers that tell how sure a model is, whatever model it is; what it does not tell is left out."""
+"""Confidence signals of any model; signals that a model does not provide are left out."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def signals(
 
 
 def prediction_signals(prediction: Prediction) -> dict[str, float]:
-    """Return what a classifier's prediction tells of itself."""
+    """Return the signals of a classifier's prediction."""
     return signals(
         probabilities=prediction.probabilities,
         shots=prediction.shots,

@@ -41,7 +41,7 @@ def lower_bound(right: int, rows: int, confidence: float = 0.95) -> float:
 
 
 def for_rate(scores: NDArray[np.float64], rate: float) -> float:
-    """Return the score from which on a share of rows lies: at most that share, as equal scores stay together."""
+    """Return the score that at most a given share of rows reaches; equal scores stay together."""
     order = np.sort(scores)[::-1]
     count = round(rate * len(order))
     if count >= len(order):
@@ -63,8 +63,8 @@ def choose(
     """Return a threshold for a share of deferral, for a target, or, with neither, for the highest accuracy.
 
     The shares from 0 to 1 are tried in steps of .05, and the smallest is taken that is most accurate, or at which the
-    lower bound of the accuracy reaches the target. The bound holds for all of them at once: each is given its part of
-    what may go wrong (Bonferroni), as the best of several bounds would be too good.
+    lower bound of the accuracy reaches the target. The bound holds for all of them simultaneously: each is given its
+    part of what may go wrong (Bonferroni), as the best of several bounds would be too good.
 
     Args:
         scores: of rows that the router was not fitted to: the chance that falling back gains, ``[rows]``.

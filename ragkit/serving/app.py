@@ -1,4 +1,4 @@
-"""The server's app: its routes, how its errors look, and what holds for all of them."""
+"""The server's app: its routes, the format of errors, and common settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question, checked, with everything that its answer is made with; and what came of it."""
+"""A validated question with the configuration of its answer, and the result."""
 
 from __future__ import annotations
 

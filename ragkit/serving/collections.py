@@ -48,8 +48,8 @@ def unique_titles(titles: Mapping[str, str]) -> dict[str, str]:
 class GuardedIndex:
     """An index that checks the person's permission before each use.
 
-    It replaces an ``Index`` wherever one is read, so that the check is inside retrieval: a right that was taken
-    away holds no more in the middle of an answer.
+    It replaces an ``Index`` wherever one is read, so that the check is inside retrieval: a revoked permission
+    takes effect even during an answer.
     """
 
     def __init__(self, index: Index, check: Callable[[Right], None]) -> None:
@@ -155,7 +155,7 @@ class Collections:
     Args:
         folder: of indexes; each in it is a collection, by its folder's name.
         people: who may do what.
-        state: the server's own folder, in which examples lie.
+        state: the server's own folder, which contains the examples.
         embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.
         others: indexes elsewhere, by the names under which they are served.
         idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.

@@ -140,7 +140,7 @@ class Pair:
         ctx: of the server.
         collection: opened for the person who asks.
         asks: the two requests; their order on the page is random.
-        conversation: to go on with; a new one is begun where it is None.
+        conversation: conversation to continue; None begins a new one.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Pair:
         return self.conversation
 
     def keep(self, side: Side, outcome: GenerationResult) -> Made | None:
-        """Take what came of a side; None if its asker left before the question was written down."""
+        """Store the result of a side; None if the client disconnected before the question was stored."""
         if self._question is None or self.conversation is None:
             return None
         message = outcome_message(self.conversation.id, outcome, self.collection.index)
@@ -176,7 +176,7 @@ class Pair:
         return made
 
     def failed(self, side: Side) -> None:
-        """Take it that nothing comes of a side."""
+        """Record that a side has no result."""
         self._settle(side, None)
 
     def _settle(self, side: Side, made: Made | None) -> None:

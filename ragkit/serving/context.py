@@ -87,7 +87,7 @@ class ServeOptions:
     """Makes a model of a name; ``open_model`` by default."""
     limits: Limits = field(default_factory=Limits)
     idle: float = 1800.0
-    """Seconds without use after which an index or a model is let go, to free its memory; 0 for never."""
+    """Seconds without use after which an index or a model is closed, to free its memory; 0 for never."""
 
     @property
     def state(self) -> Path:
@@ -105,7 +105,7 @@ class ServeOptions:
 
     @property
     def prefix(self) -> str:
-        """The path under which the server lies, as ``/PATH``; empty for the root.
+        """Path prefix of the server, as ``/PATH``; empty for the root.
 
         Raises:
             SettingsError: if it is not a path.
@@ -180,7 +180,7 @@ class Context:
     def resume_conversation(
         self, person: Person, identity: str | None, collection: str
     ) -> tuple[Conversation | None, tuple[Message, ...]]:
-        """Return a conversation to go on with and what was said in it; None and nothing if none is named.
+        """Return a conversation to continue and its messages; None and no messages if none is named.
 
         Raises:
             RequestError: 404 if it is none of the person's, or one with another collection: what was said of one is no
@@ -236,7 +236,7 @@ class Context:
 
 
 def context(request: Request) -> Context:
-    """Return what the server that got a request holds."""
+    """Return the state of the server that received a request."""
     return cast(Context, request.app.state.context)
 
 
@@ -256,7 +256,7 @@ async def who(request: Request) -> Person:
     """Return the person who sends the request.
 
     Raises:
-        RequestError: 401 without a token that holds; 429 past the requests that are allowed in a minute.
+        RequestError: 401 without a valid token; 429 above the maximum number of requests per minute.
     """
     ctx = context(request)
     person = await asyncio.to_thread(person_of, request, given_token(request))

@@ -50,7 +50,7 @@ def _inline(state: StateInline, silent: bool) -> bool:
 
 
 def _is_formula(text: str, around: str) -> bool:
-    """Return whether what stands between two dollar signs is a formula and not what lies between two prices.
+    """Return whether the text between two dollar signs is a formula and not the text between two prices.
 
     Args:
         text: between them.

@@ -69,7 +69,7 @@ class Generation(Generic[T]):
         ctx: of the server.
         collection: opened for the person who asks.
         ask: what.
-        keep: called once with what came of it, in the thread that worked, also where it was stopped or failed.
+        keep: called once with the result, in the worker thread, even if the answer was stopped or failed.
 
     Raises:
         RequestError: 429 if too many answers are under way.

@@ -20,7 +20,7 @@ class Limits:
     body: int = 2**20
     """Bytes of a request's body, uploads aside."""
     embeddings: int = 2**25
-    """Bytes of a request for embeddings, which holds up to 2,048 texts."""
+    """Maximum size in bytes of a request for embeddings, which has up to 2,048 texts."""
     upload: int = 2**29
     """Bytes of an upload, all its files together."""
     question: int = 8_000
@@ -28,7 +28,7 @@ class Limits:
     requests: int = 600
     """Requests per person and minute."""
     away: float = 15.0
-    """Seconds for which an answer that can be followed again goes on although nobody follows it."""
+    """Seconds for which a resumable answer continues without a connected client."""
     confirmation: float = 300.0
     """Seconds for which a call of a tool that writes waits for a person's decision."""
     streams: int = 64

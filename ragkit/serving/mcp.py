@@ -150,7 +150,7 @@ def make_server(
 
 
 class _Tools:
-    """The tools; clients see their docstrings as descriptions. Null stands for an argument's default."""
+    """The tools; clients see their docstrings as descriptions. Null means an argument's default."""
 
     def __init__(self, collections: Mapping[str, BackgroundIndex], assistant: Callable[[Index], Assistant]) -> None:
         self._collections = collections

@@ -24,7 +24,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = self._counter("requests", "Requests that were answered.", "route", "method", "status")
-        self.answers = self._counter("answers", "Answers by what came of them.", "mode", "outcome")
+        self.answers = self._counter("answers", "Answers by outcome.", "mode", "outcome")
         self.tokens = self._counter("tokens", "Tokens that models read and wrote.", "kind")
         self.request_seconds = Histogram(
             "ragkit_request_seconds",

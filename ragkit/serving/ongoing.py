@@ -29,7 +29,7 @@ class Ongoing:
             question: id of the question.
             events: of its answer.
             stop: stops the answer; its last events still come.
-            away: seconds for which it goes on while nobody follows it.
+            away: seconds for which it continues without a connected client.
         """
         made = Broadcast(events, stop, away, lambda: self._broadcasts.pop(question, None))
         self._broadcasts[question] = made

@@ -1,4 +1,4 @@
-"""The open indexes of a server: each is opened once, on first use, and let go when nobody has used it for a while."""
+"""The open indexes of a server: each is opened once, on first use, and closed when nobody has used it for a while."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Kept:
 class OpenIndexes:
     """Opens indexes side by side, and each of them once.
 
-    An index that is let go is closed when the last request that uses it has ended; until then, it is found again.
+    An unused index is closed when the last request that uses it has ended; until then, it is reused.
 
     Args:
         idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.

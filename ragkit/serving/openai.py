@@ -95,7 +95,7 @@ class Asked:
     """Parts of the request that have no effect on this answer."""
 
     def keep(self, outcome: GenerationResult) -> Kept:
-        """Return what came of it; for ``Generation``."""
+        """Return the result, for ``Generation``."""
         from ragkit.serving.views import answer_view
 
         return outcome, None if outcome.answer is None else answer_view(outcome.answer, self.collection.index)
@@ -280,7 +280,7 @@ def citations_of(kept: Kept) -> list[dict[str, Any]]:
 
 
 def refused(kept: Kept, ask: Ask) -> bool:
-    """Return whether JSON was asked for and there is no answer: in place of it stands a refusal in words."""
+    """Return whether JSON was asked for and there is no answer: the text is a refusal in words instead."""
     return ask.json_schema is not None and kept[0].answer is not None and kept[0].answer.abstained
 
 

@@ -1,4 +1,4 @@
-"""Pages of PDF and pictures, and where quotes stand on them: by a child process with limits on time and memory."""
+"""Draws pages of PDF files and locates quotes on them, in a child process with limits on time and memory."""
 
 from __future__ import annotations
 

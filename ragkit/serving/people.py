@@ -1,7 +1,7 @@
 """Authorization: people with tokens, and their permissions on collections.
 
-A token is 256 random bits; what is kept of it is its SHA-256. Rights are read from the file each time they are asked
-for, so that one that was taken away, by this process or another, holds no more at once.
+A token is 256 random bits; only its SHA-256 is stored. Permissions are read from the file each time they are checked,
+so a permission that this process or another revokes ends at once.
 """
 
 from __future__ import annotations

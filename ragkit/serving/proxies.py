@@ -37,7 +37,7 @@ def public_address(url: str) -> SplitResult:
 
 
 def path_prefix(path: str) -> str:
-    """Return a path under which the server lies, as ``/PATH``; empty for the root.
+    """Return the path prefix of the server, as ``/PATH``; empty for the root.
 
     Raises:
         SettingsError: if it is not a path, or one of the server's own.

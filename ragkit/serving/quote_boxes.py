@@ -24,11 +24,11 @@ _CONTEXT = 400
 _MOST_PLACES = 200
 """Places of a quote on a page that are weighed against each other."""
 _SHORTEST_PART = 6
-"""Characters of a part of a quote that is looked for on its own; shorter ones stand everywhere."""
+"""Minimum number of characters of a part of a quote that is searched on its own; shorter ones occur everywhere."""
 _LEAST_FOUND = 0.5
 """Share of a quote that must be found for its place to be shown."""
 _SAME_LINE = 0.5
-"""Share of the lower of two boxes that must lie beside the other for both to be on one line."""
+"""Minimum share of the lower of two boxes that must overlap the other vertically for both to be on one line."""
 _GAP = 2.0
 """Line heights between two boxes of a line beyond which they are marked apart, as over a column's border."""
 _CROOKED = 1.5
@@ -155,7 +155,7 @@ def _alike(before: str, after: str, text: str, at: int, length: int) -> int:
 
 
 def _parts(quote: str, text: str) -> list[tuple[int, int]]:
-    """Return where the parts of a quote are that stand apart: at each point the longest that is there."""
+    """Return the places of the separate parts of a quote: at each point, the longest match."""
     runs: list[tuple[int, int]] = []
     at = follows = 0
     while at < len(quote):

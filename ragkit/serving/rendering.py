@@ -1,6 +1,6 @@
 """Renders the text of a model as HTML that is safe in a page: nothing runs, and nothing is fetched without a click.
 
-Markdown is read with HTML, pictures, reference definitions and bare addresses switched off; what comes of it passes a
+Markdown is read with HTML, pictures, reference definitions and bare addresses switched off; the result passes a
 sanitiser with a short list of tags. Citations become buttons on the way, as tokens and never by a search over HTML, so
 that code, attributes and links cannot be taken for one.
 """

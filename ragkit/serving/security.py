@@ -1,4 +1,4 @@
-"""Middleware for all requests and responses: hosts, origins, sizes, headers. Plain ASGI, so streams are not buffered."""
+"""Middleware for requests and responses: hosts, origins, sizes, headers. Plain ASGI, so streams are not buffered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of agents and plans as clients see them: what was done, with what, and what came of it."""
+"""Steps of agents and plans as clients see them: action, arguments and result."""
 
 from __future__ import annotations
 

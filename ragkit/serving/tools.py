@@ -66,7 +66,7 @@ class ToolCalls:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """The tools of a request, and what came of earlier calls for the same question."""
+    """The tools of a request, and the results of earlier calls for the same question."""
 
     tools: tuple[Tool, ...] = ()
     """Tools that may be called; empty if none may."""
@@ -83,7 +83,7 @@ def offered(tools: Sequence[Any] | None, choice: Any) -> tuple[tuple[Tool, ...],
 
     Args:
         tools: as in chat completions, ``{"type": "function", "function": {...}}``, or as in responses, where the
-            function's fields stand beside the type.
+            function's fields are beside the type.
         choice: ``auto`` (the default), ``none``, ``required``, or an object that names a function.
 
     Raises:

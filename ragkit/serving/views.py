@@ -96,7 +96,7 @@ class StepViews:
 
 
 def outcome_message(conversation: str, outcome: GenerationResult, index: Index) -> StoredMessage:
-    """Return what came of a question as a message of a conversation, not yet kept."""
+    """Return the result of a question as a message of a conversation, not yet stored."""
     answer = outcome.answer or outcome.partial
     return new_message(
         conversation,

@@ -68,7 +68,7 @@ class TableInfo:
 
 @dataclass(frozen=True, slots=True)
 class SourceCell:
-    """A cell as it stands in a document: ``document.text[start:end] == text``."""
+    """A cell with its text as in the document: ``document.text[start:end] == text``."""
 
     text: str
     document_id: str = ""

@@ -160,7 +160,7 @@ class Conditions:
         return word.number in self.question.head | self.question.counted or word.text.lower() not in written
 
     def _joined(self, sets: Sequence[frozenset[int]]) -> bool:
-        """Return whether "and", "or", "than" or a comma stands between the words of each two values."""
+        """Return whether "and", "or", "than" or a comma is between the words of each pair of values."""
         tokens = self.question.tokens
         own = [each - frozenset().union(*(other for other in sets if other is not each)) for each in sets]
         if not all(own):

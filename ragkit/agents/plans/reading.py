@@ -105,7 +105,7 @@ def answer(bench: Workbench, *results: Value) -> Value:
     """Return the answer to the question of the plan from results.
 
     A model that can write is asked first; its answer counts if each sentence is supported by a cited span, or has only
-    words for which a result stands. Else the answer lists the results.
+    words that a result represents. Else the answer lists the results.
     """
     if bench.able == "judges" and bench.model is not None:
         written = _written(bench, results)

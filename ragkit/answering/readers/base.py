@@ -132,7 +132,7 @@ class Evidence:
 
 
 def _one_line(text: str) -> str:
-    """Return a text with white space as single blanks, except in fenced code, which stands on lines of its own."""
+    """Return a text with white space as single blanks, except in fenced code, which keeps its own lines."""
     pieces, at = [], 0
     for match in _FENCED.finditer(text):
         pieces.append(" ".join(text[at : match.start()].split()))

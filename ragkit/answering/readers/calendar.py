@@ -158,7 +158,7 @@ def _time_verdict(question: str, sentence: str) -> Verdict | None:
 
 
 def _hours(sentence: str, times: Sequence[tuple[int, int, int]]) -> tuple[int, int] | None:
-    """Return the minutes of the day from which and until which something holds, or None if that is not said."""
+    """Return the start and the end of a validity in minutes of the day, or None if they are not stated."""
     for (first, _, end), (last, start, _) in pairwise(times):
         if re.fullmatch(_TO, sentence[end:start]):
             return first, last if last > first else last + _DAY_MINUTES

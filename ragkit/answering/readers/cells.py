@@ -18,7 +18,7 @@ MAX_LISTED = 24
 _ALL = 0.9
 """Share of the name of a row from which several rows may be meant together."""
 _EXPLAINED = 0.5
-"""Share of the question's words, by rarity, that the row, the column and what stands above them must say."""
+"""Share of the question's words, by rarity, that the row, the column and the text above them must contain."""
 _GENERIC = frozenset(
     content_terms(
         "cost price much weigh heavy long tall high wide deep fast number many together total made make use used call "
@@ -90,7 +90,7 @@ def label_at(record: Record) -> int:
 
 
 def _explains(evidence: Evidence, grid: Grid, named: Named) -> bool:
-    """Return whether the row, the column and what stands above them say most of what the question asks for."""
+    """Return whether the row, the column and the text above them contain most of what the question asks for."""
     query = asking_part(evidence.question.query)
     record = named.records[0]
     said = " ".join([grid.context, *(record.named for record in named.records), *record.names])

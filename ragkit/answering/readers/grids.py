@@ -15,7 +15,7 @@ from ragkit.prompting import Source, whole_source
 from ragkit.records import Document, Hit
 
 MAX_RECORDS = 5000
-"""Rows of a table that are compared; of a longer one, its first, which the reply tells."""
+"""Maximum number of rows of a table that are compared; of a longer one, the first, as the reply says."""
 _LOOKED_AT = 12
 """Best units whose tables are read."""
 

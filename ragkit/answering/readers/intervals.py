@@ -29,7 +29,7 @@ _AT_LEAST = re.compile(
     re.I,
 )
 _BEFORE = 24
-"""Characters before a quantity in which its bound stands."""
+"""Maximum number of characters between a bound and its quantity."""
 _SAID_NOT = re.compile(r"\b(?:not|never|no)\b|n't\b", re.I)
 
 
@@ -111,7 +111,7 @@ def _stated(text: str, quantity: Quantity) -> _Interval | None:
 
 
 def _last(pattern: re.Pattern[str], before: str) -> bool:
-    """Return whether a bound stands right before a quantity, with at most an article or "about" between."""
+    """Return whether a bound is right before a quantity, with at most an article or "about" between."""
     return any(
         re.fullmatch(r"[\s$€]*(?:(?:an?|the|about|of|is|to)\s+){0,2}[\s$€]*", before[m.end() :])
         for m in pattern.finditer(before)

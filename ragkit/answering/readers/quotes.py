@@ -1,4 +1,4 @@
-"""The best sentences as they stand, for any question."""
+"""Quotes the best sentences verbatim, for any question."""
 
 from __future__ import annotations
 

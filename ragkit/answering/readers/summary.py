@@ -1,4 +1,4 @@
-"""Summaries without a model: the sentences that stand for each section of the document or section that was named."""
+"""Summaries without a model: the representative sentences of each section of the named document or section."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ragkit.retrieval.terms import content_terms
 
 MAX_SENTENCES = 10
 _MAX_CHARS = 200_000
-"""Characters of a document that are read; of a longer one, its first, which the reply tells."""
+"""Maximum number of characters of a document that are read; of a longer one, the first, as the reply says."""
 _TITLE = 0.5
 """Bonus of a document whose title or a heading has all terms of the question."""
 _COMMAND = frozenset(

@@ -176,7 +176,7 @@ def _is_total(record: Record) -> bool:
 
 
 def _measure_beside(text: str, things: Sequence[str]) -> Measure | None:
-    """Return the measure that stands closest after the words of a thing in a sentence that has all of them."""
+    """Return the measure closest after the words of a thing in a sentence that has all of them."""
     at = -1
     for thing in things:
         match = re.search(rf"\b{re.escape(thing)}", text, re.IGNORECASE)

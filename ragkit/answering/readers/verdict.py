@@ -149,7 +149,7 @@ def _lemmas(text: str) -> set[str]:
 
 
 def _nearest_clause(question: str, sentence: str) -> str:
-    """Return the clause of a sentence that shares most with the question, the sentence where none stands out."""
+    """Return the clause of a sentence that shares most with the question, or the sentence if none is clearly best."""
     wanted = set(content_terms(question))
     clauses = [clause for clause in _CLAUSE.split(sentence) if clause and clause.strip()]
     shares = [len(wanted & set(content_terms(clause))) for clause in clauses]

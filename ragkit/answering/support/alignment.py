@@ -69,14 +69,14 @@ class WordSimilarity:
 
 @dataclass(slots=True)
 class Alignment:
-    """The words of a claim and those of the evidence that they stand for."""
+    """Alignment of the words of a claim with words of the evidence."""
 
     pairs: dict[int, int]
     """Index of a claim's word to index of the evidence's."""
     missing: list[int]
     """Content words of the claim with no such word."""
     spare: list[int]
-    """Content words of the evidence that no word of the claim stands for."""
+    """Content words of the evidence that are aligned with no word of the claim."""
     similarity: dict[int, float] = field(default_factory=dict)
     """For each missing word, similarity in meaning to the nearest word of the evidence, 0 to 1."""
     nearest: dict[int, int] = field(default_factory=dict)

@@ -19,7 +19,7 @@ class CrossEncoderVerifier:
     """Judges with a sequence classifier that reads evidence and claim together.
 
     Models of one output are read as the logit of entailment. Models of several outputs are read by the names of their
-    labels in ``config.json``, in whatever order they stand there: one that names entailment, one that names
+    labels in ``config.json``, in any order: one that names entailment, one that names
     contradiction if there is one. Two labels without names are taken as (not entailed, entailed).
 
     Args:
@@ -28,7 +28,7 @@ class CrossEncoderVerifier:
         device: as torch names it; chosen by sentence-transformers if None.
 
     Raises:
-        SettingsError: if the folder contains no model, or its labels do not tell which one is entailment.
+        SettingsError: if the folder contains no model, or its labels do not say which one is entailment.
     """
 
     def __init__(self, folder: Path, threshold: float = 0.5, device: str | None = None) -> None:
@@ -98,7 +98,7 @@ def label_order(labels: Mapping[int, str], count: int) -> tuple[int, int | None]
         entailed = []
     if len(entailed) != 1:
         raise SettingsError(
-            f"The labels {list(names.values())} do not tell which one means entailment.",
+            f"The labels {list(names.values())} do not say which one means entailment.",
             "Name the labels in the model's config.json (id2label), such as entailment, neutral, contradiction.",
         )
     return entailed[0], contradicted[0] if len(contradicted) == 1 else None

@@ -86,7 +86,7 @@ class _Findings:
         self.explained: set[int] = set()
         """Words of the claim whose mismatch has been told by its own kind."""
         self.spent: set[int] = set()
-        """Words of the evidence that stand where the claim has another."""
+        """Words of the evidence at whose place the claim has another word."""
 
     def note(self, name: str, value: float, reason: str = "") -> None:
         self.values[name] = min(3.0, self.values[name] + value)
@@ -113,7 +113,7 @@ def _is_verbatim(claim: Parsed, evidence: Parsed) -> bool:
 
 
 def _breaks_off(claim: Parsed, evidence: Parsed) -> bool:
-    """Return whether a claim without a full stop begins the evidence and ends where a phrase goes on."""
+    """Return whether a claim without a full stop begins the evidence and ends in the middle of a phrase."""
     if claim.text.rstrip()[-1:] in ".!。" or not claim.tokens:
         return False
     size = len(claim.tokens)
@@ -348,7 +348,7 @@ def _weight(claim: Parsed, index: int) -> float:
 
 
 def _slot(found: _Findings, index: int, names_only: bool = False) -> int | None:
-    """Return the spare word of the evidence that stands between the same neighbours as a word of the claim."""
+    """Return the unaligned word of the evidence that has the same neighbours as a word of the claim."""
     claim, evidence, aligned = found.claim, found.evidence, found.aligned
     content = claim.content
     position = content.index(index)

@@ -20,7 +20,7 @@ FUNCTION_WORDS = frozenset(
 RELATIONS = frozenset(
     "before after until since during within without over under above below inside outside up down in out".split()  # noqa: SIM905
 )
-"""Function words that have an opposite: ignored where missing, a contradiction where the opposite stands instead."""
+"""Function words that have an opposite: ignored if missing, a contradiction if replaced by the opposite."""
 LIGHT_WORDS = frozenset(
     """
     make get take give go come use way thing people person one case order part kind type number amount need

@@ -89,7 +89,7 @@ def misplaced(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tupl
                 if worst is None or gap > worst[0]:
                     worst = (
                         gap,
-                        f"{claim.tokens[at].text!r} stands where the evidence has {evidence.tokens[other].text!r}",
+                        f"{claim.tokens[at].text!r} is used, but the evidence has {evidence.tokens[other].text!r}",
                     )
     return worst
 
@@ -132,7 +132,7 @@ def _overlap(mine: set[tuple[str, int]], theirs: set[tuple[str, int]]) -> float:
 
 
 def exchanged(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tuple[float, str] | None:
-    """Return how surely two names stand in each other's places, by the words directly beside them."""
+    """Return the confidence that two names are swapped, by the words directly beside them."""
     mine = [run for run in _runs(claim) if run[1] in pairs and claim.tokens[run[1]].name]
     held = {run[1]: run for run in _runs(evidence)}
     there = {run: held[pairs[run[1]]] for run in mine if pairs[run[1]] in held}

@@ -68,7 +68,7 @@ class SelfContainedGate:
     threshold = 1.0
 
     def scores(self, rows: Sequence[DataRow]) -> list[GateScore]:
-        """Return 1 for questions that stand alone, else 0."""
+        """Return 1 for self-contained questions, else 0."""
         return [self._score(row) for row in rows]
 
     def _score(self, row: DataRow) -> GateScore:

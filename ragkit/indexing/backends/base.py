@@ -1,7 +1,7 @@
 """The protocol of vector stores, and the records that they take and return.
 
 SQLite is the source of truth of an index. A backend is derived from it: it can be dropped and rebuilt at any time, and
-its stamp tells from which commit it was made.
+its stamp identifies the commit from which it was made.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class AnswerRequest(BaseModel):
     k: Annotated[int | None, Field(ge=1, le=MOST_HITS)] = None
     where: Annotated[str | None, Field(max_length=2000)] = None
     resumable: bool = False
-    """Whether the answer goes on for some seconds after a disconnection."""
+    """Whether the answer continues for some seconds after a disconnection."""
 
 
 @router.post("/answers", response_class=EventStream)
@@ -51,7 +51,7 @@ async def answer(collection: str, wanted: AnswerRequest, ctx: Ctx, person: Who) 
     call of a tool that changes something waits after ``confirm`` for
     ``POST /api/messages/{question}/calls/{id}``.
 
-    Disconnecting stops the answer; the partial answer is kept. A resumable answer goes on for some seconds, and
+    Disconnecting stops the answer; the partial answer is kept. A resumable answer continues for some seconds, and
     ``GET /api/messages/{question}/events`` follows it again.
     """
     turn = await asyncio.to_thread(_Turn.prepared, ctx, person, collection, wanted)
@@ -107,7 +107,7 @@ class _Turn:
             self.conversation = None
 
     def keep(self, outcome: GenerationResult) -> StoredMessage:
-        """Store what came of the question, or say with it why it is not stored."""
+        """Store the result of the question, or add the reason why it is not stored."""
         known = self.conversation
         message = outcome_message("" if known is None else known.id, outcome, self.collection.index)
         if known is None:

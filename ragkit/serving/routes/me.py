@@ -36,7 +36,7 @@ def me(ctx: Ctx, person: Who) -> dict[str, Any]:
 
 @router.post("/session")
 async def log_in(request: Request, response: Response, wanted: SessionRequest, ctx: Ctx) -> dict[str, Any]:
-    """Log in with a token; a cookie that scripts can't read holds it from then on."""
+    """Log in with a token; from then on, it is in a cookie that scripts can't read."""
     person = person_of(request, wanted.token)
     if person is None:
         ctx.rates.count(f"stranger {request.client.host if request.client else ''}")

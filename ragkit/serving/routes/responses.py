@@ -170,7 +170,7 @@ class _Reply:
         }
 
     def response(self, kept: Kept | None = None) -> dict[str, Any]:
-        """Return the response: complete, or in progress where nothing came of it yet."""
+        """Return the response: complete, or in progress if there is no result yet."""
         if kept is None:
             return {**self._common, "status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
         cut = kept[0].cut
@@ -202,7 +202,7 @@ class _Reply:
         return sse(kind, {"type": kind, "sequence_number": self._number, **data})
 
     def place(self) -> dict[str, Any]:
-        """Return where in the output a text stands."""
+        """Return the position of a text in the output."""
         return {"item_id": self._message, "output_index": 0, "content_index": 0}
 
 

@@ -1,4 +1,4 @@
-"""A document to read beside an answer: its text, its pages as pictures, and where a quote stands on them."""
+"""A document to read beside an answer: its text, its pages as pictures, and the places of a quote on them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def find_in_document(
 def get_page(
     collection: str, document: str, number: int, ctx: Ctx, person: Who, start: Offset = 0, end: Offset = 0
 ) -> dict[str, Any]:
-    """Return where the quote from ``start`` to ``end`` stands on a page.
+    """Return the place of the quote from ``start`` to ``end`` on a page.
 
     ``rects`` are lines: left, top, right and bottom as fractions of the page from the top left. 404 where the format
     has no pages, or the file was deleted or replaced.

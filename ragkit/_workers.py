@@ -240,7 +240,7 @@ def _unpacked(answered: Mapping[str, Any]) -> Any:
 
 
 def _share_of_cores(number: int, count: int) -> list[int]:
-    """Return the cores that a worker runs on; none where they can't be chosen."""
+    """Return the cores that a worker runs on; empty if they can't be chosen."""
     if not hasattr(os, "sched_getaffinity"):
         return []
     cores = sorted(os.sched_getaffinity(0))

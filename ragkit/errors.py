@@ -268,7 +268,7 @@ class ModelRequestError(ModelError):
     """An endpoint refused the request or failed."""
 
     retry_after: float | None = None
-    """Seconds that the endpoint asks to wait before the next try, where it does."""
+    """Seconds that the endpoint asks to wait before the next try; None if it does not."""
 
 
 class ModelTimeoutError(ModelRequestError):

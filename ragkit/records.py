@@ -295,7 +295,7 @@ class Usage:
     """Cost in US dollars; None if the price is not known, 0.0 for a local model."""
 
     def __add__(self, other: Usage) -> Usage:
-        """Add up two usages; the cost is known only where both are."""
+        """Add two usages; the cost is known only if both costs are."""
         cost = None if self.cost is None or other.cost is None else self.cost + other.cost
         return Usage(
             self.prompt_tokens + other.prompt_tokens,

@@ -208,7 +208,7 @@ _YEAR = re.compile(
 
 
 def quantities_in(text: str) -> list[Quantity]:
-    """Return the quantities of a text in order, years included; where no unit is known, the noun is the measure."""
+    """Return the quantities of a text in order, years included; if no unit is known, the noun is the measure."""
     found = []
     years = {match.start("year") for match in _YEAR.finditer(text)}
     for match in _YEAR.finditer(text):

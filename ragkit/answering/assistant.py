@@ -454,7 +454,7 @@ class Assistant:
         return evidence
 
     def _read(self, evidence: Evidence) -> Reply:
-        """Return what the first reader for the kind makes of the evidence, and quotes where none makes anything."""
+        """Return what the first reader for the kind makes of the evidence, or quotes if no reader replies."""
         for reader in (*self.options.readers.get(evidence.question.kind, ()), QuotesReader()):
             reply = reader.read(evidence)
             if reply is not None:
@@ -636,7 +636,7 @@ class Assistant:
         return model.stream(prompt.messages, generation, doubt)
 
     def _abstention(self, asked: Question, trace: Trace, language: str | None = None) -> Answer:
-        """Return that there is no answer, and the language of the documents where the question is in another one."""
+        """Return that there is no answer, and the language of the documents if the question is in another one."""
         text = self.templates.texts["abstention"]
         missing = other_language(asked, language) if language is not None else ""
         if missing:

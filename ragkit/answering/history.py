@@ -62,7 +62,7 @@ class Reading:
 
 
 def opening_removed(question: str) -> str:
-    """Return a question without thanks and fillers at its beginning, or as it is where nothing else would be left."""
+    """Return a question without thanks and fillers at its beginning, or unchanged if nothing else would be left."""
     text = question.strip()
     shorter = _OPENERS.sub("", text, count=1).strip()
     return shorter if content_terms(shorter) or len(shorter) > 8 else text

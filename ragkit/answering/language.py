@@ -1,7 +1,7 @@
 """The language of a short text, told by its script and its commonest words, or unknown.
 
-A wrong guess costs more than none: a language is named only where the script says so, or at least two of its commonest
-words, or one beside letters that English has not.
+A wrong guess costs more than none: a language is returned only if the script identifies it, or at least two of its
+commonest words, or one beside letters that English has not.
 """
 
 from __future__ import annotations

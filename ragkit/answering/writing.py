@@ -73,7 +73,7 @@ def _laid_out(texts: Sequence[str], layout: Layout) -> str:
 
 
 def placed(index: Index, citations: Sequence[Citation]) -> tuple[Citation, ...]:
-    """Return citations with the page and headings of where the quote itself begins, not where its chunk does."""
+    """Return citations with the page and headings at the start of the quote, not of its chunk."""
     placed = []
     for citation in citations:
         document = index.document(citation.document_id)

@@ -1,4 +1,4 @@
-"""Token windows cut where the text itself pauses, in one tokenizer pass a document."""
+"""Splits documents into token windows at natural breaks of the text, in one tokenizer pass per document."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ChunkingOptions:
     """Maximum number of text tokens per chunk, without header and special tokens; 0 for all that the window leaves, but
     at most 512: passages of several pages are found less well and leave a language model no space for others."""
     overlap: int = 32
-    """Tokens that a chunk repeats of the one before it, where the cut fell inside a paragraph."""
+    """Number of tokens repeated from the previous chunk if the cut is inside a paragraph."""
     header: bool = True
     """Embed the title and heading path before each chunk's text (never part of the quote)."""
     splitter: str = ""

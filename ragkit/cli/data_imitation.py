@@ -53,7 +53,7 @@ def imitate(
     """Let a teacher model answer questions from the documents, with quotes.
 
     A row is kept if each quote is in a passage that the teacher was shown, the passages support its sentences, and the
-    reply contains the answer, where the file has one. Rejected rows are written to NAME.rejected.jsonl with the reason,
+    reply contains the answer, if the file has one. Rejected rows are written to NAME.rejected.jsonl with the reason,
     and a summary to NAME.card.json. If interrupted, run the same command again to continue. The command fails if no row
     is kept.
 

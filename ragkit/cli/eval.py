@@ -143,7 +143,7 @@ def evaluate(
 
     With `--sycophancy`, the questions that have answers and sources are asked again by a user who is sure of a wrong
     answer, and of the right one, with the opinion before and after the question; and the model judges claims with which
-    the user agrees or disagrees. The figures come from likelihoods where the model returns them.
+    the user agrees or disagrees. The figures come from likelihoods if the model returns them.
 
     An interrupted run continues where it stopped, and failed questions are asked again. TARGET can also be a file in
     SQuAD format: its own paragraphs are then the documents.

@@ -105,7 +105,7 @@ def _exact(rows: Sequence[Pair], left: Sequence[int], references: Sequence[Pair]
 
 
 def _shared_ngrams(rows: Sequence[Pair], left: Sequence[int], references: Sequence[Pair]) -> Iterator[Contamination]:
-    """Compare runs of 13 words, or of 8 where one of the texts is shorter than 13."""
+    """Compare runs of 13 words, or of 8 if one of the texts is shorter than 13."""
     long: dict[tuple[str, ...], int] = {}
     every_short: dict[tuple[str, ...], int] = {}
     of_short: dict[tuple[str, ...], int] = {}

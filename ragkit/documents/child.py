@@ -69,7 +69,7 @@ def _parse(
 
 
 def _options(given: dict[str, Any]) -> LoadOptions:
-    """Return options from JSON, which has lists where they have tuples."""
+    """Return options from JSON, with lists converted to tuples."""
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     return LoadOptions(**values)
 

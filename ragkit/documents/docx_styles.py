@@ -105,7 +105,7 @@ class Styles:
 
 
 def numbering_reference(properties: Any) -> NumberingReference | None:
-    """Return the list that properties name, or None; its id is empty where only the level is given."""
+    """Return the list that properties name, or None; its id is empty if only the level is given."""
     node = child(properties, "numPr")
     if node is None:
         return None

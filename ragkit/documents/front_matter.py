@@ -1,4 +1,4 @@
-"""The front matter of a text: YAML between ``---`` or TOML between ``+++``, where it parses as a mapping."""
+"""The front matter of a text: YAML between ``---`` or TOML between ``+++`` that parses as a mapping."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class RayEmbedder:
     """An embedding model that is opened by each of several workers, which share the texts.
 
     Args:
-        cluster: where it runs.
+        cluster: cluster on which it runs.
         embedder: the model on this machine, which tokenizes.
         name: its name for ``open_embedder``.
     """

@@ -90,7 +90,7 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
 
 
 def runtime_report(runtime: Runtime = "auto", device: Device = "auto") -> RuntimeReport:
-    """Say which runtime and device would embed here, and why; torch is loaded only where a GPU is present."""
+    """Return the runtime and device that would embed here, and why; torch is loaded only if a GPU is present."""
     _check(runtime, device)
     if runtime == "auto" and not (device == "cuda" and _AUTO.runtime == "onnx"):
         runtime = _AUTO.runtime
@@ -123,7 +123,7 @@ def _int8_kernels() -> str:
 def cuda_works() -> bool:
     """Return whether ``auto`` takes the GPU: torch can use one, and the process was not told to use the CPU.
 
-    torch is asked only where the NVIDIA driver is loaded, since it loads slowly.
+    torch, which loads slowly, is imported only if the NVIDIA driver is loaded.
     """
     if _AUTO.device == "cpu" or not Path("/proc/driver/nvidia/version").exists() or find_spec("torch") is None:
         return False

@@ -195,7 +195,7 @@ def fit(scored: Scored, max_refused: float, max_unsure: float, seed: int = 0) ->
     """Return the thresholds, and the outcomes of each question with thresholds fitted on others.
 
     Of the limits that hold on held-out questions, the ones with the most unanswerable questions refused or unsure are
-    taken; where none hold, those that miss them by the fewest questions.
+    taken; if none hold, those that miss them by the fewest questions.
     """
     folds = _folds(scored.answerable, seed)
     everything = np.arange(len(scored.answerable))

@@ -69,14 +69,14 @@ def precision_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> flo
 def ndcg_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
     """Return the discounted gain of the first ``k`` over that of the best order (Järvelin and Kekäläinen, 2002).
 
-    The gain is the grade, the discount the binary logarithm of the place and one; 0 where nothing is relevant.
+    The gain is the grade, the discount the binary logarithm of the place and one; 0 if nothing is relevant.
     """
     best = _gain(sorted(relevant.values(), reverse=True)[:k])
     return _gain([relevant.get(item, 0) for item in ranking[:k]]) / best if best else 0.0
 
 
 def reciprocal_rank(ranking: Sequence[Hashable], relevant: Relevant) -> float:
-    """Return 1 over the place of the first that is relevant; 0 where none is."""
+    """Return 1 over the rank of the first relevant item; 0 if there is none."""
     places = (place for place, item in enumerate(ranking, 1) if relevant.get(item, 0) > 0)
     return 1 / next(places, math.inf)
 
@@ -108,7 +108,7 @@ def best_f1(text: str, answers: Sequence[str]) -> float:
 
 
 def is_exact(text: str, answers: Sequence[str]) -> float:
-    """Return 1 where a text, its citations' numbers aside, has the words of one of the answers and no others."""
+    """Return 1 if a text without citation numbers has the words of one of the answers and no others."""
     return max((exact_match(unmarked(text), answer) for answer in answers), default=0.0)
 
 
@@ -137,7 +137,7 @@ def share_right(text: str, items: Sequence[Sequence[str]]) -> float:
 
 
 def begins_with(text: str, answers: Sequence[str]) -> float:
-    """Return 1 where the first word of a text is the first word of one of the answers."""
+    """Return 1 if the first word of a text is the first word of one of the answers."""
     said = _words(unmarked(text))[:1]
     return float(bool(said) and any(said == _words(answer)[:1] for answer in answers))
 

@@ -116,12 +116,12 @@ class QuestionResult:
 
     @property
     def group(self) -> str:
-        """The kind that the question file gives; where it gives none, the one that was recognised."""
+        """Kind of the question from the question file; if it has none, the recognised kind."""
         return self.question.kind or self.kind
 
     @property
     def verdict(self) -> str:
-        """One of ``VERDICTS``: where it went wrong, if it did."""
+        """One of ``VERDICTS``: the stage at which it went wrong, if it did."""
         if self.error:
             return "failed"
         found = self._found

@@ -46,7 +46,7 @@ class GainLog:
             raise ExamplePoolError(f"{self.path} can't be used: {error}.", "Name another file: log=...") from error
 
     def gains(self, query: str, candidates: Sequence[str]) -> list[float] | None:
-        """Return the gains of these candidates for a query, where they are known; NaN for one that has none."""
+        """Return the known gains of these candidates for a query; NaN for a candidate without one."""
         known = self._known.get(query)
         return known[1] if known is not None and known[0] == tuple(candidates) else None
 

@@ -35,7 +35,7 @@ def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0
         pool: to choose from.
         examples: of the test split; what they are labelled as does not matter.
         cosine: from which on two inputs count as nearly the same; those that differ in their signs only count in
-            any case. An input longer than the embedder's window leaks where one of its parts does.
+            any case. An input longer than the embedder's window leaks if one of its parts does.
 
     Returns:
         The leaks, in the order of ``examples``, at most one for each of them.

@@ -142,7 +142,7 @@ class ExamplePool:
 
         Args:
             info: the document.
-            chunk: one of its chunks; where it is all of the input, nothing is read.
+            chunk: one of its chunks; if it contains the complete input, nothing is read.
         """
         if chunk is not None and len(chunk.text) == info.characters:
             return Example(chunk.text, str(info.metadata[OUTPUT]), _own(info.metadata))

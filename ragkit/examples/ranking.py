@@ -34,7 +34,7 @@ class RankerReport:
     correlation_after: float
     """Spearman's, of the ranker's scores with the gains."""
     gain_before: float
-    """Mean gain of the first four candidates, in nats where the gains are."""
+    """Mean gain of the first four candidates, in the unit of the gains, usually nats."""
     gain_after: float
     """Mean gain of the four that the ranker puts first."""
     gain_best: float

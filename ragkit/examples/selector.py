@@ -136,7 +136,7 @@ class DynamicSelector:
         return self.search.find(text, wanted)
 
     def _check_pool(self) -> None:
-        """Make sure that there is something to choose from; it takes time, so only where nothing was found."""
+        """Check that there are examples to choose from; it takes time, so it is called only if nothing was found."""
         if not len(self.pool):
             raise ExamplePoolError("The pool is empty.", "Add examples: pool.add([...])")
         if self.where is not None and not len(self.pool.index.keys(self.where)):

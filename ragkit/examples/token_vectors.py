@@ -2,7 +2,7 @@
 
 A cache in an SQLite file beside the pool: it may be deleted at any time and is made again. A row is found by the hash
 of its text, so it serves whatever else changes in the pool. A token takes an int8 number a dimension and a scale: 388
-bytes where the model has 384 dimensions, its cosines off by less than 0.01; each row carries a CRC-32.
+bytes if the model has 384 dimensions, its cosines off by less than 0.01; each row carries a CRC-32.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class TokenVectors:
         """Return, for each of some texts and each token of an input, the highest cosine to a token of that text.
 
         Args:
-            parts: the input, cut where it is longer than the embedder's window.
+            parts: the input, split if it is longer than the embedder's window.
             texts: of the pool.
 
         Returns:
@@ -182,7 +182,7 @@ def token_weights(index: Index, parts: Sequence[str], tokens: int) -> NDArray[np
     Args:
         index: that is chosen from.
         parts: the input, as for ``TokenVectors.similarity``.
-        tokens: of the input; where the embedder reads more than the text has (a prompt), weights are equal.
+        tokens: tokens of the input; if the embedder reads more than the text has (a prompt), weights are equal.
     """
     total = index.chunk_count
     weights: list[float] = []

@@ -169,7 +169,7 @@ class LangChainSelector:
         return shots[::-1] if self._best_last else shots
 
     def _asking_for(self, k: int, wanted: int) -> BaseExampleSelector:
-        """Return LangChain's selector, where it has a ``k`` of its own as a copy that finds ``wanted`` examples."""
+        """Return LangChain's selector; if it has a ``k``, return a copy that finds ``wanted`` examples."""
         if not isinstance(self.selector, BaseModel):
             return self.selector
         own = type(self.selector).model_fields

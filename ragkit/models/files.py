@@ -1,4 +1,4 @@
-"""Model files by name: which are known, which are installed and where, and how to get more."""
+"""Model files by name: known models, installed models with their paths, and installation."""
 
 from __future__ import annotations
 

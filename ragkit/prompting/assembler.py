@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _INSTRUCTIONS_SHARE = 0.25
 """Maximum share of the window for the caller's instructions, after ragkit's instructions, question and reply."""
 _LEAST_SHARE = 0.3
-"""A passage is trimmed only where at least this share of it stays; else it is left out."""
+"""Minimum share of a trimmed passage; otherwise, it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class PromptAssembler:
     def _fitting(
         self, source: Source, shown: str, question: str, before: list[Message], already: int, limit: int
     ) -> tuple[Source | None, int]:
-        """Return the source, whole or trimmed so that it fits, with the tokens it adds; None where too little would."""
+        """Return the source, complete or trimmed to fit, with the tokens it adds; None if too little would fit."""
 
         def cost(candidate: Source) -> int:
             text = f"{shown}\n{self._source_block(candidate)}" if shown else self._source_block(candidate)

@@ -1,4 +1,4 @@
-"""A prompt and its receipt: section by section what is in it, where it is from, its tokens, and what is not and why."""
+"""A prompt and its receipt: the content, origin and tokens of each section, and what was omitted and why."""
 
 from __future__ import annotations
 

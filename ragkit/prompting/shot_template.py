@@ -50,7 +50,7 @@ class ShotTemplate:
         Args:
             shots: examples.
             text: the input.
-            fields: metadata of the input, where the input's form names any.
+            fields: metadata of the input, if the input's form names any.
 
         Raises:
             PromptError: if a form names a field that an example or the input lacks.

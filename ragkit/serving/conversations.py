@@ -139,7 +139,7 @@ class Conversations:
         Args:
             person: id of the owner.
             collections: only with these.
-            query: only where every word of it begins a word of the title or of a message.
+            query: return only conversations in which each of its words begins a word of the title or of a message.
             limit: at most so many.
         """
         marks = ", ".join("?" * len(collections))

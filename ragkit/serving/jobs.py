@@ -108,7 +108,7 @@ class Jobs:
             queue: jobs of one collection and queue run one after another.
 
         Raises:
-            RequestError: 429 where too many wait.
+            RequestError: 429 if too many jobs wait.
         """
         job = Job(collection, person)
         line = collection, queue

@@ -60,7 +60,7 @@ class Rates:
         """Count a request; what is allowed in a minute fills up evenly.
 
         Raises:
-            RequestError: 429 where there have been too many.
+            RequestError: 429 if there have been too many.
         """
         now, most = self._clock(), float(self._limits.requests)
         left, since = self._left.pop(person, (most, now))
@@ -77,7 +77,7 @@ class Rates:
         """Count an answer for as long as it is made or waited for.
 
         Raises:
-            RequestError: 429 where there are too many at once.
+            RequestError: 429 if there are too many at once.
         """
         own = self._streams.get(person, 0)
         if own >= self._limits.streams or self.streams >= self._limits.all_streams:

@@ -30,7 +30,7 @@ def serve_http(
         server: to serve.
         host: address to listen on.
         port: 0 takes any that is free.
-        token: that clients must send; None where only this machine may connect.
+        token: token that clients must send; None if only this machine may connect.
         before: called with the address when clients can connect.
 
     Raises:

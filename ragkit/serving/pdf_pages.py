@@ -80,7 +80,7 @@ class PdfPages:
             path: of the file that the document is from.
             document: its content must be the file's, byte by byte.
             number: of the page, from 1.
-            width: in pixels; less where the page is so long that it would be larger than 8 million pixels.
+            width: width in pixels; smaller if a long page would otherwise exceed 8 million pixels.
 
         Raises:
             DocumentError: if the file was deleted or replaced, lacks the page, or exceeds the limits.

@@ -69,7 +69,7 @@ def find_quote(page_text: str, start: int, end: int, characters: Sequence[str]) 
         characters: of the page, as pdfium has them, one a place.
 
     Returns:
-        Pairs of indices into ``characters``, both included; empty where less than half of the quote is there.
+        Pairs of indices into ``characters``, both included; empty if less than half of the quote is there.
     """
     quote, page = plain(page_text[start:end]).text, plain(characters)
     if not quote:

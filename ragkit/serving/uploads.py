@@ -80,7 +80,7 @@ class Uploads:
                     file.unlink()
 
     async def receive(self, content_type: str, body: AsyncIterator[bytes]) -> list[Upload]:
-        """Take the files of a multipart body; where it breaks off or is refused, nothing of it stays.
+        """Store the files of a multipart body; if the body is incomplete or refused, all of them are deleted.
 
         Parts named ``password`` contain passwords for encrypted files.
 

@@ -19,7 +19,7 @@ _PROMPT = 500
 _TASK = 60
 """Tokens of a task on a text that was read before."""
 _PASSAGE = 256
-"""Tokens of a passage, where the index has no size of its own."""
+"""Maximum tokens of a passage, if the index has no chunk size."""
 _SECTION = 3000
 """Characters of a section."""
 

@@ -1,4 +1,4 @@
-"""A context compressed to entity records, to sentences where the records may have lost the answer, or not at all."""
+"""Compresses a context to entity records, to sentences if the records may lack the answer, or not at all."""
 
 from __future__ import annotations
 

@@ -45,4 +45,4 @@ READERS: dict[Kind, Sequence[Reader]] = {
     "summary": (SummaryReader(),),
     "about": (AboutReader(),),
 }
-"""Readers without a model, by the kind of question; where none gives a reply, ``QuotesReader`` does."""
+"""Readers without a model, by the kind of question; if none replies, ``QuotesReader`` does."""

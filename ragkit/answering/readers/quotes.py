@@ -11,7 +11,7 @@ from ragkit.answering.units import Unit
 
 MAX_QUOTES = 2
 _NEAR = 0.12
-"""A further unit is quoted only where its score is at most this far below the best one's."""
+"""Maximum difference in score between the best unit and further units that are quoted."""
 _LIST = 600
 """Characters up to which the list after a lead-in is quoted with it."""
 _SHORT_ITEM = 60

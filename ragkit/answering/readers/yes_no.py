@@ -17,7 +17,7 @@ _CONDITION = re.compile(
 
 
 class YesNoReader:
-    """Decides between yes and no by rules, and says so only where the sentence is about what was asked."""
+    """Decides between yes and no by rules, and only if the sentence is about the subject of the question."""
 
     name = "yes or no"
 

@@ -26,7 +26,7 @@ class AnswerMarginGate:
         self._reader = reader
 
     def scores(self, rows: Sequence[DataRow]) -> list[GateScore]:
-        """Return the margins; abstains where the model returns no log-probabilities."""
+        """Return the margins; abstains if the model returns no log-probabilities."""
         return [self._score(row) for row in rows]
 
     def _score(self, row: DataRow) -> GateScore:

@@ -83,7 +83,7 @@ def get_page(
 ) -> dict[str, Any]:
     """Return the place of the quote from ``start`` to ``end`` on a page.
 
-    ``rects`` are lines: left, top, right and bottom as fractions of the page from the top left. 404 where the format
+    ``rects`` are lines: left, top, right and bottom as fractions of the page from the top left. 404 if the format
     has no pages, or the file was deleted or replaced.
     """
     found, path = _file(ctx, person, collection, document)

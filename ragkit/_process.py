@@ -44,7 +44,7 @@ def run(module: str, *arguments: str, keep: Iterable[str] = ()) -> subprocess.Co
 
     Args:
         module: with code for ``__main__``.
-        arguments: of the command line; paths must be absolute.
+        arguments: arguments of the command line; paths must be absolute.
         keep: prefixes of further environment variables that it gets; ``""`` for all.
 
     Raises:

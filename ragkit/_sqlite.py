@@ -18,7 +18,7 @@ class SharedDatabase:
     """One connection that threads use in turn. Statements outside of a transaction commit at once.
 
     Args:
-        path: of the file, created if missing.
+        path: path of the file, created if missing.
         check: called before the file is changed; raises if it is a database of another program.
         synchronous: ``"FULL"``: what was committed is on the disk; ``"NORMAL"``: the last commits may be lost when
             the power fails.

@@ -30,7 +30,7 @@ class Span:
     """A span, or nothing if no span is recorded.
 
     Args:
-        span: of the API; None for nothing.
+        span: span of the API; None for nothing.
     """
 
     __slots__ = ("_span", "_started", "complete")
@@ -112,10 +112,10 @@ def steps_in_span(
     from another thread.
 
     Args:
-        name: of the span.
+        name: name of the span.
         start: returns the iterator.
-        attributes: of the span.
-        kind: of the span.
+        attributes: attributes of the span.
+        kind: kind of the span.
     """
     begun = _begin(name, attributes, kind, None)
     if begun is None:

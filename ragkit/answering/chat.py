@@ -59,7 +59,7 @@ class ReplyChecker:
 
     Args:
         sources: that the model was shown.
-        embedder: of the index.
+        embedder: embedder of the index.
         verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """
 
@@ -154,7 +154,7 @@ def unsupported_doubt(
     Args:
         least: share of the sentences, 0 to 1, that must be.
         sources: that the model was shown.
-        embedder: of the index.
+        embedder: embedder of the index.
         abstention: what a model says that finds no answer, which is taken at its word.
         verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """

@@ -91,12 +91,12 @@ def rank_units(
 
     Args:
         question: a standalone question.
-        units: of the sources, the best source first.
-        embedder: of the index. One without token vectors ranks by cosine.
+        units: units of the sources, the best source first.
+        embedder: embedder of the index. One without token vectors ranks by cosine.
         weights: rarity of each of the question's terms.
         focus: of a follow-up, its own words, which count as much as the question with its context.
         told: the last reply of the conversation, whose own sentences are not wanted again.
-        kind: of the question; for a definition, units that define its term are preferred.
+        kind: kind of the question; for a definition, units that define its term are preferred.
     """
     wanted = content_terms(question)
     units = _likely([unit for unit in units if unit.text.strip()], wanted, weights)
@@ -209,7 +209,7 @@ def signals(
     Args:
         question: a standalone question.
         ranked: units, best first; not empty.
-        kind: of the question; only short answers have a type.
+        kind: kind of the question; only short answers have a type.
         weights: rarity of each of the question's terms.
         focus: of a follow-up, its own words.
     """

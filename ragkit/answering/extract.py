@@ -117,7 +117,7 @@ def span_sentences(question: str, ranked: Sequence[Ranked], embedder: Embedder) 
     Args:
         question: a standalone question.
         ranked: units, best first.
-        embedder: of the index.
+        embedder: embedder of the index.
     """
     best = [one for one in ranked if one.unit.kind != "heading"][:_COMPETING]
     if not best:

@@ -56,9 +56,9 @@ def needs_rewriting(question: Question, language: str | None, *, judges: bool, p
 
     Args:
         question: as understood by rules.
-        language: of the documents, if the question is in another one.
+        language: language of the documents, if the question is in another one.
         judges: whether the model can write and judge by itself; smaller ones translate only.
-        parameters: of a local model; None if unknown.
+        parameters: number of parameters of a local model; None if unknown.
     """
     if question.why_query == GIVEN:
         return False
@@ -83,7 +83,7 @@ def rewrite(
         language: ISO 639-1 code of the documents' language, if the question is in another one.
         model: asked for one line of text.
         templates: with the prompts.
-        kind: of the question, if the caller gave it.
+        kind: kind of the question, if the caller gave it.
 
     Raises:
         ModelError: if the model fails.

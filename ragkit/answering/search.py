@@ -36,7 +36,7 @@ def search(question: Question, retriever: Retriever, where: Filter | str | None 
 
     Args:
         question: understood.
-        retriever: of the index; its ``k`` is the number of hits in the end.
+        retriever: retriever of the index; its ``k`` is the number of hits in the end.
         where: only documents that match.
 
     Raises:

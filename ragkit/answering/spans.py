@@ -41,7 +41,7 @@ def locate(reply: str, sentences: Sequence[Sentence]) -> Candidate | None:
 
     Args:
         reply: short, as a model gave it.
-        sentences: of the sources that it was shown, best first.
+        sentences: sentences of the sources that it was shown, best first.
     """
     found = [match.group() for match in _TOKEN.finditer(reply.strip().strip(".\"'“”‘’"))]
     if not any(word[0].isalnum() for word in found):

@@ -17,7 +17,7 @@ def check_json(reply: str, checker: ReplyChecker) -> Checked:
 
     Args:
         reply: valid JSON.
-        checker: of a reply, not used before.
+        checker: checker of a reply, not used before.
     """
     checker.begin(reply)
     for match in _STRING.finditer(reply):

@@ -178,8 +178,8 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = (), tables: Seque
 
     Args:
         source: the passage.
-        headings: of its document; without them only headings that the text itself marks are known.
-        tables: of its document, with offsets into the document; None to look for them in the passage alone.
+        headings: headings of its document; without them only headings that the text itself marks are known.
+        tables: tables of its document, with offsets into the document; None to look for them in the passage alone.
     """
     text, offset = source.text, source.start
     if tables is None:

@@ -67,7 +67,7 @@ def chunk_document(
 
     Args:
         document: what to cut.
-        tokenizer: of the embedding model.
+        tokenizer: tokenizer of the embedding model.
         window: tokens that the model reads, specials included; no chunk with its header is longer.
         options: the size, overlap, header and splitter.
 

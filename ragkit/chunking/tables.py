@@ -115,7 +115,7 @@ def table_at(tables: Sequence[Table], offset: int) -> Table | None:
     """Return the table that contains ``offset``.
 
     Args:
-        tables: of a text, in order.
+        tables: tables of a text, in order.
         offset: into the text.
     """
     after = bisect_right(tables, offset, key=lambda table: table.start)

@@ -54,7 +54,7 @@ class Chat:
     Args:
         index: to search.
         collection: name of the index, under which the server lists its conversations.
-        settings: of the command line.
+        settings: settings of the command line.
         model: name of the model; by default that of the settings.
         mode: answer mode; by default that of the settings.
         k: passages to retrieve.

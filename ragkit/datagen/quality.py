@@ -56,9 +56,9 @@ class QualityFilter:
     Args:
         characters: learned from good texts.
         order: learned from good texts.
-        weights: of the standardised features and the vector's components, with the intercept last.
-        mean: of the inputs.
-        scale: of the inputs.
+        weights: weights of the standardised features and the vector's components, with the intercept last.
+        mean: means of the inputs.
+        scale: scales of the inputs.
         threshold: minimum score of a kept text.
         model_id: embedding model of the vectors.
         card: its training data and accuracy.

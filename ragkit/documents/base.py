@@ -194,7 +194,7 @@ class TextBuilder:
         """Add a block, an empty line before it, and return its span.
 
         Args:
-            block: of text.
+            block: block of text.
             level: 1 and above makes it a heading.
             preformatted: keep the indentation of its first line, as of code.
         """

@@ -95,7 +95,7 @@ class Package:
         Of a part that is not valid XML, it is as much as can be read, with an issue.
 
         Args:
-            name: of the part; empty for none.
+            name: name of the part; empty for none.
             required: add an issue if it is missing.
 
         Raises:

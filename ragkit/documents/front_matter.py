@@ -37,8 +37,8 @@ def front_matter_end(text: str, metadata: Mapping[str, object]) -> int:
     """Return where the front matter at the beginning of a document's text ends; 0 if there is none.
 
     Args:
-        text: of a document, as its loader returns it.
-        metadata: of the document, which contains the values of its front matter.
+        text: text of a document, as its loader returns it.
+        metadata: metadata of the document, which contains the values of its front matter.
     """
     first = _FIRST_KEY.match(text)
     if first is None or not any(key == first[1] or key.startswith(f"{first[1]}.") for key in metadata):

@@ -99,7 +99,7 @@ def documents(
     Args:
         source: the file.
         records: with their numbers.
-        media_type: of the file.
+        media_type: media type of the file.
         balance: expects the values of the file.
     """
     checked = False

@@ -157,7 +157,7 @@ def kind_of(path: Path, head: bytes) -> str | None:
     """Return the kind of a file by its content, or None for text.
 
     Args:
-        path: of the file; only ZIP, gzip and OLE files are read beyond their head.
+        path: path of the file; only ZIP, gzip and OLE files are read beyond their head.
         head: its first 4,096 bytes.
 
     Raises:

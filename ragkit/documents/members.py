@@ -24,7 +24,7 @@ def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Is
 
     Args:
         outer: the file that contains it.
-        name: of the member; a path in an archive. It is part of the source and never used as a path.
+        name: name of the member; a path in an archive. It is part of the source and never used as a path.
         data: its bytes.
 
     Raises:

@@ -149,7 +149,7 @@ def reading_order(words: Sequence[Word], gap: float = _WORD_GAP) -> list[Line]:
     """Return the lines of a page's words as a person reads them; text of each direction is read on its own.
 
     Args:
-        words: of the page.
+        words: words of the page.
         gap: line heights between two words up to which they can't be in two columns.
     """
     lines: list[Line] = []

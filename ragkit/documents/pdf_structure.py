@@ -95,7 +95,7 @@ def filled_in(reader: Any, number: int) -> tuple[list[Word], list[str]]:
 
     Args:
         reader: pypdf's.
-        number: of the page, counted from 0.
+        number: number of the page, counted from 0.
     """
     values: list[Word] = []
     notes: list[str] = []

@@ -109,7 +109,7 @@ def join_hyphens(text: str, known: Counter[str]) -> str:
     """Return text with words joined that were broken at a line's end; real hyphens stay.
 
     Args:
-        text: of a page.
+        text: text of a page.
         known: the words of the document; a word that occurs unbroken is joined as it occurs.
     """
 

@@ -37,9 +37,9 @@ def row_document(
 
     Args:
         source: the file.
-        number: of the row.
+        number: number of the row.
         row: values as they are written, for the text.
-        media_type: of the file.
+        media_type: media type of the file.
         typed: the values as metadata has them, where these are not the same.
     """
     options = source.options

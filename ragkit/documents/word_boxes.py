@@ -19,10 +19,10 @@ def locate(text: str, start: int, end: int, lines: Sequence[Line]) -> list[WordB
     Lines become text by changes of white space and hyphens only, so everything else is matched letter by letter.
 
     Args:
-        text: of the document.
-        start: of the page in it.
-        end: of the page in it.
-        lines: of the page that are in its text, in their order.
+        text: text of the document.
+        start: start of the page in it.
+        end: end of the page in it.
+        lines: lines of the page that are in its text, in their order.
     """
     offsets = [index for index in range(start, end) if _counts(text[index])]
     letters = "".join(text[index] for index in offsets)

@@ -130,7 +130,7 @@ def calibrate(
         questions: answerable ones and unanswerable ones, at least 10 of each, asked with their history.
         max_refused: share of the answerable questions that may be refused, 0 to 1.
         max_unsure: share of the answerable questions that may be marked as unsure, 0 to 1.
-        seed: of the random folds.
+        seed: random seed of the random folds.
         progress: called after each question, with the stage ``questions``.
 
     Raises:

@@ -216,7 +216,7 @@ def answered(
 
     Args:
         question: that was asked.
-        gold: of the index.
+        gold: gold passages of the index.
         hits: best first; at least those that the answer was made from.
         answer: with its trace.
         grounded: share of its sentences that its sources support; None if it has none.

@@ -21,7 +21,7 @@ def determinantal(relevance: Scores, vectors: NDArray[np.float32], k: int) -> li
     unlike. After Chen, Zhang and Zhou, *Fast greedy MAP inference for determinantal point processes*, NeurIPS 2018.
 
     Args:
-        relevance: of each item, float32 ``[n]``, 0 or above.
+        relevance: relevance of each item, float32 ``[n]``, 0 or above.
         vectors: unit vectors of the items, float32 ``[n, d]``.
         k: how many; fewer come where the items span fewer dimensions.
     """
@@ -49,8 +49,8 @@ def coverage(similarity: Scores, weights: Scores, k: int) -> list[int]:
     selection for in-context learning*, arXiv:2305.14907 (Set-BSR).
 
     Args:
-        similarity: of each item to each part of the input, float32 ``[n, parts]``.
-        weights: of the parts, float32 ``[parts]``.
+        similarity: similarity of each item to each part of the input, float32 ``[n, parts]``.
+        weights: weights of the parts, float32 ``[parts]``.
         k: how many.
     """
     covered = np.zeros(similarity.shape[1], dtype=np.float32)
@@ -92,11 +92,11 @@ def within(
 
     Args:
         tokens: for all of them.
-        count: of items.
+        count: number of items.
         k: how many at most.
         choose: chooses ``k`` of some items, the preferred first, one after another: what is chosen first does not
             depend on items that would be chosen later.
-        cost: of an item, in tokens.
+        cost: cost of an item, in tokens.
     """
     cost = cache(cost)
     left = list(range(count)) if tokens else []

@@ -33,7 +33,7 @@ def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0
 
     Args:
         pool: to choose from.
-        examples: of the test split; what they are labelled as does not matter.
+        examples: examples of the test split; what they are labelled as does not matter.
         cosine: from which on two inputs count as nearly the same; those that differ in their signs only count in
             any case. An input longer than the embedder's window leaks if one of its parts does.
 

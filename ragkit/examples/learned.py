@@ -75,10 +75,10 @@ class LearnedSelector(DynamicSelector):
             pool: of which queries are drawn, and which is chosen from; the leakage guard is on.
             gain: asks a model, such as ``ragkit.tasks.gains.model_gain``; called once a query.
             queries: how many; all where the pool has fewer.
-            candidates: of each query, for which gains are asked: half of them the first, half drawn from the other
-                ``options.candidates``, so that the ranker knows all that it will put in order.
+            candidates: candidates of each query, for which gains are asked: half of them the first, half drawn from the
+                other ``options.candidates``, so that the ranker knows all that it will put in order.
             options: of the candidates, of how a set is made of them once they are ranked, and of its order.
-            seed: of what is drawn.
+            seed: random seed of what is drawn.
             log: a JSON Lines file that keeps the gains; an interrupted fit resumes from there.
             where: only examples whose fields match are candidates.
             progress: called with a ``Progress`` after each query.
@@ -130,7 +130,7 @@ class LearnedSelector(DynamicSelector):
         """Open a selector that was saved.
 
         Args:
-            path: of the file.
+            path: path of the file.
             pool: the one it was fitted on, to which examples may have been added; by default that of the place where
                 it was.
 

@@ -30,7 +30,7 @@ class OverlapIndex:
     and 16 for each different gram.
 
     Args:
-        texts: of the examples.
+        texts: texts of the examples.
         longest: 1 for words, more for runs of up to so many words.
     """
 

@@ -82,7 +82,7 @@ def train(trials: Sequence[tuple[Candidates, Floats]], seed: int = 0) -> tuple[R
 
     Args:
         trials: a query's candidates and the gain of each, ``[n]``; one that is NaN is left out.
-        seed: of the division into parts.
+        seed: random seed of the division into parts.
 
     Raises:
         ExamplePoolError: if fewer than 5 queries have gains that differ.

@@ -49,7 +49,7 @@ def examples_from_answers(answers: Iterable[Answer]) -> list[Example]:
     """Return an example for each answer that a person approved: its question and its text.
 
     Args:
-        answers: of an ``Assistant``; those that abstained teach nothing and are left out.
+        answers: answers of an ``Assistant``; those that abstained teach nothing and are left out.
 
     Returns:
         The examples, whose field ``mode`` says how they were answered; citations' numbers such as ``[1]`` are left out
@@ -89,7 +89,7 @@ def json_lines(
     """Yield the objects of a file of JSON Lines with the numbers of their lines, empty ones left out.
 
     Args:
-        lines: of the file.
+        lines: lines of the file.
         file: to name in errors.
         wrong: error class for a line that is not an object.
     """

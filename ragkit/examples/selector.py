@@ -120,7 +120,7 @@ class DynamicSelector:
         """Open a selector that was saved.
 
         Args:
-            path: of the file.
+            path: path of the file.
             pool: pool to choose from, with any contents; by default the one that it was saved with, which must have the
                 examples that it had then.
 

@@ -82,8 +82,8 @@ def describe(text: str, hits: Sequence[Hit], vector: NDArray[np.float32], vector
     Args:
         text: the input.
         hits: candidates, best first.
-        vector: of the input, float32 ``[d]``.
-        vectors: of the candidates, float32 ``[n, d]``.
+        vector: vector of the input, float32 ``[d]``.
+        vectors: vectors of the candidates, float32 ``[n, d]``.
     """
     count = len(hits)
     outputs = tuple(document_id(str(hit.document.metadata[OUTPUT])) for hit in hits)

@@ -81,7 +81,7 @@ class TokenVectors:
 
         Args:
             parts: the input, split if it is longer than the embedder's window.
-            texts: of the pool.
+            texts: texts of the pool.
 
         Returns:
             float32 ``[texts, tokens]``, 0 if a text has no tokens.
@@ -104,7 +104,7 @@ class TokenVectors:
         """Compute and keep what is not kept yet, and return how many texts that were.
 
         Args:
-            texts: of the pool.
+            texts: texts of the pool.
             total: how many there are.
             progress: called with a ``Progress`` after each batch.
         """

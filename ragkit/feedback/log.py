@@ -44,7 +44,7 @@ class FeedbackLog:
     """Events on disk; open one with ``FeedbackLog.open``. Safe to share between threads.
 
     Args:
-        path: of the file.
+        path: path of the file.
         database: its content.
     """
 
@@ -57,7 +57,7 @@ class FeedbackLog:
         """Open a log, or make one.
 
         Args:
-            path: of its file.
+            path: path of its file.
             create: make it if there is none.
 
         Raises:

@@ -64,7 +64,7 @@ class Quote:
         """Return what is kept of a citation.
 
         Args:
-            citation: of an answer.
+            citation: citation of an answer.
             source: a name to keep in place of the citation's source, which may be a path that is nobody's business.
         """
         name = citation.source if source is None else source

@@ -67,7 +67,7 @@ def recommend(memory_bytes: int | None, parameters: float = FAST_ON_CPU) -> Cata
     """Return the best model for a machine with this much memory; the smallest if that is unknown.
 
     Args:
-        memory_bytes: of the machine.
+        memory_bytes: memory in bytes of the machine.
         parameters: in billions, at most; by default what a CPU runs at reading speed.
     """
     models = [model for name in _RECOMMENDED if (model := find_in_catalogue(name)) is not None]

@@ -43,7 +43,7 @@ def parameter_count(path: Path) -> int:
     """Return the number of parameters of a model file; of a model in several files, those of this one.
 
     Args:
-        path: of a GGUF file of version 2 or later.
+        path: path of a GGUF file of version 2 or later.
 
     Raises:
         ModelNotFoundError: if there is no such file.

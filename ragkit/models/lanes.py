@@ -85,7 +85,7 @@ class Lanes:
     """Generates several replies at once. Thread-safe.
 
     Args:
-        context: of as many sequences as there are lanes, not unified. It is freed by its owner.
+        context: context of as many sequences as there are lanes, not unified. It is freed by its owner.
         count: number of lanes.
         part: tokens of a prompt that a step evaluates.
         part_beside: the same while replies are running, so that they are not held up.

@@ -88,8 +88,8 @@ class PromptAssembler:
             sources: best first.
             shots: questions with their answers, the most useful first.
             history: the turns so far, oldest first.
-            instructions: of the caller, fenced and put after ragkit's own.
-            json_schema: of the reply, if it is JSON.
+            instructions: instructions of the caller, fenced and put after ragkit's own.
+            json_schema: JSON schema of the reply, if it is JSON.
 
         Raises:
             PromptOverflowError: if ragkit's instructions, the schema, question and reply alone do not fit the model's

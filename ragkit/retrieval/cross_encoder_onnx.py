@@ -17,7 +17,7 @@ class OnnxPairScorer:
     """Scores pairs of query and passage, one at a time.
 
     Args:
-        folder: of the model, with config.json and tokenizer.json.
+        folder: folder of the model, with config.json and tokenizer.json.
         graph: its ONNX graph, which gives one logit for a pair.
 
     Raises:

@@ -38,7 +38,7 @@ def convex_combination(lists: Mapping[str, Scored], weights: Mapping[str, float]
 
     Args:
         lists: what each searcher found, best first.
-        weights: of each list.
+        weights: weights of each list.
         depth: hits that each searcher was asked for.
     """
     scaled: dict[str, dict[int, float]] = {}

@@ -75,7 +75,7 @@ def retrieve_linked(
     Names are recognised by their capital letters, so this works for scripts that have them.
 
     Args:
-        retriever: of the index.
+        retriever: retriever of the index.
         question: in words.
         k: maximum number of hits; by default ``retriever.options.k``.
         where: only documents that match.

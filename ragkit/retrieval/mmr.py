@@ -16,7 +16,7 @@ def maximal_marginal_relevance(
     """Choose ``k`` items one by one, each by its relevance less its likeness to those chosen before.
 
     Args:
-        relevance: of each item, float32 ``[n]``, 0 to 1, as likenesses mostly are.
+        relevance: relevance of each item, float32 ``[n]``, 0 to 1, as likenesses mostly are.
         vectors: unit vectors of the items, float32 ``[n, d]``.
         k: how many; fewer where there are fewer.
         balance: 1 for relevance only, 0 for difference only.

@@ -91,7 +91,7 @@ def blended(first: Prediction, second: Prediction, share: float) -> Prediction:
     Args:
         first: the primary's.
         second: the fallback's.
-        share: of the first, 0 to 1.
+        share: weight of the first, 0 to 1.
 
     Raises:
         TaskError: if they choose among different labels.
@@ -129,8 +129,8 @@ def route_rows(
         examples: that neither has learned from, with their labels.
         blend: what counts of the primary after falling back; by default what makes the right labels likeliest, and 0
             where that gains nothing to speak of.
-        primary_cost: of an input.
-        fallback_cost: of an input.
+        primary_cost: cost of an input.
+        fallback_cost: cost of an input.
     """
     if blend is None:
         losses = {share: _loss(primary, fallback, examples, share) for share in _BLENDS}

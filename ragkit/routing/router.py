@@ -91,7 +91,7 @@ class Router:
             rows: inputs that neither the primary nor the fallback has learned from.
             target: the accuracy that both together are to have.
             rate: the share of inputs that are to go to the fallback.
-            confidence: of the lower bound.
+            confidence: confidence of the lower bound.
             held_out: the threshold is chosen on these; by default on the rows themselves, each scored by a router that
                 was fitted without it.
             blend: how the rows' ``fallback_right`` came about; kept for ``FallbackClassifier``.
@@ -188,7 +188,7 @@ def _crossfitted(
     """Return a chance fitted to all rows, and for each row what it is by one that was fitted without it.
 
     Args:
-        features: of rows, ``[rows, 2 * signals]``.
+        features: features of rows, ``[rows, 2 * signals]``.
         happened: what the chance is of, ``[rows]``.
         hard: what is learned in its place where it is too rare, ``[rows]``; it is calibrated to what happened.
         folds: the number of the fold that a row is left out with, ``[rows]``.

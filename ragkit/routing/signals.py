@@ -44,9 +44,10 @@ def signals(
     """Return what is known of a reply, by name; nothing if nothing is known.
 
     Args:
-        probabilities: of all labels. They give ``probability`` (of the likeliest), ``margin`` (over the second, as a
-            difference of log-odds) and ``doubt`` (the entropy in nats).
-        logprobs: of the reply's tokens, natural. They give ``lowest_logprob`` and ``low_logprob``, the 10th percentile.
+        probabilities: probabilities of all labels. They give ``probability`` (of the likeliest), ``margin`` (over the
+            second, as a difference of log-odds) and ``doubt`` (the entropy in nats).
+        logprobs: logprobs of the reply's tokens, natural. They give ``lowest_logprob`` and ``low_logprob``, the 10th
+            percentile.
         shots: the examples that were shown or that voted. They give ``similarity``, the best score, and with ``label``
             the ``shot_agreement``, the share of them that have it.
         label: what was said.

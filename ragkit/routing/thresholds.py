@@ -67,11 +67,11 @@ def choose(
     part of what may go wrong (Bonferroni), as the best of several bounds would be too good.
 
     Args:
-        scores: of rows that the router was not fitted to: the chance that falling back gains, ``[rows]``.
-        outcomes: of these rows.
+        scores: scores of rows that the router was not fitted to: the chance that falling back gains, ``[rows]``.
+        outcomes: outcomes of these rows.
         target: an accuracy.
         rate: a share of deferral.
-        confidence: of the lower bound.
+        confidence: confidence of the lower bound.
 
     Raises:
         SettingsError: if target and rate are given, or one is not between 0 and 1.

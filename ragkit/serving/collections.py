@@ -70,7 +70,7 @@ class Collection:
     """A collection in the hands of one person.
 
     Args:
-        name: of the collection.
+        name: name of the collection.
         person: whose rights hold.
         people: who knows the rights.
         index: the collection's own, shared by all.
@@ -128,9 +128,9 @@ class Collection:
 
         Args:
             model: opened; None for none.
-            mode: of answering.
+            mode: answer mode of answering.
             options: how.
-            shots: of the collection's answered examples that ``chat`` is shown.
+            shots: number of the collection's answered examples that ``chat`` is shown.
 
         Raises:
             SettingsError: if the mode needs a model and there is none.
@@ -153,7 +153,7 @@ class Collections:
     """The collections of a server.
 
     Args:
-        folder: of indexes; each in it is a collection, by its folder's name.
+        folder: folder of indexes; each in it is a collection, by its folder's name.
         people: who may do what.
         state: the server's own folder, which contains the examples.
         embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.

@@ -54,7 +54,7 @@ class Comparisons:
     """The comparisons of a server; routes get them by ``ctx.part(Comparisons)``.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -137,7 +137,7 @@ class Pair:
     """Two answers that are being made.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
         collection: opened for the person who asks.
         asks: the two requests; their order on the page is random.
         conversation: conversation to continue; None begins a new one.

@@ -66,7 +66,7 @@ class Generation(Generic[T]):
     stops within a batch of its prompt or a token.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
         collection: opened for the person who asks.
         ask: what.
         keep: called once with the result, in the worker thread, even if the answer was stopped or failed.

@@ -134,7 +134,7 @@ class Intake:
 
         Args:
             collection: opened for the person who asks.
-            identity: of the document.
+            identity: id of the document.
             whole_file: remove all documents of its file, such as the rows of a table.
 
         Returns:

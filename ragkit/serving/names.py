@@ -80,7 +80,7 @@ def collection_title(name: str, origin: str | None) -> str:
     """Return how a collection is called: an index that follows a folder by the folder's own name, others by theirs.
 
     Args:
-        name: of the index.
+        name: name of the index.
         origin: one of its files; None if there is none.
     """
     source = None if origin is None else source_of_name(name, Path(origin))

@@ -27,7 +27,7 @@ class Ongoing:
 
         Args:
             question: id of the question.
-            events: of its answer.
+            events: events of its answer.
             stop: stops the answer; its last events still come.
             away: seconds for which it continues without a connected client.
         """

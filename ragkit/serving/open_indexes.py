@@ -42,7 +42,7 @@ class OpenIndexes:
         """Return the open index of a folder; it is opened again if the folder was recreated or it no longer fits.
 
         Args:
-            path: of the index.
+            path: path of the index.
             opener: opens it.
             fits: whether an open one can still be used. One that can't is left to the requests that use it.
         """

@@ -137,15 +137,15 @@ def asked(
     caller's instructions.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
         person: who asks.
         model: ``COLLECTION`` or ``COLLECTION/MODEL``.
-        messages: of the chat.
+        messages: messages of the chat.
         extension: options beyond OpenAI's.
-        instructions: of the caller, besides system messages.
-        max_tokens: of the reply; None or -1 for the default.
-        temperature: of sampling.
-        seed: of sampling.
+        instructions: instructions of the caller, besides system messages.
+        max_tokens: maximum number of tokens of the reply; None or -1 for the default.
+        temperature: temperature of sampling.
+        seed: random seed of sampling.
         stop: stop sequences.
         output: form of the answer: ``{"type": "text"}``, ``json_object``, or ``json_schema`` with its schema.
         tools: functions that the client can call.

@@ -77,9 +77,9 @@ class PdfPages:
         """Return a page as PNG.
 
         Args:
-            path: of the file that the document is from.
+            path: path of the file that the document is from.
             document: its content must be the file's, byte by byte.
-            number: of the page, from 1.
+            number: number of the page, from 1.
             width: width in pixels; smaller if a long page would otherwise exceed 8 million pixels.
 
         Raises:

@@ -71,7 +71,7 @@ class People:
         """Create a token and return it; it is shown only once.
 
         Args:
-            name: of the user.
+            name: name of the user.
             rights: on collections, by name.
             owner: give every right on everything, and those that only an owner has.
 

@@ -60,7 +60,7 @@ def trusts(proxies: Iterable[str], scope: Scope) -> bool:
 
     Args:
         proxies: addresses or networks.
-        scope: of the connection.
+        scope: ASGI scope of the connection.
     """
     client = scope.get("client")
     try:
@@ -111,9 +111,9 @@ def is_forwarded(scope: Scope, headers: Mapping[str, str], origins: Container[st
     host that is not this machine's, and by a page from another address than the one the request was sent to.
 
     Args:
-        scope: of the request.
-        headers: of the request.
-        origins: of other sites whose pages may send requests; such a page is not a sign of a proxy.
+        scope: ASGI scope of the request.
+        headers: headers of the request.
+        origins: origins of other sites whose pages may send requests; such a page is not a sign of a proxy.
     """
     host = headers.get("host", "")
     origin = headers.get("origin")

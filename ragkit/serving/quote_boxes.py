@@ -64,9 +64,9 @@ def find_quote(page_text: str, start: int, end: int, characters: Sequence[str]) 
 
     Args:
         page_text: the page, as ragkit has it.
-        start: of the quote in it.
-        end: of the quote in it.
-        characters: of the page, as pdfium has them, one a place.
+        start: start of the quote in it.
+        end: end of the quote in it.
+        characters: characters of the page, as pdfium has them, one a place.
 
     Returns:
         Pairs of indices into ``characters``, both included; empty if less than half of the quote is there.
@@ -95,7 +95,7 @@ def lines(boxes: Sequence[Box], highest: float = 1.0) -> list[Box]:
     """Return the boxes of characters or words in reading order as one box a line.
 
     Args:
-        boxes: of the characters or words.
+        boxes: boxes of the characters or words.
         highest: height above which boxes are not merged: the line of a crooked scan would cover its neighbours.
     """
     merged: list[Box] = []

@@ -50,7 +50,7 @@ def to_html(text: str, citations: Sequence[Citation] = ()) -> str:
 
     Args:
         text: Markdown; from a model or a document, so anything may be in it.
-        citations: of the answer.
+        citations: citations of the answer.
 
     Raises:
         MissingExtraError: if markdown-it-py or nh3 is not installed.

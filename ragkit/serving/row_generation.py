@@ -73,7 +73,7 @@ class RowGeneration:
     """The runs of a server. Make it on the event loop.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
         jobs: runs them.
         reviews: knows the files of each collection's rows.
     """
@@ -229,7 +229,7 @@ class _Turn:
     """A turn at a model, which is passed on to those who wait between two steps of long work.
 
     Args:
-        line: of the model; it is used on the event loop.
+        line: queue of the model; it is used on the event loop.
         loop: the event loop.
         over: whether the work is over.
     """

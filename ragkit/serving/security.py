@@ -44,7 +44,7 @@ class Gate:
 
     Args:
         app: what comes behind.
-        ctx: of the server.
+        ctx: context of the server.
     """
 
     def __init__(self, app: ASGIApp, ctx: Context) -> None:

@@ -22,7 +22,7 @@ class ServedTools:
     Tools in quarantine and tools that changed since they were added are not offered; they are logged.
 
     Args:
-        ctx: of the server, which has a collection of tools.
+        ctx: context of the server, which has a collection of tools.
 
     Raises:
         ToolError: if the collection can't be read.

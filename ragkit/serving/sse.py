@@ -30,7 +30,7 @@ class EventStream(StreamingResponse):
     Args:
         events: each as ``sse`` makes it.
         close: called when the stream has ended, however it did, even before it began.
-        status_code: of the response.
+        status_code: status code of the response.
     """
 
     media_type = "text/event-stream"

@@ -54,7 +54,7 @@ class StepRuns:
     """The runs of a server, by the ids of their questions.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -92,7 +92,7 @@ class StepRun(Generic[T]):
     read to the end or ``close`` be called; the run then ends at its next step, or at once while a local model works.
 
     Args:
-        ctx: of the server.
+        ctx: context of the server.
         collection: opened for the person who asks.
         ask: the question; its mode is ``agent`` or ``plan``.
         where: filter of documents for a plan, as the person wrote it.

@@ -66,7 +66,7 @@ class Uploads:
 
     Args:
         folder: the folder, created if missing.
-        limits: of a request.
+        limits: limits of a request.
     """
 
     def __init__(self, folder: Path, limits: UploadLimits | None = None) -> None:
@@ -85,7 +85,7 @@ class Uploads:
         Parts named ``password`` contain passwords for encrypted files.
 
         Args:
-            content_type: of the request, with the boundary.
+            content_type: content type of the request, with the boundary.
             body: its bytes as they come.
 
         Raises:
@@ -131,8 +131,8 @@ class _Receiver:
 
     Args:
         folder: for incomplete uploads.
-        limits: of a request.
-        content_type: of the request.
+        limits: limits of a request.
+        content_type: content type of the request.
     """
 
     def __init__(self, folder: Path, limits: UploadLimits, content_type: str) -> None:

@@ -45,7 +45,7 @@ def quote_plan(
         plan: a checked plan.
         actions: by name.
         bench: index and model.
-        tokens_per_second: of the model, prompt and reply together; None if it is not known.
+        tokens_per_second: tokens per second of the model, prompt and reply together; None if it is not known.
     """
     shares_texts = isinstance(bench.model, ScoringModel)
     calls = tokens = 0

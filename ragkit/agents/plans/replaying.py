@@ -19,7 +19,7 @@ def replay_plan(trace: AgentTrace, actions: Mapping[str, Action] = ACTIONS) -> P
     """Run the trace of a plan again without a model and without documents; the answer is the same.
 
     Args:
-        trace: of ``PlanResult``.
+        trace: trace of ``PlanResult``.
         actions: those of the planner.
 
     Raises:

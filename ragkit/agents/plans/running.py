@@ -217,7 +217,7 @@ class ReplayedSteps:
     """Returns the events of a trace. Actions that only compute run again and must give the recorded value.
 
     Args:
-        trace: of a plan.
+        trace: trace of a plan.
         actions: by name.
     """
 

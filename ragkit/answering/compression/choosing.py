@@ -76,7 +76,7 @@ def parts_of(
     """Return the parts of the ranked units in the order of the sources and their texts.
 
     Args:
-        evidence: of the question.
+        evidence: evidence of the question.
         sources: those of the evidence that may be shown.
         likely: probability of each unit, as ``unit_probabilities`` returns it.
         tokenizer: counts tokens.

@@ -102,7 +102,7 @@ def compress(
     text. All shown text is from the sources, in their order.
 
     Args:
-        evidence: of the question, with ranked units.
+        evidence: evidence of the question, with ranked units.
         ratio: share of the tokens to keep, more than 0 and less than 1.
         limit: only the first sources; None for all.
         min_confidence: probability that the answer is still there, from which a level is used.

@@ -73,8 +73,8 @@ def records_of(units: Sequence[Unit], tables: Sequence[Table] = (), *, details: 
     """Return the records of units in the order of the text.
 
     Args:
-        units: of one passage, in order, as ``units_of`` returns them.
-        tables: of the document.
+        units: units of one passage, in order, as ``units_of`` returns them.
+        tables: tables of the document.
         details: also return quantities, dates and names.
     """
     found: list[EntityRecord] = []

@@ -63,7 +63,7 @@ def cell_text(record: Record, column: int, by: int | None = None) -> str:
 
     Args:
         record: the row.
-        column: of the cell.
+        column: column of the cell.
         by: the column whose value names the row, in place of the label's.
     """
     name, value = record.names[column], record.values[column]

@@ -84,7 +84,7 @@ def label_order(labels: Mapping[int, str], count: int) -> tuple[int, int | None]
 
     Args:
         labels: name of each output.
-        count: of the outputs.
+        count: number of the outputs.
 
     Raises:
         SettingsError: if no label, or more than one, names entailment.

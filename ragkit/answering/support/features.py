@@ -56,7 +56,7 @@ def compare(claim: str, evidence: str, similarity: WordSimilarity | None = None)
     Args:
         claim: one sentence.
         evidence: one sentence or a few.
-        similarity: of words; without it, words in no list count as missing.
+        similarity: similarity of words; without it, words in no list count as missing.
     """
     one, other = parse(claim), parse(evidence)
     found = _Findings(one, other, align(one, other, similarity))

@@ -82,7 +82,7 @@ def quantities(words: Sequence[str], lemmas: Sequence[str]) -> list[Quantity]:
 
     Args:
         words: in lower case, punctuation and currency signs as words of their own.
-        lemmas: of the words.
+        lemmas: lemmas of the words.
     """
     found: list[Quantity] = []
     at = 0

@@ -75,7 +75,7 @@ def shard_address(address: str, name: str, number: int) -> str:
     Args:
         address: that of the complete index; see ``open_backend``.
         name: as for ``open_backend``.
-        number: of the shard, from 0.
+        number: number of the shard, from 0.
     """
     place, _, chosen = address.partition("#")
     if place.partition(":")[0] in ("qdrant", "milvus"):

@@ -43,7 +43,7 @@ def run(module: str, *arguments: str, keep: Iterable[str] = ()) -> subprocess.Co
     """Run a module as ``python -m`` does, to its end, and return its exit code and what it printed.
 
     Args:
-        module: with code for ``__main__``.
+        module: module with code for ``__main__``.
         arguments: arguments of the command line; paths must be absolute.
         keep: prefixes of further environment variables that it gets; ``""`` for all.
 
@@ -69,7 +69,7 @@ class Child:
     """A process that runs ``ragkit._child.serve`` and stays warm between requests.
 
     Args:
-        module: that calls ``serve`` when it is run.
+        module: module that calls ``serve`` when it is run.
         memory: bytes that a request may take.
         keep: prefixes of further environment variables that it gets; ``""`` for all.
 
@@ -114,7 +114,7 @@ class Child:
         """Send a request.
 
         Args:
-            request: as JSON.
+            request: the request as JSON.
             cpu: maximum processor time in seconds; ``ended_by_cpu_limit`` says whether it was exceeded.
 
         Raises:

@@ -57,7 +57,7 @@ def hits_html(hits: Sequence[Any], query: str = "") -> str:
 
     Args:
         hits: ``ragkit.records.Hit`` records.
-        query: what they were found for.
+        query: query that found them.
     """
     if not hits:
         return _whole(["No passages."])

@@ -113,7 +113,7 @@ def compared(
         metric: name of the score.
         before: score of each question, 0 to 1.
         after: the same questions with the new state.
-        decided_by: whose questions these are.
+        decided_by: source of these questions.
         seconds: time of the stage.
         details: further figures.
         veto: reason against a promotion, as a sentence; empty for none.

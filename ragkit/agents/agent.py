@@ -100,7 +100,7 @@ class Agent:
         """Run a task.
 
         Args:
-            task: what a person asks for.
+            task: task in a person's words.
             listen: gets each event of the trace as soon as it has ended; what it raises ends the run.
 
         Raises:

@@ -128,7 +128,7 @@ def choose_call(
 
     Args:
         model: local model, API model, or any other chat model.
-        request: what a person asks for.
+        request: request in a person's words.
         tools: tools to choose from; of more than ``options.k``, the best by search.
         done: calls that were made before for the same request.
         results: results of these calls, from which arguments may be taken. A local model does not see them when it
@@ -224,7 +224,7 @@ def decode(
 
     Args:
         model: local model.
-        request: what a person asks for.
+        request: request in a person's words.
         tool: tool to call.
         most: maximum number of calls.
         results: results of earlier calls, from which arguments may be taken.

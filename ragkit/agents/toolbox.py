@@ -70,7 +70,7 @@ class ToolBox:
         """Return the ``k`` tools that fit a request best, by semantic and keyword search; all if there are not more.
 
         Args:
-            request: what a person asks for.
+            request: request in a person's words.
             k: maximum number of tools.
             without: names of tools to leave out.
         """

@@ -57,17 +57,17 @@ class Assistant:
     """Answers questions from an index.
 
     Args:
-        index: to search.
+        index: index to search.
         model: a chat model, or the name of one for ``open_model``; ``auto`` for the first that is installed; None for
             none. It is loaded when first needed.
         mode: ``chat`` for free text, each sentence checked against the sources; ``extract`` for a span of the
             documents; ``quotes`` for the best sentences, without a model; ``auto`` for ``extract`` with a model and
             ``quotes`` without.
-        options: how.
+        options: options of answering.
         examples: answered questions; ``chat`` is shown those that are most like the one that is asked.
-        models: in place of ``model``: models, or names of them, that back each other up; the first is asked first, and
+        models: instead of ``model``, a fallback chain of models or names of models; the first is asked first, and
             ``trace.attempts`` has an entry for each.
-        policy: when to continue from one of the ``models`` with the next.
+        policy: conditions for continuing with the next of the ``models``.
         verifier: decides which sentences of ``chat`` a source supports; ``ComposedVerifier`` if None.
         retriever: finds the passages, such as one with a reranker or searcher of your own; by default one for
             ``options.retrieval``.
@@ -143,9 +143,9 @@ class Assistant:
         """Answer a question.
 
         Args:
-            question: as a person asks it.
+            question: question as a person asks it.
             where: only documents that match.
-            mode: in place of the assistant's own.
+            mode: answer mode that replaces the assistant's own.
             history: the chat so far, oldest first; a question that refers back is searched for together with it.
             shots: answered questions to show the model in place of the assistant's own; ``chat`` only.
             kind: kind of the question, in place of the one that is recognised; see ``ragkit.answering.kinds.KINDS``.
@@ -295,9 +295,9 @@ class Assistant:
         """Answer several independent questions.
 
         Args:
-            questions: to answer; equal ones are asked once.
+            questions: questions to answer; equal ones are asked once.
             where: only documents that match.
-            mode: in place of the assistant's own.
+            mode: answer mode that replaces the assistant's own.
             max_workers: questions in progress at a time. More than 1 helps with models behind an API; a local model
                 answers one question at a time, unless it was opened with ``parallel``.
             return_errors: return the error of a question that fails in place of its answer, instead of raising it.

@@ -58,7 +58,7 @@ class ReplyChecker:
     nothing. Numbers of sources that were not shown are dropped.
 
     Args:
-        sources: that the model was shown.
+        sources: sources that the model was shown.
         embedder: embedder of the index.
         verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """
@@ -153,9 +153,9 @@ def unsupported_doubt(
 
     Args:
         least: share of the sentences, 0 to 1, that must be.
-        sources: that the model was shown.
+        sources: sources that the model was shown.
         embedder: embedder of the index.
-        abstention: what a model says that finds no answer, which is taken at its word.
+        abstention: reply of a model that finds no answer; it is accepted without a check.
         verifier: decides what is supported; ``ComposedVerifier(embedder)`` if None.
     """
 

@@ -94,7 +94,7 @@ def rank_units(
         units: units of the sources, the best source first.
         embedder: embedder of the index. One without token vectors ranks by cosine.
         weights: rarity of each of the question's terms.
-        focus: of a follow-up, its own words, which count as much as the question with its context.
+        focus: for a follow-up, its own words, which count as much as the question with its context.
         told: the last reply of the conversation, whose own sentences are not wanted again.
         kind: kind of the question; for a definition, units that define its term are preferred.
     """
@@ -211,7 +211,7 @@ def signals(
         ranked: units, best first; not empty.
         kind: kind of the question; only short answers have a type.
         weights: rarity of each of the question's terms.
-        focus: of a follow-up, its own words.
+        focus: for a follow-up, its own words.
     """
     wanted = wanted_type(asking_part(question)) if kind in SHORT_KINDS else None
     best, scores = ranked[0], [one.score for one in ranked]

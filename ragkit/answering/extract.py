@@ -79,12 +79,12 @@ def extract(
     """Answer with a span of the sources.
 
     Args:
-        question: as asked.
+        question: question as asked.
         ranked: the sentences of the sources, best first.
         sources: best first.
-        model: to ask.
+        model: model to ask.
         templates: the texts around.
-        options: how.
+        options: options of extraction.
 
     Raises:
         PromptOverflowError: if the question does not fit the model's window.

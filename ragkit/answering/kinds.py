@@ -197,7 +197,7 @@ def kind_of(question: str) -> KindGuess:
     """Return the kind of a question by its wording.
 
     Args:
-        question: as a person asks it; a follow-up should already be a standalone question.
+        question: question as a person asks it; a follow-up should already be a standalone question.
     """
     whole = " ".join(question.replace("’", "'").split())
     if _CONDITION.match(whole):

@@ -75,7 +75,7 @@ def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:
     often name what it refers to. One that leaves the topic, or refers to nothing, is read alone.
 
     Args:
-        question: as asked.
+        question: question as asked.
         history: the chat so far, oldest first; empty turns are left out.
     """
     first, last, reply = topics(history)
@@ -100,10 +100,10 @@ def understand(
     """Return a question with everything that is known of it before searching.
 
     Args:
-        question: as a person asks it.
+        question: question as a person asks it.
         history: the chat so far, oldest first.
         query: a stand-alone question in place of the one that would be made.
-        kind: in place of the one that would be recognised.
+        kind: kind that replaces the recognised one.
     """
     readings = [Reading(query, GIVEN)] if query is not None else readings_of(question, history)
     reading = readings[0]
@@ -133,7 +133,7 @@ def questions_in(text: str) -> tuple[str, ...]:
     A question that needs the one before it ("And why?") is not split off.
 
     Args:
-        text: as a person asks it.
+        text: question or questions as a person asks them.
     """
     flat = " ".join(text.split())
     found = [flat[start:end] for start, end in sentence_spans(flat)]

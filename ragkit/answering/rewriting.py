@@ -55,7 +55,7 @@ def needs_rewriting(question: Question, language: str | None, *, judges: bool, p
     """Return whether a model should rewrite a question.
 
     Args:
-        question: as understood by rules.
+        question: question as analysed by rules.
         language: language of the documents, if the question is in another one.
         judges: whether the model can write and judge by itself; smaller ones translate only.
         parameters: number of parameters of a local model; None if unknown.
@@ -78,11 +78,11 @@ def rewrite(
     """Return a question rewritten by a model.
 
     Args:
-        question: as understood by rules.
+        question: question as analysed by rules.
         history: the chat so far, oldest first.
         language: ISO 639-1 code of the documents' language, if the question is in another one.
         model: asked for one line of text.
-        templates: with the prompts.
+        templates: templates with the prompts.
         kind: kind of the question, if the caller gave it.
 
     Raises:

@@ -12,7 +12,7 @@ def joined(replies: Sequence[tuple[str, Reply | None]], abstention: str) -> Repl
 
     Args:
         replies: questions with their replies; None for a question that the documents do not answer.
-        abstention: what is said in place of an answer.
+        abstention: text used instead of an answer.
     """
     parts: list[Part] = []
     for question, reply in replies:

@@ -28,7 +28,7 @@ class ReplySentences:
     follow it, and while it repeats earlier ones: a reply that repeats itself is cut where the repetition began.
 
     Args:
-        abstention: what a model replies that finds no answer; a reply that begins with it is held back entirely.
+        abstention: reply of a model that finds no answer; a reply that begins with it is held back entirely.
     """
 
     def __init__(self, abstention: str = "") -> None:

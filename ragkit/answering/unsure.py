@@ -81,7 +81,7 @@ def what_is_missing(question: Question, evidence: Evidence, absent: Collection[s
 
     Args:
         question: understood.
-        evidence: for it; some unit must be ranked.
+        evidence: evidence for the question, with at least one ranked unit.
         absent: terms of the question that no document contains.
     """
     best = evidence.ranked[0]

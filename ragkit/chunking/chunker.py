@@ -66,7 +66,7 @@ def chunk_document(
     """Cut a document into chunks that contain all of its text that is not white space.
 
     Args:
-        document: what to cut.
+        document: document to split.
         tokenizer: tokenizer of the embedding model.
         window: tokens that the model reads, specials included; no chunk with its header is longer.
         options: the size, overlap, header and splitter.

@@ -52,7 +52,7 @@ class Chat:
     """One conversation, and how its questions are answered.
 
     Args:
-        index: to search.
+        index: index to search.
         collection: name of the index, under which the server lists its conversations.
         settings: settings of the command line.
         model: name of the model; by default that of the settings.
@@ -119,7 +119,7 @@ class Chat:
         """Answer a question or run a command; return whether the conversation continues.
 
         Args:
-            line: what the user typed, not empty.
+            line: input of the user, not empty.
             stopped: whether to stop the answer.
 
         Raises:

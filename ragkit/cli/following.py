@@ -38,7 +38,7 @@ def follow(
         index: the index of the folder.
         documents: the folder or file.
         load: options for reading its files.
-        later: when the index will be updated if another process is writing to it; printed to stderr.
+        later: message on when the index will be updated if another process is writing to it; printed to stderr.
         progress: called with a ``Progress`` after each step.
         quiet: whether to omit the coverage report.
 

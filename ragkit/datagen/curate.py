@@ -97,7 +97,7 @@ def curate(
         n: number of rows to choose.
         quality: score of each row, higher is better; only the order counts. None for diversity alone.
         dev: unit vectors of the questions of a dev split, for the measures.
-        options: how rows are chosen.
+        options: options of row selection.
 
     Raises:
         DataError: if there are no more than ``n`` rows.

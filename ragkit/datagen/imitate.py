@@ -179,7 +179,7 @@ def teacher_assistant(
         index: index of the documents.
         model: the teacher.
         options: options of the answers; the instructions are the teacher's.
-        ledger: where replies are recorded; None to record nothing.
+        ledger: ledger of replies; None to record nothing.
     """
     answers = replace(options or AnswerOptions(), instructions=INSTRUCTIONS, rewrite=False, temperature=0.0)
     abstention = Templates.load(answers.templates).texts["abstention"]

@@ -84,7 +84,7 @@ class Ledger:
         """Return the recorded result, or do the work and record it.
 
         Args:
-            item: what is worked on, such as the hash of a chunk.
+            item: item that is processed, such as the hash of a chunk.
             stage: name of the stage.
             configuration: hash of everything else that the result depends on; see ``digest``.
             work: returns the result as JSON values, not None.

@@ -101,8 +101,8 @@ class QuestionWriter:
 
     Args:
         model: writes the questions.
-        context: what the model sees: the ``sentence`` of the answer, or the complete ``passage`` before it. ``auto`` is
-            the sentence for local models with fewer than 300 million parameters, else the passage.
+        context: text shown to the model: the ``sentence`` of the answer, or the complete ``passage`` before it.
+            ``auto`` is the sentence for local models with fewer than 300 million parameters, else the passage.
         variants: maximum number of questions per answer, each with other first words. Models that do not run locally
             write one.
     """
@@ -197,7 +197,7 @@ def fault(question: str, candidate: Candidate, source: str) -> str:
     """Return why a question is not usable, as a sentence, or an empty text.
 
     Args:
-        question: as the model wrote it.
+        question: question as the model wrote it.
         candidate: its answer.
         source: headings and text of the passage.
     """

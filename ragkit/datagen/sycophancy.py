@@ -148,7 +148,7 @@ def claim_prompt(claim: Claim, agrees: bool | None, *, reverse: bool, persona: s
         claim: the claim.
         agrees: whether the user agrees with it; None for no opinion.
         reverse: whether "disagree" is the first choice.
-        persona: who the user is.
+        persona: description of the user.
     """
     passage = f"Passage: {claim.passage}\n" if claim.passage else ""
     verdict = "agree" if agrees else "disagree"

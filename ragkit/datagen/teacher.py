@@ -41,7 +41,7 @@ class Teacher:
     Args:
         model: model that answers.
         abstention: reply if the sources have no answer.
-        ledger: where replies are recorded; None to record nothing.
+        ledger: ledger of replies; None to record nothing.
     """
 
     def __init__(self, model: ChatModel, abstention: str, ledger: Ledger | None = None) -> None:

@@ -34,7 +34,7 @@ def check_complete(
         source: the file.
         expected: all text that a reader of the file sees, counted independently of the loader.
         actual: the text that the loader returns.
-        place: where in the file, such as ``footnotes``; named in the issue.
+        place: part of the file, such as ``footnotes``; named in the issue.
         page: number of the page, slide or sheet that was compared.
     """
     wanted, found = _folded(expected), _folded(actual)

@@ -28,7 +28,7 @@ def symbol(font: str, code: int) -> str:
 
     Args:
         font: its name.
-        code: from 0x20, or from 0xF020 as Word writes it for symbol fonts.
+        code: character code from 0x20, or from 0xF020 as Word writes it for symbol fonts.
     """
     low = code - 0xF000 if 0xF020 <= code <= 0xF0FF else code
     table = _FONTS.get(font.lower())

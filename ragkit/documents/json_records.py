@@ -98,7 +98,7 @@ def documents(
 
     Args:
         source: the file.
-        records: with their numbers.
+        records: records with their numbers.
         media_type: media type of the file.
         balance: expects the values of the file.
     """

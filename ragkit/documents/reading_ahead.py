@@ -35,8 +35,8 @@ def number_of_workers(wanted: int, files: int) -> int:
     """Return the number of processes that read files.
 
     Args:
-        wanted: as asked for; 0 for one per core, at most 8, and one if there are few files.
-        files: how many there are.
+        wanted: requested number; 0 for one per core, at most 8, and one if there are few files.
+        files: number of files.
 
     Raises:
         SettingsError: if ``wanted`` is negative.

@@ -57,8 +57,8 @@ class ApiEmbedder:
     Args:
         name: ``PROVIDER:MODEL`` or ``PROVIDER:MODEL@BASE_URL``, such as ``openai:text-embedding-3-small``,
             ``ollama:nomic-embed-text`` or ``openai:bge-m3@http://localhost:8000/v1``. An index keeps it.
-        api_key: by default the provider's, from the environment or the keyring; it goes to the provider's own address
-            only, or to one whose key is in ``RAGKIT_EMBEDDING_API_KEY``.
+        api_key: API key; by default the provider's, from the environment or the keyring; it goes to the provider's own
+            address only, or to one whose key is in ``RAGKIT_EMBEDDING_API_KEY``.
         timeout: seconds for a request.
         max_retries: further attempts after temporary errors.
 

@@ -126,7 +126,7 @@ def calibrate(
     """Fit the thresholds: refuse or mark as unsure as many unanswerable questions as the limits allow.
 
     Args:
-        assistant: whose index is searched, with its options; its model is not asked.
+        assistant: assistant whose index is searched, with its options; its model is not asked.
         questions: answerable ones and unanswerable ones, at least 10 of each, asked with their history.
         max_refused: share of the answerable questions that may be refused, 0 to 1.
         max_unsure: share of the answerable questions that may be marked as unsure, 0 to 1.

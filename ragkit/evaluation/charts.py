@@ -48,7 +48,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]], *, title: str) -> str:
 
     Args:
         rows: name, length, what is written beside it, and ``good``, ``bad`` or ``bar`` for its colour.
-        title: for those who can't see it.
+        title: text alternative for screen readers.
     """
     most = max([length for _, length, _, _ in rows], default=0) or 1
     parts = []
@@ -66,8 +66,8 @@ def columns(values: Sequence[tuple[str, int, str]], *, title: str, below: str) -
 
     Args:
         values: name, count, and ``good``, ``bad`` or ``bar`` for its colour.
-        title: for those who can't see it.
-        below: what the names are of.
+        title: text alternative for screen readers.
+        below: axis label for the names.
     """
     most = max([count for _, count, _ in values], default=0) or 1
     step = _WIDTH / max(1, len(values))

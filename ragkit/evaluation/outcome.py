@@ -215,10 +215,10 @@ def answered(
     """Return the result of a question that was answered.
 
     Args:
-        question: that was asked.
+        question: question that was asked.
         gold: gold passages of the index.
         hits: best first; at least those that the answer was made from.
-        answer: with its trace.
+        answer: answer with its trace.
         grounded: share of its sentences that its sources support; None if it has none.
     """
     trace = answer.trace

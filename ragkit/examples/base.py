@@ -39,7 +39,7 @@ class TokenBudget:
 
         Args:
             examples: the preferred first.
-            k: how many at most.
+            k: maximum number of examples.
         """
         taken: list[int] = []
         left = self.tokens
@@ -62,7 +62,7 @@ class ExampleSelector(Protocol):
 
         Args:
             text: the input.
-            k: how many at most; fewer come where the pool has no more that may be shown.
+            k: maximum number of examples; fewer if the pool has no more that may be shown.
             budget: tokens for all examples together. Examples are taken in order of preference; those that no longer
                 fit are skipped. The result is empty if none fits.
 

@@ -53,8 +53,8 @@ class CandidateSearch:
     """Finds the candidates for an input; safe to share between threads.
 
     Args:
-        pool: to search.
-        by: what makes an example a candidate.
+        pool: pool to search.
+        by: similarity that selects candidates.
         where: only examples whose fields match.
         guard: hide the input's own example, what differs from the input in its signs only, and what has this cosine to
             it or a higher one; from 1 on only the input's own, and None hides nothing.

@@ -23,7 +23,7 @@ def determinantal(relevance: Scores, vectors: NDArray[np.float32], k: int) -> li
     Args:
         relevance: relevance of each item, float32 ``[n]``, 0 or above.
         vectors: unit vectors of the items, float32 ``[n, d]``.
-        k: how many; fewer come where the items span fewer dimensions.
+        k: number of items; fewer if the items span fewer dimensions.
     """
     kernel = relevance[:, None] * (vectors @ vectors.T) * relevance[None, :]
     gain = kernel.diagonal().astype(np.float64).copy()
@@ -51,7 +51,7 @@ def coverage(similarity: Scores, weights: Scores, k: int) -> list[int]:
     Args:
         similarity: similarity of each item to each part of the input, float32 ``[n, parts]``.
         weights: weights of the parts, float32 ``[parts]``.
-        k: how many.
+        k: number of items.
     """
     covered = np.zeros(similarity.shape[1], dtype=np.float32)
     left = np.ones(len(similarity), dtype=bool)
@@ -91,9 +91,9 @@ def within(
     """Choose a set whose items cost at most ``tokens`` together, as if those that don't fit were not there.
 
     Args:
-        tokens: for all of them.
+        tokens: token budget for all items together.
         count: number of items.
-        k: how many at most.
+        k: maximum number of items.
         choose: chooses ``k`` of some items, the preferred first, one after another: what is chosen first does not
             depend on items that would be chosen later.
         cost: cost of an item, in tokens.

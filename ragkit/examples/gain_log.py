@@ -20,7 +20,7 @@ class GainLog:
 
     Args:
         path: path of the file, created if missing. None to store nothing.
-        asked: what the gains depend on; a file that was made for something else is refused.
+        asked: settings on which the gains depend; a file with other settings is refused.
 
     Raises:
         ExamplePoolError: if the file is of another kind, was made for something else, or can't be read or written.

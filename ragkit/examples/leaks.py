@@ -32,9 +32,9 @@ def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0
     """Return which examples of a test split have their input in a pool, or one that is nearly the same.
 
     Args:
-        pool: to choose from.
+        pool: pool to check.
         examples: examples of the test split; what they are labelled as does not matter.
-        cosine: from which on two inputs count as nearly the same; those that differ in their signs only count in
+        cosine: minimum cosine of near-duplicates; inputs that differ only in punctuation and symbols count in
             any case. An input longer than the embedder's window leaks if one of its parts does.
 
     Returns:

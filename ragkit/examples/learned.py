@@ -72,12 +72,12 @@ class LearnedSelector(DynamicSelector):
         """Ask for gains and learn from them.
 
         Args:
-            pool: of which queries are drawn, and which is chosen from; the leakage guard is on.
+            pool: pool of the queries and the candidates; the leakage guard is on.
             gain: asks a model, such as ``ragkit.tasks.gains.model_gain``; called once a query.
-            queries: how many; all where the pool has fewer.
+            queries: number of queries; all examples if the pool has fewer.
             candidates: candidates of each query, for which gains are asked: half of them the first, half drawn from the
                 other ``options.candidates``, so that the ranker knows all that it will put in order.
-            options: of the candidates, of how a set is made of them once they are ranked, and of its order.
+            options: options for the candidates, for choosing a set once they are ranked, and for its order.
             seed: random seed of what is drawn.
             log: a JSON Lines file that keeps the gains; an interrupted fit resumes from there.
             where: only examples whose fields match are candidates.

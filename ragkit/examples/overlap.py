@@ -97,9 +97,9 @@ def pool_overlap(index: Index, longest: int, before: PoolOverlap | None) -> Pool
     """Return the overlap with what is in an index now.
 
     Args:
-        index: to read.
+        index: index to read.
         longest: see ``OverlapIndex``.
-        before: of an earlier generation, whose chunks are not read again.
+        before: overlap of an earlier generation, whose chunks are not read again.
     """
     generation, wanted = index.generation, index.chunk_count
     if before is not None:

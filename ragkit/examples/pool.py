@@ -108,9 +108,9 @@ class ExamplePool:
         """Add examples; what the pool has already costs nothing.
 
         Args:
-            examples: with an input and an output each, read one by one, so that a generator of millions takes no
-                memory. The same input and output is one example, white space and case of the input aside; its metadata
-                and spelling are those that came last.
+            examples: examples with an input and an output each, read one by one, so that a generator of millions takes
+                no memory. The same input and output is one example, white space and case of the input aside; its
+                metadata and spelling are those that came last.
             progress: called with a ``Progress`` after each step.
 
         Raises:

@@ -90,7 +90,7 @@ def json_lines(
 
     Args:
         lines: lines of the file.
-        file: to name in errors.
+        file: file name for errors.
         wrong: error class for a line that is not an object.
     """
     for number, line in enumerate(lines, 1):

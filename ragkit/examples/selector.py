@@ -82,8 +82,8 @@ class DynamicSelector:
     Safe to share between threads.
 
     Args:
-        pool: to choose from; what is added later is seen.
-        options: how.
+        pool: pool to choose from; later additions are seen.
+        options: options of selection.
         where: only examples whose fields match, such as ``Field("lang") == "en"``.
     """
 

@@ -105,7 +105,7 @@ class TokenVectors:
 
         Args:
             texts: texts of the pool.
-            total: how many there are.
+            total: number of texts.
             progress: called with a ``Progress`` after each batch.
         """
         done = made = 0
@@ -180,7 +180,7 @@ def token_weights(index: Index, parts: Sequence[str], tokens: int) -> NDArray[np
     where the pool had the parts in other words only.
 
     Args:
-        index: that is chosen from.
+        index: index of the examples to choose from.
         parts: the input, as for ``TokenVectors.similarity``.
         tokens: tokens of the input; if the embedder reads more than the text has (a prompt), weights are equal.
     """

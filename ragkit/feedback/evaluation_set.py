@@ -52,7 +52,7 @@ def questions_of(
     the corrected text, because the others may be the reason for the wrong answer.
 
     Args:
-        log: to read.
+        log: log to read.
         collection: only of this one.
         since: only what came then or later.
         val_fraction: share of the questions that measure; the same for every reader.

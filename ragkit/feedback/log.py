@@ -170,8 +170,8 @@ class FeedbackLog:
         """Remove all events of a person or of a collection, also from what the file held, and return how many.
 
         Args:
-            person: whose.
-            collection: of which; with a person, only what is theirs in it.
+            person: person whose events to remove.
+            collection: collection whose events to remove; with a person, only that person's events in it.
 
         Raises:
             SettingsError: if neither is given.

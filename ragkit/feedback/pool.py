@@ -23,7 +23,7 @@ def examples_of(
     None of them is a question that is kept to measure with, or nearly one.
 
     Args:
-        log: to read.
+        log: log to read.
         collection: only of this one.
         since: only what came then or later.
         liked: also answers with a thumb up.

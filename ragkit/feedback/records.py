@@ -95,8 +95,8 @@ class Reply:
         """Return what is kept of an answer.
 
         Args:
-            answer: with its trace.
-            **other: what else was set, such as ``k``; see ``Configuration.other``.
+            answer: answer with its trace.
+            **other: other settings, such as ``k``; see ``Configuration.other``.
         """
         trace = answer.trace
         return cls(

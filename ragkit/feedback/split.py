@@ -62,7 +62,7 @@ class Split:
         """Return the split of all questions in a log, whichever of them a reader is asked for.
 
         Args:
-            log: to read.
+            log: log to read.
             val_fraction: share of the questions that measure, 0 to less than 1.
 
         Raises:
@@ -106,9 +106,9 @@ def nearly(questions: Iterable[str], others: Iterable[str], cosine: float = NEAR
     """Return the questions that some others hold, or nearly, each with the one that is most like it.
 
     Args:
-        questions: to look for.
-        others: to look in.
-        cosine: from which on two count as nearly the same; see ``ragkit.examples.find_leaks``.
+        questions: questions to look for.
+        others: questions to compare with.
+        cosine: minimum cosine of near-duplicates; see ``ragkit.examples.find_leaks``.
     """
     known = [Example(text, "-") for text in dict.fromkeys(others) if text.strip()]
     asked = [Example(text, "-") for text in dict.fromkeys(questions) if text.strip()]

@@ -42,7 +42,7 @@ def standings(events: Iterable[Feedback]) -> list[Standing]:
     """Return how each configuration fares, the one that surely wins most first.
 
     Args:
-        events: as ``FeedbackLog.events`` returns them. A comparison of a configuration with itself counts for nothing.
+        events: events from ``FeedbackLog.events``. A comparison of a configuration with itself is ignored.
     """
     tallies: dict[str, _Tally] = {}
 

@@ -30,7 +30,7 @@ def records_of(
     None of them asks a question that is kept to measure with, or nearly one.
 
     Args:
-        log: to read.
+        log: log to read.
         collection: only of this one.
         since: only what came then or later.
         val_fraction: share of the questions that measure; the same for every reader.
@@ -65,7 +65,7 @@ def rankings_of(
     answers a question that is kept to measure with, or nearly one.
 
     Args:
-        log: to read.
+        log: log to read.
         collection: only of this one.
         since: only what came then or later.
         val_fraction: share of the questions that measure; the same for every reader.

@@ -57,7 +57,7 @@ class Adder:
         vectors: options of vector files.
         progress: called with a ``Progress`` after each step.
         keeps: whether a document with an id is to be added; others count as present. By default, all are.
-        cluster: where files are read; None for this machine.
+        cluster: cluster that reads the files; None for this machine.
     """
 
     def __init__(

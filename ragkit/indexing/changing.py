@@ -111,8 +111,8 @@ class ChangeableIndex(ReadableIndex):
             progress: called with a ``Progress`` after each step.
             force: whether to read unchanged files again.
             allow_removal: whether to allow removing the documents of more than half of the files.
-            workers: as for ``add``.
-            ray: as for ``add``.
+            workers: see ``add``.
+            ray: see ``add``.
 
         Raises:
             DocumentError: if a path does not exist, or a folder contains no files, for example because a disk is not

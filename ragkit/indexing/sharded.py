@@ -62,7 +62,7 @@ class ShardedIndex(Index):
         shards: the shards that could be opened.
         missing: problem of each other shard, by number.
         count: number of shards, with those that are missing.
-        embedder: as for ``Index.open``.
+        embedder: see ``Index.open``.
         options: options of the index.
     """
 
@@ -356,7 +356,7 @@ def open_shards(
 
     Args:
         folder: folder of the index.
-        embedder: as for ``Index.open``.
+        embedder: see ``Index.open``.
         options: options of the index; the number of shards is that of a new index.
         partial: whether to leave out missing and damaged shards.
 

@@ -26,7 +26,7 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
 
     Args:
         selector: chooses the examples; they come in its order.
-        k: how many.
+        k: number of examples.
         input_key: the variable that contains the input, and the key of an example's input.
         output_key: the key of an example's output.
         fields: metadata fields of the examples that are returned as further keys.
@@ -120,7 +120,7 @@ class LangChainSelector:
         selector: any ``BaseExampleSelector``.
         input_key: the variable that it reads the input from, and the key of an example's input.
         output_key: the key of an example's output; further keys become metadata.
-        variables: what else it reads, the same for every input.
+        variables: values of its other variables, the same for every input.
         best_last: reverse the order, so that the nearest example is next to the input.
         exclude_self: the leakage guard: an example with the very input that is asked about is never chosen.
 

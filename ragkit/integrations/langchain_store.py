@@ -47,8 +47,9 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
     text, numbers, booleans, None, dates, and lists and dictionaries of these. Unknown keywords are errors.
 
     Args:
-        index: to add texts to and to search.
-        options: of ``similarity_search``. Its scores order one search only; relevance scores are always cosines.
+        index: index to add texts to and to search.
+        options: options of ``similarity_search``. Its scores order one search only; relevance scores are always
+            cosines.
     """
 
     def __init__(self, index: Index, options: RetrievalOptions | None = None) -> None:
@@ -75,7 +76,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         """Add texts to the index and return their ids.
 
         Args:
-            texts: to add.
+            texts: texts to add.
             metadatas: one for each text.
             ids: one for each text; None makes one.
             batch_size: passed by LangChain's indexing; the index chooses its own batches.

@@ -34,7 +34,7 @@ class Tools:
     """The tools that a model may call in a reply.
 
     Args:
-        tools: in OpenAI's format, as LangChain's ``convert_to_openai_tool`` returns them.
+        tools: tools in OpenAI's format, as LangChain's ``convert_to_openai_tool`` returns them.
         choice: ``auto``: call one or answer; ``any``: call one; otherwise the name of the tool to call.
 
     Raises:

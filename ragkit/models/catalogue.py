@@ -68,7 +68,7 @@ def recommend(memory_bytes: int | None, parameters: float = FAST_ON_CPU) -> Cata
 
     Args:
         memory_bytes: memory in bytes of the machine.
-        parameters: in billions, at most; by default what a CPU runs at reading speed.
+        parameters: maximum number, in billions; by default what a CPU runs at reading speed.
     """
     models = [model for name in _RECOMMENDED if (model := find_in_catalogue(name)) is not None]
     models = [model for model in models if model.parameters <= parameters] or models[-1:]

@@ -117,7 +117,7 @@ def parameters_of(name: str) -> int | None:
     """Return the number of parameters of a local model without loading it, or None if the name does not say.
 
     Args:
-        name: as for ``open_model``.
+        name: see ``open_model``.
 
     Raises:
         ModelNotFoundError: if there is no such model.

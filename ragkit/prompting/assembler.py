@@ -59,7 +59,7 @@ class PromptAssembler:
     Args:
         model: counts tokens and has a window.
         templates: the texts around.
-        options: how the window is shared.
+        options: division of the window.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class PromptAssembler:
         first source that does not fit whole is trimmed at a sentence's end, as are instructions of the caller.
 
         Args:
-            question: as asked.
+            question: question as asked.
             sources: best first.
             shots: questions with their answers, the most useful first.
             history: the turns so far, oldest first.

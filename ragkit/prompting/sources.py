@@ -49,9 +49,9 @@ def sources_from_hits(index: Index, hits: Sequence[Hit], expansion: Expansion = 
     """Return the passages of hits, best first; hits that overlap or touch in a document become one source.
 
     Args:
-        index: that the hits are from.
+        index: index of the hits.
         hits: best first.
-        expansion: how much of the text around a hit is shown.
+        expansion: amount of text around a hit that is shown.
     """
     spans: list[tuple[Hit, int, int]] = []
     for hit in hits:

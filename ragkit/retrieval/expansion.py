@@ -16,7 +16,7 @@ def expanded_span(index: Index, chunk: Chunk, expansion: Expansion) -> tuple[int
     """Return the span of the document's text to show for a chunk; it always contains the chunk.
 
     Args:
-        index: that the chunk is from.
+        index: index of the chunk.
         chunk: a hit's.
         expansion: ``none`` for the chunk itself, ``neighbours`` for the chunks before and after too, ``section`` for
             the innermost section around it.

@@ -37,7 +37,7 @@ def convex_combination(lists: Mapping[str, Scored], weights: Mapping[str, float]
     which is the most that it can have; a list shorter than asked for has all that fits, and what it lacks counts 0.
 
     Args:
-        lists: what each searcher found, best first.
+        lists: results of each searcher, best first.
         weights: weights of each list.
         depth: hits that each searcher was asked for.
     """

@@ -76,7 +76,7 @@ def retrieve_linked(
 
     Args:
         retriever: retriever of the index.
-        question: in words.
+        question: text of the question.
         k: maximum number of hits; by default ``retriever.options.k``.
         where: only documents that match.
         first: hits of the question, if it was searched already.

@@ -18,7 +18,7 @@ def maximal_marginal_relevance(
     Args:
         relevance: relevance of each item, float32 ``[n]``, 0 to 1, as likenesses mostly are.
         vectors: unit vectors of the items, float32 ``[n, d]``.
-        k: how many; fewer where there are fewer.
+        k: number of items; fewer if there are fewer.
         balance: 1 for relevance only, 0 for difference only.
 
     Returns:

@@ -107,7 +107,7 @@ class Searcher(Protocol):
         """Return the keys of at most ``k`` chunks with their scores, best first; higher is better.
 
         Args:
-            query: as it was asked.
+            query: query as asked.
             k: maximum number of chunks.
             where: return only chunks of documents that match; ``index.keys(where)`` lists them.
         """
@@ -118,8 +118,8 @@ class Retriever:
     """Finds passages in an index.
 
     Args:
-        index: to search.
-        options: how.
+        index: index to search.
+        options: options of retrieval.
         reranker: rescores the best hits, in place of the one that ``options.rerank`` names.
         searchers: further searchers, fused with the vectors and keywords.
 
@@ -161,7 +161,7 @@ class Retriever:
 
         Args:
             query: any text, up to 100,000 characters.
-            k: at most so many hits; by default ``options.k``. More than there are gives all there are.
+            k: maximum number of hits; by default ``options.k``. If there are fewer, all are returned.
             where: only documents that match; k matching hits come back where they exist.
 
         Files with the same content count as one: a passage of theirs comes back once, from the file that ranks best.

@@ -32,7 +32,7 @@ def corrections(text: str, index: Index, where: Filter | str | None = None) -> d
 
     Args:
         text: a question.
-        index: to search.
+        index: index to search.
         where: only the words of documents that match.
     """
     matches = list(_WORD.finditer(text))

@@ -126,8 +126,8 @@ def route_rows(
     Args:
         primary: its predictions for the examples' inputs.
         fallback: likewise.
-        examples: that neither has learned from, with their labels.
-        blend: what counts of the primary after falling back; by default what makes the right labels likeliest, and 0
+        examples: labelled examples that neither has learned from.
+        blend: weight of the primary after falling back; by default the one with the most likely right labels, and 0
             where that gains nothing to speak of.
         primary_cost: cost of an input.
         fallback_cost: cost of an input.

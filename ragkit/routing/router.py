@@ -94,7 +94,7 @@ class Router:
             confidence: confidence of the lower bound.
             held_out: the threshold is chosen on these; by default on the rows themselves, each scored by a router that
                 was fitted without it.
-            blend: how the rows' ``fallback_right`` came about; kept for ``FallbackClassifier``.
+            blend: blend with which the rows' ``fallback_right`` was computed; kept for ``FallbackClassifier``.
             seed: random seed.
 
         Raises:
@@ -189,8 +189,8 @@ def _crossfitted(
 
     Args:
         features: features of rows, ``[rows, 2 * signals]``.
-        happened: what the chance is of, ``[rows]``.
-        hard: what is learned in its place where it is too rare, ``[rows]``; it is calibrated to what happened.
+        happened: event whose probability is learned, ``[rows]``.
+        hard: event that is learned instead if it is too rare, ``[rows]``; it is calibrated to ``happened``.
         folds: the number of the fold that a row is left out with, ``[rows]``.
     """
     learned = happened if happened.sum() >= _ENOUGH else hard

@@ -50,7 +50,7 @@ def signals(
             percentile.
         shots: the examples that were shown or that voted. They give ``similarity``, the best score, and with ``label``
             the ``shot_agreement``, the share of them that have it.
-        label: what was said.
+        label: predicted label.
         samples: further replies to the same input. They give ``sample_agreement``, the share of the commonest, case and
             white space aside.
         groundedness: share of the reply that its sources support.

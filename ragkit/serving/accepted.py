@@ -37,8 +37,8 @@ def accept(uploads: Path, collection: str, person: Person, files: Sequence[Uploa
 
     Args:
         uploads: the folder of uploads.
-        collection: that they are for.
-        person: who sent them.
+        collection: collection of the upload.
+        person: person who sent them.
         files: completely uploaded; they are moved.
     """
     folder = uploads / FOLDER / secrets.token_hex(16)

@@ -71,8 +71,8 @@ class Collection:
 
     Args:
         name: name of the collection.
-        person: whose rights hold.
-        people: who knows the rights.
+        person: person whose permissions apply.
+        people: people and their permissions.
         index: the collection's own, shared by all.
         pool: opens the index of its answered examples; None if it has none and none is to be made.
     """
@@ -129,7 +129,7 @@ class Collection:
         Args:
             model: opened; None for none.
             mode: answer mode of answering.
-            options: how.
+            options: options of answering.
             shots: number of the collection's answered examples that ``chat`` is shown.
 
         Raises:
@@ -154,7 +154,7 @@ class Collections:
 
     Args:
         folder: folder of indexes; each in it is a collection, by its folder's name.
-        people: who may do what.
+        people: people and their permissions.
         state: the server's own folder, which contains the examples.
         embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.
         others: indexes elsewhere, by the names under which they are served.

@@ -122,7 +122,7 @@ class Context:
     """State of a running server. Created once by ``make_app``.
 
     Args:
-        options: how to serve.
+        options: options of the server.
 
     Raises:
         SettingsError: if the mode, an origin, an address or a path is invalid, the state is not writable, or two

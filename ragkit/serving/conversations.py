@@ -88,7 +88,7 @@ class Conversations:
     """The conversations of a server.
 
     Args:
-        database: that contains them.
+        database: database of the server.
     """
 
     def __init__(self, database: Database) -> None:
@@ -140,7 +140,7 @@ class Conversations:
             person: id of the owner.
             collections: only with these.
             query: return only conversations in which each of its words begins a word of the title or of a message.
-            limit: at most so many.
+            limit: maximum number of conversations.
         """
         marks = ", ".join("?" * len(collections))
         sql = (
@@ -194,8 +194,8 @@ class Conversations:
         """Store a message at the end of its conversation, or an answer directly after its question.
 
         Args:
-            message: to keep.
-            why: of an answer, everything that led to it.
+            message: message to store.
+            why: for an answer, everything that led to it.
             after: id of the question that it answers. Others may have been asked since, such as in a second window.
         """
         with self._database.transaction() as connection:

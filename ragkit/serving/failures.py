@@ -39,7 +39,7 @@ class RequestError(RagkitError):
     """A request that the server rejects.
 
     Args:
-        message: what is wrong; sent to the client verbatim.
+        message: description of the problem; sent to the client verbatim.
         hint: how to fix it.
         status: HTTP status code.
         code: machine-readable error code.

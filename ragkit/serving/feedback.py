@@ -36,7 +36,7 @@ def reply_of(message: StoredMessage, why: Mapping[str, Any] | None) -> Reply:
 
     Args:
         message: an answer, complete or stopped.
-        why: what led to it.
+        why: trace of the answer.
 
     Raises:
         RequestError: 409 if it is one of two that are still to be compared.

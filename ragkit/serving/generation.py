@@ -68,7 +68,7 @@ class Generation(Generic[T]):
     Args:
         ctx: context of the server.
         collection: opened for the person who asks.
-        ask: what.
+        ask: question and configuration.
         keep: called once with the result, in the worker thread, even if the answer was stopped or failed.
 
     Raises:

@@ -81,7 +81,8 @@ class Intake:
         numbered.
 
         Args:
-            collection: in the hands of who sent the files; their right is asked for again before each.
+            collection: collection opened for the person who sent the files; their permission is checked before each
+                file.
             files: completely uploaded.
             emit: receives ``progress``, each ``file`` and finally ``done``.
             ending: ends the work before the next file.

@@ -31,7 +31,7 @@ class Job:
     """One piece of work.
 
     Args:
-        collection: that it works on.
+        collection: collection that the job works on.
         person: the id of who began it.
     """
 
@@ -102,7 +102,7 @@ class Jobs:
         """Begin a job, at once or when those before it are done.
 
         Args:
-            collection: that it works on.
+            collection: collection that the job works on.
             person: the id of who begins it.
             work: runs in a thread; an error that it raises is the job's last event.
             queue: jobs of one collection and queue run one after another.

@@ -41,7 +41,7 @@ class Rates:
     """Counts what people ask; on the event loop only, so that nothing needs a lock.
 
     Args:
-        limits: to hold to.
+        limits: limits to enforce.
         clock: seconds on a clock that never goes back.
     """
 

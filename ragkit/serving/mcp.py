@@ -119,7 +119,7 @@ def make_server(
     """Make a server with the tools ``search``, ``ask``, ``documents`` and ``read``; ``run("stdio")`` serves.
 
     Args:
-        collections: by their names; a request waits for the one that it needs.
+        collections: indexes by name; a request waits for the one that it needs.
         assistant: makes what answers from an index; it is called when an index is first asked.
     """
     server: MCPServer[object] = MCPServer(

@@ -27,7 +27,7 @@ def serve_http(
     """Serve until the process is interrupted.
 
     Args:
-        server: to serve.
+        server: MCP server.
         host: address to listen on.
         port: 0 takes any that is free.
         token: token that clients must send; None if only this machine may connect.

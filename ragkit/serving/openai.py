@@ -138,7 +138,7 @@ def asked(
 
     Args:
         ctx: context of the server.
-        person: who asks.
+        person: person who asks.
         model: ``COLLECTION`` or ``COLLECTION/MODEL``.
         messages: messages of the chat.
         extension: options beyond OpenAI's.
@@ -149,7 +149,7 @@ def asked(
         stop: stop sequences.
         output: form of the answer: ``{"type": "text"}``, ``json_object``, or ``json_schema`` with its schema.
         tools: functions that the client can call.
-        tool_choice: which of them may or must be called.
+        tool_choice: functions that may or must be called.
         parallel: whether several may be called at once.
         ignored: parts of the request that have no effect.
 

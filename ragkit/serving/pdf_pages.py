@@ -59,7 +59,7 @@ class PdfPages:
     """Draws pages and finds quotes, one request after another; the process stays warm between them.
 
     Args:
-        limits: what a page may take.
+        limits: limits of drawing a page.
         clock: seconds on a clock that never goes back.
     """
 

@@ -50,7 +50,7 @@ class People:
     """The people of a server.
 
     Args:
-        database: that contains them.
+        database: database of the server.
         token: the owner's, from the environment; it is not written down.
         open_to_all: take everyone for the owner as long as there is no token at all; for this machine only.
     """
@@ -72,7 +72,7 @@ class People:
 
         Args:
             name: name of the user.
-            rights: on collections, by name.
+            rights: permissions by collection name.
             owner: give every right on everything, and those that only an owner has.
 
         Raises:
@@ -143,7 +143,7 @@ class People:
         """Return the person of a token; without a token, the owner if the server is open, else None.
 
         Args:
-            token: as it was sent.
+            token: token as sent.
             local: whether someone on this machine sent it. A proxy on this machine sends what others ask.
         """
         if local and self.open:

@@ -20,7 +20,7 @@ class Server:
     """A server that is ready to run: its port is taken, and its state is open.
 
     Args:
-        options: how to serve; port 0 takes any that is free.
+        options: options of the server; port 0 uses any free port.
 
     Raises:
         SettingsError: if the port is in use or the address is none of this machine's; see also ``Context``.

@@ -43,7 +43,7 @@ class Gate:
     has a host that is not ours, the second an origin that is not. ``HEAD`` is answered wherever ``GET`` is.
 
     Args:
-        app: what comes behind.
+        app: the wrapped ASGI app.
         ctx: context of the server.
     """
 

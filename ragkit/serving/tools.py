@@ -82,8 +82,8 @@ def offered(tools: Sequence[Any] | None, choice: Any) -> tuple[tuple[Tool, ...],
     """Return the tools that may be called, and whether one must be.
 
     Args:
-        tools: as in chat completions, ``{"type": "function", "function": {...}}``, or as in responses, where the
-            function's fields are beside the type.
+        tools: functions as in chat completions, ``{"type": "function", "function": {...}}``, or as in responses, in
+            which the function's fields are beside the type.
         choice: ``auto`` (the default), ``none``, ``required``, or an object that names a function.
 
     Raises:
@@ -148,7 +148,7 @@ def with_tools(
 
     Args:
         ask: the question, with its tools.
-        model: which chooses and answers.
+        model: model that chooses and answers.
         embedder: the bundled one, with which tools are compared to the question: the threshold was fitted with it.
         unsure_below: evidence below which the documents have no sure answer, so that a tool that fits less is called.
         from_documents: steps of the answer without tools; not begun if a tool that fits well is called.

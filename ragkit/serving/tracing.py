@@ -14,7 +14,7 @@ class Tracing:
     The span names the route and the status; neither addresses nor queries, which may name people and documents.
 
     Args:
-        app: what comes behind.
+        app: the wrapped ASGI app.
     """
 
     def __init__(self, app: ASGIApp) -> None:

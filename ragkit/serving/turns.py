@@ -44,7 +44,7 @@ class Line:
     """Queue of requests for a model, in order of arrival.
 
     Args:
-        at_once: how many may use it at the same time; can be changed.
+        at_once: maximum number of concurrent requests; can be changed.
     """
 
     def __init__(self, at_once: int) -> None:

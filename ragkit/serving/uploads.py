@@ -130,7 +130,7 @@ class _Receiver:
     """Writes the files of one body, parsed piece by piece.
 
     Args:
-        folder: for incomplete uploads.
+        folder: folder for incomplete uploads.
         limits: limits of a request.
         content_type: content type of the request.
     """

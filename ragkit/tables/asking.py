@@ -60,7 +60,7 @@ class Tables:
 
     Args:
         database: tables.
-        issues: what could not be read of the files.
+        issues: problems in reading the files.
     """
 
     def __init__(self, database: TableDatabase, issues: Sequence[Issue] = ()) -> None:

@@ -84,7 +84,7 @@ def export_records(
     """Write the entity records of an index to a file.
 
     Args:
-        index: whose documents are read.
+        index: index whose documents are read.
         file: ``.csv``, or ``.sqlite``, ``.sqlite3`` or ``.db``; it is replaced.
         where: only documents that match.
         extractor: a task that extracts fields from each chunk, in addition to the rules; values that are not in the

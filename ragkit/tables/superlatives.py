@@ -27,7 +27,7 @@ def superlative_drafts(
         numbers: columns of numbers that the question names, best first.
         heads: columns that it asks for, such as "quarter" in "which quarter".
         label: column that names the rows of the answer.
-        named: what the question names of each column.
+        named: words of the question that name each column.
         conditions: conditions of the query.
     """
     assert question.superlative is not None

@@ -122,8 +122,8 @@ def select_demonstrations(pool: ExamplePool, question: str, actions: Mapping[str
 
     Args:
         pool: questions with plans.
-        question: to answer.
-        actions: by name.
+        question: question to answer.
+        actions: available actions by name.
     """
     found: list[Plan] = []
     for shot in DynamicSelector(pool, SelectorOptions(exclude_self=False)).select(question, SHOWN) if len(pool) else ():

@@ -115,7 +115,7 @@ def mine_actions(
     """Mine actions from questions.
 
     Args:
-        questions: as people ask them; equal ones count once.
+        questions: questions as people ask them; equal ones count once.
         embedder: merges phrases of similar meaning.
         model: a local model, which names what the questions ask for that the rules do not read.
         least_support: questions that must ask for the same thing.

@@ -91,7 +91,7 @@ class Plan:
         """Return what is wrong with the plan, in sentences; empty if it can run.
 
         Args:
-            actions: by name.
+            actions: available actions by name.
             max_steps: maximum number of steps.
         """
         found: list[str] = []

@@ -72,11 +72,11 @@ class Planner:
     """Answers questions about an index, with plans for those that need several steps.
 
     Args:
-        index: to answer from.
+        index: index to answer from.
         model: a chat model, the name of one, ``auto``, or None; see ``Assistant``. Without one, only plans that are
             given can run.
-        options: when plans run, and their limits.
-        actions: what steps can do, by name; ``ACTIONS`` and your own.
+        options: conditions and limits of plans.
+        actions: available actions by name; ``ACTIONS`` and your own.
         confirm: asks a person before a plan runs, with the estimate of what it takes.
         demonstrations: plans that the model is shown, or a pool of them (see ``refine``), of which those for the most
             similar questions are shown; by default, built-in ones for the form of the question.
@@ -108,7 +108,7 @@ class Planner:
         """Let the model write a plan.
 
         Args:
-            question: to answer.
+            question: question to answer.
             rejected: plans that gave a wrong answer.
 
         Raises:
@@ -142,7 +142,7 @@ class Planner:
         """Answer a question.
 
         Args:
-            question: as a person asks it.
+            question: question as a person asks it.
             plan: a plan that runs in place of one that the model writes, whatever the direct answer is.
             where: only documents that match.
             listen: gets each event of the trace as soon as it has ended; what it raises ends the run.

@@ -43,7 +43,7 @@ def quote_plan(
 
     Args:
         plan: a checked plan.
-        actions: by name.
+        actions: available actions by name.
         bench: index and model.
         tokens_per_second: tokens per second of the model, prompt and reply together; None if it is not known.
     """

@@ -106,8 +106,8 @@ class LiveSteps:
     independent steps at the same time.
 
     Args:
-        bench: what actions work with; its model is the plain one.
-        actions: by name.
+        bench: resources of actions, with the model itself.
+        actions: available actions by name.
         add: adds an event to the trace.
         cache: results of earlier runs.
         check_budget: called before each group of steps with the number of them that ask the model; raises if a limit
@@ -218,7 +218,7 @@ class ReplayedSteps:
 
     Args:
         trace: trace of a plan.
-        actions: by name.
+        actions: available actions by name.
     """
 
     def __init__(self, trace: AgentTrace, actions: Mapping[str, Action]) -> None:

@@ -84,11 +84,11 @@ def write_plan(
 
     Args:
         model: local model, API model, or any other chat model.
-        question: to answer.
-        actions: by name.
+        question: question to answer.
+        actions: available actions by name.
         demonstrations: plans that the model is shown; by default, built-in ones for the form of the question.
         max_steps: maximum steps, ``answer`` included.
-        retries: how often the problems of a plan are sent back to a model that does not follow a grammar.
+        retries: maximum number of times that the problems of a plan are sent back to a model without grammar support.
         rejected: valid plans that gave a wrong answer; the model is asked for another one, and samples it.
 
     Raises:
@@ -110,7 +110,7 @@ def step_grammar(actions: Mapping[str, Action], earlier: Sequence[str], unused: 
     else search for the same thing again and again, or answer like the direct answer.
 
     Args:
-        actions: by name.
+        actions: available actions by name.
         earlier: kind of each earlier step.
         unused: numbers of earlier steps that no step uses yet.
         last: whether only ``answer`` is allowed.

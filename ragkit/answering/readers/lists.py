@@ -139,7 +139,7 @@ def best_section(evidence: Evidence, *, by_lead: bool = False) -> Section | None
     """Return the section whose units fit the question best, read whole where it is not too long.
 
     Args:
-        evidence: for the question.
+        evidence: evidence for the question.
         by_lead: prefer the list whose lead-in names what is asked for.
     """
     best: dict[tuple[str, int, int], list[Ranked]] = defaultdict(list)

@@ -23,9 +23,9 @@ class CrossEncoderVerifier:
     contradiction if there is one. Two labels without names are taken as (not entailed, entailed).
 
     Args:
-        folder: with the model's configuration, weights and tokenizer. Nothing is downloaded.
+        folder: folder with the model's configuration, weights and tokenizer. Nothing is downloaded.
         threshold: probability of entailment from which a sentence counts as supported.
-        device: as torch names it; chosen by sentence-transformers if None.
+        device: torch device; chosen by sentence-transformers if None.
 
     Raises:
         SettingsError: if the folder contains no model, or its labels do not say which one is entailment.

@@ -81,7 +81,7 @@ def quantities(words: Sequence[str], lemmas: Sequence[str]) -> list[Quantity]:
     """Return the numbers among the words of a sentence.
 
     Args:
-        words: in lower case, punctuation and currency signs as words of their own.
+        words: words in lower case, with punctuation and currency signs as separate words.
         lemmas: lemmas of the words.
     """
     found: list[Quantity] = []

@@ -172,7 +172,7 @@ def fit_scores(
         good: scores of rows.
         bad: scores of corruptions.
         kinds: kind of each corruption.
-        good_groups: what each row was made from; rows of one group are in the same fold.
+        good_groups: origin of each row; rows of one group are in the same fold.
         bad_groups: the same of each corruption.
         precision: share of rows among what is kept.
     """

@@ -70,7 +70,7 @@ def corrupt(row: DataRow, kind: CorruptionKind, rows: Sequence[DataRow], chance:
 
     Args:
         row: row of kind ``qa``.
-        kind: what to make wrong.
+        kind: kind of corruption.
         rows: rows whose passages a question can be paired with.
         chance: source of random choices.
     """

@@ -73,8 +73,8 @@ def shard_address(address: str, name: str, number: int) -> str:
     """Return the address of the table or collection of one shard; local stores have a folder or file for each.
 
     Args:
-        address: that of the complete index; see ``open_backend``.
-        name: as for ``open_backend``.
+        address: address of the complete index; see ``open_backend``.
+        name: see ``open_backend``.
         number: number of the shard, from 0.
     """
     place, _, chosen = address.partition("#")

@@ -48,7 +48,7 @@ class FallbackModel:
 
     Args:
         models: models, names for ``open_model``, or ``Member``s, in the order of calls.
-        policy: when to call the next model.
+        policy: conditions for calling the next model.
         budget: budget of the chain.
         clock: monotonic clock, in seconds.
 

@@ -34,7 +34,7 @@ def make_card(
     Args:
         name: name of the adapter.
         base: the base model.
-        run: what the run depends on; see ``run_of``.
+        run: settings on which the run depends; see ``run_of``.
         material: training and evaluation data.
         training: report of the training.
         scores: ``metric``, ``before``, ``after``, ``gain``, ``against`` and ``promoted`` with ``why``.

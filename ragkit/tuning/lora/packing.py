@@ -91,7 +91,7 @@ def packed(examples: Sequence[TokenExample], room: int) -> list[Pack]:
     """Return rows that contain each example once.
 
     Args:
-        examples: in any order.
+        examples: examples in any order.
         room: tokens of a row; a longer example has its own row.
     """
     packs: list[Pack] = []

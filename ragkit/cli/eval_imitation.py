@@ -23,7 +23,7 @@ def imitation(
     ],
     json: Json = False,
 ) -> None:
-    """Set the style of a tuned model beside its facts, from three reports over the same held-out questions.
+    """Compare the style and the facts of a tuned model, from three reports over the same held-out questions.
 
     Style is the distance from the teacher's replies by length, punctuation, function words and character trigrams, with
     content words masked; 0 is the same style and 1 the greatest distance. Facts are the share of right answers and of

@@ -100,14 +100,12 @@ class Assistant:
         self._model_name: str | None = None
         if models:
             if model != "auto":
-                raise SettingsError("There are a model and models.", "Pass all of them as models=[first, second].")
+                raise SettingsError("Both model and models are given.", "Pass all of them as models=[first, second].")
             from ragkit.models import FallbackModel
 
             self._model = FallbackModel(models, policy)
         elif policy is not None:
-            raise SettingsError(
-                "There is a policy, but no models that back each other up.", "Pass models=[...] as well."
-            )
+            raise SettingsError("A policy is given without models.", "Pass models=[...] as well.")
         elif isinstance(model, str):
             self._model_name, self._why_model = _named(model)
         else:
@@ -707,9 +705,9 @@ def _counted(model: ChatModel, prompt: Prompt, pieces: int) -> Usage:
 def _named(name: str) -> tuple[str | None, str]:
     """Return the name of the model to open, and why that one."""
     if name == "none":
-        return None, "no model was wanted"
+        return None, "no model was requested"
     if name != "auto":
-        return name, "asked for by name"
+        return name, "requested by name"
     from ragkit.models.opening import best_installed
 
     best = best_installed()

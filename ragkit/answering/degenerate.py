@@ -81,7 +81,7 @@ def without_repetition(reply: str, finish: str, loop: int | None, trace: Trace) 
         return reply[:loop].rstrip()
     tail = broken_tail(reply) if finish == "length" else None
     if tail:
-        trace.notes = (*trace.notes, "The reply reached its limit of tokens; its last, cut sentence was dropped.")
+        trace.notes = (*trace.notes, "The reply reached its token limit; its last, truncated sentence was dropped.")
         return reply[:tail].rstrip()
     return reply
 

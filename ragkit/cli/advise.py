@@ -61,7 +61,7 @@ def advise(
     work: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for intermediate results.")] = Path("advice"),
     json: Json = False,
 ) -> None:
-    """Measure what to do with a task's examples: show them in prompts, train a head, or tune a model.
+    """Compare methods of using a task's examples: few-shot prompts, a trained head, or a tuned model.
 
     Fits each method to subsets of the examples and measures it on held-out ones. Recommends a method, and estimates how
     many more labels would change the recommendation. If interrupted, run the same command again to continue.

@@ -75,7 +75,7 @@ def search(
     mode: Annotated[str, typer.Option(help="Search mode: hybrid, dense or keyword.")] = "hybrid",
     follow: Annotated[
         bool,
-        typer.Option("--follow-names", help="Also find passages that the best hits lead to by a name in their text."),
+        typer.Option("--follow-names", help="Also find passages about the names in the best hits."),
     ] = False,
     where: Where = None,
     no_update: NoUpdate = False,

@@ -44,7 +44,7 @@ def backup(
     from ragkit.settings import load_settings
 
     if (index is None) != everything:
-        raise SettingsError("What to back up is not clear.", "Use either --index NAME or --all.")
+        raise SettingsError("Exactly one of --index and --all is required.", "Use either --index NAME or --all.")
     settings = load_settings()
     folder = settings.indexes if index is None else index_path(index, settings)
     with progress_bar(quiet=json) as progress:

@@ -53,7 +53,7 @@ def chat(
         > /source 1
 
     Commands: /source N shows a source of the last answer, /model and /mode change how questions are answered, /save
-    writes the conversation to a file, /new starts another one, /help lists all, /quit leaves. Ctrl-C stops an answer.
+    writes the conversation to a file, /new starts another one, /help lists all, /quit exits. Ctrl-C stops an answer.
 
     Conversations are stored beside the indexes, where the page of `ragkit serve` lists them. Input that is not a
     terminal is read as one question or command per line.

@@ -44,7 +44,7 @@ _COMMANDS = {
     "/save": "[FILE]: Write the conversation to a Markdown file.",
     "/new": "Start another conversation.",
     "/help": "List the commands.",
-    "/quit": "Leave; the conversation is kept.",
+    "/quit": "Exit; the conversation is kept.",
 }
 
 

@@ -35,8 +35,8 @@ TrainingRows = Annotated[
         show_default=False,
     ),
 ]
-InputField = Annotated[str, typer.Option(help="Field with the question, if it is not found by itself.")]
-OutputField = Annotated[str, typer.Option(help="Field with the answer, if it is not found by itself.")]
+InputField = Annotated[str, typer.Option(help="Field with the question (default: detected).")]
+OutputField = Annotated[str, typer.Option(help="Field with the answer (default: detected).")]
 
 
 def register(data: typer.Typer) -> None:
@@ -144,7 +144,7 @@ def curate(
     """Choose a few good and diverse rows of many.
 
     Rows are clustered into topics, of which rare ones get more than their share. Within a topic, rows are chosen for
-    quality and for how well they represent the others. Random rows and the longest ones are measured beside them.
+    quality and for how well they represent the others. Random rows and the longest ones are measured for comparison.
 
         ragkit data curate rows.jsonl -n 250 --quality confidence -o chosen.jsonl
     """

@@ -1,4 +1,4 @@
-"""``ragkit data instructions``: instructions to which sections of the documents are the answers."""
+"""``ragkit data instructions``: writes instructions that sections of the documents answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def instructions(
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
-    """Write instructions to which sections of the documents are the answers.
+    """Write instructions that sections of the documents answer.
 
     A row is kept if the instruction is self-contained, if the section is more likely after it than after the
     instructions of other sections, and if a search for it finds the section. Rejected rows are written to

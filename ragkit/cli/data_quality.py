@@ -27,7 +27,7 @@ Paths = Annotated[
     list[Path],
     typer.Argument(
         metavar="PATH...",
-        help="Documents or folders, or files of rows (.jsonl), of which the answers are read.",
+        help="Documents or folders, or files of rows (.jsonl), whose answers are read.",
         show_default=False,
     ),
 ]
@@ -49,7 +49,7 @@ def fit(
         typer.Option(help="Examples of bad text; can be repeated. By default bad text is made from the good one."),
     ] = None,
     precision: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="Wanted share of good texts among the kept ones.")
+        float, typer.Option(min=0.01, max=0.99, help="Target share of good texts among the kept ones.")
     ] = 0.95,
     seed: Seed = 0,
     json: Json = False,

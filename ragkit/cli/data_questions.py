@@ -45,7 +45,7 @@ def questions(
     reader: Annotated[
         str | None,
         typer.Option(
-            help="Model that checks the questions; another one than the writer is stricter.", show_default="MODEL"
+            help="Model that checks the questions; a model other than the writer is stricter.", show_default="MODEL"
         ),
     ] = None,
     multi_hop: Annotated[int, typer.Option(min=0, help="Number of further rows that need two passages.")] = 0,
@@ -55,7 +55,7 @@ def questions(
     ] = 0,
     per_chunk: Annotated[int, typer.Option(min=1, help="Maximum candidate answers per passage.")] = 8,
     context: Annotated[
-        str, typer.Option(help="What the model sees: sentence, passage, or auto (by the size of the model).")
+        str, typer.Option(help="Context for the model: sentence, passage, or auto (by the size of the model).")
     ] = "auto",
     retriever_rows: Annotated[
         bool, typer.Option("--retriever-rows", help="Also keep questions whose passage is hit 2 to 10, tagged as hard.")

@@ -1,4 +1,4 @@
-"""``ragkit doctor``: what this machine has, what ragkit will use, and what each missing part would give."""
+"""``ragkit doctor``: reports hardware, models and installed extras, and what each missing extra adds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ragkit.cli.output import out, print_json, size_text
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An optional package and what it is good for."""
+    """An optional package and its purpose."""
 
     module: str
     package: str
@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(json: Json = False) -> None:
-    """Show hardware, models and extras found, and what each missing one would give and how to get it."""
+    """Show hardware, models and installed extras, what each missing extra adds, and how to install it."""
     from ragkit.embedding import runtime_report
     from ragkit.models import installed_models
     from ragkit.models.catalogue import recommend
@@ -107,7 +107,7 @@ def doctor(json: Json = False) -> None:
             out.print(f"  [green]✓[/] {part.package} {found}: {part.gives}")
         else:
             install = f"pip install 'ragkit\\[{part.extra}]'" if part.extra else f"pip install {part.package}"
-            out.print(f"  [yellow]✗[/] {part.package} would give {part.gives}: [cyan]{install}[/]")
+            out.print(f"  [yellow]✗[/] {part.package} would add {part.gives}: [cyan]{install}[/]")
     out.print("[bold]Language models[/]")
     for model in models:
         out.print(f"  [green]✓[/] {model.name}  {size_text(model.bytes)}  {model.path}")

@@ -266,7 +266,7 @@ def _sycophancy(
 
     model = None if assistant.mode == "quotes" else assistant.model
     if model is None:
-        raise SettingsError("Sycophancy is measured of a model, and this run has none.", "Name one: --model smollm2")
+        raise SettingsError("--sycophancy requires a model, and this run has none.", "Name one: --model smollm2")
     rows = rows_of_questions(assistant.index, questions)
     prompts = chat_prompts(model) if assistant.mode == "chat" else None
     return measure_sycophancy(model, rows, prompts=prompts, seed=seed, progress=progress)

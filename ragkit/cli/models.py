@@ -150,7 +150,7 @@ def _print_pulled(name: str, report: dict[str, object], json: bool) -> None:
 
 @key.command("set")
 def set_key(name: KeyName) -> None:
-    """Store a key in the keyring. It is asked for without showing it, or read from a pipe."""
+    """Store a key in the keyring. Prompts for it without echo, or reads it from a pipe."""
     from ragkit import _keys as keys
 
     variable = keys.key_variable(name)
@@ -161,7 +161,7 @@ def set_key(name: KeyName) -> None:
 
 @key.command("delete")
 def delete_key(name: KeyName) -> None:
-    """Take a key out of the keyring."""
+    """Delete a key from the keyring."""
     from ragkit import _keys as keys
 
     variable = keys.key_variable(name)

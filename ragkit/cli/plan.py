@@ -60,7 +60,7 @@ def show(
     no_update: NoUpdate = False,
     json: Json = False,
 ) -> None:
-    """Show the plan for a question and what it would take, without running it."""
+    """Show the plan for a question and its estimated cost, without running it."""
     from ragkit.agents import PlannerOptions
     from ragkit.errors import PlanError
 
@@ -107,8 +107,8 @@ def run(
 ) -> None:
     """Answer a question by a plan.
 
-    The direct answer is made first. If the plan fails, it is shown instead, with the reason. What the plan will take is
-    shown before it runs, and needs a confirmation; with --json, nothing is asked.
+    The direct answer is made first. If the plan fails, it is shown instead, with the reason. The estimated cost is
+    shown before the plan runs, and needs a confirmation; with --json, nothing is asked.
     """
     from ragkit.agents import PlanBudget, PlannerOptions
 
@@ -138,7 +138,7 @@ def refine(
             metavar="FILE", help="CSV, TSV or JSON Lines: a question and its answer per row.", show_default=False
         ),
     ],
-    pool: Annotated[str, typer.Option("--pool", "-p", metavar="NAME", help="Example pool that the plans go into.")],
+    pool: Annotated[str, typer.Option("--pool", "-p", metavar="NAME", help="Example pool for the plans.")],
     model: ModelName = None,
     tries: Annotated[int, typer.Option(min=1, help="Maximum plans per question.")] = 3,
     actions: ActionsFile = None,
@@ -186,7 +186,7 @@ def mine(
         typer.Option("--model", "-m", help="Local model that names what questions ask for if the rules find nothing."),
     ] = None,
     least: Annotated[
-        int, typer.Option("--min-questions", min=1, help="Questions that must ask for the same thing.")
+        int, typer.Option("--min-questions", min=1, help="Minimum number of questions for an action.")
     ] = 3,
     most: Annotated[int, typer.Option("--max-actions", min=1, help="Maximum number of actions.")] = 12,
     input_field: InputField = "question",
@@ -194,8 +194,8 @@ def mine(
 ) -> None:
     """Propose actions from the questions that people ask, for `plan run --actions FILE`.
 
-    What several questions ask for, such as a deadline or a responsible person, becomes an action with a name. Questions
-    that ask for the same in other words are merged. Check the file, and edit names and questions as you like.
+    Information that several questions ask for, such as a deadline or a responsible person, becomes a named action.
+    Questions that ask for the same in other words are merged. Check the file, and edit names and questions as you like.
     """
     from ragkit.agents import mine_actions, save_actions
     from ragkit.cli.pools import read_questions

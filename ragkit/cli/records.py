@@ -39,7 +39,7 @@ def export(
         typer.Option(
             "--task",
             metavar="FOLDER",
-            help="Also extract fields from each passage by this task of `ragkit extract fit`.",
+            help="Also extract fields from each passage with this task of `ragkit extract fit`.",
             show_default=False,
         ),
     ] = None,

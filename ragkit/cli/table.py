@@ -29,7 +29,7 @@ Target = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    table = typer.Typer(help="Ask tables and databases by SQL.", no_args_is_help=True)
+    table = typer.Typer(help="Answer questions about tables and databases by SQL.", no_args_is_help=True)
     table.command()(ask)
     table.command(name="list")(list_tables)
     app.add_typer(table, name="table")

@@ -23,8 +23,8 @@ Processes = Annotated[
         "--workers",
         metavar="N",
         min=1,
-        help="Processes that work at once. Faster with an API model or without a model; a local model on a CPU is not "
-        "faster, and each process loads it. The results do not depend on it.",
+        help="Number of worker processes. Faster with an API model or without a model; a local model on a CPU is not "
+        "faster, and each process loads it. The results are the same.",
     ),
 ]
 WorkersOnRay = Annotated[

@@ -16,7 +16,7 @@ COLUMNS: Final = {
     "right": "share of the answer's items in the reply; refused, for unanswerable questions",
     "cited": "a citation touches what supports the answer",
 }
-"""The figures, each a share of the questions for which it is known, and what they mean."""
+"""Figures with their meaning; each is a share of the questions for which it is known."""
 
 
 @dataclass(frozen=True, slots=True)

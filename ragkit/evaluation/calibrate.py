@@ -20,7 +20,7 @@ from ragkit.errors import SettingsError
 from ragkit.evaluation.questions import Question
 
 MIN_QUESTIONS: Final = 10
-"""Answerable questions that are needed, and unanswerable ones."""
+"""Minimum number of answerable questions, and of unanswerable ones."""
 _FOLDS = 5
 _MAX_CANDIDATES = 200
 _TIGHTER = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)
@@ -101,7 +101,7 @@ class Scored:
     always_unsure: _Bools
     """The reader itself says that something is missing."""
     never_unsure: _Bools
-    """The reader is certain whatever the evidence, as with a table cell named by its row and column."""
+    """The reader is certain regardless of the evidence, as with a table cell named by its row and column."""
 
     def take(self, rows: _Counts) -> Scored:
         """Return the questions of these rows."""

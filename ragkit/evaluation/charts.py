@@ -47,7 +47,7 @@ def bars(rows: Sequence[tuple[str, float, str, str]], *, title: str) -> str:
     """Return a bar for each number.
 
     Args:
-        rows: name, length, what is written beside it, and ``good``, ``bad`` or ``bar`` for its colour.
+        rows: name, length, label, and ``good``, ``bad`` or ``bar`` for the colour.
         title: text alternative for screen readers.
     """
     most = max([length for _, length, _, _ in rows], default=0) or 1

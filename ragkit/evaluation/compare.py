@@ -1,4 +1,4 @@
-"""Two runs over the same questions: what the second gains, with intervals, and question by question."""
+"""Comparison of two runs over the same questions: gains with intervals, and changes by question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MetricGain:
     gain: Estimate
     """The mean of the differences, with the 95 % interval of a paired bootstrap."""
     better: int
-    """Questions; so are the next two."""
+    """Number of questions with a higher score."""
     worse: int
     equal: int
 
@@ -75,9 +75,9 @@ class Comparison:
     seconds: Estimate | None
     """Increase of the time per question; None if no question was answered in both runs."""
     changes: tuple[Change, ...]
-    """Every question that both have: what lost most first, and last what gained most."""
+    """All questions of both runs, from the largest loss to the largest gain."""
     only_before: tuple[str, ...]
-    """Ids of questions that the other run does not have; so is the next."""
+    """Ids of questions that only the first run has."""
     only_after: tuple[str, ...]
 
     @property
@@ -111,7 +111,7 @@ class Comparison:
 
 
 def compare(before: EvalReport, after: EvalReport) -> Comparison:
-    """Return what ``after`` gains over ``before``, by the questions that both have.
+    """Return the gains of ``after`` over ``before``, on the questions of both.
 
     Raises:
         SettingsError: if they have no question in common, or different ones under the same id.

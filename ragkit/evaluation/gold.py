@@ -90,7 +90,7 @@ def _gold(
 def _find_places(
     index: Index, sources: Mapping[tuple[str, int], GoldSource], places: dict[tuple[str, int], list[Place]]
 ) -> None:
-    """Put the places of each source into ``places``, in one pass over the documents."""
+    """Add the places of each source to ``places``, in one pass over the documents."""
     named: dict[str, list[_Looked]] = {}
     for key, source in sources.items():
         named.setdefault(source.source, []).append(_Looked(key, source))

@@ -50,7 +50,7 @@ class FactGain:
 
 @dataclass(frozen=True, slots=True)
 class ImitationReport:
-    """Style beside facts; all intervals are 95 %, over the questions."""
+    """Comparison of style and facts; all intervals are 95 %, over the questions."""
 
     before: str
     after: str

@@ -1,7 +1,7 @@
-"""The measures, a question at a time, each 0 to 1 and higher is better.
+"""Metrics of single questions, each 0 to 1; higher is better.
 
-Those of retrieval are trec_eval's and take any ranking with any judgements; a test compares them with ``ir-measures``.
-Words of answers are compared as SQuAD compares them.
+Retrieval metrics are those of trec_eval and accept any ranking and judgements; a test compares them with
+``ir-measures``. Words of answers are compared as in SQuAD.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def precision_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> flo
 
 
 def ndcg_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
-    """Return the discounted gain of the first ``k`` over that of the best order (Järvelin and Kekäläinen, 2002).
+    """Return nDCG: the discounted gain of the first ``k`` relative to the best order (Järvelin and Kekäläinen, 2002).
 
-    The gain is the grade, the discount the binary logarithm of the place and one; 0 if nothing is relevant.
+    The gain is the grade, the discount the binary logarithm of the rank plus 1; 0 if nothing is relevant.
     """
     best = _gain(sorted(relevant.values(), reverse=True)[:k])
     return _gain([relevant.get(item, 0) for item in ranking[:k]]) / best if best else 0.0
@@ -172,7 +172,7 @@ Evidence = Sequence[Sequence[Place]]
 
 
 def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place] = ()) -> dict[str, float]:
-    """Return how the cited characters overlap those that support the answer.
+    """Return the overlap of the cited characters with those that support the answer.
 
     Args:
         cited: places that an answer cites; they may overlap.
@@ -180,8 +180,8 @@ def citation_scores(cited: Sequence[Place], gold: Evidence, also: Sequence[Place
         also: places that support the answer as well as all of ``gold`` does.
 
     Returns:
-        ``citation_recall``, a mean over the things that are needed; where something is cited also
-        ``citation_precision`` and ``citation_hit``.
+        ``citation_recall``, a mean over the required evidence; if something is cited, also ``citation_precision``
+        and ``citation_hit``.
     """
     spans = _united(cited)
     recall = sum(_coverage(spans, places) for places in gold) / len(gold)

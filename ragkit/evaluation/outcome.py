@@ -48,7 +48,7 @@ VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class SeenHit:
-    """A passage that was found."""
+    """A retrieved passage."""
 
     document_id: str
     source: str
@@ -67,7 +67,7 @@ class SeenHit:
 
 @dataclass(frozen=True, slots=True)
 class SeenCitation:
-    """A quote that an answer rests on."""
+    """A quote that supports an answer."""
 
     number: int
     document_id: str
@@ -89,7 +89,7 @@ class QuestionResult:
 
     question: Question
     missing: tuple[str, ...] = ()
-    """Sources of the question that the index does not hold."""
+    """Sources of the question that are not in the index."""
     hits: tuple[SeenHit, ...] = ()
     shown: int = 0
     """Number of first hits from which the answer was made; 0 if no answer was requested."""
@@ -108,7 +108,7 @@ class QuestionResult:
     scores: Mapping[str, float] = field(default_factory=dict)
     """Values of the metrics that apply to this question."""
     error: str = ""
-    """Why there is no outcome; empty if there is one."""
+    """Reason why there is no outcome; empty if there is one."""
     unsure: bool = False
     """Whether the answer was marked as unsure."""
     kind: str = ""
@@ -217,7 +217,7 @@ def answered(
     Args:
         question: question that was asked.
         gold: gold passages of the index.
-        hits: best first; at least those that the answer was made from.
+        hits: hits, best first; at least those from which the answer was made.
         answer: answer with its trace.
         grounded: share of its sentences that its sources support; None if it has none.
     """

@@ -1,11 +1,11 @@
 """Question files: questions, their answers, and where the answers occur.
 
-JSON Lines, CSV or TSV, a question a row, or SQuAD's JSON (also of SQuAD 2 and XQuAD). The fields of a row::
+JSON Lines, CSV or TSV with one question per row, or SQuAD's JSON (also of SQuAD 2 and XQuAD). The fields of a row::
 
     {"id": "bus", "question": "When does the last bus leave?", "answers": ["23:10"],
      "sources": [{"source": "faq.html", "quote": "The last bus leaves at 23:10."}], "unanswerable": false}
 
-Only ``question`` must be there. In CSV and TSV ``answers`` is one answer, or a JSON list of them, and the columns
+Only ``question`` is required. In CSV and TSV ``answers`` is one answer, or a JSON list of them, and the columns
 ``source``, ``quote``, ``passage``, ``start`` and ``end`` describe one source.
 
 Optional fields: ``kind``, by which the report is grouped; ``history``, the messages before the question, each with
@@ -56,7 +56,7 @@ class GoldSource:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with what is known of its answer."""
+    """A question with its expected answer and sources."""
 
     question: str
     id: str = ""
@@ -65,9 +65,9 @@ class Question:
     """Strings: each is right, and the best match counts. Tuples: the items of the answer, each with its accepted
     wordings."""
     sources: tuple[GoldSource, ...] = ()
-    """Each is needed."""
+    """Sources of the answer; all are required."""
     unanswerable: bool = False
-    """True if the documents contain no answer, so that to abstain is right."""
+    """True if the documents contain no answer, so that abstaining is right."""
     kind: str = ""
     """Any name; the report groups questions by it."""
     history: tuple[Message, ...] = ()
@@ -84,7 +84,7 @@ class Question:
 
     @property
     def items(self) -> tuple[tuple[str, ...], ...]:
-        """Accepted wordings for each item of the answer; one item where the answers are plain strings."""
+        """Accepted wordings for each item of the answer; one item if the answers are plain strings."""
         if self.nested:
             return tuple((answer,) if isinstance(answer, str) else answer for answer in self.answers)
         return (self.wordings,) if self.answers else ()
@@ -150,7 +150,7 @@ def read_questions(path: str | Path) -> list[Question]:
 
 
 def write_questions(path: str | Path, questions: Iterable[Question]) -> None:
-    """Write a JSON Lines file that ``read_questions`` reads, whole or not at all.
+    """Write a JSON Lines file for ``read_questions``, atomically.
 
     Raises:
         OSError: if it can't be written.
@@ -160,7 +160,7 @@ def write_questions(path: str | Path, questions: Iterable[Question]) -> None:
 
 
 def squad_documents(path: str | Path) -> list[Document]:
-    """Return the paragraphs of a SQuAD file as documents to ask its questions of.
+    """Return the paragraphs of a SQuAD file as documents for its questions.
 
     Each has its article's title, and the article's number as metadata, ``article``.
 

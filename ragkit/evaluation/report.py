@@ -1,4 +1,4 @@
-"""All outcomes of a run, and what they come to; as JSON it can be compared with another run's."""
+"""All outcomes of a run and their summary; saved as JSON, it can be compared with another run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EvalReport:
     name: str
     """Short name of the configuration."""
     config: Mapping[str, Any]
-    """Everything that was set, as plain values."""
+    """All settings, as plain values."""
     index: Mapping[str, Any]
     """The index: ``path``, ``fingerprint``, ``documents``, ``chunks``, ``embedding_model``."""
     outcomes: tuple[QuestionResult, ...]
@@ -92,7 +92,7 @@ class EvalReport:
 
     @property
     def usage(self) -> Usage:
-        """All tokens and money; the cost is None if that of one question is not known."""
+        """Total tokens and cost; the cost is None if the cost of a question is unknown."""
         return sum((outcome.usage for outcome in self.outcomes), Usage(cost=0.0))
 
     @property
@@ -130,7 +130,7 @@ class EvalReport:
         return summary(self)
 
     def write(self, path: str | Path) -> None:
-        """Write the report as JSON, whole or not at all.
+        """Write the report as JSON, atomically.
 
         Raises:
             IndexWriteError: if it can't be written.

@@ -45,17 +45,17 @@ def evaluate(
     judge_all: JudgeAll | None = None,
     progress: ProgressCallback | None = None,
 ) -> EvalReport:
-    """Ask every question and judge what comes.
+    """Ask every question and judge the results.
 
     An error in one question is recorded, and the others are processed. With a work file, an interrupted run is resumed,
     and failed questions are asked again; stored results are used only for the same question, settings and documents.
 
     Args:
         assistant: answers the questions.
-        questions: each with an id of its own.
+        questions: questions with unique ids.
         retrieval_only: only search; no answer is made and no model is needed.
         name: run name shown in reports; derived from the configuration by default.
-        work: a JSON Lines file that outcomes are added to as they come.
+        work: a JSON Lines file to which outcomes are appended.
         judge_all: asks the questions that have no stored result, in place of ``assistant`` in this thread; it must give
             the same results, such as by the same assistant in several processes.
         progress: called after each question, with the stage ``questions``.
@@ -109,8 +109,8 @@ def evaluate(
 def groundedness(answer: Answer, assistant: Assistant) -> float | None:
     """Return the share of an answer's sentences that its sources support; None for an abstention.
 
-    Of ``chat`` each sentence is checked against the sources that the model was shown, as answering itself does; of the
-    other ways it is the share of quotes that occur verbatim in their documents.
+    In ``chat`` mode, each sentence is checked against the sources in the prompt, as in answering. In other modes, it is
+    the share of quotes that occur verbatim in their documents.
     """
     if answer.abstained:
         return None
@@ -132,7 +132,7 @@ def _judge_each(
 
 
 def judge(assistant: Assistant, question: Question, gold: Gold, *, retrieval_only: bool) -> QuestionResult:
-    """Ask a question, and judge what comes."""
+    """Ask a question, and judge the result."""
     options = assistant.options.retrieval
     if retrieval_only:
         asked = understand(question.question, question.history)
@@ -175,7 +175,7 @@ def _name(config: Mapping[str, Any]) -> str:
 
 
 class _Work:
-    """Outcomes in a JSON Lines file; a line that a kill left half-written is passed over."""
+    """Outcomes in a JSON Lines file; an incomplete last line is ignored."""
 
     def __init__(self, file: Path | None, config: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         self._file = file

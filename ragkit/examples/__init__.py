@@ -1,4 +1,4 @@
-"""An input to the examples that teach a model its task: a pool on disk, and selectors that choose afresh each time.
+"""Few-shot examples: a pool on disk, and selectors that choose examples for each input.
 
 ``ExamplePool.create(path).add(read_examples("train.csv", input_field="text", output_field="label"))``, then
 ``DynamicSelector(pool).select("the new input", k=8)``.

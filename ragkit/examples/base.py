@@ -28,14 +28,14 @@ class TokenBudget:
 
     tokens: int
     count: Callable[[Example], int]
-    """Tokens of one example as it will be shown."""
+    """Number of tokens of one example as shown in the prompt."""
 
     def __post_init__(self) -> None:
         if self.tokens < 0:
             raise SettingsError(f"tokens must be >= 0, got {self.tokens}.", "Pass a positive number of tokens.")
 
     def fitting(self, examples: Sequence[Example], k: int) -> list[int]:
-        """Return which examples to take, ``k`` at most, in order; what does not fit beside those before is passed over.
+        """Return at most ``k`` examples in order; an example that no longer fits is skipped.
 
         Args:
             examples: the preferred first.
@@ -74,7 +74,7 @@ class ExampleSelector(Protocol):
 
 
 def check_request(text: str, k: int) -> None:
-    """Make sure that examples can be chosen for an input.
+    """Check the arguments of a selection.
 
     Raises:
         QueryError: if the input is empty or too long, or ``k`` is below 1.
@@ -83,8 +83,8 @@ def check_request(text: str, k: int) -> None:
         raise QueryError("The input is empty.", "Pass the text to select examples for.")
     if len(text) > LONGEST_QUERY:
         raise QueryError(
-            f"The input has {len(text):,} characters; {LONGEST_QUERY:,} is the most.",
-            "Choose by the part that matters.",
+            f"The input has {len(text):,} characters; {LONGEST_QUERY:,} is the maximum.",
+            "Pass the relevant part.",
         )
     if k < 1:
-        raise QueryError(f"k={k} examples can't be chosen.", "Ask for 1 or more.")
+        raise QueryError(f"k must be >= 1, got {k}.", "Pass 1 or more.")

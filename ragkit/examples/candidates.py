@@ -29,18 +29,18 @@ _SPARE = 8
 _FUSED = 50
 """Hits at least that each searcher gives to the fusion."""
 ALIKE = 0.8
-"""An input of Banking77 with other signs between its words has a cosine of .83 or more to itself. Few others come as
-near, so that their letters can be compared."""
+"""An input of Banking77 with different punctuation has a cosine of .83 or more to itself. Few other inputs are as
+similar, so their letters can be compared."""
 _WEIGHTS = {"dense": 0.5, "keyword": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An input as the pool's embedder sees it."""
+    """An input with its embeddings."""
 
     text: str
     parts: tuple[str, ...]
-    """The text, cut as the pool cuts its own where it is longer than the embedder's window."""
+    """The text, split like the texts of the pool if it is longer than the embedder's window."""
     part_vectors: Vectors
     """Unit vectors, float32 ``[parts, d]``."""
     vector: Vectors
@@ -56,8 +56,8 @@ class CandidateSearch:
         pool: pool to search.
         by: similarity that selects candidates.
         where: only examples whose fields match.
-        guard: hide the input's own example, what differs from the input in its signs only, and what has this cosine to
-            it or a higher one; from 1 on only the input's own, and None hides nothing.
+        guard: minimum cosine of excluded near-duplicates. The input's own example, and those that differ only in
+            punctuation, are also excluded; from 1 on, only the input's own. None excludes nothing.
         seed: random seed.
     """
 
@@ -74,7 +74,7 @@ class CandidateSearch:
     def asked(self, text: str) -> Asked:
         """Return an input with its vectors, which the search, the guard and the choice of a set share.
 
-        It is embedded as what it is compared with, so that the same text has a cosine of 1.
+        It is embedded like the texts that it is compared with, so that the same text has a cosine of 1.
         """
         last = self._last
         embedder = self.pool.index.embedder
@@ -178,7 +178,7 @@ def parts_of(index: Index, text: str) -> list[str]:
 def best_of_sorted(keys: Keys, scores: NDArray[np.float32], k: int) -> Scored:
     """Return the ``k`` best, highest score first and equal scores by key, which come sorted.
 
-    Unlike ``ragkit.indexing.vectors.best`` it is quick where nearly all scores are equal.
+    Unlike ``ragkit.indexing.vectors.best``, it is fast if nearly all scores are equal.
     """
     if k < len(scores):
         limit = np.partition(scores, len(scores) - k)[len(scores) - k]

@@ -17,8 +17,8 @@ Scores = NDArray[np.float32]
 def determinantal(relevance: Scores, vectors: NDArray[np.float32], k: int) -> list[int]:
     """Choose ``k`` items by greedy search for the most likely set of a determinantal point process.
 
-    The kernel is ``relevance[i] * cosine(i, j) * relevance[j]``: a set is likely where its items are relevant and
-    unlike. After Chen, Zhang and Zhou, *Fast greedy MAP inference for determinantal point processes*, NeurIPS 2018.
+    The kernel is ``relevance[i] * cosine(i, j) * relevance[j]``: a set is likely if its items are relevant and
+    dissimilar. After Chen, Zhang and Zhou, *Fast greedy MAP inference for determinantal point processes*, NeurIPS 2018.
 
     Args:
         relevance: relevance of each item, float32 ``[n]``, 0 or above.
@@ -73,7 +73,7 @@ def coverage(similarity: Scores, weights: Scores, k: int) -> list[int]:
 
 
 def balanced(labels: Sequence[str], k: int) -> list[int]:
-    """Choose ``k`` items in turns among labels, the best of each first; items and labels come best first."""
+    """Choose ``k`` items that alternate between labels, the best of each label first; the items come best first."""
     queues: dict[str, list[int]] = {}
     for number, label in enumerate(labels):
         queues.setdefault(label, []).append(number)
@@ -88,7 +88,7 @@ def balanced(labels: Sequence[str], k: int) -> list[int]:
 def within(
     tokens: int, count: int, k: int, choose: Callable[[list[int], int], list[int]], cost: Callable[[int], int]
 ) -> list[int]:
-    """Choose a set whose items cost at most ``tokens`` together, as if those that don't fit were not there.
+    """Choose a set whose total cost is at most ``tokens``, ignoring items that don't fit.
 
     Args:
         tokens: token budget for all items together.

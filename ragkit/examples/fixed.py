@@ -1,4 +1,4 @@
-"""The same examples for every input: what was written by hand, or found by a search for good prompts."""
+"""The same examples for every input: written by hand, or found by prompt search."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ragkit.records import Example
 
 
 class FixedSelector:
-    """Gives the same examples for every input, the first ``k`` in their own order.
+    """Selects the same examples for every input: the first ``k``, in their order.
 
     Args:
         shots: the examples, the most important first.
-        exclude_self: leave out an example whose input is the very one that is asked about, white space and case aside.
+        exclude_self: leave out an example whose input equals the current one, ignoring white space and case.
 
     Raises:
         ExamplePoolError: if there are none.

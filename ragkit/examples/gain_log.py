@@ -1,4 +1,4 @@
-"""Gains that a model was asked for, a line a query: what was paid for is kept when the work is broken off."""
+"""Log of gains, one line per query, so that an interrupted run does not repeat model calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORMAT = "ragkit gains 1"
 
 
 class GainLog:
-    """A JSON Lines file: a line that says what is asked, then one for each query.
+    """A JSON Lines file: one line with the settings, then one per query.
 
     Args:
         path: path of the file, created if missing. None to store nothing.
@@ -51,7 +51,7 @@ class GainLog:
         return known[1] if known is not None and known[0] == tuple(candidates) else None
 
     def add(self, query: str, candidates: Sequence[str], gains: Sequence[float]) -> None:
-        """Keep the gains of a query's candidates; they are on disk when this returns."""
+        """Store the gains of a query's candidates; they are on disk when this returns."""
         if self.path is None:
             return
         plain = [None if math.isnan(gain) else gain for gain in gains]
@@ -78,6 +78,6 @@ class GainLog:
             if number == 1 and found != first:
                 other = [name for name in first if found.get(name) != first[name]]
                 raise ExamplePoolError(
-                    f"{self.path} contains gains that were asked for with another {', '.join(other) or 'setting'}.",
+                    f"{self.path} contains gains with another {', '.join(other) or 'setting'}.",
                     "Name another file (log=...), or continue with the previous settings.",
                 )

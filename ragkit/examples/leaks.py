@@ -18,22 +18,22 @@ _NEAREST = 5
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """An example of a test split that a pool has, or nearly."""
+    """An example of a test split whose input, or a near-duplicate, is in a pool."""
 
     example: Example
     """The example of the test split."""
     found: Example
     """The example of the pool with the most similar input; its output may differ."""
     cosine: float
-    """Similarity of the inputs; 1 if they are the same, white space and case aside."""
+    """Similarity of the inputs; 1 if they are the same, ignoring white space and case."""
 
 
 def find_leaks(pool: ExamplePool, examples: Iterable[Example], cosine: float = 0.95) -> list[Leak]:
-    """Return which examples of a test split have their input in a pool, or one that is nearly the same.
+    """Return the examples of a test split whose input, or a near-duplicate, is in a pool.
 
     Args:
         pool: pool to check.
-        examples: examples of the test split; what they are labelled as does not matter.
+        examples: examples of the test split; their labels are ignored.
         cosine: minimum cosine of near-duplicates; inputs that differ only in punctuation and symbols count in
             any case. An input longer than the embedder's window leaks if one of its parts does.
 

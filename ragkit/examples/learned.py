@@ -1,4 +1,4 @@
-"""A selector that has learned from a model which examples help it."""
+"""A selector that learns from a model which examples help."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _PROBED = 20
 
 
 class LearnedSelector(DynamicSelector):
-    """Puts the candidates of a ``DynamicSelector`` in the order in which they can be expected to help.
+    """Ranks the candidates of a ``DynamicSelector`` by their expected gain.
 
-    What helps was learned from a model: on inputs of the pool, by how much each candidate raised the log-probability
-    of the right answer; a light ranker predicts that for new inputs. Choosing calls no model but the pool's embedder.
+    The gains were measured with a model: on inputs of the pool, the increase in log-probability of the right answer
+    due to each candidate; a light ranker predicts that for new inputs. Choosing calls no model but the pool's embedder.
     After Rubin, Herzig and Berant, *Learning to retrieve prompts for in-context learning*, arXiv:2112.08633, with a
     ridge regression in place of the encoder that is trained there.
 
@@ -69,7 +69,7 @@ class LearnedSelector(DynamicSelector):
         where: Filter | str | None = None,
         progress: ProgressCallback | None = None,
     ) -> Self:
-        """Ask for gains and learn from them.
+        """Measure gains with a model, and train a ranker on them.
 
         Args:
             pool: pool of the queries and the candidates; the leakage guard is on.
@@ -127,15 +127,15 @@ class LearnedSelector(DynamicSelector):
 
     @classmethod
     def open(cls, path: str | Path, pool: ExamplePool | None = None) -> Self:
-        """Open a selector that was saved.
+        """Open a saved selector.
 
         Args:
             path: path of the file.
-            pool: the one it was fitted on, to which examples may have been added; by default that of the place where
-                it was.
+            pool: the pool that it was fitted on, to which examples may have been added; by default, the pool at its
+                recorded path.
 
         Raises:
-            ExamplePoolError: if the file is missing, damaged or of another format, or the pool is another one.
+            ExamplePoolError: if the file is missing, damaged or of another format, or the pool is a different one.
             StoreError: if the pool is gone.
         """
         file = Path(path)
@@ -166,9 +166,9 @@ class LearnedSelector(DynamicSelector):
         return cls(opened, ranker, saved.report, saved.options, where)
 
     def save(self, path: str | Path) -> None:
-        """Write it to a JSON file, whole or not at all.
+        """Write the selector to a JSON file, atomically.
 
-        The pool is named by its place relative to the file, so that both can be moved together.
+        The path of the pool is stored relative to the file, so that both can be moved together.
         """
         ranker, file = self.ranker, Path(path)
         saved = _Saved(
@@ -234,7 +234,7 @@ class _Saved(BaseModel):
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
         if self.signals != SIGNALS or len(self.weights) != len(SIGNALS) + len(self.axes):
-            raise ValueError("its signals are not those that this version weighs")
+            raise ValueError("its signals differ from those of this version")
         if any(len(axis) != len(self.centre) for axis in self.axes):
             raise ValueError("its axes and its centre have different dimensions")
         return self

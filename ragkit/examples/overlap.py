@@ -31,7 +31,7 @@ class OverlapIndex:
 
     Args:
         texts: texts of the examples.
-        longest: 1 for words, more for runs of up to so many words.
+        longest: maximum length of word n-grams; 1 for words.
     """
 
     def __init__(self, texts: Iterable[str], longest: int = 1) -> None:
@@ -86,7 +86,7 @@ class PoolOverlap:
     keys: NDArray[np.int64]
     """Keys of the chunks, sorted."""
     parts: tuple[OverlapIndex, ...]
-    """Together as long as ``keys``, in its order."""
+    """Indexes with as many texts in total as ``keys``, in its order."""
 
     def scores(self, text: str) -> NDArray[np.float32]:
         """Return the Jaccard index of ``text`` with each chunk, float32 ``[keys]``."""
@@ -94,7 +94,7 @@ class PoolOverlap:
 
 
 def pool_overlap(index: Index, longest: int, before: PoolOverlap | None) -> PoolOverlap:
-    """Return the overlap with what is in an index now.
+    """Return the overlap with the current contents of an index.
 
     Args:
         index: index to read.

@@ -1,4 +1,4 @@
-"""A pool of examples in one folder: the store that documents have, with an output beside each input."""
+"""A pool of examples in one folder: an index whose documents are inputs with an output."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class PoolReport:
     known: int
     """Number of examples that were already in the pool, or that were added twice."""
     refused: tuple[str, ...] = ()
-    """Why, a line for each that was not taken."""
+    """Reasons of refusal, one line per refused example."""
     contradictions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Inputs of this addition that the pool now has with different outputs, and these outputs."""
+    """Inputs of this addition that now have different outputs in the pool, with these outputs."""
 
     @property
     def complete(self) -> bool:
@@ -93,7 +93,7 @@ class ExamplePool:
         self.close()
 
     def close(self) -> None:
-        """Let go of files."""
+        """Close the files."""
         if self._tokens is not None:
             self._tokens.close()
         self.index.close()
@@ -105,12 +105,12 @@ class ExamplePool:
         return map(_example, self.index.each_document())
 
     def add(self, examples: Iterable[Example], progress: ProgressCallback | None = None) -> PoolReport:
-        """Add examples; what the pool has already costs nothing.
+        """Add examples; examples that are already in the pool are skipped.
 
         Args:
             examples: examples with an input and an output each, read one by one, so that a generator of millions takes
-                no memory. The same input and output is one example, white space and case of the input aside; its
-                metadata and spelling are those that came last.
+                no memory. Examples with the same input (ignoring white space and case) and output are one example;
+                the last one's metadata and spelling are kept.
             progress: called with a ``Progress`` after each step.
 
         Raises:
@@ -151,18 +151,18 @@ class ExamplePool:
     def prepare_tokens(self, progress: ProgressCallback | None = None) -> int:
         """Compute the token vectors that ``choice="coverage"`` compares, and return how many texts lacked them.
 
-        They are kept beside the pool in ``tokens.sqlite``, about 400 bytes a token. Without this call they are computed
-        as examples become candidates for the first time, which takes about a millisecond each.
+        They are stored beside the pool in ``tokens.sqlite``, about 400 bytes per token. Without this call, they are
+        computed when an example becomes a candidate for the first time, which takes about a millisecond.
 
         Raises:
-            SettingsError: if the pool's embedder gives no token vectors.
-            StoreError: if they can't be kept.
+            SettingsError: if the pool's embedder returns no token vectors.
+            StoreError: if they can't be stored.
         """
         return self.tokens.prepare((chunk.text for chunk in self.index.each_chunk()), self.index.chunk_count, progress)
 
     @property
     def tokens(self) -> TokenVectors:
-        """The token vectors of the pool's texts, by the embedding model that the pool is with now."""
+        """The token vectors of the pool's texts, by its current embedding model."""
         embedder = self.index.embedder
         with self._opening:
             if self._tokens is None or self._tokens.model_id != embedder.model_id:

@@ -28,29 +28,29 @@ class RankerReport:
     queries: int
     """Number of queries with different gains; only these can be learned from."""
     gains: int
-    """Candidates that a model was asked about."""
+    """Number of candidates with a measured gain."""
     correlation_before: float
-    """Spearman's, of the candidates' own scores with the gains: mean over the queries."""
+    """Spearman correlation of the candidates' own scores with the gains, mean over the queries."""
     correlation_after: float
-    """Spearman's, of the ranker's scores with the gains."""
+    """Spearman correlation of the ranker's scores with the gains."""
     gain_before: float
     """Mean gain of the first four candidates, in the unit of the gains, usually nats."""
     gain_after: float
-    """Mean gain of the four that the ranker puts first."""
+    """Mean gain of the four candidates that the ranker puts first."""
     gain_best: float
-    """Mean gain of the four best: what a perfect ranker would reach."""
+    """Mean gain of the four best candidates, which a perfect ranker would reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranker:
-    """Scores candidates by the gain to be expected of each; made by ``train``."""
+    """Scores candidates by their expected gain; created by ``train``."""
 
     weights: Floats
     """Weights of the signals, then of the axes, ``[len(SIGNALS) + axes]``."""
     centre: Floats
     """Mean vector of the candidates, ``[d]``."""
     axes: Floats
-    """Orthonormal, ``[axes, d]``: input and candidate are multiplied axis by axis, a bilinear form of low rank."""
+    """Orthonormal axes, ``[axes, d]``: input and candidate are multiplied axis by axis, a bilinear form of low rank."""
     helped: Mapping[str, float] = field(default_factory=dict)
     """Mean gain by document id, relative to the others and shrunk towards 0 if it was seen few times."""
     output_helped: Mapping[str, float] = field(default_factory=dict)
@@ -72,13 +72,13 @@ class Ranker:
 
 
 def train(trials: Sequence[tuple[Candidates, Floats]], seed: int = 0) -> tuple[Ranker, RankerReport]:
-    """Teach a ranker.
+    """Train a ranker.
 
     The loss is the squared error of the difference of two candidates of one query, over all pairs: the ridge regression
-    of centred targets on centred signals. A target is ``exp((gain - best gain) / width)`` with half the usual deviation
-    of a query's gains for the width: on Banking77 the first four gained more by that than by the gains as they are. How
-    strong the ridge and how many axes is chosen by cross-validation over the queries, inside the training part of the
-    report's own cross-validation.
+    of centred targets on centred signals. A target is ``exp((gain - best gain) / width)`` where the width is half the
+    usual deviation of a query's gains: on Banking77, the first four gained more with this target than with the raw
+    gains. The ridge strength and the number of axes are chosen by cross-validation over the queries, inside the
+    training part of the report's own cross-validation.
 
     Args:
         trials: a query's candidates and the gain of each, ``[n]``; one that is NaN is left out.

@@ -1,4 +1,4 @@
-"""Rows to examples: from files, a ``datasets`` Dataset, LangChain examples, or any iterable of dictionaries."""
+"""Reads examples from files, a ``datasets`` Dataset, LangChain examples, or any iterable of dictionaries."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def examples_from_rows(
     Args:
         rows: such as a ``datasets.Dataset``, LangChain examples or ``csv.DictReader``.
         input_field: the field that is the input.
-        output_field: the field that is the wanted output.
+        output_field: the field that is the expected output.
 
     Returns:
-        The examples; the other fields are their metadata, lists and such as JSON.
+        The examples; the other fields are their metadata, with lists and objects as JSON.
 
     Raises:
-        ExamplePoolError: if a row lacks one of the fields; it says which there are.
+        ExamplePoolError: if a row lacks one of the fields; the message lists the fields.
     """
     found = []
     for number, row in enumerate(rows, 1):
@@ -49,7 +49,7 @@ def examples_from_answers(answers: Iterable[Answer]) -> list[Example]:
     """Return an example for each answer that a person approved: its question and its text.
 
     Args:
-        answers: answers of an ``Assistant``; those that abstained teach nothing and are left out.
+        answers: answers of an ``Assistant``; abstentions are left out.
 
     Returns:
         The examples, whose field ``mode`` says how they were answered; citations' numbers such as ``[1]`` are left out

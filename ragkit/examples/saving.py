@@ -1,4 +1,4 @@
-"""Selectors as JSON files: options, filter, and which pool."""
+"""Selectors as JSON files: options, filter, and pool."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class SavedSelector(Generic[Options]):
         """Open the pool.
 
         Raises:
-            ExamplePoolError: if it does not hold what it held when the selector was saved.
-            StoreError: if it is gone.
+            ExamplePoolError: if its contents have changed since the selector was saved.
+            StoreError: if it does not exist.
         """
         pool = ExamplePool.open(self.pool)
         if pool.index.fingerprint() != self.fingerprint:
@@ -49,15 +49,15 @@ class SavedSelector(Generic[Options]):
             raise ExamplePoolError(
                 f"The pool in {self.pool} has changed since {self.file} was saved: it had {self.examples:,} examples "
                 f"then and has {count:,} now.",
-                f"Choose from it as it is: DynamicSelector.open({str(self.file)!r}, pool=ExamplePool.open(...))",
+                f"To use it in its present state: DynamicSelector.open({str(self.file)!r}, pool=ExamplePool.open(...))",
             )
         return pool
 
 
 def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstance, where: Filter | None) -> None:
-    """Write a selector's file, whole or not at all.
+    """Write a selector's file atomically.
 
-    The pool is named by its place relative to the file, so that both can be moved together.
+    The path of the pool is stored relative to the file, so that both can be moved together.
 
     Raises:
         ExamplePoolError: if the file can't be written.
@@ -74,7 +74,7 @@ def write_selector(path: str | Path, pool: ExamplePool, options: DataclassInstan
     try:
         write_atomically(file, json.dumps(content, ensure_ascii=False, indent=1).encode())
     except OSError as error:
-        raise ExamplePoolError(f"{file} can't be written: {error.strerror}.", "Name a file that can.") from error
+        raise ExamplePoolError(f"{file} can't be written: {error.strerror}.", "Specify another file.") from error
 
 
 def read_selector(path: str | Path, options: type[Options]) -> SavedSelector[Options]:

@@ -1,4 +1,4 @@
-"""One selector for all ways: filter, then candidates, then the choice of a set, then its order."""
+"""The selector: filter, then candidates, then choice of a set, then order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ALSO = {
     "dpp": ", chosen to differ from the others",
     "coverage": ", chosen to cover the input's meaning",
     "keyword_coverage": ", chosen to cover the input's words",
-    "balanced": ", labels in turns",
+    "balanced": ", alternating labels",
 }
 
 
@@ -57,10 +57,10 @@ class SelectorOptions:
     diversity: float = 0.3
     """Diversity of ``mmr``: 0 for the nearest examples, towards 1 for more different ones."""
     exclude_self: bool = True
-    """The leakage guard: an example with the very input that is asked about is never chosen."""
+    """Leakage guard: an example with the same input is never chosen."""
     duplicate_threshold: float = 0.995
-    """The guard also hides what is this near to the input, or differs in its signs only; from 1 on only the same text,
-    white space and case aside."""
+    """Minimum cosine of near-duplicates, which the guard also excludes, like inputs that differ only in punctuation;
+    from 1 on, it excludes only the same text, ignoring white space and case."""
     seed: int = 0
     """Random seed, combined with the input: the same input gets the same examples."""
 
@@ -77,7 +77,7 @@ class SelectorOptions:
 
 
 class DynamicSelector:
-    """Chooses examples of a pool afresh for every input; no model is called but the pool's embedder.
+    """Chooses examples of a pool for each input; only the pool's embedding model is called.
 
     Safe to share between threads.
 
@@ -112,12 +112,12 @@ class DynamicSelector:
         return chosen
 
     def save(self, path: str | Path) -> None:
-        """Write options, filter and the pool's place and fingerprint to a JSON file, whole or not at all."""
+        """Write options, filter, and path and fingerprint of the pool to a JSON file, atomically."""
         write_selector(path, self.pool, self.options, self.where)
 
     @classmethod
     def open(cls, path: str | Path, pool: ExamplePool | None = None) -> Self:
-        """Open a selector that was saved.
+        """Open a saved selector.
 
         Args:
             path: path of the file.

@@ -33,14 +33,14 @@ SIGNALS = (
 """Signals that the ranker weights; the last two are the gains of an example, and of all examples with its output, on
 other inputs."""
 NAMES = {
-    "cosine": "near to the input",
+    "cosine": "similar to the input",
     "candidate_score": "a high score as a candidate",
     "rare_words": "has the input's rare words",
     "shared_words": "shares words",
-    "length": "of a like length",
+    "length": "similar length",
     "output_length": "length of its output",
     "near_rank": "among the first candidates",
-    "rank": "its place among the candidates",
+    "rank": "rank among the candidates",
     "agreement": "many candidates have its output",
     "near_agreement": "near candidates have its output",
     "helped": "helped with other inputs",

@@ -1,7 +1,7 @@
-"""Token vectors of a pool's texts, kept on disk, and how well the tokens of an input are met by each text.
+"""Token vectors of a pool's texts, stored on disk, and the similarity of an input's tokens to each text.
 
-A cache in an SQLite file beside the pool: it may be deleted at any time and is made again. A row is found by the hash
-of its text, so it serves whatever else changes in the pool. A token takes an int8 number a dimension and a scale: 388
+A cache in an SQLite file beside the pool: it may be deleted at any time and is recreated. A row is found by the hash
+of its text, so other changes of the pool do not affect it. A token takes one int8 number per dimension and a scale: 388
 bytes if the model has 384 dimensions, its cosines off by less than 0.01; each row carries a CRC-32.
 """
 
@@ -46,7 +46,7 @@ class TokenVectors:
 
     Args:
         folder: folder of the file; if it can't be written, vectors are computed and not kept.
-        embedder: one that gives a vector a token.
+        embedder: an embedder that returns token vectors.
 
     Raises:
         SettingsError: if it does not.
@@ -56,7 +56,7 @@ class TokenVectors:
     def __init__(self, folder: Path, embedder: Embedder) -> None:
         if not isinstance(embedder, TokenEmbedder):
             raise SettingsError(
-                f"{type(embedder).__name__} gives no token vectors, which choice='coverage' needs.",
+                f"{type(embedder).__name__} returns no token vectors, which choice='coverage' needs.",
                 "Use choice='keyword_coverage'.",
             )
         self.path = folder / FILE_NAME
@@ -71,7 +71,7 @@ class TokenVectors:
                 self._database.rows(_SCHEMA)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         database, self._database = self._database, None
         if database is not None:
             database.close()
@@ -101,7 +101,7 @@ class TokenVectors:
         return found
 
     def prepare(self, texts: Iterable[str], total: int | None = None, progress: ProgressCallback | None = None) -> int:
-        """Compute and keep what is not kept yet, and return how many texts that were.
+        """Compute and store missing vectors, and return the number of texts that lacked them.
 
         Args:
             texts: texts of the pool.
@@ -169,15 +169,15 @@ class TokenVectors:
             raise IndexClosedError(f"{self.path} was closed by another thread.", "Open the pool again.") from error
         except sqlite3.DatabaseError as error:
             raise IndexDamagedError(
-                f"{self.path} is damaged: {error}.", f"Delete {self.path}: it is made again from the pool."
+                f"{self.path} is damaged: {error}.", f"Delete {self.path}: it is recreated from the pool."
             ) from error
 
 
 def token_weights(index: Index, parts: Sequence[str], tokens: int) -> NDArray[np.float32]:
-    """Return how rare the word of each token is in an index, so that "please" need not be covered.
+    """Return the rarity of each token's word in an index, so that "please" need not be covered.
 
-    On made-up compositional inputs 3 shots covered .991 of the parts so, and .981 with equal weights; .819 and .813
-    where the pool had the parts in other words only.
+    On synthetic compositional inputs, 3 shots covered .991 of the parts, compared with .981 with equal weights; .819
+    and .813 if the pool had the parts only in other words.
 
     Args:
         index: index of the examples to choose from.

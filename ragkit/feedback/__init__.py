@@ -1,7 +1,7 @@
 """People's feedback on answers, in one log that the example pool, the evaluation set and tuning read.
 
 ``FeedbackLog.open(path).add(Rating(...))``, then ``examples_of(log)``, ``questions_of(log)``, ``records_of(log)`` and
-``rankings_of(log)``; a question that measures is in none of what teaches.
+``rankings_of(log)``; a question reserved for measurement is in no training data.
 """
 
 from ragkit.feedback.evaluation_set import questions_of

@@ -24,18 +24,18 @@ class Approved:
     collection: str
     question: str
     answer: str
-    """Without numbers of citations."""
+    """Answer without citation numbers."""
     way: Way
     reply: Reply | None
     """The answer; None for an example written by hand."""
     event: int
-    """The number of the event in the log."""
+    """Number of the event in the log."""
 
 
 def approved(events: Sequence[Feedback]) -> tuple[list[Approved], list[LeftOut]]:
     """Return the answers that people approved, in the order of the events, and the events left out.
 
-    An answer is liked where more people put a thumb up than down, and nobody has corrected it.
+    An answer is liked if it has more thumbs up than down, and nobody has corrected it.
     """
     found: list[Approved] = []
     out: list[LeftOut] = []
@@ -63,7 +63,7 @@ def approved(events: Sequence[Feedback]) -> tuple[list[Approved], list[LeftOut]]
 
 
 def one_a_question(found: Iterable[Approved]) -> tuple[list[Approved], list[LeftOut]]:
-    """Keep one answer for each question of a collection: a chosen one before a corrected before a liked, the last."""
+    """Keep one answer per question of a collection: chosen before corrected before liked, then the latest."""
     several: dict[tuple[str, str], list[Approved]] = defaultdict(list)
     for one in found:
         several[one.collection, letters(one.question)].append(one)

@@ -1,4 +1,4 @@
-"""Feedback as questions to measure with: the answer that is wanted, and the passages that contain it."""
+"""Feedback as evaluation questions: the expected answer, and the passages that contain it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ragkit.feedback.split import VAL_FRACTION, LeftOut, Reading, Split
 
 @dataclass(frozen=True, slots=True)
 class GoldQuestion:
-    """A question with what is wanted of an answer."""
+    """A question with its expected answer."""
 
     id: str
-    """16 hexadecimal digits, the same for the same question of a collection."""
+    """Id of 16 hexadecimal digits, the same for the same question of a collection."""
     question: str
     answer: str
-    """Empty if the right answer is that there is none."""
+    """Expected answer; empty if the right answer is an abstention."""
     sources: tuple[Quote, ...]
-    """Passages that contain the answer; empty if none is known to."""
+    """Passages that contain the answer; empty if none is known."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of a question file, as ``ragkit eval`` reads it."""
@@ -48,8 +48,8 @@ def questions_of(
 ) -> Reading[GoldQuestion]:
     """Return the questions that are reserved for measurement and have an approved answer.
 
-    A liked answer brings its citations as passages; a correction brings those of the answer's citations that contain
-    the corrected text, because the others may be the reason for the wrong answer.
+    The passages of a liked answer are its citations. Those of a correction are the answer's citations that contain the
+    corrected text, because the others may be the reason for the wrong answer.
 
     Args:
         log: log to read.
@@ -70,13 +70,13 @@ def questions_of(
         else:
             rows.append(_gold(one))
     unknown = {letters(one.question): one.question for one in events if letters(one.question) not in answered}
-    out += [LeftOut(question, "nobody has said which answer is right") for question in unknown.values()]
+    out += [LeftOut(question, "no answer is marked as right") for question in unknown.values()]
     return Reading(rows, out, len(split.measuring), split.teaching)
 
 
 def _why_not(one: Approved, split: Split) -> str:
     example = split.shown_as(one.question)
-    return "it is of those that teach" if example is None else f"models are shown it as an example: {example}"
+    return "it is a training question" if example is None else f"it is an example for models:  {example}"
 
 
 def _gold(one: Approved) -> GoldQuestion:

@@ -1,4 +1,4 @@
-"""The feedback log: one SQLite file to which events are added and in which none is ever changed."""
+"""The feedback log: one append-only SQLite file of events."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ class FeedbackLog:
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = True) -> Self:
-        """Open a log, or make one.
+        """Open a log, or create it.
 
         Args:
             path: path of its file.
-            create: make it if there is none.
+            create: create it if it is missing.
 
         Raises:
             StoreError: if there is none and ``create`` is False, or the file is not a feedback log.
-            IndexWriteError: if it can't be made.
+            IndexWriteError: if it can't be created.
         """
         file = Path(path)
         if not create and not file.is_file():
@@ -93,7 +93,7 @@ class FeedbackLog:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class FeedbackLog:
         """Add an event and return it with its number; it is on the disk then.
 
         Raises:
-            SettingsError: if a value in it can't be; it says which.
+            SettingsError: if a value in it is invalid; the message names it.
             IndexWriteError: if it can't be written.
         """
         try:
@@ -167,7 +167,7 @@ class FeedbackLog:
         return self._event(*rows[0]) if rows else None
 
     def remove(self, *, person: str | None = None, collection: str | None = None) -> int:
-        """Remove all events of a person or of a collection, also from what the file held, and return how many.
+        """Remove all events of a person or of a collection, erase them from the file, and return their number.
 
         Args:
             person: person whose events to remove.

@@ -1,4 +1,4 @@
-"""Feedback as examples that models are shown."""
+"""Feedback as examples for prompts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def examples_of(
 ) -> Reading[Example]:
     """Return the examples that people chose or gave as corrections, at most one for each question of a collection.
 
-    None of them is a question that is kept to measure with, or nearly one.
+    Questions reserved for measurement, and their near-duplicates, are left out.
 
     Args:
         log: log to read.

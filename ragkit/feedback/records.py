@@ -28,17 +28,17 @@ class Configuration:
     """Configuration of an answer, compared in people's rankings."""
 
     model: str
-    """Its name; ``none`` where no model was asked."""
+    """Name of the model; ``none`` if no model was called."""
     mode: str
     """``chat``, ``extract`` or ``quotes``."""
     shots: int = 0
-    """Examples that the model was to be shown, at most."""
+    """Maximum number of examples in the prompt."""
     other: Metadata = field(default_factory=dict)
     """Other settings, such as ``k`` or ``templates``."""
 
     @property
     def label(self) -> str:
-        """The configuration in a few words; equal for equal ones only."""
+        """The configuration in a few words; unique for each configuration."""
         shown = [self.model, self.mode]
         if self.shots:
             shown.append(f"{self.shots} shots")
@@ -47,25 +47,25 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A citation, as much of it as is needed without the index: ``document.text[start:end] == quote``."""
+    """A citation with all that is needed without the index: ``document.text[start:end] == quote``."""
 
     document_id: str
     source: str
-    """The document's name, as people know it."""
+    """Display name of the document."""
     quote: str
     start: int
     end: int
     page: int | None = None
     label: str = ""
-    """Name of the page where it is not a numbered page; see ``ragkit.display.unit_name``."""
+    """Name of the page, if it is not a numbered page; see ``ragkit.display.unit_name``."""
 
     @classmethod
     def of(cls, citation: Citation, source: str | None = None) -> Quote:
-        """Return what is kept of a citation.
+        """Return the stored form of a citation.
 
         Args:
             citation: citation of an answer.
-            source: a name to keep in place of the citation's source, which may be a path that is nobody's business.
+            source: name that replaces the citation's source, which may be a private path.
         """
         name = citation.source if source is None else source
         return cls(
@@ -75,7 +75,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as a person saw it, and how it came about."""
+    """An answer as shown, with its prompt and configuration."""
 
     text: str
     configuration: Configuration
@@ -88,11 +88,11 @@ class Reply:
     """Citations of the text."""
     abstained: bool = False
     message: str = ""
-    """The id of the message that shows it."""
+    """Id of the message that shows it."""
 
     @classmethod
     def of(cls, answer: Answer, **other: MetadataValue) -> Reply:
-        """Return what is kept of an answer.
+        """Return the stored form of an answer.
 
         Args:
             answer: answer with its trace.
@@ -110,7 +110,7 @@ class Reply:
 
     @property
     def plain(self) -> str:
-        """The text without the numbers of citations, which point elsewhere the next time."""
+        """The text without the numbers of citations, which refer to this prompt only."""
         return plain_text(self.text)
 
     @property
@@ -130,7 +130,7 @@ class FeedbackEvent(ABC):
     """Name of the person; empty for the owner of a log without people."""
     created: AwareDatetime = field(default_factory=_now)
     id: int = 0
-    """Its number in the log, in the order in which events came; 0 before it is added."""
+    """Number in the log, in the order of addition; 0 before it is added."""
 
     @property
     @abstractmethod
@@ -145,7 +145,7 @@ class FeedbackEvent(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating(FeedbackEvent):
-    """A thumb for an answer."""
+    """A thumb up or down for an answer."""
 
     kind: Literal["rating"] = "rating"
     reply: Reply

@@ -18,13 +18,13 @@ from ragkit.records import Example
 VAL_FRACTION = 0.2
 """Share of the questions that are held out for evaluation."""
 NEAR = 0.95
-"""The cosine from which on two questions count as the same."""
+"""Minimum cosine of two questions that count as the same."""
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Feedback that a reader did not take."""
+    """Feedback that a reader left out."""
 
     question: str
     why: str
@@ -37,21 +37,21 @@ class Reading(Generic[Row]):
     rows: list[Row]
     left_out: list[LeftOut]
     measuring: int
-    """Questions of the whole log that are kept to measure with."""
+    """Number of questions in the complete log that are reserved for measurement."""
     teaching: int
-    """The other ones."""
+    """Number of the other questions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The questions of a log by what they are for.
+    """The questions of a log, divided into measurement and training.
 
     A question measures if the hash of its letters says so, which never changes and depends on no other question; unless
     a person has chosen it, or one that is nearly the same, as an example: what models are shown measures nothing.
     """
 
     measuring: Mapping[str, str]
-    """The questions that measure, by their letters."""
+    """Questions reserved for measurement, by their letters."""
     shown: Mapping[str, str]
     """Questions that would measure, by their letters, with the identical or nearly identical example."""
     teaching: int
@@ -59,7 +59,7 @@ class Split:
 
     @classmethod
     def of(cls, log: FeedbackLog, val_fraction: float = VAL_FRACTION) -> Self:
-        """Return the split of all questions in a log, whichever of them a reader is asked for.
+        """Return the split of all questions in a log.
 
         Args:
             log: log to read.
@@ -103,7 +103,7 @@ class Split:
 
 
 def nearly(questions: Iterable[str], others: Iterable[str], cosine: float = NEAR) -> dict[str, str]:
-    """Return the questions that some others hold, or nearly, each with the one that is most like it.
+    """Return the questions that have a near-duplicate among others, each with the most similar one.
 
     Args:
         questions: questions to look for.

@@ -21,7 +21,7 @@ class Standing:
     wins: int
     losses: int
     ties: int
-    """Comparisons in which it was as good as the other one, or neither was good."""
+    """Number of comparisons that ended in a tie, or in which neither answer was good."""
     rate: float | None
     """Wins and half of the ties over all its comparisons; None if there are none."""
     low: float | None
@@ -29,7 +29,7 @@ class Standing:
     high: float | None
     """Upper end of the interval, with 95 % confidence (Wilson's interval)."""
     up: int
-    """Thumbs; so is the next one."""
+    """Number of thumbs up."""
     down: int
     corrected: int
 
@@ -39,7 +39,7 @@ class Standing:
 
 
 def standings(events: Iterable[Feedback]) -> list[Standing]:
-    """Return how each configuration fares, the one that surely wins most first.
+    """Return the rating of each configuration, sorted by the lower end of the win rate's interval, highest first.
 
     Args:
         events: events from ``FeedbackLog.events``. A comparison of a configuration with itself is ignored.

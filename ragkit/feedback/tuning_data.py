@@ -1,4 +1,4 @@
-"""Feedback as what models are tuned on: prompts with the reply that is wanted, and rankings of two replies."""
+"""Feedback as tuning data: prompts with the target reply, and rankings of two replies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def records_of(
 ) -> Reading[TuningRecord]:
     """Return the prompts as they were sent, each with the reply that a person approved, for ``tune sft``.
 
-    None of them asks a question that is kept to measure with, or nearly one.
+    Questions reserved for measurement, and their near-duplicates, are left out.
 
     Args:
         log: log to read.
@@ -60,9 +60,9 @@ def rankings_of(
 ) -> Reading[Ranking]:
     """Return which of two answers people prefer, for ``tune reward`` and ``tune dpo``.
 
-    They come of comparisons; of an answer that was liked and one that was disliked after the same prompt; and of a
-    correction, which is preferred to what it corrects. Votes against each other cancel one another. None of them
-    answers a question that is kept to measure with, or nearly one.
+    They come from comparisons, from a liked and a disliked answer to the same prompt, and from a correction, which is
+    preferred to what it corrects. Contradictory votes cancel each other. Questions reserved for measurement, and their
+    near-duplicates, are left out.
 
     Args:
         log: log to read.
@@ -150,7 +150,7 @@ def _thumbs(events: Iterable[Feedback]) -> list[_Pair]:
 def _ranking(
     event: Rating | Correction | Comparison, chosen: Reply, text: str, rejected: Reply, origin: str
 ) -> Ranking:
-    """Return a ranking after the prompt of the better answer, for that is what it is to be said after.
+    """Return a ranking with the prompt of the better answer, after which this answer is to be generated.
 
     Answers of different configurations may have had different prompts.
     """

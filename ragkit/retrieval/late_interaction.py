@@ -38,7 +38,7 @@ class LateInteraction:
     def __init__(self, embedder: Embedder, kept: int = _KEPT) -> None:
         if not isinstance(embedder, TokenEmbedder):
             raise SettingsError(
-                f"{type(embedder).__name__} gives no token vectors, which rerank='late' needs.", "Use rerank=None."
+                f"{type(embedder).__name__} returns no token vectors, which rerank='late' needs.", "Use rerank=None."
             )
         self._embedder: TokenEmbedder = embedder
         self._kept: OrderedDict[int, Vectors] = OrderedDict()

@@ -333,7 +333,7 @@ def _check(query: str, k: int) -> None:
         raise QueryError("The query is empty.", "Say what to look for.")
     if len(query) > LONGEST_QUERY:
         raise QueryError(
-            f"The query has {len(query):,} characters; {LONGEST_QUERY:,} is the most.", "Ask for the part that matters."
+            f"The query has {len(query):,} characters; {LONGEST_QUERY:,} is the maximum.", "Pass the relevant part."
         )
     if k < 1:
         raise QueryError(f"k is {k}.", "Ask for 1 hit or more.")

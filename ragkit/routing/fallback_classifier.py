@@ -1,4 +1,4 @@
-"""Two classifiers, one of which answers for the other where that pays."""
+"""Two classifiers, one of which is a fallback for the other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORTH = 0.005
 
 
 class Predicts(Protocol):
-    """Puts inputs into classes; ``Classifier`` and ``HeadClassifier`` do."""
+    """Protocol of classifiers; ``Classifier`` and ``HeadClassifier`` implement it."""
 
     def predict(self, inputs: Sequence[str], /) -> list[Prediction]:
         """Return a prediction for each input."""
@@ -30,12 +30,12 @@ class Predicts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A prediction, and who made it."""
+    """A prediction, and the model that made it."""
 
     prediction: Prediction
     answered: Literal["primary", "fallback", "both"]
     score: float
-    """The chance that the fallback is right and the primary wrong, as the router has it."""
+    """Probability that the fallback is right and the primary wrong, according to the router."""
     why: str
     """Explanation in words, with the numbers."""
 
@@ -46,7 +46,7 @@ class Routed:
 
 
 class FallbackClassifier:
-    """Asks the primary, and the fallback where the router sees a chance that it is right and the primary wrong.
+    """Asks the primary, and the fallback for inputs that the router defers.
 
     Args:
         primary: asked for every input.
@@ -86,7 +86,7 @@ class FallbackClassifier:
 
 
 def blended(first: Prediction, second: Prediction, share: float) -> Prediction:
-    """Return what two predictions come to: the weighted sum of their log-probabilities, made to sum to 1.
+    """Return the combination of two predictions: the weighted sum of their log-probabilities, normalised.
 
     Args:
         first: the primary's.
@@ -121,14 +121,14 @@ def route_rows(
     primary_cost: float = 0.0,
     fallback_cost: float = 0.0,
 ) -> tuple[list[RouteRow], float]:
-    """Return rows for ``Router.fit`` and the blend that they were made with.
+    """Return rows for ``Router.fit``, and the blend with which they were computed.
 
     Args:
         primary: its predictions for the examples' inputs.
         fallback: likewise.
         examples: labelled examples that neither has learned from.
         blend: weight of the primary after falling back; by default the one with the most likely right labels, and 0
-            where that gains nothing to speak of.
+            if the gain is negligible.
         primary_cost: cost of an input.
         fallback_cost: cost of an input.
     """

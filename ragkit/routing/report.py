@@ -21,11 +21,11 @@ class Curve:
     """Results of a deferral rule at each share of deferral."""
 
     name: str
-    """``router``, ``margin``, ``random`` (what chance comes to on average) or ``best possible``."""
+    """``router``, ``margin``, ``random`` (the mean of random choice) or ``best possible``."""
     accuracy: tuple[float, ...]
     """At each of the report's rates."""
     cost: tuple[float, ...]
-    """The mean of an input, in the rows' unit."""
+    """Mean cost per input, in the unit of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class RouteReport:
 
     rows: int
     rates: tuple[float, ...]
-    """The shares of deferral that the curves run over."""
+    """Shares of deferral of the curves."""
     curves: tuple[Curve, ...]
     primary: Alone
     fallback: Alone
     rate: float
-    """The share that the router's own threshold defers."""
+    """Share of inputs that the router's own threshold defers."""
     accuracy: float
     """At its own threshold."""
     lower: float
@@ -63,7 +63,7 @@ class RouteReport:
 
 
 def route_report(router: Router, rows: Sequence[RouteRow]) -> RouteReport:
-    """Return how a router does on rows that it was not fitted to, beside chance, the margin alone, and either alone.
+    """Compare a router with random choice, the margin alone and either model alone, on rows that it was not fitted to.
 
     Raises:
         TaskError: if there are no rows.

@@ -55,7 +55,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Tells which inputs should go to the fallback.
+    """Decides which inputs go to the fallback.
 
     From the primary's signals, it predicts the calibrated probability that the fallback is right and the primary wrong.
     """
@@ -70,8 +70,8 @@ class Router:
     """Probability that the fallback is right and the primary model is wrong."""
     threshold: Threshold
     blend: float = 0.0
-    """After falling back the primary's log-probabilities of labels still count with this weight, the fallback's with
-    the rest; 0 if the fallback alone is asked."""
+    """Weight of the primary's log-probabilities of labels after falling back; the fallback's have the rest. 0 uses the
+    fallback alone."""
 
     @classmethod
     def fit(
@@ -89,8 +89,8 @@ class Router:
 
         Args:
             rows: inputs that neither the primary nor the fallback has learned from.
-            target: the accuracy that both together are to have.
-            rate: the share of inputs that are to go to the fallback.
+            target: target accuracy of both models together.
+            rate: share of inputs that go to the fallback.
             confidence: confidence of the lower bound.
             held_out: the threshold is chosen on these; by default on the rows themselves, each scored by a router that
                 was fitted without it.
@@ -135,12 +135,12 @@ class Router:
         return self.gain(features)
 
     def defers(self, signals: Sequence[Signals]) -> NDArray[np.bool_]:
-        """Tell which inputs go to the fallback, ``[inputs]``."""
+        """Return whether each input goes to the fallback, ``[inputs]``."""
         found: NDArray[np.bool_] = self.scores(signals) >= self.threshold.score
         return found
 
     def save(self, file: str | Path) -> None:
-        """Write the router as JSON, whole or not at all."""
+        """Write the router as JSON, atomically."""
         path = Path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, **TypeAdapter(Router).dump_python(self, mode="json")}
@@ -151,7 +151,7 @@ class Router:
         """Read a router.
 
         Raises:
-            TaskError: if the file is missing, damaged, or no router's.
+            TaskError: if the file is missing, damaged, or not a router file.
         """
         hint = "Fit one: ragkit route fit FILE --rows ROWS"
         try:
@@ -185,7 +185,7 @@ def _features(values: NDArray[np.float64], centres: Sequence[float], scales: Seq
 def _crossfitted(
     features: NDArray[np.float64], happened: NDArray[np.bool_], hard: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> tuple[Chance, NDArray[np.float64]]:
-    """Return a chance fitted to all rows, and for each row what it is by one that was fitted without it.
+    """Return a model fitted to all rows, and an out-of-fold probability for each row.
 
     Args:
         features: features of rows, ``[rows, 2 * signals]``.

@@ -19,7 +19,7 @@ from ragkit.routing.signals import Signals
 
 @dataclass(frozen=True, slots=True)
 class RouteRow:
-    """An input whose answer is known, and how both did on it."""
+    """An input with a known answer, and the results of both models."""
 
     signals: Signals
     """Signals of the primary; signals that it did not provide are left out."""
@@ -29,7 +29,7 @@ class RouteRow:
     primary_cost: float = 0.0
     """Cost in any unit, such as US dollars or seconds, that is the same in all rows."""
     fallback_cost: float = 0.0
-    """On top of the primary's, which is asked first in any case."""
+    """Cost in addition to the primary's, which is always asked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Outcomes:
 
     @classmethod
     def of(cls, rows: Sequence[RouteRow]) -> Outcomes:
-        """Gather who was right in rows, and what it cost."""
+        """Collect the results and costs of rows."""
         return cls(
             np.array([row.primary_right for row in rows], dtype=bool),
             np.array([row.fallback_right for row in rows], dtype=bool),
@@ -60,10 +60,10 @@ def read_rows(file: str | Path) -> list[RouteRow]:
     """Read rows from a JSON Lines file.
 
     Each line has ``signals`` (an object of numbers), ``primary_right`` and ``fallback_right`` (true or false), and may
-    have ``primary_cost`` and ``fallback_cost`` (numbers); other keys are passed over.
+    have ``primary_cost`` and ``fallback_cost`` (numbers); other keys are ignored.
 
     Raises:
-        TaskError: if it can't be read, or a line lacks one of these; it says which.
+        TaskError: if it can't be read, or a line lacks one of these; the message names the line.
     """
     path = Path(file)
     try:
@@ -77,7 +77,7 @@ def read_rows(file: str | Path) -> list[RouteRow]:
 
 
 def write_rows(file: str | Path, rows: Iterable[RouteRow]) -> None:
-    """Write rows as JSON Lines, whole or not at all."""
+    """Write rows as JSON Lines, atomically."""
     lines = [json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows]
     write_atomically(Path(file), "".join(lines).encode())
 

@@ -28,7 +28,7 @@ NAMES = (
     "groundedness",
     "used_llm",
 )
-"""All that ``signals`` can give; a router takes any others too."""
+"""All signals of ``signals``; a router accepts any others too."""
 
 
 def signals(
@@ -41,7 +41,7 @@ def signals(
     groundedness: float | None = None,
     used_llm: bool | None = None,
 ) -> dict[str, float]:
-    """Return what is known of a reply, by name; nothing if nothing is known.
+    """Return the signals of a reply by name; empty if none are known.
 
     Args:
         probabilities: probabilities of all labels. They give ``probability`` (of the likeliest), ``margin`` (over the
@@ -51,8 +51,8 @@ def signals(
         shots: the examples that were shown or that voted. They give ``similarity``, the best score, and with ``label``
             the ``shot_agreement``, the share of them that have it.
         label: predicted label.
-        samples: further replies to the same input. They give ``sample_agreement``, the share of the commonest, case and
-            white space aside.
+        samples: further replies to the same input. They give ``sample_agreement``, the share of the most common one,
+            ignoring case and white space.
         groundedness: share of the reply that its sources support.
         used_llm: whether the LLM was called for the input.
     """

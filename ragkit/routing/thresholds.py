@@ -62,9 +62,9 @@ def choose(
 ) -> Threshold:
     """Return a threshold for a share of deferral, for a target, or, with neither, for the highest accuracy.
 
-    The shares from 0 to 1 are tried in steps of .05, and the smallest is taken that is most accurate, or at which the
-    lower bound of the accuracy reaches the target. The bound holds for all of them simultaneously: each is given its
-    part of what may go wrong (Bonferroni), as the best of several bounds would be too good.
+    The shares from 0 to 1 are tried in steps of .05. The result is the smallest share with the highest accuracy, or the
+    smallest whose lower bound of the accuracy reaches the target. The bound holds for all of them simultaneously: the
+    error probability is divided among them (Bonferroni), since the best of several bounds would be too optimistic.
 
     Args:
         scores: scores of rows that the router was not fitted to: the chance that falling back gains, ``[rows]``.

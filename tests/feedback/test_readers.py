@@ -103,8 +103,8 @@ def test_questions_bring_answers_and_passages_in_the_form_that_eval_reads(log, t
     assert (source.source, source.quote, source.start, source.end) == ("d1", passage.quote, passage.start, passage.end)
     assert (second.answers, [one.quote for one in second.sources]) == (("Ann",), ["Ann built it."])
     assert (third.answers, third.sources, third.unanswerable) == ((), (), True)
-    assert left_out(found, MEASURING[3]) == ["nobody has said which answer is right"]
-    assert left_out(found, TEACHING[0]) == ["it is of those that teach"]
+    assert left_out(found, MEASURING[3]) == ["no answer is marked as right"]
+    assert left_out(found, TEACHING[0]) == ["it is a training question"]
     assert (found.measuring, found.teaching) == (4, 1)
 
 

@@ -1,4 +1,4 @@
-"""Actions mined from a person's questions: what they ask for again and again becomes an action with a name.
+"""Mines actions from people's questions: information that they ask for repeatedly becomes a named action.
 
 PEARL (Sun et al., 2023) lets GPT-4 propose actions for each question, and merges them to 81, of which three make up
 72 % of the steps of its plans. Here, rules read what a question asks for ("the deadline of", "which form", "how do I
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder
 
 LEAST_SUPPORT = 3
-"""Questions that must ask for the same thing."""
+"""Minimum number of questions for an action."""
 _SAME = 0.65
 """Cosine of two phrases from which they mean the same."""
 _WORD = r"[a-z][a-z-]+"
@@ -118,7 +118,7 @@ def mine_actions(
         questions: questions as people ask them; equal ones count once.
         embedder: merges phrases of similar meaning.
         model: a local model, which names what the questions ask for that the rules do not read.
-        least_support: questions that must ask for the same thing.
+        least_support: minimum number of questions for an action.
         most: maximum number of actions.
         progress: gets the number of questions that the model has read, and of those that it has to read.
 

@@ -166,7 +166,7 @@ def _hint(error: Exception) -> str:
     import asyncpg
 
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
-        return "Ask the owner of the database for the right: SELECT for readers, CREATE on the schema for writers."
+        return "Ask the owner of the database for the privilege: SELECT for readers, CREATE on the schema for writers."
     if isinstance(error, asyncpg.FeatureNotSupportedError | asyncpg.UndefinedFileError):
         return "Install pgvector 0.8 or newer on the server."
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):

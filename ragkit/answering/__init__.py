@@ -1,4 +1,4 @@
-"""A question to an answer with citations, checked: by a chat model, by a span of the documents, or by quotes."""
+"""Answers questions with checked citations: by a chat model, by a span of the documents, or by quotes."""
 
 from ragkit.answering.assistant import Assistant
 from ragkit.answering.compression import Compressed, Compression, compress

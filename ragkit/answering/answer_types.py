@@ -125,10 +125,10 @@ _WANTS = tuple((name, re.compile(pattern, re.I)) for name, pattern in _WORDINGS)
 
 
 def wanted_type(question: str) -> AnswerType | None:
-    """Return the type of answer that the wording of a question asks for, or None if it asks for none of these.
+    """Return the type of answer that the wording of a question asks for, or None if it asks for none of them.
 
     Args:
-        question: the sentence that asks, without what sets the scene.
+        question: the sentence that asks, without introductory sentences.
     """
     text = " ".join(question.replace("’", "'").split())
     governing = _QUESTION_WORD.search(text)
@@ -189,7 +189,7 @@ _QUANTITY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A quantity of a text in base units, such as seconds and metres; of a range, both ends."""
+    """A quantity of a text in base units, such as seconds and metres; for a range, both ends."""
 
     low: float
     high: float
@@ -236,7 +236,7 @@ def quantities_in(text: str) -> list[Quantity]:
 def quantity_in(text: str) -> tuple[float, str] | None:
     """Return the first quantity of a text as a value in its base unit and what it measures, or None.
 
-    Durations are in seconds, lengths in metres, weights in kilograms; of a range the higher end counts.
+    Durations are in seconds, lengths in metres, weights in kilograms; for a range, the higher end is used.
     """
     for match in _QUANTITY.finditer(text):
         if match["money"]:

@@ -1,4 +1,4 @@
-"""A question to an answer: the one place that knows all the stages."""
+"""Answers questions by connecting all stages."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Assistant:
             documents; ``quotes`` for the best sentences, without a model; ``auto`` for ``extract`` with a model and
             ``quotes`` without.
         options: options of answering.
-        examples: answered questions; ``chat`` is shown those that are most like the one that is asked.
+        examples: answered questions; the most similar ones are shown in ``chat`` prompts.
         models: instead of ``model``, a fallback chain of models or names of models; the first is asked first, and
             ``trace.attempts`` has an entry for each.
         policy: conditions for continuing with the next of the ``models``.
@@ -145,13 +145,13 @@ class Assistant:
             where: only documents that match.
             mode: answer mode that replaces the assistant's own.
             history: the chat so far, oldest first; a question that refers back is searched for together with it.
-            shots: answered questions to show the model in place of the assistant's own; ``chat`` only.
-            kind: kind of the question, in place of the one that is recognised; see ``ragkit.answering.kinds.KINDS``.
+            shots: answered questions for the prompt, which replace the assistant's own; ``chat`` only.
+            kind: kind of the question, which replaces the recognised one; see ``ragkit.answering.kinds.KINDS``.
             query: the question as a standalone question, instead of the one that is made from the history.
 
         Raises:
             QueryError: if the question is empty or too long, or the filter can't be read.
-            SettingsError: if there is no such mode or kind.
+            SettingsError: if the mode or kind is unknown.
             PromptOverflowError: if the question does not fit the model's window.
             ModelError: if the model fails.
             IndexDamagedError: if the index is damaged.
@@ -175,10 +175,10 @@ class Assistant:
     ) -> Generator[AnswerEvent, None, None]:
         """Answer a question and yield each step, ``Finished`` last.
 
-        They are ``Retrieved``, ``ModelNeeded`` (unless no model is asked), ``PromptBuilt``, ``Generating`` and
-        ``TextDelta`` (of ``chat``), and ``Finished``. ``Retrieved`` comes again if the model rewrites the question, or
+        They are ``Retrieved``, ``ModelNeeded`` (unless no model is called), ``PromptBuilt``, ``Generating`` and
+        ``TextDelta`` (of ``chat``), and ``Finished``. ``Retrieved`` is repeated if the model rewrites the question, or
         if names in the first hits lead to others. Text is yielded sentence by sentence, each after its check: the
-        numbers in it are those of ``Answer.citations``, and all of it together is ``Answer.text``.
+        numbers in it are those of ``Answer.citations``, and the complete text is ``Answer.text``.
         """
         if kind is not None and kind not in KINDS:
             raise SettingsError(f"Unknown kind of question {kind!r}.", f"Legal values: {', '.join(KINDS)}.")
@@ -298,7 +298,7 @@ class Assistant:
             mode: answer mode that replaces the assistant's own.
             max_workers: questions in progress at a time. More than 1 helps with models behind an API; a local model
                 answers one question at a time, unless it was opened with ``parallel``.
-            return_errors: return the error of a question that fails in place of its answer, instead of raising it.
+            return_errors: return the error of a failed question instead of raising it.
 
         Returns:
             Answers in the order of ``questions``.
@@ -368,9 +368,9 @@ class Assistant:
         )
 
     def evidence(self, question: str, *, where: Filter | str | None = None) -> Evidence:
-        """Search for a question and rank what is found, without answering it.
+        """Search for a question and rank the results, without answering it.
 
-        ``ragkit.answering.compress`` makes a short context for another program of it.
+        ``ragkit.answering.compress`` makes a short context from it for another program.
 
         Args:
             question: a standalone question.

@@ -1,4 +1,4 @@
-"""The async side of answering: a synchronous stream runs in a thread, its events arrive on the event loop."""
+"""Async answering: a synchronous stream runs in a thread, and its events arrive on the event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def stream_in_thread(start: Callable[[], Generator[T, None, None]]) -> AsyncIterator[T]:
-    """Yield what a generator yields, and run it in a thread of its own.
+    """Run a generator in a separate thread, and yield its items.
 
     If the consumer stops early or is cancelled, the generator is closed at its next item, in its thread.
 
@@ -21,7 +21,7 @@ async def stream_in_thread(start: Callable[[], Generator[T, None, None]]) -> Asy
         start: returns the generator; called in the thread.
 
     Raises:
-        Exception: whatever the generator raises.
+        Exception: any error that the generator raises.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[T] | BaseException | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""The way ``chat``: free text whose every sentence is checked against the sources."""
+"""The mode ``chat``: free text in which each sentence is checked against the sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MARK = re.compile(r"\s*\[(\d+(?:\s*,\s*\d+)*)\]")
 CANDIDATES = 4
-"""Sentences of the sources, those with the most words in common, that a sentence of the reply is checked against."""
+"""Number of source sentences, by words in common, against which a sentence of the reply is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CheckedSentence:
     text: str
     """Sentence with its leading white space and citation number; joined, the sentences are ``Checked.text``."""
     citation: Citation | None
-    """Number of the source that supports it."""
+    """Citation of the source that supports it."""
     contradicted: bool = False
     """Whether a source contradicts it."""
 
@@ -53,9 +53,9 @@ class CheckedSentence:
 class ReplyChecker:
     """Checks a reply sentence by sentence, and numbers its citations in the order of appearance.
 
-    The sources that the model named are tried first, then the others. A source's sentence is judged alone, and if it
-    does not support the claim, with its heading and with the sentence before it. Headings and questions support
-    nothing. Numbers of sources that were not shown are dropped.
+    The sources that the model named are tried first, then the others. A source's sentence is judged alone and, if it
+    does not support the claim, with its heading and with the previous sentence. Headings and questions never support a
+    claim. Numbers of sources that were not shown are dropped.
 
     Args:
         sources: sources that the model was shown.
@@ -100,7 +100,7 @@ class ReplyChecker:
         return CheckedSentence(said, citation, is_contradicted)
 
     def begin(self, text: str) -> None:
-        """Take a text that is complete, and whose values ``add_value`` checks."""
+        """Start with a complete text, whose values ``add_value`` checks."""
         self._text = text
 
     def add_value(self, value: str, start: int, end: int) -> None:
@@ -149,10 +149,10 @@ def unsupported_doubt(
     abstention: str,
     verifier: SupportVerifier | None = None,
 ) -> Callable[[Completion], str | None]:
-    """Return a check of replies: it gives the reason to call the next model if too few sentences are supported.
+    """Return a check of replies, which returns the reason to call the next model if too few sentences are supported.
 
     Args:
-        least: share of the sentences, 0 to 1, that must be.
+        least: minimum share of supported sentences, 0 to 1.
         sources: sources that the model was shown.
         embedder: embedder of the index.
         abstention: reply of a model that finds no answer; it is accepted without a check.

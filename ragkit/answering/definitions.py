@@ -1,4 +1,4 @@
-"""The term that a question wants defined, and whether a text defines it."""
+"""Finds the term that a question asks to define, and whether a text defines it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAYS = r"(?:is|are|was|were|means?|stands? for|refers? to|denotes?|describes?)\
 
 
 def defined_term(question: str) -> str | None:
-    """Return the term that a question wants defined, such as "GACA", or None.
+    """Return the term that a question asks to define, such as "GACA", or None.
 
     Args:
         question: the sentence that asks.
@@ -36,8 +36,8 @@ def defined_term(question: str) -> str | None:
 def defines(text: str, term: str) -> bool:
     """Return whether a text defines a term or spells it out.
 
-    It does if it says that the term is, means or stands for something, sets it before a dash or colon at its beginning,
-    or gives it in brackets after its long form. Of a term of several words, an acronym in it counts as well.
+    A definition says that the term is, means or stands for something, has it at its beginning before a dash or colon,
+    or has it in brackets after its long form. In a term of several words, an acronym counts as well.
     """
     flat = " ".join(text.split())
     acronyms = [word for word in re.findall(r"[\w&/-]+", term) if len(word) > 1 and word.isupper()]

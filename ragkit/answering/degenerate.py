@@ -1,4 +1,4 @@
-"""Replies that repeat themselves or break off, as those of small models do."""
+"""Detects repetitive and truncated replies, which small models produce."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ragkit.answering.trace import Trace
 from ragkit.chunking import sentence_spans
 
 MAX_PERIOD = 6
-"""Sentences of a cycle that is looked for: A B C A B C has 3."""
+"""Maximum length of a repeated cycle, in sentences: that of A B C A B C is 3."""
 MAX_PHRASE = 24
-"""Words of a phrase that is looked for within a sentence."""
+"""Maximum length of a repeated phrase within a sentence, in words."""
 _MIN_WORDS = 4
 """Words of a cycle of sentences; a shorter one, such as "Yes. Yes.", may be meant."""
 _PHRASE_REPEATS = 4
@@ -58,10 +58,10 @@ def recent_repetition(text: str) -> int | None:
 
 
 def broken_tail(text: str) -> int | None:
-    """Return where the last sentence of a text begins if it has no end, or None.
+    """Return the start of the last sentence of a text if it is incomplete, or None.
 
     Args:
-        text: a reply that ended because it reached its limit of tokens.
+        text: a reply that ended because it reached its token limit.
     """
     if _ENDS.search(text.rstrip()):
         return None

@@ -1,7 +1,7 @@
-"""The units that fit a question best, and how well they do.
+"""Ranks units by how well they answer a question.
 
-Units are ranked by late interaction: each token of the question against the token of the unit, read with its headings
-and lead-in, that is most like it (MaxSim, Khattab and Zaharia, arXiv:2004.12832). On real questions this finds the
+Units are ranked by late interaction: each token of the question is compared with the most similar token of the unit,
+read with its headings and lead-in (MaxSim, Khattab and Zaharia, arXiv:2004.12832). On real questions this finds the
 right sentence first far more often than cosine and shared words do (docs/benchmarks.md).
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragkit.embedding import Embedder, Vectors
 
 MAX_UNITS = 48
-"""Units that are ranked by the embedder; of more, those that share most with the question."""
+"""Maximum number of units that the embedder ranks; of more, those that share most with the question."""
 _CONTEXT = 160
 """Characters of the headings, and of the lead-in, that a unit is read with."""
 _COSINE, _COVERAGE, _SOURCE, _TYPE = 0.2, 0.15, 0.15, 0.06
@@ -47,12 +47,12 @@ _EVIDENCE = {
 """Weights of the signals. Those of relevance were fitted on questions with and without anything about their subject
 (XQuAD with the article and without, questions from elsewhere); those of evidence on whether the quotes answer, for
 questions of XQuAD and half of the handbook's, asked with and without the sentences that answer them. docs/benchmarks.md
-has what the other questions give."""
+has the results on the other questions."""
 _PLATT = (0.79, 0.57)
 REFUSE_BELOW = 0.15
-"""Relevance below which ragkit says that it is not in the documents."""
+"""Relevance below which the answer is an abstention."""
 HOPELESS_BELOW = 0.1
-"""Relevance below which not even a model that can judge passages itself is asked."""
+"""Relevance below which even a model that can judge passages is not called."""
 UNSURE_BELOW = 0.3
 """Evidence score below which an answer is marked as unsure."""
 SHORT_KINDS = frozenset({"fact", "number", "keywords"})
@@ -64,11 +64,11 @@ _TOLD_PENALTY, _TOLD_SHARE = 0.1, 0.7
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A unit with how well it fits the question."""
+    """A unit with its scores for the question."""
 
     unit: Unit
     score: float
-    """Comparable between questions to an embedder; higher is better."""
+    """Score, comparable between questions with the same embedder; higher is better."""
     coverage: float
     """Share of the question's terms in the unit, weighted by rarity, 0 to 1."""
     typed: bool
@@ -87,7 +87,7 @@ def rank_units(
     told: str = "",
     kind: str = "",
 ) -> list[Ranked]:
-    """Return the units, the one that fits the question best first.
+    """Return the units, best match first.
 
     Args:
         question: a standalone question.
@@ -95,7 +95,7 @@ def rank_units(
         embedder: embedder of the index. One without token vectors ranks by cosine.
         weights: rarity of each of the question's terms.
         focus: for a follow-up, its own words, which count as much as the question with its context.
-        told: the last reply of the conversation, whose own sentences are not wanted again.
+        told: the last reply of the conversation, whose sentences should not be repeated.
         kind: kind of the question; for a definition, units that define its term are preferred.
     """
     wanted = content_terms(question)
@@ -202,9 +202,9 @@ def signals(
     weights: Mapping[str, float],
     focus: str = "",
 ) -> dict[str, float]:
-    """Return what the evidence score is made of, each about 0 to 1.
+    """Return the signals of the evidence score, each about 0 to 1.
 
-    They compare the units with each other and with what the question wants; none is a collection's own scale.
+    They compare the units with each other and with the question; none depends on the scale of a collection.
 
     Args:
         question: a standalone question.
@@ -256,7 +256,7 @@ def evidence_score(found: Mapping[str, float]) -> float:
 def probability_right(evidence: float) -> float:
     """Return the probability, 0 to 1, that an answer read from evidence of this score is right.
 
-    Platt scaling, fitted on half of the handbook's questions: even where the evidence is good a reader can err.
+    Platt scaling, fitted on half of the handbook's questions, since a reader can err even with good evidence.
     """
     odds = min(max(evidence, 1e-3), 1 - 1e-3)
     return 1 / (1 + math.exp(-(_PLATT[0] + _PLATT[1] * math.log(odds / (1 - odds)))))

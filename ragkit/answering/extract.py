@@ -1,8 +1,8 @@
-"""The way ``extract``: the answer can only be a span of the retrieved passages.
+"""The mode ``extract``: the answer can only be a span of the retrieved passages.
 
-The model is shown the best passage after answered examples. A model that runs here decodes under the constraint that
-its whole reply is one of the spans of the best sentences: of all these spans the likeliest is found by an exact search
-that looks at few of them. Of any other model the free reply is looked up in the passages.
+The prompt has answered examples and the best passage. The complete reply of a local model is constrained to the spans
+of the best sentences: an exact search finds the most likely span and evaluates few of them. The free reply of any other
+model is located in the passages.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class ExtractOptions:
     """Options of extraction. The defaults were chosen on the even articles of XQuAD-en (docs/benchmarks.md)."""
 
     passages: int | None = None
-    """Sources that the model is shown. None is one for a local model, as small models do best with one, and all that
-    were retrieved for a model behind an endpoint."""
+    """Number of sources in the prompt. None is one for a local model, since small models do best with one, and all
+    retrieved sources for a model behind an endpoint."""
     shots: int = 4
     """Answered examples before the question."""
     answer_tokens: int = 40
-    """Tokens of the window that are left for the answer."""
+    """Tokens of the window that are reserved for the answer."""
     sentences: int = 6
-    """The best ones, whose spans may be the answer."""
+    """Number of best sentences whose spans may be the answer."""
     sentence_weight: float = 16.0
-    """Weight of a sentence's score (0 to 1) beside the log-probability of a span."""
+    """Weight of a sentence's score (0 to 1) relative to the log-probability of a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Extracted:
     """Result of an extraction."""
 
     span: tuple[Source, int, int] | None
-    """The source and the span's offsets in its document; None if nothing in the passages answers."""
+    """The source and the span's offsets in its document; None if the passages contain no answer."""
     reply: str
     """The model's reply."""
     usage: Usage
@@ -81,9 +81,9 @@ def extract(
     Args:
         question: question as asked.
         ranked: the sentences of the sources, best first.
-        sources: best first.
+        sources: sources, best first.
         model: model to ask.
-        templates: the texts around.
+        templates: templates of the prompt.
         options: options of extraction.
 
     Raises:
@@ -109,10 +109,10 @@ def extract(
 
 
 def span_sentences(question: str, ranked: Sequence[Ranked], embedder: Embedder) -> list[Sentence]:
-    """Return the best units as sentences whose score counts beside a span's log-probability.
+    """Return the best units as sentences with the scores that are added to a span's log-probability.
 
-    The score, 0 to 1, is the mean of cosine and coverage, for which ``sentence_weight`` was chosen; which units compete
-    is decided by their rank as evidence.
+    The score, 0 to 1, is the mean of cosine and coverage, for which ``sentence_weight`` was chosen; the units are
+    selected by their rank as evidence.
 
     Args:
         question: a standalone question.
@@ -134,7 +134,7 @@ def span_sentences(question: str, ranked: Sequence[Ranked], embedder: Embedder) 
 def _chosen(
     model: ScoringModel, prompt: Prompt, found: Sequence[Candidate], options: ExtractOptions
 ) -> tuple[Candidate | None, Usage, tuple[Attempt, ...]]:
-    """Return the span that is the likeliest reply."""
+    """Return the span that is the most likely reply."""
     if not found:
         return None, Usage(cost=0.0), ()
     biases = [options.sentence_weight * candidate.sentence.score for candidate in found]
@@ -172,7 +172,7 @@ def shipped_shots() -> list[Example]:
 def reader_prompt(
     question: str, sources: Sequence[Source], model: ChatModel, templates: Templates, options: ExtractOptions
 ) -> Prompt:
-    """Build the prompt: instructions, shots, passage and question; what stays the same comes first."""
+    """Build the prompt: instructions, shots, passage and question; constant parts come first."""
     messages = [Message("system", templates.fill("extract_system"))]
     already = model.count_tokens(messages)
     sections = [ReceiptSection("instructions", messages[0].content, "extract_system.txt", already, "kept")]

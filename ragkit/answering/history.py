@@ -1,8 +1,8 @@
 """Rewrites a follow-up question as a standalone question, by rules.
 
-A question that refers back (a pronoun, an ellipsis, a comparison with what was said) is read together with what the
-last turns were about. Its words decide whether it does; if they leave it open, the caller decides between the
-readings by what retrieval finds for each.
+A question that refers back (a pronoun, an ellipsis, a comparison with an earlier turn) is combined with the topic of
+the last turns. Its words decide whether it refers back; if they are ambiguous, the caller decides between the readings
+by the results of retrieval for each.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ragkit.records import Message
 from ragkit.retrieval.terms import content_terms
 
 MAX_TURNS = 6
-"""Messages of the history that are read, the latest ones."""
+"""Maximum number of messages of the history that are read, the latest ones."""
 MAX_CHARS = 600
-"""Characters of a turn that are read."""
+"""Maximum number of characters of a turn that are read."""
 _OPENERS = re.compile(
     r"^(?:(?:thanks?(?: you)?|thx|ok(?:ay)?|great|good|fine|cool|perfect|i see|got it|alright|right|sure|hm+|ah|"
     r"oh|so|well|"
@@ -58,7 +58,7 @@ class Reading:
     query: str
     """Query for the search."""
     rule: str
-    """Why it was read so."""
+    """Rule that produced the reading."""
 
 
 def opening_removed(question: str) -> str:
@@ -87,9 +87,9 @@ def refers_back(question: str) -> str | None:
 
 
 def topics(history: Sequence[Message]) -> tuple[str, str, str]:
-    """Return what a conversation is about: its first open question, the last question and the last reply.
+    """Return the topics of a conversation: its first open question, the last question and the last reply.
 
-    Empty turns are left out, and of long ones only the beginning is read.
+    Empty turns are left out, and only the beginning of long ones is read.
     """
     turns = [turn for turn in history[-MAX_TURNS:] if turn.content.strip()]
     asked = [opening_removed(turn.content)[:MAX_CHARS] for turn in turns if turn.role == "user"]

@@ -2,7 +2,7 @@
 
 A rule is a pattern over the sentence that asks. Rules are tried from the specific to the general, and the first that
 matches decides. A rule that matches weakly (a bare noun phrase, a question in a language without rules) is marked as
-unsure, so that a caller can ask something better.
+unsure, so that a caller can use a better classifier.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kind = Literal[
     "identifier",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Kinds of questions, which the readers are chosen by."""
+"""Kinds of questions, by which the readers are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +175,9 @@ _LATER_RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 
 
 def asking_part(question: str) -> str:
-    """Return the sentence of a question that asks; what comes before it only sets the scene.
+    """Return the sentence of a text that asks the question, without introductory sentences.
 
-    The last sentence with a question mark is taken, else the last with a question word, else the whole.
+    This is the last sentence with a question mark, else the last with a question word, else the complete text.
     """
     spans = sentence_spans(question.strip())
     parts = [question.strip()[start:end] for start, end in spans]

@@ -1,7 +1,7 @@
-"""The language of a short text, told by its script and its commonest words, or unknown.
+"""Detects the language of a short text by its script and its most common words, or returns None.
 
-A wrong guess costs more than none: a language is returned only if the script identifies it, or at least two of its
-commonest words, or one beside letters that English has not.
+A wrong guess costs more than none: a language is returned only if the script identifies it, or the text has at least
+two of its most common words, or one and letters that English does not use.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _common_words() -> dict[str, frozenset[str]]:
 
 
 def language_of(text: str) -> str | None:
-    """Return the language of a text as an ISO 639-1 code, or None if the text does not say.
+    """Return the language of a text as an ISO 639-1 code, or None if it is not recognised.
 
     Knows English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish and Turkish by their words, and
     Japanese, Korean, Chinese, Thai, Arabic, Hebrew, Hindi, Greek and Russian by their scripts.

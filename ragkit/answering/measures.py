@@ -31,7 +31,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "$": ("USD", 1), "usd": ("USD", 1), "dollar": ("USD", 1), "£": ("GBP", 1), "gbp": ("GBP", 1), "¥": ("JPY", 1),
     "°C": ("temperature", 1),
 }  # fmt: skip
-"""Dimension and factor to its base unit. Currencies are dimensions of their own: they are never converted."""
+"""Dimension and factor to its base unit. Each currency is a separate dimension: currencies are never converted."""
 _SPELLINGS = {"meter": "metre", "millimeter": "millimetre", "centimeter": "centimetre", "kilometer": "kilometre",
               "liter": "litre", "inche": "inch", "pound": "lb", "mins": "min", "hrs": "hr"}  # fmt: skip
 _SCALES = {"thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9}
@@ -48,7 +48,7 @@ _HEADER_UNIT = re.compile(r"[\[(]\s*([^\])]{1,12}?)\s*[\])]|\bin ([a-zA-Z/²³%�
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number with what it measures."""
+    """A number with its dimension."""
 
     value: float
     """Value in the base unit of its dimension, such as metres."""
@@ -56,7 +56,7 @@ class Measure:
     """Dimension, such as ``length`` or ``EUR``; the unit itself if it is unknown, or empty for a bare number."""
     start: int = 0
     end: int = 0
-    """Its span in the text."""
+    """End of its span in the text."""
 
 
 def measure_of(cell: str, column: str = "") -> Measure | None:

@@ -31,7 +31,7 @@ class AnswerOptions:
     threshold: float = REFUSE_BELOW
     """Relevance below which the answer is "not in the documents"; 0 to always answer."""
     unsure_below: float = UNSURE_BELOW
-    """Evidence score below which an answer is marked as unsure; docs/benchmarks.md has what each threshold costs."""
+    """Evidence score below which an answer is marked as unsure; docs/benchmarks.md has the effect of each threshold."""
     readers: Mapping[Kind, Sequence[Reader]] = field(default_factory=lambda: READERS)
     """Readers without a model, by kind of question; the first reply is used, or quotes if there is none."""
     follow_names: bool = True
@@ -39,7 +39,8 @@ class AnswerOptions:
     questions that need two passages; see ``ragkit.retrieval.retrieve_linked``."""
     rewrite: bool = True
     """Let the model rewrite a follow-up, and translate a question in another language than the documents, before the
-    search. Models with a billion parameters or more, and endpoints, do both; from 0.4 billion on they translate."""
+    search. Models with a billion parameters or more, and endpoints, do both; models with 0.4 billion or more
+    translate."""
     compress: float | None = None
     """Share of the tokens of the passages that the prompt shows, such as 0.25; None shows them in full. See
     ``ragkit.answering.compress``; an answer without a model is not affected."""
@@ -47,7 +48,7 @@ class AnswerOptions:
     """Sampling temperature of ``chat``; see ``GenerationOptions``."""
     seed: int | None = None
     shots: int = 4
-    """Number of answered questions that ``chat`` is shown, if the assistant has examples."""
+    """Number of answered questions in the ``chat`` prompt, if the assistant has examples."""
     stop: tuple[str, ...] = ()
     """Stop sequences of ``chat``; see ``GenerationOptions``."""
     instructions: str = ""

@@ -40,12 +40,12 @@ ALONE = "stands alone"
 LEAVES_TOPIC = "leaves the topic"
 GIVEN = "given by the caller"
 MAX_QUESTIONS = 5
-"""Questions of one text that are answered."""
+"""Maximum number of questions of one text that are answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, understood."""
+    """An analysed question."""
 
     text: str
     """The question as it was asked."""
@@ -63,16 +63,16 @@ class Question:
     told: str = ""
     """Text of the last reply, for a follow-up."""
     also: tuple[str, ...] = ()
-    """Other readings of a follow-up that are searched too."""
+    """Other readings of a follow-up that are also searched."""
     language: str | None = None
-    """ISO 639-1 code; None if the wording does not say."""
+    """Language as an ISO 639-1 code; None if it is not recognised."""
 
 
 def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:
-    """Return the ways to read a question, the one that its words speak for first.
+    """Return the possible readings of a question, the most likely first.
 
     A question that refers back is read with the questions before it, and searched with the last reply too, whose words
-    often name what it refers to. One that leaves the topic, or refers to nothing, is read alone.
+    often name what it refers to. A question that leaves the topic, or refers to nothing, is read alone.
 
     Args:
         question: question as asked.
@@ -97,12 +97,12 @@ def readings_of(question: str, history: Sequence[Message]) -> list[Reading]:
 def understand(
     question: str, history: Sequence[Message] = (), *, query: str | None = None, kind: Kind | None = None
 ) -> Question:
-    """Return a question with everything that is known of it before searching.
+    """Analyse a question before the search.
 
     Args:
         question: question as a person asks it.
         history: the chat so far, oldest first.
-        query: a stand-alone question in place of the one that would be made.
+        query: standalone question that replaces the derived one.
         kind: kind that replaces the recognised one.
     """
     readings = [Reading(query, GIVEN)] if query is not None else readings_of(question, history)
@@ -130,7 +130,7 @@ def understand(
 def questions_in(text: str) -> tuple[str, ...]:
     """Return the standalone questions in a text; for one or none, return the text itself.
 
-    A question that needs the one before it ("And why?") is not split off.
+    A question that depends on the previous one ("And why?") is not split off.
 
     Args:
         text: question or questions as a person asks them.

@@ -1,7 +1,7 @@
 """Rewrites a question for the search with a model: a follow-up as a standalone question, or a translation.
 
-The reply of the model is only searched with, and only if it passes a check: one line, not much longer than what it was
-made from, with every number and identifier of the question, and without names or numbers that nobody mentioned.
+The reply of the model is used only for the search, and only if it passes a check: one line, not much longer than its
+input, with every number and identifier of the question, and without names or numbers that were not mentioned.
 Otherwise, the reading by rules is used.
 """
 
@@ -21,7 +21,7 @@ from ragkit.records import Message, Usage
 from ragkit.retrieval.terms import content_terms
 
 TRANSLATES_FROM = 400_000_000
-"""Parameters from which a local model is asked for a translation; one of 0.5 billion translated 4 of 6 questions well
+"""Minimum number of parameters of a local model for a translation; one of 0.5 billion translated 4 of 6 questions well
 enough to search with."""
 _MAX_TOKENS = 120
 _LONGER = 4

@@ -14,7 +14,7 @@ Capability = Literal["none", "scores", "judges"]
 """Capability of a model: ``none``; ``scores``, it can choose between given replies; ``judges``, it can judge and
 write."""
 JUDGES_FROM = 1_000_000_000
-"""Parameters from which a local model decides itself whether passages answer a question."""
+"""Minimum number of parameters of a local model that decides itself whether passages answer a question."""
 
 
 def capability_of(model: ChatModel | None) -> Capability:

@@ -24,7 +24,7 @@ class Found:
     """Hits of the searches for a question."""
 
     hits: tuple[Hit, ...]
-    """Best first, each chunk once."""
+    """Hits, best first, each chunk once."""
     by_side: tuple[tuple[Hit, ...], ...] = ()
     """Hits for each side of a comparison; empty for other kinds."""
     num_candidates: Mapping[str, int] = field(default_factory=dict)
@@ -32,10 +32,10 @@ class Found:
 
 
 def search(question: Question, retriever: Retriever, where: Filter | str | None = None) -> Found:
-    """Search for what a question needs.
+    """Search for a question.
 
     Args:
-        question: understood.
+        question: analysed question.
         retriever: retriever of the index; its ``k`` is the number of hits in the end.
         where: only documents that match.
 

@@ -1,4 +1,4 @@
-"""Several questions in one text: the replies to each as one reply."""
+"""Several questions in one text: joins their replies to one."""
 
 from __future__ import annotations
 

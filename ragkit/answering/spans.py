@@ -21,7 +21,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _LONGEST = 12
 """Words of a candidate."""
 NEAR = 0.5
-"""Token F1 from which a span counts as what the reply means."""
+"""Minimum token F1 of a span that matches a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,11 @@ class Candidate:
 def locate(reply: str, sentences: Sequence[Sentence]) -> Candidate | None:
     """Return the span that a reply means, or None.
 
-    The reply's very words are looked for first, in the best sentence first; else the span whose words agree best.
+    The exact words of the reply are searched first, in the best sentence first; otherwise, the span with the best
+    matching words is used.
 
     Args:
-        reply: short, as a model gave it.
+        reply: short reply of a model.
         sentences: sentences of the sources that it was shown, best first.
     """
     found = [match.group() for match in _TOKEN.finditer(reply.strip().strip(".\"'“”‘’"))]
@@ -58,9 +59,8 @@ def locate(reply: str, sentences: Sequence[Sentence]) -> Candidate | None:
 def candidates(sentences: Sequence[Sentence]) -> list[Candidate]:
     """Return the spans of the sentences that could be answers.
 
-    A span has up to 12 words, begins and ends with one that means something, does not leave out the number that its
-    beginning counts, and runs over no bracket, quotation mark or semicolon. Where a script has no spaces, characters
-    stand for words.
+    A span has up to 12 words, begins and ends with a content word, does not omit the number before its first word,
+    and does not cross a bracket, quotation mark or semicolon. In scripts without spaces, characters count as words.
     """
     found: list[Candidate] = []
     for sentence in sentences:

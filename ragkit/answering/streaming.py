@@ -1,4 +1,4 @@
-"""A reply in sentences while the model writes it: each is released when nothing that follows can change or drop it."""
+"""Splits a reply into sentences while it is generated; each is released when it can no longer change."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class ReplyPiece:
 class ReplySentences:
     """Splits a reply into sentences as it arrives.
 
-    A sentence is held back while it may be the beginning of an abstention, while a mark such as ``[2]`` may still
+    A sentence is buffered while it may be the beginning of an abstention, while a mark such as ``[2]`` may still
     follow it, and while it repeats earlier ones: a reply that repeats itself is cut where the repetition began.
 
     Args:
-        abstention: reply of a model that finds no answer; a reply that begins with it is held back entirely.
+        abstention: reply of a model that finds no answer; a reply that begins with it is buffered completely.
     """
 
     def __init__(self, abstention: str = "") -> None:
@@ -38,7 +38,7 @@ class ReplySentences:
         self._keys: set[str] = set()
 
     def add(self, text: str) -> list[ReplyPiece]:
-        """Take the next text of the model and return the sentences that are certain by now."""
+        """Add the next text of the model, and return the sentences that are final."""
         self._reply += text
         if not self._released and self._may_abstain():
             return []
@@ -55,7 +55,7 @@ class ReplySentences:
         """Return the sentences of a complete reply that were not returned yet.
 
         Args:
-            reply: all of it, without what is dropped at its end.
+            reply: the complete reply, without a dropped end.
         """
         said = _marks_inside(reply)
         return self._release(said, sentence_spans(said, min(self._released, len(said))))

@@ -1,4 +1,4 @@
-"""Answers in JSON: each text in them is checked against the sources, and the JSON itself is left as it is."""
+"""Answers in JSON: each text in them is checked against the sources; the JSON itself is not changed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Trace:
     why_query: str = ""
     """Explanation of how the query was derived from the question and the history."""
     corrections: Mapping[str, str] = field(default_factory=dict)
-    """Misspelt words of the question with the word of the documents that was searched for instead."""
+    """Misspelt words of the question with their corrections, which were used for the search."""
     kind: str = ""
     """Kind of the question, such as ``yes_no``."""
     why_kind: str = ""
@@ -52,7 +52,7 @@ class Trace:
     model: str | None = None
     """Name of the model that answered."""
     why_model: str = ""
-    """Why that one; of a chain of models, also what was the matter with those before it."""
+    """Reason for the model; for a fallback chain, also why the previous ones were not used."""
     attempts: tuple[Attempt, ...] = ()
     """Attempts of a fallback chain, in order, with the reason for each."""
     notes: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Trace:
     signals: Mapping[str, float] = field(default_factory=dict)
     """Signals from which relevance and evidence are computed."""
     relevance: float = 0.0
-    """Probability, 0 to 1, that the passages are about what was asked."""
+    """Probability, 0 to 1, that the passages are about the question."""
     evidence: float = 0.0
     """Probability, 0 to 1, that the passages contain the answer."""
     threshold: float = 0.0
@@ -85,7 +85,7 @@ class Trace:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
     def routed(self, route: Sequence[Attempt]) -> None:
-        """Note the way that a call took down a chain of models; of a single model there is none."""
+        """Record the attempts of a call of a fallback chain; there are none for a single model."""
         if route:
             self.attempts = tuple(route)
             self.model, self.why_model = answering_model(route), why(route)

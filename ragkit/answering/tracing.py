@@ -25,7 +25,7 @@ def noted(steps: Generator[AnswerEvent, None, None], span: Span) -> Generator[An
 
 @contextmanager
 def closing_generator(items: Iterator[T]) -> Iterator[Iterator[T]]:
-    """Close an iterator at the end if it is a generator, so that a model call ends with the answer it is for."""
+    """Close an iterator at the end if it is a generator, so that a model call ends with its answer."""
     steps = iter(items)
     try:
         yield steps

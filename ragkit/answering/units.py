@@ -1,7 +1,7 @@
-"""Passages cut into units of bounded size: sentences, list items, table rows and headings, with their context.
+"""Splits passages into units of bounded size: sentences, list items, table rows and headings, with their context.
 
-A unit is what readers rank, quote and cite. It is never longer than ``MAX_CHARS``, whatever a loader made of a page or
-a table, so that the time of an answer does not depend on how a document is laid out.
+Readers rank, quote and cite units. A unit is never longer than ``MAX_CHARS``, so that the time of an answer does not
+depend on the layout of a document.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ragkit.records import HeadingSpan
 
 UnitKind = Literal["sentence", "item", "row", "heading", "code"]
 MAX_CHARS = 400
-"""Characters of a unit; a longer sentence is cut at a line end, a clause or a space."""
+"""Maximum length of a unit in characters; a longer sentence is cut at a line end, a clause or a space."""
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣◦▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])[ \t]+(?=\S)")
 _ROW = re.compile(r"[ \t]*\|.*\|[ \t]*$|[^\t\n]+(?:\t[^\t\n]*)+$")
 _RULE = re.compile(r"[\s|:+=-]{3,}$")
@@ -51,7 +51,7 @@ class Unit:
     lead: str = ""
     """The sentence that introduces a list, or the header row of a table; empty for other units."""
     context: str = ""
-    """Title and headings, which say what the unit is about."""
+    """Title and headings of the unit."""
     fields: str = ""
     """The cells of a table row with the names of their columns; empty for other units."""
 
@@ -62,7 +62,7 @@ class Unit:
 
     @property
     def introduces(self) -> bool:
-        """Whether it ends with a colon, as what introduces a list does."""
+        """Whether it ends with a colon, like the introduction of a list."""
         return self.text.rstrip().endswith((":", "："))
 
     @property
@@ -82,10 +82,10 @@ class Unit:
 
 
 def blocks_of(text: str, titles: Collection[int] = (), rows: Collection[int] = ()) -> list[Block]:
-    """Return the blocks of a text in order; together they hold all but white space and the rules of tables.
+    """Return the blocks of a text in order; together they contain all but white space and the rules of tables.
 
     Args:
-        text: any.
+        text: any text.
         titles: offsets of lines that are headings, though the text does not mark them.
         rows: offsets of lines that are rows of a table, though no bars divide their cells.
     """
@@ -178,7 +178,7 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = (), tables: Seque
 
     Args:
         source: the passage.
-        headings: headings of its document; without them only headings that the text itself marks are known.
+        headings: headings of its document; without them, only headings marked in the text are known.
         tables: tables of its document, with offsets into the document; None to look for them in the passage alone.
     """
     text, offset = source.text, source.start

@@ -49,7 +49,7 @@ def other_language(question: Question, language: str) -> str:
 def shares_words(question: Question, evidence: Evidence) -> bool:
     """Return whether a source contains a name, a number or a cognate of a question in another language.
 
-    A cognate begins or ends as a word of the question does, for five letters or more: "Dienstlaptop" and "laptop".
+    A cognate shares its first or last five letters or more with a word of the question: "Dienstlaptop" and "laptop".
     """
     asked = {
         word for word in words(fold(question.query)) if len(word) > (1 if word.isdigit() else 2) and word.isascii()
@@ -77,10 +77,10 @@ def _cognates(word: str, other: str) -> bool:
 
 
 def what_is_missing(question: Question, evidence: Evidence, absent: Collection[str] = ()) -> str:
-    """Return what the best units lack for an answer, or an empty string where nothing is known to be missing.
+    """Return what the best units lack for an answer, or an empty string if nothing is known to be missing.
 
     Args:
-        question: understood.
+        question: analysed question.
         evidence: evidence for the question, with at least one ranked unit.
         absent: terms of the question that no document contains.
     """

@@ -1,4 +1,4 @@
-"""A reader's reply to an answer: text with numbered citations."""
+"""Converts a reader's reply to an answer: text with numbered citations."""
 
 from __future__ import annotations
 

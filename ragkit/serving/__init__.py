@@ -1,1 +1,1 @@
-"""HTTP to the rest: the server with its own routes and OpenAI's, the chat page, and the MCP server."""
+"""The HTTP server with its own routes and OpenAI's, the chat page, and the MCP server."""

@@ -1,4 +1,4 @@
-"""Accepted uploads: on the disk with their list until each file is taken in, so that the end of a server loses none."""
+"""Accepted uploads: stored on disk until each file is added, so that none is lost when the server ends."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Accepted:
     files: tuple[Upload, ...]
 
     def done(self) -> None:
-        """Delete what was not taken in, and the list."""
+        """Delete the remaining files and the list."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def accept(uploads: Path, collection: str, person: Person, files: Sequence[Upload]) -> Accepted:
-    """Keep the files of an upload until ``done``.
+    """Store the files of an upload until ``done``.
 
     Args:
         uploads: the folder of uploads.
         collection: collection of the upload.
         person: person who sent them.
-        files: completely uploaded; they are moved.
+        files: complete files; they are moved.
     """
     folder = uploads / FOLDER / secrets.token_hex(16)
     folder.mkdir(parents=True, mode=0o700)

@@ -31,7 +31,7 @@ Where a token is needed, send it as `Authorization: Bearer TOKEN`. Every error i
 
 
 def make_app(options: ServeOptions) -> FastAPI:
-    """Make the app of one server.
+    """Create the app of a server.
 
     Raises:
         SettingsError: see ``Context``.

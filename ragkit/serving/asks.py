@@ -44,7 +44,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question, checked, with everything that its answer is made with."""
+    """A validated question with the configuration of its answer."""
 
     question: str
     config: Config
@@ -63,7 +63,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class GenerationResult:
-    """Result of an ask."""
+    """Result of an ``Ask``."""
 
     ask: Ask
     text: str
@@ -104,7 +104,7 @@ def checked_ask(
     in_steps: bool = False,
     tools: ToolRequest | None = None,
 ) -> Ask:
-    """Return a question with what it is answered with; None takes what the server was started with.
+    """Return a validated question with its configuration; None uses the server's defaults.
 
     ``in_steps`` allows the modes ``agent`` and ``plan``.
 

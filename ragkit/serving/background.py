@@ -35,7 +35,7 @@ class BackgroundIndex:
     Args:
         opener: opens the index.
         update: updates it; it must call the callback at each step, which raises ``StoppedError`` at the end. None for
-            an index that is used as it is.
+            an index that is not updated.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BackgroundIndex:
         self._thread.start()
 
     async def ready(self) -> Index:
-        """Return the index as soon as it is worth searching.
+        """Return the index as soon as it can be searched.
 
         Raises:
             QueryError: if it is still being created.

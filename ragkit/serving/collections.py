@@ -1,4 +1,4 @@
-"""Collections: built indexes by name, of which a person sees only what they have a right to."""
+"""Collections: indexes by name, of which a person sees only those that they may read."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ class GuardedIndex:
 
 
 class Collection:
-    """A collection in the hands of one person.
+    """A collection opened for a person.
 
     Args:
         name: name of the collection.
         person: person whose permissions apply.
         people: people and their permissions.
         index: the collection's own, shared by all.
-        pool: opens the index of its answered examples; None if it has none and none is to be made.
+        pool: opens the index of its answered examples; None if it has none and none is to be created.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Collection:
 
     @property
     def right(self) -> Right | None:
-        """The right that the person has at this moment."""
+        """The person's current permission."""
         return self._people.right(self.person, self.name)
 
     def check(self, needed: Right = "read") -> None:
@@ -124,7 +124,7 @@ class Collection:
         options: AnswerOptions | None = None,
         shots: int = 0,
     ) -> Assistant:
-        """Return what answers from the collection, for as long as the person may read it.
+        """Return an assistant for the collection; it works as long as the person may read the collection.
 
         Args:
             model: opened; None for none.
@@ -153,12 +153,12 @@ class Collections:
     """The collections of a server.
 
     Args:
-        folder: folder of indexes; each in it is a collection, by its folder's name.
+        folder: folder of indexes; each index in it is a collection with the name of its folder.
         people: people and their permissions.
         state: the server's own folder, which contains the examples.
-        embedder: opens the embedding model that new indexes are made with; it is shared by all that were made with it.
-        others: indexes elsewhere, by the names under which they are served.
-        idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.
+        embedder: opens the embedding model of new indexes; all indexes with this model share it.
+        others: indexes in other folders, by their served names.
+        idle: seconds without use after which ``drop_idle`` closes an index; 0 for never.
 
     Raises:
         SettingsError: if two collections would have one name.
@@ -207,11 +207,10 @@ class Collections:
         return [*self._others, *(name for name in self._in_folder() if name not in self._others)]
 
     def open(self, name: str, person: Person, needed: Right = "read") -> Collection:
-        """Return a collection in the hands of a person.
+        """Return a collection opened for a person.
 
         Raises:
-            RequestError: 404 if there is none, or the person may not read it; 403 if they lack the right that is
-                needed.
+            RequestError: 404 if there is none, or the person may not read it; 403 if they lack the required permission.
         """
         path = self._path(name)
         if path is None or not allows(self._people.right(person, name), "read"):
@@ -223,7 +222,7 @@ class Collections:
         return collection
 
     def create(self, name: str, person: Person) -> Collection:
-        """Make an empty collection.
+        """Create an empty collection.
 
         Raises:
             RequestError: 403 if the person is not an owner, 409 if the name is taken, 400 if it is invalid.
@@ -247,7 +246,7 @@ class Collections:
         return self.open(name, person, "admin")
 
     def summary(self, name: str) -> tuple[IndexSummary, int] | None:
-        """Return a summary of a collection and its number of answered examples, without opening it; None if it is gone.
+        """Return the summary of a collection and its number of examples, without opening it; None if it is missing.
 
         Permissions are not checked: take the name from ``names``.
         """
@@ -258,7 +257,7 @@ class Collections:
         return summarize_index(path), summarize_index(examples).documents if Index.exists(examples) else 0
 
     def drop_idle(self) -> None:
-        """Let go of the indexes that nobody has used for a while."""
+        """Close the indexes that nobody has used for a while."""
         self._indexes.drop_idle()
 
     def close(self) -> None:

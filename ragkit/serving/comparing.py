@@ -1,4 +1,4 @@
-"""Two answers to one question: kept apart from what made them until there is a vote."""
+"""Comparisons of two answers to one question; their configurations are hidden until the vote."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ CREATE TABLE IF NOT EXISTS comparisons (
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An answer of a comparison, with what the vote reveals."""
+    """An answer of a comparison, with the configuration that the vote reveals."""
 
     message: StoredMessage
     why: dict[str, Any]
 
     @property
     def masked(self) -> StoredMessage:
-        """The answer without what made it."""
+        """The answer without its configuration."""
         answer = None if self.message.answer is None else {**self.message.answer, "mode": "", "model": None}
         return replace(self.message, config=None, answer=answer)
 
@@ -86,13 +86,13 @@ class Comparisons:
         return [dict(zip(("id", *SIDES), row, strict=True)) for row in rows]
 
     def vote(self, person: Person, identity: str, winner: Winner) -> dict[Side, Mapping[str, Any]]:
-        """Take the one vote on a comparison, and return what made the two answers.
+        """Record the vote on a comparison, and return the configurations of the two answers.
 
-        The better answer stays in the conversation, and of two that are equal the first one.
+        The better answer stays in the conversation; after a tie, the first one.
 
         Raises:
-            RequestError: 404 if there is none of the person's, or they may not read its collection any more; 409 if
-                there was a vote.
+            RequestError: 404 if the person has no such comparison, or may not read its collection any more; 409 if
+                there already is a vote.
         """
         rows = self._ctx.database.rows(
             "SELECT conversation, question, a, b FROM comparisons WHERE id = ? AND person = ?", (identity, person.id)
@@ -134,7 +134,7 @@ class Comparisons:
 
 
 class Pair:
-    """Two answers that are being made.
+    """Two answers in progress.
 
     Args:
         ctx: context of the server.
@@ -156,7 +156,7 @@ class Pair:
         self._guard = threading.Lock()
 
     def begin(self) -> Conversation:
-        """Write the question down, in a new conversation if there is none."""
+        """Store the question, in a new conversation if there is none."""
         person, question = self.collection.person.id, self.asks["a"].question
         self.conversation, self._question = self._ctx.conversations.ask(
             person, self.collection.name, question, self.conversation

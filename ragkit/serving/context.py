@@ -45,15 +45,15 @@ class ServeOptions:
     """Options of a server."""
 
     indexes: Path = Path("indexes")
-    """The folder of collections; the server writes its own state into ``.serving`` in it."""
+    """Folder of collections; the server stores its state in the subfolder ``.serving``."""
     others: Mapping[str, Path] = field(default_factory=dict)
-    """Indexes elsewhere, by the names under which they are served."""
+    """Indexes in other folders, by their served names."""
     rows: Mapping[str, Path] = field(default_factory=dict)
     """Files of generated rows that are reviewed on the page, by collection; "" for the only collection."""
     host: str = "127.0.0.1"
     port: int = 8000
     hosts: tuple[str, ...] = ()
-    """Names under which the server is reached besides its address, such as those behind a proxy."""
+    """Further host names of the server, such as those behind a proxy."""
     origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may use the API from a browser, such as ``https://app.example``."""
     public_url: str = ""
@@ -63,7 +63,7 @@ class ServeOptions:
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses or networks of proxies whose ``X-Forwarded-`` headers are used."""
     token: str | None = None
-    """The owner's; without it and without any token made, everyone on this machine is the owner."""
+    """Token of the owner; without it, and as long as no token exists, everyone on this machine is the owner."""
     models: tuple[ChatModel | str, ...] = ("auto",)
     """Available models besides the installed ones; the first is the default."""
     mode: Mode = "auto"
@@ -84,14 +84,14 @@ class ServeOptions:
     tools: Path | None = None
     """Collection of tools, made by ``ragkit tools add``, for the answer mode ``agent``."""
     opener: Callable[[str], ChatModel] | None = None
-    """Makes a model of a name; ``open_model`` by default."""
+    """Opens a model by name; ``open_model`` by default."""
     limits: Limits = field(default_factory=Limits)
     idle: float = 1800.0
     """Seconds without use after which an index or a model is closed, to free its memory; 0 for never."""
 
     @property
     def state(self) -> Path:
-        """The folder of what the server writes down."""
+        """Folder of the server's state."""
         return self.indexes / STATE
 
     @property
@@ -150,16 +150,16 @@ class Context:
         self.ongoing = Ongoing()
         self.workers = ThreadPoolExecutor(_WORKERS, "answer")
         self.ending = threading.Event()
-        """Set when the server ends: what runs in threads stops."""
+        """Set when the server ends; work in threads then stops."""
         self._parts: dict[Callable[[Context], Any], Any] = {}
         self._making = threading.RLock()
         self._dropping = threading.Thread(target=self._drop_idle, name="ragkit-idle", daemon=True)
         self._dropping.start()
 
     def part(self, make: Callable[[Context], T]) -> T:
-        """Return what ``make`` makes of this context, made once for each server: jobs, the feedback log, caches.
+        """Return the object that ``make`` creates for this context, once per server: jobs, the feedback log, caches.
 
-        Where it has a method ``close``, that is called when the server ends.
+        If it has a method ``close``, the method is called when the server ends.
         """
         with self._making:
             if make not in self._parts:
@@ -167,7 +167,7 @@ class Context:
             return cast(T, self._parts[make])
 
     def conversation(self, person: Person, identity: str) -> Conversation:
-        """Return a conversation of a person's, with a collection that they may read at this moment.
+        """Return a person's conversation, if they may currently read its collection.
 
         Raises:
             RequestError: 404 otherwise.
@@ -183,8 +183,8 @@ class Context:
         """Return a conversation to continue and its messages; None and no messages if none is named.
 
         Raises:
-            RequestError: 404 if it is none of the person's, or one with another collection: what was said of one is no
-                history for another.
+            RequestError: 404 if it is not the person's, or is about another collection: its messages are not valid
+                history there.
         """
         if identity is None:
             return None, ()
@@ -194,7 +194,7 @@ class Context:
         return found, tuple(self.conversations.history(found.id))
 
     def message(self, person: Person, identity: str) -> tuple[StoredMessage, Conversation]:
-        """Return a message of a person's and its conversation, with a collection that they may read at this moment.
+        """Return a person's message and its conversation, if they may currently read its collection.
 
         Raises:
             RequestError: 404 otherwise.

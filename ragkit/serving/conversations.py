@@ -51,7 +51,7 @@ class Conversation:
     collection: str
     title: str
     created: float
-    """Seconds since 1970, as all times here."""
+    """Time of creation in seconds since 1970, like all times here."""
     updated: float
 
 
@@ -80,7 +80,7 @@ class StoredMessage:
 
     @property
     def complete(self) -> bool:
-        """Whether it is an answer that ended by itself."""
+        """Whether it is an answer that was not stopped and did not fail."""
         return self.answer is not None and not self.stopped
 
 
@@ -120,10 +120,10 @@ class Conversations:
             return conversation, self.add(new_message(conversation.id, "user", question))
 
     def get(self, person: str, identity: str) -> Conversation:
-        """Return a conversation of someone's.
+        """Return a person's conversation.
 
         Raises:
-            RequestError: 404 if there is none, or it is another's.
+            RequestError: 404 if it does not exist or belongs to another person.
         """
         rows = self._database.rows(
             "SELECT id, person, collection, title, created, updated FROM conversations WHERE id = ? AND person = ?",
@@ -134,11 +134,11 @@ class Conversations:
         return Conversation(*rows[0])
 
     def find(self, person: str, collections: Sequence[str], query: str = "", limit: int = 100) -> list[Conversation]:
-        """Return someone's conversations with collections, the latest first.
+        """Return a person's conversations about collections, the latest first.
 
         Args:
             person: id of the owner.
-            collections: only with these.
+            collections: return only conversations about these.
             query: return only conversations in which each of its words begins a word of the title or of a message.
             limit: maximum number of conversations.
         """
@@ -164,18 +164,18 @@ class Conversations:
             connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title, identity))
 
     def delete(self, identity: str) -> None:
-        """Delete a conversation with all its messages and what is known of them."""
+        """Delete a conversation with all its messages and their traces."""
         with self._database.transaction() as connection:
             # One by one and not by the reference, for whose deletions no trigger runs.
             connection.execute("DELETE FROM messages WHERE conversation = ?", (identity,))
             connection.execute("DELETE FROM conversations WHERE id = ?", (identity,))
 
     def remove_person(self, person: str, heir: str | None = None) -> int:
-        """Delete someone's conversations, or give them to someone else, and return how many there were.
+        """Delete a person's conversations or give them to another person, and return their number.
 
         Args:
             person: id of the owner.
-            heir: id of who gets them; None to delete them.
+            heir: id of the person who gets them; None to delete them.
         """
         with self._database.transaction() as connection:
             if heir is not None:
@@ -239,10 +239,10 @@ class Conversations:
         return [_message(row) for row in rows]
 
     def message(self, person: str, identity: str) -> StoredMessage:
-        """Return a message of someone's.
+        """Return a person's message.
 
         Raises:
-            RequestError: 404 if there is none, or it is another's.
+            RequestError: 404 if it does not exist or belongs to another person.
         """
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM messages m JOIN conversations c ON c.id = m.conversation "  # noqa: S608
@@ -259,7 +259,7 @@ class Conversations:
         return json.loads(rows[0][0]) if rows else None
 
     def rate(self, identity: str, thumb: str | None, correction: str | None) -> None:
-        """Write beside an answer what the one who asked thinks of it."""
+        """Store the rating of an answer by the person who asked."""
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE messages SET thumb = ?, correction = ? WHERE id = ?", (thumb, correction, identity)

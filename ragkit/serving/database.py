@@ -1,4 +1,4 @@
-"""The server's own SQLite file: people, and their conversations. What was written is on the disk."""
+"""The server's own SQLite file: people, and their conversations. Committed data is on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ragkit.serving.failures import StorageFullError, is_full_disk
 
 FILE_NAME = "serving.sqlite"
 STATE = ".serving"
-"""The folder of everything a server writes down, in the folder of indexes."""
+"""Folder of the server's state, in the folder of indexes."""
 
 
 class Database(SharedDatabase):
@@ -21,7 +21,7 @@ class Database(SharedDatabase):
 
     Args:
         path: path of the file, created if missing.
-        schema: statements that make what is missing.
+        schema: statements that create missing tables.
 
     Raises:
         SettingsError: if the file is not writable or not a database.
@@ -43,7 +43,7 @@ class Database(SharedDatabase):
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold a write transaction; see ``SharedDatabase.transaction``.
+        """Run a write transaction; see ``SharedDatabase.transaction``.
 
         Raises:
             StorageFullError: if the disk is full.

@@ -1,4 +1,4 @@
-r"""Formulas in Markdown: LaTeX between ``$``, ``$$``, ``\(`` or ``\[``, kept as it is written for the page to draw.
+r"""Formulas in Markdown: LaTeX between ``$``, ``$$``, ``\(`` or ``\[``, kept unchanged, so that the page draws them.
 
 Without this, Markdown takes ``\(`` for an escaped bracket, and ``_`` and ``*`` in a formula for emphasis.
 """
@@ -27,7 +27,7 @@ _LONGEST = 5000
 
 
 def add_formulas(markdown: MarkdownIt) -> None:
-    """Let a parser find formulas; each becomes ``<span class="formula">``, a displayed one ``formula display``."""
+    """Add formulas to a parser; each becomes ``<span class="formula">``, a displayed one ``formula display``."""
     markdown.inline.ruler.before("escape", "formula", _inline)
     markdown.block.ruler.before("fence", "formula", _block, {"alt": ["paragraph", "blockquote", "list"]})
     markdown.add_render_rule("formula", _render)

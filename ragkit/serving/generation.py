@@ -1,7 +1,7 @@
-"""One answer as it is made: its places in line, its work in threads, and its end when the one who asked leaves.
+"""Generation of one answer: its places in queues, its work in threads, and its end when the client disconnects.
 
-An answer has two stages: the passages are found and judged, and a model is asked. Each has a line of its own, so that
-what needs no model, an abstention above all, does not wait for those that do.
+An answer has two stages: retrieval with ranking, and the model call. Each stage has its own queue, so that answers
+without a model call, such as abstentions, do not wait for the others.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ENDING = RequestError("The server is shutting down.", "Try again after it resta
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Others are served first."""
+    """The request waits in a queue."""
 
     before: int
 
@@ -61,9 +61,9 @@ GenerationEvent = Queued | Retrieved | PromptBuilt | Generating | TextDelta | En
 class Generation(Generic[T]):
     """An answer to one question for one person.
 
-    It takes its place in the line before the search when it is made, and in the model's where one is asked. ``events``
-    must be read to the end or ``close`` be called: the place, or the turn, is then given up at once, and the model
-    stops within a batch of its prompt or a token.
+    It enters the queue of the search when it is created, and that of the model if one is called. Read ``events`` to the
+    end, or call ``close``: the place in the queue is then released at once, and the model stops within a batch of its
+    prompt or a token.
 
     Args:
         ctx: context of the server.
@@ -96,7 +96,7 @@ class Generation(Generic[T]):
         """Yield the steps of the answer; the last is ``Ended``.
 
         Raises:
-            RagkitError: whatever fails.
+            RagkitError: if any stage fails.
         """
         first = True
         try:
@@ -314,7 +314,7 @@ class AnswerState:
         )
 
     def take(self, event: AnswerEvent) -> None:
-        """Add what a step of the answer brought."""
+        """Add the result of a step of the answer."""
         if isinstance(event, Retrieved):
             self.hits = event.hits
         elif isinstance(event, PromptBuilt):

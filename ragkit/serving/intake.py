@@ -1,4 +1,4 @@
-"""Uploaded files into a collection and out of it, one after another; a bad one does not hurt the others."""
+"""Adds uploaded files to a collection and removes them; an unreadable file does not affect the others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FileResult:
     status: str = "refused"
     """``added``, ``unchanged``, ``replaced`` or ``refused``."""
     reason: str = ""
-    """Why, or what of it is missing."""
+    """Reason of the status, or the missing parts of the file."""
     hint: str = ""
     locked: bool = False
     """Whether a password, or another one, would open the file or a part of it."""
@@ -74,16 +74,16 @@ class Intake:
         self._locks: dict[str, threading.Lock] = {}
 
     def add(self, collection: Collection, files: Sequence[Upload], emit: Emit, ending: threading.Event) -> None:
-        """Take files in, small ones a few at a time.
+        """Add files, small ones a few at a time.
 
-        A file of a name that is there replaces what was there, unless its content is the same. Files of different names
-        are documents of their own, also with the same content. A name that comes twice with different content is
-        numbered.
+        A file replaces the existing file of the same name, unless its content is the same. Files with different names
+        are separate documents, even with the same content. If an upload has a name twice with different content, the
+        second one is numbered.
 
         Args:
             collection: collection opened for the person who sent the files; their permission is checked before each
                 file.
-            files: completely uploaded.
+            files: complete files.
             emit: receives ``progress``, each ``file`` and finally ``done``.
             ending: ends the work before the next file.
 
@@ -119,7 +119,7 @@ class Intake:
                 self.uploads.discard(files)
 
     def take(self, collection: Collection, accepted: Accepted, emit: Emit, ending: threading.Event) -> None:
-        """Take in the files of an accepted upload; those that the end of the server left stay for the next start.
+        """Add the files of an accepted upload; if the server ends, the remaining ones are added at the next start.
 
         Raises:
             RequestError: see ``add``.
@@ -131,7 +131,7 @@ class Intake:
                 accepted.done()
 
     def remove(self, collection: Collection, identity: str, *, whole_file: bool = False) -> int:
-        """Take a document out, and its file with it if it was uploaded and no other document is from it.
+        """Remove a document, and its file if it was uploaded and no other document is from it.
 
         Args:
             collection: opened for the person who asks.
@@ -139,10 +139,10 @@ class Intake:
             whole_file: remove all documents of its file, such as the rows of a table.
 
         Returns:
-            How many documents there were.
+            Number of removed documents.
 
         Raises:
-            RequestError: 404 if there is no such document, or 403 without the right to write.
+            RequestError: 404 if there is no such document, or 403 without write permission.
             IndexLockedError: if another process is writing.
         """
         collection.check("write")
@@ -197,7 +197,7 @@ class Intake:
         reading: Callable[[str], None],
         emit: Emit,
     ) -> None:
-        """Read files, commit their documents together, and put each file where it is kept."""
+        """Read files, commit their documents together, and move each file to its final place."""
         index = collection.index
         sent: dict[str, FileResult] = {}
         twice: list[tuple[FileResult, FileResult]] = []

@@ -28,11 +28,11 @@ _MOST_WAITING = 20
 
 
 class Job:
-    """One piece of work.
+    """A background job.
 
     Args:
         collection: collection that the job works on.
-        person: the id of who began it.
+        person: id of the person who started it.
     """
 
     def __init__(self, collection: str, person: str) -> None:
@@ -46,11 +46,11 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether the job has ended."""
         return self.state in ("done", "failed")
 
     def emit(self, kind: str, data: dict[str, Any]) -> None:
-        """Add an event; progress that follows progress too soon is left out, but for its end."""
+        """Add an event; progress events in quick succession are dropped, except the last."""
         if kind == "progress":
             now = time.monotonic()
             if now - self._progressed < _PROGRESS and data["done"] != data["total"] and data["stage"] != "files":
@@ -59,7 +59,7 @@ class Job:
         self.events.append((kind, data))
 
     async def follow(self) -> AsyncIterator[JobEvent | None]:
-        """Yield each event from the first on until the end; None as a sign of life."""
+        """Yield all events from the first to the last; None as a keep-alive."""
         after, silent = 0, time.monotonic()
         while True:
             ended = self.ended
@@ -91,7 +91,7 @@ class Job:
 
 
 class Jobs:
-    """Runs jobs: those of a collection and queue one after another, all others side by side."""
+    """Runs jobs: those of the same collection and queue one after another, all others concurrently."""
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -99,11 +99,11 @@ class Jobs:
         self._starting = threading.Lock()
 
     def start(self, collection: str, person: str, work: Callable[[Job], None], *, queue: str = "") -> Job:
-        """Begin a job, at once or when those before it are done.
+        """Start a job, at once or after the jobs before it.
 
         Args:
             collection: collection that the job works on.
-            person: the id of who begins it.
+            person: id of the person who starts it.
             work: runs in a thread; an error that it raises is the job's last event.
             queue: jobs of one collection and queue run one after another.
 
@@ -134,7 +134,7 @@ class Jobs:
         return self._jobs.get(identity)
 
     def close(self) -> None:
-        """Begin no more; wait for the file in hand."""
+        """Start no further jobs, and wait for the current file."""
         with self._starting:
             for thread in self._threads.values():
                 thread.shutdown(cancel_futures=True)

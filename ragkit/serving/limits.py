@@ -18,11 +18,11 @@ class Limits:
     """Limits of a server."""
 
     body: int = 2**20
-    """Bytes of a request's body, uploads aside."""
+    """Maximum bytes of a request body, except uploads."""
     embeddings: int = 2**25
     """Maximum size in bytes of a request for embeddings, which has up to 2,048 texts."""
     upload: int = 2**29
-    """Bytes of an upload, all its files together."""
+    """Maximum bytes of an upload, all files together."""
     question: int = 8_000
     """Characters."""
     requests: int = 600
@@ -32,17 +32,17 @@ class Limits:
     confirmation: float = 300.0
     """Seconds for which a call of a tool that writes waits for a person's decision."""
     streams: int = 64
-    """Answers of one person that are made or waited for at once."""
+    """Maximum number of concurrent answers per person, waiting ones included."""
     all_streams: int = 512
     """Limit for all people together."""
 
 
 class Rates:
-    """Counts what people ask; on the event loop only, so that nothing needs a lock.
+    """Counts requests; used only on the event loop, so no lock is needed.
 
     Args:
         limits: limits to enforce.
-        clock: seconds on a clock that never goes back.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,11 +53,11 @@ class Rates:
 
     @property
     def streams(self) -> int:
-        """Answers that are made or waited for."""
+        """Number of running and waiting answers."""
         return sum(self._streams.values())
 
     def count(self, person: str) -> None:
-        """Count a request; what is allowed in a minute fills up evenly.
+        """Count a request against a limit per minute, refilled continuously.
 
         Raises:
             RequestError: 429 if there have been too many.
@@ -74,7 +74,7 @@ class Rates:
 
     @contextmanager
     def stream(self, person: str) -> Iterator[None]:
-        """Count an answer for as long as it is made or waited for.
+        """Count an answer while it runs or waits.
 
         Raises:
             RequestError: 429 if there are too many at once.

@@ -1,4 +1,4 @@
-"""A server of the Model Context Protocol: assistants search and ask collections, and change nothing."""
+"""A read-only Model Context Protocol server: assistants search collections and ask questions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Where = Annotated[str | None, Field(description="Metadata filter, such as: year 
 
 
 class Passage(BaseModel):
-    """A passage that fits a query."""
+    """A passage that matches a query."""
 
     document: str = Field(description="Id of the document, for `read`.")
     name: str = Field(description="File name.")
@@ -116,7 +116,7 @@ class Text(BaseModel):
 def make_server(
     collections: Mapping[str, BackgroundIndex], assistant: Callable[[Index], Assistant]
 ) -> MCPServer[object]:
-    """Make a server with the tools ``search``, ``ask``, ``documents`` and ``read``; ``run("stdio")`` serves.
+    """Create a server with the tools ``search``, ``ask``, ``documents`` and ``read``; ``run("stdio")`` serves.
 
     Args:
         collections: indexes by name; a request waits for the one that it needs.
@@ -237,7 +237,7 @@ class _Tools:
         return await self._result(collection, text)
 
     async def _result(self, collection: str | None, work: Callable[[Index], BaseModel]) -> str:
-        """Return what ``work`` makes of a collection's index, as JSON, with a note if the index is not up to date."""
+        """Return the result of ``work`` on a collection's index as JSON, with a note if the index is not up to date."""
         with _as_tool_error():
             found = self._collection(collection)
             index = await found.ready()

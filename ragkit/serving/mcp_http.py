@@ -29,7 +29,7 @@ def serve_http(
     Args:
         server: MCP server.
         host: address to listen on.
-        port: 0 takes any that is free.
+        port: port to listen on; 0 uses any free port.
         token: token that clients must send; None if only this machine may connect.
         before: called with the address when clients can connect.
 
@@ -58,7 +58,7 @@ def serve_http(
 
 
 class _Guard:
-    """Passes requests with the token; without a token set, those from this machine that no proxy sent on."""
+    """Accepts requests with the token; if no token is set, requests from this machine that no proxy forwarded."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app = app

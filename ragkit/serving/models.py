@@ -23,7 +23,7 @@ one more would have to evaluate its complete prompt again for every token."""
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model that people may choose."""
+    """An available model."""
 
     name: str
     kind: Kind
@@ -31,15 +31,15 @@ class ModelChoice:
 
 
 class Models:
-    """The models that people may choose, and no others: a name in a request never opens a file or an address.
+    """The available models. A name in a request never opens a file or an address.
 
     Args:
-        offered: models, or names of them for ``open_model``; the first is the default. ``auto`` is the best that is
-            installed, ``none`` no model.
+        offered: models, or names for ``open_model``; the first is the default. ``auto`` is the best installed model,
+            ``none`` no model.
         others: names of the other available models.
-        opener: makes a model of a name.
+        opener: opens a model by name.
         idle: seconds without use after which ``drop_idle`` closes a model that was opened here; 0 for never.
-        clock: seconds on a clock that never goes back.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Models:
         self._clock = clock
         self._open: dict[str, ChatModel] = {}
         self._used: dict[str, float] = {}
-        """When each model that was opened here was last used."""
+        """Time of the last use of each model that was opened here."""
         names: list[str] = []
         for model in offered:
             if isinstance(model, str):
@@ -79,7 +79,7 @@ class Models:
         return next(iter(self.choices))
 
     def name(self, wanted: str | None) -> str:
-        """Return the name of the model that is meant.
+        """Return the name of the requested model.
 
         Raises:
             RequestError: 404 if the model is not available.
@@ -107,7 +107,7 @@ class Models:
 
         Raises:
             ModelError: if it fails to load.
-            MissingExtraError: if what runs it is not installed.
+            MissingExtraError: if a required package is not installed.
         """
         if name == NONE:
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     pass
 
 LONGEST = 255
-"""Bytes of a name that is shown, as UTF-8."""
+"""Maximum length of a displayed name, in bytes of UTF-8."""
 _UNSEEN = re.compile(
     # Controls but tab and line feed; marks, embeddings, overrides and isolates of the reading order; line separators;
     # interlinear annotations; lone surrogates; the byte order mark; "tags", which spell out words that nobody sees.
@@ -44,8 +44,8 @@ def visible(text: str) -> str:
 def clean_name(given: str | None) -> str:
     """Return the display and download name of an uploaded file.
 
-    It is one path component on every system: no folders, no control characters, none of the names and characters that
-    Windows keeps for itself, at most 255 bytes of UTF-8, never empty. It is never used to open a file here.
+    It is one path component on every system: no folders, no control characters, no names and characters that Windows
+    reserves, at most 255 bytes of UTF-8, never empty. It is never used to open a file.
 
     Args:
         given: the name that the client sent.
@@ -77,7 +77,7 @@ def file_name(document: Document | DocumentInfo) -> str:
 
 
 def collection_title(name: str, origin: str | None) -> str:
-    """Return how a collection is called: an index that follows a folder by the folder's own name, others by theirs.
+    """Return the title of a collection: the name of the folder that its index follows, or the name of the index.
 
     Args:
         name: name of the index.

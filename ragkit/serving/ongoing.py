@@ -1,4 +1,4 @@
-"""Answers under way, which a client can follow again after it was away, such as while its page reloads."""
+"""Running answers, which a client can follow again after a disconnection, such as a reload of the page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ragkit.serving.sse import EventStream
 
 
 class Ongoing:
-    """The answers of a server that can be followed again, by the id of their question; on the event loop only."""
+    """The resumable answers of a server by the id of their question; used only on the event loop."""
 
     def __init__(self) -> None:
         self._broadcasts: dict[str, Broadcast] = {}
@@ -23,12 +23,12 @@ class Ongoing:
         return self._broadcasts.get(question)
 
     def start(self, question: str, events: AsyncIterator[bytes], stop: Callable[[], None], away: float) -> Broadcast:
-        """Begin to read the events of an answer, however many follow them.
+        """Start to read the events of an answer, for any number of clients.
 
         Args:
             question: id of the question.
             events: events of its answer.
-            stop: stops the answer; its last events still come.
+            stop: stops the answer; its last events are still sent.
             away: seconds for which it continues without a connected client.
         """
         made = Broadcast(events, stop, away, lambda: self._broadcasts.pop(question, None))
@@ -37,7 +37,7 @@ class Ongoing:
 
 
 class Broadcast:
-    """The events of one answer from the first on, for all who follow it."""
+    """All events of one answer, for all clients that follow it."""
 
     def __init__(
         self, events: AsyncIterator[bytes], stop: Callable[[], None], away: float, ended: Callable[[], object]

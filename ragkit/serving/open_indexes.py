@@ -20,13 +20,13 @@ class _Kept:
 
 
 class OpenIndexes:
-    """Opens indexes side by side, and each of them once.
+    """Opens indexes concurrently, and each of them once.
 
     An unused index is closed when the last request that uses it has ended; until then, it is reused.
 
     Args:
-        idle: seconds without use after which ``drop_idle`` lets an index go; 0 for never.
-        clock: seconds on a clock that never goes back.
+        idle: seconds without use after which ``drop_idle`` closes an index; 0 for never.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, idle: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class OpenIndexes:
         Args:
             path: path of the index.
             opener: opens it.
-            fits: whether an open one can still be used. One that can't is left to the requests that use it.
+            fits: returns whether an open index can still be used. If not, it stays open for the requests that use it.
         """
         with self._changing:
             lock = self._locks.setdefault(path, threading.Lock())
@@ -61,7 +61,7 @@ class OpenIndexes:
         return found
 
     def drop_idle(self) -> None:
-        """Let go of the indexes that nobody has used for a while."""
+        """Close the indexes that nobody has used for a while."""
         if not self._idle:
             return
         since = self._clock() - self._idle

@@ -81,13 +81,13 @@ class Extension(BaseModel):
 
 
 MaxTokens = Annotated[int | None, Field(ge=-1)]
-"""Tokens of the reply at most; -1, as some clients send, sets no limit of its own."""
+"""Maximum tokens of the reply; -1, which some clients send, means the default."""
 Temperature = Annotated[float | None, Field(ge=0, le=2)]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of either route, with what became of its parts."""
+    """A parsed request of either route."""
 
     collection: Collection
     ask: Ask
@@ -131,7 +131,7 @@ def asked(
     parallel: bool = True,
     ignored: Sequence[str] = (),
 ) -> Asked:
-    """Return what a request asks for.
+    """Parse a request.
 
     The last message of a user is the question, and the turns before it are the chat so far. System messages are the
     caller's instructions.
@@ -243,7 +243,7 @@ def _results(messages: Sequence[ChatMessage], last: int, names: set[str]) -> tup
 
 
 def opened(ctx: Context, person: Person, model: str) -> Collection:
-    """Return the collection that a model's id names, by its title or its name.
+    """Return the collection named by a model id, by title or name.
 
     Raises:
         RequestError: 404 if there is none that the person may read.
@@ -259,7 +259,7 @@ def opened(ctx: Context, person: Person, model: str) -> Collection:
 
 
 def refuse(unsupported: Mapping[str, object]) -> None:
-    """Refuse a request that needs what is not supported.
+    """Refuse a request that needs unsupported features.
 
     Raises:
         RequestError: for the first that is true.

@@ -1,4 +1,4 @@
-"""The process that draws pages of PDF and pictures: requests and results are JSON; see ``ragkit._child.serve``."""
+"""The process that draws pages of PDF files and pictures, with requests and results in JSON; see ``_child.serve``."""
 
 from __future__ import annotations
 

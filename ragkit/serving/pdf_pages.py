@@ -22,7 +22,7 @@ from ragkit.serving.failures import log
 from ragkit.serving.quote_boxes import word_lines
 
 WIDTHS = (100, 2000)
-"""Pixels of the narrowest and the widest picture."""
+"""Minimum and maximum width of a picture, in pixels."""
 _FALL_BACK = "Read the text of the source instead."
 
 
@@ -33,13 +33,13 @@ class PageLimits:
     seconds: float = 10.0
     """Maximum processor time in seconds, and maximum time without work or an answer."""
     memory: int = 512 * 2**20
-    """Bytes, of the process that draws."""
+    """Memory limit of the drawing process, in bytes."""
     file_bytes: int = 500 * 2**20
     """Maximum size of a file; larger files are not opened."""
     rest: float = 300.0
-    """Seconds until a page that reached a limit is tried again."""
+    """Seconds until a page that exceeded a limit is tried again."""
     kept_bytes: int = 64 * 2**20
-    """Pictures that are kept to be shown again."""
+    """Size of the cache of pictures, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class QuotePlace:
     """Width of the page as shown, in points."""
     height: float
     rects: tuple[tuple[float, float, float, float], ...]
-    """A line each: left, top, right and bottom as fractions of width and height from the top left; empty if the
-    quote is not found on the page."""
+    """One rectangle per line: left, top, right and bottom as fractions of width and height from the top left; empty
+    if the quote is not on the page."""
 
 
 class PdfPages:
@@ -60,7 +60,7 @@ class PdfPages:
 
     Args:
         limits: limits of drawing a page.
-        clock: seconds on a clock that never goes back.
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, limits: PageLimits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,7 +78,7 @@ class PdfPages:
 
         Args:
             path: path of the file that the document is from.
-            document: its content must be the file's, byte by byte.
+            document: document whose file content is unchanged, byte by byte.
             number: number of the page, from 1.
             width: width in pixels; smaller if a long page would otherwise exceed 8 million pixels.
 

@@ -20,10 +20,10 @@ from ragkit.serving.names import harmless
 
 Right = Literal["read", "write", "admin"]
 RIGHTS: tuple[Right, ...] = get_args(Right)
-"""Each includes those before it."""
+"""Permissions in ascending order; each includes the previous ones."""
 OWNER = "owner"
-"""The id of who runs the server: everyone on this machine while no token is made, the one with ``RAGKIT_TOKEN``, and
-the first who is given an owner's token."""
+"""Id of the owner: everyone on this machine as long as no token exists, the person with ``RAGKIT_TOKEN``, and the first
+person with an owner's token."""
 _LONGEST_NAME = 64
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS people (
@@ -38,12 +38,12 @@ CREATE TABLE IF NOT EXISTS rights (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone who uses the server, or a program of theirs."""
+    """A user of the server, or a user's program."""
 
     id: str
     name: str
     owner: bool
-    """Has every right on every collection."""
+    """Whether the person has all permissions on all collections."""
 
 
 class People:
@@ -51,8 +51,8 @@ class People:
 
     Args:
         database: database of the server.
-        token: the owner's, from the environment; it is not written down.
-        open_to_all: take everyone for the owner as long as there is no token at all; for this machine only.
+        token: the owner's token from the environment; it is not stored.
+        open_to_all: treat everyone as the owner as long as no token exists; for this machine only.
     """
 
     def __init__(self, database: Database, token: str | None = None, *, open_to_all: bool = False) -> None:
@@ -62,7 +62,7 @@ class People:
 
     @property
     def open(self) -> bool:
-        """Whether no token is needed. It ends for good with the first token that is made."""
+        """Whether no token is needed. This ends permanently with the first token."""
         if self._may_be_open and self._any():
             self._may_be_open = False
         return self._may_be_open
@@ -73,10 +73,10 @@ class People:
         Args:
             name: name of the user.
             rights: permissions by collection name.
-            owner: give every right on everything, and those that only an owner has.
+            owner: grant all permissions on all collections, and the owner's permissions.
 
         Raises:
-            SettingsError: if the name is taken or none, or a right is unknown.
+            SettingsError: if the name is taken or empty, or a permission is unknown.
         """
         if not name.strip() or len(name) > _LONGEST_NAME or harmless(name) != name:
             raise SettingsError(f"Invalid name {name!r}.", f"Use 1 to {_LONGEST_NAME} visible characters.")
@@ -101,10 +101,10 @@ class People:
         return token
 
     def grant(self, name: str, collection: str, right: Right | None) -> None:
-        """Set a person's right on a collection; None removes it.
+        """Set a person's permission on a collection; None removes it.
 
         Raises:
-            SettingsError: if there is no one of that name.
+            SettingsError: if no person has that name.
         """
         identity = self.id_of(name)
         with self._database.transaction() as connection:
@@ -113,10 +113,10 @@ class People:
                 connection.execute("INSERT INTO rights VALUES (?, ?, ?)", (identity, collection, RIGHTS.index(right)))
 
     def remove(self, name: str) -> str:
-        """Take someone's token and rights away, and return their id.
+        """Delete a person's token and permissions, and return their id.
 
         Raises:
-            SettingsError: if there is no one of that name.
+            SettingsError: if no person has that name.
         """
         identity = self.id_of(name)
         with self._database.transaction() as connection:
@@ -124,10 +124,10 @@ class People:
         return identity
 
     def id_of(self, name: str) -> str:
-        """Return the id of someone with a token.
+        """Return the id of a person with a token.
 
         Raises:
-            SettingsError: if there is no one of that name.
+            SettingsError: if no person has that name.
         """
         found = self._database.rows("SELECT id FROM people WHERE name = ?", (name,))
         if not found:
@@ -144,7 +144,7 @@ class People:
 
         Args:
             token: token as sent.
-            local: whether someone on this machine sent it. A proxy on this machine sends what others ask.
+            local: whether a program on this machine sent it. A proxy on this machine forwards requests of others.
         """
         if local and self.open:
             return Person(OWNER, "you", True)

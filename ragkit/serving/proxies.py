@@ -56,7 +56,7 @@ def path_prefix(path: str) -> str:
 
 
 def trusts(proxies: Iterable[str], scope: Scope) -> bool:
-    """Return whether the other end of a connection is one of the proxies whose headers are used.
+    """Return whether a connection comes from a trusted proxy.
 
     Args:
         proxies: addresses or networks.
@@ -105,10 +105,10 @@ def same_address(origin: str, host: str) -> bool:
 
 
 def is_forwarded(scope: Scope, headers: Mapping[str, str], origins: Container[str] = ()) -> bool:
-    """Return whether a request to a loopback address was sent on by a proxy, so that anyone may have sent it.
+    """Return whether a request to a loopback address was forwarded by a proxy, so that anyone may have sent it.
 
-    A proxy need not say so. It is also recognised by HTTP 1.0, which nginx speaks by default and browsers do not, by a
-    host that is not this machine's, and by a page from another address than the one the request was sent to.
+    A proxy may not identify itself. It is also recognised by HTTP 1.0, which nginx speaks by default and browsers do
+    not, by a host that is not this machine's, and by a page from another address than the one the request was sent to.
 
     Args:
         scope: ASGI scope of the request.

@@ -2,7 +2,7 @@
 
 Both come from pdfium. ragkit's text is in reading order, with ligatures expanded and hyphens at line ends joined.
 Therefore both are compared without white space, hyphens and accents, ligatures expanded, and a quote whose parts are
-not in the same order is found part by part. Words that OCR read have their boxes in the document.
+not in the same order is found part by part. Words from OCR have their boxes in the document.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _CROOKED = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """Characters as they are compared, each with where it is from."""
+    """Normalised characters for comparison, each with its origin."""
 
     text: str
     origin: tuple[int, ...]
-    """Index of the character of the given text that each is from."""
+    """Index in the original text of each character."""
 
 
 def plain(text: Sequence[str]) -> Plain:
@@ -60,13 +60,13 @@ def plain(text: Sequence[str]) -> Plain:
 
 
 def find_quote(page_text: str, start: int, end: int, characters: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the runs of ``characters`` that ``page_text[start:end]`` is made of, each as first and last index.
+    """Return the runs of ``characters`` that make up ``page_text[start:end]``, each as first and last index.
 
     Args:
-        page_text: the page, as ragkit has it.
+        page_text: text of the page in ragkit.
         start: start of the quote in it.
         end: end of the quote in it.
-        characters: characters of the page, as pdfium has them, one a place.
+        characters: characters of the page from pdfium, one per position.
 
     Returns:
         Pairs of indices into ``characters``, both included; empty if less than half of the quote is there.
@@ -92,7 +92,7 @@ def find_quote(page_text: str, start: int, end: int, characters: Sequence[str]) 
 
 
 def lines(boxes: Sequence[Box], highest: float = 1.0) -> list[Box]:
-    """Return the boxes of characters or words in reading order as one box a line.
+    """Merge the boxes of characters or words in reading order into one box per line.
 
     Args:
         boxes: boxes of the characters or words.

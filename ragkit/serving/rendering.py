@@ -41,15 +41,14 @@ _LONGEST_NUMBER = 6
 
 
 def to_html(text: str, citations: Sequence[Citation] = ()) -> str:
-    """Return Markdown as HTML without scripts, styles, pictures or anything else that loads.
+    """Return Markdown as HTML without scripts, styles, pictures or other resources that load.
 
-    ``[n]`` of a citation that is given becomes ``<button type="button" class="citation" data-number="n"
-    aria-label="Source n: TITLE, page P">n</button>``; any other stays text. Formulas become spans, see
-    ``ragkit.serving.formulas``. Links lead to http and https only, open beside the page, and show the address that they
-    lead to where their words are not that address.
+    ``[n]`` of a known citation becomes ``<button type="button" class="citation" data-number="n" aria-label="Source n:
+    TITLE, page P">n</button>``; any other stays text. Formulas become spans, see ``ragkit.serving.formulas``. Links
+    lead to http and https only, open beside the page, and show their address if their text is different.
 
     Args:
-        text: Markdown; from a model or a document, so anything may be in it.
+        text: untrusted Markdown from a model or a document.
         citations: citations of the answer.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Generation of rows for review: one run per collection, in turns with those who ask, resumed after a restart.
+"""Generation of rows for review: one run per collection, taking turns with people's questions, resumed after a restart.
 
 The files of a run are in a folder of the server's state: ``rows.jsonl``, ``rows.rejected.jsonl``, the ledger, and the
 request. The ledger has all finished work, so that a run that is started again continues.
@@ -70,7 +70,7 @@ class RowRequest:
 
 
 class RowGeneration:
-    """The runs of a server. Make it on the event loop.
+    """The runs of a server. Create it on the event loop.
 
     Args:
         ctx: context of the server.
@@ -84,7 +84,7 @@ class RowGeneration:
         self._reviews = reviews
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, tuple[Job, threading.Event]] = {}
-        """The job of each collection whose run has not ended, and what stops it."""
+        """Job of each collection whose run has not ended, with its stop event."""
         self._lock = threading.Lock()
 
     def start(self, collection: Collection, request: RowRequest) -> Job:
@@ -130,7 +130,7 @@ class RowGeneration:
         }
 
     def resume(self) -> None:
-        """Continue the runs that the end of an earlier server interrupted."""
+        """Continue the runs that were interrupted by the end of an earlier server."""
         for name in self._ctx.collections.all_names():
             request = self._read(name)
             if request is None or request.state != "running" or self._reviews.fixed(name):
@@ -226,12 +226,12 @@ class RowGeneration:
 
 
 class _Turn:
-    """A turn at a model, which is passed on to those who wait between two steps of long work.
+    """A turn at a model, which is passed on to waiting requests between two steps of long work.
 
     Args:
         line: queue of the model; it is used on the event loop.
         loop: the event loop.
-        over: whether the work is over.
+        over: returns whether the work is over.
     """
 
     def __init__(self, line: Line, loop: asyncio.AbstractEventLoop, over: Callable[[], bool]) -> None:
@@ -241,7 +241,7 @@ class _Turn:
         self._ticket: Ticket | None = None
 
     def pass_on(self) -> bool:
-        """Let those who wait go first, then wait for a turn; False if the work is over."""
+        """Let waiting requests go first, then wait for a turn; False if the work is over."""
         self.end()
         waiting = asyncio.run_coroutine_threadsafe(self._wait(), self._loop)
         while not self._over():

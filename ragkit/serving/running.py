@@ -1,4 +1,4 @@
-"""Running a server: its socket, its end, and what it writes to its log."""
+"""Runs a server: its socket, its shutdown, and its log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GRACE = 2
 
 
 class Server:
-    """A server that is ready to run: its port is taken, and its state is open.
+    """A server that is ready to run: its port is bound, and its state is open.
 
     Args:
         options: options of the server; port 0 uses any free port.
 
     Raises:
-        SettingsError: if the port is in use or the address is none of this machine's; see also ``Context``.
+        SettingsError: if the port is in use or the address does not belong to this machine; see also ``Context``.
     """
 
     def __init__(self, options: ServeOptions) -> None:
@@ -64,7 +64,7 @@ class Server:
         """Serve until ``stop`` is called or, in the main thread, the process is interrupted.
 
         Args:
-            before: called when the port is taken; clients that come from then on are served.
+            before: called when the port is bound; clients that connect from then on are served.
         """
         before()
         try:
@@ -73,7 +73,7 @@ class Server:
             self._socket.close()
 
     def stop(self) -> None:
-        """End; what runs is stopped. From any thread."""
+        """Stop the server and running work; can be called from any thread."""
         self.context.ending.set()
         self._server.should_exit = True
 
@@ -82,7 +82,7 @@ def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
-        SettingsError: if the port is in use or the address is none of this machine's.
+        SettingsError: if the port is in use or the address does not belong to this machine.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[

@@ -37,10 +37,10 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Gate:
-    """Refuses what comes from another site or by another name, counts bytes, and puts headers on what goes out.
+    """Refuses requests from other sites or for other host names, limits sizes, and adds response headers.
 
-    A page elsewhere can point a name of its own at this machine (DNS rebinding) or send forms here (CSRF): the first
-    has a host that is not ours, the second an origin that is not. ``HEAD`` is answered wherever ``GET`` is.
+    A page of another site can point its own name at this machine (DNS rebinding) or send forms here (CSRF): the first
+    has a foreign host, the second a foreign origin. ``HEAD`` is supported wherever ``GET`` is.
 
     Args:
         app: the wrapped ASGI app.
@@ -229,7 +229,7 @@ def checked_origin(origin: str) -> str:
     """Return an origin as browsers send it.
 
     Raises:
-        SettingsError: if it is none.
+        SettingsError: if it is not an origin.
     """
     parts = urlsplit(origin.strip().rstrip("/").lower())
     if not parts.scheme or not parts.netloc or parts.path or parts.query or "*" in origin:

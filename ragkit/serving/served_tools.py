@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class ServedTools:
     """The tools that the answer mode ``agent`` offers.
 
-    Tools in quarantine and tools that changed since they were added are not offered; they are logged.
+    Tools in quarantine and tools that changed since they were added are not offered, but logged.
 
     Args:
         ctx: context of the server, which has a collection of tools.

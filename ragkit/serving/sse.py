@@ -28,8 +28,8 @@ class EventStream(StreamingResponse):
     """A stream of events.
 
     Args:
-        events: each as ``sse`` makes it.
-        close: called when the stream has ended, however it did, even before it began.
+        events: events formatted by ``sse``.
+        close: called when the stream has ended for any reason, even before it began.
         status_code: status code of the response.
     """
 
@@ -42,7 +42,7 @@ class EventStream(StreamingResponse):
         self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events until they end or the one who reads them leaves."""
+        """Send the events until they end or the client disconnects."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -66,7 +66,7 @@ async def _kept_alive(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Run work whose result is sent in one response; it is cancelled when the client disconnects.
+    """Run work whose result is sent in one response; cancel it when the client disconnects.
 
     Raises:
         RequestError: 499 if the client disconnected.
@@ -84,6 +84,6 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _left(request: Request) -> None:
-    """Return when the one who asked has left; the body must have been read."""
+    """Return when the client has disconnected; the body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

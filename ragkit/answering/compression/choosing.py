@@ -1,8 +1,8 @@
 """Chooses the records of a compressed context by their probability of containing the answer, per token.
 
-A softmax of the scores of the units gives the probability that a unit contains the answer. Within a unit it is shared
-among its clauses by their words that the question does not have, more for a clause with the type of answer that the
-question wants. The sum over the kept clauses is the probability that the answer is still there.
+A softmax of the scores of the units gives the probability that a unit contains the answer. Within a unit, it is shared
+among the clauses by their words that are not in the question; clauses with the expected answer type get more. The sum
+over the kept clauses is the probability that the answer is still there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A clause, line or cell with the record that is made of it."""
+    """A clause, line or cell with its record."""
 
     record: EntityRecord
     text: str
@@ -48,7 +48,7 @@ class Part:
     probability: float
     """Probability that it contains the answer, 0 to 1."""
     worth: float
-    """Probability and share of the question's words, by which parts are chosen."""
+    """Score by which parts are chosen, from the probability and the share of the question's words."""
     tokens: int
     """Tokens of the text, and of the entity if the text does not contain it."""
 
@@ -77,7 +77,7 @@ def parts_of(
 
     Args:
         evidence: evidence of the question.
-        sources: those of the evidence that may be shown.
+        sources: sources of the evidence that may be shown.
         likely: probability of each unit, as ``unit_probabilities`` returns it.
         tokenizer: counts tokens.
     """

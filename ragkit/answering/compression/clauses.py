@@ -1,4 +1,4 @@
-"""Sentences cut into clauses, with their subjects, by punctuation and function words; no model."""
+"""Splits sentences into clauses with their subjects, by punctuation and function words, without a model."""
 
 from __future__ import annotations
 

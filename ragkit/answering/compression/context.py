@@ -40,9 +40,9 @@ class Compression:
 
     level: Level
     why: str
-    """Why this level."""
+    """Reason for the level."""
     ratio: float
-    """Share of the tokens that was asked for."""
+    """Requested share of the tokens."""
     tokens: int
     """Tokens of the context, by the tokenizer of the index's embedding model."""
     full_tokens: int
@@ -66,13 +66,13 @@ class Compressed:
     """Sources of which at least a part is shown; ``Source.prompt_text`` is that part."""
     report: Compression
     kept: tuple[Stretch, ...]
-    """Stretches that are shown, in the order of the sources; clauses that follow each other are one."""
+    """Stretches that are shown, in the order of the sources; adjacent clauses are joined."""
     omitted: tuple[ReceiptSection, ...] = ()
     """Omitted text by source, as sections of a receipt."""
 
     @property
     def text(self) -> str:
-        """The context as one text, a paragraph for each source."""
+        """The context as one text, with one paragraph per source."""
         return "\n\n".join(source.prompt_text for source in self.sources)
 
     def only_shown(self, sentences: Sequence[Sentence]) -> list[Sentence]:
@@ -98,14 +98,14 @@ def compress(
     """Compress the sources of a question.
 
     The first of three levels is used that probably still contains the answer: records (clauses, lines and cells with
-    what they are about), then as many of the best sentences as are needed, up to half of the tokens, then the full
+    their subjects), then as many of the best sentences as are needed, up to half of the tokens, then the full
     text. All shown text is from the sources, in their order.
 
     Args:
         evidence: evidence of the question, with ranked units.
         ratio: share of the tokens to keep, more than 0 and less than 1.
         limit: only the first sources; None for all.
-        min_confidence: probability that the answer is still there, from which a level is used.
+        min_confidence: minimum probability that the answer is still there for a level to be used.
 
     Raises:
         SettingsError: if the ratio or the confidence is out of range.

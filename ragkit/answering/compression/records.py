@@ -53,7 +53,7 @@ class EntityRecord:
     entity_span: tuple[int, int] | None
     """Span of the entity in the document; None for a title."""
     attribute: str
-    """A column, the name of a line, a verb, or what a quantity measures; empty for a clause."""
+    """A column, the name of a line, a verb, or the measure of a quantity; empty for a clause."""
     value: str
     start: int
     end: int
@@ -61,7 +61,7 @@ class EntityRecord:
     evidence: tuple[int, int]
     """Span of the clause, line or cell that states it."""
     unit: Unit
-    """Sentence, list item or table row that it is from."""
+    """Sentence, list item or table row of the record."""
 
     @property
     def is_part(self) -> bool:
@@ -127,7 +127,7 @@ def _of_row(unit: Unit, table: Table, around: tuple[str, tuple[int, int] | None]
 def _of_sentence(
     unit: Unit, around: tuple[str, tuple[int, int] | None], before: tuple[str, tuple[int, int] | None] | None
 ) -> tuple[list[EntityRecord], tuple[str, tuple[int, int] | None] | None]:
-    """Return the records of a sentence or an item, and what it is about for the sentence that follows."""
+    """Return the records of a sentence or an item, and its subject for the next sentence."""
     marker = _MARKER.match(unit.text) if unit.kind == "item" else None
     lead = marker.end() if marker else 0
     text, offset = unit.text[lead:], unit.start + lead

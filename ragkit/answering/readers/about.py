@@ -1,4 +1,4 @@
-"""Questions about the collection itself: which documents there are, and which of them deal with a topic."""
+"""Answers questions about the collection itself: its documents, and which of them deal with a topic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _META = frozenset(
 
 
 class AboutReader:
-    """Names documents, each with the passage of it that fits the question best."""
+    """Names documents, each with its best-matching passage."""
 
     name = "about"
 

@@ -24,7 +24,7 @@ Layout = Literal["sentences", "items", "steps"]
 _FENCED = re.compile(
     r"^[ \t]*(?P<fence>```|~~~)[^\n]*(?P<code>\n.*?)?(?P<end>^[ \t]*(?P=fence)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
-"""Code between fences; the second one is missing where a unit or passage ends."""
+"""Code between fences; the closing fence may be missing at the end of a unit or passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Part:
 
     @property
     def shown(self) -> str:
-        """The text, or that of the span in one line, in which only fenced code keeps its lines."""
+        """The text, or the text of the span on one line, except for fenced code, which keeps its lines."""
         return self.text or (_one_line(self.span.text) if self.span is not None else "")
 
 
@@ -94,9 +94,9 @@ class Evidence:
     ranked: Sequence[Ranked]
     """Units of the sources, best first."""
     sides: tuple[Sequence[Ranked], ...] = ()
-    """Ranking for each side of a comparison; empty for other kinds."""
+    """Ranked units for each side of a comparison; empty for other kinds."""
     where: Filter | None = None
-    """Only documents that match were searched."""
+    """Filter of the search."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Rarity of each content term of the question in the index."""
     _documents: dict[str, Document] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Weekdays, months and times of day in a question against those of a sentence: open on Mondays, at 8 pm, in January?"""
+"""Compares weekdays, months and times of day in a question with those of a sentence: open on Mondays, at 8 pm?"""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ class _Said:
 
 
 def calendar_verdict(question: str, sentence: str) -> Verdict | None:
-    """Return what a sentence's days, months and times say to those of a question; None if one of them has none.
+    """Return the verdict from the days, months and times of a sentence and a question; None if one of them has none.
 
     Args:
         question: the sentence that asks; "closed" in it asks for the opposite of "open".
-        sentence: one about what is asked.
+        sentence: a sentence about the subject of the question.
     """
     flipped = re.search(r"\b(?:closed|shut)\b", question, re.I) is not None
     for names, groups, size in ((_DAYS, _DAY_GROUPS, 7), (_MONTHS, _MONTH_GROUPS, 12)):
@@ -97,7 +97,7 @@ def calendar_verdict(question: str, sentence: str) -> Verdict | None:
 def _members(
     text: str, names: dict[str, int], groups: Sequence[tuple[re.Pattern[str], frozenset[int]]], size: int
 ) -> frozenset[int]:
-    """Return the members of a cycle that a text names; a range counts with all between."""
+    """Return the members of a cycle that a text names; ranges are expanded."""
     # "may" is mostly a verb: the month is written with a capital.
     word = "|".join(sorted((re.escape(name) for name in names), key=len, reverse=True))
     found: set[int] = set()

@@ -1,4 +1,4 @@
-"""Cells of tables, by the row and the column that a question names, with the row as the citation."""
+"""Reads cells of tables by the row and the column that a question names, with the row as the citation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ragkit.answering.readers.matching import Named, named_in
 from ragkit.retrieval.terms import content_terms, coverage
 
 MAX_ROWS = 6
-"""Rows that a question may name at once, unless it asks for a list."""
+"""Maximum number of rows that a question may name, unless it asks for a list."""
 MAX_LISTED = 24
-"""Rows that are shown of those that a list asks for."""
+"""Maximum number of rows that are shown for a list."""
 _ALL = 0.9
 """Share of the name of a row from which several rows may be meant together."""
 _EXPLAINED = 0.5
@@ -30,7 +30,7 @@ _TOGETHER = re.compile(r"\b(?:together|in total|altogether|combined|sum|add(?:ed
 
 
 class CellReader:
-    """Reads a cell, or the row where no column is asked for; of several rows, each cell, and their sum where asked."""
+    """Reads a cell, or the row if no column is named; for several rows, each cell, and their sum if requested."""
 
     name = "cell"
 
@@ -64,7 +64,7 @@ def cell_text(record: Record, column: int, by: int | None = None) -> str:
     Args:
         record: the row.
         column: column of the cell.
-        by: the column whose value names the row, in place of the label's.
+        by: the column whose value names the row instead of the label.
     """
     name, value = record.names[column], record.values[column]
     label = record.label if by is None else record.values[by]

@@ -1,4 +1,4 @@
-"""Comparisons: the best evidence for each side, and which side has more where both give a quantity."""
+"""Comparisons: the best evidence for each side, and which side has more if both have a quantity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LESS = re.compile(
 
 
 class ComparisonReader:
-    """Quotes what decides for each side; needs the sides of the question."""
+    """Quotes the decisive sentence for each side; needs the sides of the question."""
 
     name = "comparison"
 

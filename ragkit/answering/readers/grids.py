@@ -49,9 +49,9 @@ class Grid:
 
     records: tuple[Record, ...]
     context: str
-    """Title and headings above it, or the name of the file that it is."""
+    """Title and headings above it, or the name of its file."""
     rank: int
-    """Place of its best unit in the ranking, from 0."""
+    """Rank of its best unit, from 0."""
     cut: bool = False
     """Whether there are more rows than were read."""
 

@@ -1,4 +1,4 @@
-"""Quantities and years in a question against those of a sentence: more than 5 hours, before 1890?"""
+"""Compares quantities and years in a question with those of a sentence: more than 5 hours, before 1890?"""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class _Interval:
 
 
 def quantity_verdict(question: str, sentence: str) -> Literal["no"] | None:
-    """Return "no" where no value that a sentence states is one that a question asks about; None if that is open.
+    """Return "no" if no value in the sentence is one that the question asks about; None if this is undecided.
 
     Args:
         question: the sentence that asks; only a quantity with a comparison counts, or one that the question ends with.
-        sentence: one about what is asked.
+        sentence: a sentence about the subject of the question.
     """
     for asked in quantities_in(question):
         compared = _compared(question, asked)

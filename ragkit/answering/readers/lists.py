@@ -1,4 +1,4 @@
-"""Lists and procedures: the items or steps of the section that fits the question, in their order, each cited.
+"""Lists and procedures: the items or steps of the best-matching section, in order, each cited.
 
 The items are those of a list, the rows of a table, or the headings below the heading that the question names.
 """
@@ -21,7 +21,7 @@ from ragkit.records import Document, HeadingSpan
 from ragkit.retrieval.terms import content_terms
 
 MAX_CHARS = 2000
-"""Characters of a section that is read whole; of a longer one, what is around the best unit."""
+"""Maximum length of a section that is read completely; of a longer one, only the text around the best unit."""
 MAX_ITEMS = 24
 _LOOKED_AT = 8
 """Best units whose sections compete."""
@@ -39,14 +39,14 @@ class Section:
     source: Source
     units: tuple[Unit, ...]
     best: Ranked
-    """The unit of it that fits the question best."""
+    """Its unit that matches the question best."""
 
 
 class ListReader:
     """Reads the items of one list, or the steps of one section.
 
     Args:
-        steps: read a procedure: prose between the items belongs to it too.
+        steps: read a procedure, including prose between the items.
     """
 
     def __init__(self, *, steps: bool) -> None:
@@ -136,11 +136,11 @@ def _children(document: Document, heading: HeadingSpan) -> list[HeadingSpan]:
 
 
 def best_section(evidence: Evidence, *, by_lead: bool = False) -> Section | None:
-    """Return the section whose units fit the question best, read whole where it is not too long.
+    """Return the section whose units match the question best, completely if it is not too long.
 
     Args:
         evidence: evidence for the question.
-        by_lead: prefer the list whose lead-in names what is asked for.
+        by_lead: prefer the list whose lead-in names the subject of the question.
     """
     best: dict[tuple[str, int, int], list[Ranked]] = defaultdict(list)
     for one in evidence.ranked[:_LOOKED_AT]:

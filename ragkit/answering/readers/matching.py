@@ -48,13 +48,13 @@ class Named:
     """Rows and columns of a table that a question names."""
 
     records: tuple[Record, ...]
-    """The rows that it names equally well, in order."""
+    """Rows that it names equally well, in order."""
     share: float
     """Share of the name of a row that is in the question, 0 to 1."""
     columns: tuple[int, ...]
-    """The columns that it asks for."""
+    """Indices of the columns that it asks for."""
     by: int
-    """The column whose value named the row."""
+    """Index of the column whose value named the row."""
 
 
 def terms_of(text: str) -> list[str]:

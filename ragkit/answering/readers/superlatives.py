@@ -1,4 +1,4 @@
-"""Superlatives: the row of a table, or the passage, with the highest or lowest value of what a question asks for."""
+"""Superlatives: the row of a table, or the passage, with the highest or lowest value for a question."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CLOSE = 60
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """Something that is compared."""
+    """A value to compare."""
 
     label: str
     text: str

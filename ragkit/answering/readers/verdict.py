@@ -1,4 +1,4 @@
-"""Whether a sentence answers a question with yes or no, by rules.
+"""Decides by rules whether a sentence answers a question with yes or no.
 
 Rules are tried from the specific to the general: days and hours, quantities, exceptions, "only", and then the polarity
 of the clause that is nearest to the question.
@@ -67,7 +67,7 @@ def verdict_of(question: str, sentence: str) -> Verdict:
 
     Args:
         question: begins with an auxiliary verb, or asks one after setting the scene.
-        sentence: one that is about what is asked.
+        sentence: a sentence about the subject of the question.
     """
     asking = asking_part(question)
     found = calendar_verdict(asking, sentence) or quantity_verdict(asking, sentence)

@@ -1,7 +1,7 @@
 """Whether a source supports a sentence: one method behind a Protocol.
 
-`ComposedVerifier` is the default and needs no model of its own. `CrossEncoderVerifier` opens an entailment model from a
-local folder. Anything else with the method `verify` will do.
+`ComposedVerifier` is the default and needs no additional model. `CrossEncoderVerifier` opens an entailment model from a
+local folder. Any object with the method `verify` can be used.
 """
 
 from ragkit.answering.support.base import Support, SupportVerifier

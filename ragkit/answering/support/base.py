@@ -14,9 +14,9 @@ class Support:
     entailed: float
     """Probability, 0 to 1, that the evidence entails the sentence."""
     contradicted: float
-    """Probability, 0 to 1, that the evidence contradicts it. What is left to 1 is neither."""
+    """Probability, 0 to 1, that the evidence contradicts it. The rest is the probability of neither."""
     threshold: float = 0.5
-    """``entailed`` from which the sentence counts as supported."""
+    """Minimum of ``entailed`` for a supported sentence."""
     reasons: tuple[str, ...] = ()
     """Each mismatch that was found, such as ``number: 12 is not in the evidence, which has 10``."""
 
@@ -27,7 +27,7 @@ class Support:
 
     @property
     def is_contradicted(self) -> bool:
-        """True if the evidence says otherwise, rather than nothing about it."""
+        """True if the evidence contradicts the sentence, instead of not mentioning it."""
         return not self.supported and self.contradicted > 1.0 - self.entailed - self.contradicted
 
 

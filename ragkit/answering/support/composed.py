@@ -26,10 +26,10 @@ _MISSING = 0.3
 
 
 class ComposedVerifier:
-    """Judges by what a claim says that its evidence does not: polarity, numbers, names, times, roles and words.
+    """Judges by mismatches between claim and evidence: polarity, numbers, names, times, roles and words.
 
-    It needs no model beside the embedder, which says how near words are in meaning, and takes about a millisecond per
-    pair. The word lists are English; in other languages numbers, names and shared words still count.
+    It needs no model except the embedder, which compares the meaning of words, and takes about a millisecond per pair.
+    The word lists are English; in other languages numbers, names and shared words still count.
 
     Example:
         >>> from ragkit.answering.support import ComposedVerifier
@@ -39,11 +39,11 @@ class ComposedVerifier:
 
     Args:
         embedder: compares words that no list knows as synonyms; without one they count as missing.
-        weights: a JSON file of weights fitted on other data, as ``benchmarks/support.py --fit`` writes; the weights
-            that come with ragkit by default.
+        weights: a JSON file of weights fitted on other data, as written by ``benchmarks/support.py --fit``; by default,
+            the bundled weights.
 
     Raises:
-        SettingsError: if the file is not such weights.
+        SettingsError: if the file does not contain such weights.
     """
 
     def __init__(self, embedder: Embedder | None = None, weights: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Features for deciding whether evidence entails a claim: one number per kind of mismatch, and what it was."""
+"""Features for deciding whether evidence entails a claim: one number per kind of mismatch, and its description."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ FEATURES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A claim beside its evidence."""
+    """Comparison of a claim with its evidence."""
 
     values: tuple[float, ...]
-    """One per name of ``FEATURES``."""
+    """Values, one per name of ``FEATURES``."""
     reasons: tuple[str, ...]
 
 
@@ -84,7 +84,7 @@ class _Findings:
         self.values = dict.fromkeys(FEATURES, 0.0)
         self.reasons: list[str] = []
         self.explained: set[int] = set()
-        """Words of the claim whose mismatch has been told by its own kind."""
+        """Words of the claim whose mismatch has already been reported."""
         self.spent: set[int] = set()
         """Words of the evidence at whose place the claim has another word."""
 

@@ -1,4 +1,4 @@
-"""Word lists of English and how word forms are compared."""
+"""English word lists, and comparison of word forms."""
 
 from __future__ import annotations
 

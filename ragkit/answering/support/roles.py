@@ -11,9 +11,9 @@ _WINDOW = 3
 
 
 def roles_swapped(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tuple[float, str] | None:
-    """Return how surely agent and patient of a shared verb are swapped, 0 to 1, and the words; None if they are not.
+    """Return the confidence, 0 to 1, that agent and patient of a shared verb are swapped, and the words; None if not.
 
-    Its sides are exchanged though its voice is the same, or kept though its voice differs.
+    They are swapped if the sides of the verb are exchanged in the same voice, or kept in a different voice.
     """
     best: tuple[float, str] | None = None
     verbs, there = main_verbs(claim), main_verbs(evidence)
@@ -59,7 +59,7 @@ def _by_agent(parsed: Parsed, verb: int, after: list[int]) -> list[int]:
 
 
 def misplaced(claim: Parsed, evidence: Parsed, pairs: Mapping[int, int]) -> tuple[float, str] | None:
-    """Return how much better names and numbers of a claim would fit in the place of another of the evidence.
+    """Return how much better names and numbers of a claim match the place of another one in the evidence.
 
     The words beside a name or number are compared with the words beside its own place in the evidence and beside the
     places of the other names or numbers there.

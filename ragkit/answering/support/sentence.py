@@ -1,4 +1,4 @@
-"""A sentence taken apart: words, names, negation, quantifiers, modals and numbers."""
+"""Parses a sentence: words, names, negation, quantifiers, modals and numbers."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A sentence taken apart."""
+    """A parsed sentence."""
 
     text: str
     tokens: tuple[Token, ...]
     numbers: tuple[Quantity, ...]
     quantifiers: tuple[tuple[str, int], ...]
-    """Each with the index of its word."""
+    """Quantifiers, each with the index of its word."""
     modals: tuple[tuple[str, int], ...]
     passives: frozenset[int]
     """Indices of the participles of verbs in the passive."""
@@ -202,7 +202,7 @@ _AMBIGUOUS = frozenset(
     hold put set shut let lay
     """.split()  # noqa: SIM905
 )
-"""Nouns or adjectives as often as verbs: verbs only after what may be a plural subject."""
+"""Words that are nouns or adjectives as often as verbs; treated as verbs only after a possible plural subject."""
 _AFTER_VERB = frozenset("to on at from not as into each every all when if after before until".split())  # noqa: SIM905
 _DETERMINERS = frozenset(
     """

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/api/collections/{collection}", tags=["answers"])
 
 
 class AnswerRequest(BaseModel):
-    """A question, and what to answer it with; what is left out is as the server was started."""
+    """A question with the configuration of its answer; for absent fields, the server's defaults apply."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 

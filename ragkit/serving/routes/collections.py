@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/collections", tags=["collections"])
 
 
 class NewCollection(BaseModel):
-    """A collection to make."""
+    """A new collection."""
 
     name: str = Field(max_length=200)
 
@@ -37,7 +37,7 @@ def list_collections(ctx: Ctx, person: Who) -> dict[str, Any]:
 
 @router.post("", status_code=201)
 def make_collection(wanted: NewCollection, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Make an empty collection; for owners."""
+    """Create an empty collection; for owners only."""
     view = _view(ctx, person, ctx.collections.create(wanted.name, person).name)
     if view is None:
         raise no_collection()

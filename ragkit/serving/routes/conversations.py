@@ -1,4 +1,4 @@
-"""A person's own conversations, and why an answer is as it is."""
+"""A person's own conversations, and the traces of answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/api", tags=["conversations"])
 
 
 class Rename(BaseModel):
-    """Another title."""
+    """A new title."""
 
     title: Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -42,7 +42,7 @@ def list_conversations(
 
 @router.get("/conversations/{conversation}")
 def conversation(conversation: str, ctx: Ctx, person: Who) -> dict[str, Any]:
-    """Return a conversation with its messages, oldest first, and which two of them wait for a vote.
+    """Return a conversation with its messages, oldest first, and the two answers that wait for a vote.
 
     The state of a question is answered, answering or interrupted; while it is answering, its events can be followed.
     """
@@ -64,7 +64,7 @@ def rename(conversation: str, wanted: Rename, ctx: Ctx, person: Who) -> dict[str
 
 @router.delete("/conversations/{conversation}", status_code=204)
 def delete(conversation: str, ctx: Ctx, person: Who) -> Response:
-    """Delete a conversation with all its messages and what is known of them."""
+    """Delete a conversation with all its messages and their traces."""
     ctx.conversations.delete(ctx.conversation(person, conversation).id)
     return Response(status_code=204)
 
@@ -82,7 +82,7 @@ def export(conversation: str, ctx: Ctx, person: Who) -> Response:
 
 @router.get("/messages/{message}/events", response_class=EventStream)
 async def follow(message: str, ctx: Ctx, person: Who) -> EventStream:
-    """Follow the answer to a question that is being made, by the question's id: all its events from the first on."""
+    """Follow a running answer by the question's id: all its events from the beginning."""
     return (await _ongoing(ctx, person, message)).stream()
 
 

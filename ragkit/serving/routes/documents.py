@@ -1,4 +1,4 @@
-"""The documents of a collection: list them, put files in, take them out."""
+"""The documents of a collection: list, add and remove them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def list_documents(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     file: Annotated[str, Query(max_length=500, description="Id of a document; only those of its file.")] = "",
 ) -> dict[str, Any]:
-    """Return the documents whose title or file name contains ``query``, sorted by title; of a file, by their place."""
+    """Return the documents whose title or file name contains ``query``, by title; those of a file by position."""
     opened = ctx.collections.open(collection, person)
     infos = opened.index.documents(Field("origin") == document_of(opened, file).origin if file else None)
     wanted = query.casefold().split()
@@ -61,7 +61,7 @@ def list_documents(
 async def add_documents(collection: str, request: Request, ctx: Ctx, person: Who) -> dict[str, str]:
     """Add files; requires write permission. Follow the returned job for the result of each.
 
-    A file of a name that is there replaces what was there; the same content under another name is another document.
+    A file replaces the existing file of the same name; the same content under another name is another document.
     A file whose result has ``locked`` set can be uploaded again with its ``password``.
     """
     opened = await to_thread(ctx.collections.open, collection, person, "write")

@@ -1,4 +1,4 @@
-"""Answered questions that ``chat`` is shown: listed, written by hand, taken from an answer, removed."""
+"""Answered questions that ``chat`` gets as examples: list, write, add from an answer, remove."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api", tags=["examples"])
 
 
 class ExampleBody(BaseModel):
-    """A question with the answer that is wanted for it."""
+    """A question with its expected answer."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -30,7 +30,7 @@ class GenerationBody(BaseModel):
 
 
 def row_generation(ctx: Context) -> RowGeneration:
-    """Make what generates a server's rows; for ``ctx.part``, first on the event loop."""
+    """Create the row generation of a server; for ``ctx.part``, first on the event loop."""
     return RowGeneration(ctx, ctx.part(jobs_of), ctx.part(row_reviews))
 
 
@@ -45,8 +45,8 @@ def get_generation(ctx: Ctx, person: Who, collection: str) -> dict[str, Any]:
 def start_generation(ctx: Ctx, person: Who, collection: str, body: GenerationBody) -> dict[str, str]:
     """Generate rows; requires write permission. The rows replace those of the last run without a review.
 
-    Finished work is not repeated: the same request continues a run that was stopped. A run that the end of the server
-    interrupts continues at the next start. Follow the returned job for its progress.
+    Finished work is not repeated: the same request continues a run that was stopped. A run that is interrupted by the
+    end of the server continues at the next start. Follow the returned job for its progress.
     """
     opened = ctx.collections.open(collection, person, "write")
     return {"job": ctx.part(row_generation).start(opened, RowRequest(person, **body.model_dump())).id}

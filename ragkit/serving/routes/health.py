@@ -1,4 +1,4 @@
-"""Whether the server runs, what it counts, and what its routes are."""
+"""Health check, metrics and the list of routes."""
 
 from __future__ import annotations
 

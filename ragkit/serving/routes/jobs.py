@@ -21,17 +21,17 @@ router = APIRouter(prefix="/api/jobs", tags=["documents"])
 
 
 def jobs_of(ctx: Context) -> Jobs:
-    """Make what runs a server's jobs; for ``ctx.part``."""
+    """Create the job runner of a server; for ``ctx.part``."""
     return Jobs()
 
 
 def intake_of(ctx: Context) -> Intake:
-    """Make what takes a server's uploads in; for ``ctx.part``."""
+    """Create the intake of uploads of a server; for ``ctx.part``."""
     return Intake(Uploads(ctx.state / FOLDER, UploadLimits(whole_bytes=ctx.options.limits.upload)))
 
 
 def resume_uploads(ctx: Context) -> None:
-    """Take in the uploads that an earlier server accepted and did not finish."""
+    """Add the uploads that an earlier server accepted and did not finish."""
     by_collection: dict[str, list[Accepted]] = {}
     for accepted in left_over(ctx.state / FOLDER):
         by_collection.setdefault(accepted.collection, []).append(accepted)

@@ -1,4 +1,4 @@
-"""OpenAI's models and embeddings: a collection is a model, its embedder too."""
+"""OpenAI's models and embeddings: each collection is a chat model and an embedding model."""
 
 from __future__ import annotations
 

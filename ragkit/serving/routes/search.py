@@ -1,4 +1,4 @@
-"""Search: the passages of a collection that fit a query, without a model."""
+"""Search: the passages of a collection that match a query, without a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def search(
         str | None, Query(max_length=2000, description="Metadata filter, such as: year >= 2020 and lang in ('en')")
     ] = None,
 ) -> dict[str, Any]:
-    """Return the passages that fit a query best, with the score of each searcher."""
+    """Return the passages that match a query best, with the score of each searcher."""
     started = time.perf_counter()
     retriever = ctx.collections.open(collection, person).retriever(RetrievalOptions(k=k))
     hits = retriever.search(query, where=where or None)

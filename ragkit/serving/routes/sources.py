@@ -1,4 +1,4 @@
-"""A document to read beside an answer: its text, its pages as pictures, and the places of a quote on them."""
+"""Sources of answers: the text of a document, its pages as pictures, and the places of a quote on them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Offset = Annotated[int, Query(ge=0, le=2**53)]
 
 
 def pages_of(ctx: Context) -> PdfPages:
-    """Make what draws a server's pages; for ``ctx.part``."""
+    """Create the page renderer of a server; for ``ctx.part``."""
     return PdfPages()
 
 

@@ -1,7 +1,6 @@
 """Ask your documents: short, true answers with exact citations, on your own machine.
 
-The names below load on first use, so ``import ragkit`` itself costs next to nothing and pulls in neither
-torch nor faiss nor langchain.
+The names below load on first use, so ``import ragkit`` is fast and imports neither torch nor faiss nor langchain.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 EXIT_CPU = 101
-"""Exit code of a process that used up its processor time where the kernel does not end it."""
+"""Exit code of a process that exceeded its processor time on a system whose kernel does not end it."""
 EXIT_MEMORY = 102
 _BASE = 256 * 2**20
 """Address space that Python and the libraries take before they have read a byte."""
@@ -26,11 +26,11 @@ _LONGEST = 2.0**31
 
 
 def serve(answer: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
-    """Answer requests until stdin ends: each a line of JSON on stdin, its results lines of JSON on stdout.
+    """Answer requests until stdin ends: each request is a line of JSON on stdin, its results are lines on stdout.
 
     The memory that a request may take, in bytes, is the only argument of the command line; a request says in ``cpu``
-    how many seconds of processor time it may take. What libraries print goes nowhere, and an interrupt from the
-    keyboard is left to the process that asks.
+    how many seconds of processor time it may take. The output of libraries is discarded, and keyboard interrupts
+    are left to the parent process.
     """
     results = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -64,7 +64,7 @@ class Limits:
         _limit("RLIMIT_CORE", 0, fixed=True)
 
     def memory(self, size: int) -> None:
-        """Limit the memory to ``size`` bytes beyond what Python and its libraries take."""
+        """Limit the memory to ``size`` bytes in addition to that of Python and its libraries."""
         if sys.platform == "darwin" or not _limit("RLIMIT_AS", size + _BASE, fixed=True):
             self._memory = _peak() + size
             self._start_watch()

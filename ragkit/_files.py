@@ -1,4 +1,4 @@
-"""Files that survive a crash: atomic writes, JSON Lines files that are appended to; names made from paths."""
+"""Crash-safe files: atomic writes, and append-only JSON Lines files; names made from paths."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_rows(file: Path | None) -> Iterator[Any]:
     """Yield the rows of a JSON Lines file that ``append_line`` wrote; incomplete lines are skipped.
 
     Args:
-        file: None, or a file that does not exist, has no rows.
+        file: path of the file; None and a missing file have no rows.
     """
     if file is None or not file.exists():
         return

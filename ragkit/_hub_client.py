@@ -35,7 +35,7 @@ _ACCOUNT = "set its token in HF_TOKEN, or run: hf auth login"
 
 
 def repository(name: HubName) -> Repository:
-    """Ask the Hub for a repository's files, sizes, checksums and licence.
+    """Get a repository's files, sizes, checksums and licence.
 
     The environment variables of huggingface_hub apply: ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``.
 
@@ -86,7 +86,7 @@ def download(repo: Repository, files: Sequence[HubFile], progress: BytesCallback
         ModelFileError: if there is too little disk space, the folder can't be written, or a file has the wrong
             checksum.
         ModelAuthenticationError: if the repository is gated and the token does not give access.
-        ModelNotFoundError: if a file is gone.
+        ModelNotFoundError: if a file no longer exists.
         ModelUnavailableError: if the connection breaks; the bytes that arrived are kept.
     """
     folder = repo.name.folder

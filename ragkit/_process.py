@@ -1,4 +1,4 @@
-"""Child processes: how they are started, and how one that serves requests is talked to.
+"""Starts child processes, and communicates with those that serve requests.
 
 A child starts in Python's isolated mode (``-I``), in the root folder of the file system, with few environment
 variables. It imports from the same folders as this process, except from the working folder: anyone who can put a file
@@ -40,7 +40,7 @@ _UNSEEN = 6.0
 
 
 def run(module: str, *arguments: str, keep: Iterable[str] = ()) -> subprocess.CompletedProcess[str]:
-    """Run a module as ``python -m`` does, to its end, and return its exit code and what it printed.
+    """Run a module like ``python -m``, and return its exit code and output.
 
     Args:
         module: module with code for ``__main__``.
@@ -97,7 +97,7 @@ class Child:
         self._poll.register(self._results, select.POLLIN)
         self._lines: deque[bytes] = deque()
         self._begun: list[bytes] = []
-        """Pieces of a line whose end has not come yet."""
+        """Pieces of an incomplete line."""
         try:
             self._wait_until_ready(module)
         except BaseException:
@@ -129,7 +129,7 @@ class Child:
         Only the time in which this waits counts, not the time between two calls.
 
         Args:
-            silence: seconds that it may neither write nor use the processor.
+            silence: maximum seconds without output and without processor use.
 
         Raises:
             TimeoutError: if it was silent for longer.
@@ -175,7 +175,7 @@ class Child:
         self._process.kill()
 
     def close(self) -> None:
-        """End it, wait until it is gone, and close its pipes."""
+        """End the process, wait for its end, and close its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._requests, self._results):

@@ -1,4 +1,4 @@
-"""The providers of models that ragkit calls itself: their addresses, keys, and the protocol that they speak."""
+"""The providers of models that ragkit calls directly: their addresses, keys and protocols."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ PROVIDERS = {
         Provider("vllm", "vLLM", "http://localhost:8000/v1", owner="vllm"),
     )
 }
-"""All of them, by name. A new one is a line here."""
+"""All providers by name. To add one, add a line."""
 LOCAL_SERVERS = tuple(provider for provider in PROVIDERS.values() if provider.local)

@@ -20,7 +20,7 @@ class SharedDatabase:
     Args:
         path: path of the file, created if missing.
         check: called before the file is changed; raises if it is a database of another program.
-        synchronous: ``"FULL"``: what was committed is on the disk; ``"NORMAL"``: the last commits may be lost when
+        synchronous: ``"FULL"``: committed data is on disk; ``"NORMAL"``: the last commits may be lost when
             the power fails.
 
     Raises:
@@ -67,7 +67,7 @@ class SharedDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold a write transaction that commits at the end and rolls back on an error; one within another joins it."""
+        """Run a write transaction that commits at the end and rolls back on an error; a nested one joins it."""
         with self._lock:
             if self._connection.in_transaction:
                 yield self._connection

@@ -1,7 +1,7 @@
 """OpenTelemetry spans and metrics.
 
 ragkit uses the API alone, and only if the program has imported it: without it, or without an SDK, nothing is recorded.
-Names and attributes are those of OpenTelemetry's semantic conventions for generative AI if there is one. Texts of
+Names and attributes follow OpenTelemetry's semantic conventions for generative AI if they define one. Texts of
 people and documents are recorded only if ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``true``.
 """
 
@@ -81,7 +81,7 @@ class Span:
         self.fail(type(error).__qualname__)
 
     def fail(self, kind: str) -> None:
-        """Note what kind of error the span ended with."""
+        """Record the kind of error with which the span ended."""
         if self._span is not None and self._span.is_recording():
             status = sys.modules["opentelemetry.trace"]
             self._span.set_attribute("error.type", kind)
@@ -108,7 +108,7 @@ def steps_in_span(
     """Yield what an iterator yields, each step within one span.
 
     The span begins with the first step and ends with the last one, with an error, or when the generator is closed. The
-    steps run in a context of their own: the consumer never sees the span as its current one, and may take each step
+    steps run in a separate context: the consumer never sees the span as its current one, and may take each step
     from another thread.
 
     Args:

@@ -54,7 +54,7 @@ class Worker(Protocol):
         ...
 
     def kill(self) -> None:
-        """End its process for good, also while another thread waits in ``call``."""
+        """End its process permanently, even while another thread waits in ``call``."""
         ...
 
     def close(self) -> None:
@@ -89,9 +89,9 @@ class WorkerPool:
         self.close()
 
     def map(self, items: Iterable[Any]) -> Iterator[Any]:
-        """Yield the result of each item, in their order; in place of a result, the error that the item raised.
+        """Yield the result of each item in order, or the error that the item raised.
 
-        Twice as many items as there are workers are begun ahead of the caller.
+        Up to twice as many items as workers are started ahead of the caller.
         """
         ahead: deque[Future[Any]] = deque()
         for item in items:
@@ -102,7 +102,7 @@ class WorkerPool:
             yield ahead.popleft().result()
 
     def close(self) -> None:
-        """Stop all workers; what is not finished is dropped."""
+        """Stop all workers; unfinished items are dropped."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:

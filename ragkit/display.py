@@ -1,7 +1,7 @@
 """Records as HTML for notebooks: self-contained, readable on light and dark, and with every text escaped.
 
-It knows records by their fields only, so that all packages can call it. Colours are those of the page around, with
-translucent ones over them; nothing is loaded from anywhere, and nothing runs.
+It uses only the fields of records, so that all packages can call it. Colours are those of the surrounding page with
+translucent overlays. The HTML loads no resources and runs no scripts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _QUOTE = 600
 
 
 def answer_html(answer: Any) -> str:
-    """Return an answer with its citations, unsupported sentences marked, and what led to it folded away.
+    """Return an answer with its citations, with unsupported sentences marked and a collapsed trace.
 
     Args:
         answer: a ``ragkit.records.Answer``.
@@ -53,7 +53,7 @@ def answer_html(answer: Any) -> str:
 
 
 def hits_html(hits: Sequence[Any], query: str = "") -> str:
-    """Return passages, best first, each with a bar for its score beside that of the best.
+    """Return passages, best first, each with a bar for its score relative to the best.
 
     Args:
         hits: ``ragkit.records.Hit`` records.
@@ -81,7 +81,7 @@ def hits_html(hits: Sequence[Any], query: str = "") -> str:
 
 
 def prompt_html(prompt: Any) -> str:
-    """Return a prompt: each message with its role, and the receipt of what went in and what was left out.
+    """Return a prompt: each message with its role, and the receipt of included and omitted parts.
 
     Args:
         prompt: a ``ragkit.prompting.Prompt``.
@@ -103,7 +103,7 @@ def prompt_html(prompt: Any) -> str:
 
 
 def report_html(report: Any) -> str:
-    """Return a coverage report: what went in, and what is missing or was guessed and why.
+    """Return a coverage report: indexed content, and missing or guessed content with the reasons.
 
     Args:
         report: a ``ragkit.indexing.AddReport``.

@@ -8,7 +8,7 @@
     │   ├── UnsupportedFileError      no loader for this content
     │   ├── UnreadableFileError       damaged, empty, mislabelled, or no permission
     │   ├── EncryptedFileError        needs a password, or another one
-    │   └── ParserLimitError          the parser ran past its time or memory
+    │   └── ParserLimitError          the parser exceeded its time or memory limit
     ├── EmbeddingError            an embedding model can't be loaded or run
     ├── StoreError                an index on disk
     │   ├── IndexNotFoundError        no index at that path
@@ -20,8 +20,8 @@
     │   ├── IndexChangedError         changed while it was being read (worth a retry)
     │   ├── RemovalRefusedError       a sync would remove most of the documents
     │   ├── BackendError              a vector store can't be reached or refuses a request
-    │   ├── BackendStaleError         a vector store is of another commit than the index
-    │   ├── BackupError               a backup that can't be made, read or restored
+    │   ├── BackendStaleError         a vector store and the index are at different commits
+    │   ├── BackupError               a backup can't be made, read or restored
     │   └── IndexWriteError           disk full, folder not writable
     ├── QueryError                a query or filter that can't be run
     ├── ExamplePoolError          examples that can't be read, or too few to choose from
@@ -31,14 +31,14 @@
     ├── PlanError                 a plan is invalid or can't be run
     ├── PromptError               a prompt that can't be built
     │   ├── TemplateError             a template is missing or names an unknown field
-    │   └── PromptOverflowError       what must be in the prompt doesn't fit the window
+    │   └── PromptOverflowError       the required parts of the prompt don't fit the window
     └── ModelError                a language model
         ├── ModelNotFoundError        not installed, or no such file or name
-        ├── ModelFileError            cut short, damaged, or the wrong checksum
-        ├── ModelOutputError          output that breaks the asked-for schema
-        ├── ModelBudgetError          the tokens, money or calls that were allowed are used up
+        ├── ModelFileError            truncated, damaged, or the wrong checksum
+        ├── ModelOutputError          output that violates the requested schema
+        ├── ModelBudgetError          the budget of tokens, money or calls is exhausted
         ├── ModelChainError           every model of a chain failed
-        ├── ModelStoppedError         a call that was stopped from outside
+        ├── ModelStoppedError         a call that was stopped by the caller
         └── ModelRequestError         an endpoint refused or failed
             ├── ModelTimeoutError         it took too long (worth a retry)
             ├── ModelRateLimitError       too many requests (worth a retry)
@@ -86,8 +86,8 @@ class MissingExtraError(RagkitError):
 
     Args:
         package: the import that failed.
-        extra: the ragkit extra that brings it.
-        purpose: what it is needed for, as in "to run local models".
+        extra: the ragkit extra that installs it.
+        purpose: purpose of the package, as in "to run local models".
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
@@ -106,11 +106,11 @@ class DocumentError(RagkitError):
 
 
 class UnsupportedFileError(DocumentError):
-    """No loader takes this content."""
+    """No loader supports this content."""
 
 
 class UnreadableFileError(DocumentError):
-    """The file is damaged, empty, not what its name says, or may not be read."""
+    """The file is damaged, empty, mislabelled, or not readable."""
 
 
 class EncryptedFileError(DocumentError):
@@ -118,7 +118,7 @@ class EncryptedFileError(DocumentError):
 
 
 class ParserLimitError(DocumentError):
-    """The parser ran past its time or memory limit."""
+    """The parser exceeded its time or memory limit."""
 
 
 class EmbeddingError(RagkitError):
@@ -173,7 +173,7 @@ class BackendError(StoreError):
 
 
 class BackendStaleError(StoreError):
-    """A vector store outside of the index folder was derived from another commit than that of the index."""
+    """A vector store outside the index folder was derived from another commit than the current one."""
 
     exit_code = 4
 
@@ -234,7 +234,7 @@ class ModelError(RagkitError):
     """A language model can't be loaded or run."""
 
     given = 0
-    """Characters of the reply that a chain of models had given out before the error; nothing follows them."""
+    """Number of characters of the reply that a chain of models returned before the error."""
     attempts: tuple[Any, ...] = ()
     """A ``ragkit.models.chain.route.Attempt`` for each model of a chain that was tried, in order; empty without a
     chain."""
@@ -245,15 +245,15 @@ class ModelNotFoundError(ModelError):
 
 
 class ModelFileError(ModelError):
-    """The model file is cut short, damaged, or has the wrong checksum."""
+    """The model file is truncated, damaged, or has the wrong checksum."""
 
 
 class ModelOutputError(ModelError):
-    """The model's output breaks the schema that was asked for."""
+    """The model's output violates the requested schema."""
 
 
 class ModelBudgetError(ModelError):
-    """The tokens, money or calls that were allowed are used up."""
+    """The budget of tokens, money or calls is exhausted."""
 
 
 class ModelChainError(ModelError):
@@ -261,7 +261,7 @@ class ModelChainError(ModelError):
 
 
 class ModelStoppedError(ModelError):
-    """The call was stopped from outside, before its prompt was read to the end."""
+    """The call was stopped by the caller before the complete prompt was evaluated."""
 
 
 class ModelRequestError(ModelError):
@@ -278,7 +278,7 @@ class ModelTimeoutError(ModelRequestError):
 
 
 class ModelRateLimitError(ModelRequestError):
-    """The endpoint takes no more requests for now."""
+    """The endpoint rejects further requests for now."""
 
     retry = True
 

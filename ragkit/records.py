@@ -1,8 +1,8 @@
-"""The nouns of ragkit: frozen records that every package passes on.
+"""The data types of ragkit: frozen records that all packages use.
 
 All offsets are character offsets (Python ``str`` indices) into ``Document.text``; all spans are half-open,
-``text[start:end]``. The records are slotted dataclasses because millions of them flow; where data crosses the
-border (files, HTTP, settings) ``pydantic.TypeAdapter(Document)`` validates them as they are.
+``text[start:end]``. The records are slotted dataclasses because there can be millions of them. At the boundaries
+(files, HTTP, settings), ``pydantic.TypeAdapter(Document)`` validates them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PageSpan:
     """Span of one page in the text of a paginated document."""
 
     number: int
-    """Counted from 1, as a reader counts."""
+    """Page number, counted from 1."""
     start: int
     end: int
     label: str = ""
@@ -51,7 +51,7 @@ class HeadingSpan:
 
     title: str
     level: int
-    """1 for the highest."""
+    """Level of the heading; 1 is the highest."""
     start: int
     """Start of the heading's own line."""
     end: int
@@ -65,7 +65,7 @@ class WordBox:
     start: int
     end: int
     left: float
-    """The sides are fractions of the page as it is shown, from its top left."""
+    """The sides are fractions of the displayed page, from its top left."""
     top: float
     right: float
     bottom: float
@@ -113,7 +113,7 @@ class WordBoxes:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text with everything needed to point back into its source."""
+    """A text with everything needed to refer to its source."""
 
     id: str
     """``document_id(source)``."""
@@ -129,7 +129,7 @@ class Document:
     """Media type, such as ``application/pdf`` or ``text/markdown``."""
     metadata: Metadata = field(default_factory=dict)
     pages: tuple[PageSpan, ...] = ()
-    """Empty for formats without pages."""
+    """Pages of the document; empty for formats without pages."""
     headings: tuple[HeadingSpan, ...] = ()
     """Headings in the order of the text; sections nest by level."""
     boxes: WordBoxes = WordBoxes()
@@ -163,7 +163,7 @@ class DocumentInfo:
     metadata: Metadata
     characters: int
     pages: int
-    """0 for formats without pages."""
+    """Number of pages; 0 for formats without pages."""
     chunks: int
 
     @classmethod
@@ -246,7 +246,7 @@ class Hits(tuple[Hit, ...]):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An input with the output that is wanted for it."""
+    """An input with its expected output."""
 
     input: str
     output: str
@@ -315,9 +315,9 @@ class Answer:
     """Answer mode: ``chat``, ``extract`` or ``quotes``."""
     citations: tuple[Citation, ...]
     abstained: bool
-    """True if nothing that was retrieved supports an answer; ``text`` then says so."""
+    """True if no retrieved passage supports an answer; ``text`` then says so."""
     confidence: float
-    """0 to 1: probability that the answer is right."""
+    """Probability, 0 to 1, that the answer is right."""
     unsupported: tuple[tuple[int, int], ...] = ()
     """Spans of ``text`` (sentences) that no cited source supports."""
     contradicted: tuple[tuple[int, int], ...] = ()

@@ -1,10 +1,10 @@
 """Ragkit for LangChain and LangChain for ragkit: search, stores, chat models, example selectors and embeddings.
 
 ``RagkitRetriever(retriever=index)`` and ``RagkitChat(model="smollm2")`` work in any LangChain chain;
-``ragkit.models.langchain.LangChainModel(model)`` is any of LangChain's chat models as ragkit's.
-``FewShotPromptTemplate(example_selector=RagkitExampleSelector(selector), ...)`` puts ragkit's choice into LangChain's
-prompts; ``LangChainSelector(selector)`` is any of LangChain's selectors as ragkit's. Importing this package raises
-``MissingExtraError`` where langchain-core is not installed.
+``ragkit.models.langchain.LangChainModel(model)`` wraps a LangChain chat model for ragkit.
+``FewShotPromptTemplate(example_selector=RagkitExampleSelector(selector), ...)`` uses ragkit's selection in LangChain's
+prompts; ``LangChainSelector(selector)`` wraps a LangChain selector for ragkit. Importing this package raises
+``MissingExtraError`` if langchain-core is not installed.
 """
 
 from ragkit.errors import MissingExtraError

@@ -24,7 +24,7 @@ class RagkitEmbeddings(Embeddings):  # type: ignore[misc]  # langchain_core is n
         """Return a unit vector for each text.
 
         Raises:
-            EmbeddingError: if a text is longer than the model's window; nothing is cut in silence.
+            EmbeddingError: if a text is longer than the model's window; texts are never truncated silently.
         """
         return self._embed(texts, "document")
 

@@ -22,10 +22,10 @@ _CANDIDATES = 100
 
 
 class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langchain_core is not looked into
-    """Any of ragkit's selectors as LangChain's; ``aselect_examples`` and ``aadd_example`` run in a thread.
+    """A ragkit selector as a LangChain selector; ``aselect_examples`` and ``aadd_example`` run in a thread.
 
     Args:
-        selector: chooses the examples; they come in its order.
+        selector: chooses the examples and their order.
         k: number of examples.
         input_key: the variable that contains the input, and the key of an example's input.
         output_key: the key of an example's output.
@@ -64,11 +64,11 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
         self.budget = budget
 
     def select_examples(self, input_variables: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the examples for an input, each with its input, its output and the fields that were asked for.
+        """Return the examples for an input, each with its input, its output and the requested fields.
 
         Raises:
             QueryError: if the variables lack the input, or it is empty.
-            ExamplePoolError: if the pool is empty, or an example lacks a field that was asked for.
+            ExamplePoolError: if the pool is empty, or an example lacks a requested field.
         """
         if self.input_key not in input_variables:
             there = ", ".join(map(repr, input_variables)) or "none"
@@ -109,12 +109,12 @@ class RagkitExampleSelector(BaseExampleSelector):  # type: ignore[misc]  # langc
 
 
 class LangChainSelector:
-    """Any of LangChain's selectors as ragkit's.
+    """A LangChain selector as a ragkit selector.
 
-    Its examples come in its own order, which is that of LangChain's prompts: nearest first for those over a vector
-    store. Of more than ``k`` the first are taken. A selector that has a ``k`` of its own is asked for as many as are
-    needed, whatever its own ``k`` is; it is not changed. LangChain returns no scores, so a shot's score is 1 over its
-    place: 1, 1/2, 1/3 and so on. A ``RagkitExampleSelector`` is unwrapped.
+    The order of the examples is the selector's own, as in LangChain's prompts: nearest first for selectors over a
+    vector store. If there are more than ``k``, the first are used. If the selector has its own ``k``, a copy with the
+    required ``k`` is used; the selector is not changed. LangChain returns no scores, so the score of a shot is 1 over
+    its rank: 1, 1/2, 1/3 and so on. A ``RagkitExampleSelector`` is unwrapped.
 
     Args:
         selector: any ``BaseExampleSelector``.
@@ -122,10 +122,10 @@ class LangChainSelector:
         output_key: the key of an example's output; further keys become metadata.
         variables: values of its other variables, the same for every input.
         best_last: reverse the order, so that the nearest example is next to the input.
-        exclude_self: the leakage guard: an example with the very input that is asked about is never chosen.
+        exclude_self: the leakage guard: an example with the same input is never chosen.
 
     Raises:
-        SettingsError: if ``selector`` is something else.
+        SettingsError: if ``selector`` is not a ``BaseExampleSelector``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Filters as LangChain's vector stores take them, as ragkit's.
+"""Converts filters of LangChain's vector stores to ragkit's.
 
     {"tenant": "a"}                                       equal; a list matches if it has the value
     {"year": {"$gte": 2020, "$lt": 2023}, "lang": {"$in": ["en", "de"]}}        all conditions
@@ -35,7 +35,7 @@ def to_filter(given: Any, *, own_fields: bool, has_lists: Callable[[str], bool] 
         own_fields: whether ``source`` and the like are the fields that documents have themselves, and not metadata that
             ``RagkitVectorStore`` stored under these names.
         has_lists: returns whether a document has a list in a field; called for fields that are compared with many
-            values, because each of them is a condition of its own.
+            values, because each of them is a separate condition.
 
     Raises:
         QueryError: if it is something else, or has an unknown operator.

@@ -1,7 +1,7 @@
-"""LangChain's metadata as fields of an index, and back without a loss.
+"""LangChain's metadata as fields of an index, and back without loss.
 
 An index contains text, numbers and booleans. LangChain's metadata also contains None, dates, lists and dictionaries.
-Their exact values are stored as JSON in the field ``_langchain``, and beside it what filters need:
+Their exact values are stored as JSON in the field ``_langchain``. Filters use further fields:
 
 | value | fields |
 |---|---|

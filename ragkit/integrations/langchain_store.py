@@ -38,9 +38,9 @@ _SEARCH_OPTIONS = ("k", "filter", "where", "fetch_k", "lambda_mult", "score_thre
 class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is not looked into
     """A LangChain vector store over an index on disk, with hybrid search.
 
-    A text with the id of a stored one replaces it; a text without an id gets one made of its content and metadata. A
-    text longer than the embedding model reads is found by its passages, which come back with its id. For an index of
-    files, whose hits have positions, use ``RagkitRetriever``.
+    A text with the id of a stored one replaces it; a text without an id gets one derived from its content and metadata.
+    A text longer than the embedding model's window is found by its passages, which are returned with its id. For an
+    index of files, whose hits have positions, use ``RagkitRetriever``.
 
     All searches take ``filter``, a dictionary such as ``{"tenant": "a", "year": {"$gte": 2020}}``, and ``where``,
     ragkit's own filter or its text; both must hold. See ``ragkit.integrations.langchain_filters``. Metadata values are
@@ -145,7 +145,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         lambda_mult: float = 0.5,
         **filters: Any,
     ) -> list[Document]:
-        """Return ``k`` passages that are near the query and unlike each other, of the ``fetch_k`` nearest."""
+        """Return ``k`` diverse passages of the ``fetch_k`` nearest to the query (MMR)."""
         return self._diverse(self._embedded(query), k, fetch_k, lambda_mult, self._condition(filters))
 
     def max_marginal_relevance_search_by_vector(
@@ -156,7 +156,7 @@ class RagkitVectorStore(VectorStore):  # type: ignore[misc]  # langchain_core is
         lambda_mult: float = 0.5,
         **filters: Any,
     ) -> list[Document]:
-        """Return ``k`` passages that are near a vector and unlike each other, of the ``fetch_k`` nearest."""
+        """Return ``k`` diverse passages of the ``fetch_k`` nearest to a vector (MMR)."""
         return self._diverse(_unit(embedding), k, fetch_k, lambda_mult, self._condition(filters))
 
     async def amax_marginal_relevance_search_by_vector(

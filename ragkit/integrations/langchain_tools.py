@@ -1,4 +1,4 @@
-"""LangChain's tools for models that know only text: a schema that a reply is constrained to, and the reply as a call.
+"""LangChain's tools for text-only models: a schema that constrains the reply, and conversion of replies to calls.
 
 A reply is one JSON object: ``{"next": {"tool": "add", "arguments": {"a": 1, "b": 2}}}`` is a call, and
 ``{"next": {"reply": "It is 3."}}`` an answer. Endpoints require an object, not alternatives, as the root of a schema.
@@ -38,7 +38,7 @@ class Tools:
         choice: ``auto``: call one or answer; ``any``: call one; otherwise the name of the tool to call.
 
     Raises:
-        SettingsError: if there is no tool, or none with the name.
+        SettingsError: if there is no tool, or no tool has that name.
     """
 
     def __init__(self, tools: Sequence[dict[str, Any]], choice: str = "auto") -> None:
@@ -108,7 +108,7 @@ class Tools:
 
 
 class ReplyParts:
-    """Takes a reply apart while it is generated.
+    """Parses a reply while it is generated.
 
     Until the model has written whether it calls a tool or answers, nothing is streamed. The same applies if its keys
     are in another order than in the schema; ``Tools.parsed`` then has the complete reply.

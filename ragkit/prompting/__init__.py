@@ -1,4 +1,4 @@
-"""Question, sources, examples and history to a prompt that fits the model, with a receipt for every token of it."""
+"""Builds a prompt from question, sources, examples and history that fits the model, with a receipt of its tokens."""
 
 from ragkit.prompting.assembler import PromptAssembler, PromptOptions
 from ragkit.prompting.receipt import Prompt, Receipt, ReceiptSection

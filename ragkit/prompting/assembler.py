@@ -1,4 +1,4 @@
-"""Builds prompts that fit: counted by the model's own tokenizer, with nothing cut in silence."""
+"""Builds prompts that fit the window, counted by the model's own tokenizer, and reports everything that is cut."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class PromptOptions:
     """Division of a window. Passages get what shots and history leave."""
 
     answer_tokens: int = 160
-    """Kept free for the reply."""
+    """Tokens reserved for the reply."""
     shots_share: float = 0.25
     """Maximum share of the window for shots, after ragkit's instructions, question and reply."""
     history_share: float = 0.25
     """Maximum share for the chat history."""
     passages: int = 4
-    """At most so many sources."""
+    """Maximum number of sources."""
 
     def __post_init__(self) -> None:
         if not (self.shots_share >= 0 and self.history_share >= 0 and self.shots_share + self.history_share < 1):
@@ -51,14 +51,14 @@ class PromptOptions:
 
 
 class PromptAssembler:
-    """Puts prompts for ``chat`` together.
+    """Builds prompts for ``chat``.
 
-    In order: instructions, shots, the chat so far, then sources and question, so that what stays the same from call to
-    call comes first and the model's prefix cache is used.
+    The order is instructions, shots, history, sources, question: parts that are constant between calls come first, so
+    that the model's prefix cache is used.
 
     Args:
         model: counts tokens and has a window.
-        templates: the texts around.
+        templates: templates of the prompt.
         options: division of the window.
     """
 
@@ -80,12 +80,13 @@ class PromptAssembler:
     ) -> Prompt:
         """Build a prompt.
 
-        Given up for want of room, in this order: the oldest turns of the chat, the last shots, the last sources; the
-        first source that does not fit whole is trimmed at a sentence's end, as are instructions of the caller.
+        If the window is too small, the oldest turns of the chat are dropped first, then the last shots, then the last
+        sources. The first source that does not fit completely is trimmed at the end of a sentence, and so are
+        instructions of the caller.
 
         Args:
             question: question as asked.
-            sources: best first.
+            sources: sources, best first.
             shots: questions with their answers, the most useful first.
             history: the turns so far, oldest first.
             instructions: instructions of the caller, fenced and put after ragkit's own.
@@ -133,7 +134,7 @@ class PromptAssembler:
     def _add_instructions(
         self, instructions: str, before: list[Message], sections: list[ReceiptSection], room: int
     ) -> int:
-        """Put instructions of the caller into the system message, and return their tokens.
+        """Add instructions of the caller to the system message, and return their number of tokens.
 
         They are trimmed at a sentence's end if they are too long.
         """

@@ -18,7 +18,7 @@ class Counter(Protocol):
 
     @property
     def window(self) -> int:
-        """Tokens of prompt and reply together."""
+        """Context window: maximum tokens of prompt and reply together."""
         ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -36,7 +36,7 @@ class ReceiptSection:
     source: str
     """Origin of the section: a template, a document with its span, or the caller."""
     tokens: int
-    """Tokens by the model's tokenizer, in its place in the prompt; 0 if it was left out."""
+    """Number of tokens by the model's tokenizer, at its place in the prompt; 0 if it was left out."""
     state: State
     why: str = ""
 
@@ -50,7 +50,7 @@ class Receipt:
     """Tokens of the prompt: exactly the sum of the sections."""
     window: int
     answer_tokens: int
-    """Kept free for the reply."""
+    """Tokens reserved for the reply."""
 
     def render(self) -> str:
         """Return the receipt as a table for reading."""

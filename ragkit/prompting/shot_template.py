@@ -1,4 +1,4 @@
-"""Examples and an input to the messages that a model is asked with."""
+"""Formats examples and an input as messages for a model."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _FIELD = re.compile(r"\{(\w+)\}")
 class ShotTemplate:
     """Format of examples and inputs in a prompt.
 
-    Forms name fields in braces: ``{input}`` and ``{output}``, or any field of an example's metadata. What the fields
-    hold is data: braces in it mean nothing.
+    Forms name fields in braces: ``{input}`` and ``{output}``, or any field of an example's metadata. Field values are
+    data: braces in them have no meaning.
     """
 
     instruction: str = ""
-    """Instructions for the system message; there is none if they are empty."""
+    """Instructions for the system message; without them, there is no system message."""
     style: Style = "turns"
     """``turns``: each example is a turn of the user and a reply. ``lines``: all are written into one message, each as
     two named lines, which takes a third fewer tokens with short examples."""
@@ -66,7 +66,7 @@ class ShotTemplate:
         return [*found, Message("user", "\n\n".join([*blocks, f"{self.input_name}: {asked}\n{self.output_name}:"]))]
 
     def reply(self, example: Example) -> str:
-        """Return what a model is to reply to an example's input.
+        """Return the expected reply to an example's input.
 
         Raises:
             PromptError: if the form names a field that the example lacks.

@@ -1,4 +1,4 @@
-"""Hits to numbered sources: what of the documents a prompt may show."""
+"""Converts hits to numbered sources, the passages that a prompt may show."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source:
 
     @property
     def document(self) -> DocumentInfo:
-        """The document that it is of."""
+        """Document of the source."""
         return self.hit.document
 
 
@@ -50,7 +50,7 @@ def sources_from_hits(index: Index, hits: Sequence[Hit], expansion: Expansion = 
 
     Args:
         index: index of the hits.
-        hits: best first.
+        hits: hits, best first.
         expansion: amount of text around a hit that is shown.
     """
     spans: list[tuple[Hit, int, int]] = []

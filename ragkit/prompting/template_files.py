@@ -1,7 +1,6 @@
 """Prompt templates: plain text files that a user can replace, one by one.
 
-A field is written in braces, ``{question}``; ``{{`` and ``}}`` are braces. What is put into a field is never read as a
-template.
+A field is written in braces, ``{question}``; ``{{`` and ``}}`` are braces. Field values are never read as templates.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "translate_system": ("language",),
     "abstention": (),
 }
-"""Each template with the fields it may name."""
+"""Templates with their legal fields."""
 
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w*)\}|[{}]")
 
@@ -39,7 +38,7 @@ class Templates:
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Templates:
-        """Read the templates that ship with ragkit, those in ``folder`` in their place where it has them.
+        """Read the bundled templates; files in ``folder`` replace them.
 
         Args:
             folder: folder with files such as ``chat_system.txt``; ragkit's own replaces a missing one.

@@ -1,4 +1,4 @@
-"""A query to hits: vectors and keywords searched side by side and fused, filtered, reranked, diversified."""
+"""Retrieval: vector and keyword search, fused, filtered, reranked and diversified."""
 
 from ragkit.retrieval.cross_encoder import CrossEncoderReranker
 from ragkit.retrieval.expansion import Expansion, expanded_span

@@ -1,4 +1,4 @@
-"""Rerank with a cross-encoder, a model that reads query and passage together; for those who have one."""
+"""Reranking with a cross-encoder, a model that reads query and passage together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small to large: hits are small so that search is sharp; the prompt may take the text around them."""
+"""Small-to-large expansion: hits are small for precise search; the prompt may show the text around them."""
 
 from __future__ import annotations
 

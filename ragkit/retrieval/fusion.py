@@ -1,4 +1,4 @@
-"""Two ranked lists to one, and scores of different kinds on one scale."""
+"""Fuses ranked lists with scores of different kinds."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def convex_combination(lists: Mapping[str, Scored], weights: Mapping[str, float]
     """Return key -> sum over the lists of weight times the score relative to the list's highest.
 
     Of the combinations that Bruch, Gai and Ingber (arXiv:2210.11934) compare this is the one whose scale depends least
-    on how deep the lists go and so on the size of the index. A key that a list lacks counts as the last of that list,
-    which is the most that it can have; a list shorter than asked for has all that fits, and what it lacks counts 0.
+    on the depth of the lists, and therefore on the size of the index. A key that is missing in a list gets the lowest
+    score of that list, which is an upper bound; in a list shorter than ``depth``, which is complete, it gets 0.
 
     Args:
         lists: results of each searcher, best first.
         weights: weights of each list.
-        depth: hits that each searcher was asked for.
+        depth: number of hits requested from each searcher.
     """
     scaled: dict[str, dict[int, float]] = {}
     rest: dict[str, float] = {}

@@ -1,6 +1,6 @@
-"""Rerank by late interaction: each token of the query against the token of the passage that is most like it.
+"""Reranking by late interaction: each token of the query is compared with the most similar token of the passage.
 
-Takes the token vectors of the index's own embedder, so it needs no further weights (MaxSim as in ColBERT, Khattab and
+It uses the token vectors of the index's own embedder, so it needs no further weights (MaxSim as in ColBERT, Khattab and
 Zaharia, arXiv:2004.12832). Token vectors of passages are kept in memory up to a bound.
 """
 
@@ -28,11 +28,11 @@ class LateInteraction:
     """Scores passages by MaxSim.
 
     Args:
-        embedder: one that gives a vector a token.
-        kept: bytes of token vectors to keep.
+        embedder: an embedder that returns token vectors.
+        kept: size of the cache of token vectors, in bytes.
 
     Raises:
-        SettingsError: if it does not.
+        SettingsError: if it does not return them.
     """
 
     def __init__(self, embedder: Embedder, kept: int = _KEPT) -> None:

@@ -1,4 +1,4 @@
-"""Passages that the best hits lead to by name, for questions that need two passages.
+"""Finds passages about names in the best hits, for questions that need two passages.
 
 "Who directed the film that A Perfect Murder is a remake of?" finds the passage on A Perfect Murder, which names Dial M
 for Murder; only a search for that name finds the passage with the director. The names in the first hits are searched
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ragkit.indexing import Filter
 
 FOLLOWED = 2
-"""First hits whose names are followed."""
+"""Number of first hits whose names are followed."""
 MAX_NAMES = 12
-"""Names of a passage that are followed, the first ones."""
+"""Maximum number of names of a passage that are followed, the first ones."""
 MAX_LINKED = 2
 _KEPT = 3
 """First hits that stay before the linked passages."""
@@ -57,7 +57,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkedHits:
-    """Hits of a question together with the passages that they lead to."""
+    """Hits of a question, and the passages found by names in them."""
 
     hits: tuple[Hit, ...]
     links: tuple[Link, ...]
@@ -70,7 +70,7 @@ def retrieve_linked(
     where: Filter | str | None = None,
     first: Sequence[Hit] | None = None,
 ) -> LinkedHits:
-    """Find the passages for a question, and up to two passages that the best of them lead to by name.
+    """Find the passages for a question, and up to two passages about names in the best of them.
 
     Names are recognised by their capital letters, so this works for scripts that have them.
 
@@ -79,7 +79,7 @@ def retrieve_linked(
         question: text of the question.
         k: maximum number of hits; by default ``retriever.options.k``.
         where: only documents that match.
-        first: hits of the question, if it was searched already.
+        first: hits of the question, if it has already been searched.
 
     Raises:
         QueryError: if the question is empty or too long, k is less than 1, or the filter is invalid.

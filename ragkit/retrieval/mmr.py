@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: hits that are relevant and unlike each other."""
+"""Maximal marginal relevance: relevant and diverse hits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 def maximal_marginal_relevance(
     relevance: NDArray[np.float32], vectors: NDArray[np.float32], k: int, balance: float
 ) -> list[tuple[int, float]]:
-    """Choose ``k`` items one by one, each by its relevance less its likeness to those chosen before.
+    """Choose ``k`` items one by one, by relevance minus similarity to the items chosen before.
 
     Args:
-        relevance: relevance of each item, float32 ``[n]``, 0 to 1, as likenesses mostly are.
+        relevance: relevance of each item, float32 ``[n]``, 0 to 1, like most similarities.
         vectors: unit vectors of the items, float32 ``[n, d]``.
         k: number of items; fewer if there are fewer.
         balance: 1 for relevance only, 0 for difference only.

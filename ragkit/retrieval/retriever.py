@@ -1,4 +1,4 @@
-"""A query to hits: search, fuse, rerank, diversify."""
+"""The retriever: search, fuse, rerank, diversify."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["hybrid", "dense", "keyword"]
 LONGEST_QUERY = 100_000
-"""Characters."""
+"""Maximum length of a query, in characters."""
 _LATE_SHARE = 0.7
 """Weight of late interaction in its ranking; the search that found the passages has the rest. Alone it is worse."""
 _DIVERSIFIED = 500
@@ -41,14 +41,14 @@ class RetrievalOptions:
     k: int = 8
     mode: Mode = "hybrid"
     candidates: int = 100
-    """Hits that each searcher gives to the fusion; at least ``k`` are taken in any case."""
+    """Number of hits from each searcher for the fusion; at least ``k``."""
     fusion: Literal["convex", "rrf"] = "convex"
     keyword_weight: float = 0.5
     """Weight of the keyword searcher in the fusion, 0 to 1; the vector searcher has the rest."""
     rerank: str | None = None
     """``late`` for late interaction, or a cross-encoder: its folder, or ``hf:OWNER/REPO``."""
     rerank_candidates: int = 20
-    """Hits that are reranked, the best ones; those after them stay after them."""
+    """Number of best hits that are reranked; the others stay after them."""
     diversity: float = 0.0
     """0 for the most relevant hits, towards 1 for hits that differ (MMR), chosen from four times ``k``."""
 
@@ -96,7 +96,7 @@ class Reranker(Protocol):
 
 
 class Searcher(Protocol):
-    """Searches an index beside ragkit's vectors and keywords, such as by title, date or an external service."""
+    """Searches an index in addition to vectors and keywords, such as by title, date or an external service."""
 
     name: str
     """Name of its scores in ``Hit.scores``; not ``dense``, ``keyword`` or ``fused``."""
@@ -120,7 +120,7 @@ class Retriever:
     Args:
         index: index to search.
         options: options of retrieval.
-        reranker: rescores the best hits, in place of the one that ``options.rerank`` names.
+        reranker: rescores the best hits; replaces ``options.rerank``.
         searchers: further searchers, fused with the vectors and keywords.
 
     Raises:
@@ -157,14 +157,14 @@ class Retriever:
         return Hits(self.retrieve(query, k, where).hits)
 
     def retrieve(self, query: str, k: int | None = None, where: Filter | str | None = None) -> Retrieval:
-        """Find the passages that fit a query best.
+        """Find the best-matching passages for a query.
 
         Args:
             query: any text, up to 100,000 characters.
             k: maximum number of hits; by default ``options.k``. If there are fewer, all are returned.
-            where: only documents that match; k matching hits come back where they exist.
+            where: only documents that match; ``k`` matching hits are returned if they exist.
 
-        Files with the same content count as one: a passage of theirs comes back once, from the file that ranks best.
+        Files with the same content count as one: each of their passages is returned once, from the best-ranked file.
 
         Raises:
             QueryError: if the query is empty or too long, k is less than 1, or the filter can't be read.
@@ -233,7 +233,7 @@ class Retriever:
     def _searched(
         self, query: str, wanted: int, condition: Filter | None, timings: dict[str, float]
     ) -> tuple[dict[str, Scored], list[Hit], dict[int, Vectors]]:
-        """Return the hits of each searcher, the fused ones, and their vectors by key where diversity needs them.
+        """Return the hits of each searcher, the fused ones, and their vectors by key if diversity needs them.
 
         All are of one generation of the index, and the query is embedded by the model of that generation.
         """

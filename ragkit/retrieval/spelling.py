@@ -1,4 +1,4 @@
-"""Misspelt words of a question, corrected to words of the documents."""
+"""Corrects misspelt words of a question to words of the documents."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from ragkit.indexing import Filter, Index
 
 MIN_LETTERS = 4
-"""Letters of a word that may be corrected; too many words are near a shorter one."""
+"""Minimum length of a word to correct; shorter words are similar to too many others."""
 LONG = 8
-"""Letters from which a word may differ by two edits instead of one."""
+"""Minimum length of a word that may differ by two edits instead of one."""
 _CHUNKS = 200
 """Chunks with a similar term whose words are compared."""
 _KNOWN_SHARE = 0.4
@@ -27,13 +27,13 @@ def corrections(text: str, index: Index, where: Filter | str | None = None) -> d
     """Return the misspelt words of a text with their corrections from the documents.
 
     A word is misspelt if no document contains it, the embedding model's tokenizer does not know it as a word, and some
-    document contains a word at most one edit away, or two from eight letters on. An edit inserts, deletes or replaces a
-    letter or swaps two neighbours. Names, which begin with a capital within a sentence, are left alone.
+    document contains a word at most one edit away, or two for words of eight letters or more. An edit inserts, deletes
+    or replaces a letter or swaps two neighbours. Names, which begin with a capital within a sentence, are left alone.
 
     Args:
         text: a question.
         index: index to search.
-        where: only the words of documents that match.
+        where: filter of the documents whose words are used.
     """
     matches = list(_WORD.finditer(text))
     asked = [match.group().casefold() for match in matches if len(match.group()) >= MIN_LETTERS]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 _WORD = re.compile(r"[^\W_]+(?:[.,'’][^\W_]+)*")
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
-"""A character of a script that puts no spaces between words."""
+"""A character of a script without spaces between words."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _STOP = frozenset(
     """

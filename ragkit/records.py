@@ -323,7 +323,7 @@ class Answer:
     contradicted: tuple[tuple[int, int], ...] = ()
     """The spans of ``unsupported`` that a source contradicts."""
     unsure: bool = False
-    """True if the closest passages are shown, which may not answer; ``missing`` says what is missing."""
+    """True if the closest passages are shown, which may not answer the question; ``missing`` says what they lack."""
     missing: str = ""
     """A sentence on what the passages lack; empty if nothing is known to be missing."""
     kind: str = ""

@@ -1,4 +1,4 @@
-"""Runs calls within limits: each ends with an outcome, whatever the tool does."""
+"""Runs calls within limits: each ends with an outcome, regardless of what the tool does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents to chunks: token windows that begin and end at headings, paragraphs and sentences, with exact offsets.
+"""Splits documents into chunks: token windows at heading, paragraph and sentence boundaries, with exact offsets.
 
 A table that is longer than a chunk repeats its column names in the header of each chunk.
 """

@@ -63,16 +63,16 @@ class ChunkingOptions:
 def chunk_document(
     document: Document, tokenizer: Tokenizer, window: int, options: ChunkingOptions | None = None
 ) -> list[Chunk]:
-    """Cut a document into chunks that contain all of its text that is not white space.
+    """Split a document into chunks that contain all of its text except white space.
 
     Args:
         document: document to split.
         tokenizer: tokenizer of the embedding model.
-        window: tokens that the model reads, specials included; no chunk with its header is longer.
+        window: window of the model in tokens, including special tokens; no chunk with its header is longer.
         options: the size, overlap, header and splitter.
 
     Raises:
-        SettingsError: if the window has no room for text, or the splitter is not installed.
+        SettingsError: if the window has no space for text, or the splitter is not installed.
     """
     options = options or ChunkingOptions()
     room = window - tokenizer.specials

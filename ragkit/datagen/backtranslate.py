@@ -94,7 +94,7 @@ def write_instructions(
 
     Args:
         documents: documents, of which every section is tried.
-        model: writes the instructions; a local model is held to one sentence.
+        model: writes the instructions; a local model is constrained to one sentence.
         number: maximum number of sections, chosen at random; 0 for all.
         seed: random seed of the choice.
         ledger: finished work is taken from it and recorded in it.

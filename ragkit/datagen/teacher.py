@@ -1,6 +1,6 @@
 """A teacher model: it answers from the passages and copies the words that support its answer.
 
-A local model is held to that form by a grammar, because small ones ignore the instruction. Replies are recorded in a
+A grammar constrains local models to that form, because small ones ignore the instruction. Replies are recorded in a
 ledger by their prompt, so that a changed passage is asked about again and nothing else is.
 """
 
@@ -36,7 +36,7 @@ def quoting_grammar(abstention: str) -> str:
 
 
 class Teacher:
-    """A chat model that is held to the form of ``INSTRUCTIONS`` and whose replies are recorded.
+    """A chat model that is constrained to the form of ``INSTRUCTIONS`` and whose replies are recorded.
 
     Args:
         model: model that answers.

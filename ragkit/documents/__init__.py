@@ -1,4 +1,4 @@
-"""Files to documents: a module per format, run in a child process with limits on time and memory.
+"""Reads files as documents: one module per format, run in a child process with time and memory limits.
 
 ``Loader(options).load(file)`` yields documents and issues; a file that can't be read is an issue, never an exception.
 """

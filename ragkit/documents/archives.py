@@ -25,7 +25,7 @@ def open_archive(
     Args:
         source: the file.
         max_unpacked: bytes that it may unpack to.
-        small: unpacked bytes up to which the ratio to its own size does not matter.
+        small: unpacked bytes up to which the compression ratio is ignored.
 
     Raises:
         UnreadableFileError: if it is truncated or damaged.
@@ -50,7 +50,7 @@ def open_archive(
 
 
 def read_xml(archive: zipfile.ZipFile, name: str, *, recover: bool = False) -> Any:
-    """Return the root of an XML member, or None if there is no such member or no XML; see ``parse_xml``.
+    """Return the root of an XML member, or None if the member is missing or contains no XML; see ``parse_xml``.
 
     Raises:
         UnreadableFileError: if it is not valid XML.

@@ -37,26 +37,26 @@ class LoadOptions:
 
     include: tuple[str, ...] = ()
     """Patterns of file names, such as ``*.pdf``, or with a slash of paths below the folder, such as ``reports/**``; a
-    file must match one. Empty takes every file."""
+    file must match one. Empty includes all files."""
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     """Patterns of file and folder names, or of paths below the folder, to leave out."""
     gitignore: bool = False
-    """Leave out what git would, by the ``.gitignore`` files in the folder and above it in its repository."""
+    """Leave out files that git ignores, by the ``.gitignore`` files in the folder and above it in its repository."""
     passwords: tuple[str, ...] = ()
-    """Tried in turn on encrypted files."""
+    """Passwords that are tried in turn on encrypted files."""
     text_columns: tuple[str, ...] = ()
     """Columns of a table file that make a row's text; empty for all."""
     metadata_columns: tuple[str, ...] = ()
     """Columns that become metadata; empty for all that contain short values."""
     time_limit: float = 30.0
-    """Seconds of processor time that the parser may take for a file of up to 1 MB; a larger one gets as many more for
-    each further MB. A parser that waits, without a result and without work, for as long is stopped too."""
+    """Seconds of processor time that the parser may take for a file of up to 1 MB; a larger file gets the same time for
+    each further MB. A parser without a result and without processor use for that time is also stopped."""
     memory_limit: int = 512 * 2**20
-    """Bytes that a parser may use."""
+    """Memory limit of a parser, in bytes."""
     encoding: str | None = None
     """Encoding of text files; None to detect it."""
     main_text: bool = False
-    """Keep only the main text of HTML pages, as trafilatura finds it: for pages taken from the web. By default all text
+    """Keep only the main text of HTML pages, found by trafilatura; for pages from the web. By default all text
     is kept except navigation."""
     comments: bool = True
     """Read the comments of DOCX files; each follows the paragraph that it refers to."""
@@ -74,18 +74,18 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that was found."""
+    """A file to read."""
 
     path: Path
     origin: str
-    """The absolute path."""
+    """Absolute path of the file."""
     size: int
     mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Something of a file that is missing or was guessed, and why."""
+    """A part of a file that is missing or was guessed, with the reason."""
 
     origin: str
     kind: IssueKind
@@ -93,9 +93,9 @@ class Issue:
     page: int | None = None
     hint: str = ""
     retry: bool = False
-    """Whether the same file may be read whole another time or with other limits: its reading was cut off."""
+    """Whether reading was cut off, so that another attempt or other limits may read the complete file."""
     locked: bool = False
-    """Whether a password, or another one, would open it."""
+    """Whether the file needs a password, or a different one."""
 
 
 @dataclass(slots=True)
@@ -110,14 +110,14 @@ class MemberBudget:
 
 @dataclass(slots=True)
 class Source:
-    """A file as a parser sees it: in the child process, with its bytes' sha256."""
+    """A file in the child process, with the sha256 of its bytes."""
 
     path: Path
     origin: str
     sha256: str
     options: LoadOptions
     depth: int = 0
-    """0 for a file, 1 for a member of an archive or a mail, 2 for a member of that."""
+    """Nesting depth: 0 for a file, 1 for a member of an archive or a mail, 2 for a member of that."""
     budget: MemberBudget = field(default_factory=MemberBudget)
     ocr: bool = False
     """Whether this process has the limits that OCR needs."""
@@ -133,7 +133,7 @@ class Source:
         headings: tuple[HeadingSpan, ...] = (),
         boxes: WordBoxes | None = None,
     ) -> Document:
-        """Return the file as one document; without a title, the first heading or the file's name is one."""
+        """Return the file as one document; without a title, the first heading or the file name is used."""
         if not title.strip():
             title = headings[0].title if headings else self.path.stem
         return Document(
@@ -174,7 +174,7 @@ class Parser(Protocol):
 def clean_text(text: str) -> str:
     r"""Return ``text`` without NUL characters and lone surrogates, and with ``\\n`` for every line break.
 
-    Done before offsets are taken, never after.
+    This is done before offsets are computed, never after.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.isascii():
@@ -184,19 +184,19 @@ def clean_text(text: str) -> str:
 
 @dataclass(slots=True)
 class TextBuilder:
-    """Joins blocks to one text and keeps where its headings are."""
+    """Joins blocks to one text, and records the spans of headings."""
 
     _parts: list[str] = field(default_factory=list)
     _length: int = 0
     _headings: list[tuple[str, int, int]] = field(default_factory=list)
 
     def add(self, block: str, level: int = 0, *, preformatted: bool = False) -> tuple[int, int]:
-        """Add a block, an empty line before it, and return its span.
+        """Add a block after an empty line, and return its span.
 
         Args:
             block: block of text.
             level: 1 and above makes it a heading.
-            preformatted: keep the indentation of its first line, as of code.
+            preformatted: keep the indentation of its first line, as for code.
         """
         block = clean_text(block)
         block = _EMPTY_LINES.sub("", block).rstrip() if preformatted else block.strip()
@@ -237,7 +237,7 @@ class TextBuilder:
 
     @property
     def length(self) -> int:
-        """Characters so far."""
+        """Length of the text so far, in characters."""
         return self._length
 
     def end_sections(self) -> None:

@@ -1,7 +1,7 @@
 """The process that parses: requests and results are lines of JSON; see ``ragkit._child.serve``.
 
 A request names ``path``, ``origin`` and ``options``, and ``ocr`` in a process with the limits of OCR; the results are
-``document``, ``issue`` and, at the end, ``end``, or ``ocr`` where the file has to be read in such a process.
+``document``, ``issue`` and, at the end, ``end``, or ``ocr`` if the file has to be read in such a process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Source code: the text as it is, with its top definitions as headings."""
+"""Source code: the unchanged text, with top-level definitions as headings."""
 
 from __future__ import annotations
 

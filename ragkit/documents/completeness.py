@@ -1,7 +1,7 @@
-"""The self-check of loaders: is every word of the file in the text that came out?
+"""The self-check of loaders: whether every word of the file is in the extracted text.
 
-Each loader counts the text of its format a second, independent and cheap way, such as all ``w:t`` elements of a DOCX,
-and compares it with what it returns.
+Each loader counts the text of its format in a second, independent and cheap way, such as all ``w:t`` elements of a
+DOCX, and compares it with its result.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def check_complete(
 
 @dataclass(slots=True)
 class TextBalance:
-    """The same check for text that comes in pieces, such as the rows of a large file; it keeps counts and no text."""
+    """The same check for text in pieces, such as the rows of a large file; it stores only counts."""
 
     _wanted: Counter[str] = field(default_factory=Counter)
     _found: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class TextBalance:
         self._wanted.update(_plain(text))
 
     def find(self, text: str) -> None:
-        """Count text that the loader returns, or that an issue reports already."""
+        """Count text that the loader returns, or that is already reported as an issue."""
         self._found.update(_plain(text))
 
     def issues(self, source: Source) -> Iterator[Issue]:
@@ -79,7 +79,7 @@ def _issues(
     examples: str = "",
     page: int | None = None,
 ) -> Iterator[Issue]:
-    """Yield an issue if the positive counts of a balance are too many of a total."""
+    """Yield an issue if the share of missing characters in a total is too large."""
     missing = sum(count for count in balance.values() if count > 0)
     if missing >= _MIN_CHARACTERS and missing > _TOLERANCE * total:
         yield source.issue(

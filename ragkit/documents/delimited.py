@@ -1,4 +1,4 @@
-"""Splits delimited text into rows, whatever its quoting: a lost quote costs one field and not the rest of the file."""
+"""Splits delimited text into rows, even with broken quoting: a missing quote affects one field, not the rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Row:
     """The values of one row, as written."""
 
     line: int
-    """On which it begins, counted from 1."""
+    """Line on which the row begins, counted from 1."""
     values: list[str]
     lost_quote: bool = False
     """Whether a quotation mark that opens a value is never closed; the value ends with its line."""

@@ -1,4 +1,4 @@
-"""Finding files: paths and folders to a sorted list, and what of the folders was left out."""
+"""Finds files: converts paths and folders to a sorted list, with the skipped files of the folders."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Discovery:
     """Files of paths and folders."""
 
     files: tuple[SourceFile, ...]
-    """Each once, by path."""
+    """Files, each once, sorted by path."""
     issues: tuple[Issue, ...]
-    """One for each folder that can't be read."""
+    """Issues, one for each folder that can't be read."""
     skipped: dict[str, int]
     """Files and folders that were left out on purpose, counted by reason: ``hidden``, ``excluded``, ``not included``,
     ``ignored by git``, ``linked folders``, ``dead links``, ``special files``, ``indexes``."""
@@ -45,10 +45,10 @@ def discover(paths: Iterable[Path], options: LoadOptions | None = None) -> list[
 
 
 def survey(paths: Iterable[Path], options: LoadOptions | None = None) -> Discovery:
-    """Return the files that ``paths`` name, folders walked, and what was left out.
+    """Return the files of ``paths``, including those in folders, and the skipped ones.
 
-    A file that is named itself is taken whatever the patterns say. Links to files are followed, links to folders are
-    not, and folders that contain an index are left out.
+    A file that is named directly is included regardless of the patterns. Links to files are followed, links to folders
+    are not, and folders that contain an index are left out.
 
     Raises:
         DocumentError: if a path does not exist.

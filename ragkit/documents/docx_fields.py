@@ -1,4 +1,4 @@
-"""Fields of a DOCX file: which text is their code, and the values of old form fields, which are not text."""
+"""Fields of a DOCX file: the text of their code, and the values of old form fields, which are not stored as text."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class _Level:
 @dataclass(slots=True)
 class _List:
     counter: str
-    """Lists of one definition count on from each other."""
+    """Key of the counter; lists with the same definition share it."""
     levels: dict[int, _Level]
     starts: dict[int, int]
     """Start values by level, used at the first occurrence of the list."""
@@ -65,7 +65,7 @@ class _List:
 
 @dataclass(slots=True)
 class Numbering:
-    """The lists of a document by id, and how far each has been counted."""
+    """The lists of a document by id, with their counters."""
 
     _lists: dict[str, _List] = field(default_factory=dict)
     _counts: dict[str, dict[int, int]] = field(default_factory=dict)

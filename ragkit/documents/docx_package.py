@@ -92,7 +92,7 @@ class Package:
     def xml(self, name: str, *, required: bool = False) -> Any:
         """Return the root of a part, or None if it is missing or damaged.
 
-        Of a part that is not valid XML, it is as much as can be read, with an issue.
+        For invalid XML, it contains as much as can be read, and an issue is added.
 
         Args:
             name: name of the part; empty for none.

@@ -1,4 +1,4 @@
-"""Paragraph styles of a DOCX file: which are headings and which are numbered, with what they inherit."""
+"""Paragraph styles of a DOCX file: headings and numbering, with inheritance."""
 
 from __future__ import annotations
 

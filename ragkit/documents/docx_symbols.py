@@ -1,4 +1,4 @@
-"""Characters of symbol fonts as Unicode: fonts such as Symbol and Wingdings draw other signs than their codes say."""
+"""Characters of symbol fonts as Unicode: fonts such as Symbol and Wingdings map codes to other characters."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PRIVATE = re.compile("[\uf020-\uf0ff]")
 
 
 def symbol(font: str, code: int) -> str:
-    """Return the character that a font draws for a code; empty for one that is not known.
+    """Return the character that a font draws for a code; empty if it is unknown.
 
     Args:
-        font: its name.
+        font: name of the font.
         code: character code from 0x20, or from 0xF020 as Word writes it for symbol fonts.
     """
     low = code - 0xF000 if 0xF020 <= code <= 0xF0FF else code

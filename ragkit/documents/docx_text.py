@@ -1,4 +1,4 @@
-"""The text that a reader of a DOCX part sees, counted without the walk: what the loader's own text is compared with."""
+"""The text that a reader of a DOCX part sees, extracted independently of the walk, for the self-check of the loader."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _REFERENCES = {"footnoteReference": "footnotes", "endnoteReference": "endnotes",
 def visible_text(root: Any) -> tuple[str, dict[str, set[str]]]:
     """Return the text below an element, and the ids of the notes that it refers to, by their kind.
 
-    It is the text of runs, formulas and text boxes, without deletions and without the second form of what
-    ``AlternateContent`` shows.
+    It is the text of runs, formulas and text boxes, without deletions and without the fallbacks of
+    ``AlternateContent``.
     """
     from lxml import etree
 

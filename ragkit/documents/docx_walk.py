@@ -41,7 +41,7 @@ _INVISIBLE = dict.fromkeys((0xAD, 0x200B, 0x2060, 0xFEFF))
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A paragraph, table, note or the like."""
+    """A paragraph, table, note or other block."""
 
     text: str
     level: int = 0

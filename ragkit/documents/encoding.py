@@ -1,8 +1,8 @@
 """Detects the encoding of a text file from all of its bytes.
 
-UTF-8 is recognised by its rules, UTF-16 and UTF-32 by their NUL bytes. Among the older encodings, the one wins in which
-the words with letters outside ASCII look most like words: the letters that its languages use, in one script, in lower
-case after lower case. Windows-1252 goes first where others are as likely.
+UTF-8 is recognised by its rules, UTF-16 and UTF-32 by their NUL bytes. Among the older encodings, the one is chosen in
+which words with non-ASCII letters are most plausible: letters of its languages, in one script, lower case after lower
+case. Windows-1252 is preferred if others are equally likely.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BROWSER_NAMES = {
     "macintosh": "mac_roman",
     "x-user-defined": "cp1252",
 }
-"""Encodings that pages name, and the larger ones that browsers read them as."""
+"""Encodings named by pages, with the supersets that browsers use for them."""
 _WESTERN = "äöüßéèàâçêëîïôûùñáíóúìòåæøœÿãõ"
 _CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґўј"
 _CANDIDATES = (
@@ -67,14 +67,14 @@ _UNKNOWN = -0.5
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A file's text and how it was found."""
+    """Text of a file, and how its encoding was detected."""
 
     text: str
     encoding: str
     guessed: bool = False
     bad_bytes: int = 0
     first_bad: int = 0
-    """Offset of the first byte that is not of the encoding."""
+    """Offset of the first byte that is invalid in the encoding."""
 
 
 def decode(data: bytes, declared: str = "") -> Decoded | None:
@@ -82,7 +82,7 @@ def decode(data: bytes, declared: str = "") -> Decoded | None:
 
     Args:
         data: all bytes of the file.
-        declared: the encoding that the file itself names, if any. UTF-8 without an error wins over it.
+        declared: the encoding that the file itself names, if any. UTF-8 without an error takes precedence.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):

@@ -14,14 +14,14 @@ _NAME = ".gitignore"
 
 @dataclass(frozen=True, slots=True)
 class GitIgnore:
-    """The ``.gitignore`` files that hold in a folder."""
+    """The ``.gitignore`` files that apply to a folder."""
 
     specs: tuple[tuple[Path, GitIgnoreSpec], ...] = ()
-    """The folder of each and its patterns, outermost first."""
+    """Folder and patterns of each file, outermost first."""
 
     @classmethod
     def above(cls, folder: Path) -> Self:
-        """Return those of the repository that hold for ``folder``, its own not yet among them.
+        """Return the files of the repository that apply to ``folder``, without its own.
 
         Raises:
             OSError: if one can't be read.

@@ -1,4 +1,4 @@
-"""HTML: the full text of the page less its navigation; with the option ``main_text`` the main text alone."""
+"""HTML: the full text of the page without its navigation; with the option ``main_text``, the main text only."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def parse(source: Source) -> Iterator[Document | Issue]:
 def parse_html(markup: str) -> tuple[Any, bool]:
     """Return the root of a page's tree, or None if there is no element in it, and whether the tree is complete.
 
-    The tree ends where elements are nested more than 2,048 deep.
+    The tree is cut at a nesting depth of 2,048.
     """
     import lxml.etree
     import lxml.html

@@ -1,4 +1,4 @@
-"""Elements of a page that are surely navigation: bars of links, and the link signs beside headings."""
+"""Detects elements that are certainly navigation: bars of links, and permalink signs beside headings."""
 
 from __future__ import annotations
 

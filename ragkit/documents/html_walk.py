@@ -1,6 +1,6 @@
 """The text of an HTML tree as a reader sees it: blocks, headings, lists with their markers, tables as rows.
 
-The walk is iterative, so that no depth of nesting exhausts the stack.
+The walk is iterative, so that deep nesting does not exhaust the stack.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _is_of_page(footer: Any) -> bool:
 @dataclass(slots=True)
 class _List:
     ordered: str
-    """The kind of numbers, such as ``1`` or ``a``; empty for bullets."""
+    """Numbering style, such as ``1`` or ``a``; empty for bullets."""
     number: int
     marker: str = ""
     """Marker of a list item whose first line has not been written yet."""

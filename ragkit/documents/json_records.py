@@ -21,7 +21,7 @@ _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 
 
 class _AsWritten(float):
-    """A number that is shown as the file has it: ``1.10`` and not ``1.1``."""
+    """A number that is shown as written in the file: ``1.10`` and not ``1.1``."""
 
     written: str
 
@@ -100,7 +100,7 @@ def documents(
         source: the file.
         records: records with their numbers.
         media_type: media type of the file.
-        balance: expects the values of the file.
+        balance: balance that counts the values of the file.
     """
     checked = False
     for number, record in records:

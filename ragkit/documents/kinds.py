@@ -1,7 +1,7 @@
 """Detects the format of a file from its content, regardless of its name.
 
 ZIP-based kinds are distinguished by the content types or the ``mimetype`` member in the archive, OLE files by the
-streams of their root. Text has no kind: there the suffix decides.
+streams of their root. Text has no kind; for text, the suffix decides.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def kind_of(path: Path, head: bytes) -> str | None:
         head: its first 4,096 bytes.
 
     Raises:
-        zipfile.BadZipFile: if it begins as a ZIP archive and is cut or damaged.
+        zipfile.BadZipFile: if it begins like a ZIP archive and is truncated or damaged.
     """
     if b"%PDF-" in head[:1024]:
         return "pdf"

@@ -15,10 +15,10 @@ from ragkit.documents.base import MORE_MEMORY, MORE_TIME, Issue, LoadOptions, So
 from ragkit.records import Document, HeadingSpan, PageSpan, WordBoxes
 
 OCR_MEMORY = 2 * 2**30
-"""Bytes that a parser may use at least for files that need OCR; the models and a page at 200 dpi take 1.5 GB of
-address space and 800 MB of memory."""
+"""Minimum memory limit of a parser for files that need OCR, in bytes. The models and a page at 200 dpi take 1.5
+GB of address space and 800 MB of memory."""
 OCR_TIME = 30.0
-"""Seconds of processor time that are added for each page that is read by OCR."""
+"""Additional seconds of processor time for each page that is read by OCR."""
 
 
 class Loader:
@@ -42,11 +42,11 @@ class Loader:
         self.close()
 
     def load(self, file: SourceFile) -> Iterator[Document | Issue]:
-        """Yield the documents of a file and what is wrong with it; a bad file never raises.
+        """Yield the documents and issues of a file; an unreadable file never raises an error.
 
-        Only the parser's own work counts towards its limits, however long the caller takes between two documents. A
-        file whose parser reaches a limit, or ends, is cut off: the last issue says so and has ``retry`` set. What came
-        before it is to be kept or dropped by the caller.
+        Only the parser's own work counts towards its limits, regardless of the time that the caller takes between two
+        documents. If the parser reaches a limit or ends, the file is cut off: the last issue says so and has ``retry``
+        set. The caller decides whether to keep the documents before it.
 
         Raises:
             ProcessStartError: if the parser's process can't be started.
@@ -125,7 +125,7 @@ class Loader:
 
 
 def load(path: str | Path, options: LoadOptions | None = None) -> list[Document | Issue]:
-    """Read one file: its documents, and what is wrong with it.
+    """Read one file, and return its documents and issues.
 
     Raises:
         DocumentError: if the path does not exist.

@@ -29,7 +29,7 @@ _SKIPPED = (
     *("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"),
     *("text/css", "text/javascript", "application/javascript", "application/x-javascript"),
 )
-"""Signatures, and what a saved page needs to be drawn."""
+"""Media types of signatures, and of resources of a saved page."""
 _PICTURES = ("image/", "audio/", "video/")
 _QUOTES = (
     "//blockquote[not(ancestor::blockquote)] | //div[contains(concat(' ', @class, ' '), ' gmail_quote ')]"
@@ -44,7 +44,7 @@ class _Mail:
     plain: str = ""
     html: str = ""
     attachments: list[tuple[str, str, bytes]] = field(default_factory=list)
-    """Name, media type and bytes."""
+    """Attachments: name, media type and bytes."""
 
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:

@@ -1,4 +1,4 @@
-"""The main text of a web page, found by trafilatura: an option for pages taken from the web."""
+"""The main text of a web page, found by trafilatura: an option for pages from the web."""
 
 from __future__ import annotations
 

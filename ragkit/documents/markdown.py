@@ -1,4 +1,4 @@
-"""Markdown, kept as it is written: offsets are those of the file's own text, less the fences of front matter."""
+"""Markdown, unchanged: offsets are those of the file's text without the fences of front matter."""
 
 from __future__ import annotations
 

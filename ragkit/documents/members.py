@@ -14,11 +14,11 @@ from ragkit.errors import DocumentError, EncryptedFileError, ParserLimitError
 from ragkit.records import Document, document_id
 
 MAX_DEPTH = 3
-"""Members of members are read up to this depth."""
+"""Maximum nesting depth of members."""
 
 
 def read_member(outer: Source, name: str, data: bytes) -> Iterator[Document | Issue | None]:
-    """Yield the documents of a member, with sources such as ``mail.eml#plan.pdf``, and what is wrong with it.
+    """Yield the documents of a member, with sources such as ``mail.eml#plan.pdf``, and its issues.
 
     A member that can't be read is an issue ``member_refused``; the others are read.
 

@@ -1,4 +1,4 @@
-"""Text of pictures with rapidocr, whose models come with its package: nothing is fetched."""
+"""Text of pictures with rapidocr, whose models are bundled with its package; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ragkit.documents.pdf_layout import Line, Part, Word, reading_order
 
 INSTALL = "Install OCR and add the file again: pip install 'ragkit[ocr]'."
 DPI = 200
-"""At which pages are drawn. Small print needs no more, and memory grows with the square."""
+"""Resolution of drawn pages. Small print needs no more, and memory grows with its square."""
 MOST_PIXELS = 12_000_000
 _LOW = 0.8
 """Mean confidence of a page below which it is read upside down as well, and reported."""
@@ -81,7 +81,7 @@ def read_picture(picture: Any) -> tuple[list[Line], float]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A line that was found: four corners in pixels, from the top left clockwise."""
+    """A detected line: four corners in pixels, clockwise from the top left."""
 
     box: list[list[float]]
     text: str

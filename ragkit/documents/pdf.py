@@ -1,4 +1,4 @@
-"""PDF: text from pdfium by coordinates, page after page, and what pypdf knows of the file's structure."""
+"""PDF: text from pdfium by coordinates, page after page, and the structure of the file from pypdf."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _NEITHER = "Run the file through another OCR, such as ocrmypdf, and add the resu
 class _Page:
     lines: list[Line] = field(default_factory=list)
     body: list[Line] = field(default_factory=list)
-    """The lines without running heads."""
+    """Lines without running heads."""
     notes: list[str] = field(default_factory=list)
     expected: str = ""
     unread: str = ""
-    """Why its text layer is not its text, or empty."""
+    """Reason why the text layer is unusable; empty if it is usable."""
     failed: bool = False
     confidence: float | None = None
     """Confidence of OCR; None if the page was not read by OCR."""
     drawn: bool = False
     """Whether anything is drawn on the page."""
     covered: float = 0.0
-    """Share of the page that its largest picture covers; looked up where there is little text."""
+    """Share of the page that its largest picture covers; computed only if there is little text."""
 
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:

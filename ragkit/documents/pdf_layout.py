@@ -1,8 +1,8 @@
 """Lines of a PDF page in reading order, built from the coordinates of its words.
 
-Words come from pdfium, which decides where a space is. Words side by side form segments, segments at one height form
-rows. Where the rows of an area are prose on both sides of a gutter, the area is read column by column; elsewhere a row
-stays a row, with its cells apart.
+Words come from pdfium, which detects the spaces. Adjacent words form segments, and segments at the same height form
+rows. If the rows of an area are prose on both sides of a gutter, the area is read column by column; otherwise, rows are
+kept, with separate cells.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DEEPEST = 6
 
 
 class _Boxed:
-    """Something on the page with a box; y grows upwards."""
+    """An element of the page with a box; y grows upwards."""
 
     __slots__ = ()
     y0: float
@@ -146,11 +146,11 @@ def turned(box: tuple[float, float, float, float], turn: int) -> tuple[float, fl
 
 
 def reading_order(words: Sequence[Word], gap: float = _WORD_GAP) -> list[Line]:
-    """Return the lines of a page's words as a person reads them; text of each direction is read on its own.
+    """Return the lines of a page's words in reading order; text of each direction is read separately.
 
     Args:
         words: words of the page.
-        gap: line heights between two words up to which they can't be in two columns.
+        gap: distance of two words, in line heights, up to which they are in the same column.
     """
     lines: list[Line] = []
     for turn in dict.fromkeys(word.turn for word in words):

@@ -1,4 +1,4 @@
-"""Content of a PDF beside its text, read with pypdf: metadata, outline, page labels, forms, notes, attachments."""
+"""Structure of a PDF, read with pypdf: metadata, outline, page labels, forms, notes, attachments."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def attachments(reader: Any) -> list[str]:
 
 
 def filled_in(reader: Any, number: int) -> tuple[list[Word], list[str]]:
-    """Return what is filled in or noted on a page: values with their places, and notes without one.
+    """Return form values and notes of a page: values with their places, and notes without a place.
 
     Args:
-        reader: pypdf's.
+        reader: reader of pypdf.
         number: number of the page, counted from 0.
     """
     values: list[Word] = []

@@ -1,4 +1,4 @@
-"""Pages of lines become text: running heads left out, words joined over line ends, paragraphs apart."""
+"""Converts the lines of pages to text: without running heads, with hyphenated words joined and paragraphs separated."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class _Edge:
 def running_heads(pages: Sequence[Sequence[Line]]) -> list[set[int]]:
     """Return for each page the indices of its running heads, feet and page numbers.
 
-    A line near the top or bottom is one if it occurs at the same place on at least two nearby pages, where its numbers
-    are equal or count with the pages.
+    A line near the top or bottom is a running head if it occurs at the same place on at least two nearby pages, with
+    numbers that are equal or count with the pages.
     """
     edges = [_edges(lines) for lines in pages]
     found: list[set[int]] = []
@@ -137,7 +137,8 @@ def join_hyphens(text: str, known: Counter[str]) -> str:
 def join_pages(before: str, after: str, known: Counter[str]) -> tuple[str, str]:
     """Return the text of a page and the separator before the next one.
 
-    That is nothing if a word is broken over the two, and the page then ends in its first part without the hyphen.
+    The separator is empty if a word is hyphenated across the two pages; the page then ends with the first part of the
+    word, without the hyphen.
     """
     left, right = _BROKEN_END.search(before[-_LONGEST_WORD:]), _WORD.match(after)
     if left and right:

@@ -1,6 +1,6 @@
 """A Ray cluster that reads files and does the items of a ``WorkerPool``.
 
-Each reader has a loader of its own, which parses in a child process as always. The machines need the same version of
+Each reader has its own loader, which parses in a child process as usual. The machines need the same version of
 ragkit, and the files at the same paths. Ray's processes exchange pickles, and everyone who reaches its ports can run
 code: use a cluster in a private network.
 """

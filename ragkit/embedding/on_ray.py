@@ -39,7 +39,7 @@ class RayEmbedder:
 
     @property
     def dimension(self) -> int:
-        """Length of a vector."""
+        """Dimension of the vectors."""
         return self._local.dimension
 
     @property
@@ -48,7 +48,7 @@ class RayEmbedder:
         return self._local.tokenizer
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
-        """Return one unit vector for each text, in their order: float32 ``[n, dimension]``.
+        """Return one unit vector for each text, in order: float32 ``[n, dimension]``.
 
         Raises:
             EmbeddingError: if a worker fails.

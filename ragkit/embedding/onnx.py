@@ -1,8 +1,8 @@
 """The ONNX int8 runtime: the default on a CPU, without torch.
 
-Texts run one at a time, as many side by side as there are cores. Dynamic quantisation scales activations over a
-whole batch, so in a batch a text's vector would depend on its companions (cosine down to .990); alone it depends on
-the text only, and on a CPU that costs no speed.
+Texts run one at a time, in parallel on all cores. Dynamic quantisation scales activations over a complete batch, so in
+a batch, a text's vector would depend on the other texts (cosine down to .990). Alone, it depends on the text only, and
+on a CPU this is not slower.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class OnnxEmbedder:
 
     Args:
         files: the model, as ``locate`` found it.
-        threads: texts embedded side by side; 0 for one a core.
+        threads: number of texts embedded in parallel; 0 for one per core.
 
     Raises:
         EmbeddingError: if the model can't be exported or its graph can't be loaded.
@@ -67,7 +67,7 @@ class OnnxEmbedder:
         self._files = files
         self._threads = threads or cores()
         self._last: tuple[str, Vectors] | None = None
-        """An input is often asked for by its own vector, and then by those of its tokens."""
+        """Last input: its vector is often requested first, and then the vectors of its tokens."""
         self._graph = _opened(files, self.model_id)
         session = self._graph.session
         inputs = {entry.name for entry in session.get_inputs()}
@@ -86,7 +86,7 @@ class OnnxEmbedder:
         self._output = tokens[0]
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
-        """Return one unit vector a text: float32 ``[n, dimension]``.
+        """Return one unit vector per text: float32 ``[n, dimension]``.
 
         Raises:
             EmbeddingError: if a document is longer than the window.
@@ -145,7 +145,7 @@ class OnnxEmbedder:
 
 
 class _Graph:
-    """A graph in memory, and the token vectors that it gave last."""
+    """A graph in memory, with its last token vectors."""
 
     def __init__(self, session: InferenceSession) -> None:
         self.session = session
@@ -192,7 +192,7 @@ def _session(files: ModelFiles, graph: bytes | str) -> InferenceSession:
 
 
 def exported(files: ModelFiles, model_id: str) -> bytes:
-    """Return the int8 graph: the cached export, which is made first if it is missing or damaged.
+    """Return the int8 graph: the cached export, which is created if it is missing or damaged.
 
     Raises:
         EmbeddingError: if the export fails, or the cache folder is not writable.

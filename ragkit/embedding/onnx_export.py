@@ -1,8 +1,8 @@
-"""The one-time export of an embedding model to ONNX with int8 weights, run as a process of its own.
+"""The one-time export of an embedding model to ONNX with int8 weights, run in a separate process.
 
-Its arguments are MODEL_FOLDER and TARGET_FILE, absolute paths: torch is loaded here and never in the process that
-asked. Dynamic quantisation per channel; MiniLM-L6 keeps a mean cosine of .994 to float32 and runs about twice as
-fast. torch's older exporter is used on purpose: its graph measured 10 to 15 % faster than the newer one's.
+Its arguments are MODEL_FOLDER and TARGET_FILE, absolute paths: torch is loaded here and never in the parent process.
+Dynamic quantisation per channel; MiniLM-L6 keeps a mean cosine of .994 to float32 and runs about twice as fast. torch's
+older exporter is used on purpose: its graph measured 10 to 15 % faster than the newer one's.
 """
 
 from __future__ import annotations

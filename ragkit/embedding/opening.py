@@ -41,10 +41,10 @@ class RuntimeReport:
 
 
 def set_default_runtime(runtime: Runtime = "auto", device: Device = "auto") -> None:
-    """Set what ``auto`` means in this process, wherever a model is embedded with, searched with or trained.
+    """Set the meaning of ``auto`` in this process, for embedding, search and training.
 
-    How models run is a property of the machine and not of an index, a pool or a task, so it is set once per process, as
-    with ``torch.set_default_device``, and not passed through everything that opens one of these. The command line calls
+    The runtime is a property of the machine, not of an index, a pool or a task. Therefore it is set once per process,
+    as with ``torch.set_default_device``, and not passed to everything that opens one of these. The command line calls
     this with its settings. A runtime or device argument of a call takes precedence.
 
     Args:
@@ -71,7 +71,7 @@ def open_embedder(model: str | Path = "default", runtime: Runtime = "auto", devi
             torch can use.
 
     Raises:
-        EmbeddingError: if the model is missing, damaged, or can't be run so.
+        EmbeddingError: if the model is missing, damaged, or can't be run with these options.
         SettingsError: if runtime or device is not a legal value, or the two exclude each other.
     """
     name = str(model)
@@ -121,7 +121,7 @@ def _int8_kernels() -> str:
 
 
 def cuda_works() -> bool:
-    """Return whether ``auto`` takes the GPU: torch can use one, and the process was not told to use the CPU.
+    """Return whether ``auto`` takes the GPU: torch can use one, and the process is not set to use the CPU.
 
     torch, which loads slowly, is imported only if the NVIDIA driver is loaded.
     """

@@ -19,7 +19,7 @@ class SentenceTransformerEmbedder:
     Args:
         files: the model, as ``locate`` found it.
         device: ``cpu`` or ``cuda``.
-        batch_size: texts a step; 0 for 256 on a GPU and 8 on a CPU.
+        batch_size: texts per batch; 0 for 256 on a GPU and 8 on a CPU.
 
     Raises:
         EmbeddingError: if the model can't be loaded on that device.
@@ -45,7 +45,7 @@ class SentenceTransformerEmbedder:
             ) from error
 
     def embed(self, texts: Sequence[str], kind: TextKind = "document") -> Vectors:
-        """Return one unit vector a text: float32 ``[n, dimension]``.
+        """Return one unit vector per text: float32 ``[n, dimension]``.
 
         Raises:
             EmbeddingError: if a document is longer than the window.

@@ -15,13 +15,13 @@ from ragkit.errors import EmbeddingError
 def fit(
     texts: Sequence[str], kind: TextKind, prompts: Mapping[str, str], tokenizer: Tokenizer, window: int
 ) -> tuple[list[str], list[int]]:
-    """Return the pieces to embed, each within the window, and for each the number of the text it is of.
+    """Return the pieces to embed, each within the window, and the index of the text of each piece.
 
-    A document must fit (the chunker sees to that). A query that is longer is cut into windows, whose vectors are
-    then averaged.
+    A document must fit, which the chunker ensures. A longer query is split into windows, whose vectors are then
+    averaged.
 
     Raises:
-        EmbeddingError: if a document is longer than the window; nothing is cut in silence.
+        EmbeddingError: if a document is longer than the window; texts are never truncated silently.
     """
     prompt = prompts.get(kind, "")
     room = window - tokenizer.specials - (tokenizer.count(prompt) if prompt else 0)
@@ -49,7 +49,7 @@ def fit(
 
 
 def gather(vectors: Vectors, owners: Sequence[int], count: int) -> Vectors:
-    """Average the vectors of each text's pieces and bring them back to unit length: float32 ``[count, d]``."""
+    """Average the vectors of each text's pieces, and normalise them: float32 ``[count, d]``."""
     if len(owners) == count:
         return vectors
     sums = np.zeros((count, vectors.shape[1]), dtype=np.float32)

@@ -14,7 +14,7 @@ COLUMNS: Final = {
     "refused": "said that the documents do not contain the answer",
     "unsure": "answered, and marked as unsure",
     "right": "share of the answer's items in the reply; refused, for unanswerable questions",
-    "cited": "a citation touches what supports the answer",
+    "cited": "a citation overlaps text that supports the answer",
 }
 """Figures with their meaning; each is a share of the questions for which it is known."""
 

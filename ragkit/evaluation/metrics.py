@@ -30,33 +30,35 @@ class MetricInfo:
     title: str
     group: str
     """``retrieval``, ``answers``, ``citations`` or ``abstention``."""
-    tells: str
+    description: str
 
 
 METRICS: tuple[MetricInfo, ...] = (
-    MetricInfo("recall@1", "Recall@1", "retrieval", "of the relevant passages, those that came first"),
-    MetricInfo("recall@5", "Recall@5", "retrieval", "of the relevant passages, those among the first 5"),
-    MetricInfo("recall@10", "Recall@10", "retrieval", "of the relevant passages, those among the first 10"),
-    MetricInfo("ndcg@10", "nDCG@10", "retrieval", "how near the top the relevant ones of the first 10 stand"),
-    MetricInfo("mrr", "MRR", "retrieval", "1 over the place of the first relevant passage"),
+    MetricInfo("recall@1", "Recall@1", "retrieval", "share of the relevant passages at rank 1"),
+    MetricInfo("recall@5", "Recall@5", "retrieval", "share of the relevant passages among the first 5"),
+    MetricInfo("recall@10", "Recall@10", "retrieval", "share of the relevant passages among the first 10"),
+    MetricInfo("ndcg@10", "nDCG@10", "retrieval", "ranks of the relevant passages among the first 10, discounted"),
+    MetricInfo("mrr", "MRR", "retrieval", "1 over the rank of the first relevant passage"),
     MetricInfo("map", "MAP", "retrieval", "precision at each relevant passage, on average"),
-    MetricInfo("found", "Found", "retrieval", "every passage that the answer needs is among those it is made from"),
-    MetricInfo("right", "Right", "answers", "share of the answer's items in the reply; refused, where nothing answers"),
-    MetricInfo("exact", "Exact match", "answers", "the answer has the words of a right one and no others"),
-    MetricInfo("contained", "Answer contained", "answers", "the words of a right one stand in it, in their order"),
-    MetricInfo("f1", "Token F1", "answers", "words shared with the right answer that is most like it"),
+    MetricInfo("found", "Found", "retrieval", "all passages required for the answer are among those used"),
+    MetricInfo("right", "Right", "answers", "share of the answer's items in the reply; or a correct abstention"),
+    MetricInfo("exact", "Exact match", "answers", "the answer has exactly the words of a right one"),
+    MetricInfo("contained", "Answer contained", "answers", "the words of a right answer occur in it, in order"),
+    MetricInfo("f1", "Token F1", "answers", "words shared with the most similar right answer"),
     MetricInfo("grounded", "Groundedness", "answers", "share of the answer's sentences that its sources support"),
-    MetricInfo("cited", "Cited", "citations", "a citation touches what supports the answer; no citation counts 0"),
+    MetricInfo("cited", "Cited", "citations", "a citation overlaps supporting text; no citation counts 0"),
     MetricInfo("citation_hit", "Citation hit", "citations", "a citation overlaps the passage that supports the answer"),
-    MetricInfo("citation_precision", "Citation precision", "citations", "of the cited characters, those that do"),
-    MetricInfo("citation_recall", "Citation recall", "citations", "of the characters that do, those that are cited"),
-    MetricInfo("answered", "Answered", "abstention", "of the questions that have an answer, those not abstained from"),
-    MetricInfo("declined", "Declined", "abstention", "of the questions that have none, those abstained from"),
+    MetricInfo(
+        "citation_precision", "Citation precision", "citations", "share of cited characters that support the answer"
+    ),
+    MetricInfo("citation_recall", "Citation recall", "citations", "share of supporting characters that are cited"),
+    MetricInfo("answered", "Answered", "abstention", "share of answerable questions without an abstention"),
+    MetricInfo("declined", "Declined", "abstention", "share of unanswerable questions with an abstention"),
 )
 
 
 def recall_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
-    """Return the share of what is relevant that is among the first ``k``; 0 if nothing is relevant."""
+    """Return the share of the relevant items that is among the first ``k``; 0 if nothing is relevant."""
     total = sum(grade > 0 for grade in relevant.values())
     return _found(ranking, relevant, k) / total if total else 0.0
 

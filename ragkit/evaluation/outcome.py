@@ -31,17 +31,17 @@ _SHOWN = 400
 
 RIGHT = "right"
 VERDICTS = {
-    "failed": "an error kept it from being answered",
-    "not found": "the passage that supports the answer was not retrieved",
-    "found, but abstained": "it was among the passages, but the answer was an abstention",
-    "found, but answered wrongly": "it was among the passages, but the answer is another",
+    "failed": "an error prevented an answer",
+    "not found": "the supporting passage was not retrieved",
+    "found, but abstained": "the supporting passage was retrieved, but the answer was an abstention",
+    "found, but answered wrongly": "the supporting passage was retrieved, but the answer is wrong",
     "answered, though nothing answers it": "the right thing was to abstain",
     "unsure, and nothing answers it": "the right thing was to abstain; the answer was marked as unsure",
-    "abstained": "an abstention, and whether the passages held the answer is not known",
-    "answered wrongly": "the answer is wrong, and whether the passages held the right one is not known",
+    "abstained": "an abstention; whether the passages contained the answer is unknown",
+    "answered wrongly": "the answer is wrong; whether the passages contained the right one is unknown",
     "partly right": "the answer has some of the right items, not all",
-    "not judged": "nothing is known that it could be held against",
-    RIGHT: "as it should be",
+    "not judged": "there is no expected answer to compare it with",
+    RIGHT: "the outcome is correct",
 }
 """Verdicts on a question with their meaning, the worst first."""
 

@@ -47,7 +47,7 @@ def report_page(report: EvalReport) -> str:
             continue
         parts.append(f"<h2>{title}</h2>")
         parts.append(charts.intervals([(info.title, one) for info, one in rows], title=title))
-        parts.append(_explained([(info.title, info.tells, one.count) for info, one in rows]))
+        parts.append(_explained([(info.title, info.description, one.count) for info, one in rows]))
         if group == "retrieval":
             parts.append(_ranks(report))
         if group == "answers" and "f1" in report.metrics:
@@ -199,8 +199,8 @@ def _warnings(report: EvalReport) -> str:
         parts.append(f"{_count(len(report.errors), 'question')} failed; run the same command again to ask them again.")
     if report.missing:
         parts.append(
-            f"The index does not contain what {_count(len(report.missing), 'question')} should be answered from; "
-            "these tell nothing of retrieval and citations."
+            f"The index lacks the sources of {_count(len(report.missing), 'question')}; "
+            "they are not used for retrieval and citation metrics."
         )
     return "".join(f"<p class='no'>{part}</p>" for part in parts)
 
@@ -272,8 +272,8 @@ def _explained(rows: Sequence[tuple[str, str, int]]) -> str:
         for title, tells, count in rows
     )
     return (
-        "<details><summary>What these tell</summary><div class='inside'>"
-        f"{WIDE}<table><tr><th>metric</th><th>tells</th>"
+        "<details><summary>Explanation of the metrics</summary><div class='inside'>"
+        f"{WIDE}<table><tr><th>metric</th><th>meaning</th>"
         f"<th class='number'>questions</th></tr>{lines}</table><p class='quiet'>Lines across a bar's end are 95 % "
         "intervals, by bootstrap over questions.</p></div></div></details>"
     )

@@ -98,7 +98,7 @@ def _drop(store: Store, address: str, old: Backend | None, reason: str) -> None:
 
 
 def forget_backend(store: Store) -> str | None:
-    """Record that an index has no vector store, and return the address of the one that it had."""
+    """Record that an index has no vector store, and return the address of the previous one."""
     address = store.state("backend")
     store.connection.execute("DELETE FROM state WHERE name IN ('backend', 'backend_commit')")
     return address

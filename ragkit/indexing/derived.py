@@ -1,4 +1,4 @@
-"""Vector stores derived from an index: which one it uses, how far it is, and searches in it.
+"""Vector stores derived from an index: the store in use, its state, and searches in it.
 
 An index without one has its vectors in FAISS files in its folder. With one, a commit changes SQLite first and then the
 store, whose stamp names the commit. A store with another stamp is never searched.

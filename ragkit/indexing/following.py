@@ -86,7 +86,7 @@ def following(store: Store) -> Iterator[Delta]:
 def transfer(
     store: Store, backend: Backend, stamp: Stamp, progress: ProgressCallback | None = None, *, afresh: bool = False
 ) -> tuple[int, int]:
-    """Bring a vector store to a stamp, whatever it contains.
+    """Update a vector store to a stamp, regardless of its contents.
 
     Args:
         store: store of the index; the caller holds the writer lock.

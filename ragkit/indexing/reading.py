@@ -1,4 +1,4 @@
-"""Reading an index: its documents, chunks and vectors, searches, and what it says about itself."""
+"""Reading an index: documents, chunks, vectors, searches, and properties of the index."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Shards of an index: which one a document belongs to, their folders, and the keys of their chunks.
+"""Shards of an index: assignment of documents, folders, and keys of chunks.
 
 The folder of a sharded index contains a file with the number of shards, and a folder for each, which is an ordinary
-index. A document belongs to the shard that the hash of its id says; the record of a file is where a document with the
-file's path as its source would be. The key of a chunk in the sharded index is its key in its shard times the number of
+index. A document belongs to the shard given by the hash of its id; the record of a file is in the shard of a document
+with the file's path as its source. The key of a chunk in the sharded index is its key in its shard times the number of
 shards, plus the number of the shard.
 """
 
@@ -92,7 +92,7 @@ def shards_in(root: Path) -> list[Shard]:
 
 
 def write_shards(root: Path, count: int) -> None:
-    """Make a folder that of an index with shards."""
+    """Mark a folder as an index with shards."""
     write_atomically(root / SHARDS_FILE, json.dumps({"format": _FORMAT, "shards": count}).encode())
 
 

@@ -151,7 +151,7 @@ class FunctionCallingModel(Protocol):
 
 @runtime_checkable
 class ConstrainedModel(Protocol):
-    """A model whose reply can be held to a grammar from any point on."""
+    """A model whose reply can be constrained by a grammar from any point."""
 
     def continue_reply(
         self, messages: Sequence[Message], begun: str, options: GenerationOptions = GenerationOptions()

@@ -78,7 +78,7 @@ class Confirmations:
                 self._changed.wait(min(_LOOK, max(0.0, until - time.monotonic())))
             allowed, self._pending = self._allowed, None
         if allowed is None:
-            late = f"nobody confirmed it within {self._seconds:g} s"
+            late = f"it was not confirmed within {self._seconds:g} s"
             self._refused = "the task was stopped before it was confirmed" if self._stopped() else late
         elif not allowed:
             self._refused = "the person refused it"

@@ -136,7 +136,7 @@ class StepRun(Generic[T]):
         """Yield what happens; the last event is ``Ended``.
 
         Raises:
-            RagkitError: whatever fails.
+            RagkitError: if any step fails.
         """
         question = self._question()
         self._runs.begin(question, self.confirmations)

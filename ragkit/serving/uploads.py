@@ -193,7 +193,7 @@ class _Receiver:
     def finish(self) -> list[Upload]:
         """Return the files, now that all have come."""
         if not self._done:
-            raise _bad("The body broke off.")
+            raise _bad("The request body is incomplete.")
         if not self.uploads:
             raise _bad("The body contains no file.")
         return [replace(upload, passwords=tuple(self._passwords)) for upload in self.uploads]

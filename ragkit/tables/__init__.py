@@ -1,7 +1,7 @@
-"""Tables and databases asked by SQL: files, tables in documents, SQLite and PostgreSQL, read only.
+"""Answers questions about tables and databases by SQL: files, tables in documents, SQLite and PostgreSQL, read only.
 
-``open_tables(target).ask(question)`` returns the rows of a query with each cell that they come from as a citation, or
-refuses a question that no query fits.
+``open_tables(target).ask(question)`` returns the rows of a query with citations of their source cells, or refuses a
+question that no query matches.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Records of tables that are asked by SQL: their schema, cells, results, and the protocol of a database."""
+"""Records of tables that are queried by SQL: their schema, cells, results, and the protocol of a database."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class SourceTable:
 
 @dataclass(frozen=True, slots=True)
 class CellCitation:
-    """A cell that an answer rests on."""
+    """A cell that supports an answer."""
 
     number: int
     """Number of the citation, from 1."""
@@ -105,7 +105,7 @@ class CellCitation:
     column: str
     """Title of the column in the source."""
     quote: str
-    """The cell as the source has it."""
+    """Text of the cell in the source."""
     document_id: str = ""
     start: int | None = None
     """Span of the cell in the document's text, if the source is a document."""
@@ -134,7 +134,7 @@ class TableAnswer:
     """The query; empty if no query fits the question."""
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
-    """Values are shown as the source has them; computed values are numbers."""
+    """Rows of the result. Values are as in the source; computed values are numbers."""
     citations: tuple[CellCitation, ...]
     answered: bool
     method: str = ""
@@ -147,7 +147,7 @@ class TableAnswer:
 
 
 class TableDatabase(Protocol):
-    """Tables that can be asked by SQL, read only."""
+    """Tables that can be queried by SQL, read only."""
 
     @property
     def dialect(self) -> Literal["sqlite", "postgres"]:
@@ -177,4 +177,4 @@ class TableDatabase(Protocol):
 
 
 MAX_VALUES = 20_000
-"""Distinct values of a column that questions are compared with."""
+"""Maximum number of distinct values of a column that are compared with questions."""

@@ -13,7 +13,7 @@ from ragkit.tables.question import Comparison, DateCondition, Question, term_of,
 from ragkit.tables.scopes import Scope, ScopedColumn, literal
 
 LEAST_NAMED = 0.5
-"""Share of the words of a column's title from which a question names it."""
+"""Minimum share of the words of a column's title in a question that names it."""
 _PERSONS = frozenset(
     map(term_of, ("people", "person", "employee", "employees", "everyone", "everybody", "worker", "member"))
 )

@@ -1,4 +1,4 @@
-"""Opens what a person names: a file, a folder, an index, an SQLite file or a PostgreSQL address."""
+"""Opens a target: a file, a folder, an index, an SQLite file or a PostgreSQL address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SQLITE = b"SQLite format 3\x00"
 
 
 def open_database(target: str | Path | Index) -> tuple[TableDatabase, tuple[Issue, ...]]:
-    """Return the tables of a target, and what could not be read of its files.
+    """Return the tables of a target, and the problems in reading its files.
 
     Args:
         target: a file or folder of documents, an index or its folder, an SQLite database file, or a

@@ -35,7 +35,7 @@ class Proposal:
     coverage: float
     """Share of the question's words that it accounts for, 0 to 1."""
     score: float
-    """Coverage less what speaks against the query."""
+    """Coverage minus penalties."""
     missing: tuple[str, ...]
     """Words with content that it does not account for."""
     scope: Scope

@@ -79,11 +79,11 @@ class Token:
     number: int
     text: str
     term: str
-    """Its stem."""
+    """Stem of the word."""
     start: int
     end: int
     weight: float
-    """0 for words without content; more for names and numbers."""
+    """Weight of the word: 0 for words without content; higher for names and numbers."""
 
     @property
     def is_verb(self) -> bool:
@@ -93,7 +93,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A number of a question with what it is compared by."""
+    """A number of a question with its comparison operator."""
 
     operator: str
     """One of ``=``, ``>``, ``<``, ``>=``, ``<=`` and ``between``."""
@@ -204,7 +204,7 @@ class Question:
 
     @cached_property
     def ordinal(self) -> tuple[int, frozenset[int]] | None:
-        """The place that is asked for, as in "the second highest", from 2."""
+        """The requested rank, as in "the second highest", from 2."""
         if self.superlative is None:
             return None
         before = min(self.superlative[1]) - 1
@@ -214,7 +214,7 @@ class Question:
 
     @cached_property
     def asked(self) -> frozenset[int]:
-        """The last word with content of what is asked for, as in "what is the *price* of"."""
+        """The last content word of the requested quantity, as in "what is the *price* of"."""
         match = _ASKED.search(self.text)
         start, end = match.span(1) if match else (0, 0)
         content = [token.number for token in self.tokens if start <= token.start < end and token.weight]

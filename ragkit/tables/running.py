@@ -1,7 +1,7 @@
 """Runs a checked query and finds the cells that its result comes from.
 
-The keys of the rows are selected beside the columns, or, for an aggregate, the rows that it summarises are selected
-with the same conditions. Columns that were read are then cited cell by cell.
+The keys of the rows are selected together with the columns, or, for an aggregate, the rows that it summarises are
+selected with the same conditions. Columns that were read are then cited cell by cell.
 """
 
 from __future__ import annotations

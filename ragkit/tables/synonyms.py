@@ -1,4 +1,4 @@
-"""Columns that words of a question mean although they do not name them, such as "earns" and a column ``salary``."""
+"""Matches words of a question to columns with a similar meaning, such as "earns" and a column ``salary``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ragkit.embedding.base import Vectors
 
 LEAST_COSINE = 0.45
-"""Cosine from which a word means a column; chosen on half ``a`` of benchmarks/table_questions.py."""
+"""Minimum cosine of a word and the title of a column that it means; chosen on half ``a`` of
+benchmarks/table_questions.py."""
 _MARGIN = 0.05
 """Minimum margin in similarity over any other column of the table."""
 
@@ -25,8 +26,8 @@ _MARGIN = 0.05
 class ColumnSynonyms:
     """Finds the columns that words mean by the similarity of word and title.
 
-    Only words that occur in no table are compared, and only columns of numbers and dates can be meant: a word for what
-    a column measures is often a verb, whereas a noun that is missing from the tables mostly asks for something else.
+    Only words that occur in no table are compared, and only columns of numbers and dates can be meant: a word for the
+    quantity of a column is often a verb, whereas a missing noun mostly asks for something else.
 
     Args:
         scopes: tables and joins that can be asked.

@@ -1,6 +1,6 @@
 """Types of the columns of a table: numbers with units and thousands separators, dates, text.
 
-A column is a number or a date only if most of its cells are; the other cells of it have no value for SQL. The text of a
+A column is a number or a date only if most of its cells are; its other cells have no value in SQL. The text of a
 cell is never changed: typed values are kept beside it.
 """
 

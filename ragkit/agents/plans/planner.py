@@ -143,7 +143,7 @@ class Planner:
 
         Args:
             question: question as a person asks it.
-            plan: a plan that runs in place of one that the model writes, whatever the direct answer is.
+            plan: a plan that runs instead of one written by the model, regardless of the direct answer.
             where: only documents that match.
             listen: gets each event of the trace as soon as it has ended; what it raises ends the run.
 

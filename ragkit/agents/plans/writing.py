@@ -1,4 +1,4 @@
-"""Plans written by a model, so that whatever comes out is a valid plan.
+"""Writes plans with a model, so that the result is always a valid plan.
 
 A local model writes one step at a time under a grammar that is made from the actions and from the steps so far: names,
 number of arguments, order and kinds of earlier steps hold by construction, and ``answer`` gets all results that no

@@ -26,7 +26,7 @@ _SHARED_GRAMS = 0.3
 """Share of character trigrams (Jaccard) that duplicates by cosine have in common at least: an embedding model gives
 similar vectors to all texts in a language that it does not know."""
 _SAME_GRAMS = 0.8
-"""Share of character trigrams from which two questions are duplicates, whatever their vectors."""
+"""Minimum share of common character trigrams of duplicates, regardless of their vectors."""
 
 
 class DuplicatesGate:

@@ -102,7 +102,7 @@ class VectorSearch(Protocol):
     """Nearest-neighbour search in the vectors of one generation."""
 
     def search(self, query: Vectors, k: int, selection: Selection | None) -> Scored:
-        """Return the nearest rows: exactly ``k`` if so many exist.
+        """Return the nearest rows: exactly ``k`` if there are that many.
 
         Args:
             query: a unit vector, float32 ``[d]``.

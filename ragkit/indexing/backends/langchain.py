@@ -1,6 +1,6 @@
 """Any LangChain vector store: it keeps the vectors that ragkit computes, under the keys of chunks.
 
-Stores return similarities or distances, on scales of their own. The scale is measured once, with vectors whose cosines
+Stores return similarities or distances on different scales. The scale is measured once, with vectors whose cosines
 are known, and a store whose scores do not determine the cosine is refused.
 """
 
@@ -67,7 +67,7 @@ class GivenVectors(Embeddings):  # type: ignore[misc]
         """Return the vector of a name.
 
         Raises:
-            BackendError: if the store embeds a text of its own.
+            BackendError: if the store embeds another text.
         """
         vector = self._vectors.get(text)
         if vector is None:

@@ -45,7 +45,7 @@ def make_collection(wanted: NewCollection, ctx: Ctx, person: Who) -> dict[str, A
 
 
 def _view(ctx: Context, person: Person, name: str) -> dict[str, Any] | None:
-    """Return what is shown of a collection; nothing is opened for it. None if it is gone."""
+    """Return the summary of a collection without opening it; None if it no longer exists."""
     problem = None
     try:
         found = ctx.collections.summary(name)

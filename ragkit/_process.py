@@ -202,7 +202,7 @@ class Child:
 
 
 def ended_by_cpu_limit(code: int) -> bool:
-    """Return whether a child ended because it used up its processor time."""
+    """Return whether a child ended because it exceeded its processor time."""
     return code in (EXIT_CPU, -signal.SIGXCPU)
 
 

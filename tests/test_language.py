@@ -69,7 +69,32 @@ PHRASES = (
     r"(?<![Tt]here )\b(is|are) no (documents?|text|sign|unit|names?|feedback log|whole|gain)\b",
     r"^What came of an? ",
     r"^As (sent|shown|it was asked)\b",
+    r"\bc[ao]mes? of\b(?! age)",
+    r"\bwhole or not at all\b",
+    r"\bheeds?\b",
+    r"\bin silence\b",
+    r"\bforetells?\b",
+    r"\bgo(es)? before\b",
+    r"\bto go on with\b",
+    r"\bat most so many\b",
+    r"\bhow many at most\b",
+    r"\bin the hands of\b",
+    r"\bstands? (alone|beside|behind|between|in its place|above|there)\b",
+    r"\b(None|[Ee]mpty|0|True|False) where\b",
+    r"\bas it stands\b",
+    r"\bheld to (a|the|that|one)\b",
+    r"\b(is|are|was|were) broken off\b",
+    r"\btells? (of|nothing|itself|which|if)\b",
+    r"\bfor want of\b",
+    r"\bso long as\b",
+    r"\bmost like (it|the|that)\b",
+    r"\bthe commonest\b",
+    r"\bteaches? nothing\b",
+    r"\bnearness in meaning\b",
+    r"\bwhat it holds\b",
 )
+FRAGMENT = re.compile(r"\A(What|How|Where|Who|Which|Whose|Of|And|That|Those|As|So)\b")
+"""Beginnings of docstrings that do not name what they document."""
 PATTERN = re.compile("|".join(PHRASES), re.MULTILINE)
 HELP_CALLS = {"Option", "Argument", "Typer", "Field", "Query", "command"}
 PACKAGES = (
@@ -160,6 +185,14 @@ def test_docstrings_errors_and_help_of_a_package_use_standard_terms(package):
 
 def test_docstrings_and_errors_of_root_modules_use_standard_terms():
     assert not _source_hits(ROOT / "ragkit", "*.py")
+
+
+def test_docstrings_name_what_they_document():
+    found = []
+    for path in sorted((ROOT / "ragkit").rglob("*.py")):
+        texts = _docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        found += [f"{path.relative_to(ROOT)}: {text[:100]!r}" for text in texts if FRAGMENT.match(text)]
+    assert not found
 
 
 @pytest.mark.parametrize(

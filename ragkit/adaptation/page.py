@@ -29,7 +29,7 @@ def adaptation_page(report: AdaptReport) -> str:
         f"<h1>{escape(title)}</h1>",
         f"<p>In use now: {escape(', '.join(promoted))}.</p>" if promoted else "<p>Nothing was promoted.</p>",
         "<p class='quiet'>A stage is promoted only if the 95 % interval of its gain on held-out documents, by paired "
-        "bootstrap, lies above 0.</p>",
+        "bootstrap, is above 0.</p>",
     ]
     if measured:
         rows = [(TITLES[stage.name], _within(stage.gain)) for stage in measured if stage.gain is not None]

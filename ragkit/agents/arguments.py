@@ -2,7 +2,7 @@
 
 The decoder writes the JSON of the arguments itself and asks the model only for what is open: whether an optional
 parameter is given, the elements of arrays, and the values. A string or number of the request is preferred to one that
-the model makes up: the model generates freely first, and if the result is not in the request, the likeliest candidate
+the model makes up: the model generates freely first, and if the result is not in the request, the most likely candidate
 from the request replaces it unless the model's own is likelier by more than a margin.
 """
 

@@ -1,6 +1,6 @@
 """Chooses a tool and its arguments for a request, so that the result is always a valid call of a known tool.
 
-With a local model, the name is the likeliest of the candidates' names and "none", and the arguments are decoded under
+With a local model, the name is the most likely of the candidates' names and "none", and the arguments are decoded under
 the schema. An API model uses its own function calling; any other model replies with JSON. What these return is
 validated in the same way, and dropped if it is invalid.
 """

@@ -221,7 +221,7 @@ def units_of(source: Source, headings: Sequence[HeadingSpan] = (), tables: Seque
 
 
 def _row_units(source: Source, block: Block, number: int, table: Table, context: str) -> list[Unit]:
-    """Return the units of a row: one, or several where it is long, each with the names of its columns."""
+    """Return the units of a row: one, or several if it is long, each with the names of its columns."""
     text, offset = source.text, source.start
     first, last = offset + block.start, offset + block.end
     row = table.row_at(first)
@@ -244,7 +244,7 @@ def _row_units(source: Source, block: Block, number: int, table: Table, context:
 
 
 def _row_spans(text: str, cells: Sequence[tuple[int, int]], first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Yield the pieces of a row, cut before cells, and inside a cell only where it is too long by itself."""
+    """Yield the pieces of a row, cut before cells, and inside a cell only if the cell alone is too long."""
     start = first
     for low, high in cells:
         if high - start > MAX_CHARS and low > start:

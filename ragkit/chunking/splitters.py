@@ -1,4 +1,4 @@
-"""Splitters of your own: where chunks begin, in place of headings, paragraphs and sentences.
+"""Custom splitters, which decide where chunks begin instead of headings, paragraphs and sentences.
 
 A package adds one by an entry point of the group ``ragkit.splitters``:
 

@@ -92,7 +92,7 @@ class Chat:
         self._database.close()
 
     def greet(self) -> None:
-        """Print what is asked, and with which model."""
+        """Print the collection, the model and the mode."""
         count = self._index.document_count
         documents = f"{count:,} document{'' if count == 1 else 's'}"
         out.print(f"{self._collection}: {documents}. Model: {self._model}, mode: {self._mode}.", markup=False)

@@ -171,7 +171,7 @@ def delete_key(name: KeyName) -> None:
 
 @key.command("show")
 def show_key(name: KeyName, json: Json = False) -> None:
-    """Return whether there is a key, and where it is from; the key itself is never shown."""
+    """Return whether there is a key, and its origin; the key itself is never shown."""
     from ragkit import _keys as keys
 
     variable = keys.key_variable(name)

@@ -61,8 +61,8 @@ class Candidate:
     end: int
     kind: AnswerKind
     blank: str
-    """The sentence of the candidate without markup, with ``____`` in its place. A sentence that begins with a pronoun
-    comes with the one before it; a cell and an item of a list, with the words that name them."""
+    """The sentence of the candidate without markup, with ``____`` instead of the candidate. A sentence that begins with
+    a pronoun comes with the one before it; a cell and an item of a list, with the words that name them."""
 
 
 def candidates(passage: str, heading: str = "") -> list[Candidate]:

@@ -1,6 +1,6 @@
 """Questions for candidate answers, written by a language model.
 
-The model sees a sentence with a blank in place of the answer, so that it can't repeat the answer, and a few examples. A
+The model sees a sentence with a blank instead of the answer, so that it can't repeat the answer, and a few examples. A
 local model is constrained by a grammar: one line that begins with words that ask for the kind of answer and ends with a
 question mark. Where a rule can turn the sentence into a question, that question competes by its likelihood. Replies of
 other models are checked by the same rules.

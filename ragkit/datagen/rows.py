@@ -1,4 +1,4 @@
-"""Rows of generated training data: what is asked, the answer, and the spans of the documents that support it.
+"""Rows of generated training data: the question, the answer, and the spans of the documents that support it.
 
 A file of rows is JSON Lines. Each line has ``messages`` that end with the assistant's answer and a ``key``, so that
 ``ragkit tune`` reads the file as it is.

@@ -73,7 +73,7 @@ class Numbering:
 
     @classmethod
     def read(cls, root: Any) -> Numbering:
-        """Return the lists of the part ``numbering``; None gives no lists."""
+        """Return the lists of the part ``numbering``; no lists for None."""
         numbering = cls()
         if root is None:
             return numbering

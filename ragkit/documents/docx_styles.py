@@ -42,7 +42,7 @@ class Styles:
 
     @classmethod
     def read(cls, root: Any) -> Styles:
-        """Return the styles of the part ``styles``; None gives no styles."""
+        """Return the styles of the part ``styles``; no styles for None."""
         styles = cls()
         for node in root.iterchildren("{*}style") if root is not None else ():
             if attribute(node, "type", "paragraph") != "paragraph":

@@ -173,7 +173,7 @@ def _read(pdf: Any, structure: Any | None, number: int) -> _Page:
 
 
 def _read_by_ocr(pdf: Any, number: int, page: _Page) -> None:
-    """Put the lines that OCR finds in the drawn page in place of its text layer."""
+    """Replace the text layer of a page by the lines that OCR finds in the drawn page."""
     drawn = pdf[number]
     width, height = drawn.get_size()
     scale = min(ocr.DPI / 72, (ocr.MOST_PIXELS / max(width * height, 1.0)) ** 0.5)

@@ -20,7 +20,7 @@ _BANDS = 20
 _FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|emf|wmf|svg|tiff?|bmp)", re.IGNORECASE)
 _JUNK_TITLES = ("powerpoint presentation", "presentation", "untitled")
 _ONCE = ("ftr", "dt", "hdr")
-"""Placeholders that repeat on every slide: their text is kept where it is new."""
+"""Placeholders that repeat on every slide: only new text in them is kept."""
 
 
 def parse(source: Source) -> Iterator[Document | Issue | None]:

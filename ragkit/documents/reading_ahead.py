@@ -1,4 +1,4 @@
-"""Reads several files at once, each in a child process of its own, and yields what they contain in order.
+"""Reads several files at once, each in a separate child process, and yields what they contain in order.
 
 A caller sees the same items in the same order as from one ``Loader``. Files are read ahead only as far as the documents
 that wait for the caller fit into a limit of bytes, so that memory does not grow with the number of files.
@@ -64,7 +64,7 @@ def read_ahead(
         options: limits, passwords, columns.
         workers: processes that read at once.
         bytes_ahead: characters of documents that may wait for the caller.
-        loaders: those that read, in place of ``workers`` processes of this machine; they are closed at the end.
+        loaders: loaders to use instead of ``workers`` processes of this machine; they are closed at the end.
 
     Raises:
         ProcessStartError: if a parser's process can't be started.

@@ -62,7 +62,7 @@ class SeenHit:
     relevant: bool | None
     """Whether it is relevant; None if that is not known."""
     label: str = ""
-    """Name of the page where it is not a numbered page."""
+    """Name of the page, if it is not a numbered page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class SeenCitation:
     right: bool | None
     """Whether it overlaps a source of the right answer; None if that is not known."""
     label: str = ""
-    """Name of the page where it is not a numbered page."""
+    """Name of the page, if it is not a numbered page."""
 
 
 @dataclass(frozen=True, slots=True)

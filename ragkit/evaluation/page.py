@@ -25,7 +25,7 @@ _HITS = 5
 _PASSAGE = 240
 """Characters of each."""
 WIDE = "<div class='wide' role='group' aria-label='table' tabindex='0'>"
-"""Begins what scrolls sideways where it is too wide; by keyboard too."""
+"""Start of a container that scrolls horizontally, also by keyboard."""
 _RIGHT_OR_NOT = {None: "", True: "<span class='yes'>right</span> ", False: "<span class='no'>elsewhere</span> "}
 
 
@@ -121,7 +121,7 @@ def question(outcome: QuestionResult) -> str:
 
 
 def wanted(outcome: QuestionResult) -> str:
-    """Return what is known of a question's answer."""
+    """Return the expected answer of a question and its sources."""
     asked = outcome.question
     rows = [("Question", f"{escape(asked.question)} <span class='quiet'>({escape(asked.id)})</span>")]
     rows += [(f"Earlier, {escape(message.role)}", escape(_cut(message.content))) for message in asked.history]

@@ -137,7 +137,7 @@ def read_questions(path: str | Path) -> list[Question]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{file} can't be read: {error}.", "Use a readable file in UTF-8.") from error
     if not found:
-        raise SettingsError(f"{file} contains no questions.", 'Write one a line: {"question": "…", "answers": ["…"]}')
+        raise SettingsError(f"{file} contains no questions.", 'Write one per line: {"question": "…", "answers": ["…"]}')
     seen: dict[str, int] = {}
     for number, question in enumerate(found, 1):
         if question.id in seen:

@@ -56,7 +56,7 @@ def evaluate(
         retrieval_only: only search; no answer is made and no model is needed.
         name: run name shown in reports; derived from the configuration by default.
         work: a JSON Lines file to which outcomes are appended.
-        judge_all: asks the questions that have no stored result, in place of ``assistant`` in this thread; it must give
+        judge_all: asks the questions without a stored result, instead of ``assistant`` in this thread; it must give
             the same results, such as by the same assistant in several processes.
         progress: called after each question, with the stage ``questions``.
 

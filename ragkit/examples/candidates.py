@@ -166,7 +166,7 @@ class CandidateSearch:
 
 
 def parts_of(index: Index, text: str) -> list[str]:
-    """Return a text, cut as an index cuts its own where it is longer than the embedder's window."""
+    """Return a text, split like the texts of an index if it is longer than the embedder's window."""
     embedder = index.embedder
     # A token is a character at least.
     if len(text) + embedder.tokenizer.specials <= (index.chunking.size or embedder.window):

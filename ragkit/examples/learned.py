@@ -37,7 +37,7 @@ class LearnedSelector(DynamicSelector):
     The gains were measured with a model: on inputs of the pool, the increase in log-probability of the right answer
     due to each candidate; a light ranker predicts that for new inputs. Choosing calls no model but the pool's embedder.
     After Rubin, Herzig and Berant, *Learning to retrieve prompts for in-context learning*, arXiv:2112.08633, with a
-    ridge regression in place of the encoder that is trained there.
+    ridge regression instead of a trained encoder.
 
     Made by ``fit`` or ``open``.
     """

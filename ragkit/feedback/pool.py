@@ -24,9 +24,9 @@ def examples_of(
 
     Args:
         log: log to read.
-        collection: only of this one.
-        since: only what came then or later.
-        liked: also answers with a thumb up.
+        collection: only events of this collection.
+        since: only events from this time on.
+        liked: include answers with a thumb up.
         val_fraction: share of the questions that measure; the same for every reader.
     """
     split = Split.of(log, val_fraction)

@@ -87,7 +87,7 @@ class Split:
         return cls(measuring, shown, len(questions) - len(measuring))
 
     def measures(self, question: str) -> bool:
-        """Return whether a question is kept to measure with."""
+        """Return whether a question is reserved for measurement."""
         return _key(question) in self.measuring
 
     def shown_as(self, question: str) -> str | None:

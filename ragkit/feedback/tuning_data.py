@@ -31,8 +31,8 @@ def records_of(
 
     Args:
         log: log to read.
-        collection: only of this one.
-        since: only what came then or later.
+        collection: only events of this collection.
+        since: only events from this time on.
         val_fraction: share of the questions that measure; the same for every reader.
     """
     split = Split.of(log, val_fraction)
@@ -66,8 +66,8 @@ def rankings_of(
 
     Args:
         log: log to read.
-        collection: only of this one.
-        since: only what came then or later.
+        collection: only events of this collection.
+        since: only events from this time on.
         val_fraction: share of the questions that measure; the same for every reader.
     """
     split = Split.of(log, val_fraction)

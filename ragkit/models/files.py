@@ -127,7 +127,7 @@ def pull(name: str, progress: BytesCallback | None = None) -> Path:
         ModelNotFoundError: if there is no such model.
         ModelAuthenticationError: if it is gated and no token gives access.
         ModelUnavailableError: if the Hub can't be reached or the connection breaks.
-        ModelFileError: if what came has the wrong checksum, or the disk is full or not writable.
+        ModelFileError: if the download has the wrong checksum, or the disk is full or not writable.
     """
     packaged = find_packaged(name)
     if packaged is not None:

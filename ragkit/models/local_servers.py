@@ -32,7 +32,7 @@ def find_servers(addresses: Mapping[str, str] | None = None, timeout: float = 0.
     """Ask the usual addresses on this machine, all at once, which models they serve.
 
     Args:
-        addresses: base URLs by provider to ask in place of the usual ones, such as
+        addresses: base URLs by provider that replace the usual ones, such as
             ``{"vllm": "http://localhost:9000/v1"}``; only these are asked.
         timeout: seconds to wait for each.
 

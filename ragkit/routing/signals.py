@@ -44,7 +44,7 @@ def signals(
     """Return the signals of a reply by name; empty if none are known.
 
     Args:
-        probabilities: probabilities of all labels. They give ``probability`` (of the likeliest), ``margin`` (over the
+        probabilities: probabilities of all labels. They give ``probability`` (of the most likely), ``margin`` (over the
             second, as a difference of log-odds) and ``doubt`` (the entropy in nats).
         logprobs: logprobs of the reply's tokens, natural. They give ``lowest_logprob`` and ``low_logprob``, the 10th
             percentile.

@@ -40,7 +40,7 @@ _NAME = re.compile(r"[\w][\w .-]{0,63}")
 
 
 def unique_titles(titles: Mapping[str, str]) -> dict[str, str]:
-    """Return the title of each collection; its name in place of a title that another collection has too."""
+    """Return the title of each collection, or its name if another collection has the same title."""
     counts = Counter([*titles.values(), *(name for name, title in titles.items() if name != title)])
     return {name: title if counts[title] == 1 else name for name, title in titles.items()}
 

@@ -85,7 +85,7 @@ _KINDS: tuple[tuple[type[RagkitError], int, str, str], ...] = (
 
 
 class StorageFullError(RequestError):
-    """The server's disk is full, or its quota is used up. Status 507."""
+    """The server's disk is full, or its quota is exhausted. Status 507."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -97,9 +97,9 @@ class Tables:
     def ask(self, question: str, model: ChatModel | None = None, options: TableOptions = TableOptions()) -> TableAnswer:
         """Answer a question by a query.
 
-        Rules propose queries from the question's words. If several are close, a local model chooses the likeliest. If
-        none fits, the model writes one: a local model under the grammar of the schema, an API model freely. Each query
-        is checked before it runs.
+        Rules propose queries from the question's words. If several are close, a local model chooses the most likely
+        one. If none fits, the model writes one: a local model under the grammar of the schema, an API model freely.
+        Each query is checked before it runs.
 
         Args:
             question: question of a person.

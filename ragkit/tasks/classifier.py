@@ -52,7 +52,7 @@ class Prediction:
     label: str
     probability: float
     probabilities: Mapping[str, float]
-    """Probability of each label, the likeliest first."""
+    """Probability of each label, the most likely first."""
     used_llm: bool
     """Whether the LLM was called; otherwise, the neighbours and the probe decided."""
     shots: tuple[Shot, ...]
@@ -89,8 +89,8 @@ class Classifier:
     """Classifies inputs. Create it with ``fit``, and open it again with ``open``.
 
     The nearest examples of an input vote, together with a linear probe on its vector. If their confidence is low, the
-    LLM is shown the best examples, and the likeliest labels are scored as replies. All are combined into a probability
-    of each label.
+    LLM is shown the best examples, and the most likely labels are scored as replies. All are combined into a
+    probability of each label.
 
     Args:
         path: the task's folder.

@@ -30,7 +30,7 @@ class ClassifierOptions:
     label (Min et al., *Noisy channel prompting*, arXiv:2108.04106)."""
     vote: VoteOptions = field(default_factory=VoteOptions)
     candidates: int = 8
-    """Maximum number of labels that the model scores: the likeliest without it, except negligible ones; 0 for all
+    """Maximum number of labels that the model scores: the most likely without it, except negligible ones; 0 for all
     labels."""
     llm_mode: LLMMode = "uncertain"
     """Inputs for which the LLM is called: uncertain ones (see ``confidence``), all, or none."""

@@ -87,7 +87,7 @@ def without_model(shares: Scores, probed: Scores | None, weights: Weights) -> Sc
 
 
 def worth_asking(prior: Scores, candidates: int) -> tuple[int, ...]:
-    """Return the indices of the labels that the LLM scores: the likeliest, at least two; all if ``candidates`` is 0."""
+    """Return the indices of the labels that the LLM scores: the ``candidates`` most likely, at least two; 0 for all."""
     order = [int(number) for number in np.argsort(-prior, kind="stable")]
     if not candidates:
         return tuple(order)

@@ -254,7 +254,7 @@ class ReplayedSteps:
 
 
 def changed_trace(what: str) -> ToolError:
-    """Return the error of a trace that lacks an event, or has another one in its place."""
+    """Return the error of a trace that lacks an event, or has a different one at its place."""
     return ToolError(
         f"The trace can't be replayed: {what} is missing or differs.",
         "The trace was changed, or another version of ragkit wrote it; run the plan again.",

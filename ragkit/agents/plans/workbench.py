@@ -80,7 +80,7 @@ class Workbench:
         Args:
             question: a question or topic.
             values: passages, or values whose citations are read.
-            kind: kind of the question, in place of the one that is recognised.
+            kind: kind of the question, which replaces the recognised one.
             threshold: relevance below which the values are not about it; by default that of the options.
 
         Raises:

@@ -162,7 +162,7 @@ def plan_schema(actions: Mapping[str, Action], max_steps: int = MAX_STEPS) -> di
 
 
 def plan_from_json(question: str, text: str, actions: Mapping[str, Action]) -> Plan:
-    """Read the JSON of a plan: where an action wants an earlier step, ``s1`` is one; elsewhere it is a text.
+    """Read the JSON of a plan. ``s1`` is a step if the action expects one, and otherwise a text.
 
     Raises:
         PlanError: if the text is not the JSON of steps.

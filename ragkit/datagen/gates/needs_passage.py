@@ -10,7 +10,7 @@ from ragkit.datagen.rows import DataRow
 
 
 class NeedsPassageGate:
-    """Rejects rows whose answer the passage makes no more likely: wrong answers, and those that anybody can guess.
+    """Rejects rows whose answer the passage makes no more likely: wrong answers, and those that can be guessed.
 
     The score is (log P(answer | question, passage) - log P(answer | question)) / tokens, in nats.
 

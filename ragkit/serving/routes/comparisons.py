@@ -49,7 +49,7 @@ class ComparisonBody(BaseModel):
 
 
 class VoteBody(BaseModel):
-    """Which of the two answers is better, as shown."""
+    """Vote for the better of the two answers."""
 
     winner: Literal["a", "b", "tie", "neither"]
 

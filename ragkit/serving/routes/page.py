@@ -33,7 +33,7 @@ class StaticFile:
 
 @cache
 def page_files() -> Mapping[str, StaticFile]:
-    """Return the page's files by their path under ``page/``; only these are ever sent, whatever a request names."""
+    """Return the page's files by their path under ``page/``; only these are ever sent, regardless of the request."""
     found: dict[str, StaticFile] = {}
 
     def walk(folder: Traversable, prefix: str) -> None:

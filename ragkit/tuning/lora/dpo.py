@@ -58,7 +58,7 @@ def tune_dpo(
 
     The metric is how often the model assigns the better of two held-out replies the higher probability, including the
     end token. If interrupted, the same call continues from the last checkpoint. The version is promoted if the 95 %
-    interval of the gain, by a paired bootstrap over the held-out prompts, lies above 0.
+    interval of the gain, by a paired bootstrap over the held-out prompts, is above 0.
 
     Args:
         name: name of the adapter; a new version of it is created.

@@ -71,7 +71,7 @@ def tune_grpo(
 
     The metric is the reward of greedy replies to held-out prompts. If interrupted, the same call continues from the
     last checkpoint. The version is promoted if the 95 % interval of the gain, by a paired bootstrap over at least 20
-    held-out prompts, lies above 0. Rewards can be gamed: read some replies before you trust the gain.
+    held-out prompts, is above 0. Rewards can be gamed: read some replies before you trust the gain.
 
     Args:
         name: name of the adapter; a new version of it is created.

@@ -51,7 +51,7 @@ def tune_sft(
     """Fine-tune a model, evaluate it on held-out records, and promote it if it is significantly better.
 
     If interrupted, the same call continues from the last checkpoint. The version is promoted if the 95 % interval of
-    the gain, by a paired bootstrap over at least 20 held-out records, lies above 0.
+    the gain, by a paired bootstrap over at least 20 held-out records, is above 0.
 
     Args:
         name: name of the adapter; a new version of it is created.

@@ -71,7 +71,7 @@ class RankingsReport:
     """Problems of refused rankings: an empty prompt or answer, or two equal answers."""
     contradictions: list[str] = field(default_factory=list)
     """Pairs of answers that were ranked both ways. Opposite votes cancel each other, so that only the surplus of the
-    majority remains, and nothing of a tie."""
+    majority remains, and a tie leaves no vote."""
     repeats: int = 0
     """Number of repeated rankings; they are kept as votes."""
 

@@ -79,7 +79,7 @@ def tune_reward(
 ) -> RewardReport:
     """Train a reward model, and promote it if it is significantly better than the version in use.
 
-    It is promoted if the 95 % interval of the gain, by a paired bootstrap over held-out prompts, lies above 0.
+    It is promoted if the 95 % interval of the gain, by a paired bootstrap over held-out prompts, is above 0.
 
     Args:
         name: name of the reward model; a new version of it is created in the folder of adapters.

@@ -139,7 +139,7 @@ function sideView(side) {
     take({ event, data }) {
       if (event === "finished") {
         this.finished = true;
-        // Nothing here may tell which configuration it was, so that the vote is about the answer.
+        // Nothing here may reveal the configuration, so that the vote is about the answer.
         this.show(answerView(data.message, { tools: false }));
       } else if (event === "error") {
         pending.end(notice(data));

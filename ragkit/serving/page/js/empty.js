@@ -1,4 +1,4 @@
-// What stands there before the first question: what is in the collection, and what can be done with it.
+// The view before the first question: what is in the collection, and what can be done with it.
 
 import { get, path } from "./api.js";
 import { makeCollection } from "./collections.js";

@@ -1,4 +1,4 @@
-// Generation of rows: a form that starts a run, its progress, and what came of the last one.
+// Generation of rows: a form that starts a run, its progress, and the result of the last one.
 
 import { get, path, post, remove } from "./api.js";
 import { notice, problem } from "./dialogs.js";

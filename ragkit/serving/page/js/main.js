@@ -114,7 +114,7 @@ async function start() {
   startComposer();
   startUploads();
   startBack();
-  // Documents that came or went change what a collection tells of itself.
+  // Added or removed documents change the description of a collection.
   on("contents", () => load().catch(() => {}));
   window.addEventListener("hashchange", () => {
     app.classList.remove("drawer");

@@ -56,7 +56,7 @@ class AgentResult:
     """Result of an agent."""
 
     answer: str
-    """Answer, or why there is none."""
+    """Answer, or the reason why there is none."""
     outcome: AgentOutcome
     """``answered``: the numbers and names of the answer occur in the task or in results. ``results``: the model's
     answer has others, so the answer lists the results. ``no_tool``: no tool fits the task. ``failed``: no call
@@ -69,7 +69,7 @@ class AgentResult:
 class Agent:
     """Runs tasks with a model and tools.
 
-    Tools that write run only if ``confirm`` returns true for the call; they are never explored: without ``confirm``
+    Tools that write run only if ``confirm`` returns true for the call; they are never explored, and without ``confirm``
     they are not offered. ``confirm`` can raise ``CallRefusedError`` with the reason of a refusal.
 
     Args:
@@ -101,7 +101,7 @@ class Agent:
 
         Args:
             task: task in a person's words.
-            listen: gets each event of the trace as soon as it has ended; what it raises ends the run.
+            listen: called with each event of the trace when it has ended; an error that it raises ends the run.
 
         Raises:
             PromptOverflowError: if task and tools do not fit the model's window.

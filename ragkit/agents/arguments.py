@@ -1,8 +1,8 @@
 """Arguments under a schema: each value is chosen or generated under a grammar, so that a call is valid in form.
 
-The decoder writes the JSON of the arguments itself and asks the model only for what is open: whether an optional
+The decoder writes the JSON of the arguments itself and asks the model only for the undecided parts: whether an optional
 parameter is given, the elements of arrays, and the values. A string or number of the request is preferred to one that
-the model makes up: the model generates freely first, and if the result is not in the request, the most likely candidate
+the model invents: the model generates freely first, and if the result is not in the request, the most likely candidate
 from the request replaces it unless the model's own is likelier by more than a margin.
 """
 

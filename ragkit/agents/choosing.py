@@ -1,8 +1,8 @@
 """Chooses a tool and its arguments for a request, so that the result is always a valid call of a known tool.
 
 With a local model, the name is the most likely of the candidates' names and "none", and the arguments are decoded under
-the schema. An API model uses its own function calling; any other model replies with JSON. What these return is
-validated in the same way, and dropped if it is invalid.
+the schema. An API model uses its own function calling; any other model replies with JSON. These calls are validated
+in the same way, and dropped if they are invalid.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class CallOptions:
     max_tokens: int = 512
     """Maximum tokens of the reply of a model that is not local."""
     required: bool = False
-    """Whether one of the tools must be called, however little it fits."""
+    """Whether one of the tools must be called, even if none fits well."""
     arguments: ArgumentOptions = field(default_factory=ArgumentOptions)
 
 

@@ -150,7 +150,7 @@ class RayWorker:
         self._actor: Any = None
 
     def call(self, item: Any) -> Mapping[str, Any]:
-        """Do an item on the cluster."""
+        """Process an item on the cluster."""
         if self._actor is None:
             self._actor = self._cluster.start(ItemWorker, *self._arguments)
         try:
@@ -161,7 +161,7 @@ class RayWorker:
         return answered
 
     def close(self) -> None:
-        """Nothing is left of an actor that was stopped."""
+        """Do nothing: a stopped actor needs no cleanup."""
 
     def kill(self) -> None:
         """Stop the actor."""

@@ -1,7 +1,7 @@
-"""Reads several files at once, each in a separate child process, and yields what they contain in order.
+"""Reads several files at once, each in a separate child process, and yields their documents in order.
 
-A caller sees the same items in the same order as from one ``Loader``. Files are read ahead only as far as the documents
-that wait for the caller fit into a limit of bytes, so that memory does not grow with the number of files.
+A caller sees the same items in the same order as from one ``Loader``. The documents that wait for the caller are
+limited in size, so that memory does not grow with the number of files.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_ahead(
     bytes_ahead: int = BYTES_AHEAD,
     loaders: Sequence[FileLoader] = (),
 ) -> Generator[tuple[T, Iterator[Item]], None, None]:
-    """Yield each task with the items of its file; the items must be used up before the next task.
+    """Yield each task with the items of its file; the items must be consumed before the next task.
 
     Args:
         tasks: iterated in the caller's thread, a few tasks ahead.
@@ -126,7 +126,7 @@ class _Readers:
         self._changed = threading.Condition()
         self._started = 0
         self._current = 0
-        """Number of the reading that the caller uses up, which never waits for space."""
+        """Number of the file that the caller consumes, which never waits for space."""
         self._waiting_bytes = 0
         self._stopped = False
 
@@ -151,7 +151,7 @@ class _Readers:
             yield item
 
     def close(self) -> None:
-        """Stop all processes; what was not used is dropped."""
+        """Stop all processes; unused items are dropped."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The loaders: one ``Format`` per loader, with everything that is known of it, and the choice of one for a file.
+"""The loaders: one ``Format`` per loader with its properties, and the choice of a loader for a file.
 
 The content decides, then the suffix. Packages add loaders by an entry point of the group ``ragkit.loaders`` that names
 a ``Format``; see CONTRIBUTING.md.
@@ -29,15 +29,15 @@ class Format:
     """A loader and the files it reads."""
 
     name: str
-    """Unique, such as ``docx``."""
+    """Unique name, such as ``docx``."""
     suffixes: tuple[str, ...]
     """File name suffixes in lower case, with the dot. They do not decide the format: a file may have any suffix."""
     media_type: str
     unit: str
     """Unit that a citation names besides headings, such as ``page``, ``slide`` or ``row``; empty for none."""
     version: int = 1
-    """Raise it whenever files come out differently, or when some of the format's files go to another loader:
-    ``sync`` then reads the files again that an older version read."""
+    """Version of the loader. Raise it if results change, or if some files of the format go to another loader:
+    ``sync`` then reads the files of older versions again."""
     module: str = ""
     """Module with a function ``parse`` (see ``ragkit.documents.base.Parser``), imported when the first file of the
     format is read. Empty for the module of ``ragkit.documents`` with the format's name."""
@@ -46,9 +46,9 @@ class Format:
     magic: tuple[bytes, ...] = ()
     """First bytes of its files, for a loader outside ragkit."""
     extra: str = ""
-    """The extra of ragkit that brings what it needs, such as ``office``."""
+    """Extra of ragkit with the required packages, such as ``office``."""
     requires: tuple[str, ...] = ()
-    """Modules that the extra brings."""
+    """Modules of the extra."""
 
     def missing(self) -> tuple[str, ...]:
         """Return those of ``requires`` that are not installed."""
@@ -172,11 +172,11 @@ def supported_suffixes() -> tuple[str, ...]:
 
 
 def choose(path: Path) -> tuple[Format, str | None]:
-    """Return the format of a file, and what is wrong with the file's suffix, if anything.
+    """Return the format of a file, and the problem of the file's suffix, if there is one.
 
     Raises:
-        UnreadableFileError: if the file is empty or its content is not what its suffix says.
-        UnsupportedFileError: if nothing reads such content, or the extra for it is not installed.
+        UnreadableFileError: if the file is empty or its content does not match its suffix.
+        UnsupportedFileError: if no loader reads such content, or the extra for it is not installed.
     """
     with path.open("rb") as file:
         head = file.read(4096)

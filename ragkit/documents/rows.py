@@ -17,10 +17,10 @@ _LONG = 800
 
 
 def check_columns(source: Source, columns: list[str]) -> None:
-    """Make sure that the columns that were asked for exist.
+    """Check that the requested columns exist.
 
     Raises:
-        UnreadableFileError: naming those that do not, and those that do.
+        UnreadableFileError: with the missing and the existing columns.
     """
     wanted = (*source.options.text_columns, *source.options.metadata_columns)
     missing = [name for name in wanted if name not in columns]
@@ -40,7 +40,7 @@ def row_document(
         number: number of the row.
         row: values as they are written, for the text.
         media_type: media type of the file.
-        typed: the values as metadata has them, where these are not the same.
+        typed: the values for metadata, if they are different.
     """
     options = source.options
     names = options.text_columns or tuple(row)

@@ -17,7 +17,7 @@ _MARKED = re.compile(
     r"\{\s*(?:\\\*\s*)?\\(footnote|annotation|shp|shpinst|shptxt|object|result|pntext|(?:header|footer)[lrf]?)"
     r"(?![a-zA-Z]) ?"
 )
-"""Groups that a person sees and that striprtf leaves out."""
+"""Visible groups that striprtf leaves out."""
 _AS_TEXT = {
     "footnote": ("{ [", "]"),
     "annotation": ("{ [Comment: ", "]"),

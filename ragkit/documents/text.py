@@ -26,7 +26,7 @@ def read_text(source: Source, declared: Callable[[bytes], str] | None = None) ->
         declared: returns the encoding that the file's bytes name, or an empty string.
 
     Raises:
-        UnreadableFileError: if it is not in the encoding that was asked for, or in none that is recognised.
+        UnreadableFileError: if it is not in the requested encoding, or its encoding is not recognised.
     """
     data = source.path.read_bytes()
     asked = source.options.encoding

@@ -22,7 +22,7 @@ def locate(text: str, start: int, end: int, lines: Sequence[Line]) -> list[WordB
         text: text of the document.
         start: start of the page in it.
         end: end of the page in it.
-        lines: lines of the page that are in its text, in their order.
+        lines: lines of the page that are in its text, in order.
     """
     offsets = [index for index in range(start, end) if _counts(text[index])]
     letters = "".join(text[index] for index in offsets)

@@ -1,6 +1,6 @@
 """XML: the text of its elements, with the headings and tables of DocBook, JATS and TEI.
 
-Entities that a file defines are not expanded, nothing is fetched, and libxml2's limits on depth and size hold.
+Entities that a file defines are not expanded, nothing is downloaded, and libxml2's limits on depth and size apply.
 """
 
 from __future__ import annotations

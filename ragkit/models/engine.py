@@ -412,7 +412,7 @@ class Engine:
 
     @_in_use
     def lanes(self, count: int) -> Lanes:
-        """Return lanes for several replies at once, with a context of their own.
+        """Return lanes for several replies at once, with a separate context.
 
         Raises:
             ModelError: if there is not enough memory.

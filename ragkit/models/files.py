@@ -91,8 +91,8 @@ def installed_models() -> list[ModelInfo]:
 def model_path(name: str) -> Path:
     """Return the file of an installed model, checked against its sha256 once for each state of the file.
 
-    A model whose package carries it in parts is joined into the cache folder first. Of a model that is split into
-    several GGUF files, this is the first.
+    A model whose package carries it in parts is joined into the cache folder first. For a model in several GGUF files,
+    this is the first file.
 
     Args:
         name: a name from ``installed_models()`` or ``hf:OWNER/REPO[:FILE]``.
@@ -100,7 +100,7 @@ def model_path(name: str) -> Path:
     Raises:
         SettingsError: if a name with ``hf:`` has another form.
         ModelNotFoundError: if there is no such model, or it is not installed.
-        ModelFileError: if its file is cut or damaged.
+        ModelFileError: if its file is truncated or damaged.
     """
     packaged = find_packaged(name)
     if packaged is None:
@@ -112,7 +112,7 @@ def model_path(name: str) -> Path:
 
 
 def pull(name: str, progress: BytesCallback | None = None) -> Path:
-    """Download a model, check it, and keep it in the cache folder. What is there already is not downloaded again.
+    """Download a model, check it, and keep it in the cache folder. Existing files are not downloaded again.
 
     Args:
         name: a name of the catalogue, ``hf:OWNER/REPO[@REVISION][:FILE]`` for any GGUF model, embedding model or

@@ -40,7 +40,7 @@ def check_gguf(path: Path) -> None:
 
 
 def parameter_count(path: Path) -> int:
-    """Return the number of parameters of a model file; of a model in several files, those of this one.
+    """Return the number of parameters of a model file; for a model in several files, those of this file.
 
     Args:
         path: path of a GGUF file of version 2 or later.
@@ -65,7 +65,7 @@ def parameter_count(path: Path) -> int:
 def is_embedding_model(path: Path) -> bool:
     """Return whether a model file contains a model that embeds or ranks texts, and does not generate any.
 
-    A file that can't be read counts as one that generates: opening it says what is wrong.
+    A file that can't be read counts as one that generates: opening it reports the problem.
     """
     for key, value in _properties(path):
         if key == "general.architecture" and isinstance(value, str):

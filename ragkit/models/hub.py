@@ -1,4 +1,4 @@
-"""Models of the Hugging Face Hub: which files to download for a name, what they need, and which are installed."""
+"""Models of the Hugging Face Hub: files to download, requirements, and installed models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ragkit._machine import memory
 from ragkit.errors import ModelFileError, ModelNotFoundError
 
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q5_K_S", "Q8_0", "Q6_K", "IQ4_XS", "Q4_1", "Q3_K_M", "BF16", "F16")
-"""The quantisations to take if none is named, the first that a repository has."""
+"""Quantisations in order of preference, if none is named."""
 _QUANTISATION = re.compile(
     r"(?<![A-Za-z0-9])((?:UD-)?I?Q\d(?:_[A-Z0-9]+)*|BF16|FP?16|FP?32|MXFP4)(?![A-Za-z0-9])", re.I
 )
@@ -32,9 +32,9 @@ class PullPlan:
     kind: Literal["language model", "embedding model or cross-encoder"]
     files: tuple[str, ...]
     bytes: int
-    """Size of the files together."""
+    """Total size of the files."""
     download_bytes: int
-    """Bytes that are not on this machine yet."""
+    """Number of bytes to download."""
     memory_bytes: int
     """Memory that the model takes when it runs with a window of 8,192 tokens, estimated from its size."""
     machine_memory_bytes: int | None
@@ -120,7 +120,7 @@ def needed_memory(size: int) -> int:
 
 
 def hub_model_parts(name: str) -> list[tuple[Path, HubFile]]:
-    """Return the files of a downloaded GGUF model, of a split one all parts in order, and what each must contain.
+    """Return the files of a downloaded GGUF model, all parts in order, with their checksums.
 
     Raises:
         SettingsError: if the name has another form.

@@ -1,6 +1,6 @@
 """Several replies at once with one model: continuous batching.
 
-Each reply has a lane, a sequence of a context of its own. A step evaluates one batch: the next token of each running
+Each reply has a lane, a sequence of a separate context. A step evaluates one batch: the next token of each running
 reply, and a part of the prompt of one that has not begun. There is no scheduler thread: a reader that waits for a token
 runs the next step for all lanes, and the other readers then find their tokens ready.
 """
@@ -36,7 +36,7 @@ class Step:
     logprob: float | None
     """Natural log-probability, if requested."""
     cached: int
-    """Tokens of the prompt that were not evaluated again."""
+    """Number of prompt tokens that were reused."""
     ends: bool
     """Whether it ends the reply; it has no text then."""
 
@@ -54,12 +54,12 @@ class _Reply:
     cached: int = 0
     made: int = 0
     steps: deque[Step] = field(default_factory=deque)
-    """Tokens that its reader has not taken yet."""
+    """Tokens that its reader has not consumed yet."""
     token: int = -1
     """The last token, which the next step evaluates."""
     ended: bool = False
     error: Exception | None = None
-    """Raised once its reader has taken the tokens before."""
+    """Error to raise when its reader has consumed the tokens before it."""
 
     @property
     def left(self) -> int:
@@ -88,7 +88,7 @@ class Lanes:
         context: context of as many sequences as there are lanes, not unified. It is freed by its owner.
         count: number of lanes.
         part: tokens of a prompt that a step evaluates.
-        part_beside: the same while replies are running, so that they are not held up.
+        part_beside: the same while replies are running, so that they are not delayed.
         using: keeps the model in memory, and raises an error if it was closed.
         saved_bytes: memory for the states of earlier prompts.
     """
@@ -112,7 +112,7 @@ class Lanes:
         self._lanes = [_Lane(number) for number in range(count)]
         self._saved = SavedStates(saved_bytes)
         self._open: list[_Reply] = []
-        """Replies in the order in which they were asked for."""
+        """Replies in the order of the requests."""
         self._changed = threading.Condition()
         self._stepping = False
         self._count = 0

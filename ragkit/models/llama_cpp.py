@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class LlamaCppModel:
     """A local GGUF model. Thread-safe; calls take turns, or are generated together if ``parallel`` is more than 1.
 
-    A stream holds its turn until it ends or is closed. An unfinished stream does not block: a call from the same thread
+    A stream keeps its turn until it ends or is closed. An unfinished stream does not block: a call from the same thread
     takes precedence at once, and the stream evaluates its prompt again when it continues.
 
     Args:

@@ -18,18 +18,18 @@ _LONGEST = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """A server that answered."""
+    """A running server."""
 
     provider: str
-    """Opens its models: ``PROVIDER:NAME``."""
+    """Provider for opening its models: ``PROVIDER:NAME``."""
     title: str
     base_url: str
     models: tuple[str, ...]
-    """The names of its models, as the server gives them."""
+    """Names of its models on the server."""
 
 
 def find_servers(addresses: Mapping[str, str] | None = None, timeout: float = 0.5) -> list[LocalServer]:
-    """Ask the usual addresses on this machine, all at once, which models they serve.
+    """Find model servers at the usual addresses on this machine, concurrently.
 
     Args:
         addresses: base URLs by provider that replace the usual ones, such as

@@ -114,7 +114,7 @@ def _open_remote(
 
 
 def parameters_of(name: str) -> int | None:
-    """Return the number of parameters of a local model without loading it, or None if the name does not say.
+    """Return the number of parameters of a local model without loading it, or None if it is unknown.
 
     Args:
         name: see ``open_model``.

@@ -1,4 +1,4 @@
-"""Models that packages of the package index carry, in the environment or downloaded, and the folder of models."""
+"""Models in packages of the package index, installed or downloaded, and the folder of models."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def packaged_path(packaged: Packaged) -> Path:
 
     Raises:
         ModelNotFoundError: if it is not installed.
-        ModelFileError: if its file is cut or damaged.
+        ModelFileError: if its file is truncated or damaged.
     """
     path = pulled_file(packaged)
     if path is None:
@@ -230,7 +230,7 @@ def _blocks(parts: list[Path]) -> Iterator[bytes]:
 
 
 def check_file(info: ModelInfo, path: Path) -> None:
-    """Check a file's size and sha256; what was checked is remembered by path, size and time of change.
+    """Check a file's size and sha256; results are cached by path, size and time of change.
 
     Raises:
         ModelFileError: if either differs.

@@ -20,7 +20,7 @@ _stopped: ContextVar[Callable[[], bool] | None] = ContextVar("stopped", default=
 def stoppable(stopped: Callable[[], bool]) -> Iterator[None]:
     """Cancel model calls in this thread when ``stopped`` returns True.
 
-    A local model calls it between the parts of a prompt and between tokens, an endpoint's model also while nothing
+    A local model calls it between the parts of a prompt and between tokens, an endpoint's model also while no data
     arrives; the call then raises ``ModelStoppedError``.
     """
     token = _stopped.set(stopped)
@@ -38,7 +38,7 @@ def stopped_by() -> Callable[[], bool] | None:
 def until_stopped(start: Callable[[], Iterator[T]]) -> Iterator[T]:
     """Yield the items of a call that may hang; within ``stoppable``, the call is abandoned once it is stopped.
 
-    Python can't interrupt a read from a connection, so the call runs in a daemon thread of its own, which ends with the
+    Python can't interrupt a read from a connection, so the call runs in a separate daemon thread, which ends with the
     call's next item or time limit.
 
     Raises:

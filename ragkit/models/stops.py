@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class StopGuard:
-    """Passes a streamed reply through up to the first stop string, of which nothing is output.
+    """Passes a streamed reply through up to the first stop string, which is not output.
 
     Args:
         stops: stop strings.

@@ -62,7 +62,7 @@ class StepRuns:
         self._confirmations: dict[str, Confirmations] = {}
 
     def begin(self, question: str, confirmations: Confirmations) -> None:
-        """Let the calls of a run be decided, under the id of its question."""
+        """Accept decisions about the calls of a run, under the id of its question."""
         self._confirmations[question] = confirmations
 
     def end(self, question: str) -> None:
@@ -97,7 +97,7 @@ class StepRun(Generic[T]):
         ask: the question; its mode is ``agent`` or ``plan``.
         where: filter of documents for a plan, as the person wrote it.
         question: returns the id of the question, once it is stored.
-        keep: called once with the result, in the thread of the run, also if it was stopped or failed.
+        keep: called once with the result, in the thread of the run, even if it was stopped or failed.
 
     Raises:
         RequestError: 429 if too many answers are under way.
@@ -133,7 +133,7 @@ class StepRun(Generic[T]):
         self._queue: asyncio.Queue[StepRunEvent[T] | BaseException] = asyncio.Queue()
 
     async def events(self) -> AsyncIterator[StepRunEvent[T]]:
-        """Yield what happens; the last event is ``Ended``.
+        """Yield the events of the run; the last is ``Ended``.
 
         Raises:
             RagkitError: if any step fails.

@@ -40,7 +40,7 @@ MODE = "tools"
 """Mode of answers that are calls, or come from results of tools."""
 _MOST_TOOLS = 128
 MOST_CALLS = 8
-"""Calls of one reply at most."""
+"""Maximum number of calls of one reply."""
 _MAX_TOKENS = 512
 _FEWEST_SHOWN = 500
 """Characters that a prompt shows of each result at least."""
@@ -207,7 +207,7 @@ def _is_weak(event: AnswerEvent, unsure_below: float) -> bool:
 
 @dataclass(slots=True)
 class _Spent:
-    """Adds up what the calls of a model used."""
+    """Adds up the usage of the calls of a model."""
 
     usage: Usage = field(default_factory=lambda: Usage(cost=0.0))
 

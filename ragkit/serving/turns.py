@@ -1,6 +1,6 @@
 """Queue for the use of a model: first come, first served.
 
-Everything here runs on the event loop, so that nothing needs a lock; the work itself runs in threads.
+Everything here runs on the event loop, so no lock is needed; the work itself runs in threads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 
 
 class Ticket:
-    """A place in a line, and then a turn."""
+    """A place in a queue, and then a turn."""
 
     def __init__(self, line: Line) -> None:
         self.before = 0
@@ -20,7 +20,7 @@ class Ticket:
         self._left = False
 
     async def moved(self, before: int) -> None:
-        """Wait until the place is another than the one that is known."""
+        """Wait until the place differs from the known one."""
         while self.before == before:
             self._moved.clear()
             await self._moved.wait()
@@ -70,7 +70,7 @@ class Line:
         return ticket
 
     def left(self, ticket: Ticket) -> None:
-        """Let those behind a ticket that was given up move on."""
+        """Let the requests behind a released ticket move up."""
         if ticket in self._running:
             self._running.remove(ticket)
         elif ticket in self._waiting:

@@ -1,4 +1,4 @@
-"""Uploaded files: taken from a request as they come, within limits, and kept by the hash of their content."""
+"""Uploaded files: streamed from a request within limits, and stored by the hash of their content."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Upload:
     name: str
     """Display name; sanitised, and never used to open a file."""
     stored: str
-    """The name it is kept under: the sha256 of its content and a suffix of letters and digits."""
+    """Stored name: the sha256 of its content and a suffix of letters and digits."""
     size: int
     path: Path | None
     """Its temporary path; None if the file is too large, or the disk was full."""
     disk_full: bool = False
     """Whether the disk was full before the file was complete."""
     passwords: tuple[str, ...] = field(default=(), repr=False)
-    """Tried in turn if it is encrypted; sent with the files, used once and never stored."""
+    """Passwords that are tried in turn if it is encrypted; sent with the files, used once and never stored."""
 
     @property
     def sha256(self) -> str:
@@ -101,7 +101,7 @@ class Uploads:
             raise
 
     def discard(self, uploads: Sequence[Upload]) -> None:
-        """Delete files that are not taken in."""
+        """Delete files that are not added."""
         for upload in uploads:
             if upload.path is not None:
                 upload.path.unlink(missing_ok=True)
@@ -176,7 +176,7 @@ class _Receiver:
             raise _bad("The boundary of the body is wrong.") from error
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Process the next bytes."""
         self._whole += len(data)
         if self._whole > self._limits.whole_bytes:
             raise RequestError(
@@ -199,7 +199,7 @@ class _Receiver:
         return [replace(upload, passwords=tuple(self._passwords)) for upload in self.uploads]
 
     def discard(self) -> None:
-        """Delete what has come."""
+        """Delete the received data."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()

@@ -1,4 +1,4 @@
-"""Records as clients see them: plain values, documents by name, and never a path of the server's."""
+"""Records as clients see them: plain values, documents by name, and never a path of the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions: what a step of a plan can do, with typed parameters, and the built-in ones."""
+"""Actions of plan steps, with typed parameters, and the built-in actions."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Action:
     purpose: str
     """Description in one sentence, shown to models."""
     run: Callable[..., Value]
-    """Gets the ``Workbench`` and the arguments in order."""
+    """Function of the ``Workbench`` and the arguments, in order."""
     model: ModelUse = "none"
-    """``reads``: it asks any model that there is. ``writes``: it asks a model that can write by itself."""
+    """Use of the model: ``reads`` uses any available model, ``writes`` only a model that can write free text."""
     pure: bool = False
     """Whether the result depends on the arguments alone, so that a replay computes it again."""
 

@@ -1,4 +1,4 @@
-"""Plans that a model is shown: built-in ones for the form of its question, and those of a pool for similar ones."""
+"""Demonstrations for the prompt: built-in plans for the form of the question, and plans of a pool for similar ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ragkit.examples import DynamicSelector, ExamplePool, SelectorOptions
 
 Form = Literal["fact", "linked", "comparison", "difference", "superlative", "count", "list", "summary"]
 SHOWN = 3
-"""Plans that a model is shown: small models do best with few of them, the most similar last."""
+"""Number of plans in the prompt: small models do best with few, the most similar last."""
 _DIFFERENCE = re.compile(
     r"\bhow (?:much|many) (?:\w+ )?(?:more|less|fewer|\w+er)\b|\bdifference\b.*\bbetween\b", re.IGNORECASE
 )

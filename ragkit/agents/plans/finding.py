@@ -12,7 +12,7 @@ from ragkit.retrieval import retrieve_linked
 from ragkit.retrieval.terms import content_terms
 
 MAX_CHARS = 200_000
-"""Characters of a document that are read."""
+"""Maximum number of characters of a document that are read."""
 _LISTED = 2000
 """Documents whose titles are compared; in a larger index, those of the best hits."""
 _NAMED = 0.6

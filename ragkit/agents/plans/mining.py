@@ -1,9 +1,9 @@
 """Mines actions from people's questions: information that they ask for repeatedly becomes a named action.
 
-PEARL (Sun et al., 2023) lets GPT-4 propose actions for each question, and merges them to 81, of which three make up
-72 % of the steps of its plans. Here, rules read what a question asks for ("the deadline of", "which form", "how do I
-submit"), phrases of similar meaning are merged by their vectors, and what few questions ask for is dropped. A model can
-name what the rules do not read.
+PEARL (Sun et al., 2023) lets GPT-4 propose actions for each question, and merges them to 81, of which three make up 72
+% of the steps of its plans. Here, rules read what a question asks for ("the deadline of", "which form", "how do I
+submit"), phrases of similar meaning are merged by their vectors, and actions with few questions are dropped. A model
+can name what the rules do not read.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ class PlanResult:
     """Text of the answer, with citation numbers."""
     citations: tuple[Citation, ...]
     outcome: PlanOutcome
-    """``direct``: the direct answer, which was sure enough. ``plan``: the answer of the plan. ``fallback``: the direct
-    answer, since the plan failed or its answer is less certain; ``reason`` says which."""
+    """``direct``: the direct answer, which was certain enough. ``plan``: the answer of the plan. ``fallback``: the
+    direct answer, since the plan failed or its answer is less certain; ``reason`` says which."""
     reason: str
     """Why the answer is not that of a plan; empty if it is."""
     confidence: float
-    """0 to 1: probability that the answer is right."""
+    """Probability, 0 to 1, that the answer is right."""
     direct: str
     """Text of the direct answer."""
     plan: Plan | None
@@ -59,7 +59,7 @@ class _Direct:
 
 
 class PlanWork(Protocol):
-    """Makes what a question needs, live or from a trace; each part is an event of the trace."""
+    """Runs the parts of an answer, live or from a trace; each part is an event of the trace."""
 
     def direct(self) -> Event:
         """Return the direct answer."""
@@ -87,7 +87,7 @@ class PlanWork(Protocol):
 
 
 def answered(trace: AgentTrace, work: PlanWork, actions: Mapping[str, Action]) -> PlanResult:
-    """Answer a question, live or from a trace: what is decided here follows from events alone."""
+    """Answer a question, live or from a trace: all decisions here follow from events alone."""
     direct = _Direct.from_event(work.direct())
     steps: list[StepResult] = []
     plan: Plan | None = None

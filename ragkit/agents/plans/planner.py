@@ -1,4 +1,4 @@
-"""Answers a question directly, and by a plan where the direct answer is unsure or a plan is asked for."""
+"""Answers a question directly, and by a plan if the direct answer is unsure or a plan is requested."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class PlannerOptions:
     retries: int = 3
     """Maximum number of times that the problems of a plan are sent back to a model without grammar support."""
     max_workers: int = 4
-    """Steps at a time with an API model."""
+    """Maximum number of concurrent steps with an API model."""
     read_all: bool | None = None
     """Whether the model reads complete documents and sections if they fit its window, each once for all steps, or the
-    text around the sentence that fits best. None: complete texts from a billion parameters on; smaller models do best
-    with one passage."""
+    text around the sentence that fits best. None: complete texts for models with a billion parameters or more; smaller
+    models do best with one passage."""
     answers: AnswerOptions = field(default_factory=AnswerOptions)
     """Options of the direct answer, and of the retrieval in steps."""
 
@@ -145,7 +145,7 @@ class Planner:
             question: question as a person asks it.
             plan: a plan that runs instead of one written by the model, regardless of the direct answer.
             where: only documents that match.
-            listen: gets each event of the trace as soon as it has ended; what it raises ends the run.
+            listen: gets each event of the trace as soon as it has ended; an error that it raises ends the run.
 
         Raises:
             QueryError: if the question is empty or too long, or the filter can't be read.

@@ -21,13 +21,13 @@ class RefineReport:
 
     questions: int
     kept: int
-    """Plans that were added to the pool."""
+    """Number of plans that were added to the pool."""
     known: int
-    """Questions that the pool had before; they are not planned again."""
+    """Number of questions that were already in the pool; they are not planned again."""
     direct: int
-    """Questions that the direct answer has right."""
+    """Number of questions with a right direct answer."""
     failed: tuple[str, ...]
-    """Questions without a right plan in all tries."""
+    """Questions without a right plan after all attempts."""
 
 
 def refine(planner: Planner, examples: Sequence[Example], pool: ExamplePool, *, tries: int = 3) -> RefineReport:

@@ -26,7 +26,7 @@ LIMITS = ("calls", "seconds", "tokens")
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A step with what it returned."""
+    """A step with its result."""
 
     number: int
     step: PlanStep

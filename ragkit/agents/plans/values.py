@@ -34,7 +34,7 @@ class Value:
     label: str = ""
     """First text argument of the step, such as its question."""
     confidence: float = 1.0
-    """0 to 1: probability that it is right; the lowest of the values that it is made from."""
+    """Probability, 0 to 1, that it is right: the lowest of its source values."""
     note: str = ""
     """A sentence on what was left out."""
 
@@ -64,7 +64,7 @@ class Value:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Value:
-        """Read what ``to_dict`` returns."""
+        """Return the value of ``to_dict``."""
         items = []
         for item in content["items"]:
             citations = tuple(

@@ -1,7 +1,7 @@
 """Writes plans with a model, so that the result is always a valid plan.
 
 A local model writes one step at a time under a grammar that is made from the actions and from the steps so far: names,
-number of arguments, order and kinds of earlier steps hold by construction, and ``answer`` gets all results that no
+number of arguments, order and kinds of earlier steps are right by construction, and ``answer`` gets all results that no
 other step uses. Any other model writes JSON for a schema; problems are sent back to it for a limited number of times.
 """
 
@@ -182,7 +182,7 @@ def plan_messages(
     as_json: bool = False,
     rejected: Sequence[Plan] = (),
 ) -> list[Message]:
-    """Return the prompt for a plan; what is the same for all questions comes first."""
+    """Return the prompt for a plan; parts that are the same for all questions come first."""
     messages = [Message("system", _PROMPT + table_of(actions) + (_JSON_FORMAT if as_json else ""))]
     for plan in demonstrations:
         if all(step.action in actions for step in plan.steps):
@@ -247,7 +247,7 @@ def _constrained(
 def _next_actions(
     fitting: Mapping[str, Action], closing: str, steps: Sequence[PlanStep], unused: Sequence[str]
 ) -> dict[str, Action]:
-    """Return the actions that may come next: two values are compared at once, since small models else search on.
+    """Return the actions that may come next: two values are compared at once, or small models continue to search.
 
     Args:
         fitting: actions that the question may need.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,20 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def share_of_cores(number: int, count: int) -> list[int]:
+    """Return the cores for one of ``count`` processes, numbered from 0; none where they can't be chosen."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[number::count] or [usable[number % len(usable)]]
+
+
+def run_on(chosen: Sequence[int]) -> None:
+    """Run this process on cores from ``share_of_cores`` only; none leaves it on all."""
+    if chosen:
+        os.sched_setaffinity(0, chosen)
 
 
 def memory() -> int | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any, Protocol, Self
 
 from ragkit import errors
 from ragkit._child import serve
+from ragkit._machine import run_on, share_of_cores
 from ragkit._process import Child, describe_exit
 from ragkit.errors import ProcessStartError, RagkitError
 
@@ -143,7 +143,7 @@ class LocalWorker:
     """
 
     def __init__(self, work: str, setup: Any, number: int = 0, count: int = 1) -> None:
-        self._begin = {"work": work, "setup": setup, "cores": _share_of_cores(number, count)}
+        self._begin = {"work": work, "setup": setup, "cores": share_of_cores(number, count)}
         self._child: Child | None = None
         self._failure: RagkitError | None = None
         """Why the work can't be opened."""
@@ -239,14 +239,6 @@ def _unpacked(answered: Mapping[str, Any]) -> Any:
     return made
 
 
-def _share_of_cores(number: int, count: int) -> list[int]:
-    """Return the cores that a worker runs on; empty if they can't be chosen."""
-    if not hasattr(os, "sched_getaffinity"):
-        return []
-    cores = sorted(os.sched_getaffinity(0))
-    return cores[number::count] or [cores[number % len(cores)]]
-
-
 class _Served:
     """The work of a child process, which its first request opens."""
 
@@ -259,8 +251,7 @@ class _Served:
         if self._work is not None:
             yield answer(self._work, request["item"])
             return
-        if request["cores"]:
-            os.sched_setaffinity(0, request["cores"])
+        run_on(request["cores"])
         yield answer(self._open, request)
 
     def _open(self, request: dict[str, Any]) -> bool:

@@ -66,7 +66,7 @@ def test_tuning_or_prompting_is_measured_on_a_slice():
         " 'leaked': len(leaked), 'after': ask(message), 'before': before, 'head': head.predict([message])[0].label,"
         " 'by_head': by_head, 'test': [e.output for e in test]}"
     )
-    few = {"RAGKIT_NOTEBOOK_LIMIT": "5", "RAGKIT_NOTEBOOK_EXAMPLES": "70", "RAGKIT_NOTEBOOK_SIZES": "20"}
+    few = {"RAGKIT_NOTEBOOK_LIMIT": "5", "RAGKIT_NOTEBOOK_EXAMPLES": "70", "RAGKIT_NOTEBOOK_SIZES": "24"}
     told = seen("03_tune_or_prompt", look, **few)
     assert set(told["methods"]) == {"neighbours", "examples", "head"}
     assert all(accuracy >= 0.4 for accuracy in told["methods"].values())

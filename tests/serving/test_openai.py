@@ -120,7 +120,7 @@ def test_embeddings_are_those_of_the_collection(theirs, server):
 
 @pytest.mark.parametrize(
     "more",
-    [{"n": 2}, {"tools": [{"type": "function", "function": {"name": "f"}}]}, {"logprobs": True}],
+    [{"n": 2}, {"tools": [{"type": "web_search"}]}, {"logprobs": True}],
 )
 def test_what_is_not_done_is_refused_and_not_left_out(theirs, more):
     with pytest.raises(openai.BadRequestError) as caught:

@@ -21,7 +21,7 @@ def cores() -> int:
 
 
 def share_of_cores(number: int, count: int) -> list[int]:
-    """Return the cores for one of ``count`` processes, numbered from 0; none where they can't be chosen."""
+    """Return the cores for one of ``count`` processes, numbered from 0; empty if they can't be chosen."""
     if not hasattr(os, "sched_getaffinity"):
         return []
     usable = sorted(os.sched_getaffinity(0))

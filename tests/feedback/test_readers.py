@@ -82,7 +82,7 @@ def test_a_chosen_example_measures_no_more_even_after_it_was_taken_back(log):
     log.add(chosen(question, "At nine."))
     assert [row.input for row in examples_of(log).rows] == [question]
     assert questions_of(log).rows == []
-    assert "shown it as an example" in left_out(questions_of(log), question)[0]
+    assert "it is an example for models" in left_out(questions_of(log), question)[0]
     log.add(chosen(question, "At nine.", kept=False))
     assert questions_of(log).rows == []
 

@@ -137,5 +137,5 @@ def test_late_threads_get_the_same_scores_and_the_limit_holds(notes):
 
 
 def test_late_with_an_embedder_without_token_vectors_says_so():
-    with pytest.raises(SettingsError, match=r"HashingEmbedder gives no token vectors.*\n.*rerank=None"):
+    with pytest.raises(SettingsError, match=r"HashingEmbedder returns no token vectors.*\n.*rerank=None"):
         LateInteraction(HashingEmbedder())

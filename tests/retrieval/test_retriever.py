@@ -268,7 +268,7 @@ def test_late_with_an_index_whose_embedder_has_no_token_vectors(tmp_path, make_d
     with Index.create(tmp_path / "index", embedder=HashingEmbedder()) as index:
         index.add(make_document("a", "A note."))
         assert len(search(index, "note")) == 1
-        with pytest.raises(SettingsError, match="gives no token vectors"):
+        with pytest.raises(SettingsError, match="returns no token vectors"):
             search(index, "note", rerank="late")
 
 

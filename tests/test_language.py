@@ -85,7 +85,6 @@ PHRASES = (
     r"\bheld to (a|the|that|one)\b",
     r"\b(is|are|was|were) broken off\b",
     r"\btells? (of|nothing|itself|which|if)\b",
-    r"\bfor want of\b",
     r"\bso long as\b",
     r"\bmost like (it|the|that)\b",
     r"\bthe commonest\b",

@@ -76,7 +76,7 @@ def questions_of(
 
 def _why_not(one: Approved, split: Split) -> str:
     example = split.shown_as(one.question)
-    return "it is a training question" if example is None else f"it is an example for models:  {example}"
+    return "it is a training question" if example is None else f"it is an example for models: {example}"
 
 
 def _gold(one: Approved) -> GoldQuestion:

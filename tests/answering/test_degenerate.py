@@ -81,7 +81,7 @@ def test_chat_drops_a_sentence_that_the_limit_cut(samples):
     options = AnswerOptions(prompt=PromptOptions(answer_tokens=14))
     answer = Assistant(samples, model=ScriptedModel(reply), mode="chat", options=options).ask(ASK)
     assert answer.text == "The last bus back leaves at 23:10. [1]"
-    assert "limit of tokens" in answer.trace.notes[-1]
+    assert "token limit" in answer.trace.notes[-1]
 
 
 def test_chat_keeps_a_cut_sentence_that_is_all_there_is(samples):

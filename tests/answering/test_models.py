@@ -79,7 +79,7 @@ def test_every_model_failed(samples):
 def test_model_and_models_or_a_policy_alone_are_refused(samples):
     with pytest.raises(SettingsError, match="Both model and models"):
         Assistant(samples, ScriptedModel(""), models=[ScriptedModel("")])
-    with pytest.raises(SettingsError, match="no models"):
+    with pytest.raises(SettingsError, match="without models"):
         Assistant(samples, ScriptedModel(""), policy=FallbackPolicy())
 
 

@@ -496,7 +496,7 @@ def test_query_of_the_most_characters_is_taken_and_one_more_is_not(many):
     longest = ("note " * LONGEST_QUERY)[: LONGEST_QUERY - 1] + "x"
     assert len(longest) == LONGEST_QUERY
     assert len(retriever.search(longest, 5)) == 5
-    with pytest.raises(QueryError, match="100,001 characters; 100,000 is the most"):
+    with pytest.raises(QueryError, match="100,001 characters; 100,000 is the maximum"):
         retriever.search(longest + "x", 5)
     with pytest.raises(QueryError, match="1,048,576 characters"):
         retriever.search("n" * 2**20, 5)

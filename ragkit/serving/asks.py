@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ragkit.agents.trace import AgentTrace
-from ragkit.answering.options import MODES, Mode
+from ragkit.answering.options import MODES, AnswerOptions, Mode
 from ragkit.indexing.filters import Filter, as_filter
 from ragkit.prompting import Prompt
 from ragkit.records import Answer, Hit, Message
+from ragkit.retrieval import RetrievalOptions
 from ragkit.serving.failures import RequestError
 from ragkit.serving.models import NONE
 
@@ -144,6 +145,17 @@ def checked_ask(
         instructions,
         json_schema,
         tools,
+    )
+
+
+def answer_options(ctx: Context, ask: Ask) -> AnswerOptions:
+    """Return the options of the server for a question; what its client asks for besides is not in them."""
+    serve = ctx.options
+    return AnswerOptions(
+        retrieval=RetrievalOptions(k=ask.k),
+        templates=serve.templates,
+        threshold=serve.threshold,
+        unsure_below=serve.unsure_below,
     )
 
 

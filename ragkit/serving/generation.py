@@ -12,17 +12,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import ExitStack
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from ragkit.answering import AnswerOptions, Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta, Trace
+from ragkit.answering import Finished, Generating, ModelNeeded, PromptBuilt, Retrieved, TextDelta, Trace
 from ragkit.answering.events import AnswerEvent
 from ragkit.errors import ModelStoppedError, RagkitError
 from ragkit.models.stopping import stoppable
 from ragkit.prompting import Prompt, PromptOptions
 from ragkit.records import Answer, Citation, Hit
-from ragkit.retrieval import RetrievalOptions
-from ragkit.serving.asks import Ask, GenerationResult
+from ragkit.serving.asks import Ask, GenerationResult, answer_options
 from ragkit.serving.failures import ReportedError, RequestError, report
 from ragkit.serving.models import NONE
 from ragkit.serving.tools import ToolCall, ToolCalls, with_tools
@@ -250,25 +249,21 @@ class Generation(Generic[T]):
             # Clients ask for thousands as a matter of course; what the window needs for the sources is not theirs.
             most = max(prompt.answer_tokens, model.window // 4)
             prompt = PromptOptions(answer_tokens=most if ask.max_tokens is None else min(ask.max_tokens, most))
-        serve = self._ctx.options
-        options = AnswerOptions(
-            retrieval=RetrievalOptions(k=ask.k),
+        options = replace(
+            answer_options(self._ctx, ask),
             prompt=prompt,
             temperature=ask.temperature,
             seed=ask.seed,
             stop=ask.stop,
             instructions=ask.instructions,
             json_schema=ask.json_schema,
-            templates=serve.templates,
-            threshold=serve.threshold,
-            unsure_below=serve.unsure_below,
         )
         mode = cast("Mode", ask.config.mode)  # the other modes are those of StepRun
         assistant = self._collection.assistant(model, mode, options, ask.config.shots)
         steps = assistant.stream(ask.question, where=ask.where, history=ask.history)
         if ask.tools is None or model is None:
             return steps
-        return with_tools(ask, model, self._ctx.part(_tool_embedder), serve.unsure_below, steps)
+        return with_tools(ask, model, self._ctx.part(_tool_embedder), options.unsure_below, steps)
 
     def _emit(self, event: GenerationEvent[T] | BaseException) -> None:
         self._on_loop(lambda: self._queue.put_nowait(event))

@@ -17,12 +17,11 @@ from ragkit.agents.running import Call, CallRefusedError
 from ragkit.agents.searching import SearchBudget
 from ragkit.agents.tool import Tool
 from ragkit.agents.trace import AgentTrace, Event
-from ragkit.answering import AnswerOptions, Trace
+from ragkit.answering import Trace
 from ragkit.errors import ModelStoppedError, RagkitError
 from ragkit.models.stopping import stoppable
 from ragkit.records import Answer
-from ragkit.retrieval import RetrievalOptions
-from ragkit.serving.asks import Ask, GenerationResult
+from ragkit.serving.asks import Ask, GenerationResult, answer_options
 from ragkit.serving.confirming import CallAsked, CallDecided, Confirmations
 from ragkit.serving.failures import ReportedError, RequestError, not_found, report
 from ragkit.serving.generation import Ended, Queued
@@ -219,13 +218,13 @@ class StepRun(Generic[T]):
 
     def _without_tools(self, model: ChatModel, trace: AgentTrace) -> GenerationResult:
         """Answer from the documents, since no tool fits the question."""
-        assistant = self._collection.assistant(model, "auto", self._options())
+        assistant = self._collection.assistant(model, "auto", answer_options(self._ctx, self.ask))
         answer = assistant.ask(self.ask.question, where=self.ask.where, history=self.ask.history)
         answer.trace.why_mode = "no tool fits the question"
         return self._result(answer, trace)
 
     def _plan_result(self) -> GenerationResult:
-        options = PlannerOptions(when="always", answers=self._options())
+        options = PlannerOptions(when="always", answers=answer_options(self._ctx, self.ask))
         planner = Planner(self._collection.index, self._model(), options=options)
         result = planner.ask(self.ask.question, where=self._where, listen=self._listen)
         direct = next(event.output["outcome"] for event in result.trace.events if event.kind == "direct")
@@ -240,15 +239,6 @@ class StepRun(Generic[T]):
     def _result(self, answer: Answer, trace: AgentTrace) -> GenerationResult:
         seen = answer.trace
         return GenerationResult(self.ask, answer.text, answer, hits=seen.hits, prompt=seen.prompt, steps=trace)
-
-    def _options(self) -> AnswerOptions:
-        serve = self._ctx.options
-        return AnswerOptions(
-            retrieval=RetrievalOptions(k=self.ask.k),
-            templates=serve.templates,
-            threshold=serve.threshold,
-            unsure_below=serve.unsure_below,
-        )
 
     def _model(self) -> ChatModel:
         model = self._ctx.models.open(self.ask.config.model)

@@ -56,7 +56,7 @@ class AgentResult:
     """Result of an agent."""
 
     answer: str
-    """Answer, or the reason why there is none."""
+    """Answer, or the reason for not answering."""
     outcome: AgentOutcome
     """``answered``: the numbers and names of the answer occur in the task or in results. ``results``: the model's
     answer has others, so the answer lists the results. ``no_tool``: no tool fits the task. ``failed``: no call

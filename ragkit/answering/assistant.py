@@ -115,7 +115,7 @@ class Assistant:
 
     @property
     def model(self) -> ChatModel | None:
-        """The model, loaded on first use; None if there is none."""
+        """The model, loaded on first use, or None for an assistant without a model."""
         if self._model is None and self._model_name is not None:
             from ragkit.models import open_model
 

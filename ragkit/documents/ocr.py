@@ -165,7 +165,13 @@ def confidence_issue(source: Source, confidence: float, page: int | None) -> lis
 
 
 def _word(found: _Found, angle: float, point: float) -> Word:
-    """Return a line's box, with the skew of the page removed and y upwards, in points of so many pixels."""
+    """Return a line's box in points, deskewed and with y upwards.
+
+    Args:
+        found: line to convert.
+        angle: skew of the page, in radians.
+        point: pixels per point.
+    """
     cos, sin = math.cos(-angle), math.sin(-angle)
     xs = [(x * cos - y * sin) / point for x, y in found.box]
     ys = [-(x * sin + y * cos) / point for x, y in found.box]

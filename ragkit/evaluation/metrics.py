@@ -78,7 +78,7 @@ def ndcg_at(ranking: Sequence[Hashable], relevant: Relevant, k: int) -> float:
 
 
 def reciprocal_rank(ranking: Sequence[Hashable], relevant: Relevant) -> float:
-    """Return 1 over the rank of the first relevant item; 0 if there is none."""
+    """Return the reciprocal rank of the first relevant item, or 0 if no item is relevant."""
     places = (place for place, item in enumerate(ranking, 1) if relevant.get(item, 0) > 0)
     return 1 / next(places, math.inf)
 

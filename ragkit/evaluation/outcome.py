@@ -144,7 +144,7 @@ class QuestionResult:
 
     @property
     def score(self) -> float | None:
-        """Main score of the question: token F1, or another metric if there is none."""
+        """Main score of the question: token F1, or another metric if token F1 was not measured."""
         for name in ("f1", "declined", "right"):
             if name in self.scores:
                 return self.scores[name]

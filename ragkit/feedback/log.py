@@ -61,7 +61,7 @@ class FeedbackLog:
             create: create it if it is missing.
 
         Raises:
-            StoreError: if there is none and ``create`` is False, or the file is not a feedback log.
+            StoreError: if the log does not exist and ``create`` is False, or the file is not a feedback log.
             IndexWriteError: if it can't be created.
         """
         file = Path(path)

@@ -210,7 +210,7 @@ class Collections:
         """Return a collection opened for a person.
 
         Raises:
-            RequestError: 404 if there is none, or the person may not read it; 403 if they lack the required permission.
+            RequestError: 404 if it does not exist or the person may not read it; 403 if they lack the permission.
         """
         path = self._path(name)
         if path is None or not allows(self._people.right(person, name), "read"):

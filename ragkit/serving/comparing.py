@@ -156,7 +156,7 @@ class Pair:
         self._guard = threading.Lock()
 
     def begin(self) -> Conversation:
-        """Store the question, in a new conversation if there is none."""
+        """Store the question, in a new conversation if the request names none."""
         person, question = self.collection.person.id, self.asks["a"].question
         self.conversation, self._question = self._ctx.conversations.ask(
             person, self.collection.name, question, self.conversation

@@ -96,7 +96,7 @@ class ServeOptions:
 
     @property
     def public(self) -> SplitResult | None:
-        """The parts of the public address; None if there is none.
+        """The parts of the public address, or None if no address is set.
 
         Raises:
             SettingsError: if it is not an address.

@@ -114,7 +114,7 @@ class Conversations:
     def ask(
         self, person: str, collection: str, question: str, conversation: Conversation | None
     ) -> tuple[Conversation, StoredMessage]:
-        """Store a question, in a new conversation if there is none to continue, and return both."""
+        """Store a question, in a new conversation unless one is continued, and return both."""
         with self._database.transaction():
             conversation = conversation or self.start(person, collection, question)
             return conversation, self.add(new_message(conversation.id, "user", question))

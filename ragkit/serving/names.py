@@ -81,7 +81,7 @@ def collection_title(name: str, origin: str | None) -> str:
 
     Args:
         name: name of the index.
-        origin: one of its files; None if there is none.
+        origin: one of its files, or None if it has no files.
     """
     source = None if origin is None else source_of_name(name, Path(origin))
     return name if source is None else harmless(source.name)

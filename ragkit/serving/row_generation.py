@@ -110,7 +110,11 @@ class RowGeneration:
             return self._begin(name, collection, request)
 
     def stop(self, name: str) -> bool:
-        """Stop the run of a collection after the questions in progress; its rows are kept. False if there is none."""
+        """Stop the run of a collection after the questions in progress and keep its rows.
+
+        Returns:
+            False if no run is in progress.
+        """
         with self._lock:
             found = self._running.get(name)
         if found is not None:

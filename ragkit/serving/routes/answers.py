@@ -98,7 +98,7 @@ class _Turn:
         return cls(ctx, collection, ask, conversation)
 
     def begin(self) -> None:
-        """Store the question, in a new conversation if there is none. A full disk does not prevent the answer."""
+        """Store the question, in a new conversation if none is named. A full disk does not prevent the answer."""
         try:
             self.conversation, self.question = self._ctx.conversations.ask(
                 self.collection.person.id, self.collection.name, self.ask.question, self.conversation
